@@ -1,0 +1,110 @@
+"""What an address is by itself: private, loopback, unusable, a name only its own network knows."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# How much of an address two hosts share when they are likely in one network: a VPC is at most a
+# /16, a home or office network usually a /24, an overlay such as a mesh VPN spans all of CGNAT.
+_PRIVATE = tuple(
+    (ipaddress.ip_network(network), prefix)
+    for network, prefix in (
+        ("10.0.0.0/8", 16),
+        ("172.16.0.0/12", 16),
+        ("192.168.0.0/16", 24),
+        ("100.64.0.0/10", 10),
+        ("169.254.0.0/16", 16),
+        ("fc00::/7", 48),
+        ("fe80::/10", 64),
+    )
+)
+
+_INTERNAL_SUFFIXES = (
+    ".compute.internal",
+    ".ec2.internal",
+    ".internal",
+    ".svc",
+    ".cluster.local",
+    ".local",
+    ".localdomain",
+    ".lan",
+    ".home.arpa",
+)
+_CONTAINER_ID = re.compile(r"[0-9a-f]{12}\Z")
+_EC2_NAME = re.compile(r"ip-(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})(\.|\Z)")
+
+
+def parse(host: str) -> IPAddress | None:
+    """The IP address that `host` spells, None for a name. IPv4-mapped IPv6 counts as IPv4."""
+    try:
+        ip = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(ip, "ipv4_mapped", None) or ip
+
+
+def is_private(host: str) -> bool:
+    """RFC 1918, CGNAT (RFC 6598), link-local or unique local IPv6."""
+    return _private_network(parse(host)) is not None
+
+
+def is_loopback(host: str) -> bool:
+    """127.0.0.0/8, ::1, or a name that means them."""
+    ip = parse(host)
+    name = host.rstrip(".").lower()
+    return ip.is_loopback if ip else name == "localhost" or name.endswith(".localhost")
+
+
+def is_unusable(host: str, port: int) -> bool:
+    """Nobody can dial it: empty host, 0.0.0.0, ::, or a port outside 1 to 65535."""
+    ip = parse(host)
+    return not host or not 0 < port < 65536 or (ip is not None and ip.is_unspecified)
+
+
+def same_network(one: str, other: str) -> bool:
+    """True when two addresses are likely in the same private network, or both are loopback."""
+    a, b = parse(one), parse(other)
+    if a is None or b is None:
+        return False
+    if a.is_loopback or b.is_loopback:
+        return a.is_loopback and b.is_loopback
+    network = _private_network(a)
+    return network is not None and b in network
+
+
+def internal_name(host: str) -> str | None:
+    """Which kind of name that only its own network can resolve `host` looks like, else None."""
+    name = host.rstrip(".").lower()
+    if not name or parse(name) or is_loopback(name):
+        return None
+    if ec2_address(name) or name.endswith((".compute.internal", ".ec2.internal")):
+        return "a private DNS name of EC2"
+    if name.endswith((".svc", ".cluster.local")) or ".svc." in name:
+        return "a Kubernetes service name"
+    if _CONTAINER_ID.match(name):
+        return "a container id"
+    if "." not in name:
+        return "a bare host name"
+    if name.endswith(_INTERNAL_SUFFIXES):
+        return "a name of a private zone"
+    return None
+
+
+def ec2_address(host: str) -> str | None:
+    """The private address that an EC2 name carries: ip-10-0-1-11.… → 10.0.1.11."""
+    found = _EC2_NAME.match(host.lower())
+    dotted = ".".join(found.groups()[:4]) if found else ""
+    return dotted if parse(dotted) else None
+
+
+def _private_network(
+    ip: IPAddress | None,
+) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """The network around a private address that its neighbours share, None for a public one."""
+    for network, prefix in _PRIVATE:
+        if ip is not None and ip in network:
+            return ipaddress.ip_network(f"{ip}/{prefix}", strict=False)
+    return None

@@ -1,0 +1,129 @@
+"""How one step, one address and one endpoint went: the facts that every hop gathers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from kdiag.settings import Endpoint
+
+LAYERS = ("dns", "tcp", "tls", "kafka", "sasl", "identity")
+
+TEXT_LIMIT = 1024
+
+
+class Failure(str, Enum):
+    """Why a layer failed. Closed: every foreign error is mapped to one of these."""
+
+    NOT_FOUND = "not_found"
+    RESOLVER_FAILED = "resolver_failed"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    RESET = "reset"
+    CLOSED = "closed"
+    SILENT = "silent"
+    TLS_REQUIRED = "tls_required"
+    NOT_KAFKA = "not_kafka"
+    CONTROLLER = "controller"
+    SASL_REQUIRED = "sasl_required"
+    WRONG_NODE = "wrong_node"
+    WRONG_CLUSTER = "wrong_cluster"
+    DENIED = "denied"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How one layer of one connection ended. `elapsed` is in seconds, `detail` is clean text."""
+
+    layer: str
+    elapsed: float
+    failure: Failure | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Dial:
+    """One address of an endpoint, dialled: its layers in order, the last one being where it ended.
+
+    `address` is an IP literal, `source` our own address on that connection ("" when none came up).
+    `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
+    """
+
+    address: str
+    attempts: tuple[Attempt, ...]
+    source: str = ""
+    answered_as: int | None = None
+    cluster_id: str | None = None
+
+    @property
+    def failed(self) -> Attempt | None:
+        """The layer that broke this connection; being denied the proof of identity breaks none."""
+        for attempt in self.attempts:
+            if attempt.failure not in (None, Failure.DENIED):
+                return attempt
+        return None
+
+
+@dataclass(frozen=True)
+class Contact:
+    """One endpoint: its name resolved, and every address of it dialled.
+
+    `dns` is None where there was nothing to resolve: an address that nobody can dial.
+    """
+
+    endpoint: Endpoint
+    dns: Attempt | None
+    dials: tuple[Dial, ...] = ()
+
+    @property
+    def best(self) -> Dial | None:
+        """The dial that got furthest, a working one first."""
+        return max(
+            self.dials, key=lambda dial: (dial.failed is None, len(dial.attempts)), default=None
+        )
+
+    @property
+    def failed(self) -> Attempt | None:
+        """The layer that makes the endpoint unusable, None when one of its addresses works."""
+        if self.dns is None or self.dns.failure:
+            return self.dns
+        return self.best.failed if self.best else None
+
+    @property
+    def usable(self) -> bool:
+        """True when at least one address of the endpoint went through all layers."""
+        return self.best is not None and self.failed is None
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The layers of the best way in, from dns on."""
+        dns = (self.dns,) if self.dns else ()
+        return dns + (self.best.attempts if self.best else ())
+
+    @property
+    def layers(self) -> Mapping[str, str | None]:
+        """Layer → "ok", the failure's name, or None where it was not tried."""
+        outcome = {a.layer: a.failure.value if a.failure else "ok" for a in self.attempts}
+        return {layer: outcome.get(layer) for layer in LAYERS}
+
+
+def clean(text: str, limit: int = TEXT_LIMIT) -> str:
+    """Text of a peer, fit for a terminal, JSON and XML: escapes shown, length bounded."""
+    if len(text) > limit:
+        text = text[: limit - 1] + "…"
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def clean_bytes(data: bytes, limit: int = 120) -> str:
+    """The first bytes of a strange answer, readable: text as it is, everything else escaped."""
+    return clean(data[:limit].decode("ascii", "backslashreplace").strip(), limit * 4)
+
+
+def _escaped(char: str) -> str:
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    code = ord(char)
+    return short.get(char) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")

@@ -1,0 +1,287 @@
+"""The Kafka protocol, as much of it as a probe needs: one table, read both ways.
+
+The table says how each message looks; the demo's and the tests' brokers answer with the same table
+in the other direction. Versions are chosen so that Kafka 2.1 to 4.x answer them all.
+
+Source: https://kafka.apache.org/protocol (message formats by API key and version).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from kdiag.clients.codec import (
+    BOOL,
+    BYTES,
+    INT8,
+    INT16,
+    INT32,
+    INT64,
+    INTS,
+    NULLABLE_BYTES,
+    NULLABLE_STRING,
+    STRING,
+    Array,
+    Body,
+    Reader,
+    Struct,
+    WireError,
+    skip_tags,
+    varint,
+)
+
+CLIENT_ID = "kdiag"
+MAX_FRAME = 4 << 20
+
+
+@dataclass(frozen=True)
+class Api:
+    """One API: the versions spoken here, and how its request and its response look."""
+
+    key: int
+    name: str
+    versions: tuple[int, ...]
+    flexible_since: int
+    request: Struct
+    response: Struct
+
+
+PRODUCE = Api(
+    0,
+    "Produce",
+    (7,),
+    9,
+    Struct(
+        ("transactional_id", NULLABLE_STRING),
+        ("acks", INT16),
+        ("timeout_ms", INT32),
+        ("topics", Array(Struct(("name", STRING), ("partitions", Array(Struct(
+            ("index", INT32), ("records", NULLABLE_BYTES))))))),
+    ),
+    Struct(
+        ("topics", Array(Struct(("name", STRING), ("partitions", Array(Struct(
+            ("index", INT32), ("error_code", INT16), ("base_offset", INT64),
+            ("log_append_time_ms", INT64), ("log_start_offset", INT64))))))),
+        ("throttle_time_ms", INT32),
+    ),
+)  # fmt: skip
+
+METADATA = Api(
+    3,
+    "Metadata",
+    (7,),
+    9,
+    Struct(
+        ("topics", Array(Struct(("name", STRING)), nullable=True)),
+        ("allow_auto_topic_creation", BOOL),
+    ),
+    Struct(
+        ("throttle_time_ms", INT32),
+        ("brokers", Array(Struct(
+            ("node_id", INT32), ("host", STRING), ("port", INT32), ("rack", NULLABLE_STRING)))),
+        ("cluster_id", NULLABLE_STRING),
+        ("controller_id", INT32),
+        ("topics", Array(Struct(
+            ("error_code", INT16), ("name", STRING), ("is_internal", BOOL),
+            ("partitions", Array(Struct(
+                ("error_code", INT16), ("partition_index", INT32), ("leader_id", INT32),
+                ("leader_epoch", INT32), ("replica_nodes", INTS), ("isr_nodes", INTS),
+                ("offline_replicas", INTS))))))),
+    ),
+)  # fmt: skip
+
+SASL_HANDSHAKE = Api(
+    17,
+    "SaslHandshake",
+    (1,),
+    99,
+    Struct(("mechanism", STRING)),
+    Struct(("error_code", INT16), ("mechanisms", Array(STRING))),
+)
+
+API_VERSIONS = Api(
+    18,
+    "ApiVersions",
+    (0, 3),
+    3,
+    Struct(("client_software_name", STRING, 3), ("client_software_version", STRING, 3)),
+    Struct(
+        ("error_code", INT16),
+        ("api_keys", Array(Struct(
+            ("api_key", INT16), ("min_version", INT16), ("max_version", INT16)))),
+        ("throttle_time_ms", INT32, 1),
+    ),
+)  # fmt: skip
+
+DESCRIBE_CONFIGS = Api(
+    32,
+    "DescribeConfigs",
+    (1,),
+    4,
+    Struct(
+        ("resources", Array(Struct(
+            ("resource_type", INT8), ("resource_name", STRING),
+            ("configuration_keys", Array(STRING, nullable=True))))),
+        ("include_synonyms", BOOL),
+    ),
+    Struct(
+        ("throttle_time_ms", INT32),
+        ("results", Array(Struct(
+            ("error_code", INT16), ("error_message", NULLABLE_STRING), ("resource_type", INT8),
+            ("resource_name", STRING),
+            ("configs", Array(Struct(
+                ("name", STRING), ("value", NULLABLE_STRING), ("read_only", BOOL),
+                ("config_source", INT8), ("is_sensitive", BOOL),
+                ("synonyms", Array(Struct(
+                    ("name", STRING), ("value", NULLABLE_STRING), ("source", INT8)))))))))),
+    ),
+)  # fmt: skip
+
+SASL_AUTHENTICATE = Api(
+    36,
+    "SaslAuthenticate",
+    (0, 1),
+    2,
+    Struct(("auth_bytes", BYTES)),
+    Struct(
+        ("error_code", INT16),
+        ("error_message", NULLABLE_STRING),
+        ("auth_bytes", BYTES),
+        ("session_lifetime_ms", INT64, 1),
+    ),
+)
+
+DESCRIBE_CLUSTER = Api(
+    60,
+    "DescribeCluster",
+    (0, 1),
+    0,
+    Struct(("include_cluster_authorized_operations", BOOL), ("endpoint_type", INT8, 1)),
+    Struct(
+        ("throttle_time_ms", INT32),
+        ("error_code", INT16),
+        ("error_message", NULLABLE_STRING),
+        ("endpoint_type", INT8, 1),
+        ("cluster_id", STRING),
+        ("controller_id", INT32),
+        ("brokers", Array(Struct(
+            ("broker_id", INT32), ("host", STRING), ("port", INT32), ("rack", NULLABLE_STRING)))),
+        ("cluster_authorized_operations", INT32),
+    ),
+)  # fmt: skip
+
+APIS: Final[Mapping[int, Api]] = {
+    api.key: api
+    for api in (
+        PRODUCE,
+        METADATA,
+        SASL_HANDSHAKE,
+        API_VERSIONS,
+        DESCRIBE_CONFIGS,
+        SASL_AUTHENTICATE,
+        DESCRIBE_CLUSTER,
+    )
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked, as a broker reads it."""
+
+    api: Api
+    version: int
+    correlation: int
+    client_id: str | None
+    body: Body
+
+
+def encode_request(api: Api, version: int, correlation: int, body: Mapping[str, Any]) -> bytes:
+    """A request with its length in front, ready to send."""
+    flexible = version >= api.flexible_since
+    out = bytearray(struct.pack(">hhi", api.key, version, correlation))
+    NULLABLE_STRING.write(out, CLIENT_ID, version, False)
+    if flexible:
+        out.append(0)
+    api.request.write(out, body, version, flexible)
+    return struct.pack(">i", len(out)) + bytes(out)
+
+
+def decode_response(api: Api, version: int, correlation: int, frame: bytes) -> Body:
+    """The body of a response. `frame` comes without its length; bytes after the body are ignored.
+
+    Raises WireError when it is no answer to that very request.
+    """
+    reader = Reader(frame)
+    found = INT32.read(reader, 0, False)
+    if found != correlation:
+        raise WireError(f"answers request {found}, request {correlation} was asked")
+    flexible = version >= api.flexible_since
+    if flexible and api is not API_VERSIONS:
+        skip_tags(reader)
+    return api.response.read(reader, version, flexible)
+
+
+def decode_request(frame: bytes) -> Request:
+    """What a client asks, for a broker of our own. Raises WireError."""
+    reader = Reader(frame)
+    key, version, correlation = struct.unpack(">hhi", reader.take(8))
+    client_id = NULLABLE_STRING.read(reader, 0, False)
+    api = APIS.get(key)
+    if api is None or version not in api.versions:
+        raise WireError(f"API {key} version {version} is not spoken here")
+    flexible = version >= api.flexible_since
+    if flexible:
+        skip_tags(reader)
+    return Request(
+        api, version, correlation, client_id, api.request.read(reader, version, flexible)
+    )
+
+
+def encode_response(api: Api, version: int, correlation: int, body: Mapping[str, Any]) -> bytes:
+    """A response with its length in front, for a broker of our own."""
+    out = bytearray(struct.pack(">i", correlation))
+    flexible = version >= api.flexible_since
+    if flexible and api is not API_VERSIONS:
+        out.append(0)
+    api.response.write(out, body, version, flexible)
+    return struct.pack(">i", len(out)) + bytes(out)
+
+
+def record_batch(values: Sequence[bytes]) -> bytes:
+    """A well-formed batch (magic 2, uncompressed, no producer id) with a record for each value."""
+    records = b"".join(_record(offset, value) for offset, value in enumerate(values))
+    last = len(values) - 1
+    checked = struct.pack(">hiqqqhii", 0, last, 0, 0, -1, -1, -1, len(values)) + records
+    head = struct.pack(">ibI", -1, 2, _crc32c(checked))
+    return struct.pack(">qi", 0, len(head) + len(checked)) + head + checked
+
+
+def _record(offset: int, value: bytes) -> bytes:
+    no_key, no_headers = _zigzag(-1), _zigzag(0)
+    body = b"\0" + _zigzag(0) + _zigzag(offset) + no_key + _zigzag(len(value)) + value + no_headers
+    return _zigzag(len(body)) + body
+
+
+def _zigzag(value: int) -> bytes:
+    return varint(value * 2 if value >= 0 else -value * 2 - 1)
+
+
+@lru_cache(maxsize=8)
+def _crc32c(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+def _crc_entry(value: int) -> int:
+    for _ in range(8):
+        value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value
+
+
+_CRC_TABLE = tuple(_crc_entry(value) for value in range(256))

@@ -1,0 +1,277 @@
+"""What was asked: endpoints, client properties, limits; all checked before any dialling."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from kdiag.properties import KNOWN, PROTOCOLS, USED
+
+DEFAULT_PORT = 9092
+FAMILIES = ("any", "v4", "v6")
+
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
+_HOST = re.compile(r"[\w.-]{1,255}\Z")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*)://(.*)\Z", re.DOTALL)
+
+
+class UsageError(Exception):
+    """What was asked cannot be done. The text says what was wrong, where, and what to write."""
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A host (name or IP literal, no brackets) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """One `--map`: the broker that advertises `advertised` is also dialled at `candidate`.
+
+    A port of None means: any port on the left, the advertised port on the right.
+    """
+
+    advertised: str
+    advertised_port: int | None
+    candidate: str
+    candidate_port: int | None
+
+    def apply(self, advertised: Endpoint) -> Endpoint | None:
+        """The candidate for an advertised address, None when this mapping is not about it."""
+        if self.advertised.lower() != advertised.host.lower():
+            return None
+        if self.advertised_port not in (None, advertised.port):
+            return None
+        return Endpoint(self.candidate, self.candidate_port or advertised.port)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One check. Times are in seconds; `client` is what the real client is given besides."""
+
+    bootstrap: tuple[Endpoint, ...]
+    topic: str | None = None
+    timeout: float = 3.0
+    deadline: float = 30.0
+    mapped: tuple[Mapped, ...] = ()
+    family: str = "any"
+    fail_on: str = "error"
+    client: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def settings(
+    bootstrap: str | None,
+    *,
+    topic: str | None = None,
+    timeout: float = 3.0,
+    deadline: float = 30.0,
+    properties: Mapping[str, str] | None = None,
+    from_file: Mapping[str, str] | None = None,
+    mapped: Sequence[str] = (),
+    fail_on: str = "error",
+) -> Settings:
+    """Settings from what a user wrote. `properties` must be known, `from_file` may hold more.
+
+    Raises UsageError with a sentence that says what to write instead.
+    """
+    notes: list[str] = []
+    for name in properties or {}:
+        if name not in KNOWN:
+            raise UsageError(f"-X {name}: no Kafka client has such a property{_near(name)}")
+    merged = {**(from_file or {}), **(properties or {})}
+    target = bootstrap if bootstrap is not None else merged.get("bootstrap.servers")
+    if target is None:
+        raise UsageError("no bootstrap server: write `kdiag check HOST:PORT`")
+    if topic is not None and (not _TOPIC.match(topic) or topic in (".", "..")):
+        raise UsageError(
+            f"--topic {topic!r}: a topic name has 1 to 249 letters, digits, dots, dashes and "
+            "underscores"
+        )
+    for option, seconds in (("--timeout", timeout), ("--deadline", deadline)):
+        if not 0.05 <= seconds <= 3600:
+            raise UsageError(f"{option} {seconds:g}: write seconds between 0.05 and 3600")
+    unused = sorted(name for name in merged if name not in USED)
+    if unused:
+        listed = ", ".join(f"{name}{'' if name in KNOWN else _near(name)}" for name in unused)
+        notes.append(f"not used by kdiag: {listed}")
+    return Settings(
+        bootstrap=parse_bootstrap(target, notes),
+        topic=topic,
+        timeout=timeout,
+        deadline=deadline,
+        mapped=tuple(parse_mapped(text) for text in mapped),
+        family=_choice("broker.address.family", merged, FAMILIES, "any"),
+        fail_on=fail_on,
+        client=_client(merged),
+        notes=tuple(notes),
+    )
+
+
+def parse_bootstrap(text: str, notes: list[str] | None = None) -> tuple[Endpoint, ...]:
+    """The servers of a comma-separated list, once each. What was assumed is added to `notes`."""
+    endpoints = [parse_endpoint(part.strip(), notes) for part in text.split(",") if part.strip()]
+    if not endpoints:
+        raise UsageError("the list of bootstrap servers is empty: write HOST:PORT[,HOST:PORT...]")
+    return tuple(dict.fromkeys(endpoints))
+
+
+def parse_endpoint(text: str, notes: list[str] | None = None) -> Endpoint:
+    """`host:port`, `host` (port 9092 is assumed, and said in `notes`) or `[ipv6]:port`."""
+    scheme = _SCHEME.match(text)
+    if scheme:
+        name, rest = scheme.group(1), scheme.group(2).rstrip("/")
+        security = (
+            f" -X security.protocol={name.upper()}"
+            if name.upper() in PROTOCOLS and name.upper() != "PLAINTEXT"
+            else ""
+        )
+        raise UsageError(
+            f"{text!r} is a URL; a bootstrap server is HOST:PORT: write {rest or 'HOST:PORT'}"
+            f"{security}"
+        )
+    host, port = _split(text)
+    if not _is_host(host):
+        raise UsageError(f"{text!r}: {host!r} is not a host name or an IP address")
+    if port is None:
+        if notes is not None:
+            notes.append(f"{text}: no port given, {DEFAULT_PORT} assumed")
+        return Endpoint(host, DEFAULT_PORT)
+    return Endpoint(host, _port(port, text))
+
+
+def parse_mapped(text: str) -> Mapped:
+    """`ADVERTISED=CANDIDATE`, each a host with or without a port."""
+    left, separator, right = text.partition("=")
+    if not separator or not left.strip() or not right.strip():
+        raise UsageError(
+            f"--map {text!r}: write ADVERTISED=CANDIDATE, for example "
+            "--map 10.0.1.11=3.10.139.221 or --map 10.0.1.11:9094=3.10.139.221:32001"
+        )
+    sides: list[tuple[str, int | None]] = []
+    for side in (left.strip(), right.strip()):
+        host, port = _split(side)
+        if not _is_host(host):
+            raise UsageError(f"--map {text!r}: {host!r} is not a host name or an IP address")
+        sides.append((host, None if port is None else _port(port, side)))
+    return Mapped(sides[0][0], sides[0][1], sides[1][0], sides[1][1])
+
+
+def parse_property(text: str) -> tuple[str, str]:
+    """`name=value`, as on the command line."""
+    name, separator, value = text.partition("=")
+    if not separator or not name.strip():
+        raise UsageError(f"-X {name.strip()!r}: write NAME=VALUE")
+    return name.strip(), value.strip()
+
+
+def parse_properties(text: str) -> dict[str, str]:
+    """A client-properties file: Java's syntax, which librdkafka's is a part of.
+
+    Source: java.util.Properties.load, with its comments, escapes and continued lines.
+    """
+    found: dict[str, str] = {}
+    for line in _logical_lines(text):
+        match = re.match(r"((?:\\.|[^\\=:\s])*)[ \t\f]*(?:[=:][ \t\f]*)?(.*)", line, re.DOTALL)
+        if match and match.group(1):
+            found[_unescape(match.group(1))] = _unescape(match.group(2)).rstrip()
+    return found
+
+
+def _logical_lines(text: str) -> list[str]:
+    lines: list[str] = []
+    continued = False
+    for raw in re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff")):
+        line = raw.lstrip(" \t\f")
+        if not continued and (not line or line[0] in "#!"):
+            continue
+        more = (len(line) - len(line.rstrip("\\"))) % 2 == 1
+        part = line[:-1] if more else line
+        if continued:
+            lines[-1] += part
+        else:
+            lines.append(part)
+        continued = more
+    return lines
+
+
+def _unescape(text: str) -> str:
+    def one(match: re.Match[str]) -> str:
+        code = match.group(1)
+        if code[0] == "u" and len(code) == 5:
+            return chr(int(code[1:], 16))
+        return {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}.get(code, code)
+
+    return re.sub(r"\\(u[0-9A-Fa-f]{4}|.)", one, text, flags=re.DOTALL)
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    """Host and port text; the port is None where none was written."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")) or ":" not in host:
+            raise UsageError(f"{text!r}: write an IPv6 address as [2001:db8::1]:{DEFAULT_PORT}")
+        return host, rest[1:] if rest else None
+    if text.count(":") > 1:
+        head, _, tail = text.rpartition(":")
+        readings = [f"[{text}]:{DEFAULT_PORT}"] if _is_host(text) else []
+        readings += [f"[{head}]:{tail}"] if ":" in head and _is_host(head) else []
+        raise UsageError(
+            f"{text!r}: an IPv6 address needs brackets, so that its port can be told apart: "
+            f"write {' or '.join(readings or [f'[2001:db8::1]:{DEFAULT_PORT}'])}"
+        )
+    host, separator, port = text.partition(":")
+    return host, port if separator else None
+
+
+def _is_host(host: str) -> bool:
+    if ":" in host:
+        from ipaddress import IPv6Address
+
+        try:
+            IPv6Address(host)
+        except ValueError:
+            return False
+        return True
+    return bool(_HOST.match(host))
+
+
+def _port(text: str, where: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) < 65536:
+        raise UsageError(f"{where!r}: port {text!r} is not a number between 1 and 65535")
+    return int(text)
+
+
+def _client(merged: Mapping[str, str]) -> dict[str, str]:
+    protocol = merged.get("security.protocol", "PLAINTEXT").upper()
+    if protocol not in PROTOCOLS:
+        raise UsageError(
+            f"security.protocol={merged['security.protocol']}: write one of {', '.join(PROTOCOLS)}"
+        )
+    if protocol != "PLAINTEXT":
+        raise UsageError(
+            f"security.protocol={protocol}: this version of kdiag speaks PLAINTEXT only; TLS and "
+            "SASL listeners are recognised (KD110, KD117) but not entered"
+        )
+    passed = ("client.id", "broker.address.family")
+    return {name: merged[name] for name in passed if name in merged}
+
+
+def _choice(name: str, merged: Mapping[str, str], choices: Sequence[str], default: str) -> str:
+    value = merged.get(name, default)
+    if value not in choices:
+        raise UsageError(f"{name}={value}: write one of {', '.join(choices)}")
+    return value
+
+
+def _near(name: str) -> str:
+    close = get_close_matches(name, KNOWN, n=1, cutoff=0.7)
+    return f" (did you mean {close[0]}?)" if close else ""
