@@ -97,7 +97,7 @@ def ec2_address(host: str) -> str | None:
     """The private address that an EC2 name carries: ip-10-0-1-11.… → 10.0.1.11."""
     found = _EC2_NAME.match(host.lower())
     dotted = ".".join(found.groups()[:4]) if found else ""
-    return dotted if parse(dotted) else None
+    return dotted if is_private(dotted) else None
 
 
 def _private_network(

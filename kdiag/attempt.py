@@ -1,10 +1,11 @@
-"""How one step, one address and one endpoint went: the facts that every hop gathers."""
+"""How one step, one address, one endpoint and one record went: what every hop's facts are of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from kdiag.settings import Endpoint
 
@@ -109,6 +110,28 @@ class Contact:
         return {layer: outcome.get(layer) for layer in LAYERS}
 
 
+@dataclass(frozen=True)
+class Delivery:
+    """One real record to one leader: its offset, or the real client's error name and words."""
+
+    node: int
+    partition: int
+    elapsed: float
+    offset: int | None = None
+    error: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ClientRun:
+    """What the real client did with one record for each leader, and what it logged meanwhile."""
+
+    topic: str
+    deliveries: tuple[Delivery, ...]
+    words: tuple[str, ...] = ()
+    throttle_ms: int = 0
+
+
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     """Text of a peer, fit for a terminal, JSON and XML: escapes shown, length bounded."""
     if len(text) > limit:
@@ -123,7 +146,9 @@ def clean_bytes(data: bytes, limit: int = 120) -> str:
     return clean(data[:limit].decode("ascii", "backslashreplace").strip(), limit * 4)
 
 
+@lru_cache(maxsize=1024)  # a frame can hold millions of the same one
 def _escaped(char: str) -> str:
     short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
     code = ord(char)
-    return short.get(char) or (f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}")
+    wide = f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
+    return short.get(char) or (f"\\x{code:02x}" if code < 256 else wide)

@@ -14,6 +14,8 @@ FAMILIES = ("any", "v4", "v6")
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
 _HOST = re.compile(r"[\w.-]{1,255}\Z")
+_ZONE = re.compile(r"(%[\w.-]{1,15})?\Z")
+_SHOWN = 80
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*)://(.*)\Z", re.DOTALL)
 
 
@@ -86,22 +88,24 @@ def settings(
     notes: list[str] = []
     for name in properties or {}:
         if name not in KNOWN:
-            raise UsageError(f"-X {name}: no Kafka client has such a property{_near(name)}")
+            raise UsageError(f"-X {_word(name)}: no Kafka client has such a property{_near(name)}")
     merged = {**(from_file or {}), **(properties or {})}
     target = bootstrap if bootstrap is not None else merged.get("bootstrap.servers")
     if target is None:
         raise UsageError("no bootstrap server: write `kdiag check HOST:PORT`")
     if topic is not None and (not _TOPIC.match(topic) or topic in (".", "..")):
         raise UsageError(
-            f"--topic {topic!r}: a topic name has 1 to 249 letters, digits, dots, dashes and "
-            "underscores"
+            f"--topic {_quoted(topic)}: a topic name has 1 to 249 letters, digits, dots, dashes "
+            "and underscores"
         )
     for option, seconds in (("--timeout", timeout), ("--deadline", deadline)):
         if not 0.05 <= seconds <= 3600:
             raise UsageError(f"{option} {seconds:g}: write seconds between 0.05 and 3600")
     unused = sorted(name for name in merged if name not in USED)
     if unused:
-        listed = ", ".join(f"{name}{'' if name in KNOWN else _near(name)}" for name in unused)
+        listed = ", ".join(
+            f"{_word(name)}{'' if name in KNOWN else _near(name)}" for name in unused
+        )
         notes.append(f"not used by kdiag: {listed}")
     return Settings(
         bootstrap=parse_bootstrap(target, notes),
@@ -128,19 +132,19 @@ def parse_endpoint(text: str, notes: list[str] | None = None) -> Endpoint:
     """`host:port`, `host` (port 9092 is assumed, and said in `notes`) or `[ipv6]:port`."""
     scheme = _SCHEME.match(text)
     if scheme:
-        name, rest = scheme.group(1), scheme.group(2).rstrip("/")
+        name = scheme.group(1)
         security = (
             f" -X security.protocol={name.upper()}"
             if name.upper() in PROTOCOLS and name.upper() != "PLAINTEXT"
             else ""
         )
         raise UsageError(
-            f"{text!r} is a URL; a bootstrap server is HOST:PORT: write {rest or 'HOST:PORT'}"
-            f"{security}"
+            f"{_address(text)} is a URL; a bootstrap server is HOST:PORT: write "
+            f"{_server(scheme.group(2))}{security}"
         )
     host, port = _split(text)
     if not _is_host(host):
-        raise UsageError(f"{text!r}: {host!r} is not a host name or an IP address")
+        raise UsageError(f"{_address(text)}: {_address(host)} is not a host name or an IP address")
     if port is None:
         if notes is not None:
             notes.append(f"{text}: no port given, {DEFAULT_PORT} assumed")
@@ -153,14 +157,16 @@ def parse_mapped(text: str) -> Mapped:
     left, separator, right = text.partition("=")
     if not separator or not left.strip() or not right.strip():
         raise UsageError(
-            f"--map {text!r}: write ADVERTISED=CANDIDATE, for example "
+            f"--map {_address(text)}: write ADVERTISED=CANDIDATE, for example "
             "--map 10.0.1.11=3.10.139.221 or --map 10.0.1.11:9094=3.10.139.221:32001"
         )
     sides: list[tuple[str, int | None]] = []
     for side in (left.strip(), right.strip()):
         host, port = _split(side)
         if not _is_host(host):
-            raise UsageError(f"--map {text!r}: {host!r} is not a host name or an IP address")
+            raise UsageError(
+                f"--map {_address(text)}: {_address(host)} is not a host name or an IP address"
+            )
         sides.append((host, None if port is None else _port(port, side)))
     return Mapped(sides[0][0], sides[0][1], sides[1][0], sides[1][1])
 
@@ -169,7 +175,7 @@ def parse_property(text: str) -> tuple[str, str]:
     """`name=value`, as on the command line."""
     name, separator, value = text.partition("=")
     if not separator or not name.strip():
-        raise UsageError(f"-X {name.strip()!r}: write NAME=VALUE")
+        raise UsageError(f"-X {_word(text.strip())}: write NAME=VALUE")
     return name.strip(), value.strip()
 
 
@@ -180,7 +186,7 @@ def parse_properties(text: str) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for line in _logical_lines(text):
-        match = re.match(r"((?:\\.|[^\\=:\s])*)[ \t\f]*(?:[=:][ \t\f]*)?(.*)", line, re.DOTALL)
+        match = re.match(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*(?:[=:][ \t\f]*)?(.*)", line, re.DOTALL)
         if match and match.group(1):
             found[_unescape(match.group(1))] = _unescape(match.group(2)).rstrip()
     return found
@@ -210,7 +216,9 @@ def _unescape(text: str) -> str:
             return chr(int(code[1:], 16))
         return {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}.get(code, code)
 
-    return re.sub(r"\\(u[0-9A-Fa-f]{4}|.)", one, text, flags=re.DOTALL)
+    found = re.sub(r"\\(u[0-9A-Fa-f]{4}|.)", one, text, flags=re.DOTALL)
+    # Java writes a character beyond U+FFFF as two halves; here they make one again.
+    return found.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _split(text: str) -> tuple[str, str | None]:
@@ -218,15 +226,23 @@ def _split(text: str) -> tuple[str, str | None]:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")) or ":" not in host:
-            raise UsageError(f"{text!r}: write an IPv6 address as [2001:db8::1]:{DEFAULT_PORT}")
+            raise UsageError(
+                f"{_address(text)}: write an IPv6 address as [2001:db8::1]:{DEFAULT_PORT}"
+            )
         return host, rest[1:] if rest else None
     if text.count(":") > 1:
         head, _, tail = text.rpartition(":")
         readings = [f"[{text}]:{DEFAULT_PORT}"] if _is_host(text) else []
-        readings += [f"[{head}]:{tail}"] if ":" in head and _is_host(head) else []
+        if ":" in head and _is_host(head) and _is_port(tail):
+            readings.append(f"[{head}]:{tail}")
+        if not readings:
+            raise UsageError(
+                f"{_address(text)}: write HOST:PORT, an IPv6 address as "
+                f"[2001:db8::1]:{DEFAULT_PORT}, and a comma between two servers"
+            )
         raise UsageError(
-            f"{text!r}: an IPv6 address needs brackets, so that its port can be told apart: "
-            f"write {' or '.join(readings or [f'[2001:db8::1]:{DEFAULT_PORT}'])}"
+            f"{_address(text)}: an IPv6 address needs brackets, so that its port can be told "
+            f"apart: write {' or '.join(readings)}"
         )
     host, separator, port = text.partition(":")
     return host, port if separator else None
@@ -236,25 +252,33 @@ def _is_host(host: str) -> bool:
     if ":" in host:
         from ipaddress import IPv6Address
 
+        address, _, _ = host.partition("%")
         try:
-            IPv6Address(host)
+            IPv6Address(address)
         except ValueError:
             return False
-        return True
+        return bool(_ZONE.match(host[len(address) :]))
     return bool(_HOST.match(host))
 
 
 def _port(text: str, where: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 0 < int(text[:6]) < 65536:
-        raise UsageError(f"{where!r}: port {text!r} is not a number between 1 and 65535")
+    if not _is_port(text):
+        raise UsageError(
+            f"{_address(where)}: port {_address(text)} is not a number between 1 and 65535"
+        )
     return int(text)
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
 def _client(merged: Mapping[str, str]) -> dict[str, str]:
     protocol = merged.get("security.protocol", "PLAINTEXT").upper()
     if protocol not in PROTOCOLS:
         raise UsageError(
-            f"security.protocol={merged['security.protocol']}: write one of {', '.join(PROTOCOLS)}"
+            f"security.protocol={_word(merged['security.protocol'])}: "
+            f"write one of {', '.join(PROTOCOLS)}"
         )
     if protocol != "PLAINTEXT":
         raise UsageError(
@@ -268,8 +292,35 @@ def _client(merged: Mapping[str, str]) -> dict[str, str]:
 def _choice(name: str, merged: Mapping[str, str], choices: Sequence[str], default: str) -> str:
     value = merged.get(name, default)
     if value not in choices:
-        raise UsageError(f"{name}={value}: write one of {', '.join(choices)}")
+        raise UsageError(f"{name}={_word(value)}: write one of {', '.join(choices)}")
     return value
+
+
+def _server(rest: str) -> str:
+    """What to write instead of a URL: the server that it names."""
+    try:
+        shown = str(parse_endpoint(rest.partition("/")[0].rpartition("@")[2]))
+    except UsageError:
+        return "HOST:PORT"
+    return shown if len(shown) <= _SHOWN else "HOST:PORT"
+
+
+def _quoted(text: str) -> str:
+    """What a user wrote, in quotes: on one line, without control characters, not too long."""
+    shown = repr(text[: _SHOWN + 1])
+    return shown if len(shown) <= _SHOWN + 2 else f"{shown[:_SHOWN]}…{shown[0]}"
+
+
+def _address(text: str) -> str:
+    """An address that a user wrote, in quotes; what stands before an @ may be a password."""
+    _, at, rest = text.rpartition("@")
+    return _quoted(f"…@{rest}" if at else text)
+
+
+def _word(text: str) -> str:
+    """A name that a user wrote, up to what no name has: a secret may follow a mistyped `=`."""
+    word = re.split(r"[^\w.-]", text, maxsplit=1)[0][:_SHOWN]
+    return word if word == text else f"{word}…"
 
 
 def _near(name: str) -> str:

@@ -7,15 +7,20 @@ allocate is bounded.
 from __future__ import annotations
 
 import struct
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from kdiag.attempt import clean
+from kdiag.attempt import TEXT_LIMIT, clean
 
-# What decoded values may cost, in bytes as CPython spends them: enough for 10,000 partitions.
-MAX_DECODED = 8 << 20
-_VALUE_COST, _STRUCT_COST = 56, 240
+# What decoded values may cost, in bytes as CPython spends them: enough for 10,000 partitions of
+# three replicas.
+MAX_DECODED = 10 << 20
+_VALUE_COST, _STRUCT_COST, _TEXT_COST = 56, 240, 24
+
+# No more of a text is decoded than `clean` would keep, a character having four bytes at most.
+_TEXT_BYTES = 4 * (TEXT_LIMIT + 1)
 
 Body = dict[str, Any]
 
@@ -111,8 +116,12 @@ class Blob:
                 return None
             raise WireError(f"a length of {size}")
         raw = reader.take(size)
-        reader.spend(_VALUE_COST + size)
-        return clean(raw.decode("utf-8", "replace")) if self.text else raw
+        if not self.text:
+            reader.spend(_VALUE_COST + size)
+            return raw
+        text = clean(raw[:_TEXT_BYTES].decode("utf-8", "replace"))
+        reader.spend(_TEXT_COST + sys.getsizeof(text))  # an escape is far longer than its byte
+        return text
 
     def write(self, out: bytearray, value: Any, version: int, flexible: bool) -> None:
         raw = value.encode() if isinstance(value, str) else value

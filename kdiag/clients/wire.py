@@ -210,19 +210,26 @@ def encode_request(api: Api, version: int, correlation: int, body: Mapping[str, 
     return struct.pack(">i", len(out)) + bytes(out)
 
 
-def decode_response(api: Api, version: int, correlation: int, frame: bytes) -> Body:
+def decode_response(api: Api, version: int, correlation: int | None, frame: bytes) -> Body:
     """The body of a response. `frame` comes without its length; bytes after the body are ignored.
 
-    Raises WireError when it is no answer to that very request.
+    Raises WireError when it is no answer to that very request (to any, for a correlation of None).
     """
     reader = Reader(frame)
     found = INT32.read(reader, 0, False)
-    if found != correlation:
+    if correlation not in (None, found):
         raise WireError(f"answers request {found}, request {correlation} was asked")
     flexible = version >= api.flexible_since
     if flexible and api is not API_VERSIONS:
         skip_tags(reader)
     return api.response.read(reader, version, flexible)
+
+
+def mentions(frame: bytes, text: str) -> bool:
+    """Whether a string stands in a frame, found without decoding it."""
+    out = bytearray()
+    STRING.write(out, text, 0, False)
+    return bytes(out) in frame
 
 
 def decode_request(frame: bytes) -> Request:

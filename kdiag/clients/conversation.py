@@ -1,0 +1,161 @@
+"""One connection to what should be a broker: requests go out at once, answers come in order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kdiag.attempt import Failure, clean_bytes
+from kdiag.clients.codec import Body, WireError
+from kdiag.clients.wire import MAX_FRAME, Api, decode_response, encode_request
+
+_TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
+_BANNER_BYTES, _BANNER_WAIT = 512, 0.2
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How one request ended: an answer, or why there is none. `elapsed` is in seconds.
+
+    `frame` is the answer as it came, for those who asked for it raw; `body` is empty then.
+    """
+
+    elapsed: float
+    body: Body
+    failure: Failure | None = None
+    detail: str = ""
+    frame: bytes = b""
+
+
+@dataclass
+class _Asked:
+    api: Api
+    version: int
+    correlation: int
+    raw: bool
+    sent: float
+    reply: asyncio.Future[Reply]
+    timer: asyncio.TimerHandle
+
+    def settle(self, reply: Reply) -> None:
+        self.timer.cancel()
+        if not self.reply.done():
+            self.reply.set_result(reply)
+
+
+class Conversation:
+    """Asks and listens. Whatever the peer does, every question ends in a Reply, in time.
+
+    `local` and `peer` are the connection's two addresses, without their ports.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        timeout: float,
+        named: Callable[[OSError], Failure],
+    ) -> None:
+        self._reader, self._writer = reader, writer
+        self._timeout, self._named = timeout, named
+        self._asked: deque[_Asked] = deque()
+        self._correlation = 0
+        self._ended: tuple[Failure, str] | None = None
+        self._heard = False
+        self.local = str(writer.get_extra_info("sockname")[0])
+        self.peer = str(writer.get_extra_info("peername")[0])
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def over(
+        cls, sock: socket.socket, timeout: float, named: Callable[[OSError], Failure]
+    ) -> Conversation:
+        """A conversation over a connected socket; `named` maps what the socket may raise."""
+        reader, writer = await asyncio.open_connection(sock=sock)
+        return cls(reader, writer, timeout, named)
+
+    def ask(
+        self, api: Api, version: int, body: Mapping[str, Any], *, raw: bool = False
+    ) -> asyncio.Future[Reply]:
+        """Sends a request now; its answer, or the lack of it, is there within the timeout."""
+        self._correlation += 1
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Reply] = loop.create_future()
+        sent = time.perf_counter()
+        timer = loop.call_later(self._timeout, self._silent, reply, sent)
+        asked = _Asked(api, version, self._correlation, raw, sent, reply, timer)
+        if self._ended:
+            asked.settle(self._no_answer(asked, *self._ended))
+            return reply
+        self._asked.append(asked)
+        self._writer.write(encode_request(api, version, self._correlation, body))
+        return reply
+
+    def close(self) -> None:
+        """Ends it at once; what has no answer yet never gets one."""
+        self._listening.cancel()
+        self._end(Failure.CLOSED, "closed by kdiag")
+        self._writer.transport.abort()
+
+    async def _listen(self) -> None:
+        try:
+            while True:
+                head = await self._reader.readexactly(4)
+                self._heard = True
+                (size,) = struct.unpack(">i", head)
+                if not 4 <= size <= MAX_FRAME or not self._asked:
+                    return await self._stranger(head)
+                self._answer(await self._reader.readexactly(size))
+        except asyncio.IncompleteReadError as error:
+            if error.partial and not self._heard:
+                return self._end(Failure.NOT_KAFKA, clean_bytes(error.partial))
+            self._end(Failure.CLOSED, "in the middle of an answer" if error.partial else "")
+        except OSError as error:
+            failure = self._named(error)
+            self._end(failure, error.strerror or "")
+
+    def _answer(self, frame: bytes) -> None:
+        asked = self._asked.popleft()
+        elapsed = time.perf_counter() - asked.sent
+        try:
+            body = (
+                {} if asked.raw else decode_response(
+                    asked.api, asked.version, asked.correlation, frame
+                )
+            )  # fmt: skip
+        except WireError as error:
+            words = f"{asked.api.name} answer: {error}; it begins {clean_bytes(frame, 40)}"
+            asked.settle(Reply(elapsed, {}, Failure.NOT_KAFKA, words))
+            return
+        asked.settle(Reply(elapsed, body, frame=frame if asked.raw else b""))
+
+    async def _stranger(self, head: bytes) -> None:
+        """Bytes that begin no answer of Kafka's. What a TLS listener says to plaintext is known."""
+        if head[0] in (_TLS_ALERT, _TLS_HANDSHAKE) and head[1] == 3:
+            return self._end(Failure.TLS_REQUIRED, clean_bytes(head))
+        try:
+            rest = await asyncio.wait_for(self._reader.read(_BANNER_BYTES), _BANNER_WAIT)
+        except (TimeoutError, OSError):
+            rest = b""
+        self._end(Failure.NOT_KAFKA, clean_bytes(head + rest))
+        return None
+
+    def _silent(self, reply: asyncio.Future[Reply], sent: float) -> None:
+        if not reply.done():
+            words = f"no answer within {self._timeout:g} s"
+            reply.set_result(Reply(time.perf_counter() - sent, {}, Failure.SILENT, words))
+
+    def _no_answer(self, asked: _Asked, failure: Failure, detail: str) -> Reply:
+        return Reply(time.perf_counter() - asked.sent, {}, failure, detail)
+
+    def _end(self, failure: Failure, detail: str) -> None:
+        self._ended = self._ended or (failure, detail)
+        while self._asked:
+            asked = self._asked.popleft()
+            asked.settle(self._no_answer(asked, *self._ended))

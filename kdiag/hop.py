@@ -1,0 +1,82 @@
+"""What a hop is: a function that gathers facts, given the facts of the hops before it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol, get_type_hints
+
+from kdiag.clients.conversation import Conversation, Reply
+from kdiag.clients.net import Net
+from kdiag.settings import Endpoint, Settings
+
+
+class Facts(Protocol):
+    """What every hop's facts tell of themselves. `elapsed` is in seconds, `summary` one line."""
+
+    @property
+    def elapsed(self) -> float: ...
+
+    @property
+    def summary(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Halt:
+    """A hop that did not end: by an error of kdiag's own, or (error "") by the deadline."""
+
+    hop: str
+    seconds: float
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Halts:
+    """The hops that did not end."""
+
+    halts: tuple[Halt, ...]
+
+
+@dataclass
+class Walk:
+    """What hops share beside facts: the settings, the network, and what is still on the wire.
+
+    `asked` holds the metadata answers that were asked for in hop 1's flight, `kept` the connection
+    to each broker that proved itself, for the hop after.
+    """
+
+    settings: Settings
+    net: Net
+    asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
+    kept: dict[int, Conversation] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A hop: its id, the types of the facts it needs, and the function that gathers."""
+
+    id: str
+    needs: tuple[type, ...]
+    gives: type
+    gather: Callable[..., Awaitable[Any]]
+
+
+def hop(id: str) -> Callable[[Callable[..., Awaitable[Any]]], Hop]:  # noqa: A002
+    """Declares a hop. Its first parameter is the Walk, the others are the facts it needs.
+
+    It returns facts, or None when those before it left nothing to work on: the hop is skipped then.
+    """
+
+    def declare(gather: Callable[..., Awaitable[Any]]) -> Hop:
+        hints = get_type_hints(gather)
+        gives = hints.pop("return")
+        needs = tuple(kind for kind in hints.values() if kind is not Walk)
+        return Hop(id, needs, next(kind for kind in _members(gives)), gather)
+
+    return declare
+
+
+def _members(kind: Any) -> tuple[type, ...]:
+    """The types of an annotation: (T,) for T, and for T | None as well."""
+    return tuple(k for k in getattr(kind, "__args__", (kind,)) if k is not type(None))

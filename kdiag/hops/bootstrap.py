@@ -1,0 +1,72 @@
+"""Hop 1, bootstrap: can I get a usable Kafka connection to the address I was given?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from kdiag.attempt import Contact
+from kdiag.clients.wire import METADATA
+from kdiag.hop import Walk, hop
+from kdiag.hops.dial import contact
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Every bootstrap server, dialled. `apis` (key → versions) is what the first usable one has."""
+
+    contacts: tuple[Contact, ...]
+    apis: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def usable(self) -> tuple[Contact, ...]:
+        """The servers that work."""
+        return tuple(contact for contact in self.contacts if contact.usable)
+
+    @property
+    def came_in(self) -> tuple[str, ...]:
+        """Both ends of every connection that worked: how this client entered the cluster."""
+        dials = [dial for c in self.usable for dial in c.dials if dial.failed is None]
+        return tuple(dict.fromkeys(end for d in dials for end in (d.address, d.source) if end))
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds until the slowest address had worked or failed."""
+        return max(
+            (
+                (c.dns.elapsed if c.dns else 0.0) + sum(a.elapsed for a in dial.attempts)
+                for c in self.contacts
+                for dial in c.dials
+            ),
+            default=max((c.dns.elapsed for c in self.contacts if c.dns), default=0.0),
+        )
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in one line."""
+        if len(self.contacts) == 1 and self.usable:
+            dial = self.contacts[0].best
+            name = str(self.contacts[0].endpoint)
+            known = dial is None or self.contacts[0].endpoint.host == dial.address
+            return f"{name} answers" if known or not dial else f"{name} answers at {dial.address}"
+        if len(self.contacts) == 1:
+            return f"{self.contacts[0].endpoint} does not answer as a broker"
+        return f"{len(self.usable)} of {len(self.contacts)} servers answer"
+
+
+@hop("bootstrap")
+async def bootstrap(walk: Walk) -> Bootstrap:
+    """Dials every address of every server; Metadata is asked for in the flight of ApiVersions."""
+    topics = [{"name": walk.settings.topic}] if walk.settings.topic else []
+    question = (METADATA, 7, {"topics": topics, "allow_auto_topic_creation": False})
+    met = await asyncio.gather(
+        *(contact(walk.net, endpoint, [question]) for endpoint in walk.settings.bootstrap)
+    )
+    apis: Mapping[int, tuple[int, int]] = {}
+    for reached, greetings in met:
+        for greeting in greetings:
+            if greeting.apis and greeting.dial.failed is None:
+                apis = apis or greeting.apis
+                walk.asked.append((reached.endpoint, greeting.replies[0]))
+    return Bootstrap(tuple(reached for reached, _ in met), apis)

@@ -1,0 +1,241 @@
+"""Hop 3, listeners: can I use each advertised address, and does it lead to the broker it names?"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from kdiag.address import (
+    internal_name,
+    is_loopback,
+    is_private,
+    is_unusable,
+    same_network,
+)
+from kdiag.attempt import Attempt, Contact, Dial, Failure
+from kdiag.clients.codec import WireError
+from kdiag.clients.conversation import Conversation
+from kdiag.clients.errors import error_name
+from kdiag.clients.wire import DESCRIBE_CONFIGS, METADATA, decode_response, mentions
+from kdiag.hop import Walk, hop
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.dial import Greeting, Question, contact
+from kdiag.hops.metadata import Broker, Metadata
+from kdiag.settings import Endpoint
+
+MAX_CANDIDATES = 4  # for one broker
+
+_BROKER_RESOURCE = 4
+_WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty")
+_NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
+
+
+@dataclass(frozen=True)
+class Listener:
+    """One broker at its advertised address, and at others that it could advertise instead."""
+
+    broker: Broker
+    contact: Contact
+    candidates: tuple[Contact, ...] = ()
+
+    @property
+    def proven(self) -> Contact | None:
+        """The candidate where this very broker answers, if there is one."""
+        for candidate in self.candidates:
+            best = candidate.best
+            if candidate.usable and best and best.answered_as == self.broker.node:
+                return candidate
+        return None
+
+
+@dataclass(frozen=True)
+class Listeners:
+    """Every advertised address, dialled; `elapsed` in seconds for all of them at once."""
+
+    listeners: tuple[Listener, ...]
+    elapsed: float
+
+    @property
+    def reached(self) -> tuple[Listener, ...]:
+        """Those whose advertised address led to the broker it names."""
+        return tuple(listener for listener in self.listeners if listener.contact.usable)
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in one line."""
+        reached, count = len(self.reached), len(self.listeners)
+        proven = sum(
+            1
+            for listener in self.reached
+            if listener.contact.best and listener.contact.best.answered_as is not None
+        )
+        line = f"{reached} of {count} advertised address{'' if count == 1 else 'es'} reached"
+        if not reached:
+            return line
+        if proven == reached:
+            return f"{line}, identity proven"
+        return f"{line}, identity of {proven} proven"
+
+
+@hop("listeners")
+async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Listeners | None:
+    """Dials every broker at once: its advertised address, and its candidates beside it."""
+    if not metadata.brokers:
+        return None
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    gate = asyncio.Semaphore(max(1, walk.net.capacity // 4))
+    crowded = len(metadata.brokers) * 2 > walk.net.capacity
+
+    async def one(broker: Broker) -> Listener:
+        async with gate:
+            seen = await asyncio.gather(
+                _identified(walk, broker, broker.advertised, bootstrap.apis, metadata),
+                *(
+                    _identified(walk, broker, candidate, bootstrap.apis, metadata)
+                    for candidate in _candidates(walk, broker, bootstrap)
+                ),
+            )
+            (reached, conversation), others = seen[0], seen[1:]
+            for _, other in others:
+                if other:
+                    other.close()
+            if conversation and (crowded or not reached.usable):
+                conversation.close()
+            elif conversation:
+                walk.kept[broker.node] = conversation
+            return Listener(broker, reached, tuple(candidate for candidate, _ in others))
+
+    found = await asyncio.gather(*(one(broker) for broker in metadata.brokers))
+    return Listeners(tuple(found), loop.time() - started)
+
+
+def _candidates(walk: Walk, broker: Broker, bootstrap: Bootstrap) -> tuple[Endpoint, ...]:
+    """Where else this broker may answer: what `--map` says, and, for an address that is suspect
+    from here, the same port on the hosts that the bootstrap servers answered on."""
+    advertised = broker.advertised
+    mapped = [found for m in walk.settings.mapped if (found := m.apply(advertised))]
+    hosts = [c.endpoint.host for c in bootstrap.usable] if suspect(advertised, bootstrap) else []
+    same_port = [Endpoint(host, advertised.port) for host in hosts if 0 < advertised.port < 65536]
+    others = dict.fromkeys(mapped + same_port)
+    others.pop(advertised, None)
+    return tuple(others)[:MAX_CANDIDATES]
+
+
+def suspect(advertised: Endpoint, bootstrap: Bootstrap) -> bool:
+    """True for an address that by its looks works elsewhere, but not the way this client came."""
+    host = advertised.host
+    if is_unusable(host, advertised.port):
+        return True
+    if internal_name(host):
+        return not any(internal_name(c.endpoint.host) for c in bootstrap.usable)
+    if is_loopback(host):
+        return not any(is_loopback(end) for end in bootstrap.came_in)
+    return is_private(host) and not any(same_network(host, end) for end in bootstrap.came_in)
+
+
+async def _identified(
+    walk: Walk,
+    broker: Broker,
+    endpoint: Endpoint,
+    apis: Mapping[int, tuple[int, int]],
+    metadata: Metadata,
+) -> tuple[Contact, Conversation | None]:
+    """One endpoint, dialled, and asked which broker of which cluster it is.
+
+    The conversation that comes back is the best one, still open.
+    """
+    if is_unusable(endpoint.host, endpoint.port):
+        return Contact(endpoint, None), None
+    reached, greetings = await contact(walk.net, endpoint, _questions(broker, apis), raw=True)
+    dials = [await _identity(broker, metadata, greeting) for greeting in greetings]
+    reached = replace(reached, dials=tuple(dials))
+    kept = None
+    for dial, greeting in zip(dials, greetings, strict=True):
+        if dial is reached.best:
+            kept = greeting.conversation
+        elif greeting.conversation:
+            greeting.conversation.close()
+    return reached, kept
+
+
+def _questions(broker: Broker, apis: Mapping[int, tuple[int, int]]) -> list[Question]:
+    """Which cluster are you of? Which broker are you? The second only where it is understood."""
+    questions: list[Question] = [(METADATA, 7, {"topics": [], "allow_auto_topic_creation": False})]
+    if DESCRIBE_CONFIGS.key in apis:
+        resource = {
+            "resource_type": _BROKER_RESOURCE,
+            "resource_name": str(broker.node),
+            "configuration_keys": ["node.id", "broker.id"],
+        }
+        questions.append(
+            (DESCRIBE_CONFIGS, 1, {"resources": [resource], "include_synonyms": False})
+        )
+    return questions
+
+
+async def _identity(broker: Broker, metadata: Metadata, greeting: Greeting) -> Dial:
+    """The dial with its identity layer: ok, wrong cluster, wrong node, denied; none if unproven."""
+    dial = greeting.dial
+    if dial.failed or not greeting.replies:
+        return dial
+    replies = await asyncio.gather(*greeting.replies)
+    cluster_id = _cluster(replies[0].frame, metadata.cluster_id)
+    node, denied = _node(broker, replies[1].frame) if len(replies) > 1 else (None, "")
+    elapsed = max(reply.elapsed for reply in replies)
+
+    def ended(failure: Failure | None, detail: str = "") -> Dial:
+        attempt = Attempt("identity", elapsed, failure, detail)
+        return replace(
+            dial, attempts=(*dial.attempts, attempt), answered_as=node, cluster_id=cluster_id
+        )
+
+    if replies[0].failure:
+        return ended(replies[0].failure, f"Metadata: {replies[0].detail}")
+    if cluster_id and metadata.cluster_id and cluster_id != metadata.cluster_id:
+        return ended(Failure.WRONG_CLUSTER, f"it is of cluster {cluster_id}")
+    if node is not None and node != broker.node:
+        return ended(Failure.WRONG_NODE, f"broker {node} answers")
+    if node is not None:
+        return ended(None)
+    if denied:
+        return ended(Failure.DENIED, denied)
+    return replace(dial, cluster_id=cluster_id)
+
+
+def _cluster(frame: bytes, expected: str | None) -> str | None:
+    """The cluster id in a Metadata answer.
+
+    Every broker lists all brokers, so reading n of these in full is quadratic: where the expected
+    id stands in the bytes, it is not read again.
+    """
+    if expected and mentions(frame, expected):
+        return expected
+    try:
+        found = decode_response(METADATA, 7, None, frame)["cluster_id"] if frame else None
+    except WireError:
+        return None
+    return str(found) if found else None
+
+
+def _node(broker: Broker, frame: bytes) -> tuple[int | None, str]:
+    """Which node answered DescribeConfigs for this broker's id, and the error name if it may not
+    say. A node that is asked for another's configuration names itself in the error."""
+    try:
+        results = decode_response(DESCRIBE_CONFIGS, 1, None, frame)["results"] if frame else []
+    except WireError:
+        return None, ""
+    for result in results:
+        error = error_name(result["error_code"])
+        if error == "NONE":
+            values = [c["value"] for c in result["configs"] if c["value"]]
+            own = [int(v) for v in values if v.isascii() and v.isdigit() and len(v) <= 10]
+            return (own[0] if own else broker.node), ""
+        named = _WHO_ANSWERED.search(result["error_message"] or "")
+        if named:
+            return int(named.group(1)), ""
+        if error in _NOT_ALLOWED:
+            return None, error
+    return None, ""

@@ -1,0 +1,146 @@
+"""Hop 2, metadata: does it tell me about the cluster, and about my topic?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kdiag.attempt import Failure
+from kdiag.clients.conversation import Reply
+from kdiag.clients.errors import error_name
+from kdiag.hop import Walk, hop
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.settings import Endpoint
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A broker as the metadata tells it: node id, advertised address, rack if it has one."""
+
+    node: int
+    advertised: Endpoint
+    rack: str | None = None
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A partition: node ids of its leader (-1 for none), replicas, in-sync replicas; error name."""
+
+    index: int
+    leader: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+    error: str = "NONE"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """The topic that was asked for, with the broker's error name for it ("NONE" when it exists)."""
+
+    name: str
+    error: str
+    partitions: tuple[Partition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How one bootstrap connection answered the metadata request; seconds, and why it did not."""
+
+    endpoint: Endpoint
+    elapsed: float
+    failure: Failure | None = None
+    detail: str = ""
+    cluster_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The cluster, by the first bootstrap connection that listed brokers; `answers` has all."""
+
+    answers: tuple[Answer, ...]
+    brokers: tuple[Broker, ...] = ()
+    cluster_id: str | None = None
+    controller: int | None = None
+    topic: Topic | None = None
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds the slowest answer took."""
+        return max((answer.elapsed for answer in self.answers), default=0.0)
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in one line."""
+        if all(answer.failure for answer in self.answers):
+            return "no answer to the metadata request"
+        count = len(self.brokers)
+        parts = [f"{count} broker{'' if count == 1 else 's'}"]
+        if self.cluster_id:
+            parts.append(f"cluster {self.cluster_id}")
+        if self.controller is not None:
+            parts.append(f"controller {self.controller}")
+        if self.topic:
+            parts.append(
+                f"topic {self.topic.name}: "
+                + (
+                    f"{len(self.topic.partitions)} partitions"
+                    if self.topic.error == "NONE"
+                    else self.topic.error
+                )
+            )
+        return ", ".join(parts)
+
+
+@hop("metadata")
+async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
+    """Waits for the answers to what hop 1 asked, from every bootstrap connection."""
+    if not bootstrap.usable:
+        return None
+    replies = await asyncio.gather(*(reply for _, reply in walk.asked))
+    told = list(zip((endpoint for endpoint, _ in walk.asked), replies, strict=True))
+    answers = tuple(
+        Answer(endpoint, reply.elapsed, reply.failure, reply.detail, reply.body.get("cluster_id"))
+        for endpoint, reply in told
+    )
+    best = max(replies, key=_worth)
+    return Metadata(answers, *_read(best.body)) if not best.failure else Metadata(answers)
+
+
+def _worth(reply: Reply) -> tuple[bool, bool]:
+    return reply.failure is None, bool(reply.body.get("brokers"))
+
+
+def _read(
+    body: Mapping[str, Any],
+) -> tuple[tuple[Broker, ...], str | None, int | None, Topic | None]:
+    """A Metadata response's brokers (once each, by node id), cluster id, controller and topic."""
+    brokers = {
+        b["node_id"]: Broker(b["node_id"], Endpoint(b["host"], b["port"]), b["rack"])
+        for b in reversed(body["brokers"])
+    }
+    controller = body["controller_id"]
+    topics = [
+        Topic(
+            topic["name"],
+            error_name(topic["error_code"]),
+            tuple(
+                Partition(
+                    p["partition_index"],
+                    p["leader_id"],
+                    tuple(p["replica_nodes"]),
+                    tuple(p["isr_nodes"]),
+                    error_name(p["error_code"]),
+                )
+                for p in topic["partitions"]
+            ),
+        )
+        for topic in body["topics"]
+    ]
+    return (
+        tuple(sorted(brokers.values(), key=lambda broker: broker.node)),
+        body["cluster_id"],
+        controller if controller >= 0 else None,
+        topics[0] if topics else None,
+    )

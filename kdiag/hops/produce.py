@@ -1,0 +1,141 @@
+"""Hop 4, produce: does every broker take a produce request that I send straight to it?"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+
+from kdiag.attempt import ClientRun, Failure
+from kdiag.clients.conversation import Conversation, Reply
+from kdiag.clients.errors import error_name
+from kdiag.clients.net import in_thread
+from kdiag.clients.wire import PRODUCE, record_batch
+from kdiag.hop import Walk, hop
+from kdiag.hops.listeners import Listener, Listeners
+from kdiag.hops.metadata import Metadata
+
+SMALL, LARGE = 1, 16 * 1024  # bytes of one record: one packet, and more than any packet holds
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one produce request ended: seconds, the broker's error name, or why it has no answer."""
+
+    elapsed: float
+    error: str | None = None
+    throttle_ms: int = 0
+    failure: Failure | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Produced:
+    """What a broker made of a small and of a large request that write nothing."""
+
+    node: int
+    small: Outcome
+    large: Outcome
+
+    @property
+    def answered(self) -> bool:
+        """True when it answered both, whatever it said: the path carries produce requests."""
+        return self.small.failure is None and self.large.failure is None
+
+
+@dataclass(frozen=True)
+class Produce:
+    """Hop 4's facts. `unreached` are the node ids that hop 3 could not hand over."""
+
+    produced: tuple[Produced, ...]
+    unreached: tuple[int, ...]
+    client: ClientRun | None
+    elapsed: float
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in one line."""
+        answered = sum(produced.answered for produced in self.produced)
+        count = len(self.produced)
+        line = f"{answered} of {count} broker{'' if count == 1 else 's'} answered"
+        if self.unreached:
+            line += f", {len(self.unreached)} not asked"
+        if self.client:
+            written = sum(delivery.error is None for delivery in self.client.deliveries)
+            line += f"; {written} of {len(self.client.deliveries)} records acknowledged"
+        return line
+
+
+@hop("produce")
+async def produce(walk: Walk, metadata: Metadata, listeners: Listeners) -> Produce | None:
+    """Asks every broker that was reached; with a topic, lets the real client write as well."""
+    if not listeners.reached:
+        return None
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    produced, client = await asyncio.gather(
+        asyncio.gather(*(_produced(walk, listener) for listener in listeners.reached)),
+        _written(walk, metadata, {listener.broker.node for listener in listeners.reached}),
+    )
+    unreached = tuple(x.broker.node for x in listeners.listeners if not x.contact.usable)
+    return Produce(tuple(produced), unreached, client, loop.time() - started)
+
+
+async def _produced(walk: Walk, listener: Listener) -> Produced:
+    """A small request and a large one, one behind the other on the connection of hop 3."""
+    node = listener.broker.node
+    conversation = walk.kept.get(node)
+    if conversation is None:
+        best = listener.contact.best
+        tcp, conversation = await walk.net.connect(
+            best.address if best else "", listener.contact.endpoint.port
+        )
+        if conversation is None:
+            lost = Outcome(tcp.elapsed, failure=tcp.failure, detail=tcp.detail)
+            return Produced(node, lost, lost)
+    topic = f"kdiag-no-such-topic-{secrets.token_hex(8)}"
+    small, large = await asyncio.gather(
+        _ask(conversation, topic, SMALL), _ask(conversation, topic, LARGE)
+    )
+    conversation.close()
+    return Produced(node, small, large)
+
+
+async def _ask(conversation: Conversation, topic: str, size: int) -> Outcome:
+    """One well-formed batch for a topic that does not exist: it is refused, and proves the path."""
+    partition = {"index": 0, "records": record_batch([b"k" * size])}
+    body = {
+        "transactional_id": None,
+        "acks": -1,
+        "timeout_ms": 1000,
+        "topics": [{"name": topic, "partitions": [partition]}],
+    }
+    return _outcome(await conversation.ask(PRODUCE, 7, body))
+
+
+def _outcome(reply: Reply) -> Outcome:
+    if reply.failure:
+        return Outcome(reply.elapsed, failure=reply.failure, detail=reply.detail)
+    errors = [p["error_code"] for topic in reply.body["topics"] for p in topic["partitions"]]
+    name = error_name(errors[0]) if errors else None
+    return Outcome(reply.elapsed, name, reply.body["throttle_time_ms"])
+
+
+async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientRun | None:
+    """One record for each leader that was reached, by the real client."""
+    if not metadata.topic:
+        return None
+    leaders: dict[int, int] = {}
+    for partition in metadata.topic.partitions:
+        if partition.leader in reached:
+            leaders.setdefault(partition.leader, partition.index)
+    if not leaders:
+        return None
+    # The real client costs an import that only --topic needs, and does not travel with the hops.
+    from kdiag.clients.kafka import deliver
+
+    servers = ",".join(map(str, walk.settings.bootstrap))
+    given = walk.settings.client
+    return await in_thread(
+        deliver, servers, metadata.topic.name, leaders, walk.settings.timeout, given
+    )

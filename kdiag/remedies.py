@@ -1,0 +1,192 @@
+"""Every fix that kdiag can propose, one function each, with the real values filled in.
+
+A fix never invents an address: what is not known is asked for by name, in angle brackets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kdiag.address import is_loopback, is_private
+from kdiag.hops.listeners import Listener
+from kdiag.rule import Remedy
+from kdiag.settings import Endpoint
+
+NODE_PORTS = range(30000, 32768)
+
+
+def advertise(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
+    """What each of these brokers should advertise instead: proven addresses where there are any."""
+    proven = all(listener.proven for listener in listeners)
+    summary = (
+        "Advertise these addresses on the listener for outside clients; each was dialled from "
+        "here and its broker answered. Leave the inter-broker listener as it is."
+        if proven
+        else "Advertise an address that clients out here can reach, on the listener for outside "
+        "clients. Leave the inter-broker listener as it is."
+    )
+    ordered = (strimzi, properties) if _node_ports(listeners) else (properties, strimzi)
+    return tuple(build(listeners, summary) for build in ordered)
+
+
+def properties(listeners: Sequence[Listener], summary: str) -> Remedy:
+    """The advertised.listeners line of every broker."""
+    lines = [
+        "# server.properties; EXTERNAL stands for your name of the listener for outside clients"
+    ]
+    for listener in listeners:
+        lines.append(f"# broker {listener.broker.node}")
+        lines.append(f"advertised.listeners=EXTERNAL://{better(listener)}")
+    return Remedy(summary, "\n".join(lines), "properties")
+
+
+def strimzi(listeners: Sequence[Listener], summary: str) -> Remedy:
+    """The brokers[] entries of a Strimzi listener."""
+    lines = ["# Kafka resource: spec.kafka.listeners[], the entry of the external listener"]
+    lines += ["configuration:", "  brokers:"]
+    for listener in listeners:
+        host, _, port = better(listener).rpartition(":")
+        lines.append(f"    - broker: {listener.broker.node}")
+        lines.append(f"      advertisedHost: {_yaml(host.strip('[]'))}")
+        lines.append(f"      advertisedPort: {port}")
+    if _node_ports(listeners):
+        return Remedy(summary, "\n".join(lines), "yaml")
+    return Remedy("With Strimzi, the same in the Kafka resource:", "\n".join(lines), "yaml")
+
+
+def better(listener: Listener) -> str:
+    """`host:port` that this broker should advertise; its host is a placeholder where unknown."""
+    if listener.proven:
+        return str(listener.proven.endpoint)
+    port = listener.broker.advertised.port
+    shown = port if 0 < port < 65536 else f"<port of broker {listener.broker.node}>"
+    return f"<reachable address of broker {listener.broker.node}>:{shown}"
+
+
+def join_the_network(listeners: Sequence[Listener]) -> Remedy:
+    """The other way round: bring the client to where the address works."""
+    example = listeners[0].broker.advertised.host
+    return Remedy(
+        f"Or run the client where {example} can be reached: inside that network, or over a VPN to "
+        "it. Forwarding ports one by one does not help, the client follows the advertised address."
+    )
+
+
+def publish_two_listeners(listeners: Sequence[Listener]) -> Remedy:
+    """Docker: one listener for the containers, one for everybody else."""
+    first = listeners[0]
+    port = first.broker.advertised.port
+    inside = 29092 if port != 29092 else 29093
+    snippet = "\n".join(
+        (
+            f"# broker {first.broker.node}; publish {port}:{port}, the same number on both sides",
+            f"KAFKA_LISTENERS: INTERNAL://:{inside},EXTERNAL://:{port},CONTROLLER://:9093",
+            "KAFKA_ADVERTISED_LISTENERS: "
+            f"INTERNAL://<container name>:{inside},EXTERNAL://{better(first)}",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: "
+            "INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "KAFKA_INTER_BROKER_LISTENER_NAME: INTERNAL",
+        )
+    )
+    return Remedy("In Docker, give outside clients a listener of their own:", snippet, "yaml")
+
+
+def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
+    """/etc/hosts lines for names that only the cluster knows, where the address was proven."""
+    lines = [
+        f"{listener.proven.best.address}  {listener.broker.advertised.host}"
+        for listener in listeners
+        if listener.proven
+        and listener.proven.best
+        and listener.proven.endpoint.port == listener.broker.advertised.port
+    ]
+    if not lines:
+        return ()
+    summary = "Until then, /etc/hosts on this client makes the names lead to the same brokers:"
+    return (Remedy(summary, "\n".join(lines), "hosts"),)
+
+
+def open_port(endpoints: Sequence[Endpoint], source: str) -> Remedy:
+    """Let this client through to these ports."""
+    targets = ", ".join(str(endpoint) for endpoint in list(endpoints)[:6])
+    who = f" from {source}" if source and not is_loopback(source) else " from this client"
+    behind_nat = " (or the public address it leaves by)" if source and is_private(source) else ""
+    return Remedy(
+        f"Allow TCP{who}{behind_nat} to {targets}: in the security group, the network ACL, the "
+        "firewall of the host, or the NodePort's firewall rule. A port that drops packets looks "
+        "like this; a port that nobody listens on refuses."
+    )
+
+
+def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
+    """The host answers, the port does not."""
+    port = endpoints[0].port
+    return Remedy(
+        "The host answers that nobody listens there. Check on it that the broker runs and listens "
+        "on that port, and that containers, Services and load balancers forward the advertised "
+        "port under the same number.",
+        f"ss -ltn 'sport = :{port}'",
+        "shell",
+    )
+
+
+def check_name(host: str) -> Remedy:
+    """The name has no address here."""
+    return Remedy(
+        f"Check the spelling of {host}, and that this machine asks a DNS server that knows it.",
+        f"getent ahosts {host}",
+        "shell",
+    )
+
+
+def check_resolver(host: str) -> Remedy:
+    """The resolver could not tell."""
+    return Remedy(
+        "The DNS server failed or did not answer; the name may well be right. Check "
+        "/etc/resolv.conf, the VPN and the zone's servers, then try again.",
+        f"getent ahosts {host}",
+        "shell",
+    )
+
+
+def pick_family(family: str) -> Remedy:
+    """Only one of IPv4 and IPv6 works."""
+    return Remedy(
+        f"Let the client use the family that works: librdkafka has broker.address.family={family}; "
+        f"Java has -Djava.net.preferIPv{family[1]}Stack=true. Or make the broker listen on both, "
+        "or take the other record out of DNS.",
+        f"broker.address.family={family}",
+        "properties",
+    )
+
+
+def security_protocol(protocols: str, example: str) -> Remedy:
+    """The listener wants another security.protocol."""
+    return Remedy(
+        f"Set the client to {protocols}, as the listener's owner says.",
+        f"security.protocol={example}",
+        "properties",
+    )
+
+
+def broker_port() -> Remedy:
+    """A controller was dialled."""
+    return Remedy(
+        "Use the port of a broker listener: one that `listeners` has and "
+        "`controller.listener.names` has not. Clients never talk to a KRaft controller.",
+        "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER",
+        "properties",
+    )
+
+
+def say(summary: str, snippet: str = "", kind: str = "shell") -> Remedy:
+    """A fix that needs no values of its own."""
+    return Remedy(summary, snippet, kind if snippet else "text")
+
+
+def _node_ports(listeners: Sequence[Listener]) -> bool:
+    return all(listener.broker.advertised.port in NODE_PORTS for listener in listeners)
+
+
+def _yaml(host: str) -> str:
+    return f'"{host}"' if host.startswith("<") or ":" in host else host

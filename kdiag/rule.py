@@ -1,0 +1,132 @@
+"""What a rule is: a pure function from facts to findings, declared where it is written."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, get_type_hints
+
+import msgspec
+
+DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
+
+
+class Severity(str, Enum):
+    """An error fails its hop; a warning does with `--fail-on warning` only."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Remedy(msgspec.Struct, frozen=True):
+    """One way to fix it. `snippet` is to be copied; `kind` says what it is: yaml, properties, …"""
+
+    summary: str
+    snippet: str = ""
+    kind: str = "text"
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What a rule found. `subjects` name what it is about, `evidence` what it rests on.
+
+    `consequence_of` is the code of the finding that explains this one, None for a cause.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    hop: str
+    title: str
+    message: str
+    subjects: list[str]
+    evidence: list[str]
+    remedies: list[Remedy]
+    url: str
+    consequence_of: str | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a rule yields each time it applies; the rule's declaration adds the rest.
+
+    `severity` overrides the declared one: a failure that something else makes up for is a warning.
+    """
+
+    hop: str
+    message: str
+    subjects: tuple[str, ...]
+    evidence: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    severity: Severity | None = None
+
+
+Judge = Callable[..., Iterator[Match]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A declared rule. `needs` are the parameter's types; those in `optional` may be None."""
+
+    code: str
+    name: str
+    severity: Severity
+    title: str
+    judge: Judge
+    needs: tuple[type, ...]
+    optional: frozenset[type] = field(default_factory=frozenset)
+
+    @property
+    def doc(self) -> str:
+        """The docstring: the page that `kdiag explain` and docs/findings.md print."""
+        return inspect.getdoc(self.judge) or ""
+
+    @property
+    def url(self) -> str:
+        """Where that page is published."""
+        return rule_url(self.code)
+
+    def apply(self, facts: Mapping[type, Any]) -> Iterator[Finding]:
+        """The findings, once every needed fact is known."""
+        if any(kind not in facts for kind in self.needs if kind not in self.optional):
+            return
+        for match in self.judge(*(facts.get(kind) for kind in self.needs)):
+            yield Finding(
+                code=self.code,
+                name=self.name,
+                severity=match.severity or self.severity,
+                hop=match.hop,
+                title=self.title,
+                message=match.message,
+                subjects=list(match.subjects),
+                evidence=list(match.evidence),
+                remedies=list(match.remedies),
+                url=self.url,
+            )
+
+
+RULES: dict[str, Rule] = {}
+
+
+def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judge], Judge]:
+    """Declares a rule: code, name, severity and title here, its page in the docstring, the facts it
+    needs in the signature. It runs when all of them are known (`T | None`: may be missing)."""
+
+    def declare(judge: Judge) -> Judge:
+        if code in RULES:
+            raise ValueError(f"{code} is declared twice")
+        hints = get_type_hints(judge)
+        hints.pop("return", None)
+        members = [getattr(kind, "__args__", (kind,)) for kind in hints.values()]
+        needs = tuple(next(k for k in kinds if k is not type(None)) for kinds in members)
+        optional = frozenset(n for n, kinds in zip(needs, members, strict=True) if len(kinds) > 1)
+        RULES[code] = Rule(code, name, severity, title, judge, needs, optional)
+        return judge
+
+    return declare
+
+
+def rule_url(code: str) -> str:
+    """The documentation page of a code."""
+    return f"{DOCS_URL}#{code.lower()}"

@@ -1,0 +1,389 @@
+"""KD1xx, one connection: what happened to it, at a bootstrap server or at an advertised address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from kdiag import remedies
+from kdiag.address import is_loopback
+from kdiag.attempt import Attempt, Contact, Dial, Failure
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listeners
+from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rules.words import listed
+from kdiag.settings import Endpoint
+
+
+@dataclass(frozen=True)
+class Place:
+    """One contact, and where in the walk it was made."""
+
+    hop: str
+    subject: str
+    contact: Contact
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.contact.endpoint
+
+
+_WORDS = {
+    Failure.REFUSED: "connection refused",
+    Failure.RESET: "connection reset",
+    Failure.CLOSED: "closed by the peer",
+    Failure.NOT_KAFKA: "the answer begins",
+    Failure.TLS_REQUIRED: "the answer is a TLS alert",
+    Failure.SASL_REQUIRED: "mechanisms offered:",
+}
+
+Fix = Callable[[Sequence[Place]], tuple[Remedy, ...]]
+
+
+def places(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Place]:
+    """Every contact of hops 1 and 3."""
+    for contact in bootstrap.contacts:
+        yield Place("bootstrap", f"bootstrap {contact.endpoint}", contact)
+    for listener in listeners.listeners if listeners else ():
+        yield Place("listeners", f"broker {listener.broker.node}", listener.contact)
+
+
+def evidence(place: Place) -> Iterator[str]:
+    """What was tried there and how it ended, a line for each address that failed."""
+    contact = place.contact
+    if contact.dns and contact.dns.failure:
+        yield f"{place.subject}: {contact.endpoint.host} does not resolve: {contact.dns.detail}"
+    for dial in contact.dials:
+        if dial.failed:
+            yield f"{place.subject}: {tried(contact.endpoint, dial, dial.failed)}"
+
+
+def tried(endpoint: Endpoint, dial: Dial, failed: Attempt) -> str:
+    """One failed layer in words."""
+    at = str(Endpoint(dial.address, endpoint.port))
+    where = at if endpoint.host == dial.address else f"{endpoint} ({at})"
+    what = {"tcp": "TCP connect to", "kafka": "ApiVersions to", "sasl": "SASL at"}
+    outcome = _WORDS.get(failed.failure, "") if failed.failure else ""
+    said = [text for text in (outcome, failed.detail) if text]
+    if len(said) == 2 and said[1].lower() in ("connection refused", "connection reset by peer"):
+        said.pop()
+    if len(said) == 2 and not said[0].endswith((":", "begins")):
+        said[0] += ","
+    return f"{what.get(failed.layer, failed.layer + ' at')} {where}: {' '.join(said)}"
+
+
+def _judge(
+    failures: set[Failure],
+    bootstrap: Bootstrap,
+    listeners: Listeners | None,
+    message: str,
+    fix: Fix,
+) -> Iterator[Match]:
+    """A match for each hop where contacts fail like this, and one for contacts that work by other
+    addresses only. `message` takes {who}, {verb}."""
+    for hop in ("bootstrap", "listeners"):
+        here = [place for place in places(bootstrap, listeners) if place.hop == hop]
+        failed = [p for p in here if p.contact.failed and p.contact.failed.failure in failures]
+        spare = hop == "bootstrap" and bootstrap.usable
+        if failed:
+            yield _match(hop, failed, message, fix, Severity.WARNING if spare else None)
+        partly = [
+            place
+            for place in here
+            if place.contact.usable
+            and not split_by_family(place.contact)
+            and any(d.failed and d.failed.failure in failures for d in place.contact.dials)
+        ]
+        if partly:
+            by_others = message + "; other addresses of the same name work"
+            yield _match(hop, partly, by_others, fix, Severity.WARNING)
+
+
+def _match(
+    hop: str, hit: Sequence[Place], message: str, fix: Fix, severity: Severity | None
+) -> Match:
+    subjects = tuple(place.subject for place in hit)
+    lines = tuple(line for place in hit for line in evidence(place))
+    who = listed([_where(place) for place in hit])
+    verb = "does" if len(hit) == 1 else "do"
+    said = message.format(who=who, verb=verb, s="s" if len(hit) == 1 else "")
+    return Match(hop, said, subjects, lines, fix(hit), severity)
+
+
+def _where(place: Place) -> str:
+    if place.hop == "bootstrap":
+        return str(place.endpoint)
+    return f"{place.subject} ({place.endpoint})"
+
+
+def split_by_family(contact: Contact) -> str | None:
+    """The one family that works, "v4" or "v6", when it is the family that makes the difference."""
+    works = {":" in dial.address: dial.failed is None for dial in reversed(contact.dials)}
+    outcomes = {(":" in dial.address, dial.failed is None) for dial in contact.dials}
+    if len(works) == 2 and len(outcomes) == 2 and len({ok for _, ok in outcomes}) == 2:
+        return "v6" if works[True] else "v4"
+    return None
+
+
+@rule("KD101", "name-not-found", Severity.ERROR, "The host name does not exist here")
+def name_not_found(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The resolver says that the name has no address.
+
+    The operating system's resolver, the one that clients use, answers that there is no such name,
+    or none with an address of the wanted family. The name is misspelt, or it lives in a zone that
+    only another network's DNS server knows: a cluster's, a VPC's, a company's.
+
+    Prove it: `getent ahosts NAME` here, and the same on a machine where the client works.
+    """
+    yield from _judge(
+        {Failure.NOT_FOUND},
+        bootstrap,
+        listeners,
+        "{who} {verb} not resolve: no such name for this machine's resolver",
+        lambda hit: (remedies.check_name(hit[0].endpoint.host),),
+    )
+
+
+@rule("KD102", "resolver-failed", Severity.ERROR, "The name could not be looked up")
+def resolver_failed(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The resolver did not answer, or answered that it failed: nothing is known about the name.
+
+    Unlike KD101 this says nothing about the name. A DNS server is down, cut off by a VPN, or
+    refuses; SERVFAIL and time-outs look alike from here.
+
+    Prove it: look up a name that surely exists. If that fails too, it is the resolver.
+    """
+    yield from _judge(
+        {Failure.RESOLVER_FAILED},
+        bootstrap,
+        listeners,
+        "{who} could not be looked up: the resolver failed or did not answer",
+        lambda hit: (remedies.check_resolver(hit[0].endpoint.host),),
+    )
+
+
+@rule("KD103", "refused", Severity.ERROR, "The port is closed: connection refused")
+def refused(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The host answered the connection request with a reset: nobody listens on that port.
+
+    The address leads to a running machine, and packets come back. A security group or a firewall
+    that drops would be silent (KD104), so it is not what stops you. The broker is down, listens on
+    another port or on another interface, or a container's port is not published.
+
+    Prove it: `ss -ltn` on that host.
+    """
+    yield from _judge(
+        {Failure.REFUSED},
+        bootstrap,
+        listeners,
+        "{who} refuse{s} the connection: the host is there, nobody listens on the port",
+        lambda hit: (remedies.start_or_map([place.endpoint for place in hit]),),
+    )
+
+
+@rule("KD104", "timeout", Severity.ERROR, "No answer to the connection request")
+def timeout(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The connection request vanished: neither accepted nor refused within `--timeout`.
+
+    Something on the way drops packets (a security group, a network ACL, a firewall), or the address
+    leads nowhere from here (a private address of another network, a machine that is off). A slow
+    network is the rarest cause; `--timeout 10` tells.
+
+    Prove it: dial the same address from a machine where it works.
+    """
+    yield from _judge(
+        {Failure.TIMEOUT},
+        bootstrap,
+        listeners,
+        "{who} {verb} not answer the connection request: packets vanish on the way",
+        lambda hit: (remedies.open_port([place.endpoint for place in hit], ""),),
+    )
+
+
+@rule("KD105", "unreachable", Severity.ERROR, "There is no route to the address")
+def unreachable(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """This machine, or a router on the way, says that there is no way to that address.
+
+    No route, no IPv6, the host does not answer its neighbours (ARP), or a firewall that rejects
+    with an ICMP message.
+
+    Prove it: `ip route get ADDRESS`, then the same one hop further.
+    """
+    yield from _judge(
+        {Failure.UNREACHABLE},
+        bootstrap,
+        listeners,
+        "{who} cannot be reached: there is no route, or a router rejects",
+        lambda hit: (
+            remedies.say(
+                "Check the route, the VPN, and firewalls that reject.",
+                f"ip route get {_address(hit[0])}",
+            ),
+        ),
+    )
+
+
+@rule("KD106", "address-family", Severity.WARNING, "Only one of IPv4 and IPv6 works")
+def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The name has addresses of both families, and only those of one family work.
+
+    A client that tries all addresses gets through after a delay or an error line; one that takes
+    the first address only (`localhost` is often ::1 first) fails, now and then or always.
+
+    Prove it: `getent ahosts NAME` shows the order; dial each address by itself.
+    """
+    for hop in ("bootstrap", "listeners"):
+        here = [place for place in places(bootstrap, listeners) if place.hop == hop]
+        for family in ("v4", "v6"):
+            hit = [p for p in here if p.contact.usable and split_by_family(p.contact) == family]
+            if hit:
+                dead = "IPv6" if family == "v4" else "IPv4"
+                fix = (remedies.pick_family(family),)
+                who = listed([_where(place) for place in hit])
+                yield Match(
+                    hop,
+                    f"{who}: the IP{family} address works, the {dead} address does not",
+                    tuple(place.subject for place in hit),
+                    tuple(line for place in hit for line in evidence(place)),
+                    fix,
+                )
+
+
+@rule("KD107", "silent-peer", Severity.ERROR, "Connected, but no answer")
+def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The connection is accepted, and then nothing comes: no answer to the first Kafka request.
+
+    An idle proxy or load balancer accepts for a broker that is not behind it, a tunnel is half
+    open, a broker hangs, or the port belongs to a server that waits for its own protocol.
+
+    Prove it: look who owns the port on that host; ask the load balancer for its healthy targets.
+    """
+    yield from _judge(
+        {Failure.SILENT},
+        bootstrap,
+        listeners,
+        "{who} accept{s} the connection and then stay{s} silent",
+        lambda hit: (
+            remedies.say(
+                "Find out who accepts there: a proxy, load balancer or tunnel without a working "
+                "broker behind it, or a server of another protocol."
+            ),
+        ),
+    )
+
+
+@rule("KD108", "not-kafka", Severity.ERROR, "Something else than Kafka answers")
+def not_kafka(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The peer answers, but not in Kafka's protocol.
+
+    The first bytes of its answer are in the evidence: `HTTP/1.1 400` is a web server, `SSH-2.0` a
+    login. The port is that of another service, or a proxy answers for the broker.
+
+    Prove it: read the banner; look who owns the port on that host.
+    """
+    yield from _judge(
+        {Failure.NOT_KAFKA},
+        bootstrap,
+        listeners,
+        "{who} answer{s}, but not as a Kafka broker",
+        lambda hit: (
+            remedies.say(
+                "Use the port of a Kafka listener; the answer in the evidence tells what this one "
+                "is."
+            ),
+        ),
+    )
+
+
+@rule("KD109", "controller-port", Severity.ERROR, "This is the port of a KRaft controller")
+def controller_port(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """A KRaft controller answers, not a broker: it knows neither Metadata nor Produce.
+
+    The controllers' listener is for the cluster itself. Clients that dial it get an unsupported
+    version error, or an end of file. On brokers that advertise it, `advertised.listeners` names the
+    controller's port.
+
+    Prove it: compare the port with `controller.listener.names` and `listeners` on that node.
+    """
+    yield from _judge(
+        {Failure.CONTROLLER},
+        bootstrap,
+        listeners,
+        "{who} answer{s} as a KRaft controller, not as a broker",
+        lambda _: (remedies.broker_port(),),
+    )
+
+
+@rule("KD110", "tls-required", Severity.ERROR, "The listener speaks TLS, the client does not")
+def tls_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The peer answers plaintext with a TLS alert: this listener wants TLS.
+
+    Clients print "Disconnected while requesting ApiVersion" or run out of memory on a message of
+    352,518,912 bytes, which is the alert read as a length.
+
+    Prove it: `openssl s_client -connect HOST:PORT`.
+    """
+    yield from _judge(
+        {Failure.TLS_REQUIRED},
+        bootstrap,
+        listeners,
+        "{who} answer{s} plaintext with a TLS alert: the listener wants TLS",
+        lambda _: (remedies.security_protocol("SSL, or SASL_SSL if it wants a login too", "SSL"),),
+    )
+
+
+@rule("KD117", "sasl-required", Severity.ERROR, "The listener wants a login (SASL)")
+def sasl_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The broker answers ApiVersions, hangs up on the next request, and offers SASL mechanisms.
+
+    Before a login a SASL listener takes ApiVersions and the handshake only. The broker logs
+    "Unexpected Kafka request of type METADATA during SASL handshake".
+
+    Prove it: the mechanisms in the evidence are the listener's own answer.
+    """
+    yield from _judge(
+        {Failure.SASL_REQUIRED},
+        bootstrap,
+        listeners,
+        "{who} want{s} a SASL login before anything else",
+        lambda hit: (
+            remedies.security_protocol(
+                f"SASL_PLAINTEXT with one of its mechanisms ({_mechanisms(hit)})", "SASL_PLAINTEXT"
+            ),
+        ),
+    )
+
+
+@rule("KD121", "closed-early", Severity.ERROR, "Connected, then closed without an answer")
+def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The connection is accepted and then closed or reset, without one byte of an answer.
+
+    A load balancer without a healthy target does that, a proxy that refuses this client, a port
+    forward to a port that is closed, a TLS listener that dislikes plaintext, or a broker that is
+    shutting down.
+
+    Prove it: the same dial past the load balancer or proxy, straight to the broker.
+    """
+    yield from _judge(
+        {Failure.CLOSED, Failure.RESET},
+        bootstrap,
+        listeners,
+        "{who} accept{s} the connection and close{s} it without an answer",
+        lambda hit: (
+            remedies.say(
+                "Look at what stands before the broker: healthy targets of the load balancer, the "
+                "allow list of the proxy, the target of the port forward. Some TLS listeners end "
+                "plaintext like this too."
+            ),
+        ),
+    )
+
+
+def _address(place: Place) -> str:
+    dials = [dial.address for dial in place.contact.dials if not is_loopback(dial.address)]
+    return dials[0] if dials else place.endpoint.host
+
+
+def _mechanisms(hit: Sequence[Place]) -> str:
+    failed = hit[0].contact.failed
+    return failed.detail if failed else ""

@@ -1,0 +1,276 @@
+"""KD2xx, metadata: what the cluster tells of itself and of the topic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kdiag import remedies
+from kdiag.attempt import Failure
+from kdiag.hops.metadata import Answer, Metadata, Partition, Topic
+from kdiag.rule import Match, Severity, rule
+from kdiag.rules.words import listed
+
+HOP = "metadata"
+
+_TOPIC_CODES = {"UNKNOWN_TOPIC_OR_PARTITION", "TOPIC_AUTHORIZATION_FAILED"}
+
+
+@rule("KD201", "metadata-unanswered", Severity.ERROR, "No answer to the metadata request")
+def metadata_unanswered(metadata: Metadata) -> Iterator[Match]:
+    """The broker answers ApiVersions, but not the metadata request that follows it.
+
+    The path and the protocol are fine, the broker is not: it is overloaded, starting, or cut off
+    from the controllers. Or a proxy answers the first request by itself.
+
+    Prove it: run it again; look into the broker's log for the same second.
+    """
+    failed = [a for a in metadata.answers if a.failure and a.failure is not Failure.NOT_KAFKA]
+    if failed:
+        yield _unanswered(metadata, failed, f"{_who(failed)} did not answer the metadata request")
+
+
+@rule("KD202", "metadata-error", Severity.ERROR, "The metadata answer is an error or unreadable")
+def metadata_error(metadata: Metadata) -> Iterator[Match]:
+    """The answer to the metadata request cannot be read, or says that something is wrong.
+
+    An answer that is no Metadata response comes from a proxy or from a server that only resembles
+    Kafka. An error for the topic other than "unknown" or "not allowed" is named in the evidence.
+
+    Prove it: the evidence has the error's name, or the first bytes of the answer.
+    """
+    broken = [a for a in metadata.answers if a.failure is Failure.NOT_KAFKA]
+    if broken:
+        yield _unanswered(metadata, broken, f"{_who(broken)} sent an answer that cannot be read")
+    topic = metadata.topic
+    if topic and topic.error not in _TOPIC_CODES | {"NONE"}:
+        yield Match(
+            HOP,
+            f"The cluster answers {topic.error} for topic {topic.name}",
+            (f"topic {topic.name}",),
+            (f"Metadata for topic {topic.name}: {topic.error}",),
+            (remedies.say(f"Look up {topic.error} in the broker's log for this second."),),
+        )
+
+
+@rule("KD203", "no-brokers", Severity.ERROR, "The cluster lists no brokers")
+def no_brokers(metadata: Metadata) -> Iterator[Match]:
+    """The metadata answer is well-formed and lists not one broker.
+
+    A broker that is not yet registered with the controllers, or has lost them, answers so.
+
+    Prove it: the broker's log; `kafka-metadata-quorum.sh describe --status` on the cluster's side.
+    """
+    answered = [answer for answer in metadata.answers if not answer.failure]
+    if answered and not metadata.brokers:
+        yield Match(
+            HOP,
+            "The cluster lists no brokers",
+            _subjects(answered),
+            tuple(f"{answer.endpoint}: 0 brokers in its metadata" for answer in answered),
+            (
+                remedies.say(
+                    "Wait until the brokers have registered; if they do not, see their logs for "
+                    "the connection to the controllers."
+                ),
+            ),
+        )
+
+
+@rule("KD204", "unknown-topic", Severity.ERROR, "The topic does not exist")
+def unknown_topic(metadata: Metadata) -> Iterator[Match]:
+    """The cluster has no topic of that name, or does not show it to this client.
+
+    kdiag never creates a topic. With authorization on, a topic that this client may not describe
+    looks the same on some clusters.
+
+    Prove it: `kafka-topics.sh --list`, as a user who may see all.
+    """
+    topic = metadata.topic
+    if topic and topic.error == "UNKNOWN_TOPIC_OR_PARTITION":
+        yield Match(
+            HOP,
+            f"Topic {topic.name} does not exist on cluster {metadata.cluster_id}",
+            (f"topic {topic.name}",),
+            (f"Metadata for topic {topic.name}: {topic.error}",),
+            (
+                remedies.say(
+                    "Check the name, upper and lower case included, and the cluster; or create it:",
+                    f"kafka-topics.sh --bootstrap-server {metadata.answers[0].endpoint} "
+                    f"--create --topic {topic.name}",
+                ),
+            ),
+        )
+
+
+@rule("KD205", "topic-denied", Severity.ERROR, "This client may not see the topic")
+def topic_denied(metadata: Metadata) -> Iterator[Match]:
+    """The cluster refuses to describe the topic to this client.
+
+    The connection and the login are fine; an access rule (ACL) is missing: Describe on the topic,
+    which Read and Write include.
+
+    Prove it: `kafka-acls.sh --list --topic NAME`.
+    """
+    topic = metadata.topic
+    if topic and topic.error == "TOPIC_AUTHORIZATION_FAILED":
+        yield Match(
+            HOP,
+            f"This client is not allowed to describe topic {topic.name}",
+            (f"topic {topic.name}",),
+            (f"Metadata for topic {topic.name}: {topic.error}",),
+            (
+                remedies.say(
+                    "Grant it, as an administrator:",
+                    "kafka-acls.sh --bootstrap-server "
+                    f"{metadata.answers[0].endpoint} --add --allow-principal User:<this client> "
+                    f"--operation Describe --operation Write --topic {topic.name}",
+                ),
+            ),
+        )
+
+
+@rule("KD206", "no-leader", Severity.ERROR, "Partitions have no leader")
+def no_leader(metadata: Metadata) -> Iterator[Match]:
+    """Partitions of the topic have no leader: nobody can write to or read from them.
+
+    All of their in-sync replicas are down or fenced. Producers retry until they give up with
+    LEADER_NOT_AVAILABLE or a time-out.
+
+    Prove it: `kafka-topics.sh --describe --unavailable-partitions`.
+    """
+    topic = metadata.topic
+    dead = [p for p in _partitions(topic) if p.leader < 0 and p.error != "LISTENER_NOT_FOUND"]
+    if topic and dead:
+        known = {broker.node for broker in metadata.brokers}
+        missing = sorted({node for p in dead for node in p.replicas} - known)
+        yield Match(
+            HOP,
+            f"{_count(dead, topic)} of topic {topic.name} without a leader",
+            _names(topic, dead),
+            tuple(
+                f"{topic.name}-{p.index}: {p.error}, replicas {_nodes(p.replicas)}, "
+                f"in sync {_nodes(p.isr)}"
+                for p in dead
+            ),
+            (
+                remedies.say(
+                    f"Bring back broker {_nodes(missing)}: it is not in the cluster."
+                    if missing
+                    else "Bring back a broker that holds an in-sync replica."
+                ),
+            ),
+        )
+
+
+@rule(
+    "KD207",
+    "listener-missing-on-leader",
+    Severity.ERROR,
+    "A leader has no listener of the name that this client came in by",
+)
+def listener_missing_on_leader(metadata: Metadata) -> Iterator[Match]:
+    """A partition's leader exists, but has no listener of the name the client entered through.
+
+    Brokers hand out addresses of the listener that was asked. When a leader's configuration lacks a
+    listener of that name, clients get error 72, LISTENER_NOT_FOUND, and see no leader.
+
+    Prove it: compare `listeners` and `advertised.listeners` of all brokers.
+    """
+    topic = metadata.topic
+    lost = [p for p in _partitions(topic) if p.error == "LISTENER_NOT_FOUND"]
+    if topic and lost:
+        yield Match(
+            HOP,
+            f"{_count(lost, topic)} of topic {topic.name} led by a broker without this listener",
+            _names(topic, lost),
+            tuple(f"{topic.name}-{p.index}: {p.error}" for p in lost),
+            (
+                remedies.say(
+                    "Give every broker a listener of that name in `listeners`, "
+                    "`advertised.listeners` and `listener.security.protocol.map`."
+                ),
+            ),
+        )
+
+
+@rule("KD208", "under-replicated", Severity.WARNING, "Partitions have replicas out of sync")
+def under_replicated(metadata: Metadata) -> Iterator[Match]:
+    """Fewer replicas are in sync than the topic is meant to have.
+
+    Writes still work, unless fewer than `min.insync.replicas` are left (KD404). A broker is down,
+    behind, or cut off from the others.
+
+    Prove it: `kafka-topics.sh --describe --under-replicated-partitions`.
+    """
+    topic = metadata.topic
+    behind = [p for p in _partitions(topic) if p.leader >= 0 and set(p.replicas) - set(p.isr)]
+    if topic and behind:
+        nodes = sorted({node for p in behind for node in set(p.replicas) - set(p.isr)})
+        yield Match(
+            HOP,
+            f"{_count(behind, topic)} of topic {topic.name} with replicas out of sync, "
+            f"on broker {_nodes(nodes)}",
+            _names(topic, behind),
+            tuple(
+                f"{topic.name}-{p.index}: replicas {_nodes(p.replicas)}, in sync {_nodes(p.isr)}"
+                for p in behind
+            ),
+            (remedies.say(f"See whether broker {_nodes(nodes)} runs and follows the leaders."),),
+        )
+
+
+@rule("KD209", "bootstraps-disagree", Severity.ERROR, "The bootstrap servers are of two clusters")
+def bootstraps_disagree(metadata: Metadata) -> Iterator[Match]:
+    """The bootstrap servers of one list lead to different clusters.
+
+    A client takes whichever answers first, so it works with one cluster today and with another
+    tomorrow.
+
+    Prove it: the cluster ids in the evidence.
+    """
+    told = [answer for answer in metadata.answers if answer.cluster_id]
+    if len({answer.cluster_id for answer in told}) > 1:
+        yield Match(
+            HOP,
+            "The bootstrap servers belong to different clusters",
+            _subjects(told),
+            tuple(f"{answer.endpoint}: cluster {answer.cluster_id}" for answer in told),
+            (remedies.say("Keep the servers of one cluster only in bootstrap.servers."),),
+        )
+
+
+def _unanswered(metadata: Metadata, failed: Sequence[Answer], message: str) -> Match:
+    others = any(not answer.failure for answer in metadata.answers)
+    return Match(
+        HOP,
+        message,
+        _subjects(failed),
+        tuple(f"{a.endpoint}: {a.failure.value if a.failure else ''} {a.detail}" for a in failed),
+        (remedies.say("See the broker's log for this second: overload, or no controller."),),
+        Severity.WARNING if others else None,
+    )
+
+
+def _who(answers: Sequence[Answer]) -> str:
+    return listed([str(answer.endpoint) for answer in answers])
+
+
+def _subjects(answers: Sequence[Answer]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(f"bootstrap {answer.endpoint}" for answer in answers))
+
+
+def _partitions(topic: Topic | None) -> tuple[Partition, ...]:
+    return topic.partitions if topic else ()
+
+
+def _names(topic: Topic, partitions: Sequence[Partition]) -> tuple[str, ...]:
+    return tuple(f"partition {topic.name}-{p.index}" for p in partitions)
+
+
+def _count(some: Sequence[Partition], topic: Topic) -> str:
+
+    return f"{len(some)} of {len(topic.partitions)} partitions"
+
+
+def _nodes(nodes: Sequence[int]) -> str:
+    return ", ".join(map(str, nodes)) or "none"
