@@ -62,8 +62,11 @@ class Net:
     """Dials for one walk. `timeout` (seconds) bounds each lookup, connect and answer.
 
     `lookup` is what resolves names, `device` the one interface that packets may leave by: the demo
-    sets both, so that nothing of it leaves loopback.
+    sets both, so that nothing of it leaves loopback. `outside` is False when addresses mean what
+    they mean only in here, so that no other client may be sent to them.
     """
+
+    outside = True
 
     def __init__(
         self,

@@ -123,7 +123,7 @@ def _outcome(reply: Reply) -> Outcome:
 
 async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientRun | None:
     """One record for each leader that was reached, by the real client."""
-    if not metadata.topic:
+    if not metadata.topic or not walk.net.outside:
         return None
     leaders: dict[int, int] = {}
     for partition in metadata.topic.partitions:

@@ -1,0 +1,268 @@
+"""A small broker on real TCP, answering with the probe's own message table read the other way.
+
+It is what the demo walks and what the tests dial. One `Broker` is one listener; what it answers can
+be changed by `control`, which sees every request first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kdiag.clients.codec import WireError
+from kdiag.clients.wire import (
+    API_VERSIONS,
+    DESCRIBE_CLUSTER,
+    DESCRIBE_CONFIGS,
+    MAX_FRAME,
+    METADATA,
+    PRODUCE,
+    SASL_HANDSHAKE,
+    Request,
+    decode_request,
+    encode_response,
+)
+
+# Key → versions, as Kafka 4.3.1 lists them for the requests that a client may meet, but only those
+# versions of the requests answered here that are answered here.
+BROKER_APIS: Mapping[int, tuple[int, int]] = {
+    **dict.fromkeys((2, 8, 9, 10, 11, 12, 13, 14, 19, 20, 37, 44), (0, 4)),
+    1: (4, 17),
+    PRODUCE.key: (7, 7),
+    METADATA.key: (7, 7),
+    SASL_HANDSHAKE.key: (1, 1),
+    API_VERSIONS.key: (0, 3),
+    DESCRIBE_CONFIGS.key: (1, 1),
+    DESCRIBE_CLUSTER.key: (0, 1),
+}
+CONTROLLER_APIS: Mapping[int, tuple[int, int]] = dict.fromkeys(
+    (1, 17, 18, *range(52, 57), 59, 60, 62, 63), (0, 1)
+)
+
+UNKNOWN_TOPIC, ILLEGAL_SASL_STATE, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 34, 35, 42
+
+
+@dataclass
+class Node:
+    """A broker as its metadata tells: node id, advertised host and port."""
+
+    node: int
+    host: str
+    port: int
+
+
+@dataclass
+class Cluster:
+    """What all brokers of one cluster agree on. `topics` maps names to the leaders of partitions.
+
+    `records` are the batches that were really written: (topic, partition, bytes).
+    """
+
+    id: str
+    nodes: list[Node] = field(default_factory=list)
+    topics: dict[str, list[int]] = field(default_factory=dict)
+    records: list[tuple[str, int, bytes]] = field(default_factory=list)
+
+
+SILENCE, HANG_UP = object(), object()
+Control = Callable[[Request], Any]
+
+
+def as_usual(_: Request) -> None:
+    """The control of a healthy broker: None means the usual answer.
+
+    A control may also return a body to answer with, bytes to send as they are, SILENCE, or HANG_UP.
+    """
+
+
+def one_by_one(_: int) -> Sequence[int]:
+    """Every request is answered as it comes."""
+    return ()
+
+
+@dataclass
+class Broker:
+    """One listener of one broker. It keeps count of `connections` and of all `requests`.
+
+    `flights` gives, for the n-th connection, how many requests each flight has: that many are read
+    before the first of them is answered, so that a client which waits in between never gets one.
+    """
+
+    cluster: Cluster
+    node: int
+    control: Control = as_usual
+    apis: Mapping[int, tuple[int, int]] = field(default_factory=lambda: BROKER_APIS)
+    greeting: bytes = b""
+    flights: Callable[[int], Sequence[int]] = one_by_one
+    connections: int = 0
+    requests: list[Request] = field(default_factory=list)
+    _server: asyncio.Server | None = None
+    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+
+    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
+        """Listens, on a free port unless one is given; gives the port."""
+        self._server = await asyncio.start_server(self._serve, host, port)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Closes the listener and every connection."""
+        if self._server:
+            self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        await asyncio.sleep(0)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sizes = iter(self.flights(self.connections))
+        self.connections += 1
+        self._writers.add(writer)
+        try:
+            writer.write(self.greeting)
+            going_on = True
+            while going_on:
+                frames = [await _frame(reader) for _ in range(next(sizes, 1))]
+                going_on = all([await self._handle(frame, writer) for frame in frames])
+        except (asyncio.IncompleteReadError, WireError, OSError):
+            pass
+        finally:
+            self._writers.discard(writer)
+            writer.close()
+
+    async def _handle(self, frame: bytes, writer: asyncio.StreamWriter) -> bool:
+        """Answers one request; False when the connection is to be closed."""
+        try:
+            request = decode_request(frame)
+        except WireError:
+            key, _, correlation = struct.unpack(">hhi", frame[:8])
+            if key != API_VERSIONS.key:
+                raise
+            body = {"error_code": UNSUPPORTED_VERSION, "api_keys": []}
+            writer.write(encode_response(API_VERSIONS, 0, correlation, body))
+            return True
+        self.requests.append(request)
+        answer = self.control(request)
+        if answer is HANG_UP:
+            return False
+        if answer is SILENCE:
+            return True
+        if answer is None:
+            answer = self._answer(request)
+        if not isinstance(answer, bytes):
+            answer = encode_response(request.api, request.version, request.correlation, answer)
+        writer.write(answer)
+        await writer.drain()
+        return True
+
+    def _answer(self, request: Request) -> dict[str, Any]:
+        answers = {
+            API_VERSIONS.key: self._versions,
+            METADATA.key: self._metadata,
+            DESCRIBE_CONFIGS.key: self._configs,
+            PRODUCE.key: self._produce,
+        }
+        build = answers.get(request.api.key)
+        if build is None:
+            return {"error_code": ILLEGAL_SASL_STATE, "mechanisms": []}
+        return build(request.body)
+
+    def _versions(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        keys = [
+            {"api_key": key, "min_version": least, "max_version": most}
+            for key, (least, most) in sorted(self.apis.items())
+        ]
+        return {"error_code": 0, "api_keys": keys, "throttle_time_ms": 0}
+
+    def _metadata(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        names = [t["name"] for t in asked["topics"]] if asked["topics"] is not None else None
+        wanted = list(self.cluster.topics) if names is None else names
+        return {
+            "throttle_time_ms": 0,
+            "brokers": [
+                {"node_id": n.node, "host": n.host, "port": n.port, "rack": None}
+                for n in self.cluster.nodes
+            ],
+            "cluster_id": self.cluster.id,
+            "controller_id": self.cluster.nodes[-1].node if self.cluster.nodes else -1,
+            "topics": [self._topic(name) for name in wanted],
+        }
+
+    def _topic(self, name: str) -> dict[str, Any]:
+        leaders = self.cluster.topics.get(name)
+        nodes = [n.node for n in self.cluster.nodes]
+        return {
+            "error_code": UNKNOWN_TOPIC if leaders is None else 0,
+            "name": name,
+            "is_internal": False,
+            "partitions": [
+                {
+                    "error_code": 0,
+                    "partition_index": index,
+                    "leader_id": leader,
+                    "leader_epoch": 0,
+                    "replica_nodes": nodes,
+                    "isr_nodes": nodes,
+                    "offline_replicas": [],
+                }
+                for index, leader in enumerate(leaders or ())
+            ],
+        }
+
+    def _configs(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            "throttle_time_ms": 0,
+            "results": [self._config(resource) for resource in asked["resources"]],
+        }
+
+    def _config(self, resource: Mapping[str, Any]) -> dict[str, Any]:
+        own = resource["resource_name"] == str(self.node)
+        message = (
+            f"Unexpected broker id, expected {self.node} or empty string, "
+            f"but received {resource['resource_name']}"
+        )
+        entry = {
+            "name": "node.id",
+            "value": str(self.node),
+            "read_only": True,
+            "config_source": 4,
+            "is_sensitive": False,
+            "synonyms": [],
+        }
+        return {
+            "error_code": 0 if own else INVALID_REQUEST,
+            "error_message": None if own else message,
+            "resource_type": resource["resource_type"],
+            "resource_name": resource["resource_name"],
+            "configs": [entry] if own else [],
+        }
+
+    def _produce(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        topics = [
+            {
+                "name": topic["name"],
+                "partitions": [self._written(topic["name"], p) for p in topic["partitions"]],
+            }
+            for topic in asked["topics"]
+        ]
+        return {"topics": topics, "throttle_time_ms": 0}
+
+    def _written(self, topic: str, partition: Mapping[str, Any]) -> dict[str, Any]:
+        known = topic in self.cluster.topics
+        if known:
+            self.cluster.records.append((topic, partition["index"], partition["records"]))
+        return {
+            "index": partition["index"],
+            "error_code": 0 if known else UNKNOWN_TOPIC,
+            "base_offset": len(self.cluster.records) - 1 if known else -1,
+            "log_append_time_ms": -1,
+            "log_start_offset": 0 if known else -1,
+        }
+
+
+async def _frame(reader: asyncio.StreamReader) -> bytes:
+    (size,) = struct.unpack(">i", await reader.readexactly(4))
+    if not 8 <= size <= MAX_FRAME:
+        raise WireError(f"a request of {size} bytes")
+    return await reader.readexactly(size)

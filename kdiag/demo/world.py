@@ -1,0 +1,116 @@
+"""A small internet on loopback: brokers at public addresses, names, and places that stay silent.
+
+Addresses are played: what the walk dials as 3.10.139.221:9094 is translated, as a NAT does, to a
+port on 127.0.0.1. What is not translated is dialled as it is, but bound to the loopback device,
+where its packets vanish: nothing leaves this machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from kdiag.attempt import Attempt
+from kdiag.clients.conversation import Conversation
+from kdiag.clients.net import Net
+from kdiag.demo.broker import Broker, Cluster, Node
+from kdiag.settings import Endpoint, Settings
+
+CLIENT = "203.0.113.10"
+PUBLIC = ("3.10.139.221", "3.10.139.222", "3.10.139.223")
+PRIVATE = ("10.0.1.11", "10.0.1.12", "10.0.1.13")
+PORT = 9094
+CLUSTER_ID = "kdiagDemoCluster000001"
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
+
+
+@dataclass
+class World:
+    """What there is to dial. `nat` maps (address, port) to a port on 127.0.0.1; `names` maps a host
+    to its addresses, or to the resolver's error code."""
+
+    cluster: Cluster = field(default_factory=lambda: Cluster(CLUSTER_ID))
+    nat: dict[tuple[str, int], int] = field(default_factory=dict)
+    names: dict[str, list[str] | int] = field(default_factory=dict)
+    brokers: dict[int, Broker] = field(default_factory=dict)
+    _servers: list[asyncio.Server | Broker] = field(default_factory=list)
+
+    async def broker(self, address: str, port: int, broker: Broker) -> Broker:
+        """A broker that answers at this address."""
+        self.nat[address, port] = await broker.start()
+        self._servers.append(broker)
+        return broker
+
+    async def three(self, *advertised: tuple[str, int]) -> None:
+        """Three brokers at the public addresses, that advertise these (their own, if none)."""
+        told = advertised or tuple((address, PORT) for address in PUBLIC)
+        for node, (host, port) in enumerate(told, start=1):
+            self.cluster.nodes.append(Node(node, host, port))
+            self.brokers[node] = await self.broker(
+                PUBLIC[node - 1], PORT, Broker(self.cluster, node)
+            )
+
+    async def server(self, address: str, port: int, serve: Serve) -> None:
+        """A server of any other kind at this address."""
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        self.nat[address, port] = server.sockets[0].getsockname()[1]
+        self._servers.append(server)
+
+    def closed(self, address: str, port: int) -> None:
+        """A host that is there, with nobody listening on that port."""
+        with socket.socket() as sock:
+            sock.bind(("127.0.0.1", 0))
+            self.nat[address, port] = sock.getsockname()[1]
+
+    def net(self, settings: Settings) -> Net:
+        """The way into this world, for a walk."""
+        return WorldNet(self, settings)
+
+    async def end(self) -> None:
+        """Stops everything that listens."""
+        for server in self._servers:
+            if isinstance(server, Broker):
+                await server.stop()
+            else:
+                server.close()
+
+    def lookup(self, host: str, *_: object) -> list[Any]:
+        """getaddrinfo, by `names` alone; a name that is not there does not exist."""
+        found = self.names.get(host, socket.EAI_NONAME)
+        if isinstance(found, int):
+            raise socket.gaierror(found, _RESOLVER_WORDS[found])
+        return [(0, 0, 0, "", (address, 0)) for address in found]
+
+
+class WorldNet(Net):
+    """A network whose addresses are translated by a world's table."""
+
+    outside = False
+
+    def __init__(self, world: World, settings: Settings) -> None:
+        super().__init__(settings.timeout, family=settings.family, lookup=world.lookup, device="lo")
+        self._nat = world.nat
+
+    async def connect(self, address: str, port: int) -> tuple[Attempt, Conversation | None]:
+        """Dials the port on 127.0.0.1 that plays this address."""
+        if (address, port) not in self._nat:
+            return await super().connect(address, port)
+        tcp, conversation = await super().connect("127.0.0.1", self._nat[address, port])
+        if conversation:
+            conversation.local = CLIENT
+        return tcp, conversation
+
+
+def endpoint(address: str = PUBLIC[0], port: int = PORT) -> str:
+    """`host:port`, as a user would write it."""
+    return str(Endpoint(address, port))
+
+
+_RESOLVER_WORDS = {
+    socket.EAI_NONAME: "Name or service not known",
+    socket.EAI_AGAIN: "Temporary failure in name resolution",
+}

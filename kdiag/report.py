@@ -1,0 +1,212 @@
+"""The answer: what every hop showed, what was found, the one cause, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from kdiag.attempt import LAYERS
+from kdiag.cause import explained, root
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listener, Listeners
+from kdiag.hops.metadata import Metadata
+from kdiag.hops.produce import Produce, Produced
+from kdiag.rule import Finding, Severity
+from kdiag.settings import Settings
+
+SCHEMA_VERSION = 1
+
+EXIT_CODES = {"bootstrap": 10, "metadata": 20, "listeners": 30, "produce": 40}
+EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
+
+Status = Literal["pass", "warn", "fail", "skipped"]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """How one hop ended. `summary` is what was learnt, "" where nothing was."""
+
+    hop: str
+    status: Status
+    elapsed_ms: int
+    skipped_because: str | None = None
+    summary: str = ""
+
+
+class BrokerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One broker. `layers` maps each layer to "ok", a failure's name, or null where not tried;
+    `produce` is "ok", a failure's name, or null where the broker was not asked; `candidates` are
+    other addresses it may advertise, with the node id that answered there (null: none did)."""
+
+    node: int
+    advertised: str
+    layers: dict[str, str | None]
+    answered_as: int | None = None
+    produce: str | None = None
+    addresses: list[str] = []
+    candidates: dict[str, int | None] = {}
+
+
+class TopicReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The topic that was asked for; `error` is the broker's error name, null when it exists."""
+
+    name: str
+    partitions: int
+    error: str | None = None
+
+
+class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The cluster, as the bootstrap server tells of it."""
+
+    id: str | None
+    controller: int | None
+    brokers: list[BrokerReport]
+    topic: TopicReport | None = None
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One check. `str(report)` is its verdict in a line; `report.ok` is True when the path works.
+
+    `started_at` is UTC, RFC 3339. Keys are only ever added.
+    """
+
+    schema_version: int
+    kdiag_version: str
+    started_at: str
+    elapsed_ms: int
+    target: list[str]
+    source_addresses: list[str]
+    protocol: str
+    verdict: Literal["pass", "warn", "fail"]
+    failing_hop: str | None
+    root_cause: str | None
+    exit_code: int
+    hops: list[Step]
+    cluster: ClusterReport | None
+    findings: list[Finding]
+    notes: list[str] = []
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True when the exit code is 0: the path works, perhaps with warnings."""
+        return self.exit_code == 0
+
+    @property
+    def cause(self) -> Finding | None:
+        """The finding that explains the others."""
+        return next((f for f in self.findings if f.code == self.root_cause), None)
+
+    def __str__(self) -> str:
+        if self.cause is None:
+            return "interrupted" if self.interrupted else f"{self.verdict}: the path works"
+        return f"{self.verdict} at {self.failing_hop}: {self.cause.code} {self.cause.message}"
+
+
+def report(
+    settings: Settings,
+    facts: Mapping[type, Any],
+    findings: Sequence[Finding],
+    walked: Sequence[Step],
+    *,
+    version: str,
+    started_at: str,
+    elapsed_ms: int,
+    interrupted: bool = False,
+) -> Report:
+    """The report on a walk: its facts by type, the rules' findings, and the hops as they ended."""
+    found = explained(findings)
+    steps = [_judged(step, found, settings.fail_on) for step in walked]
+    failing = next((step.hop for step in steps if step.status == "fail"), None)
+    cause = root([f for f in found if f.hop == failing and _fails(f, settings.fail_on)])
+    code = EXIT_CODES[failing] if failing else 0
+    if cause and cause.code == "KD001":
+        code = EXIT_INTERNAL
+    if interrupted:
+        code = EXIT_INTERRUPTED
+    warned = any(step.status == "warn" for step in steps)
+    bootstrap: Bootstrap | None = facts.get(Bootstrap)
+    dials = [d for c in bootstrap.contacts for d in c.dials] if bootstrap else []
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        kdiag_version=version,
+        started_at=started_at,
+        elapsed_ms=elapsed_ms,
+        target=[str(endpoint) for endpoint in settings.bootstrap],
+        source_addresses=list(dict.fromkeys(d.source for d in dials if d.source)),
+        protocol="PLAINTEXT",
+        verdict="fail" if code else "warn" if warned else "pass",
+        failing_hop=failing,
+        root_cause=cause.code if cause else None,
+        exit_code=code,
+        hops=steps,
+        cluster=_cluster(facts),
+        findings=sorted(found, key=lambda f: f is not cause),
+        notes=list(settings.notes),
+        interrupted=interrupted,
+    )
+
+
+def _fails(finding: Finding, fail_on: str) -> bool:
+    return finding.severity is Severity.ERROR or fail_on == "warning"
+
+
+def _judged(step: Step, findings: Sequence[Finding], fail_on: str) -> Step:
+    """The step with the status that its findings give it; a skipped hop without any stays so."""
+    here = [finding for finding in findings if finding.hop == step.hop]
+    status: Status = step.status
+    if any(_fails(finding, fail_on) for finding in here):
+        status = "fail"
+    elif here and step.status == "pass":
+        status = "warn"
+    because = step.skipped_because if status == "skipped" else None
+    return msgspec.structs.replace(step, status=status, skipped_because=because)
+
+
+def _cluster(facts: Mapping[type, Any]) -> ClusterReport | None:
+    metadata: Metadata | None = facts.get(Metadata)
+    if metadata is None or not metadata.brokers:
+        return None
+    listeners: Listeners | None = facts.get(Listeners)
+    produce: Produce | None = facts.get(Produce)
+    reached = {x.broker.node: x for x in listeners.listeners} if listeners else {}
+    produced = {p.node: p for p in produce.produced} if produce else {}
+    topic = metadata.topic
+    return ClusterReport(
+        id=metadata.cluster_id,
+        controller=metadata.controller,
+        brokers=[
+            _broker(broker.node, str(broker.advertised), reached.get(broker.node), produced)
+            for broker in metadata.brokers
+        ],
+        topic=TopicReport(
+            name=topic.name,
+            partitions=len(topic.partitions),
+            error=None if topic.error == "NONE" else topic.error,
+        )
+        if topic
+        else None,
+    )
+
+
+def _broker(
+    node: int, advertised: str, listener: Listener | None, produced: Mapping[int, Produced]
+) -> BrokerReport:
+    best = listener.contact.best if listener else None
+    candidates = listener.candidates if listener else ()
+    return BrokerReport(
+        node=node,
+        advertised=advertised,
+        layers=dict(listener.contact.layers if listener else dict.fromkeys(LAYERS)),
+        answered_as=best.answered_as if best else None,
+        produce=_produced(produced[node]) if node in produced else None,
+        addresses=[dial.address for dial in listener.contact.dials] if listener else [],
+        candidates={str(c.endpoint): c.best.answered_as if c.best else None for c in candidates},
+    )
+
+
+def _produced(produced: Produced) -> str:
+    if produced.small.failure:
+        return produced.small.failure.value
+    return produced.large.failure.value if produced.large.failure else "ok"

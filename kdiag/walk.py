@@ -1,0 +1,181 @@
+"""Walks the hops, applies the rules, and reports."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import kdiag.rules  # noqa: F401  the rules are declared by being imported
+from kdiag import __version__
+from kdiag.attempt import clean
+from kdiag.clients.net import Net
+from kdiag.hop import Halt, Halts, Hop, Walk
+from kdiag.hops import HOPS
+from kdiag.hops.produce import Produce
+from kdiag.report import Report, Step, report
+from kdiag.rule import RULES, Finding
+from kdiag.settings import Settings, settings
+
+Observer = Callable[[str, str | None], None]
+MakeNet = Callable[[Settings], Net]
+
+
+def check(
+    bootstrap: str,
+    *,
+    topic: str | None = None,
+    timeout: float = 3.0,
+    deadline: float = 30.0,
+    properties: Mapping[str, str] | None = None,
+    mapped: Sequence[str] = (),
+    fail_on: str = "error",
+) -> Report:
+    """Walks the four hops from this machine and says whether a Kafka client can connect.
+
+    `bootstrap` is "host:port[,host:port...]"; `timeout` bounds one dial and `deadline` the whole
+    walk, in seconds; `properties` are client properties; `mapped` holds "ADVERTISED=CANDIDATE".
+    Nothing is written unless `topic` is given. Must not be called from a running event loop.
+
+    Raises `kdiag.UsageError` when an argument cannot be used; what fails on the network is in the
+    report.
+    """
+    asked = settings(
+        bootstrap,
+        topic=topic,
+        timeout=timeout,
+        deadline=deadline,
+        properties=properties,
+        mapped=mapped,
+        fail_on=fail_on,
+    )
+    return run(asked)
+
+
+def run(asked: Settings, net: MakeNet | None = None, observe: Observer | None = None) -> Report:
+    """One check in an event loop of its own. `observe` hears each hop's id as it starts, and again
+    with its summary as it ends."""
+    return asyncio.run(walk(asked, net or _plain_net, observe or _nobody))
+
+
+async def walk(asked: Settings, make_net: MakeNet, observe: Observer) -> Report:
+    """The walk itself. Cancelled, it still reports what is known so far."""
+    started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    started = time.perf_counter()
+    facts: dict[type, Any] = {}
+    steps: list[Step] = []
+    halts: list[Halt] = []
+    interrupted = False
+    net = make_net(asked)
+    shared = Walk(asked, net)
+    for hop in HOPS:
+        left = started + asked.deadline - time.perf_counter()
+        try:
+            steps.append(await _step(hop, shared, facts, steps, halts, left, observe))
+        except asyncio.CancelledError:
+            interrupted = True
+            steps.append(_skipped(hop, "interrupted"))
+    await net.close()
+    facts[Halts] = Halts(tuple(halts))
+    return report(
+        asked,
+        facts,
+        _judge(facts, halts),
+        steps,
+        version=__version__,
+        started_at=started_at,
+        elapsed_ms=round((time.perf_counter() - started) * 1000),
+        interrupted=interrupted,
+    )
+
+
+async def _step(
+    hop: Hop,
+    shared: Walk,
+    facts: dict[type, Any],
+    before: Sequence[Step],
+    halts: list[Halt],
+    left: float,
+    observe: Observer,
+) -> Step:
+    """Runs one hop, if what it needs is known, and stores its facts."""
+    if any(step.skipped_because == "interrupted" for step in before):
+        return _skipped(hop, "interrupted")
+    if any(need not in facts for need in hop.needs):
+        return _skipped(hop, _reason(before, halts))
+    observe(hop.id, None)
+    started = time.perf_counter()
+    try:
+        gathering = hop.gather(shared, *(facts[need] for need in hop.needs))
+        gathered = await asyncio.wait_for(gathering, max(left, 0.0))
+    except TimeoutError:
+        halts.append(Halt(hop.id, shared.settings.deadline))
+        return _skipped(hop, "the deadline passed", time.perf_counter() - started)
+    except Exception as error:
+        halts.append(Halt(hop.id, shared.settings.deadline, _place(error)))
+        return _skipped(hop, "kdiag failed", time.perf_counter() - started)
+    if gathered is None:
+        return _skipped(hop, _reason(before, halts))
+    facts[hop.gives] = gathered
+    observe(hop.id, gathered.summary)
+    elapsed_ms = round(gathered.elapsed * 1000)
+    if isinstance(gathered, Produce) and gathered.unreached:
+        return Step(
+            hop=hop.id,
+            status="skipped",
+            elapsed_ms=elapsed_ms,
+            skipped_because="not every broker was reached",
+            summary=gathered.summary,
+        )
+    return Step(hop=hop.id, status="pass", elapsed_ms=elapsed_ms, summary=gathered.summary)
+
+
+def _judge(facts: Mapping[type, Any], halts: Sequence[Halt]) -> list[Finding]:
+    """What all rules find. A rule that fails itself becomes a finding too."""
+    findings: list[Finding] = []
+    broken = list(halts)
+    for rule in RULES.values():
+        if rule.code in ("KD001", "KD002"):
+            continue
+        try:
+            findings += rule.apply(facts)
+        except Exception as error:
+            broken.append(Halt(HOPS[-1].id, 0.0, f"rule {rule.code}: {_place(error)}"))
+    for code in ("KD001", "KD002"):
+        findings += RULES[code].apply({Halts: Halts(tuple(broken))})
+    return findings
+
+
+def _skipped(hop: Hop, because: str, elapsed: float = 0.0) -> Step:
+    return Step(
+        hop=hop.id,
+        status="skipped",
+        elapsed_ms=round(elapsed * 1000),
+        skipped_because=because,
+    )
+
+
+def _reason(before: Sequence[Step], halts: Sequence[Halt]) -> str:
+    """Why a hop has nothing to work on: the last one that ran left nothing."""
+    if halts:
+        return f"{halts[0].hop} did not end"
+    ran = [step.hop for step in before if step.status != "skipped"]
+    return f"{ran[-1]} failed" if ran else "nothing to work on"
+
+
+def _place(error: Exception) -> str:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    return clean(f"{type(error).__name__} at {where}: {error}", 300)
+
+
+def _plain_net(asked: Settings) -> Net:
+    return Net(asked.timeout, family=asked.family)
+
+
+def _nobody(hop: str, summary: str | None) -> None:
+    return
