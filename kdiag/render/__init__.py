@@ -1,0 +1,19 @@
+"""Renderers: a report goes in, text comes out. They decide nothing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from kdiag.report import Report
+
+RENDERERS = {
+    "terminal": "kdiag.render.terminal",
+    "json": "kdiag.render.json",
+}
+
+
+def render(form: str, report: Report, stream: TextIO) -> None:
+    """Writes a report in one of RENDERERS' formats; only that renderer is imported."""
+    import_module(RENDERERS[form]).write(report, stream)

@@ -380,22 +380,24 @@ def _still_up(listeners: Listeners) -> tuple[str, ...]:
 def _ways(bootstrap: Bootstrap) -> tuple[str, ...]:
     """How this client came in, for the reader to compare."""
     dials = [dial for contact in bootstrap.usable for dial in contact.dials if dial.source]
-    ways = dict.fromkeys(f"this client is {d.source} and came in by {d.address}" for d in dials)
-    return tuple(ways)
+    sources = listed(list(dict.fromkeys(dial.source for dial in dials)))
+    doors = listed(list(dict.fromkeys(dial.address for dial in dials)))
+    return (f"this client is {sources} and came in by {doors}",)
 
 
 def _candidates(hit: Sequence[Listener]) -> tuple[str, ...]:
     """What was found at the addresses that could be advertised instead."""
     lines: list[str] = []
     for listener in hit:
+        if listener.proven:
+            lines.append(
+                f"{listener.proven.endpoint} answers as broker {listener.broker.node}: advertising "
+                "it would work"
+            )
+            continue
         for candidate in listener.candidates:
             best = candidate.best
-            if listener.proven is candidate:
-                lines.append(
-                    f"{candidate.endpoint} answers as broker {listener.broker.node}: advertising "
-                    "it would work"
-                )
-            elif candidate.usable and best and best.answered_as is None:
+            if candidate.usable and best and best.answered_as is None:
                 lines.append(f"{candidate.endpoint} answers, but does not say which broker it is")
             elif best and best.answered_as is not None:
                 lines.append(

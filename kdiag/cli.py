@@ -1,0 +1,343 @@
+"""The command line: argv → Settings → walk → renderer → exit code. The only place that exits."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+import click
+
+from kdiag import __version__
+from kdiag.render import RENDERERS, render
+
+if TYPE_CHECKING:
+    from kdiag.report import Report
+    from kdiag.settings import Settings
+    from kdiag.walk import Observer
+
+USAGE, INTERNAL, INTERRUPTED = 2, 1, 130
+MAX_FILE = 1 << 20  # bytes of a properties file
+
+EXIT_CODES = """\b
+Exit codes:
+  0            the path works (warnings allowed, see --fail-on)
+  1            kdiag itself failed
+  2            wrong usage: option, file or property
+  10 20 30 40  the first hop that fails: bootstrap, metadata, listeners, produce
+  130          interrupted"""
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, message="kdiag %(version)s")
+def cli() -> None:
+    """Says why a Kafka client cannot connect.
+
+    kdiag walks the four hops of every Kafka client: reach the bootstrap server, get the metadata,
+    reach each advertised listener, produce. It names the hop that breaks, the one cause, the
+    evidence and the fix.
+    """
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("bootstrap", required=False, metavar="BOOTSTRAP[,BOOTSTRAP...]")
+@click.option(
+    "-X", "--property", "given", multiple=True, metavar="KEY=VALUE", help="A client property."
+)
+@click.option(
+    "-F",
+    "--command-config",
+    metavar="FILE",
+    help="A file of client properties.",
+)
+@click.option(
+    "--topic", metavar="NAME", help="Check this topic, and write one small record to every leader."
+)
+@click.option("--timeout", default=3.0, show_default=True, metavar="SECONDS", help="For one dial.")
+@click.option(
+    "--deadline", default=30.0, show_default=True, metavar="SECONDS", help="For the whole walk."
+)
+@click.option(
+    "--map",
+    "mapped",
+    multiple=True,
+    metavar="ADVERTISED=CANDIDATE",
+    help="What if it advertised that? Dial it as well, and see which broker answers.",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning"]),
+    default="error",
+    show_default=True,
+    help="What fails a hop.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help=f"{' or '.join(RENDERERS)}, to standard output or to a file; may be repeated.",
+)
+def check(
+    bootstrap: str | None,
+    given: Sequence[str],
+    command_config: str | None,
+    topic: str | None,
+    timeout: float,
+    deadline: float,
+    mapped: Sequence[str],
+    fail_on: str,
+    outputs: Sequence[str],
+) -> int:
+    """Walk the four hops from here to BOOTSTRAP, a HOST:PORT (9092 where no port is given).
+
+    Without --topic nothing is written: every broker gets a produce request for a topic that does
+    not exist, and its answer proves the path.
+    """
+    from kdiag.settings import UsageError, parse_properties, parse_property, settings
+
+    try:
+        asked = settings(
+            bootstrap,
+            topic=topic,
+            timeout=timeout,
+            deadline=deadline,
+            properties=dict(parse_property(text) for text in given),
+            from_file=parse_properties(_read(command_config)) if command_config else None,
+            mapped=mapped,
+            fail_on=fail_on,
+        )
+    except UsageError as error:
+        raise click.UsageError(str(error)) from None
+    with _destinations(outputs) as destinations:
+        report = _walked(asked)
+        _deliver(report, destinations)
+    return report.exit_code
+
+
+@cli.command()
+@click.argument("scenario", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the scenarios.")
+@click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one dial.")
+@click.option(
+    "-o", "--output", "outputs", multiple=True, metavar="FORMAT[=FILE]", help="As with check."
+)
+def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[str]) -> int:
+    """Walk an embedded cluster: nothing to install, and no packet leaves this machine.
+
+    Without SCENARIO it is a short tour, a healthy cluster and then one that advertises private
+    addresses. With SCENARIO it ends as check would.
+    """
+    from kdiag.demo.scenarios import SCENARIOS
+
+    if listing:
+        width = max(map(len, SCENARIOS))
+        for name, build in SCENARIOS.items():
+            click.echo(f"{name:{width}}  {(build.__doc__ or '').strip()}")
+        return 0
+    if scenario is not None and scenario not in SCENARIOS:
+        raise click.UsageError(f"no scenario {scenario!r}: see kdiag demo --list")
+    if not hasattr(__import__("socket"), "SO_BINDTODEVICE"):
+        raise click.UsageError("the demo keeps its packets on loopback by means only Linux has")
+    if scenario is not None:
+        with _destinations(outputs) as destinations:
+            report = _played(scenario, timeout)
+            _deliver(report, destinations)
+        return report.exit_code
+    for name in ("healthy", "private-address"):
+        click.echo(f"$ kdiag demo {name}\n# {(SCENARIOS[name].__doc__ or '').strip()}")
+        render("terminal", _played(name, timeout), sys.stdout)
+        click.echo()
+    click.echo("More to see with kdiag demo --list; your own cluster with kdiag check HOST:PORT.")
+    return 0
+
+
+@cli.command()
+@click.argument("code")
+def explain(code: str) -> int:
+    """Explain a finding's CODE or name: KD301, private-address."""
+    import kdiag.rules  # noqa: F401
+    from kdiag.rule import RULES
+
+    wanted = code.strip().lower()
+    for rule in RULES.values():
+        if wanted in (rule.code.lower(), rule.name):
+            click.echo(f"{rule.code} {rule.name} ({rule.severity.value})\n{rule.title}\n")
+            click.echo(f"{rule.doc}\n\nsee {rule.url}")
+            return 0
+    from difflib import get_close_matches
+
+    names = [name for rule in RULES.values() for name in (rule.code.lower(), rule.name)]
+    near = get_close_matches(wanted, names, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise click.UsageError(f"{code!r} is no finding of kdiag{hint}")
+
+
+def main() -> NoReturn:
+    """Runs the command line and ends the process, whatever threads a resolver has left behind."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(prog_name="kdiag", standalone_mode=False)
+    except click.ClickException as error:
+        click.echo(f"kdiag: {' '.join(error.format_message().split())}", err=True)
+        code = USAGE
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        _forget_stdout()
+        code = INTERNAL
+    except Exception as error:
+        click.echo(f"kdiag: failed itself: {type(error).__name__}: {error}", err=True)
+        code = INTERNAL
+    _exit(code if isinstance(code, int) else 0)
+
+
+def _walked(asked: Settings) -> Report:
+    """The check itself, with the live view where somebody watches."""
+    from kdiag.walk import run
+
+    for note in asked.notes:
+        click.echo(f"kdiag: note: {note}", err=True)
+    with _watched() as observe:
+        return run(asked, observe=observe)
+
+
+def _played(scenario: str, timeout: float) -> Report:
+    import asyncio
+
+    from kdiag.demo.scenarios import play
+
+    with _watched() as observe:
+        return asyncio.run(play(scenario, timeout=timeout, observe=observe))
+
+
+@contextmanager
+def _watched() -> Iterator[Observer | None]:
+    """A live view on a terminal's stderr; none in CI or a pipe."""
+    if not sys.stderr.isatty() or os.environ.get("CI") or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    from kdiag.render.terminal import live
+
+    with live(sys.stderr) as observe:
+        yield observe
+
+
+Destination = tuple[str, TextIO]
+
+
+@contextmanager
+def _destinations(outputs: Sequence[str]) -> Iterator[list[Destination]]:
+    """Where the report goes, opened before anything is dialled. Files appear whole or not at all;
+    standard output gets the terminal's report when no other was asked for there."""
+    wanted: list[tuple[str, str | None]] = []
+    for output in outputs:
+        form, separator, path = output.partition("=")
+        if form not in RENDERERS or (separator and not path):
+            forms = " or ".join(RENDERERS)
+            raise click.UsageError(f"-o {output!r}: write FORMAT or FORMAT=FILE, with {forms}")
+        wanted.append((form, path or None))
+    on_stdout = [form for form, path in wanted if path is None]
+    if len(on_stdout) > 1:
+        raise click.UsageError(
+            f"-o {' -o '.join(on_stdout)}: one report fits on standard output; give the other a "
+            "file, FORMAT=FILE"
+        )
+    if not on_stdout:
+        wanted.append(("terminal", None))
+    opened = [(form, _File(path) if path else None) for form, path in wanted]
+    try:
+        yield [(form, file.stream if file else sys.stdout) for form, file in opened]
+        for _, file in opened:
+            if file:
+                file.keep()
+    finally:
+        for _, file in opened:
+            if file:
+                file.drop()
+
+
+class _File:
+    """A file that is written beside its name and takes it when it is whole."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        path = Path(name)
+        try:
+            target = path.resolve()
+            if target.exists() and not target.is_file():
+                self.stream: TextIO = target.open("w", encoding="utf-8")
+                self.part: Path | None = None
+            else:
+                handle, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+                os.fchmod(handle, 0o666 & ~_umask())
+                self.stream = os.fdopen(handle, "w", encoding="utf-8")
+                self.part = Path(part)
+        except OSError as error:
+            raise click.UsageError(f"cannot write {name}: {error.strerror}") from None
+        self.target = target
+
+    def keep(self) -> None:
+        self.stream.close()
+        if self.part:
+            self.part.replace(self.target)
+            self.part = None
+
+    def drop(self) -> None:
+        self.stream.close()
+        if self.part:
+            self.part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _deliver(report: Report, destinations: Sequence[Destination]) -> None:
+    for form, stream in destinations:
+        try:
+            render(form, report, stream)
+            stream.flush()
+        except BrokenPipeError:
+            _forget_stdout()
+
+
+def _read(name: str) -> str:
+    """A properties file; Java writes them in Latin-1, everybody else in UTF-8."""
+    try:
+        with click.open_file(name, "rb") as file:
+            data: bytes = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise click.UsageError(f"cannot read {name}: {error.strerror}") from None
+    if len(data) > MAX_FILE:
+        raise click.UsageError(f"{name} is larger than a file of client properties: 1 MiB at most")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _forget_stdout() -> None:
+    """Nobody reads any more: what is left to write goes nowhere, and without a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _exit(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (BrokenPipeError, ValueError):
+            _forget_stdout()
+    os._exit(code)
