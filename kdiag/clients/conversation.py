@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 import time
@@ -13,7 +14,13 @@ from typing import Any
 
 from kdiag.attempt import Failure, clean_bytes
 from kdiag.clients.codec import Body, WireError
-from kdiag.clients.wire import MAX_FRAME, Api, decode_response, encode_request
+from kdiag.clients.wire import (
+    MAX_FRAME,
+    Api,
+    check_correlation,
+    decode_response,
+    encode_request,
+)
 
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
 _BANNER_BYTES, _BANNER_WAIT = 512, 0.2
@@ -118,17 +125,17 @@ class Conversation:
             self._end(Failure.CLOSED, "in the middle of an answer" if error.partial else "")
         except OSError as error:
             failure = self._named(error)
-            self._end(failure, error.strerror or "")
+            self._end(failure, os.strerror(error.errno) if error.errno else "")
 
     def _answer(self, frame: bytes) -> None:
         asked = self._asked.popleft()
         elapsed = time.perf_counter() - asked.sent
         try:
-            body = (
-                {} if asked.raw else decode_response(
-                    asked.api, asked.version, asked.correlation, frame
-                )
-            )  # fmt: skip
+            if asked.raw:
+                check_correlation(frame, asked.correlation)
+                body: Body = {}
+            else:
+                body = decode_response(asked.api, asked.version, asked.correlation, frame)
         except WireError as error:
             words = f"{asked.api.name} answer: {error}; it begins {clean_bytes(frame, 40)}"
             asked.settle(Reply(elapsed, {}, Failure.NOT_KAFKA, words))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import threading
 import time
@@ -169,8 +170,8 @@ def in_thread(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
 
 
 def _os_words(error: BaseException, timeout: float) -> str:
-    words = getattr(error, "strerror", None)
-    return clean(words) if words else f"no answer within {timeout:g} s"
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else f"no answer within {timeout:g} s"
 
 
 def _capacity() -> int:

@@ -215,14 +215,21 @@ def decode_response(api: Api, version: int, correlation: int | None, frame: byte
 
     Raises WireError when it is no answer to that very request (to any, for a correlation of None).
     """
+    if correlation is not None:
+        check_correlation(frame, correlation)
     reader = Reader(frame)
-    found = INT32.read(reader, 0, False)
-    if correlation not in (None, found):
-        raise WireError(f"answers request {found}, request {correlation} was asked")
+    reader.take(4)
     flexible = version >= api.flexible_since
     if flexible and api is not API_VERSIONS:
         skip_tags(reader)
     return api.response.read(reader, version, flexible)
+
+
+def check_correlation(frame: bytes, correlation: int) -> None:
+    """Raises WireError unless a frame answers the request of that number."""
+    found = INT32.read(Reader(frame), 0, False)
+    if found != correlation:
+        raise WireError(f"answers request {found}, request {correlation} was asked")
 
 
 def mentions(frame: bytes, text: str) -> bool:
