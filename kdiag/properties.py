@@ -8,7 +8,13 @@ from __future__ import annotations
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
-USED = frozenset({"bootstrap.servers", "security.protocol", "client.id", "broker.address.family"})
+USED = frozenset(
+    """
+bootstrap.servers broker.address.family client.id enable.ssl.certificate.verification sasl.mechanism
+sasl.mechanisms sasl.password sasl.username security.protocol ssl.ca.pem ssl.certificate.pem
+ssl.endpoint.identification.algorithm ssl.key.password ssl.key.pem
+""".split()
+)
 
 KNOWN = USED | frozenset(
     """

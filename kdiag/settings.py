@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
+from kdiag.dialects import secured
 from kdiag.properties import KNOWN, PROTOCOLS, USED
+from kdiag.security import Security
+from kdiag.usage import SHOWN, near, quoted, word
+from kdiag.usage import UsageError as UsageError
 
 DEFAULT_PORT = 9092
 FAMILIES = ("any", "v4", "v6")
@@ -15,12 +18,7 @@ FAMILIES = ("any", "v4", "v6")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
 _HOST = re.compile(r"[\w.-]{1,255}\Z")
 _ZONE = re.compile(r"(%[\w.-]{1,15})?\Z")
-_SHOWN = 80
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*)://(.*)\Z", re.DOTALL)
-
-
-class UsageError(Exception):
-    """What was asked cannot be done. The text says what was wrong, where, and what to write."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,8 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Settings:
-    """One check. Times are in seconds; `client` is what the real client is given besides."""
+    """One check. Times are in seconds; `client` is what the real client is given besides
+    `security`."""
 
     bootstrap: tuple[Endpoint, ...]
     topic: str | None = None
@@ -66,6 +65,7 @@ class Settings:
     mapped: tuple[Mapped, ...] = ()
     family: str = "any"
     fail_on: str = "error"
+    security: Security = field(default_factory=Security)
     client: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -88,14 +88,16 @@ def settings(
     notes: list[str] = []
     for name in properties or {}:
         if name not in KNOWN:
-            raise UsageError(f"-X {_word(name)}: no Kafka client has such a property{_near(name)}")
+            raise UsageError(
+                f"-X {word(name)}: no Kafka client has such a property{near(name, KNOWN)}"
+            )
     merged = {**(from_file or {}), **(properties or {})}
     target = bootstrap if bootstrap is not None else merged.get("bootstrap.servers")
     if target is None:
         raise UsageError("no bootstrap server: write `kdiag check HOST:PORT`")
     if topic is not None and (not _TOPIC.match(topic) or topic in (".", "..")):
         raise UsageError(
-            f"--topic {_quoted(topic)}: a topic name has 1 to 249 letters, digits, dots, dashes "
+            f"--topic {quoted(topic)}: a topic name has 1 to 249 letters, digits, dots, dashes "
             "and underscores"
         )
     for option, seconds in (("--timeout", timeout), ("--deadline", deadline)):
@@ -104,7 +106,7 @@ def settings(
     unused = sorted(name for name in merged if name not in USED)
     if unused:
         listed = ", ".join(
-            f"{_word(name)}{'' if name in KNOWN else _near(name)}" for name in unused
+            f"{word(name)}{'' if name in KNOWN else near(name, KNOWN)}" for name in unused
         )
         notes.append(f"not used by kdiag: {listed}")
     return Settings(
@@ -115,6 +117,7 @@ def settings(
         mapped=tuple(parse_mapped(text) for text in mapped),
         family=_choice("broker.address.family", merged, FAMILIES, "any"),
         fail_on=fail_on,
+        security=secured([from_file or {}, properties or {}]),
         client=_client(merged),
         notes=tuple(notes),
     )
@@ -175,7 +178,7 @@ def parse_property(text: str) -> tuple[str, str]:
     """`name=value`, as on the command line."""
     name, separator, value = text.partition("=")
     if not separator or not name.strip():
-        raise UsageError(f"-X {_word(text.strip())}: write NAME=VALUE")
+        raise UsageError(f"-X {word(text.strip())}: write NAME=VALUE")
     return name.strip(), value.strip()
 
 
@@ -274,17 +277,6 @@ def _is_port(text: str) -> bool:
 
 
 def _client(merged: Mapping[str, str]) -> dict[str, str]:
-    protocol = merged.get("security.protocol", "PLAINTEXT").upper()
-    if protocol not in PROTOCOLS:
-        raise UsageError(
-            f"security.protocol={_word(merged['security.protocol'])}: "
-            f"write one of {', '.join(PROTOCOLS)}"
-        )
-    if protocol != "PLAINTEXT":
-        raise UsageError(
-            f"security.protocol={protocol}: this version of kdiag speaks PLAINTEXT only; TLS and "
-            "SASL listeners are recognised (KD110, KD117) but not entered"
-        )
     passed = ("client.id", "broker.address.family")
     return {name: merged[name] for name in passed if name in merged}
 
@@ -292,7 +284,7 @@ def _client(merged: Mapping[str, str]) -> dict[str, str]:
 def _choice(name: str, merged: Mapping[str, str], choices: Sequence[str], default: str) -> str:
     value = merged.get(name, default)
     if value not in choices:
-        raise UsageError(f"{name}={_word(value)}: write one of {', '.join(choices)}")
+        raise UsageError(f"{name}={word(value)}: write one of {', '.join(choices)}")
     return value
 
 
@@ -302,27 +294,10 @@ def _server(rest: str) -> str:
         shown = str(parse_endpoint(rest.partition("/")[0].rpartition("@")[2]))
     except UsageError:
         return "HOST:PORT"
-    return shown if len(shown) <= _SHOWN else "HOST:PORT"
-
-
-def _quoted(text: str) -> str:
-    """What a user wrote, in quotes: on one line, without control characters, not too long."""
-    shown = repr(text[: _SHOWN + 1])
-    return shown if len(shown) <= _SHOWN + 2 else f"{shown[:_SHOWN]}…{shown[0]}"
+    return shown if len(shown) <= SHOWN else "HOST:PORT"
 
 
 def _address(text: str) -> str:
     """An address that a user wrote, in quotes; what stands before an @ may be a password."""
     _, at, rest = text.rpartition("@")
-    return _quoted(f"…@{rest}" if at else text)
-
-
-def _word(text: str) -> str:
-    """A name that a user wrote, up to what no name has: a secret may follow a mistyped `=`."""
-    word = re.split(r"[^\w.-]", text, maxsplit=1)[0][:_SHOWN]
-    return word if word == text else f"{word}…"
-
-
-def _near(name: str) -> str:
-    close = get_close_matches(name, KNOWN, n=1, cutoff=0.7)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return quoted(f"…@{rest}" if at else text)
