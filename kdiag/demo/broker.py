@@ -7,6 +7,7 @@ be changed by `control`, which sees every request first.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +21,13 @@ from kdiag.clients.wire import (
     MAX_FRAME,
     METADATA,
     PRODUCE,
+    SASL_AUTHENTICATE,
     SASL_HANDSHAKE,
     Request,
     decode_request,
     encode_response,
 )
+from kdiag.demo.logins import ILLEGAL_SASL_STATE, Login, Logins
 
 # Key → versions, as Kafka 4.3.1 lists them for the requests that a client may meet, but only those
 # versions of the requests answered here that are answered here.
@@ -36,13 +39,22 @@ BROKER_APIS: Mapping[int, tuple[int, int]] = {
     SASL_HANDSHAKE.key: (1, 1),
     API_VERSIONS.key: (0, 3),
     DESCRIBE_CONFIGS.key: (1, 1),
+    SASL_AUTHENTICATE.key: (0, 1),
     DESCRIBE_CLUSTER.key: (0, 1),
 }
 CONTROLLER_APIS: Mapping[int, tuple[int, int]] = dict.fromkeys(
     (1, 17, 18, *range(52, 57), 59, 60, 62, 63), (0, 1)
 )
 
-UNKNOWN_TOPIC, ILLEGAL_SASL_STATE, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 34, 35, 42
+UNKNOWN_TOPIC, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 35, 42
+
+NO_LOGIN_HERE: Mapping[str, Any] = {
+    "error_code": ILLEGAL_SASL_STATE,
+    "mechanisms": [],
+    "error_message": "SaslAuthenticate request received after successful authentication",
+    "auth_bytes": b"",
+    "session_lifetime_ms": 0,
+}
 
 
 @dataclass
@@ -87,6 +99,7 @@ def one_by_one(_: int) -> Sequence[int]:
 class Broker:
     """One listener of one broker. It keeps count of `connections` and of all `requests`.
 
+    With `sasl` it serves those only who log in, as Kafka does.
     `flights` gives, for the n-th connection, how many requests each flight has: that many are read
     before the first of them is answered, so that a client which waits in between never gets one.
     """
@@ -96,42 +109,50 @@ class Broker:
     control: Control = as_usual
     apis: Mapping[int, tuple[int, int]] = field(default_factory=lambda: BROKER_APIS)
     greeting: bytes = b""
+    sasl: Logins | None = None
     flights: Callable[[int], Sequence[int]] = one_by_one
     connections: int = 0
     requests: list[Request] = field(default_factory=list)
     _server: asyncio.Server | None = None
-    _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _serving: dict[asyncio.StreamWriter, Any] = field(default_factory=dict)
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> int:
-        """Listens, on a free port unless one is given; gives the port."""
-        self._server = await asyncio.start_server(self._serve, host, port)
+    async def start(
+        self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None
+    ) -> int:
+        """Listens, on a free port unless one is given, with TLS if told how; gives the port."""
+        self._server = await asyncio.start_server(self._serve, host, port, ssl=tls)
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Closes the listener and every connection."""
         if self._server:
             self._server.close()
-        for writer in self._writers:
+        for writer in self._serving:
             writer.transport.abort()
         await asyncio.sleep(0)
+        if self._serving:  # TLS takes a few turns of the loop to notice
+            await asyncio.wait(self._serving.values(), timeout=1.0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sizes = iter(self.flights(self.connections))
         self.connections += 1
-        self._writers.add(writer)
+        self._serving[writer] = asyncio.current_task()
+        login = Login(self.sasl) if self.sasl else None
         try:
             writer.write(self.greeting)
             going_on = True
             while going_on:
                 frames = [await _frame(reader) for _ in range(next(sizes, 1))]
-                going_on = all([await self._handle(frame, writer) for frame in frames])
+                going_on = all([await self._handle(frame, writer, login) for frame in frames])
         except (asyncio.IncompleteReadError, WireError, OSError):
             pass
         finally:
-            self._writers.discard(writer)
+            del self._serving[writer]
             writer.close()
 
-    async def _handle(self, frame: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def _handle(
+        self, frame: bytes, writer: asyncio.StreamWriter, login: Login | None
+    ) -> bool:
         """Answers one request; False when the connection is to be closed."""
         try:
             request = decode_request(frame)
@@ -148,15 +169,17 @@ class Broker:
             return False
         if answer is SILENCE:
             return True
+        if answer is None and login:
+            answer = login.answer(request)
         if answer is None:
             answer = self._answer(request)
         if not isinstance(answer, bytes):
             answer = encode_response(request.api, request.version, request.correlation, answer)
         writer.write(answer)
         await writer.drain()
-        return True
+        return not (login and login.failed)
 
-    def _answer(self, request: Request) -> dict[str, Any]:
+    def _answer(self, request: Request) -> Mapping[str, Any]:
         answers = {
             API_VERSIONS.key: self._versions,
             METADATA.key: self._metadata,
@@ -165,7 +188,7 @@ class Broker:
         }
         build = answers.get(request.api.key)
         if build is None:
-            return {"error_code": ILLEGAL_SASL_STATE, "mechanisms": []}
+            return NO_LOGIN_HERE
         return build(request.body)
 
     def _versions(self, _: Mapping[str, Any]) -> dict[str, Any]:

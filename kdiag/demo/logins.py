@@ -1,0 +1,253 @@
+"""How the fake broker lets clients in: SASL seen from the other side, in Kafka's own words.
+
+Source: Kafka's SaslServerAuthenticator, PlainSaslServer, ScramSaslServer, OAuthBearerSaslServer and
+its unsecured validator; for AWS_MSK_IAM, the README of github.com/aws/aws-msk-iam-auth.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from kdiag.clients.codec import WireError
+from kdiag.clients.wire import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
+
+UNSUPPORTED_MECHANISM, ILLEGAL_SASL_STATE, AUTHENTICATION_FAILED = 33, 34, 58
+
+# Takes the client's messages, gives the challenges, returns the last answer.
+Steps = Generator[bytes, bytes, bytes]
+
+
+class Refused(Exception):
+    """The credentials are not good. The text is what the client is told, "" for Kafka's usual."""
+
+
+def unsecured_subject(token: str) -> str | None:
+    """Whom a token names, by Kafka's unsecured validator; None when it is signed, or expired."""
+    try:
+        header, payload, signature = token.split(".")
+        algorithm = json.loads(_base64url(header))["alg"]
+        claims = json.loads(_base64url(payload))
+        valid = claims.get("iat", 0) <= time.time() < claims["exp"]
+        return str(claims["sub"]) if algorithm == "none" and not signature and valid else None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+@dataclass
+class Logins:
+    """Who may come in by a listener. `users` maps names to passwords, or AWS key ids to secrets.
+
+    `attempts` counts, by user, how often credentials were presented. `subject` gives the user whom
+    an OAUTHBEARER token names, None when it is no good. `iterations` are SCRAM's; `lifetime_ms` is
+    the session's, 0 for one without end.
+    """
+
+    users: Mapping[str, str] = field(default_factory=dict)
+    mechanisms: tuple[str, ...] = (
+        "PLAIN",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-512",
+        "OAUTHBEARER",
+        "AWS_MSK_IAM",
+    )
+    iterations: int = 4096
+    lifetime_ms: int = 0
+    subject: Callable[[str], str | None] = unsecured_subject
+    attempts: Counter[str] = field(default_factory=Counter)
+
+    def steps(self, mechanism: str) -> Steps:
+        """The server's side of one mechanism, ready for the client's first message."""
+        sides: Mapping[str, Callable[[], Steps]] = {
+            "PLAIN": self._plain,
+            "SCRAM-SHA-256": lambda: self._scram("sha256"),
+            "SCRAM-SHA-512": lambda: self._scram("sha512"),
+            "OAUTHBEARER": self._bearer,
+            "AWS_MSK_IAM": self._iam,
+        }
+        steps = sides[mechanism]()
+        next(steps)
+        return steps
+
+    def _plain(self) -> Steps:
+        _, user, password = (yield b"").decode().split("\0")
+        if not user or not password:
+            raise Refused
+        self.attempts[user] += 1
+        if self.users.get(user) != password:
+            raise Refused("Authentication failed: Invalid username or password")
+        return b""
+
+    def _scram(self, digest: str) -> Steps:
+        first = (yield b"").decode()
+        bare = first.removeprefix("n,,")
+        name, nonce = bare.split(",")[:2]
+        user = name.removeprefix("n=").replace("=2C", ",").replace("=3D", "=")
+        self.attempts[user] += 1
+        if bare == first or user not in self.users:
+            raise Refused
+        salt = hashlib.sha256(user.encode()).digest()[:16]
+        nonce += secrets.token_urlsafe(18)
+        challenge = f"{nonce},s={base64.b64encode(salt).decode()},i={self.iterations}"
+        final, _, proof = (yield challenge.encode()).decode().rpartition(",p=")
+        if final != f"c=biws,{nonce}":
+            raise Refused
+
+        def mac(key: bytes, message: str) -> bytes:
+            return hmac.digest(key, message.encode(), digest)
+
+        password = self.users[user].encode()
+        salted = hashlib.pbkdf2_hmac(digest, password, salt, self.iterations)
+        messages = f"{bare},{challenge},{final}"
+        stored = hashlib.new(digest, mac(salted, "Client Key")).digest()
+        masks = zip(mac(stored, messages), base64.b64decode(proof), strict=True)
+        key = bytes(a ^ b for a, b in masks)
+        if not hmac.compare_digest(hashlib.new(digest, key).digest(), stored):
+            raise Refused
+        return b"v=" + base64.b64encode(mac(mac(salted, "Server Key"), messages))
+
+    def _bearer(self) -> Steps:
+        header, _, fields = (yield b"").decode().partition("\x01")
+        if not header.startswith("n,") or not fields.endswith("\x01\x01"):
+            raise Refused
+        pairs = dict(pair.split("=", 1) for pair in fields[:-2].split("\x01"))
+        scheme, _, token = pairs["auth"].partition(" ")
+        if scheme.lower() != "bearer":
+            raise Refused
+        user = self.subject(token)
+        self.attempts[user or _subject_claimed(token)] += 1
+        if user is None:
+            error = '{"status":"invalid_token"}'
+            yield error.encode()
+            raise Refused(error)
+        return b""
+
+    def _iam(self) -> Steps:
+        asked = json.loads((yield b""))
+        user = asked["x-amz-credential"].split("/")[0]
+        self.attempts[user] += 1
+        request_id = "9f5a3e02-3d4c-4a77-9f5e-0d1b5a2c7e11"
+        if user not in self.users or not signed(asked, self.users[user]):
+            raise Refused(f"[{request_id}]: Access denied")
+        return json.dumps({"version": "2020_10_22", "request-id": request_id}).encode()
+
+
+class Login:
+    """One connection's way in. Before it is over, little is answered and the rest is hung up on."""
+
+    def __init__(self, logins: Logins) -> None:
+        self._logins = logins
+        self._versions_told = False
+        self._mechanism = ""
+        self._steps: Steps | None = None
+        self._over = False
+        self.failed = False
+
+    def answer(self, request: Request) -> dict[str, Any] | None:
+        """The answer to a request before login, None when it is to be answered as usual.
+
+        Once `failed`, the connection is closed after the answer. Raises WireError to hang up.
+        """
+        if self._over:
+            return None
+        if self._steps:
+            return self._during(request, self._steps)
+        if request.api is API_VERSIONS and not self._versions_told:
+            self._versions_told = True
+            return None
+        if request.api is SASL_HANDSHAKE:
+            return self._handshake(request.body["mechanism"])
+        raise WireError(f"unexpected {request.api.name} during SASL handshake")
+
+    def _handshake(self, mechanism: str) -> dict[str, Any]:
+        enabled = list(self._logins.mechanisms)
+        if mechanism not in enabled:
+            self.failed = True
+            return {"error_code": UNSUPPORTED_MECHANISM, "mechanisms": enabled}
+        self._mechanism, self._steps = mechanism, self._logins.steps(mechanism)
+        return {"error_code": 0, "mechanisms": enabled}
+
+    def _during(self, request: Request, steps: Steps) -> dict[str, Any]:
+        if request.api is API_VERSIONS:
+            self.failed = True
+            return {"error_code": ILLEGAL_SASL_STATE, "api_keys": [], "throttle_time_ms": 0}
+        if request.api is not SASL_AUTHENTICATE:
+            raise WireError(f"unexpected {request.api.name} during SASL authentication")
+        usual = (
+            "Authentication failed during authentication due to invalid credentials with SASL "
+            f"mechanism {self._mechanism}"
+        )
+        try:
+            return _authenticated(steps.send(request.body["auth_bytes"]))
+        except StopIteration as ended:
+            self._over = True
+            return _authenticated(ended.value, self._logins.lifetime_ms)
+        except Refused as error:
+            words = str(error) or usual
+        except (ValueError, KeyError, TypeError, AttributeError):
+            words = usual
+        self.failed = True
+        return {
+            "error_code": AUTHENTICATION_FAILED,
+            "error_message": words,
+            "auth_bytes": b"",
+            "session_lifetime_ms": 0,
+        }
+
+
+def signed(asked: Mapping[str, str], secret: str) -> bool:
+    """Whether an AWS_MSK_IAM payload bears this secret's signature (AWS Signature Version 4)."""
+    names = ("action", *(name for name in sorted(asked) if name.startswith("x-amz-")))
+    capitals = {
+        "action": "Action",
+        "x-amz-algorithm": "X-Amz-Algorithm",
+        "x-amz-credential": "X-Amz-Credential",
+        "x-amz-date": "X-Amz-Date",
+        "x-amz-expires": "X-Amz-Expires",
+        "x-amz-security-token": "X-Amz-Security-Token",
+        "x-amz-signedheaders": "X-Amz-SignedHeaders",
+    }
+    query = "&".join(
+        f"{capitals[name]}={quote(asked[name], safe='-_.~')}"
+        for name in names
+        if name != "x-amz-signature"
+    )
+    empty = hashlib.sha256(b"").hexdigest()
+    canonical = f"GET\n/\n{query}\nhost:{asked['host']}\n\nhost\n{empty}"
+    _, scope = asked["x-amz-credential"].split("/", 1)
+    hashed = hashlib.sha256(canonical.encode()).hexdigest()
+    text = f"{asked['x-amz-algorithm']}\n{asked['x-amz-date']}\n{scope}\n{hashed}"
+    key = f"AWS4{secret}".encode()
+    for part in scope.split("/"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    expected = hmac.new(key, text.encode(), "sha256").hexdigest()
+    return hmac.compare_digest(expected, asked["x-amz-signature"])
+
+
+def _authenticated(answer: bytes, lifetime_ms: int = 0) -> dict[str, Any]:
+    return {
+        "error_code": 0,
+        "error_message": None,
+        "auth_bytes": answer,
+        "session_lifetime_ms": lifetime_ms,
+    }
+
+
+def _subject_claimed(token: str) -> str:
+    try:
+        return str(json.loads(_base64url(token.split(".")[1]))["sub"])
+    except (ValueError, KeyError, TypeError, IndexError):
+        return ""
+
+
+def _base64url(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
