@@ -86,27 +86,28 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
         return None
     loop = asyncio.get_running_loop()
     started = loop.time()
-    gate = asyncio.Semaphore(max(1, walk.net.capacity // 4))
+    # Half of what may be open at once for the dials, half for the connections that are kept.
+    gate = asyncio.Semaphore(max(1, walk.net.capacity // 2))
     crowded = len(metadata.brokers) * 2 > walk.net.capacity
 
-    async def one(broker: Broker) -> Listener:
+    async def seen(broker: Broker, endpoint: Endpoint) -> Contact:
         async with gate:
-            seen = await asyncio.gather(
-                _identified(walk, broker, broker.advertised, bootstrap.apis, metadata),
-                *(
-                    _identified(walk, broker, candidate, bootstrap.apis, metadata)
-                    for candidate in _candidates(walk, broker, bootstrap)
-                ),
+            reached, conversation = await _identified(
+                walk, broker, endpoint, bootstrap.apis, metadata
             )
-            (reached, conversation), others = seen[0], seen[1:]
-            for _, other in others:
-                if other:
-                    other.close()
-            if conversation and (crowded or not reached.usable):
-                conversation.close()
-            elif conversation:
-                walk.kept[broker.node] = conversation
-            return Listener(broker, reached, tuple(candidate for candidate, _ in others))
+            if conversation:
+                if endpoint is broker.advertised and reached.usable and not crowded:
+                    walk.kept[broker.node] = conversation
+                else:
+                    conversation.close()
+            return reached
+
+    async def one(broker: Broker) -> Listener:
+        reached, *candidates = await asyncio.gather(
+            seen(broker, broker.advertised),
+            *(seen(broker, candidate) for candidate in _candidates(walk, broker, bootstrap)),
+        )
+        return Listener(broker, reached, tuple(candidates))
 
     found = await asyncio.gather(*(one(broker) for broker in metadata.brokers))
     return Listeners(tuple(found), loop.time() - started)
