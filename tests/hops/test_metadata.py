@@ -1,0 +1,247 @@
+"""Hop 2: what the cluster tells of itself and of the topic, and what is made of half an answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kdiag.attempt import Failure
+from kdiag.clients.wire import METADATA, Request, encode_response
+from kdiag.demo.broker import HANG_UP, SILENCE, Broker, Cluster, Control, Node
+from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
+from kdiag.hops.metadata import Partition
+from kdiag.settings import Endpoint
+from tests.gathered import gather
+
+TWO = f"{endpoint()},{endpoint(PUBLIC[1])}"
+
+
+def listed(node: int, host: str = "b", port: int = PORT, rack: str | None = None) -> dict[str, Any]:
+    return {"node_id": node, "host": host, "port": port, "rack": rack}
+
+
+def answer(**changed: Any) -> dict[str, Any]:
+    """A Metadata answer of one broker, changed."""
+    return {
+        "throttle_time_ms": 0,
+        "brokers": [listed(1, PUBLIC[0])],
+        "cluster_id": CLUSTER_ID,
+        "controller_id": 1,
+        "topics": [],
+        **changed,
+    }
+
+
+def partition(index: int, **changed: Any) -> dict[str, Any]:
+    return {
+        "error_code": 0,
+        "partition_index": index,
+        "leader_id": 1,
+        "leader_epoch": 0,
+        "replica_nodes": [1, 2],
+        "isr_nodes": [1],
+        "offline_replicas": [],
+        **changed,
+    }
+
+
+def tells(body: object) -> Control:
+    return lambda request: body if request.api is METADATA else None
+
+
+def cut(length: int) -> Control:
+    """A Metadata answer of which only the first `length` bytes come, in a frame that says so."""
+
+    def control(request: Request) -> bytes | None:
+        if request.api is not METADATA:
+            return None
+        whole = encode_response(METADATA, request.version, request.correlation, answer())[4:]
+        return length.to_bytes(4, "big") + whole[:length]
+
+    return control
+
+
+async def one(world: World, control: Control) -> None:
+    await world.broker(PUBLIC[0], PORT, Broker(world.cluster, 1, control))
+
+
+async def test_the_cluster(world: World) -> None:
+    await world.three()
+    found = (await gather(world)).metadata
+    assert [(b.node, b.advertised) for b in found.brokers] == [
+        (node, Endpoint(address, PORT)) for node, address in enumerate(PUBLIC, start=1)
+    ]
+    assert found.cluster_id == CLUSTER_ID
+    assert found.controller == 3
+    assert found.topic is None
+    assert [(a.endpoint, a.failure) for a in found.answers] == [(Endpoint(PUBLIC[0], PORT), None)]
+    assert found.summary == f"3 brokers, cluster {CLUSTER_ID}, controller 3"
+
+
+async def test_brokers_in_order_with_their_racks(world: World) -> None:
+    brokers = [listed(7, rack="eu-west-2a"), listed(-5), listed(2, "x", 0), listed(3, "")]
+    await one(world, tells(answer(brokers=brokers)))
+    found = (await gather(world, until="metadata")).metadata
+    assert [(b.node, b.rack) for b in found.brokers] == [
+        (-5, None),
+        (2, None),
+        (3, None),
+        (7, "eu-west-2a"),
+    ]
+    assert [b.advertised for b in found.brokers][1:3] == [Endpoint("x", 0), Endpoint("", PORT)]
+
+
+async def test_a_node_that_is_listed_twice_counts_once(world: World) -> None:
+    brokers = [listed(1, "first"), listed(2, "other"), listed(1, "second")]
+    await one(world, tells(answer(brokers=brokers)))
+    found = (await gather(world, until="metadata")).metadata
+    assert [(b.node, b.advertised.host) for b in found.brokers] == [(1, "first"), (2, "other")]
+
+
+async def test_no_cluster_id_and_no_controller(world: World) -> None:
+    await one(world, tells(answer(cluster_id=None, controller_id=-1)))
+    found = (await gather(world, until="metadata")).metadata
+    assert (found.cluster_id, found.controller) == (None, None)
+    assert found.summary == "1 broker"
+
+
+async def test_no_brokers(world: World) -> None:
+    await one(world, tells(answer(brokers=[])))
+    found = await gather(world)
+    assert found.metadata.brokers == ()
+    assert found.metadata.answers[0].failure is None
+    assert found.metadata.summary.startswith("0 brokers")
+    assert len(found.facts) == 2, "there is nobody to dial"
+
+
+async def test_three_hundred_brokers(world: World) -> None:
+    brokers = [listed(node, f"broker-{node}.example.com") for node in range(300)]
+    await one(world, tells(answer(brokers=brokers)))
+    found = (await gather(world, until="metadata")).metadata
+    assert [b.node for b in found.brokers] == list(range(300))
+
+
+async def test_a_topic_with_its_partitions(world: World) -> None:
+    partitions = [
+        partition(0),
+        partition(1, leader_id=-1, isr_nodes=[], error_code=5),
+        partition(2, leader_id=-1, error_code=72),
+        partition(3, error_code=9999),
+    ]
+    topic = {"error_code": 0, "name": "orders", "is_internal": False, "partitions": partitions}
+    await one(world, tells(answer(topics=[topic])))
+    found = (await gather(world, until="metadata", topic="orders")).metadata
+    assert found.topic
+    assert found.topic.partitions == (
+        Partition(0, 1, (1, 2), (1,), "NONE"),
+        Partition(1, -1, (1, 2), (), "LEADER_NOT_AVAILABLE"),
+        Partition(2, -1, (1, 2), (1,), "LISTENER_NOT_FOUND"),
+        Partition(3, 1, (1, 2), (1,), "error 9999"),
+    )
+    assert found.summary.endswith("topic orders: 4 partitions")
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (3, "UNKNOWN_TOPIC_OR_PARTITION"),
+        (29, "TOPIC_AUTHORIZATION_FAILED"),
+        (17, "INVALID_TOPIC_EXCEPTION"),
+        (-1, "UNKNOWN_SERVER_ERROR"),
+    ],
+)
+async def test_a_topic_that_is_an_error(world: World, code: int, name: str) -> None:
+    topic = {"error_code": code, "name": "orders", "is_internal": False, "partitions": []}
+    await one(world, tells(answer(topics=[topic])))
+    found = (await gather(world, until="metadata", topic="orders")).metadata
+    assert found.topic
+    assert (found.topic.name, found.topic.error) == ("orders", name)
+    assert found.summary.endswith(f"topic orders: {name}")
+
+
+UNANSWERED = {
+    "silence": (tells(SILENCE), Failure.SILENT, "no answer within"),
+    "empty": (tells(b"\0\0\0\x04\0\0\0\x02"), Failure.NOT_KAFKA, "Metadata answer: "),
+    "another request's": (
+        tells(encode_response(METADATA, 7, 77, answer())),
+        Failure.NOT_KAFKA,
+        "answers request 77",
+    ),
+    "a negative length": (tells(b"\xff\xff\xff\xff"), Failure.NOT_KAFKA, "\\xff\\xff"),
+    "2 GiB": (tells(b"\x7f\xff\xff\xffGET "), Failure.NOT_KAFKA, "GET"),
+    "a million brokers": (
+        tells(b"\0\0\0\x0c\0\0\0\x02\0\0\0\0\0\x0f\x42\x40"),
+        Failure.NOT_KAFKA,
+        "1000000 items announced",
+    ),
+    "TLS in the middle": (tells(b"\x15\x03\x03\0\x02\x02\x50"), Failure.TLS_REQUIRED, ""),
+}
+
+
+@pytest.mark.parametrize(("control", "failure", "said"), UNANSWERED.values(), ids=UNANSWERED.keys())
+async def test_no_answer_that_can_be_read(
+    world: World, control: Control, failure: Failure, said: str
+) -> None:
+    await one(world, control)
+    timeout = 0.3 if failure is Failure.SILENT else 5.0
+    found = await gather(world, timeout=timeout)
+    assert found.metadata.answers[0].failure is failure
+    assert said in found.metadata.answers[0].detail
+    assert found.metadata.brokers == ()
+    assert found.metadata.summary == "no answer to the metadata request"
+    assert len(found.facts) == 2
+
+
+async def test_an_answer_that_is_cut_short_anywhere(world: World) -> None:
+    whole = len(encode_response(METADATA, 7, 2, answer())) - 4
+    broker = await world.broker(PUBLIC[0], PORT, Broker(world.cluster, 1))
+    for length in range(4, whole, 3):
+        broker.control = cut(length)
+        found = (await gather(world, until="metadata")).metadata
+        assert found.answers[0].failure is Failure.NOT_KAFKA, length
+        assert "Metadata answer" in found.answers[0].detail
+    broker.control = cut(whole)
+    assert (await gather(world, until="metadata")).metadata.answers[0].failure is None
+
+
+async def test_hanging_up_on_the_metadata_request(world: World) -> None:
+    await one(world, tells(HANG_UP))
+    found = await gather(world)
+    assert found.metadata.answers[0].failure in (Failure.CLOSED, Failure.RESET)
+
+
+async def test_one_server_that_answers_is_enough(world: World) -> None:
+    await world.three()
+    world.brokers[1].control = tells(b"\0\0\0\x04\0\0\0\x02")
+    found = (await gather(world, TWO)).metadata
+    assert [answer.failure for answer in found.answers] == [Failure.NOT_KAFKA, None]
+    assert len(found.brokers) == 3
+
+
+async def test_a_server_that_lists_brokers_counts_more_than_one_that_lists_none(
+    world: World,
+) -> None:
+    await world.three()
+    world.brokers[1].control = tells(answer(brokers=[], cluster_id=None))
+    found = (await gather(world, TWO)).metadata
+    assert len(found.brokers) == 3
+    assert [answer.cluster_id for answer in found.answers] == [None, CLUSTER_ID]
+
+
+async def test_servers_of_two_clusters(world: World) -> None:
+    await world.three()
+    other = Cluster("other", [Node(1, "3.10.139.230", PORT)])
+    await world.broker("3.10.139.230", PORT, Broker(other, 1))
+    found = (await gather(world, f"{endpoint()},{endpoint('3.10.139.230')}")).metadata
+    assert [answer.cluster_id for answer in found.answers] == [CLUSTER_ID, "other"]
+    assert found.cluster_id == CLUSTER_ID, "the first one's"
+
+
+async def test_what_a_peer_writes_is_cleaned(world: World) -> None:
+    nasty = "\x1b[31mred\x07\u202e\n"
+    brokers = [listed(1, nasty, rack=nasty)]
+    await one(world, tells(answer(brokers=brokers, cluster_id=nasty)))
+    found = (await gather(world, until="metadata")).metadata
+    texts = [found.cluster_id, found.brokers[0].advertised.host, found.brokers[0].rack]
+    assert all(text and text.isprintable() and "red" in text for text in texts)
