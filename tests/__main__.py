@@ -1,0 +1,155 @@
+"""Every check, in one command that needs Python 3.11 and pip, and brings the rest itself.
+
+python3 tests [ARGUMENTS]   checks everything; what it does not know goes to pytest
+python3 tests --rewrite     writes everything derived anew: docs, schema, goldens
+python3 tests --lock        writes requirements.lock anew
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+LOCK = ROOT / "requirements.lock"
+STAMP = VENV / "installed-from"
+
+# Hashes and no URLs, for every platform at once. What is locked stays so, but for --upgrade.
+COMPILE = (
+    *("uv", "pip", "compile", "pyproject.toml", "--group", "dev", "--all-extras", "--quiet"),
+    *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"),
+    *("--no-emit-index-url", "--custom-compile-command", "python3 tests --lock"),
+    *("--output-file", "requirements.lock"),
+)
+
+# What the tests on a real Kafka need beyond Python: a command, and the Debian package that has it.
+NEEDS = {
+    "java": "default-jre-headless",
+    "mvn": "maven",
+    "ip": "iproute2",
+    "nft": "nftables",
+}
+
+# Two workers: one has the real Kafka for its whole life, the other runs what is left.
+PYTEST = ("pytest", "-n", "2", "--dist", "loadgroup")
+
+CHECKS = (
+    ("ruff", "check"),
+    ("ruff", "format", "--check"),
+    ("mypy",),
+    ("lint-imports", "--no-logo"),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs all steps, whatever became of those before; 0 when each of them passed."""
+    if not sys.version_info >= (3, 11):
+        return _newer_python(arguments)
+    os.chdir(ROOT)
+    # A tool of this project is the one in .venv, also where a test starts it by name.
+    os.environ["PATH"] = os.pathsep.join(
+        [str(PYTHON.parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
+    )
+    if not _install():
+        return 1
+    if arguments[:1] == ["--lock"]:
+        return _run("pip", "install", "--quiet", "uv") or _run(*COMPILE, *arguments[1:])
+    if arguments[:1] == ["--rewrite"]:
+        return _rewrite(arguments[1:])
+    outcome = {"what real Kafka needs": 1 if _missing() and os.environ.get("CI") else 0}
+    for check in (*CHECKS, (*PYTEST, *arguments)):
+        started = time.monotonic()
+        code = _run(*check)
+        outcome[f"{' '.join(check[:3])} ({time.monotonic() - started:.0f} s)"] = code
+    print()
+    for name, code in outcome.items():
+        print(f"{'FAILED' if code else 'ok':6}  {name}")
+    return 1 if any(outcome.values()) else 0
+
+
+def _install() -> bool:
+    """Brings .venv to what requirements.lock and pyproject.toml say, if it is not there yet.
+
+    A link in its place is somebody else's environment, and used as it is.
+    """
+    if VENV.is_symlink():
+        return True
+    if not PYTHON.exists():
+        _say(f"making .venv with Python {sys.version.split()[0]}")
+        if not _make_venv():
+            return False
+    wanted = hashlib.sha256(LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == wanted:
+        return True
+    for what in (("--require-hashes", "-r", str(LOCK)), ("--no-build-isolation", "-e", ".")):
+        if _run("pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", *what):
+            return False
+    STAMP.write_text(wanted)
+    return True
+
+
+def _make_venv() -> bool:
+    """A virtual environment with pip in it, also where the system's Python came without ensurepip,
+    as Debian's does."""
+    if subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=False).returncode == 0:
+        return True
+    bare = [sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)]
+    pip = [sys.executable, "-m", "pip", "--python", str(PYTHON), "install", "--quiet", "pip"]
+    return all(subprocess.run(command, check=False).returncode == 0 for command in (bare, pip))
+
+
+def _missing() -> list[str]:
+    """What the tests on a real Kafka still lack, after installing what can be installed."""
+    absent = [command for command in NEEDS if not shutil.which(command)]
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    if absent and root and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        packages = [NEEDS[command] for command in absent]
+        for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            _say(f"apt-get {' '.join(command)}")
+            subprocess.run(["apt-get", "-qq", *command], env=environment, check=False)
+        absent = [command for command in NEEDS if not shutil.which(command)]
+    lacking = [f"{command} (Debian: {NEEDS[command]})" for command in absent]
+    if not root:
+        lacking.append("root, for network namespaces")
+    if lacking:
+        _say(f"the tests on a real Kafka lack {', '.join(lacking)}")
+    return lacking
+
+
+def _rewrite(arguments: list[str]) -> int:
+    """Everything derived, from the code as it is now. What changed is to be read in the diff."""
+    fast = ("-m", "not kafka and not lab")
+    pages = _run("python", "-m", "tests.derived")
+    goldens = _run("pytest", "--quiet", "--snapshot-update", *fast, *arguments)
+    return pages or goldens
+
+
+def _newer_python(arguments: list[str]) -> int:
+    """Starts again with a newer Python, where one is on the PATH."""
+    for name in ("python3.14", "python3.13", "python3.12", "python3.11"):
+        if shutil.which(name):
+            return subprocess.run([name, __file__, *arguments], check=False).returncode
+    _say(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
+    return 1
+
+
+def _run(tool: str, *arguments: str) -> int:
+    """One tool of .venv, its output as it comes; the exit code."""
+    _say(" ".join((tool, *arguments)))
+    return subprocess.run([PYTHON.parent / tool, *arguments], check=False).returncode
+
+
+def _say(line: str) -> None:
+    print(f"\n== {line}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,229 @@
+"""Who may import what: the contracts of pyproject.toml, and what import-linter cannot say."""
+
+from __future__ import annotations
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Each outside library, and the only modules that may open its door. One that is not here may not
+# be imported at all.
+DOORS = {
+    "click": {"kdiag.cli"},
+    "rich": {"kdiag.render.terminal"},
+    "confluent_kafka": {"kdiag.clients.kafka"},
+    "boto3": {"kdiag.clients.ec2"},
+    "msgspec": {"kdiag.cause", "kdiag.render.json", "kdiag.report", "kdiag.rule"},
+}
+
+# What gathers facts can be sent to a machine that has only Python. What it must not import there
+# joins in when it is asked for, behind a door of its own.
+GATHERS = (
+    *("hop", "hops", "clients", "attempt"),
+    *("settings", "dialects", "security", "properties", "usage", "address"),
+)
+BEHIND_DOORS = {"kdiag.clients.kafka"}
+
+EXITS = {"sys.exit", "os._exit", "exit", "quit", "SystemExit"}
+MAY_EXIT = {"kdiag.cli"}
+
+
+def modules(root: Path) -> dict[str, ast.Module]:
+    """Every module of the package under `root`, parsed."""
+    found = {}
+    for path in sorted((root / "kdiag").rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        found[name] = ast.parse(path.read_text("utf-8"), str(path))
+    return found
+
+
+def imports(tree: ast.AST, *, deferred: bool = True) -> Iterator[str]:
+    """What a module imports, by full names; without `deferred`, not what its functions import.
+
+    What stands under TYPE_CHECKING is never imported.
+    """
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif deferred or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield from imports(node, deferred=deferred)
+
+
+def wrong_doors(root: Path) -> list[str]:
+    """Imports of outside libraries by modules that are not their door."""
+    wrong = []
+    for module, tree in modules(root).items():
+        tops = {name.partition(".")[0] for name in imports(tree)}
+        for top in sorted(tops - sys.stdlib_module_names - {"kdiag"}):
+            if module not in DOORS.get(top, set()):
+                wrong.append(f"{module} imports {top}")
+    return wrong
+
+
+def not_standard(root: Path) -> list[str]:
+    """What the gatherers import at once, over any number of steps, beyond the standard library."""
+    trees = modules(root)
+    gatherers = tuple(f"kdiag.{name}" for name in GATHERS)
+    ahead = [
+        name
+        for name in trees
+        if name in gatherers or name.startswith(tuple(f"{g}." for g in gatherers))
+    ]
+    wrong, seen = [], set(ahead) | BEHIND_DOORS
+    ahead = [name for name in ahead if name not in BEHIND_DOORS]
+    for module in ahead:  # grows as it goes
+        for name in imports(trees[module], deferred=False):
+            top = name.partition(".")[0]
+            if top == "kdiag" and name in trees and name not in seen:
+                seen.add(name)
+                ahead.append(name)
+            if name in BEHIND_DOORS or (top != "kdiag" and top not in sys.stdlib_module_names):
+                wrong.append(f"{module} imports {name}")
+    return wrong
+
+
+def exits_and_prints(root: Path) -> list[str]:
+    """Places outside the command line that end the process or print."""
+    wrong = []
+    for module, tree in modules(root).items():
+        for node in ast.walk(tree):
+            said = ast.unparse(node) if isinstance(node, ast.Name | ast.Attribute) else ""
+            printed = isinstance(node, ast.Call) and ast.unparse(node.func) == "print"
+            if module not in MAY_EXIT and (said in EXITS or printed):
+                wrong.append(f"{module}:{getattr(node, 'lineno', 0)} {said or 'print'}")
+    return wrong
+
+
+def lint_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    """import-linter on the tree under `root`, whatever kdiag is installed."""
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    return subprocess.run(
+        [*command, "--no-cache"],
+        cwd=root,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=50,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the package, to be spoilt."""
+    without = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "kdiag", tmp_path / "kdiag", ignore=without)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def spoil(root: Path, module: str, line: str) -> None:
+    """Adds a line to the end of a module."""
+    path = root / module
+    path.write_text(f"{path.read_text('utf-8')}\n{line}\n", "utf-8")
+
+
+def test_the_contracts_hold() -> None:
+    kept = lint_imports(ROOT)
+    assert kept.returncode == 0, kept.stdout + kept.stderr
+    assert "0 broken" in kept.stdout
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "contract"),
+    [
+        ("kdiag/rules/words.py", "import kdiag.clients.net", "What judges and what prints"),
+        ("kdiag/render/json.py", "import kdiag.rules.words", "Renderers print"),
+        ("kdiag/address.py", "import kdiag.settings", "Imports point downwards only"),
+        ("kdiag/stray.py", "", "Imports point downwards only"),
+    ],
+)
+def test_a_broken_contract_is_reported(copy: Path, module: str, line: str, contract: str) -> None:
+    (copy / module).touch()
+    spoil(copy, module, line)
+    broken = lint_imports(copy)
+    assert broken.returncode != 0
+    said = " ".join((broken.stdout + broken.stderr).split())
+    assert contract in said
+    assert module.removesuffix(".py").replace("/", ".") in said or "stray" in said
+
+
+def test_every_outside_library_has_its_door() -> None:
+    assert wrong_doors(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "said"),
+    [
+        ("kdiag/clients/net.py", "import confluent_kafka", "kdiag.clients.net imports"),
+        ("kdiag/render/json.py", "from rich.text import Text", "kdiag.render.json imports rich"),
+        ("kdiag/hop.py", "def late():\n    import boto3.session", "kdiag.hop imports boto3"),
+        ("kdiag/address.py", "import requests", "kdiag.address imports requests"),
+    ],
+)
+def test_a_library_at_the_wrong_door_is_found(
+    copy: Path, module: str, line: str, said: str
+) -> None:
+    spoil(copy, module, line)
+    assert [found for found in wrong_doors(copy) if found.startswith(said)]
+
+
+def test_what_gathers_facts_imports_the_standard_library_alone() -> None:
+    assert not_standard(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "said"),
+    [
+        ("kdiag/settings.py", "import msgspec", "kdiag.settings imports msgspec"),
+        ("kdiag/hops/dial.py", "import kdiag.rule", "kdiag.rule imports msgspec"),
+        ("kdiag/hops/produce.py", "import kdiag.clients.kafka", "kdiag.hops.produce imports"),
+    ],
+)
+def test_a_gatherer_with_baggage_is_found(copy: Path, module: str, line: str, said: str) -> None:
+    spoil(copy, module, line)
+    assert [found for found in not_standard(copy) if found.startswith(said)]
+
+
+def test_what_gathers_facts_runs_where_nothing_is_installed() -> None:
+    names = [
+        name
+        for name in modules(ROOT)
+        if name.split(".")[1:2] and name.split(".")[1] in GATHERS and name not in BEHIND_DOORS
+    ]
+    assert "kdiag.hops.bootstrap" in names
+    code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + "\n".join(
+        f"import {name}" for name in names
+    )
+    bare = [sys.executable, "-I", "-S", "-c"]
+    lonely = subprocess.run([*bare, "import msgspec"], capture_output=True, check=False)
+    assert lonely.returncode != 0, "this interpreter is not bare"
+    ran = subprocess.run([*bare, code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_only_the_command_line_exits_or_prints() -> None:
+    assert exits_and_prints(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["print('x')", "import sys\nsys.exit(1)", "import os\nos._exit(1)", "raise SystemExit"]
+)
+def test_an_exit_elsewhere_is_found(copy: Path, line: str) -> None:
+    spoil(copy, "kdiag/walk.py", line)
+    assert len(exits_and_prints(copy)) == 1
