@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
-from rich.console import Console
+from rich.cells import cell_len, chop_cells
+from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -16,8 +17,12 @@ from kdiag.attempt import LAYERS
 from kdiag.report import BrokerReport, Report, Step
 from kdiag.rule import Finding, Remedy
 
-WIDEST = 120
-MANY_BROKERS, MANY_LINES = 12, 8
+WIDEST, NARROWEST = 120, 20
+MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
+LONGEST_WORD = 260  # a host name and its port; what is longer is shown by both its ends
+NARROW_NAME, MANY_NAME_LINES = 20, 4  # an advertised address in the table: cells, lines
+
+Part = tuple[str, str] | str  # a text and its style, or a text
 
 _MARKS = {"pass": "√", "warn": "‼", "fail": "×", "skipped": "–"}
 _ASCII_MARKS = {"pass": "+", "warn": "!", "fail": "x", "skipped": "-"}
@@ -26,6 +31,8 @@ _PLAIN = str.maketrans(
     {"√": "+", "‼": "!", "×": "x", "–": "-", "·": "-", "…": "...", "—": "-", "│": "|"}
 )
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
+_ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+_NAME_PART = re.compile(r"[^.:@-]+[.:@-]*|[.:@-]+")
 _HOP_NUMBER = {"bootstrap": 1, "metadata": 2, "listeners": 3, "produce": 4}
 
 
@@ -44,9 +51,10 @@ def _print(page: _Page, report: Report) -> None:
         page.step(step)
     if report.cluster and _differs(report.cluster.brokers):
         page.brokers(report.cluster.brokers)
-    for finding in report.findings:
-        if not finding.consequence_of:
-            page.finding(finding, [f for f in report.findings if f.consequence_of == finding.code])
+    causes = [finding for finding in report.findings if not finding.consequence_of]
+    for finding in sorted(causes, key=lambda f: (f is not report.cause, f.severity != "error")):
+        follows = [f for f in report.findings if f.consequence_of == finding.code]
+        page.finding(finding, follows, root=finding is report.cause)
     page.verdict(report)
 
 
@@ -80,20 +88,30 @@ class _Page:
             return text
         return text.translate(_PLAIN).encode("ascii", "backslashreplace").decode()
 
-    def line(self, *parts: tuple[str, str] | str, indent: int = 0) -> None:
-        """One paragraph, wrapped behind its indent."""
-        made = [
-            (self.plain(part[0]), part[1]) if isinstance(part, tuple) else self.plain(part)
-            for part in parts
-        ]
-        self.console.print(Padding(Text.assemble(*made), (0, 0, 0, indent)))
+    def text(self, *parts: Part) -> Text:
+        """The parts as one text, each in its style, without endless words."""
+        styled = [part if isinstance(part, tuple) else (part, "") for part in parts]
+        return Text.assemble(*((self.plain(_no_endless_word(said)), how) for said, how in styled))
+
+    def line(self, *parts: Part, lead: Part = "", indent: int = 0) -> None:
+        """One paragraph; where it wraps, it hangs behind its indent and its lead."""
+        paragraph: RenderableType = self.text(*parts)
+        if lead:
+            first = self.text(lead)
+            grid = Table.grid()
+            grid.add_column(width=first.cell_len, no_wrap=True)
+            grid.add_column(overflow="fold")
+            grid.add_row(first, paragraph)
+            paragraph = grid
+        self.console.print(Padding(paragraph, (0, 0, 0, indent)))
 
     def gap(self) -> None:
         self.console.print()
 
     def head(self, report: Report) -> None:
         target = ", ".join(report.target)
-        self.line((f"kdiag {report.kdiag_version}", "bold"), f" · {target} · {report.protocol}")
+        version = (f"kdiag {report.kdiag_version}", "bold")
+        self.line(version, f" · {target} · {report.protocol}")
         self.gap()
 
     def step(self, step: Step) -> None:
@@ -101,7 +119,7 @@ class _Page:
         table = Table.grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(width=9)
-        table.add_column(ratio=1)
+        table.add_column(ratio=1, overflow="fold")
         table.add_column(justify="right", no_wrap=True)
         learnt = step.summary
         if step.skipped_because:
@@ -113,25 +131,33 @@ class _Page:
         table.add_row(
             Text(self.marks[step.status], style=style),
             Text(step.hop, style="bold" if step.status != "skipped" else style),
-            Text(self.plain(learnt or "failed")),
+            self.text(learnt or "failed"),
             Text(took, style="bright_black"),
         )
         self.console.print(Padding(table, (0, 0, 0, 1)))
 
-    def brokers(self, brokers: list[BrokerReport]) -> None:
+    def brokers(self, brokers: Sequence[BrokerReport]) -> None:
         """The table of brokers and layers: the broken ones first, and not more than can be read."""
         layers = [x for x in LAYERS if any(broker.layers.get(x) for broker in brokers)]
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
-        table.add_column("broker", justify="right")
-        table.add_column("advertised", overflow="fold")
-        for layer in (*layers, "produce"):
-            table.add_column(layer, no_wrap=True)
         ordered = sorted(brokers, key=_healthy)
-        for broker in ordered[:MANY_BROKERS]:
-            cells = [broker.layers.get(layer) for layer in layers] + [broker.produce]
+        rows = [
+            (broker, [broker.layers.get(layer) for layer in layers] + [broker.produce])
+            for broker in ordered[:MANY_BROKERS]
+        ]
+        widths = [
+            max(len(head), *(len(cells[place] or "") for _, cells in rows))
+            for place, head in enumerate((*layers, "produce"))
+        ]
+        left = self.console.width - 1 - len("broker  ") - sum(width + 2 for width in widths)
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
+        table.add_column("broker", justify="right", no_wrap=True, overflow="crop")
+        table.add_column("advertised", overflow="fold")
+        for layer, width in zip((*layers, "produce"), widths, strict=True):
+            table.add_column(layer, no_wrap=True, overflow="crop", min_width=width)
+        for broker, cells in rows:
             table.add_row(
                 str(broker.node),
-                Text(self.plain(broker.advertised)),
+                Text(_folded(self.plain(broker.advertised), max(left - 2, NARROW_NAME))),
                 *(self._outcome(cell) for cell in cells),
             )
         self.gap()
@@ -146,33 +172,50 @@ class _Page:
             return Text(self.marks["skipped"], style="bright_black")
         return Text(outcome, style="green" if outcome == "ok" else "red")
 
-    def finding(self, finding: Finding, follows: list[Finding]) -> None:
+    def finding(self, finding: Finding, follows: Sequence[Finding], *, root: bool) -> None:
         """A finding with its evidence and fixes; what only follows from it is one line."""
         status = "fail" if finding.severity == "error" else "warn"
-        number = _HOP_NUMBER[finding.hop]
+        style = f"bold {_STYLES[status]}"
         self.gap()
         self.line(
-            (f"{self.marks[status]} {finding.code} {finding.name}", f"bold {_STYLES[status]}"),
-            f" · hop {number}, {finding.hop}",
+            ("root cause: " if root else "", style),
+            (f"{finding.code} {finding.name}", style),
+            f" · hop {_HOP_NUMBER[finding.hop]}, {finding.hop}",
+            lead=(f"{self.marks[status]} ", style),
         )
         self.line((finding.message, "bold"), indent=2)
-        for evidence in finding.evidence[:MANY_LINES]:
-            self.line(f"· {evidence}", indent=4)
-        if len(finding.evidence) > MANY_LINES:
-            self.line(f"… {len(finding.evidence) - MANY_LINES} more lines with -o json", indent=4)
+        self.evidence(finding.evidence)
         for remedy in finding.remedies:
             self.remedy(remedy)
         if follows:
-            codes = ", ".join(f"{f.code} {f.name}" for f in follows)
-            self.line((f"explains: {codes}", "bright_black"), indent=2)
-        self.line(("see ", "bright_black"), (finding.url, "bright_black"), indent=2)
+            codes = ", ".join(dict.fromkeys(f"{f.code} {f.name}" for f in follows))
+            self.line((codes, "bright_black"), lead=("explains: ", "bright_black"), indent=2)
+        self.line((finding.url, "bright_black"), lead=("see ", "bright_black"), indent=2)
+
+    def evidence(self, lines: Sequence[str]) -> None:
+        """What the finding rests on. Of many lines the last are shown too: what was met at each
+        broker comes first in them, and what could be done about it last."""
+        cut = len(lines) - MANY_LINES if len(lines) > MANY_LINES + 1 else 0
+        before = MANY_LINES - LAST_LINES if cut else len(lines)
+        for line in lines[:before]:
+            self.line(line, lead="· ", indent=4)
+        self.cut(cut, indent=4)
+        for line in lines[before + cut :]:
+            self.line(line, lead="· ", indent=4)
 
     def remedy(self, remedy: Remedy) -> None:
         """A fix: what to do, and the lines to copy, which are never wrapped."""
-        self.line(("fix: ", "bold cyan"), remedy.summary, indent=2)
-        for snippet in remedy.snippet.splitlines()[: 4 * MANY_LINES]:
+        self.line(remedy.summary, lead=("fix: ", "bold cyan"), indent=2)
+        lines = remedy.snippet.splitlines()
+        for snippet in lines[:MANY_SNIPPET_LINES]:
             text = Text(" " * 7 + self.plain(snippet), style="cyan")
             self.console.print(text, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
+        self.cut(len(lines) - MANY_SNIPPET_LINES, indent=7)
+
+    def cut(self, more: int, indent: int) -> None:
+        """Says that lines were left out, where some were."""
+        if more > 0:
+            self.line(f"… {more} more line{'s' if more > 1 else ''} with -o json", indent=indent)
 
     def verdict(self, report: Report) -> None:
         """The last line: verdict, hop and cause, exit code, time."""
@@ -193,7 +236,7 @@ class _Page:
 
 def _console(stream: TextIO) -> Console:
     console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    console.width = min(console.width, WIDEST)
+    console.width = max(NARROWEST, min(console.width, WIDEST))
     return console
 
 
@@ -211,10 +254,28 @@ def _healthy(broker: BrokerReport) -> bool:
     return bool(layers) and {*layers, broker.produce} == {"ok"}
 
 
-def _differs(brokers: list[BrokerReport]) -> bool:
+def _differs(brokers: Sequence[BrokerReport]) -> bool:
     """Whether the table says more than the hops' lines: something is not as it should be."""
     tried = any(outcome for broker in brokers for outcome in broker.layers.values())
     return tried and not all(_healthy(broker) for broker in brokers)
+
+
+def _folded(name: str, width: int) -> str:
+    """A long address on several lines of at most `width` cells, broken between its labels."""
+    lines = [""]
+    for part in _NAME_PART.findall(name):
+        if lines[-1] and cell_len(lines[-1] + part) > width:
+            lines.append("")
+        *full, rest = chop_cells(lines[-1] + part, width)
+        lines[-1:] = [*full, rest]
+    if len(lines) > MANY_NAME_LINES:
+        lines[1:-2] = ["…"]
+    return "\n".join(lines)
+
+
+def _no_endless_word(text: str) -> str:
+    half = LONGEST_WORD // 2
+    return _ENDLESS.sub(lambda word: f"{word.group()[:half]}…{word.group()[-half:]}", text)
 
 
 def _milliseconds(elapsed: int) -> str:
