@@ -38,6 +38,7 @@ class World:
     names: dict[str, list[str] | int] = field(default_factory=dict)
     brokers: dict[int, Broker] = field(default_factory=dict)
     _servers: list[asyncio.Server | Broker] = field(default_factory=list)
+    _closed: list[socket.socket] = field(default_factory=list)
 
     async def broker(self, address: str, port: int, broker: Broker) -> Broker:
         """A broker that answers at this address."""
@@ -62,16 +63,19 @@ class World:
 
     def closed(self, address: str, port: int) -> None:
         """A host that is there, with nobody listening on that port."""
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.nat[address, port] = sock.getsockname()[1]
+        sock = socket.socket()
+        sock.bind(("127.0.0.1", 0))  # bound and never listened on: no one else gets the port
+        self.nat[address, port] = sock.getsockname()[1]
+        self._closed.append(sock)
 
     def net(self, settings: Settings) -> Net:
         """The way into this world, for a walk."""
         return WorldNet(self, settings)
 
     async def end(self) -> None:
-        """Stops everything that listens."""
+        """Stops everything that listens, and gives back the ports that nobody listened on."""
+        for sock in self._closed:
+            sock.close()
         for server in self._servers:
             if isinstance(server, Broker):
                 await server.stop()
