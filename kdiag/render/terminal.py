@@ -17,10 +17,10 @@ from kdiag.attempt import LAYERS
 from kdiag.report import BrokerReport, Report, Step
 from kdiag.rule import Finding, Remedy
 
-WIDEST, NARROWEST = 120, 20
+WIDEST, NARROWEST = 120, 50
 MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
 LONGEST_WORD = 260  # a host name and its port; what is longer is shown by both its ends
-NARROW_NAME, MANY_NAME_LINES = 20, 4  # an advertised address in the table: cells, lines
+NARROW_NAME, MANY_NAME_LINES = 8, 4  # an advertised address in the table: cells, lines
 
 Part = tuple[str, str] | str  # a text and its style, or a text
 
@@ -32,7 +32,7 @@ _PLAIN = str.maketrans(
 )
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
-_NAME_PART = re.compile(r"[^.:@-]+[.:@-]*|[.:@-]+")
+_LABEL = re.compile(r"[^.:]+[.:]*|[.:]+")
 _HOP_NUMBER = {"bootstrap": 1, "metadata": 2, "listeners": 3, "produce": 4}
 
 
@@ -131,8 +131,8 @@ class _Page:
         table.add_row(
             Text(self.marks[step.status], style=style),
             Text(step.hop, style="bold" if step.status != "skipped" else style),
-            self.text(learnt or "failed"),
-            Text(took, style="bright_black"),
+            self.text(learnt or "did not end"),
+            Text(f" {took}", style="bright_black"),
         )
         self.console.print(Padding(table, (0, 0, 0, 1)))
 
@@ -157,8 +157,8 @@ class _Page:
         for broker, cells in rows:
             table.add_row(
                 str(broker.node),
-                Text(_folded(self.plain(broker.advertised), max(left - 2, NARROW_NAME))),
-                *(self._outcome(cell) for cell in cells),
+                Text(self.address(broker.advertised, max(left - 2, NARROW_NAME))),
+                *(self.outcome(cell) for cell in cells),
             )
         self.gap()
         self.console.print(Padding(table, (0, 0, 0, 1)))
@@ -167,7 +167,18 @@ class _Page:
             well = sum(_healthy(broker) for broker in more)
             self.line(f"… and {len(more)} more brokers, {well} of them well", indent=1)
 
-    def _outcome(self, outcome: str | None) -> Text:
+    def address(self, address: str, width: int) -> str:
+        """An address on lines of at most `width` cells, broken between the labels of its name."""
+        lines = [""]
+        for label in _LABEL.findall(self.plain(address)):
+            if lines[-1] and cell_len(lines[-1] + label) > width:
+                lines.append("")
+            lines[-1:] = chop_cells(lines[-1] + label, width)
+        if len(lines) > MANY_NAME_LINES:
+            lines[1:-2] = [self.plain("…")]
+        return "\n".join(lines)
+
+    def outcome(self, outcome: str | None) -> Text:
         if outcome is None:
             return Text(self.marks["skipped"], style="bright_black")
         return Text(outcome, style="green" if outcome == "ok" else "red")
@@ -258,19 +269,6 @@ def _differs(brokers: Sequence[BrokerReport]) -> bool:
     """Whether the table says more than the hops' lines: something is not as it should be."""
     tried = any(outcome for broker in brokers for outcome in broker.layers.values())
     return tried and not all(_healthy(broker) for broker in brokers)
-
-
-def _folded(name: str, width: int) -> str:
-    """A long address on several lines of at most `width` cells, broken between its labels."""
-    lines = [""]
-    for part in _NAME_PART.findall(name):
-        if lines[-1] and cell_len(lines[-1] + part) > width:
-            lines.append("")
-        *full, rest = chop_cells(lines[-1] + part, width)
-        lines[-1:] = [*full, rest]
-    if len(lines) > MANY_NAME_LINES:
-        lines[1:-2] = ["…"]
-    return "\n".join(lines)
 
 
 def _no_endless_word(text: str) -> str:
