@@ -43,8 +43,8 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     subjects: list[str]
     evidence: list[str]
     remedies: list[Remedy]
-    url: str
     consequence_of: str | None = None
+    url: str
 
 
 @dataclass(frozen=True)

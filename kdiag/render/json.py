@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TextIO
 
 import msgspec
 
-from kdiag.report import Report
+from kdiag.attempt import LAYERS, Failure
+from kdiag.report import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED, Report
 
 
 def write(report: Report, stream: TextIO) -> None:
@@ -24,8 +26,44 @@ def _escape(char: str) -> str:
 
 
 def schema() -> bytes:
-    """The JSON Schema of every report, as shipped in kdiag/schema.json."""
+    """The JSON Schema of every report, as shipped in kdiag/schema.json.
+
+    To the types it adds what only the contract says: every key is there, and the words are these.
+    """
     described = msgspec.json.schema(Report)
     described["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     described["title"] = "kdiag report"
-    return msgspec.json.format(msgspec.json.encode(described, order="sorted"), indent=2) + b"\n"
+    for structure in described["$defs"].values():
+        structure["description"] = inspect.cleandoc(structure.get("description", ""))
+        if "properties" in structure:
+            structure["required"] = list(structure["properties"])
+    for name, properties in _words().items():
+        described["$defs"][name]["properties"].update(properties)
+    return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
+
+
+def _words() -> dict[str, dict[str, object]]:
+    """The closed vocabularies: structure → key → what it may hold."""
+    hop = {"enum": list(EXIT_CODES)}
+    outcome = {"enum": ["ok", *(failure.value for failure in Failure), None]}
+    code = {"type": "string", "pattern": "^KD[0-9]{3}$"}
+    layers = {
+        "type": "object",
+        "properties": dict.fromkeys(LAYERS, outcome),
+        "required": list(LAYERS),
+    }
+    return {
+        "Report": {
+            "started_at": {"type": "string", "format": "date-time"},
+            "failing_hop": {"enum": [*EXIT_CODES, None]},
+            "root_cause": {"anyOf": [code, {"type": "null"}]},
+            "exit_code": {"enum": [0, EXIT_INTERNAL, *EXIT_CODES.values(), EXIT_INTERRUPTED]},
+        },
+        "Step": {"hop": hop},
+        "BrokerReport": {"layers": layers, "produce": outcome},
+        "Finding": {
+            "code": code,
+            "hop": hop,
+            "consequence_of": {"anyOf": [code, {"type": "null"}]},
+        },
+    }
