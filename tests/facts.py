@@ -1,0 +1,231 @@
+"""Facts built by hand, short enough to be read in a table of cases; nothing else builds any.
+
+`"timeout"`, `"dns:not_found"` or `"identity:wrong_node"` says how a connection failed: the layer
+before the colon, tcp where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import kdiag.rules  # noqa: F401  the rules are declared by being imported
+from kdiag.attempt import LAYERS, Attempt, ClientRun, Contact, Delivery, Dial, Failure
+from kdiag.hop import Halt, Halts
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listener, Listeners
+from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
+from kdiag.hops.produce import Outcome, Produce, Produced
+from kdiag.report import Report, Step, report
+from kdiag.rule import RULES, Finding
+from kdiag.settings import Endpoint, settings
+
+LAPTOP = "203.0.113.10"
+DOOR = "3.10.139.221"
+CLUSTER_ID = "handMadeCluster0000001"
+USED = tuple(layer for layer in LAYERS if layer not in ("tls", "sasl"))  # of a plaintext listener
+
+
+def at(text: str) -> Endpoint:
+    """`host:port`, `[ipv6]:port`, `:port`."""
+    host, _, port = text.rpartition(":")
+    return Endpoint(host.strip("[]"), int(port))
+
+
+def dial(
+    address: str,
+    failed: str = "",
+    *,
+    detail: str = "",
+    source: str = LAPTOP,
+    node: int | None = None,
+    cluster: str | None = CLUSTER_ID,
+) -> Dial:
+    """One address, dialled: all layers of plaintext went well up to the one that failed."""
+    layer, _, failure = failed.rpartition(":")
+    layer = layer or ("tcp" if failed else "")
+    before = USED[1 : USED.index(layer)] if layer in USED else USED[1:]
+    if layer and layer not in USED:
+        before = USED[1:3]
+    attempts = [Attempt(each, 0.001) for each in before]
+    if failed:
+        attempts.append(Attempt(layer, 0.001, Failure(failure), detail))
+    spoke = len(attempts) > 1
+    return Dial(
+        address,
+        tuple(attempts),
+        source=source if spoke else "",
+        answered_as=node if spoke else None,
+        cluster_id=cluster if spoke else None,
+    )
+
+
+def contact(
+    endpoint: str, failed: str = "", *dials: Dial, detail: str = "", node: int | None = None
+) -> Contact:
+    """An endpoint and its dials; without dials, its own host, which failed like this or works."""
+    where = at(endpoint)
+    layer, _, failure = failed.rpartition(":")
+    if layer == "dns":
+        return Contact(where, Attempt("dns", 0.001, Failure(failure), detail))
+    met = dials or (dial(where.host, failed, detail=detail, node=node),)
+    return Contact(where, Attempt("dns", 0.001), met)
+
+
+def came_in(*endpoints: str, source: str = LAPTOP) -> Bootstrap:
+    """A bootstrap that worked by these addresses, from a client at `source`."""
+    return Bootstrap(
+        tuple(
+            contact(endpoint, "", dial(at(endpoint).host, source=source))
+            for endpoint in endpoints or (f"{DOOR}:9094",)
+        )
+    )
+
+
+def bootstrap(*contacts: Contact) -> Bootstrap:
+    """A bootstrap of these contacts."""
+    return Bootstrap(contacts)
+
+
+def listener(
+    node: int,
+    advertised: str,
+    failed: str = "",
+    *dials: Dial,
+    detail: str = "",
+    answered: int | None = None,
+    candidates: tuple[Contact, ...] = (),
+) -> Listener:
+    """Broker `node` at its advertised address; it answers as itself unless said otherwise."""
+    where = at(advertised)
+    spoke_as = node if answered is None and failed != "identity:wrong_node" else answered
+    if not where.host or where.host in ("0.0.0.0", "::") or not 0 < where.port < 65536:
+        met = Contact(where, None)  # nobody dials such an address
+    else:
+        met = contact(advertised, failed, *dials, detail=detail, node=spoke_as)
+    return Listener(Broker(node, where), met, candidates)
+
+
+def listeners(*found: Listener) -> Listeners:
+    return Listeners(found, 0.01)
+
+
+def metadata(
+    *brokers: Broker,
+    topic: Topic | None = None,
+    answers: tuple[Answer, ...] = (),
+    cluster_id: str | None = CLUSTER_ID,
+) -> Metadata:
+    """What the cluster tells; by default it answered at DOOR."""
+    told = answers or (Answer(at(f"{DOOR}:9094"), 0.001, cluster_id=cluster_id),)
+    return Metadata(told, brokers, cluster_id, brokers[-1].node if brokers else None, topic)
+
+
+def answer(
+    endpoint: str, failed: str = "", detail: str = "", cluster: str | None = CLUSTER_ID
+) -> Answer:
+    """How one bootstrap connection answered the metadata request."""
+    failure = Failure(failed) if failed else None
+    return Answer(at(endpoint), 0.001, failure, detail, None if failed else cluster)
+
+
+def brokers(*nodes: int) -> tuple[Broker, ...]:
+    return tuple(Broker(node, Endpoint(f"198.51.100.{node}", 9094)) for node in nodes)
+
+
+def partition(
+    index: int,
+    leader: int = 1,
+    replicas: tuple[int, ...] = (1, 2, 3),
+    isr: tuple[int, ...] | None = None,
+    error: str = "NONE",
+) -> Partition:
+    return Partition(index, leader, replicas, replicas if isr is None else isr, error)
+
+
+def topic(*partitions: Partition, name: str = "orders", error: str = "NONE") -> Topic:
+    return Topic(name, error, partitions)
+
+
+def outcome(failed: str = "", throttle_ms: int = 0) -> Outcome:
+    """A produce request: refused as it should be, or without an answer."""
+    if failed:
+        return Outcome(1.0, failure=Failure(failed), detail="no answer within 1 s")
+    return Outcome(0.002, "UNKNOWN_TOPIC_OR_PARTITION", throttle_ms)
+
+
+def produced(node: int, small: str = "", large: str = "", throttle_ms: int = 0) -> Produced:
+    return Produced(node, outcome(small, throttle_ms), outcome(large))
+
+
+def produce(
+    *answers: Produced, client: ClientRun | None = None, unreached: tuple[int, ...] = ()
+) -> Produce:
+    return Produce(answers, unreached, client, 0.01)
+
+
+def client(*deliveries: Delivery, words: tuple[str, ...] = (), throttle_ms: int = 0) -> ClientRun:
+    return ClientRun("orders", deliveries, words, throttle_ms)
+
+
+def delivery(node: int, error: str | None = None, detail: str = "") -> Delivery:
+    """One record to a partition of the leader `node`."""
+    return Delivery(node, node - 1, 0.01, None if error else 7, error, detail)
+
+
+def halts(*halted: tuple[str, str]) -> Halts:
+    """Hops that did not end: (hop, error), the error "" for the deadline."""
+    return Halts(tuple(Halt(hop, 30.0, error) for hop, error in halted))
+
+
+def known(*facts: Any) -> Mapping[type, Any]:
+    """The facts by their type, as the rules are given them."""
+    return {type(fact): fact for fact in facts}
+
+
+def found_by(code: str, *facts: Any) -> list[Finding]:
+    """What one rule finds in these facts."""
+    return list(RULES[code].apply(known(*facts)))
+
+
+def found(*facts: Any) -> list[Finding]:
+    """What all rules find in these facts."""
+    return list(_all(known(*facts)))
+
+
+def _all(facts: Mapping[type, Any]) -> Iterator[Finding]:
+    for rule in RULES.values():
+        yield from rule.apply(facts)
+
+
+def reported(
+    *facts: Any,
+    target: str = f"{DOOR}:9094",
+    fail_on: str = "error",
+    skipped: str = "nothing to work on",
+    **more: Any,
+) -> Report:
+    """The report on a walk that gathered these facts."""
+    gathered = known(*facts)
+    hops = {
+        Bootstrap: "bootstrap",
+        Metadata: "metadata",
+        Listeners: "listeners",
+        Produce: "produce",
+    }
+    steps = [
+        Step(hop=hop, status="pass", elapsed_ms=7, summary=gathered[kind].summary)
+        if kind in gathered
+        else Step(hop=hop, status="skipped", elapsed_ms=0, skipped_because=skipped)
+        for kind, hop in hops.items()
+    ]
+    return report(
+        settings(target, fail_on=fail_on),
+        gathered,
+        list(_all(gathered)),
+        steps,
+        version="X.Y.Z",
+        started_at="2026-11-23T11:20:00Z",
+        elapsed_ms=21,
+        **more,
+    )

@@ -1,0 +1,92 @@
+"""Walks in made-up worlds, for the tests that look at whole reports."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from kdiag.demo.scenarios import SCENARIOS, play
+from kdiag.demo.world import World, endpoint
+from kdiag.render import render
+from kdiag.report import Report
+from kdiag.settings import settings
+from kdiag.walk import walk
+
+TIMEOUT = 2.0  # what a machine under load may take for an answer that does come
+
+_MEASURED = re.compile(r"\b\d+ ms\b")
+
+
+@cache
+def scenarios() -> dict[str, Report]:
+    """Every scenario of the demo, walked: all at once, so that silence costs one timeout."""
+
+    async def all_of_them() -> list[Report]:
+        return await asyncio.gather(*(play(name, timeout=TIMEOUT) for name in SCENARIOS))
+
+    return dict(zip(SCENARIOS, asyncio.run(all_of_them()), strict=True))
+
+
+def walked(
+    build: Callable[[World], Any],
+    *,
+    interrupt: bool = False,
+    bootstrap: str = endpoint(),
+    **asked: Any,
+) -> Report:
+    """A walk in a world of one's own; `interrupt` ends it, as Ctrl-C does, in the first hop that
+    takes longer than a moment."""
+
+    async def run() -> Report:
+        world = World()
+        await build(world)
+        try:
+            walking = asyncio.create_task(
+                walk(settings(bootstrap, **asked), world.net, lambda hop, summary: None)
+            )
+            if interrupt:
+                await asyncio.wait([walking], timeout=0.3)
+                walking.cancel()
+            return await walking
+        finally:
+            await world.end()
+
+    return asyncio.run(run())
+
+
+def scrubbed(report: Report) -> Report:
+    """The report with everything that differs from run to run made the same: times and version."""
+    steps = [
+        msgspec.structs.replace(step, elapsed_ms=7 if step.summary else 0) for step in report.hops
+    ]
+    findings = [
+        msgspec.structs.replace(
+            finding,
+            evidence=[_MEASURED.sub("7 ms", line) for line in finding.evidence],
+        )
+        for finding in report.findings
+    ]
+    return msgspec.structs.replace(
+        report,
+        kdiag_version="X.Y.Z",
+        started_at="2026-11-23T11:20:00Z",
+        elapsed_ms=21,
+        hops=steps,
+        findings=findings,
+    )
+
+
+def shown(report: Report, form: str = "terminal", encoding: str = "utf-8") -> str:
+    """The report as a renderer writes it to a stream of that encoding."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
+    render(form, report, stream)
+    stream.flush()
+    buffer = stream.buffer
+    assert isinstance(buffer, io.BytesIO)
+    return buffer.getvalue().decode(encoding)
