@@ -27,7 +27,7 @@ DOORS = {
 # What gathers facts can be sent to a machine that has only Python. What it must not import there
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
-    *("hop", "hops", "clients", "attempt"),
+    *("hop", "hops", "clients", "stranger", "attempt"),
     *("settings", "dialects", "security", "properties", "usage", "address"),
 )
 BEHIND_DOORS = {"kdiag.clients.kafka"}
