@@ -1,0 +1,77 @@
+"""Where the client stands: kdiag and the real client, run there as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from tests.lab.processes import ROOT
+
+PATIENCE = 90  # seconds; nothing takes that long unless it hangs
+
+Verdict = tuple[str | None, str | None, int]  # failing hop, root cause, exit code
+HEALTHY: Verdict = (None, None, 0)
+
+
+@dataclass(frozen=True)
+class Client:
+    """A place to run commands in. `inside` is the prefix that gets there."""
+
+    inside: tuple[str, ...] = ()
+
+    def check(self, *arguments: str) -> Report:
+        """`kdiag check` with these arguments; its JSON report."""
+        done = self._run("kdiag", "check", *arguments, "-o", "json")
+        assert done.stdout, f"no report, exit code {done.returncode}: {done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        report = Report(json.loads(done.stdout))
+        assert report.told["exit_code"] == done.returncode
+        return report
+
+    def tool(self, *arguments: str) -> Any:
+        """What one of tools.py's commands prints."""
+        done = self._run("tests.lab.tools", *arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    def _run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        mine = {k: v for k, v in os.environ.items() if not k.startswith("KDIAG_")}
+        return subprocess.run(
+            [*self.inside, sys.executable, "-m", module, *arguments],
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            env=mine,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+
+@dataclass(frozen=True)
+class Report:
+    """A JSON report, and what tests ask of it. `str()` is for a failing test."""
+
+    told: dict[str, Any]
+
+    @property
+    def verdict(self) -> Verdict:
+        """Failing hop, root cause, exit code."""
+        return self.told["failing_hop"], self.told["root_cause"], self.told["exit_code"]
+
+    @property
+    def cause(self) -> dict[str, Any]:
+        """The finding that is the root cause."""
+        found = self.told["findings"]
+        return next(f for f in found if f["code"] == self.told["root_cause"])
+
+    @property
+    def brokers(self) -> dict[int, dict[str, Any]]:
+        """Brokers by node id."""
+        return {broker["node"]: broker for broker in self.told["cluster"]["brokers"]}
+
+    def __str__(self) -> str:
+        return json.dumps(self.told, indent=1)

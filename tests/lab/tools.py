@@ -1,0 +1,126 @@
+"""What a test does as a Kafka client, run where it stands: `python -m tests.lab.tools`.
+
+    prepare SERVER              waits for three brokers, then creates topics and access rules
+    wait SERVER                 waits for three brokers, and for every replica to be in sync
+    topics SERVER               prints the topics' names, without Kafka's own
+    read SERVER TOPIC           prints every record as [partition, offset, key, value]
+
+What is printed is JSON. Every wait is bounded.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ClusterMetadata,
+    NewTopic,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from tests.lab.listeners import DENIED, NODES
+
+PATIENCE = 60.0  # seconds
+TOPICS = {
+    "orders": {},
+    "tiny": {"max.message.bytes": "10"},
+}
+
+
+def wait(server: str) -> None:
+    """Returns when all brokers are there and every partition has a leader and all its replicas."""
+    admin = AdminClient({"bootstrap.servers": server, "log_level": 0})
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        try:
+            if _whole(admin.list_topics(timeout=2)):
+                return
+        except KafkaException:
+            pass
+        time.sleep(0.1)
+    raise TimeoutError(f"{server}: no three brokers within {PATIENCE:g} s")
+
+
+def _whole(told: ClusterMetadata) -> bool:
+    partitions = [p for topic in told.topics.values() for p in topic.partitions.values()]
+    return len(told.brokers) == len(NODES) and all(
+        p.leader > 0 and len(p.isrs) == len(p.replicas) for p in partitions
+    )
+
+
+def prepare(server: str) -> None:
+    """The topics, each broker leading one partition, and who may not do what."""
+    wait(server)
+    admin = AdminClient({"bootstrap.servers": server})
+    spread = [[1, 2, 3], [2, 3, 1], [3, 1, 2]]
+    topics = [
+        NewTopic(name, num_partitions=len(spread), replica_assignment=spread, config=config)
+        for name, config in TOPICS.items()
+    ]
+    resources = {(kind, name) for _, kind, name, _ in DENIED}
+    rules = [_rule(kind, name, "*", "ALL", AclPermissionType.ALLOW) for kind, name in resources]
+    rules += [
+        _rule(kind, name, user, operation, AclPermissionType.DENY)
+        for user, kind, name, operation in DENIED
+    ]
+    for future in (*admin.create_topics(topics).values(), *admin.create_acls(rules).values()):
+        future.result(PATIENCE)
+    wait(server)
+
+
+def _rule(
+    kind: str, name: str, user: str, operation: str, permission: AclPermissionType
+) -> AclBinding:
+    resource = ResourceType.BROKER if kind == "CLUSTER" else ResourceType[kind]
+    return AclBinding(
+        resource,
+        name,
+        ResourcePatternType.LITERAL,
+        f"User:{user}",
+        "*",
+        AclOperation[operation],
+        permission,
+    )
+
+
+def topics(server: str) -> list[str]:
+    """The names of all topics but Kafka's own."""
+    told = AdminClient({"bootstrap.servers": server}).list_topics(timeout=10)
+    return sorted(name for name in told.topics if not name.startswith("__"))
+
+
+def read(server: str, topic: str) -> list[list[object]]:
+    """Every record there is, read by a consumer from the first to what was the last."""
+    consumer = Consumer({"bootstrap.servers": server, "group.id": "lab"})
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    wanted = 0
+    for index in partitions:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, index), timeout=10)
+        wanted += high - low
+    consumer.assign([TopicPartition(topic, index, OFFSET_BEGINNING) for index in partitions])
+    found: list[list[object]] = []
+    give_up = time.monotonic() + PATIENCE
+    while len(found) < wanted and time.monotonic() < give_up:
+        message = consumer.poll(1)
+        if message is not None and message.error() is None:
+            key, value = message.key() or b"", message.value() or b""
+            found.append([message.partition(), message.offset(), key.decode(), value.decode()])
+    consumer.close()
+    return sorted(found, key=str)
+
+
+COMMANDS: dict[str, Callable[..., object]] = {
+    command.__name__: command for command in (prepare, wait, topics, read)
+}
+
+if __name__ == "__main__":
+    json.dump(COMMANDS[sys.argv[1]](*sys.argv[2:]), sys.stdout)
