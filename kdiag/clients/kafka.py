@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
@@ -17,16 +19,29 @@ KEY, VALUE = b"kdiag", b"kdiag connectivity check"
 # as it knows, and neither hammer a broker nor create anything.
 _CONNECT_MS, _RECONNECT_MS = 1000, 1000
 
+_REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
+
 
 class _Words(logging.Handler):
-    """Keeps what the client says: the cause of a failed connection is nowhere else."""
+    """Keeps what the client says: the cause of a failed connection is nowhere else.
+
+    `refusals` maps a partition to the broker's last words about it. Of errors that the client
+    deems passing its delivery report says no more than that time ran out.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.lines: list[str] = []
+        self.refusals: dict[int, str] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.say(record.getMessage())
+        line = record.getMessage()
+        if record.levelno > logging.DEBUG:
+            return self.say(line)
+        refused = _REFUSAL.search(line)
+        if refused:
+            self.refusals[int(refused.group(1))] = refused.group(2)
+        return None
 
     def say(self, line: str) -> None:
         if line not in self.lines and len(self.lines) < MAX_WORDS:
@@ -86,11 +101,12 @@ def deliver(
         producer.poll(0.05)
     producer.purge()
     producer.flush(0.2)
-    deliveries = tuple(
+    deliveries = (
         settled.get(node) or Delivery(node, partition, timeout, error="_TIMED_OUT")
         for node, partition in leaders.items()
     )
-    return ClientRun(topic, deliveries, tuple(words.lines), max(throttled))
+    told = tuple(_explained(delivery, words.refusals) for delivery in deliveries)
+    return ClientRun(topic, told, tuple(words.lines), max(throttled))
 
 
 def _configuration(servers: str, timeout: float, given: Mapping[str, str]) -> dict[str, object]:
@@ -111,8 +127,19 @@ def _configuration(servers: str, timeout: float, given: Mapping[str, str]) -> di
         "enable.metrics.push": False,
         "linger.ms": 0,
         "log.connection.close": True,
+        "debug": "msg",
     }
 
 
 def _failed(node: int, partition: int, elapsed: float, error: KafkaError) -> Delivery:
     return Delivery(node, partition, elapsed, error=error.name(), detail=clean(error.str()))
+
+
+def _explained(delivery: Delivery, refusals: Mapping[int, str]) -> Delivery:
+    """The delivery; where time ran out over a broker's refusal, with that refusal as its error."""
+    said = refusals.get(delivery.partition)
+    if said is None or delivery.error not in ("_MSG_TIMED_OUT", "_TIMED_OUT"):
+        return delivery
+    codes = [code for code in vars(KafkaError).values() if isinstance(code, int)]
+    names = {KafkaError(code).str(): KafkaError(code).name() for code in codes}
+    return replace(delivery, error=names.get(said, delivery.error), detail=clean(said))
