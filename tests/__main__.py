@@ -29,12 +29,17 @@ COMPILE = (
     *("--output-file", "requirements.lock"),
 )
 
-# What the tests on a real Kafka need beyond Python: a command, and the Debian package that has it.
+# What the tests on real servers need beyond Python: a command, and the Debian package that has it.
 NEEDS = {
     "java": "default-jre-headless",
     "mvn": "maven",
     "ip": "iproute2",
     "nft": "nftables",
+    "nginx": "nginx-light",
+    "sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+    "redis-server": "redis-server",
+    "pg_createcluster": "postgresql",
 }
 
 # Two workers: one has the real Kafka for its whole life, the other runs what is left.

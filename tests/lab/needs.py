@@ -15,9 +15,15 @@ DEBIAN = {
     "ip": "iproute2",
     "nft": "nftables",
     "nsenter": "util-linux",
+    "nginx": "nginx-light",
+    "sshd": "openssh-server",
+    "ssh-keygen": "openssh-client",
+    "redis-server": "redis-server",
+    "pg_createcluster": "postgresql",
 }
 KAFKA = ("java", "mvn")
 LAB = (*KAFKA, "ip", "nft", "nsenter")
+POSTGRESQL = "pg_createcluster"  # its server is not on the path
 
 
 def require(*commands: str, root: bool = False) -> None:
