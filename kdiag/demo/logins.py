@@ -16,15 +16,28 @@ from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
 
 from kdiag.clients.codec import WireError
+from kdiag.clients.sigv4 import signature
 from kdiag.clients.wire import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
 
 UNSUPPORTED_MECHANISM, ILLEGAL_SASL_STATE, AUTHENTICATION_FAILED = 33, 34, 58
 
 # Takes the client's messages, gives the challenges, returns the last answer.
 Steps = Generator[bytes, bytes, bytes]
+
+_QUERY = {
+    name.lower(): name
+    for name in (
+        "Action",
+        "X-Amz-Algorithm",
+        "X-Amz-Credential",
+        "X-Amz-Date",
+        "X-Amz-Expires",
+        "X-Amz-Security-Token",
+        "X-Amz-SignedHeaders",
+    )
+}
 
 
 class Refused(Exception):
@@ -79,9 +92,13 @@ class Logins:
         return steps
 
     def _plain(self) -> Steps:
-        _, user, password = (yield b"").decode().split("\0")
+        tokens = (yield b"").decode().split("\0")
+        if len(tokens) != 3:
+            raise Refused(f"Invalid SASL/PLAIN response: expected 3 tokens, got {len(tokens)}")
+        _, user, password = tokens
         if not user or not password:
-            raise Refused
+            missing = "password" if user else "username"
+            raise Refused(f"Authentication failed: {missing} not specified")
         self.attempts[user] += 1
         if self.users.get(user) != password:
             raise Refused("Authentication failed: Invalid username or password")
@@ -205,32 +222,9 @@ class Login:
 
 
 def signed(asked: Mapping[str, str], secret: str) -> bool:
-    """Whether an AWS_MSK_IAM payload bears this secret's signature (AWS Signature Version 4)."""
-    names = ("action", *(name for name in sorted(asked) if name.startswith("x-amz-")))
-    capitals = {
-        "action": "Action",
-        "x-amz-algorithm": "X-Amz-Algorithm",
-        "x-amz-credential": "X-Amz-Credential",
-        "x-amz-date": "X-Amz-Date",
-        "x-amz-expires": "X-Amz-Expires",
-        "x-amz-security-token": "X-Amz-Security-Token",
-        "x-amz-signedheaders": "X-Amz-SignedHeaders",
-    }
-    query = "&".join(
-        f"{capitals[name]}={quote(asked[name], safe='-_.~')}"
-        for name in names
-        if name != "x-amz-signature"
-    )
-    empty = hashlib.sha256(b"").hexdigest()
-    canonical = f"GET\n/\n{query}\nhost:{asked['host']}\n\nhost\n{empty}"
-    _, scope = asked["x-amz-credential"].split("/", 1)
-    hashed = hashlib.sha256(canonical.encode()).hexdigest()
-    text = f"{asked['x-amz-algorithm']}\n{asked['x-amz-date']}\n{scope}\n{hashed}"
-    key = f"AWS4{secret}".encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    expected = hmac.new(key, text.encode(), "sha256").hexdigest()
-    return hmac.compare_digest(expected, asked["x-amz-signature"])
+    """Whether an AWS_MSK_IAM payload bears this secret's signature."""
+    query = {_QUERY[name]: value for name, value in asked.items() if name in _QUERY}
+    return hmac.compare_digest(signature(asked["host"], query, secret), asked["x-amz-signature"])
 
 
 def _authenticated(answer: bytes, lifetime_ms: int = 0) -> dict[str, Any]:
