@@ -13,7 +13,7 @@ from kdiag.hops.listeners import Listener, Listeners, suspect
 from kdiag.hops.metadata import Metadata
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.connection import Place, evidence
-from kdiag.rules.words import count_of, listed
+from kdiag.rules.words import brokers, count_of, listed, sentence
 from kdiag.settings import Endpoint
 
 HOP = "listeners"
@@ -359,7 +359,7 @@ def _how_many(hit: Sequence[Listener], all_: Listeners, one: str, many: str) -> 
     count = count_of(len(hit), len(all_.listeners), "broker")
     if len(hit) == 1 and len(all_.listeners) > 1:
         count += f" (broker {hit[0].broker.node})"
-    return f"{count[0].upper()}{count[1:]} {one if len(hit) == 1 else many}"
+    return f"{sentence(count)} {one if len(hit) == 1 else many}"
 
 
 def _entrance(bootstrap: Bootstrap) -> str:
@@ -388,20 +388,20 @@ def _ways(bootstrap: Bootstrap) -> tuple[str, ...]:
 def _candidates(hit: Sequence[Listener]) -> tuple[str, ...]:
     """What was found at the addresses that could be advertised instead."""
     lines: list[str] = []
+    strangers: dict[tuple[Endpoint, int | None], list[int]] = defaultdict(list)
     for listener in hit:
+        node = listener.broker.node
         if listener.proven:
-            lines.append(
-                f"{listener.proven.endpoint} answers as broker {listener.broker.node}: advertising "
-                "it would work"
-            )
+            answers = f"{listener.proven.endpoint} answers as broker {node}"
+            lines.append(f"{answers}: advertising it would work")
             continue
         for candidate in listener.candidates:
             best = candidate.best
-            if candidate.usable and best and best.answered_as is None:
-                lines.append(f"{candidate.endpoint} answers, but does not say which broker it is")
-            elif best and best.answered_as is not None:
-                lines.append(
-                    f"{candidate.endpoint} answers as broker {best.answered_as}, "
-                    f"not as broker {listener.broker.node}"
-                )
+            if best and (candidate.usable or best.answered_as is not None):
+                strangers[candidate.endpoint, best.answered_as].append(node)
+    for (endpoint, answered), nodes in strangers.items():
+        if answered is None:
+            lines.append(f"{endpoint} answers, but does not say which broker it is")
+        else:
+            lines.append(f"{endpoint} answers as broker {answered}, not as {brokers(nodes)}")
     return tuple(lines)

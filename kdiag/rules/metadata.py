@@ -8,7 +8,7 @@ from kdiag import remedies
 from kdiag.attempt import Failure
 from kdiag.hops.metadata import Answer, Metadata, Partition, Topic
 from kdiag.rule import Match, Severity, rule
-from kdiag.rules.words import listed
+from kdiag.rules.words import brokers, count_of, listed, sentence
 
 HOP = "metadata"
 
@@ -154,7 +154,7 @@ def no_leader(metadata: Metadata) -> Iterator[Match]:
             ),
             (
                 remedies.say(
-                    f"Bring back broker {_nodes(missing)}: it is not in the cluster."
+                    f"Bring back {brokers(missing)}, which the cluster does not list."
                     if missing
                     else "Bring back a broker that holds an in-sync replica."
                 ),
@@ -209,13 +209,13 @@ def under_replicated(metadata: Metadata) -> Iterator[Match]:
         yield Match(
             HOP,
             f"{_count(behind, topic)} of topic {topic.name} with replicas out of sync, "
-            f"on broker {_nodes(nodes)}",
+            f"on {brokers(nodes)}",
             _names(topic, behind),
             tuple(
                 f"{topic.name}-{p.index}: replicas {_nodes(p.replicas)}, in sync {_nodes(p.isr)}"
                 for p in behind
             ),
-            (remedies.say(f"See whether broker {_nodes(nodes)} runs and follows the leaders."),),
+            (remedies.say(f"See why {brokers(nodes)} cannot follow the leaders."),),
         )
 
 
@@ -252,7 +252,7 @@ def _unanswered(metadata: Metadata, failed: Sequence[Answer], message: str) -> M
 
 
 def _who(answers: Sequence[Answer]) -> str:
-    return listed([str(answer.endpoint) for answer in answers])
+    return listed(list(dict.fromkeys(str(answer.endpoint) for answer in answers)))
 
 
 def _subjects(answers: Sequence[Answer]) -> tuple[str, ...]:
@@ -268,8 +268,7 @@ def _names(topic: Topic, partitions: Sequence[Partition]) -> tuple[str, ...]:
 
 
 def _count(some: Sequence[Partition], topic: Topic) -> str:
-
-    return f"{len(some)} of {len(topic.partitions)} partitions"
+    return sentence(count_of(len(some), len(topic.partitions), "partition"))
 
 
 def _nodes(nodes: Sequence[int]) -> str:

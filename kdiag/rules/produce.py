@@ -8,7 +8,7 @@ from kdiag import remedies
 from kdiag.attempt import ClientRun, Delivery, Failure
 from kdiag.hops.produce import LARGE, Outcome, Produce
 from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.words import listed
+from kdiag.rules.words import brokers, listed, sentence
 
 HOP = "produce"
 
@@ -69,7 +69,7 @@ def produce_unanswered(produce: Produce) -> Iterator[Match]:
         nodes = list(dict.fromkeys(node for node, _, _ in lost))
         yield Match(
             HOP,
-            f"Broker {listed([str(node) for node in nodes])} did not answer a produce request",
+            f"{sentence(brokers(nodes))} did not answer a produce request",
             _brokers(nodes),
             tuple(f"broker {node}, {size} produce request: {_ended(o)}" for node, o, size in lost),
             (
@@ -100,8 +100,8 @@ def path_mtu(produce: Produce) -> Iterator[Match]:
         nodes = [produced.node for produced in hit]
         yield Match(
             HOP,
-            f"Broker {listed([str(node) for node in nodes])} answers small requests and never "
-            f"those of {LARGE // 1024} kB: large packets vanish on the way",
+            f"{sentence(brokers(nodes))} {'answers' if len(nodes) == 1 else 'answer'} small "
+            f"requests and never those of {LARGE // 1024} kB: large packets vanish on the way",
             _brokers(nodes),
             tuple(
                 f"broker {p.node}: 1-byte record answered in {p.small.elapsed * 1000:.0f} ms, "

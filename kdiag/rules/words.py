@@ -21,3 +21,13 @@ def count_of(some: int, total: int, noun: str) -> str:
     if total == 1:
         return f"the only {noun}"
     return f"all {total} {noun}s" if some == total else f"{some} of {total} {noun}s"
+
+
+def brokers(nodes: Sequence[int]) -> str:
+    """`broker 3`, `brokers 2 and 3`."""
+    return f"broker{'' if len(nodes) == 1 else 's'} {listed([str(node) for node in nodes])}"
+
+
+def sentence(text: str) -> str:
+    """The text with a capital in front."""
+    return text[:1].upper() + text[1:]
