@@ -1,0 +1,115 @@
+"""KD2xx: what the cluster tells of itself and of the topic."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdiag.hops.metadata import Answer, Metadata
+from kdiag.rule import RULES
+from tests.facts import answer, brokers, found_by, metadata, partition, topic
+
+THREE = brokers(1, 2, 3)
+SERVER = "3.10.139.221:9094"
+OTHER = "3.10.139.222:9094"
+
+FIRES = [
+    ("KD201", metadata(answers=(answer(SERVER, "silent"),)), [f"bootstrap {SERVER}"]),
+    ("KD201", metadata(answers=(answer(SERVER, "closed"),)), [f"bootstrap {SERVER}"]),
+    ("KD202", metadata(answers=(answer(SERVER, "not_kafka"),)), [f"bootstrap {SERVER}"]),
+    ("KD202", metadata(*THREE, topic=topic(error="INVALID_TOPIC_EXCEPTION")), ["topic orders"]),
+    ("KD203", metadata(), [f"bootstrap {SERVER}"]),
+    ("KD204", metadata(*THREE, topic=topic(error="UNKNOWN_TOPIC_OR_PARTITION")), ["topic orders"]),
+    ("KD205", metadata(*THREE, topic=topic(error="TOPIC_AUTHORIZATION_FAILED")), ["topic orders"]),
+    (
+        "KD206",
+        metadata(*THREE, topic=topic(partition(0), partition(1, -1, error="LEADER_NOT_AVAILABLE"))),
+        ["partition orders-1"],
+    ),
+    ("KD206", metadata(*THREE, topic=topic(partition(0, -1))), ["partition orders-0"]),
+    (
+        "KD207",
+        metadata(*THREE, topic=topic(partition(0, -1, error="LISTENER_NOT_FOUND"))),
+        ["partition orders-0"],
+    ),
+    ("KD208", metadata(*THREE, topic=topic(partition(0, isr=(1, 2)))), ["partition orders-0"]),
+    (
+        "KD209",
+        metadata(*THREE, answers=(answer(SERVER, cluster="one"), answer(OTHER, cluster="two"))),
+        [f"bootstrap {SERVER}", f"bootstrap {OTHER}"],
+    ),
+]
+
+WELL = metadata(*THREE, topic=topic(partition(0), partition(1, 2)))
+SILENT = [
+    *((code, WELL) for code in RULES if code.startswith("KD2")),
+    ("KD201", metadata(answers=(answer(SERVER, "not_kafka"),))),
+    ("KD202", metadata(answers=(answer(SERVER, "silent"),))),
+    ("KD202", metadata(*THREE, topic=topic(error="UNKNOWN_TOPIC_OR_PARTITION"))),
+    ("KD202", metadata(*THREE, topic=topic(error="TOPIC_AUTHORIZATION_FAILED"))),
+    ("KD203", metadata(answers=(answer(SERVER, "silent"),))),  # nothing answered: KD201
+    ("KD204", metadata(*THREE)),
+    ("KD206", metadata(*THREE, topic=topic(partition(0, -1, error="LISTENER_NOT_FOUND")))),
+    ("KD207", metadata(*THREE, topic=topic(partition(0, -1, error="LEADER_NOT_AVAILABLE")))),
+    ("KD208", metadata(*THREE, topic=topic(partition(0, -1, isr=())))),  # no leader at all: KD206
+    ("KD209", metadata(*THREE, answers=(answer(SERVER), answer(OTHER)))),
+    ("KD209", metadata(*THREE, answers=(answer(SERVER), answer(OTHER, "silent")))),
+    ("KD209", metadata(*THREE, answers=(answer(SERVER), answer(OTHER, cluster=None)))),
+]
+
+
+@pytest.mark.parametrize(("code", "told", "subjects"), FIRES)
+def test_fires(code: str, told: Metadata, subjects: list[str]) -> None:
+    (finding,) = found_by(code, told)
+    severity = "warning" if code == "KD208" else "error"
+    assert (finding.code, finding.hop, finding.severity) == (code, "metadata", severity)
+    assert finding.subjects == subjects
+    assert finding.evidence
+    assert finding.remedies
+
+
+@pytest.mark.parametrize(("code", "told"), SILENT)
+def test_is_silent(code: str, told: Metadata) -> None:
+    assert found_by(code, told) == []
+
+
+@pytest.mark.parametrize(("code", "failed"), [("KD201", "silent"), ("KD202", "not_kafka")])
+def test_one_of_two_answers_is_enough(code: str, failed: str) -> None:
+    told = metadata(*THREE, answers=(answer(SERVER), answer(OTHER, failed)))
+    (finding,) = found_by(code, told)
+    assert finding.severity == "warning"
+    assert finding.subjects == [f"bootstrap {OTHER}"]
+
+
+def test_several_addresses_of_one_server_are_one_subject() -> None:
+    twice: tuple[Answer, ...] = (answer(SERVER, "silent"), answer(SERVER, "silent"))
+    (finding,) = found_by("KD201", metadata(answers=twice))
+    assert finding.subjects == [f"bootstrap {SERVER}"]
+    assert finding.message == f"{SERVER} did not answer the metadata request"
+
+
+def test_dead_brokers_are_named() -> None:
+    lost = partition(0, -1, replicas=(4, 5), isr=(), error="LEADER_NOT_AVAILABLE")
+    (finding,) = found_by("KD206", metadata(*THREE, topic=topic(lost, partition(1))))
+    assert finding.message == "1 of 2 partitions of topic orders without a leader"
+    assert finding.evidence == ["orders-0: LEADER_NOT_AVAILABLE, replicas 4, 5, in sync none"]
+    assert finding.remedies[0].summary.startswith("Bring back brokers 4 and 5")
+
+
+def test_brokers_that_are_behind_are_named() -> None:
+    behind = topic(partition(0, isr=(1,)), partition(1, isr=(1, 3)))
+    (finding,) = found_by("KD208", metadata(*THREE, topic=behind))
+    assert finding.message.endswith("with replicas out of sync, on brokers 2 and 3")
+
+
+def test_the_only_partition_is_called_so() -> None:
+    (finding,) = found_by("KD208", metadata(*THREE, topic=topic(partition(0, isr=(1, 2)))))
+    assert finding.message.startswith("The only partition of topic orders")
+    assert finding.message.endswith("on broker 3")
+
+
+def test_a_topic_to_create_has_its_name() -> None:
+    missing = topic(name="ordres", error="UNKNOWN_TOPIC_OR_PARTITION")
+    (finding,) = found_by("KD204", metadata(*THREE, topic=missing))
+    assert finding.remedies[0].snippet == (
+        f"kafka-topics.sh --bootstrap-server {SERVER} --create --topic ordres"
+    )

@@ -1,0 +1,39 @@
+"""KD0xx: the walk itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from kdiag.hop import Halts
+from tests.facts import found_by, halts
+
+LATE = halts(("listeners", ""))
+BROKEN = halts(("metadata", "KeyError at metadata.py:71: 'brokers'"))
+
+
+@pytest.mark.parametrize(
+    ("code", "facts", "hop"), [("KD001", BROKEN, "metadata"), ("KD002", LATE, "listeners")]
+)
+def test_fires(code: str, facts: Halts, hop: str) -> None:
+    (finding,) = found_by(code, facts)
+    assert (finding.hop, finding.severity, finding.subjects) == (hop, "error", [f"hop {hop}"])
+    assert finding.evidence
+    assert finding.remedies
+
+
+@pytest.mark.parametrize(
+    ("code", "facts"), [("KD001", LATE), ("KD002", BROKEN), ("KD001", halts()), ("KD002", halts())]
+)
+def test_is_silent(code: str, facts: Halts) -> None:
+    assert found_by(code, facts) == []
+
+
+def test_the_place_of_the_bug_is_evidence() -> None:
+    (finding,) = found_by("KD001", BROKEN)
+    assert finding.evidence == ["KeyError at metadata.py:71: 'brokers'"]
+    assert "nothing about your cluster" in finding.message
+
+
+def test_the_deadline_is_said() -> None:
+    (finding,) = found_by("KD002", LATE)
+    assert "30 s" in finding.message
