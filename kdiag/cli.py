@@ -102,6 +102,7 @@ def check(
     Without --topic nothing is written: every broker gets a produce request for a topic that does
     not exist, and its answer proves the path.
     """
+    from kdiag import stores
     from kdiag.settings import UsageError, parse_properties, parse_property, settings
 
     try:
@@ -114,6 +115,7 @@ def check(
             from_file=parse_properties(_read(command_config)) if command_config else None,
             mapped=mapped,
             fail_on=fail_on,
+            stores=stores,
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from None

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kdiag.dialects import secured
+from kdiag.dialects import Stores, secured
+from kdiag.layers import Layers
 from kdiag.properties import KNOWN, PROTOCOLS, USED
 from kdiag.security import Security
 from kdiag.usage import SHOWN, near, quoted, word
@@ -16,6 +17,7 @@ DEFAULT_PORT = 9092
 FAMILIES = ("any", "v4", "v6")
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
+_AWS = re.compile(r"\.amazonaws\.com(\.cn)?\.?\Z", re.IGNORECASE)
 _HOST = re.compile(r"[\w.-]{1,255}\Z")
 _ZONE = re.compile(r"(%[\w.-]{1,15})?\Z")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*)://(.*)\Z", re.DOTALL)
@@ -78,10 +80,14 @@ def settings(
     deadline: float = 30.0,
     properties: Mapping[str, str] | None = None,
     from_file: Mapping[str, str] | None = None,
+    between: Sequence[Mapping[str, str]] = (),
     mapped: Sequence[str] = (),
     fail_on: str = "error",
+    stores: Stores | None = None,
 ) -> Settings:
-    """Settings from what a user wrote. `properties` must be known, `from_file` may hold more.
+    """Settings from what a user wrote. `properties` must be known, `from_file` may hold more;
+    `between` are layers of properties over `from_file` and under `properties`, the strongest last.
+    `stores` (kdiag.stores) reads the files of certificates and keys that properties name.
 
     Raises UsageError with a sentence that says what to write instead.
     """
@@ -91,8 +97,9 @@ def settings(
             raise UsageError(
                 f"-X {word(name)}: no Kafka client has such a property{near(name, KNOWN)}"
             )
-    merged = {**(from_file or {}), **(properties or {})}
-    target = bootstrap if bootstrap is not None else merged.get("bootstrap.servers")
+    layers = [from_file or {}, *between, properties or {}]
+    given = Layers(layers)
+    target = bootstrap if bootstrap is not None else given.get("bootstrap.servers")
     if target is None:
         raise UsageError("no bootstrap server: write `kdiag check HOST:PORT`")
     if topic is not None and (not _TOPIC.match(topic) or topic in (".", "..")):
@@ -103,22 +110,25 @@ def settings(
     for option, seconds in (("--timeout", timeout), ("--deadline", deadline)):
         if not 0.05 <= seconds <= 3600:
             raise UsageError(f"{option} {seconds:g}: write seconds between 0.05 and 3600")
-    unused = sorted(name for name in merged if name not in USED)
+    unused = sorted({name for layer in layers for name in layer if name not in USED})
     if unused:
         listed = ", ".join(
             f"{word(name)}{'' if name in KNOWN else near(name, KNOWN)}" for name in unused
         )
         notes.append(f"not used by kdiag: {listed}")
+    endpoints = parse_bootstrap(target, notes)
+    security = secured(given, stores, notes)
+    _has_token(security, endpoints)
     return Settings(
-        bootstrap=parse_bootstrap(target, notes),
+        bootstrap=endpoints,
         topic=topic,
         timeout=timeout,
         deadline=deadline,
         mapped=tuple(parse_mapped(text) for text in mapped),
-        family=_choice("broker.address.family", merged, FAMILIES, "any"),
+        family=_choice("broker.address.family", given, FAMILIES, "any"),
         fail_on=fail_on,
-        security=secured([from_file or {}, properties or {}]),
-        client=_client(merged),
+        security=security,
+        client=_client(given),
         notes=tuple(notes),
     )
 
@@ -276,13 +286,27 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
-def _client(merged: Mapping[str, str]) -> dict[str, str]:
-    passed = ("client.id", "broker.address.family")
-    return {name: merged[name] for name in passed if name in merged}
+def _client(given: Mapping[str, str]) -> dict[str, str]:
+    passed = ["client.id", "broker.address.family"]
+    if given.get("sasl.mechanism", "GSSAPI") == "GSSAPI":
+        passed += ["sasl.kerberos.principal", "sasl.kerberos.keytab"]
+    return {name: given[name] for name in passed if name in given}
 
 
-def _choice(name: str, merged: Mapping[str, str], choices: Sequence[str], default: str) -> str:
-    value = merged.get(name, default)
+def _has_token(security: Security, endpoints: Sequence[Endpoint]) -> None:
+    """Raises UsageError when there is no way to a token; to MSK, AWS's credentials are one."""
+    sasl = security.sasl
+    if sasl is None or sasl.mechanism != "OAUTHBEARER" or sasl.token or sasl.endpoint:
+        return
+    if not any(_AWS.search(endpoint.host) for endpoint in endpoints):
+        raise UsageError(
+            "sasl.mechanism=OAUTHBEARER without a token: set sasl.oauthbearer.token.endpoint.url "
+            "with client id and secret, or give a ready token with KDIAG_OAUTHBEARER_TOKEN"
+        )
+
+
+def _choice(name: str, given: Mapping[str, str], choices: Sequence[str], default: str) -> str:
+    value = given.get(name, default)
     if value not in choices:
         raise UsageError(f"{name}={word(value)}: write one of {', '.join(choices)}")
     return value
