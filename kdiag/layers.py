@@ -60,7 +60,7 @@ _INSTEAD = (
 
 _IN_LOGIN = " in sasl.jaas.config"
 _TRUE, _FALSE = ("true", "t", "1"), ("false", "f", "0")
-_MEANT_EMPTY = {"ssl.endpoint.identification.algorithm"}
+_MEANT_EMPTY = {"security.protocol", "ssl.endpoint.identification.algorithm"}
 
 
 class Layers(Mapping[str, str]):

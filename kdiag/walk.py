@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import kdiag.rules  # noqa: F401  the rules are declared by being imported
-from kdiag import __version__
+from kdiag import __version__, stores
 from kdiag.attempt import clean
 from kdiag.clients.net import Net
 from kdiag.hop import Halt, Halts, Hop, Walk
@@ -52,6 +52,7 @@ def check(
         properties=properties,
         mapped=mapped,
         fail_on=fail_on,
+        stores=stores,
     )
     return run(asked)
 

@@ -20,6 +20,7 @@ DOORS = {
     "click": {"kdiag.cli"},
     "rich": {"kdiag.render.terminal"},
     "confluent_kafka": {"kdiag.clients.kafka"},
+    "cryptography": {"kdiag.stores"},
     "boto3": {"kdiag.clients.ec2"},
     "msgspec": {"kdiag.cause", "kdiag.render.json", "kdiag.report", "kdiag.rule"},
 }
@@ -28,7 +29,8 @@ DOORS = {
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
     *("hop", "hops", "clients", "stranger", "attempt"),
-    *("settings", "dialects", "security", "properties", "usage", "address"),
+    *("settings", "dialects", "logins", "layers", "jaas"),
+    *("security", "properties", "usage", "address"),
 )
 BEHIND_DOORS = {"kdiag.clients.kafka"}
 
