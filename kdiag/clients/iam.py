@@ -1,0 +1,95 @@
+"""AWS's keys for MSK's IAM login: the door to botocore."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import time
+from dataclasses import replace
+from typing import Any
+
+from kdiag.attempt import clean
+from kdiag.clients.credentials import Ready
+from kdiag.clients.net import in_thread
+from kdiag.clients.sasl import USER_AGENT
+from kdiag.clients.sigv4 import encoded, presigned
+from kdiag.security import Sasl
+
+# In seconds. STS and SSO are asked by way of the internet, the metadata service is next door.
+_CONNECT, _READ, _METADATA = 2, 5, 1
+
+_MSK = re.compile(
+    r"\.kafka(?:-serverless)?(?:-beta)?\.(?P<region>[a-z]{2}(?:-[a-z]+)+-[0-9])\.amazonaws\.com(?:\.cn)?\.?",
+    re.IGNORECASE,
+)
+
+
+def region_of(host: str) -> str:
+    """The region in the name of an MSK broker, "" when it is no such name.
+
+    b-1.demo.abc123.c2.kafka.eu-west-2.amazonaws.com and boot-abc.c1.kafka-serverless.eu-west-2.…
+    """
+    found = _MSK.search(host)
+    return found["region"].lower() if found and found.end() == len(host) else ""
+
+
+async def signed_in(sasl: Sasl, host: str, timeout: float) -> Ready:
+    """AWS's keys, from wherever botocore finds them, as the login of that mechanism needs them.
+
+    For AWS_MSK_IAM they are `username`, `password` and `token`; for OAUTHBEARER the token is a
+    presigned URL, good for 15 minutes. `timeout` (seconds) bounds each thing that botocore asks.
+    """
+    looking = in_thread(_keys, sasl.profile)
+    try:
+        key_id, secret, session_token, configured = await asyncio.wait_for(looking, 3 * timeout)
+    except TimeoutError:
+        return Ready(sasl, f"AWS gave no credentials within {3 * timeout:g} s")
+    except _Missing as error:
+        return Ready(sasl, str(error))
+    region = sasl.region or region_of(host) or configured
+    if not region:
+        return Ready(sasl, f"no AWS region: {clean(host)} names none, and none is configured")
+    if sasl.mechanism == "OAUTHBEARER":
+        token = bearer(region, key_id, secret, session_token, time.time())
+        return Ready(replace(sasl, region=region, token=token))
+    keys = replace(sasl, region=region, username=key_id, password=secret, token=session_token)
+    return Ready(keys)
+
+
+def bearer(region: str, key_id: str, secret: str, session_token: str, now: float) -> str:
+    """MSK's OAUTHBEARER token: a presigned URL in base64. `now` is in Unix seconds.
+
+    Source: github.com/aws/aws-msk-iam-sasl-signer-python, MSKAuthTokenProvider.
+    """
+    host = f"kafka.{region}.amazonaws.com"
+    query = encoded(presigned(host, region, key_id, secret, session_token, now))
+    url = f"https://{host}/?{query}&User-Agent={USER_AGENT}"
+    return base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+
+
+class _Missing(Exception):
+    """There are no credentials. The text says why, and is clean."""
+
+
+def _keys(profile: str) -> tuple[str, str, str, str]:
+    """Key id, secret, session token ("" if none) and the configured region ("" if none)."""
+    import botocore.session
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        session: Any = botocore.session.Session(profile=profile or None)
+        session.set_config_variable("metadata_service_timeout", _METADATA)
+        session.set_config_variable("metadata_service_num_attempts", 1)
+        session.set_default_client_config(
+            Config(connect_timeout=_CONNECT, read_timeout=_READ, retries={"total_max_attempts": 1})
+        )
+        found = session.get_credentials()
+        keys = found.get_frozen_credentials() if found else None
+        region = session.get_config_variable("region") or ""
+    except (BotoCoreError, ClientError, OSError, ValueError) as error:
+        raise _Missing(f"AWS gave no credentials: {clean(str(error), 300)}") from None
+    if not keys or not keys.access_key or not keys.secret_key:
+        raise _Missing("there are no AWS credentials: no environment, profile, or instance role")
+    return keys.access_key, keys.secret_key, keys.token or "", str(region)
