@@ -20,7 +20,7 @@ DOORS = {
     "click": {"kdiag.cli"},
     "rich": {"kdiag.render.terminal"},
     "confluent_kafka": {"kdiag.clients.kafka"},
-    "cryptography": {"kdiag.stores"},
+    "cryptography": {"kdiag.certificate", "kdiag.stores"},
     "boto3": {"kdiag.clients.ec2"},
     "msgspec": {"kdiag.cause", "kdiag.render.json", "kdiag.report", "kdiag.rule"},
 }
