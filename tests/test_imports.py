@@ -22,6 +22,7 @@ DOORS = {
     "confluent_kafka": {"kdiag.clients.kafka"},
     "cryptography": {"kdiag.certificate", "kdiag.stores"},
     "boto3": {"kdiag.clients.ec2"},
+    "botocore": {"kdiag.clients.iam"},
     "msgspec": {"kdiag.cause", "kdiag.render.json", "kdiag.report", "kdiag.rule"},
 }
 
