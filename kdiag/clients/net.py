@@ -170,6 +170,8 @@ def in_thread(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
 
 
 def _os_words(error: BaseException, timeout: float) -> str:
+    if isinstance(error, socket.gaierror):  # an IPv6 zone that this machine does not have
+        return clean(error.strerror or "")
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else f"no answer within {timeout:g} s"
 
