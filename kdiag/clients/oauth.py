@@ -11,7 +11,6 @@ import math
 import socket
 import ssl
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -68,25 +67,11 @@ def claims(token: str) -> Claims | None:
     )
 
 
-def unsecured(
-    subject: str,
-    lifetime: float = 3600.0,
-    *,
-    more: Mapping[str, Any] | None = None,
-    now: float | None = None,
-) -> str:
-    """A JWT that nobody signed, as Kafka's unsecured login makes it; `lifetime` is in seconds."""
-    issued = time.time() if now is None else now
-    said = {"sub": subject, "iat": issued, "exp": issued + lifetime, **(more or {})}
-    parts = ({"alg": "none"}, said)
-    return ".".join(_without_padding(json.dumps(part).encode()) for part in parts) + "."
-
-
-async def fetched(sasl: Sasl, timeout: float, trust: ssl.SSLContext | None = None) -> Ready:
+async def fetched(sasl: Sasl, timeout: float) -> Ready:
     """A token from `sasl.endpoint`, asked for once, by the client-credentials grant of RFC 6749.
 
-    `timeout` (seconds) bounds the whole; `trust` replaces this machine's trust store. Sent as
-    Kafka's own client sends it: the client's id and secret in a Basic header.
+    `timeout` (seconds) bounds the whole. It is asked as Kafka's own client asks: with id and secret
+    of the client in a Basic header.
     """
     try:
         url = urlsplit(sasl.endpoint)
@@ -101,7 +86,10 @@ async def fetched(sasl: Sasl, timeout: float, trust: ssl.SSLContext | None = Non
     basic = base64.b64encode(f"{sasl.client_id}:{sasl.client_secret}".encode("utf-8", "replace"))
     told = (sasl.client_secret, basic.decode())
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    connection = _connection(url.scheme, host, port, timeout, trust)
+    try:
+        connection = _connection(url.scheme == "https", host, port, timeout, sasl.endpoint_ca)
+    except ssl.SSLError:
+        return Ready(sasl, f"the certificates to verify {where} with cannot be read")
     try:
         asking = in_thread(_ask, connection, path, basic.decode(), sasl.scope, timeout)
         status, body = await asyncio.wait_for(asking, timeout)
@@ -116,13 +104,12 @@ async def fetched(sasl: Sasl, timeout: float, trust: ssl.SSLContext | None = Non
 
 
 def _connection(
-    scheme: str, host: str, port: int | None, timeout: float, trust: ssl.SSLContext | None
+    tls: bool, host: str, port: int | None, timeout: float, authorities: str | None
 ) -> http.client.HTTPConnection:
-    if scheme == "http":
+    if not tls:
         return http.client.HTTPConnection(host, port, timeout=timeout)
-    return http.client.HTTPSConnection(
-        host, port, timeout=timeout, context=trust or ssl.create_default_context()
-    )
+    trust = ssl.create_default_context(cadata=authorities)
+    return http.client.HTTPSConnection(host, port, timeout=timeout, context=trust)
 
 
 def _ask(
@@ -203,7 +190,3 @@ def _moment(seconds: float) -> str:
 
 def _base64url(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _without_padding(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")

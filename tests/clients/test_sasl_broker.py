@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from kdiag.attempt import Failure
-from kdiag.clients import iam, oauth, sigv4
+from kdiag.clients import iam, sigv4
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.net import Net
 from kdiag.clients.sasl import exchange
@@ -27,7 +27,7 @@ from kdiag.clients.wire import (
     encode_request,
 )
 from kdiag.demo.broker import Broker, Cluster, Node
-from kdiag.demo.logins import Logins
+from kdiag.demo.logins import Logins, unsecured_token
 from kdiag.security import Sasl
 
 VERSIONS = {"client_software_name": "kdiag", "client_software_version": "1"}
@@ -41,8 +41,8 @@ GOOD = [
     Sasl("SCRAM-SHA-256", "bob", "bob-secret"),
     Sasl("SCRAM-SHA-512", "bob", "bob-secret"),
     Sasl("SCRAM-SHA-512", "a=b,c", "pass,word="),
-    Sasl("OAUTHBEARER", token=oauth.unsecured("bob")),
-    Sasl("OAUTHBEARER", token=oauth.unsecured("bob"), extensions={"pool": "one two"}),
+    Sasl("OAUTHBEARER", token=unsecured_token("bob")),
+    Sasl("OAUTHBEARER", token=unsecured_token("bob"), extensions={"pool": "one two"}),
     Sasl("AWS_MSK_IAM", "AKIDEXAMPLE", "aws-secret", region="eu-west-2"),
     Sasl("AWS_MSK_IAM", "AKIDEXAMPLE", "aws-secret", token=TOKEN, region="eu-west-2"),
 ]
@@ -55,7 +55,7 @@ BAD = [
     (Sasl("PLAIN", "nobody", "x"), "Authentication failed: Invalid username or password"),
     (Sasl("SCRAM-SHA-256", "bob", "wrong"), f"{SCRAM_REFUSES}SCRAM-SHA-256"),
     (Sasl("SCRAM-SHA-512", "nobody", "x"), f"{SCRAM_REFUSES}SCRAM-SHA-512"),
-    (Sasl("OAUTHBEARER", token=oauth.unsecured("bob", -1)), '{"status":"invalid_token"}'),
+    (Sasl("OAUTHBEARER", token=unsecured_token("bob", -1)), '{"status":"invalid_token"}'),
     (Sasl("OAUTHBEARER", token="no-jwt"), '{"status":"invalid_token"}'),
     (Sasl("AWS_MSK_IAM", "AKIDEXAMPLE", "wrong", region="eu-west-2"), "Access denied"),
 ]
