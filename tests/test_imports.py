@@ -21,6 +21,7 @@ DOORS = {
     "rich": {"kdiag.render.terminal"},
     "confluent_kafka": {"kdiag.clients.kafka"},
     "cryptography": {"kdiag.certificate", "kdiag.stores"},
+    "dns": {"kdiag.clients.resolver"},
     "boto3": {"kdiag.clients.ec2"},
     "botocore": {"kdiag.clients.iam"},
     "msgspec": {"kdiag.cause", "kdiag.render.json", "kdiag.report", "kdiag.rule"},
@@ -29,7 +30,7 @@ DOORS = {
 # What gathers facts can be sent to a machine that has only Python. What it must not import there
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
-    *("hop", "hops", "clients", "stranger", "attempt"),
+    *("hop", "hops", "clients", "stranger", "attempt", "lookup"),
     *("settings", "dialects", "logins", "layers", "jaas"),
     *("security", "properties", "usage", "address"),
 )
