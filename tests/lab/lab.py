@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.lab.client import Client
 from tests.lab.kafka import Kafka
-from tests.lab.listeners import NODES, PORTS
-from tests.lab.network import Network
+from tests.lab.listeners import LISTENERS, NODES, PORTS, USERS
+from tests.lab.network import HOMES, PUBLICS, Network
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,23 @@ class Lab:
     def every(self, listener: str) -> str:
         """The addresses of all brokers' listeners, as a list of bootstrap servers."""
         return ",".join(self.at(listener, node) for node in NODES)
+
+    def properties(self, listener: str, **more: str) -> dict[str, str]:
+        """The client properties that a listener wants, in librdkafka's spelling; `more` may
+        change them, with _ for each dot. alice logs in by PLAIN unless they say otherwise."""
+        protocol = next(x.protocol for x in LISTENERS if x.name == listener)
+        given = {"security.protocol": protocol}
+        if "SSL" in protocol:
+            given["ssl.ca.location"] = str(self.kafka.certificates / "ca.pem")
+        if "SASL" in protocol:
+            login = {"mechanism": "PLAIN", "username": "alice", "password": USERS["alice"]}
+            given |= {f"sasl.{name}": value for name, value in login.items()}
+        return given | {name.replace("_", "."): value for name, value in more.items()}
+
+    def identity(self, name: str) -> dict[str, str]:
+        """The client properties for a certificate of certificates.py: client, stranger."""
+        path = str(self.kafka.certificates / f"{name}.pem")
+        return {"ssl.certificate.location": path, "ssl.key.location": path}
 
     @property
     def network(self) -> Network:
@@ -55,3 +74,27 @@ class Lab:
             yield self
         finally:
             self.kafka.stop()
+
+
+@contextmanager
+def on_loopback(folder: Path) -> Iterator[Lab]:
+    """A cluster on loopback, at three addresses that no other run has."""
+    subnet = f"127.{random.randint(16, 250)}.{random.randint(0, 255)}"
+    addresses = (f"{subnet}.1", f"{subnet}.2", f"{subnet}.3")
+    with Lab(Kafka(folder, addresses, addresses), Client(), Client()).running() as lab:
+        yield lab
+
+
+@contextmanager
+def in_aws(folder: Path) -> Iterator[Lab]:
+    """A cluster in the made-up AWS, and a client on the laptop."""
+    network = Network(folder)
+    try:
+        network.start()
+        inside = tuple(instance.inside for instance in network.instances)
+        cluster = Kafka(folder, HOMES, PUBLICS, inside)
+        laptop, instance = Client(network.laptop.inside), Client(inside[0])
+        with Lab(cluster, laptop, instance, network).running() as lab:
+            yield lab
+    finally:
+        network.stop()

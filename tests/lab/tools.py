@@ -2,7 +2,7 @@
 
     prepare SERVER              waits for three brokers, then creates topics and access rules
     wait SERVER                 waits for three brokers, and for every replica to be in sync
-    topics SERVER               prints the topics' names, without Kafka's own
+    topics SERVER [NAME=VALUE]  prints the topics' names, without Kafka's own
     read SERVER TOPIC           prints every record as [partition, offset, key, value]
 
 What is printed is JSON. Every wait is bounded.
@@ -92,9 +92,10 @@ def _rule(
     )
 
 
-def topics(server: str) -> list[str]:
-    """The names of all topics but Kafka's own."""
-    told = AdminClient({"bootstrap.servers": server}).list_topics(timeout=10)
+def topics(server: str, *properties: str) -> list[str]:
+    """The names of all topics but Kafka's own, asked for with these client properties."""
+    given = dict(text.split("=", 1) for text in properties)
+    told = AdminClient({**given, "bootstrap.servers": server}).list_topics(timeout=10)
     return sorted(name for name in told.topics if not name.startswith("__"))
 
 
