@@ -37,13 +37,19 @@ def explained(findings: Sequence[Finding]) -> list[Finding]:
 
 def root(findings: Sequence[Finding]) -> Finding | None:
     """The cause among the findings of the failing hop: not explained itself, an error before a
-    warning, about the most subjects, and the deepest reason."""
+    warning, about the most subjects that no other reason covers, and the deepest reason."""
     causes = [finding for finding in findings if not finding.consequence_of]
     return min(
         causes,
-        key=lambda f: (f.severity is not Severity.ERROR, -len(f.subjects), _rank(f)),
+        key=lambda f: (f.severity is not Severity.ERROR, -len(_own(f, causes)), _rank(f)),
         default=None,
     )
+
+
+def _own(finding: Finding, causes: Sequence[Finding]) -> set[str]:
+    """Its subjects, without those whose connection fails for a reason that is among the causes."""
+    reasons = [other for other in causes if _is_reason(other) and not _is_reason(finding)]
+    return set(finding.subjects).difference(*(other.subjects for other in reasons))
 
 
 def _rank(finding: Finding) -> tuple[int, int, str]:
