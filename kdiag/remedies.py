@@ -5,6 +5,8 @@ A fix never invents an address: what is not known is asked for by name, in angle
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Sequence
 
 from kdiag.address import is_loopback, is_private
@@ -13,6 +15,9 @@ from kdiag.rule import Remedy
 from kdiag.settings import Endpoint
 
 NODE_PORTS = range(30000, 32768)
+MANY_PORTS = 6
+
+_HOST_NAME = re.compile(r"[\w.-]+\Z")  # of a peer, and about to be copied into a file
 
 
 def advertise(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
@@ -63,6 +68,32 @@ def better(listener: Listener) -> str:
     return f"<reachable address of broker {listener.broker.node}>:{shown}"
 
 
+def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
+    """Brokers that share an address get one each."""
+    lines: list[str] = []
+    for listener in listeners:
+        node, host = listener.broker.node, listener.broker.advertised.host
+        shown = f"[{host}]" if ":" in host else host
+        lines.append(f"# broker {node}")
+        lines.append(f"advertised.listeners=EXTERNAL://{shown}:<port of broker {node}>")
+    return Remedy(
+        "Give every broker an address or a port of its own, and advertise it: one load balancer "
+        "port or NodePort for each broker, beside the one for bootstrap:",
+        "\n".join(lines),
+        "properties",
+    )
+
+
+def allow_writing(server: Endpoint, topic: str) -> Remedy:
+    """An access rule is missing."""
+    return Remedy(
+        "Grant it, as an administrator:",
+        f"kafka-acls.sh --bootstrap-server {server} --add --allow-principal User:<this client> "
+        f"--operation Describe --operation Write --topic {topic}",
+        "shell",
+    )
+
+
 def join_the_network(listeners: Sequence[Listener]) -> Remedy:
     """The other way round: bring the client to where the address works."""
     example = listeners[0].broker.advertised.host
@@ -99,6 +130,7 @@ def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
         if listener.proven
         and listener.proven.best
         and listener.proven.endpoint.port == listener.broker.advertised.port
+        and _HOST_NAME.match(listener.broker.advertised.host)
     ]
     if not lines:
         return ()
@@ -108,7 +140,9 @@ def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
 
 def open_port(endpoints: Sequence[Endpoint], source: str) -> Remedy:
     """Let this client through to these ports."""
-    targets = ", ".join(str(endpoint) for endpoint in list(endpoints)[:6])
+    targets = ", ".join(str(endpoint) for endpoint in endpoints[:MANY_PORTS])
+    if len(endpoints) > MANY_PORTS:
+        targets += f" and {len(endpoints) - MANY_PORTS} more"
     who = f" from {source}" if source and not is_loopback(source) else " from this client"
     behind_nat = " (or the public address it leaves by)" if source and is_private(source) else ""
     return Remedy(
@@ -134,7 +168,7 @@ def check_name(host: str) -> Remedy:
     """The name has no address here."""
     return Remedy(
         f"Check the spelling of {host}, and that this machine asks a DNS server that knows it.",
-        f"getent ahosts {host}",
+        f"getent ahosts {shlex.quote(host)}",
         "shell",
     )
 
@@ -144,7 +178,7 @@ def check_resolver(host: str) -> Remedy:
     return Remedy(
         "The DNS server failed or did not answer; the name may well be right. Check "
         "/etc/resolv.conf, the VPN and the zone's servers, then try again.",
-        f"getent ahosts {host}",
+        f"getent ahosts {shlex.quote(host)}",
         "shell",
     )
 

@@ -251,18 +251,7 @@ def shared_address(listeners: Listeners) -> Iterator[Match]:
                 for x in hit
                 if _answered(x) is not None
             ),
-            (
-                remedies.say(
-                    "Give every broker an address or a port of its own, and advertise it: one "
-                    "load balancer port or NodePort for each broker, beside the one for bootstrap:",
-                    "\n".join(
-                        f"# broker {x.broker.node}\nadvertised.listeners=EXTERNAL://"
-                        f"{address.host}:<port of broker {x.broker.node}>"
-                        for x in hit[:6]
-                    ),
-                    "properties",
-                ),
-            ),
+            (remedies.ports_of_their_own(hit),),
         )
 
 

@@ -118,14 +118,7 @@ def topic_denied(metadata: Metadata) -> Iterator[Match]:
             f"This client is not allowed to describe topic {topic.name}",
             (f"topic {topic.name}",),
             (f"Metadata for topic {topic.name}: {topic.error}",),
-            (
-                remedies.say(
-                    "Grant it, as an administrator:",
-                    "kafka-acls.sh --bootstrap-server "
-                    f"{metadata.answers[0].endpoint} --add --allow-principal User:<this client> "
-                    f"--operation Describe --operation Write --topic {topic.name}",
-                ),
-            ),
+            (remedies.allow_writing(metadata.answers[0].endpoint, topic.name),),
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from kdiag import remedies
 from kdiag.attempt import ClientRun, Delivery, Failure
+from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.produce import LARGE, Outcome, Produce
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.words import brokers, listed, sentence
@@ -121,18 +122,15 @@ def path_mtu(produce: Produce) -> Iterator[Match]:
 
 
 @rule("KD403", "produce-denied", Severity.ERROR, "This client may not write to the topic")
-def produce_denied(produce: Produce) -> Iterator[Match]:
+def produce_denied(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
     """The broker refuses the record: this client has no permission to write to the topic.
 
     The whole path works. An access rule (ACL) for Write on the topic is missing.
 
     Prove it: `kafka-acls.sh --list --topic NAME`.
     """
-    grant = remedies.say(
-        "Grant it, as an administrator:",
-        "kafka-acls.sh --bootstrap-server <server> --add --allow-principal User:<this client> "
-        "--operation Write --topic <topic>",
-    )
+    server = (bootstrap.usable or bootstrap.contacts)[0].endpoint
+    grant = remedies.allow_writing(server, produce.client.topic if produce.client else "")
     yield from _rejections(produce, DENIED, "may not be written to by this client", grant)
 
 
@@ -240,13 +238,12 @@ def _rejections(
     failed = [delivery for delivery in _deliveries(produce) if delivery.error in errors]
     if produce.client and failed:
         names = _partitions(produce.client, failed)
-        filled = Remedy(fix.summary, fix.snippet.replace("<topic>", produce.client.topic), fix.kind)
         yield Match(
             HOP,
-            f"Partition {names} {what}",
+            f"Topic {produce.client.topic} {what}: {names}",
             _brokers([delivery.node for delivery in failed]),
             _lines(produce.client, failed),
-            (filled,),
+            (fix,),
         )
 
 

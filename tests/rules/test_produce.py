@@ -7,7 +7,7 @@ import pytest
 from kdiag.hops.produce import Produce
 from kdiag.rule import RULES
 from kdiag.rules import produce as rules
-from tests.facts import client, delivery, found, found_by, produce, produced
+from tests.facts import DOOR, came_in, client, delivery, found, found_by, produce, produced
 
 ALL_WELL = produce(produced(1), produced(2), produced(3))
 WRITTEN = produce(produced(1), client=client(delivery(1), delivery(2)))
@@ -40,7 +40,7 @@ SILENT = [
 
 @pytest.mark.parametrize(("code", "facts", "nodes"), FIRES)
 def test_fires(code: str, facts: Produce, nodes: list[int]) -> None:
-    (finding,) = found_by(code, facts)
+    (finding,) = found_by(code, came_in(), facts)
     assert (finding.code, finding.hop) == (code, "produce")
     assert finding.subjects == [f"broker {node}" for node in nodes]
     assert finding.evidence
@@ -49,7 +49,7 @@ def test_fires(code: str, facts: Produce, nodes: list[int]) -> None:
 
 @pytest.mark.parametrize(("code", "facts"), SILENT)
 def test_is_silent(code: str, facts: Produce) -> None:
-    assert found_by(code, facts) == []
+    assert found_by(code, came_in(), facts) == []
 
 
 ERRORS = sorted(
@@ -59,7 +59,9 @@ ERRORS = sorted(
 
 @pytest.mark.parametrize("error", ERRORS)
 def test_every_error_of_a_record_is_one_finding(error: str) -> None:
-    (finding,) = found(produce(produced(1), client=client(delivery(1, error, "the words"))))
+    (finding,) = found(
+        came_in(), produce(produced(1), client=client(delivery(1, error, "the words")))
+    )
     assert finding.severity == "error"
     assert any("the words" in line for line in finding.evidence)
 
@@ -82,9 +84,10 @@ def test_the_real_clients_words_are_evidence() -> None:
 
 def test_the_topic_is_filled_into_the_fix() -> None:
     denied = client(delivery(1, "TOPIC_AUTHORIZATION_FAILED"), delivery(2))
-    (finding,) = found_by("KD403", produce(produced(1), client=denied))
-    assert finding.message == "Partition orders-0 may not be written to by this client"
-    assert "--topic orders" in finding.remedies[0].snippet
+    (finding,) = found_by("KD403", came_in(), produce(produced(1), client=denied))
+    assert finding.message == "Topic orders may not be written to by this client: orders-0"
+    assert f"--bootstrap-server {DOOR}:9094" in finding.remedies[0].snippet
+    assert finding.remedies[0].snippet.endswith("--topic orders")
 
 
 def test_several_brokers_are_one_finding() -> None:
