@@ -1,0 +1,208 @@
+"""What every rule must have, whatever it is about; and what a rule is."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+import kdiag.rules  # noqa: F401
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listeners
+from kdiag.rule import RULES, Match, Rule, Severity, rule
+from tests import walks
+from tests.facts import came_in, known, listener, listeners
+
+# The public contract's table, written down a second time on purpose. A code is never renamed, and
+# never used again when it is given up.
+CONTRACT = """
+KD001 internal-error
+KD002 deadline
+KD101 name-not-found
+KD102 resolver-failed
+KD103 refused
+KD104 timeout
+KD105 unreachable
+KD106 address-family
+KD107 silent-peer
+KD108 not-kafka
+KD109 controller-port
+KD110 tls-required
+KD111 tls-not-offered
+KD112 untrusted-certificate
+KD113 certificate-name
+KD114 certificate-expired
+KD115 client-certificate
+KD116 tls-handshake
+KD117 sasl-required
+KD118 sasl-not-offered
+KD119 sasl-mechanism
+KD120 sasl-credentials
+KD121 closed-early
+KD201 metadata-unanswered
+KD202 metadata-error
+KD203 no-brokers
+KD204 unknown-topic
+KD205 topic-denied
+KD206 no-leader
+KD207 listener-missing-on-leader
+KD208 under-replicated
+KD209 bootstraps-disagree
+KD301 private-address
+KD302 loopback-address
+KD303 unusable-address
+KD304 internal-name
+KD305 advertised-port-closed
+KD306 advertised-blocked
+KD307 wrong-broker
+KD308 shared-address
+KD309 wrong-door
+KD310 wrong-cluster
+KD311 odd-one-out
+KD312 protocol-differs
+KD401 produce-unanswered
+KD402 path-mtu
+KD403 produce-denied
+KD404 not-enough-replicas
+KD405 not-leader
+KD406 record-rejected
+KD407 client-disagrees
+KD408 throttled
+KD501 security-group-blocks
+KD502 network-acl-blocks
+KD503 no-route
+KD504 no-public-address
+KD505 open-to-the-world
+KD506 instance-not-running
+KD507 public-address-found
+KD508 aws-unavailable
+KD509 address-not-in-account
+KD510 load-balancer
+KD511 msk-access
+KD701 expectation
+"""
+NAMES = dict(line.split() for line in CONTRACT.split("\n") if line)
+RETIRED: dict[str, str] = {}  # code → the name that it had
+
+AREAS = {
+    "0": "kdiag.rules.walk",
+    "1": "kdiag.rules.connection",
+    "2": "kdiag.rules.metadata",
+    "3": "kdiag.rules.listeners",
+    "4": "kdiag.rules.produce",
+    "5": "kdiag.rules.aws",
+}
+
+# What no scenario of the demo shows, and why. tests/rules has a case for each of them.
+NOT_IN_THE_DEMO = {
+    "KD001": "would be a bug of kdiag's own",
+    "KD002": "is the walk's own limit; tests/render/test_json.py has a walk that meets it",
+    "KD403": "the real client does not take part in the demo: its world is in this process only",
+    "KD404": "as KD403",
+    "KD405": "as KD403",
+    "KD406": "as KD403",
+    "KD407": "as KD403",
+}
+
+EVERY = pytest.mark.parametrize("declared", RULES.values(), ids=lambda rule: rule.code)
+
+
+@EVERY
+def test_its_code_and_name_are_the_contracts(declared: Rule) -> None:
+    assert NAMES.get(declared.code) == declared.name
+
+
+@EVERY
+def test_its_code_is_of_the_file_it_is_in(declared: Rule) -> None:
+    assert declared.judge.__module__ == AREAS[declared.code[2]]
+
+
+@EVERY
+def test_it_has_a_title_of_one_line(declared: Rule) -> None:
+    assert 10 < len(declared.title) < 80
+    assert declared.title[0].isupper() or declared.title.startswith("kdiag")
+    assert not declared.title.endswith(".")
+
+
+@EVERY
+def test_its_page_says_what_it_is_and_how_to_prove_it(declared: Rule) -> None:
+    first, _, rest = declared.doc.partition("\n\n")
+    assert first.endswith((".", ":"))
+    assert rest.strip()
+    if declared.code != "KD001":
+        assert re.search(r"^Prove it: \S", declared.doc, re.MULTILINE)
+
+
+@EVERY
+def test_its_address_is_derived_from_its_code(declared: Rule) -> None:
+    assert declared.url.endswith(f"/findings/#{declared.code.lower()}")
+
+
+@EVERY
+def test_it_is_silent_about_nothing(declared: Rule) -> None:
+    assert list(declared.apply({})) == []
+
+
+@pytest.mark.parametrize("code", sorted(RULES.keys() - NOT_IN_THE_DEMO.keys()))
+def test_a_scenario_of_the_demo_shows_it(code: str) -> None:
+    shown = {finding.code for report in walks.scenarios().values() for finding in report.findings}
+    assert code in shown
+
+
+def test_what_the_demo_cannot_show_is_listed_for_a_reason() -> None:
+    shown = {finding.code for report in walks.scenarios().values() for finding in report.findings}
+    assert not shown & NOT_IN_THE_DEMO.keys()
+    assert RULES.keys() >= NOT_IN_THE_DEMO.keys()
+
+
+def test_a_scenario_that_is_named_after_a_rule_leads_to_it() -> None:
+    """As the root cause, or as the warning that it shows."""
+    codes = {declared.name: declared.code for declared in RULES.values()}
+    named = [name for name in walks.scenarios() if name in codes]
+    assert len(named) > 20
+    for name in named:
+        report = walks.scenarios()[name]
+        first = report.root_cause or report.findings[0].code
+        assert first == codes[name], name
+
+
+def test_no_name_is_used_twice() -> None:
+    assert [name for name, times in Counter(NAMES.values()).items() if times > 1] == []
+
+
+def test_retired_codes_stay_retired() -> None:
+    assert not RETIRED.keys() & RULES.keys()
+    assert not set(RETIRED.values()) & {declared.name for declared in RULES.values()}
+
+
+def test_a_code_is_declared_once() -> None:
+    with pytest.raises(ValueError, match="KD301 is declared twice"):
+        rule("KD301", "again", Severity.ERROR, "Again")(lambda: iter(()))
+
+
+def test_a_rule_waits_for_the_facts_that_it_needs() -> None:
+    def judge(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+        yield Match("bootstrap", f"{listeners is not None}", ("it",))
+
+    made = Rule(
+        "KD999",
+        "made-up",
+        Severity.WARNING,
+        "Made up",
+        judge,
+        (Bootstrap, Listeners),
+        frozenset({Listeners}),
+    )
+    assert list(made.apply(known(listeners(listener(1, "198.51.100.1:1"))))) == []
+    (alone,) = made.apply(known(came_in()))
+    (both,) = made.apply(known(came_in(), listeners()))
+    assert (alone.message, both.message) == ("False", "True")
+    assert (alone.code, alone.severity, alone.consequence_of) == ("KD999", "warning", None)
+
+
+def test_what_a_rule_needs_is_read_from_its_signature() -> None:
+    assert RULES["KD301"].needs == (Bootstrap, Listeners)
+    assert RULES["KD301"].optional == frozenset()
+    assert RULES["KD101"].optional == frozenset({Listeners})
