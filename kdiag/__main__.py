@@ -1,5 +1,19 @@
-"""`python -m kdiag`."""
+"""`python -m kdiag`, and the command `kdiag`."""
 
-from kdiag.cli import main
+from __future__ import annotations
 
-main()
+import signal
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Runs the command line. Ctrl-C while it is loaded ends the process without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from kdiag.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

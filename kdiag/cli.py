@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
@@ -103,6 +104,7 @@ def check(
     not exist, and its answer proves the path.
     """
     from kdiag import stores
+    from kdiag.delivery import deliver, destinations
     from kdiag.settings import UsageError, parse_properties, parse_property, settings
 
     try:
@@ -119,9 +121,9 @@ def check(
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from None
-    with _destinations(outputs) as destinations:
+    with destinations(outputs) as opened:
         report = _walked(asked)
-        _deliver(report, destinations)
+        deliver(report, opened)
     return report.exit_code
 
 
@@ -138,6 +140,7 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
     Without SCENARIO it is a short tour, a healthy cluster and then one that advertises private
     addresses. With SCENARIO it ends as check would.
     """
+    from kdiag.delivery import deliver, destinations
     from kdiag.demo.scenarios import SCENARIOS
 
     if listing:
@@ -150,13 +153,16 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
     if not hasattr(__import__("socket"), "SO_BINDTODEVICE"):
         raise click.UsageError("the demo keeps its packets on loopback by means only Linux has")
     if scenario is not None:
-        with _destinations(outputs) as destinations:
+        with destinations(outputs) as opened:
             report = _played(scenario, timeout)
-            _deliver(report, destinations)
+            deliver(report, opened)
         return report.exit_code
     for name in ("healthy", "private-address"):
         click.echo(f"$ kdiag demo {name}\n# {(SCENARIOS[name].__doc__ or '').strip()}")
-        render("terminal", _played(name, timeout), sys.stdout)
+        report = _played(name, timeout)
+        render("terminal", report, sys.stdout)
+        if report.interrupted:
+            return report.exit_code
         click.echo()
     click.echo("More to see with kdiag demo --list; your own cluster with kdiag check HOST:PORT.")
     return 0
@@ -185,23 +191,39 @@ def explain(code: str) -> int:
 
 def main() -> NoReturn:
     """Runs the command line and ends the process, whatever threads a resolver has left behind."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Whoever starts kdiag may have closed them: what is written there goes nowhere then.
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="kdiag", standalone_mode=False)
     except click.ClickException as error:
-        click.echo(f"kdiag: {' '.join(error.format_message().split())}", err=True)
-        code = USAGE
+        code = _refused(error.format_message())
     except (click.Abort, KeyboardInterrupt):
         code = INTERRUPTED
-    except BrokenPipeError:
-        _forget_stdout()
-        code = INTERNAL
+    except (BrokenPipeError, SystemExit):  # click's way to say that nobody reads any more
+        code = 0
     except Exception as error:
-        click.echo(f"kdiag: failed itself: {type(error).__name__}: {error}", err=True)
-        code = INTERNAL
+        from kdiag.usage import UsageError
+
+        if isinstance(error, UsageError):
+            code = _refused(str(error))
+        else:
+            click.echo(f"kdiag: failed itself: {type(error).__name__}: {error}", err=True)
+            code = INTERNAL
     _exit(code if isinstance(code, int) else 0)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8")
+
+
+def _refused(words: str) -> int:
+    click.echo(f"kdiag: {' '.join(words.split())}", err=True)
+    return USAGE
 
 
 def _walked(asked: Settings) -> Report:
@@ -235,87 +257,6 @@ def _watched() -> Iterator[Observer | None]:
         yield observe
 
 
-Destination = tuple[str, TextIO]
-
-
-@contextmanager
-def _destinations(outputs: Sequence[str]) -> Iterator[list[Destination]]:
-    """Where the report goes, opened before anything is dialled. Files appear whole or not at all;
-    standard output gets the terminal's report when no other was asked for there."""
-    wanted: list[tuple[str, str | None]] = []
-    for output in outputs:
-        form, separator, path = output.partition("=")
-        if form not in RENDERERS or (separator and not path):
-            forms = " or ".join(RENDERERS)
-            raise click.UsageError(f"-o {output!r}: write FORMAT or FORMAT=FILE, with {forms}")
-        wanted.append((form, path or None))
-    on_stdout = [form for form, path in wanted if path is None]
-    if len(on_stdout) > 1:
-        raise click.UsageError(
-            f"-o {' -o '.join(on_stdout)}: one report fits on standard output; give the other a "
-            "file, FORMAT=FILE"
-        )
-    if not on_stdout:
-        wanted.append(("terminal", None))
-    opened = [(form, _File(path) if path else None) for form, path in wanted]
-    try:
-        yield [(form, file.stream if file else sys.stdout) for form, file in opened]
-        for _, file in opened:
-            if file:
-                file.keep()
-    finally:
-        for _, file in opened:
-            if file:
-                file.drop()
-
-
-class _File:
-    """A file that is written beside its name and takes it when it is whole."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        path = Path(name)
-        try:
-            target = path.resolve()
-            if target.exists() and not target.is_file():
-                self.stream: TextIO = target.open("w", encoding="utf-8")
-                self.part: Path | None = None
-            else:
-                handle, part = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-                os.fchmod(handle, 0o666 & ~_umask())
-                self.stream = os.fdopen(handle, "w", encoding="utf-8")
-                self.part = Path(part)
-        except OSError as error:
-            raise click.UsageError(f"cannot write {name}: {error.strerror}") from None
-        self.target = target
-
-    def keep(self) -> None:
-        self.stream.close()
-        if self.part:
-            self.part.replace(self.target)
-            self.part = None
-
-    def drop(self) -> None:
-        self.stream.close()
-        if self.part:
-            self.part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _deliver(report: Report, destinations: Sequence[Destination]) -> None:
-    for form, stream in destinations:
-        try:
-            render(form, report, stream)
-            stream.flush()
-        except BrokenPipeError:
-            _forget_stdout()
-
-
 def _read(name: str) -> str:
     """A properties file; Java writes them in Latin-1, everybody else in UTF-8."""
     try:
@@ -331,15 +272,8 @@ def _read(name: str) -> str:
         return data.decode("latin-1")
 
 
-def _forget_stdout() -> None:
-    """Nobody reads any more: what is left to write goes nowhere, and without a traceback."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 def _exit(code: int) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError, ValueError):
             stream.flush()
-        except (BrokenPipeError, ValueError):
-            _forget_stdout()
     os._exit(code)

@@ -80,7 +80,10 @@ async def walk(asked: Settings, make_net: MakeNet, observe: Observer) -> Report:
         except asyncio.CancelledError:
             interrupted = True
             steps.append(_skipped(hop, "interrupted"))
-    await net.close()
+    try:
+        await net.close()
+    except asyncio.CancelledError:
+        interrupted = True
     facts[Halts] = Halts(tuple(halts))
     return report(
         asked,

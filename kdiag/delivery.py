@@ -1,0 +1,155 @@
+"""Where a report goes: standard output and files, each opened before anything is dialled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdiag.render import RENDERERS, render
+from kdiag.usage import UsageError
+
+if TYPE_CHECKING:
+    from kdiag.report import Report
+
+
+class Destination:
+    """Standard output, in one of RENDERERS' forms."""
+
+    def __init__(self, form: str) -> None:
+        self.form, self.name, self.stream = form, "standard output", sys.stdout
+
+    def keep(self) -> None:
+        """The report is written, and whole."""
+        self.stream.flush()
+
+
+class File(Destination):
+    """A file: what is written takes its name when it is whole, and not before.
+
+    What is no regular file (a device, a pipe) is written to as it is. Raises OSError.
+    """
+
+    def __init__(self, form: str, name: str) -> None:
+        self.form, self.name = form, name
+        self._part: Path | None = None
+        path = Path(name)
+        if path.exists() and not path.is_file():
+            self.stream = path.open("w", encoding="utf-8")
+            return
+        self._target = path.resolve()
+        mode = 0o666 & ~_umask()
+        if self._target.exists():
+            with self._target.open("a"):  # raises where it must not be written to
+                mode = stat.S_IMODE(self._target.stat().st_mode)
+        handle, part = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=self._target.parent)
+        self._part = Path(part)
+        self.stream = os.fdopen(handle, "w", encoding="utf-8")
+        os.fchmod(handle, mode)
+
+    def keep(self) -> None:
+        self.stream.close()
+        if self._part:
+            self._part.replace(self._target)
+            self._part = None
+
+    def drop(self) -> None:
+        """Forgets what was written, unless it was kept."""
+        with suppress(OSError):  # no room for the rest of what was not to be kept anyway
+            self.stream.close()
+        if self._part:
+            self._part.unlink(missing_ok=True)
+
+
+@contextmanager
+def destinations(outputs: Sequence[str]) -> Iterator[list[Destination]]:
+    """Opens what `-o` names, FORMAT or FORMAT=FILE; standard output gets the terminal's report when
+    no other was asked for there. Raises UsageError."""
+    wanted: list[tuple[str, str]] = []
+    for output in outputs:
+        form, separator, path = output.partition("=")
+        if form not in RENDERERS or (separator and not path):
+            forms = " or ".join(RENDERERS)
+            raise UsageError(f"-o {output!r}: write FORMAT or FORMAT=FILE, with {forms}")
+        wanted.append((form, path))
+    on_stdout = [form for form, path in wanted if not path]
+    if len(on_stdout) > 1:
+        raise UsageError(
+            f"-o {' -o '.join(on_stdout)}: one report fits on standard output; give the other a "
+            "file, FORMAT=FILE"
+        )
+    if not on_stdout:
+        wanted.append(("terminal", ""))
+    with ExitStack() as stack:
+        opened: list[Destination] = []
+        for form, path in wanted:
+            if not path:
+                opened.append(Destination(form))
+                continue
+            try:
+                file = File(form, path)
+            except OSError as error:
+                raise UsageError(f"cannot write {path}: {error.strerror}") from None
+            stack.callback(file.drop)
+            opened.append(file)
+        yield opened
+
+
+def deliver(report: Report, opened: Sequence[Destination]) -> None:
+    """Writes the report to every destination, whatever happens to the others.
+
+    Ctrl-C does not keep from being printed what is known: KeyboardInterrupt comes when that is
+    done, or with the second Ctrl-C. Raises UsageError when a destination could not be written.
+    """
+    failed: list[str] = []
+    with _held():
+        for destination in opened:
+            try:
+                render(destination.form, report, destination.stream)
+                destination.keep()
+            except BrokenPipeError:
+                if destination.stream is sys.stdout:
+                    forget_stdout()
+            except OSError as error:
+                failed.append(f"cannot write {destination.name}: {error.strerror}")
+    if failed:
+        raise UsageError("; ".join(failed))
+
+
+def forget_stdout() -> None:
+    """Nobody reads any more: what is left to write goes nowhere, and without a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """Keeps the first Ctrl-C back until the end."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+    held: list[int] = []
+
+    def hold(number: int, _: object) -> None:
+        held.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
