@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
+import pytest
 import pytest_asyncio
 
 from kdiag.demo.world import World
+from tests.running import Brokers
 
 
 @pytest_asyncio.fixture
@@ -15,3 +17,12 @@ async def world() -> AsyncIterator[World]:
     made = World()
     yield made
     await made.end()
+
+
+@pytest.fixture
+def brokers() -> Iterator[Brokers]:
+    """Where brokers for another process can be started; they are stopped when the test ends."""
+    made = Brokers()
+    made.start()
+    yield made
+    made.stop()

@@ -1,0 +1,135 @@
+"""Runs kdiag as its users do, as a process, against brokers that live in a thread of the test."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kdiag.demo.broker import Broker, Cluster, Node
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parent.parent
+ENOUGH = 50.0  # seconds, for a process on a machine that is busy
+
+_SCRUBBED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI", "TERM", "TTY_COMPATIBLE")
+
+
+def environment(**given: str) -> Mapping[str, str]:
+    """This process's environment without what changes how a report looks, and with `given`."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _SCRUBBED and not name.startswith(("PYTHON", "KDIAG_", "LC_", "LANG"))
+    }
+    return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "TERM": "xterm", **given}
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of kdiag."""
+    return [sys.executable, "-m", "kdiag", *arguments]
+
+
+def kdiag(
+    *arguments: str, stdin: str = "", cwd: Path = ROOT, **given: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs kdiag to its end. Its standard output is a pipe."""
+    return subprocess.run(
+        command(*arguments),
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        cwd=cwd,
+        env=environment(**given),
+        timeout=ENOUGH,
+    )
+
+
+@contextmanager
+def started(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """kdiag as a process that runs; it is killed at the end, if it is still there."""
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    process = subprocess.Popen(
+        command(*arguments),
+        encoding="utf-8",
+        cwd=ROOT,
+        env=options.pop("env", environment()),
+        **options,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(ENOUGH)
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                stream.close()
+
+
+class Brokers:
+    """Brokers on 127.0.0.1 that live in a loop of their own, in a thread."""
+
+    def __init__(self) -> None:
+        self.cluster = Cluster("loopbackCluster0000001")
+        self.brokers: dict[int, Broker] = {}
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._servers: list[asyncio.Server] = []
+
+    def three(self) -> Brokers:
+        """Three brokers that advertise the ports they listen on."""
+        for node in (1, 2, 3):
+            self.brokers[node] = Broker(self.cluster, node)
+            port = self._do(self.brokers[node].start)
+            self.cluster.nodes.append(Node(node, "127.0.0.1", port))
+        return self
+
+    def serve(self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> int:
+        """A server of any other kind; gives its port."""
+
+        async def start() -> int:
+            self._servers.append(await asyncio.start_server(serve, "127.0.0.1", 0))
+            return int(self._servers[-1].sockets[0].getsockname()[1])
+
+        return self._do(start)
+
+    @property
+    def bootstrap(self) -> str:
+        """Where the first broker listens."""
+        return f"127.0.0.1:{self.cluster.nodes[0].port}"
+
+    def _do(self, work: Callable[[], Awaitable[T]]) -> T:
+        async def done() -> T:
+            return await work()
+
+        return asyncio.run_coroutine_threadsafe(done(), self._loop).result(ENOUGH)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stops every listener, ends every connection, and the loop."""
+
+        async def end() -> None:
+            for server in self._servers:
+                server.close()
+            for broker in self.brokers.values():
+                await broker.stop()
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+
+        self._do(end)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(ENOUGH)
+        self._loop.close()
