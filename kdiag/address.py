@@ -34,6 +34,7 @@ _INTERNAL_SUFFIXES = (
     ".home.arpa",
 )
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12}\Z")
+_POD_NAME = re.compile(r"[a-z0-9-]+-\d+\.[a-z0-9-]+-(headless|kafka-brokers)(\.[a-z0-9-]+)?\Z")
 _EC2_NAME = re.compile(r"ip-(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})(\.|\Z)")
 
 
@@ -82,7 +83,7 @@ def internal_name(host: str) -> str | None:
         return None
     if ec2_address(name) or name.endswith((".compute.internal", ".ec2.internal")):
         return "a private DNS name of EC2"
-    if name.endswith((".svc", ".cluster.local")) or ".svc." in name:
+    if name.endswith((".svc", ".cluster.local")) or ".svc." in name or _POD_NAME.match(name):
         return "a Kubernetes service name"
     if _CONTAINER_ID.match(name):
         return "a container id"
