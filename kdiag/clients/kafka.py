@@ -18,6 +18,7 @@ KEY, VALUE = b"kdiag", b"kdiag connectivity check"
 # In milliseconds. The client must give up when the probe would, say why a connection failed as soon
 # as it knows, and neither hammer a broker nor create anything.
 _CONNECT_MS, _RECONNECT_MS = 1000, 1000
+_LONGEST_MS = 300_000  # that the client takes for socket.timeout.ms
 
 _REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
@@ -86,14 +87,18 @@ def deliver(
         except KafkaException as error:
             settled[node] = _failed(node, partition, 0.0, error.args[0])
 
-    producer = Producer(
-        {
-            **_configuration(servers, timeout, given),
-            "error_cb": lambda error: words.say(f"{error.name()}: {error.str()}"),
-            "throttle_cb": lambda event: throttled.append(int(event.throttle_time * 1000)),
-        },
-        logger=logger,
-    )
+    try:
+        producer = Producer(
+            {
+                **_configuration(servers, timeout, given),
+                "error_cb": lambda error: words.say(f"{error.name()}: {error.str()}"),
+                "throttle_cb": lambda event: throttled.append(int(event.throttle_time * 1000)),
+            },
+            logger=logger,
+        )
+    except KafkaException as error:  # a property whose value this client does not take
+        refused = (_failed(node, leaders[node], 0.0, error.args[0]) for node in leaders)
+        return ClientRun(topic, tuple(refused))
     for node, partition in leaders.items():
         send(producer, node, partition)
     give_up = started + 2 * max(timeout, 1.0)
@@ -110,7 +115,7 @@ def deliver(
 
 
 def _configuration(servers: str, timeout: float, given: Mapping[str, str]) -> dict[str, object]:
-    wait = int(max(timeout, 1.0) * 1000)
+    wait = min(int(max(timeout, 1.0) * 1000), _LONGEST_MS)
     return {
         **given,
         "bootstrap.servers": servers,
