@@ -9,13 +9,17 @@ import pytest
 from confluent_kafka import KafkaError
 
 import kdiag.rules  # noqa: F401  the rules are declared by being imported
-from kdiag.attempt import ClientRun, Delivery
+from kdiag.attempt import Attempt, ClientRun, Contact, Delivery
 from kdiag.clients.errors import error_name
 from kdiag.clients.kafka import deliver
-from kdiag.demo.broker import Broker, Cluster, Node
+from kdiag.demo import broker as demo
+from kdiag.demo.broker import Cluster, Node
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
 from kdiag.hops.produce import Outcome, Produce, Produced
 from kdiag.rule import RULES, Finding, Severity
 from kdiag.rules import produce as rules
+from kdiag.settings import Endpoint
 
 ERRORS = sorted(
     KafkaError(code).name() for code in vars(KafkaError).values() if isinstance(code, int) and code
@@ -27,8 +31,15 @@ def found(delivery: Delivery) -> list[Finding]:
     """What is found where all is well on the wire, and the real client ends like this."""
     answered = Outcome(0.001, "UNKNOWN_TOPIC_OR_PARTITION")
     client = ClientRun("orders", (delivery,))
-    facts: dict[type, Any] = {Produce: Produce((Produced(1, answered, answered),), (), client, 0.1)}
-    alone = [rule for rule in RULES.values() if set(rule.needs) == {Produce}]
+    broker = Broker(1, Endpoint("b1.example.com", 9092))
+    server = Endpoint("kafka.example.com", 9092)
+    topic = Topic("orders", "NONE", (Partition(0, 1, (1,), (1,)),))
+    facts: dict[type, Any] = {
+        Bootstrap: Bootstrap((Contact(server, Attempt("dns", 0.0)),)),
+        Metadata: Metadata((Answer(server, 0.0),), (broker,), "c", 1, topic),
+        Produce: Produce((Produced(1, answered, answered),), (), client, 0.1),
+    }
+    alone = [rule for rule in RULES.values() if rule.code.startswith("KD4")]
     return [finding for rule in alone for finding in rule.apply(facts)]
 
 
@@ -62,8 +73,8 @@ def test_success_is_no_finding() -> None:
     assert found(Delivery(1, 0, 0.1, offset=7)) == []
 
 
-async def started(cluster: Cluster, *nodes: int) -> list[Broker]:
-    brokers = [Broker(cluster, node) for node in nodes]
+async def started(cluster: Cluster, *nodes: int) -> list[demo.Broker]:
+    brokers = [demo.Broker(cluster, node) for node in nodes]
     for broker in brokers:
         cluster.nodes.append(Node(broker.node, "127.0.0.1", await broker.start()))
     return brokers
@@ -96,3 +107,25 @@ async def test_nobody_there_ends_in_time_and_in_words() -> None:
     assert done.deliveries[0].error
     assert done.deliveries[0].offset is None
     assert any("refused" in word.lower() for word in done.words), done.words
+
+
+async def test_a_property_that_the_client_does_not_take_is_told_in_its_words() -> None:
+    cluster = Cluster("c", topics={"orders": [1]})
+    (broker,) = await started(cluster, 1)
+    try:
+        done = await run(cluster, {1: 0}, 1.0, **{"socket.nagle.disable": "perhaps"})
+    finally:
+        await broker.stop()
+    assert [d.error for d in done.deliveries] == ["_INVALID_ARG"]
+    assert "socket.nagle.disable" in done.deliveries[0].detail
+
+
+@pytest.mark.parametrize("timeout", [0.05, 300.0, 3600.0])
+async def test_any_timeout_that_may_be_asked_for(timeout: float) -> None:
+    cluster = Cluster("c", topics={"orders": [1]})
+    (broker,) = await started(cluster, 1)
+    try:
+        done = await run(cluster, {1: 0}, timeout)
+    finally:
+        await broker.stop()
+    assert [d.error for d in done.deliveries] == [None]
