@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
-import ipaddress
 import ssl
-from collections.abc import Sequence
 
 import pytest
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdiag.certificate import MAX_BYTES, MAX_NAMES, Certificate, Kind, covers, read, recognise
-
-KEY = ec.generate_private_key(ec.SECP256R1())
-OTHER_KEY = ec.generate_private_key(ec.SECP256R1())
-BEGIN = datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
-END = datetime.datetime(2027, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+from tests.certificates import BEGIN, END, OTHER_KEY, made, name, showing
 
 STRIMZI_NAMES = (
     "my-cluster-kafka-bootstrap",
@@ -34,49 +23,6 @@ STRIMZI_NAMES = (
     "my-cluster-pool-a-12.my-cluster-kafka-brokers.kafka.svc",
     "my-cluster-pool-a-12.my-cluster-kafka-brokers.kafka.svc.cluster.local",
 )
-
-
-def name(**parts: str) -> x509.Name:
-    """A distinguished name, of o=, cn=, ou= in this order."""
-    oids = {
-        "o": NameOID.ORGANIZATION_NAME,
-        "ou": NameOID.ORGANIZATIONAL_UNIT_NAME,
-        "cn": NameOID.COMMON_NAME,
-    }
-    return x509.Name([x509.NameAttribute(oids[part], text) for part, text in parts.items()])
-
-
-def made(
-    subject: x509.Name,
-    issuer: x509.Name | None = None,
-    names: Sequence[str] = (),
-    uris: Sequence[str] = (),
-    ca: bool = False,
-    signed_by: ec.EllipticCurvePrivateKey = KEY,
-) -> bytes:
-    """A certificate that carries these names, as DER; its own issuer, if there is none."""
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer if issuer is not None else subject)
-        .public_key(KEY.public_key())
-        .serial_number(0xCAFE)
-        .not_valid_before(BEGIN)
-        .not_valid_after(END)
-        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-    )
-    entries: list[x509.GeneralName] = [_entry(text) for text in names]
-    entries += [x509.UniformResourceIdentifier(uri) for uri in uris]
-    if entries:
-        builder = builder.add_extension(x509.SubjectAlternativeName(entries), critical=False)
-    return builder.sign(signed_by, hashes.SHA256()).public_bytes(Encoding.DER)
-
-
-def _entry(text: str) -> x509.GeneralName:
-    try:
-        return x509.IPAddress(ipaddress.ip_address(text))
-    except ValueError:
-        return x509.DNSName(text)
 
 
 def with_names(*names: str, common_name: str = "") -> Certificate:
@@ -264,8 +210,7 @@ def _openssl_accepts(der: bytes, host: str) -> bool:
     pem = ssl.DER_cert_to_PEM_cert(der)
     client = ssl.create_default_context(cadata=pem)
     client.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    _load(server, pem)
+    server = showing(der)
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     asks = client.wrap_bio(down, up, server_hostname=host)
     answers = server.wrap_bio(up, down, server_side=True)
@@ -279,18 +224,6 @@ def _openssl_accepts(der: bytes, host: str) -> bool:
                 assert error.verify_code in (62, 64), error  # host name, IP address
                 return False
     return True
-
-
-def _load(context: ssl.SSLContext, pem: str) -> None:
-    import tempfile
-
-    from cryptography.hazmat.primitives.serialization import NoEncryption, PrivateFormat
-
-    key = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with tempfile.NamedTemporaryFile() as file:
-        file.write(pem.encode() + key)
-        file.flush()
-        context.load_cert_chain(file.name)
 
 
 def test_strimzi_tells_its_cluster_and_how_to_fetch_its_authority() -> None:
