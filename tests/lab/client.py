@@ -6,11 +6,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jsonschema
+
+from tests.lab.listeners import USERS
 from tests.lab.processes import ROOT
 
+SCHEMA = json.loads((ROOT / "kdiag" / "schema.json").read_text())
 PATIENCE = 90  # seconds; nothing takes that long unless it hangs
 
 Verdict = tuple[str | None, str | None, int]  # failing hop, root cause, exit code
@@ -23,13 +28,16 @@ class Client:
 
     inside: tuple[str, ...] = ()
 
-    def check(self, *arguments: str) -> Report:
-        """`kdiag check` with these arguments; its JSON report."""
-        done = self._run("kdiag", "check", *arguments, "-o", "json")
+    def check(self, *arguments: str, given: Mapping[str, str] | None = None) -> Report:
+        """`kdiag check` with these arguments and client properties; its JSON report."""
+        properties = [part for pair in (given or {}).items() for part in ("-X", "=".join(pair))]
+        done = self._run("kdiag", "check", *arguments, *properties, "-o", "json")
         assert done.stdout, f"no report, exit code {done.returncode}: {done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
+        assert not any(secret in done.stdout + done.stderr for secret in USERS.values())
         report = Report(json.loads(done.stdout))
         assert report.told["exit_code"] == done.returncode
+        jsonschema.validate(report.told, SCHEMA)
         return report
 
     def tool(self, *arguments: str) -> Any:

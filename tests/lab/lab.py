@@ -42,9 +42,12 @@ class Lab:
         if "SSL" in protocol:
             given["ssl.ca.location"] = str(self.kafka.certificates / "ca.pem")
         if "SASL" in protocol:
-            login = {"mechanism": "PLAIN", "username": "alice", "password": USERS["alice"]}
-            given |= {f"sasl.{name}": value for name, value in login.items()}
+            given |= {"sasl.mechanism": "PLAIN", **self.login("alice")}
         return given | {name.replace("_", "."): value for name, value in more.items()}
+
+    def login(self, user: str) -> dict[str, str]:
+        """The client properties that say who logs in."""
+        return {"sasl.username": user, "sasl.password": USERS[user]}
 
     def identity(self, name: str) -> dict[str, str]:
         """The client properties for a certificate of certificates.py: client, stranger."""

@@ -13,11 +13,12 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 
 
 def answer(query: bytes, zone: dict[str, list[str]]) -> bytes:
-    """The response to a query; names have IPv4 addresses only.
+    """The response to a query for a name's IPv4 or IPv6 addresses.
 
     Raises dns.exception.DNSException where there is no query to read.
     """
@@ -27,8 +28,11 @@ def answer(query: bytes, zone: dict[str, list[str]]) -> bytes:
         addresses = zone.get(question.name.to_text(omit_final_dot=True).lower())
         if addresses is None:
             response.set_rcode(dns.rcode.NXDOMAIN)
-        elif question.rdtype == dns.rdatatype.A:
-            response.answer.append(dns.rrset.from_text(question.name, 60, "IN", "A", *addresses))
+            continue
+        kind = dns.rdatatype.to_text(question.rdtype)
+        fitting = [a for a in addresses if kind == ("AAAA" if ":" in a else "A")]
+        if fitting:
+            response.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *fitting))
     return response.to_wire()
 
 

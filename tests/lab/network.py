@@ -27,7 +27,11 @@ from tests.lab.processes import ROOT, end, spawn
 LAPTOP, GATEWAY, VPC_GATEWAY = "203.0.113.10", "203.0.113.1", "10.0.1.1"
 HOMES = ("10.0.1.11", "10.0.1.12", "10.0.1.13")
 PUBLICS = ("3.10.139.221", "3.10.139.222", "3.10.139.223")
-NAMES = {DOMAIN: PUBLICS, **{f"b{n}.{DOMAIN}": (PUBLICS[n - 1],) for n in NODES}}
+NAMES = {
+    DOMAIN: PUBLICS,
+    **{f"b{n}.{DOMAIN}": (PUBLICS[n - 1],) for n in NODES},
+    f"dual.{DOMAIN}": ("2001:db8::221", PUBLICS[0]),  # and there is no way to IPv6
+}
 EVERY_PORT = "1-65535"
 
 

@@ -88,6 +88,12 @@ def test_a_bootstrap_name_with_three_addresses(lab: Lab) -> None:
     assert report.told["verdict"] == "pass"
 
 
+def test_a_bootstrap_name_with_an_ipv6_address_that_leads_nowhere(lab: Lab) -> None:
+    report = lab.client.check("dual.kafka.example.com:9094")
+    assert (report.told["verdict"], report.told["exit_code"]) == ("warn", 0), report
+    assert [finding["code"] for finding in report.told["findings"]] == ["KD106"]
+
+
 def test_a_bootstrap_name_that_is_misspelt(lab: Lab) -> None:
     report = lab.client.check("kafak.example.com:9094")
     assert report.verdict == ("bootstrap", "KD101", 10), report
