@@ -58,8 +58,8 @@ def _rank(finding: Finding) -> tuple[int, int, str]:
 
 
 def _explanation(finding: Finding, ordered: Sequence[Finding]) -> str | None:
-    """The code of the first error before it that is about all of its subjects; for what happened to
-    connections, also of several errors that are about them together."""
+    """The code of the first error before it that is about all of its subjects; or, of several
+    reasons in its hop that are about them together, of the one that is about most of them."""
     subjects = set(finding.subjects)
     before = [
         other
@@ -71,7 +71,7 @@ def _explanation(finding: Finding, ordered: Sequence[Finding]) -> str | None:
             return other.code
     here = [other for other in before if other.hop == finding.hop and _is_reason(other)]
     together = set().union(*(other.subjects for other in here))
-    if here and not _is_reason(finding) and subjects <= together:
+    if here and subjects <= together:
         return max(here, key=lambda other: len(subjects & set(other.subjects))).code
     return None
 
