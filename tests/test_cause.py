@@ -108,6 +108,17 @@ def test_two_causes_explain_together_what_happened_to_connections() -> None:
     assert folded(report) == {"KD104": "KD301"}
 
 
+def test_two_causes_explain_together_who_answered_instead() -> None:
+    """A private address and localhost, both of which lead to a cluster on this side."""
+    report = walked(
+        listener(1, "10.0.1.11:9094", "identity:wrong_cluster"),
+        listener(2, "localhost:9094", "identity:wrong_cluster"),
+    )
+    assert report.root_cause == "KD302"
+    assert set(causes(report)) == {"KD302", "KD301"}
+    assert set(folded(report)) == {"KD310"}
+
+
 def test_what_happened_to_more_brokers_than_the_cause_explains_is_not_the_root() -> None:
     """No name resolves; two look internal, the third does not. The reason comes before it."""
     report = walked(

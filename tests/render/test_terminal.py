@@ -15,7 +15,18 @@ from kdiag.render.terminal import live
 from kdiag.report import Report
 from kdiag.rule import Remedy
 from tests import walks
-from tests.facts import DOOR, came_in, listener, listeners, metadata, produce, produced, reported
+from tests.facts import (
+    DOOR,
+    came_in,
+    listener,
+    listeners,
+    metadata,
+    partition,
+    produce,
+    produced,
+    reported,
+    topic,
+)
 from tests.render import cases
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -110,6 +121,14 @@ def test_the_root_cause_is_marked_and_comes_first() -> None:
         ("", "KD208"),
         ("", "KD408"),
     ]
+
+
+def test_a_warning_that_is_the_root_cause_comes_before_errors_of_later_hops() -> None:
+    met = listener(1, "10.0.1.11:9094", "timeout")
+    behind = metadata(met.broker, topic=topic(partition(0, isr=(2, 3))))
+    text = walks.shown(reported(came_in(), behind, listeners(met), fail_on="warning"))
+    headings = re.findall(r"^([×‼] (?:root cause: )?KD\d+)", text, re.MULTILINE)
+    assert headings == ["‼ root cause: KD208", "× KD301"]
 
 
 def test_warnings_alone_have_no_root_cause() -> None:

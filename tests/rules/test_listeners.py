@@ -138,6 +138,7 @@ SILENT = [
     ("KD306", OUTSIDE, listener(1, "10.0.1.11:9094", "timeout")),
     ("KD306", OUTSIDE, listener(1, f"{DOOR}:32001", "refused")),
     ("KD306", OUTSIDE, listener(1, f"{DOOR}:32001", "kafka:silent")),
+    ("KD306", OUTSIDE, listener(1, f"{DOOR}:32001", "tls:timeout")),
     ("KD306", OUTSIDE, listener(1, f"{DOOR}:32001")),
     ("KD307", OUTSIDE, listener(1, f"{DOOR}:9094")),
     ("KD307", OUTSIDE, listener(1, f"{DOOR}:9094", "identity:denied")),
