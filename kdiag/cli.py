@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
@@ -183,9 +182,9 @@ def explain(code: str) -> int:
             return 0
     from difflib import get_close_matches
 
-    names = [name for rule in RULES.values() for name in (rule.code.lower(), rule.name)]
+    names = {name.lower(): name for rule in RULES.values() for name in (rule.code, rule.name)}
     near = get_close_matches(wanted, names, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
+    hint = f"; did you mean {names[near[0]]}?" if near else ""
     raise click.UsageError(f"{code!r} is no finding of kdiag{hint}")
 
 
@@ -218,7 +217,7 @@ def main() -> NoReturn:
 
 
 def _nowhere() -> TextIO:
-    return Path(os.devnull).open("w", encoding="utf-8")
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
 def _refused(words: str) -> int:
