@@ -1,0 +1,216 @@
+"""Every scenario ends as its name says, keeps to loopback, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kdiag.demo.scenarios import SCENARIOS, play
+from kdiag.demo.world import World, WorldNet, endpoint
+from kdiag.report import EXIT_CODES, Report
+from kdiag.rule import RULES
+from kdiag.settings import settings
+from kdiag.walk import walk
+
+# Scenarios that are not named after their finding.
+ENDS = {"healthy": None, "port-closed": "advertised-port-closed"}
+
+NAMES = {rule.name: rule for rule in RULES.values()}
+each = pytest.mark.parametrize("name", SCENARIOS)
+
+
+def expected(name: str) -> str | None:
+    """The name of the finding that a scenario is named after."""
+    return ENDS.get(name, name)
+
+
+def played(name: str) -> Report:
+    return asyncio.run(play(name, timeout=1.0))
+
+
+@each
+def test_it_ends_with_the_finding_in_its_name(name: str) -> None:
+    report = played(name)
+    wanted = expected(name)
+    if wanted is None:
+        assert (report.exit_code, report.findings) == (0, [])
+        return
+    rule = NAMES[wanted]
+    (cause,) = [f for f in report.findings if f.code == rule.code and not f.consequence_of]
+    if cause.severity == "error":
+        assert report.root_cause == rule.code
+        assert report.exit_code == EXIT_CODES[cause.hop]
+    else:
+        assert (report.exit_code, report.verdict) == (0, "warn")
+        assert {finding.code for finding in report.findings} == {rule.code}
+
+
+def test_what_the_issue_asks_for_is_there() -> None:
+    asked = """healthy private-address loopback-address internal-name wrong-broker port-closed
+    path-mtu not-kafka controller-port"""
+    assert set(asked.split()) <= set(SCENARIOS)
+
+
+@each
+def test_it_says_in_a_line_what_it_shows(name: str) -> None:
+    doc = (SCENARIOS[name].__doc__ or "").strip()
+    assert doc.endswith(".")
+    assert "\n" not in doc
+    assert len(doc) < 80
+
+
+# Nothing leaves this machine.
+
+
+class Wires:
+    """Every socket that a process connects, and what it was bound to; every name it looks up."""
+
+    def __init__(self) -> None:
+        self.connected: list[tuple[str, bool]] = []
+        self.looked_up: list[str] = []
+
+
+@contextmanager
+def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wires]:
+    wires = Wires()
+
+    class Watched(socket.socket):
+        def connect(self, address: Any) -> None:
+            self._note(address)
+            super().connect(address)
+
+        def connect_ex(self, address: Any) -> int:
+            self._note(address)
+            return super().connect_ex(address)
+
+        def _note(self, address: Any) -> None:
+            if self.family not in (socket.AF_INET, socket.AF_INET6):
+                return
+            device = self.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+            wires.connected.append((str(address[0]), device.rstrip(b"\0") == b"lo"))
+
+    usual = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, *rest: Any, **named: Any) -> Any:
+        wires.looked_up.append(str(host))
+        return usual(host, *rest, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(socket, "socket", Watched)
+        patched.setattr(socket, "getaddrinfo", getaddrinfo)
+        yield wires
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_BINDTODEVICE"), reason="Linux only")
+@each
+def test_every_socket_is_bound_to_the_loopback_device(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with watched(monkeypatch) as wires:
+        played(name)
+    names_only = name in ("name-not-found", "resolver-failed")
+    assert bool(wires.connected) is not names_only, "or this test sees nothing"
+    assert all(bound for _, bound in wires.connected)
+    # Listening on a literal goes through getaddrinfo as well; a name never does.
+    assert set(wires.looked_up) <= {"127.0.0.1", "::1"}
+
+
+@pytest.mark.skipif(not hasattr(socket, "SO_BINDTODEVICE"), reason="Linux only")
+def test_a_socket_that_is_not_bound_would_be_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the test above rests on."""
+    with watched(monkeypatch) as wires, socket.socket() as one, socket.socket() as other:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+        assert [end.connect_ex(("127.0.0.1", 1)) != 0 for end in (one, other)] == [True, True]
+        socket.getaddrinfo("localhost", 1)
+    assert wires.connected == [("127.0.0.1", True), ("127.0.0.1", False)]
+    assert wires.looked_up == ["localhost"]
+
+
+async def test_the_worlds_network_keeps_to_its_device_and_its_names(world: World) -> None:
+    asked = settings(endpoint(), timeout=0.2)
+    net = world.net(asked)
+    assert isinstance(net, WorldNet)
+    assert net.outside is False, "no other client may be sent to these addresses"
+    dns, addresses = await net.resolve("localhost")
+    assert (dns.failure and dns.failure.value, addresses) == ("not_found", ())
+
+
+def test_the_real_client_is_never_sent_to_a_made_up_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would dial these addresses for real: it is not even imported."""
+
+    for module in [
+        m for m in sys.modules if m.startswith(("confluent_kafka", "kdiag.clients.kafka"))
+    ]:
+        monkeypatch.delitem(sys.modules, module)
+    for name in ("under-replicated", "unknown-topic", "no-leader"):
+        played(name)
+    assert "confluent_kafka" not in sys.modules
+
+
+# Nothing is left behind.
+
+
+PROCESS = Path("/proc/self/fd")
+
+
+def descriptors() -> set[str]:
+    """What is open in this process, by what it leads to."""
+    found = set()
+    for entry in PROCESS.iterdir():
+        with suppress(OSError):  # the one that lists them
+            found.add(str(entry.readlink()))
+    return found
+
+
+@pytest.mark.skipif(not PROCESS.is_dir(), reason="Linux only")
+@each
+def test_no_socket_is_left_open(name: str) -> None:
+    gc.collect()
+    before = descriptors()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ResourceWarning)
+        played(name)
+        left = {one for one in descriptors() - before if one.startswith("socket")}
+        assert not left, "before any garbage collection"
+        gc.collect()
+
+
+@each
+async def test_its_servers_are_stopped_and_its_tasks_end(name: str) -> None:
+    before = asyncio.all_tasks()
+    world = World()
+    start = await SCENARIOS[name](world)
+    asked = settings(start.bootstrap, topic=start.topic, timeout=1.0)
+    await walk(asked, world.net, lambda hop, said: None)
+    await world.end()
+    for port in set(world.nat.values()):
+        with socket.socket() as sock:
+            assert sock.connect_ex(("127.0.0.1", port)) != 0, "somebody still listens"
+    for _ in range(40):
+        left = asyncio.all_tasks() - before
+        if not left:
+            break
+        await asyncio.sleep(0.05)
+    assert not left
+
+
+async def test_it_is_taken_down_when_it_is_cancelled_too() -> None:
+    before = asyncio.all_tasks()
+    playing = asyncio.create_task(play("private-address", timeout=30.0))
+    await asyncio.sleep(0.3)
+    playing.cancel()
+    report = await playing
+    assert report.interrupted
+    await asyncio.sleep(0.2)
+    assert not asyncio.all_tasks() - before
