@@ -8,9 +8,10 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from kdiag import __version__
 from kdiag.render import RENDERERS, render
@@ -47,7 +48,9 @@ def cli() -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("bootstrap", required=False, metavar="BOOTSTRAP[,BOOTSTRAP...]")
+@click.argument(
+    "bootstrap", required=False, metavar="BOOTSTRAP[,BOOTSTRAP...]", envvar="KDIAG_BOOTSTRAP"
+)
 @click.option(
     "-X", "--property", "given", multiple=True, metavar="KEY=VALUE", help="A client property."
 )
@@ -55,19 +58,36 @@ def cli() -> None:
     "-F",
     "--command-config",
     metavar="FILE",
-    help="A file of client properties.",
+    envvar="KDIAG_COMMAND_CONFIG",
+    help="A file of client properties, as Java's or librdkafka's clients take them.",
 )
 @click.option(
-    "--topic", metavar="NAME", help="Check this topic, and write one small record to every leader."
+    "--topic",
+    metavar="NAME",
+    envvar="KDIAG_TOPIC",
+    help="Check this topic, and write one small record to every leader.",
 )
-@click.option("--timeout", default=3.0, show_default=True, metavar="SECONDS", help="For one dial.")
 @click.option(
-    "--deadline", default=30.0, show_default=True, metavar="SECONDS", help="For the whole walk."
+    "--timeout",
+    default=3.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KDIAG_TIMEOUT",
+    help="For one dial.",
+)
+@click.option(
+    "--deadline",
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    envvar="KDIAG_DEADLINE",
+    help="For the whole walk.",
 )
 @click.option(
     "--map",
     "mapped",
     multiple=True,
+    envvar="KDIAG_MAP",
     metavar="ADVERTISED=CANDIDATE",
     help="What if it advertised that? Dial it as well, and see which broker answers.",
 )
@@ -76,6 +96,7 @@ def cli() -> None:
     type=click.Choice(["error", "warning"]),
     default="error",
     show_default=True,
+    envvar="KDIAG_FAIL_ON",
     help="What fails a hop.",
 )
 @click.option(
@@ -84,9 +105,12 @@ def cli() -> None:
     "outputs",
     multiple=True,
     metavar="FORMAT[=FILE]",
+    envvar="KDIAG_OUTPUT",
     help=f"{' or '.join(RENDERERS)}, to standard output or to a file; may be repeated.",
 )
+@click.pass_context
 def check(
+    context: click.Context,
     bootstrap: str | None,
     given: Sequence[str],
     command_config: str | None,
@@ -97,26 +121,39 @@ def check(
     fail_on: str,
     outputs: Sequence[str],
 ) -> int:
-    """Walk the four hops from here to BOOTSTRAP, a HOST:PORT (9092 where no port is given).
+    """Walk the four hops from here to BOOTSTRAP, a HOST:PORT (9092 where no port is given), or to
+    @NAME, a target of kdiag.toml.
 
     Without --topic nothing is written: every broker gets a produce request for a topic that does
     not exist, and its answer proves the path.
+
+    Options can be given in the environment, as KDIAG_TOPIC is for --topic, and so can properties:
+    KDIAG_X_SASL_PASSWORD is sasl.password.
     """
     from kdiag import stores
     from kdiag.delivery import deliver, destinations
     from kdiag.settings import UsageError, parse_properties, parse_property, settings
+    from kdiag.targets import Target, from_environment, target
 
+    noted: list[str] = []
     try:
+        chosen = Target()
+        if bootstrap is not None and bootstrap.startswith("@"):
+            chosen, bootstrap = target(bootstrap[1:], os.environ), None
+        environment = from_environment(os.environ, noted)
+        file = _or(context, "command_config", command_config, chosen.command_config)
         asked = settings(
-            bootstrap,
-            topic=topic,
-            timeout=timeout,
-            deadline=deadline,
+            chosen.bootstrap if bootstrap is None else bootstrap,
+            topic=_or(context, "topic", topic, chosen.topic),
+            timeout=_or(context, "timeout", timeout, chosen.timeout),
+            deadline=_or(context, "deadline", deadline, chosen.deadline),
             properties=dict(parse_property(text) for text in given),
-            from_file=parse_properties(_read(command_config)) if command_config else None,
-            mapped=mapped,
-            fail_on=fail_on,
+            between=[chosen.properties, environment],
+            from_file=parse_properties(_read(file)) if file else None,
+            mapped=_or(context, "mapped", mapped, chosen.map),
+            fail_on=_or(context, "fail_on", fail_on, chosen.fail_on),
             stores=stores,
+            noted=noted,
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from None
@@ -223,6 +260,15 @@ def _nowhere() -> TextIO:
 def _refused(words: str) -> int:
     click.echo(f"kdiag: {' '.join(words.split())}", err=True)
     return USAGE
+
+
+T = TypeVar("T")
+
+
+def _or(context: click.Context, name: str, given: T, chosen: T | None) -> T:
+    """An option as the command line or the environment gives it, or else the target."""
+    default = context.get_parameter_source(name) is ParameterSource.DEFAULT
+    return chosen if default and chosen is not None else given
 
 
 def _walked(asked: Settings) -> Report:

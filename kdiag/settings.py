@@ -15,6 +15,7 @@ from kdiag.usage import UsageError as UsageError
 
 DEFAULT_PORT = 9092
 FAMILIES = ("any", "v4", "v6")
+LEAST, MOST = 0.05, 3600  # seconds, of any limit
 
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
 _AWS = re.compile(r"\.amazonaws\.com(\.cn)?\.?\Z", re.IGNORECASE)
@@ -84,14 +85,16 @@ def settings(
     mapped: Sequence[str] = (),
     fail_on: str = "error",
     stores: Stores | None = None,
+    noted: Sequence[str] = (),
 ) -> Settings:
     """Settings from what a user wrote. `properties` must be known, `from_file` may hold more;
     `between` are layers of properties over `from_file` and under `properties`, the strongest last.
-    `stores` (kdiag.stores) reads the files of certificates and keys that properties name.
+    `stores` (kdiag.stores) reads the files of certificates and keys that properties name, and
+    `noted` is what the caller has to say about them all.
 
     Raises UsageError with a sentence that says what to write instead.
     """
-    notes: list[str] = []
+    notes = list(noted)
     for name in properties or {}:
         if name not in KNOWN:
             raise UsageError(
@@ -108,8 +111,8 @@ def settings(
             "and underscores"
         )
     for option, seconds in (("--timeout", timeout), ("--deadline", deadline)):
-        if not 0.05 <= seconds <= 3600:
-            raise UsageError(f"{option} {seconds:g}: write seconds between 0.05 and 3600")
+        if not LEAST <= seconds <= MOST:
+            raise UsageError(f"{option} {seconds:g}: write seconds between {LEAST:g} and {MOST:g}")
     unused = sorted({name for layer in layers for name in layer if name not in USED})
     if unused:
         listed = ", ".join(

@@ -1,0 +1,216 @@
+"""Named targets in kdiag.toml, and client properties in the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kdiag.properties import KNOWN
+from kdiag.settings import LEAST, MOST
+from kdiag.usage import UsageError, near, word
+
+FILE = "kdiag.toml"
+MAX_FILE = 1 << 20  # bytes
+
+PREFIX = "KDIAG_X_"  # of an environment variable that is a client property
+TOKEN = "KDIAG_OAUTHBEARER_TOKEN"
+VARIABLES = ("BOOTSTRAP", "COMMAND_CONFIG", "TOPIC", "TIMEOUT", "DEADLINE", "MAP", "FAIL_ON")
+
+_VARIABLES = (*(f"KDIAG_{name}" for name in VARIABLES), "KDIAG_OUTPUT", TOKEN)
+_PROPERTIES = {name.upper().replace(".", "_"): name for name in KNOWN}
+_FILES = re.compile(r"(ssl|https\.ca)\b.*\.location\Z|sasl\.kerberos\.keytab\Z")
+_PLACE = re.compile(r"at (line \d+, column \d+|end of document)")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One `[targets.NAME]`; None is what it leaves to options and their defaults."""
+
+    bootstrap: str | None = None
+    command_config: str | None = None
+    topic: str | None = None
+    timeout: float | None = None
+    deadline: float | None = None
+    map: tuple[str, ...] = ()
+    fail_on: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def target(name: str, environ: Mapping[str, str]) -> Target:
+    """The target of that name: from ./kdiag.toml, else from the user's own.
+
+    Raises UsageError when no file has it, or when the file that has it cannot be used.
+    """
+    known: list[str] = []
+    files = list(_files(environ))
+    for file in files:
+        tables = _tables(file)
+        if name in tables:
+            return _target(file, name, tables[name])
+        known += tables
+    if not files:
+        raise UsageError(
+            f"@{word(name)}: there is no {FILE} here, nor in {_home(environ) / FILE}: write "
+            "targets as [targets.NAME] into one"
+        )
+    listed = f"; there is {', '.join(map(word, known))}" if known else "; there is none"
+    raise UsageError(
+        f"@{word(name)}: no such target in {' or '.join(map(str, files))}"
+        f"{near(name, known)}{listed}"
+    )
+
+
+def from_environment(environ: Mapping[str, str], notes: list[str]) -> dict[str, str]:
+    """The client properties in the environment: KDIAG_X_SASL_PASSWORD is sasl.password.
+
+    A variable that resembles one of kdiag's is noted. Raises UsageError for an unknown property.
+    """
+    found: dict[str, str] = {}
+    for variable in sorted(environ):
+        if variable.startswith(PREFIX):
+            name = _PROPERTIES.get(variable[len(PREFIX) :].upper())
+            if name is None:
+                spelled = variable[len(PREFIX) :].lower().replace("_", ".")
+                raise UsageError(
+                    f"{word(variable)}: no Kafka client has a property {word(spelled)}"
+                    f"{near(spelled, KNOWN)}"
+                )
+            if environ[variable]:
+                found[name] = environ[variable]
+        elif variable.startswith("KDIAG_") and variable not in _VARIABLES:
+            like = near(variable, _VARIABLES)
+            if like:
+                notes.append(f"{word(variable)} is no variable of kdiag{like}")
+    if environ.get(TOKEN):
+        found["kdiag.oauthbearer.token"] = environ[TOKEN]
+    return found
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CONFIG_HOME") or ""
+    # A relative one is to be ignored, says the XDG specification.
+    return (Path(base) if base.startswith("/") else Path.home() / ".config") / "kdiag"
+
+
+def _files(environ: Mapping[str, str]) -> Iterator[Path]:
+    for file in (Path(FILE), _home(environ) / FILE):
+        if file.exists():
+            yield file
+
+
+def _tables(file: Path) -> dict[str, Any]:
+    """The targets of a file, by name."""
+    import tomllib
+
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise UsageError(f"{file} is larger than a file of targets: 1 MiB at most")
+        found = tomllib.loads(data.decode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{file}: cannot read it: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        place = _PLACE.search(str(error))
+        raise UsageError(f"{file} is not TOML{f': {place.group(1)}' if place else ''}") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise UsageError(f"{file} is not TOML in UTF-8") from None
+    for key in found:
+        if key != "targets":
+            raise _unknown(file, key, ["targets"], "write targets as [targets.NAME]")
+    tables = found.get("targets", {})
+    if not isinstance(tables, dict):
+        raise UsageError(f"{file}: targets: write targets as [targets.NAME]")
+    return tables
+
+
+def _target(file: Path, name: str, table: Any) -> Target:
+    place = f"{file}: targets.{word(name)}"
+    if not isinstance(table, dict):
+        raise UsageError(f"{place}: write targets as [targets.NAME]")
+    for key in table:
+        if key not in _READERS:
+            raise _unknown(place, key, _READERS, f"write some of {', '.join(_READERS)}")
+    read = {key: _READERS[key](f"{place}.{key}", value) for key, value in table.items()}
+    if "command-config" in read:
+        read["command-config"] = _beside(file, read["command-config"])
+    properties = {
+        key: _beside(file, value) if _FILES.match(key) and value != "probe" else value
+        for key, value in read.get("properties", {}).items()
+    }
+    return Target(
+        **{key.replace("-", "_"): value for key, value in read.items()} | {"properties": properties}
+    )
+
+
+def _unknown(place: object, key: str, known: Any, write: str) -> UsageError:
+    return UsageError(f"{place}: unknown key {word(key)}{near(key, known)}: {write}")
+
+
+def _beside(file: Path, name: str) -> str:
+    """A file's name, relative to the file that names it."""
+    return str(file.parent / Path(name).expanduser())
+
+
+def _text(place: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{place}: write a text in quotes")
+    return value
+
+
+def _seconds(place: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= MOST:
+        raise UsageError(f"{place}: write seconds between {LEAST:g} and {MOST:g}")
+    return value
+
+
+def _texts(place: str, value: Any) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else [value]
+    return tuple(_text(place, one) for one in listed)
+
+
+def _fail_on(place: str, value: Any) -> str:
+    if value not in ("error", "warning"):
+        raise UsageError(f'{place}: write "error" or "warning"')
+    return str(value)
+
+
+def _named(place: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{place}: write properties as a table")
+    found = dict(_flat(place, value))
+    for name in found:
+        if name not in KNOWN:
+            raise UsageError(
+                f"{place}: {word(name)}: no Kafka client has such a property{near(name, KNOWN)}"
+            )
+    return found
+
+
+def _flat(place: str, table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Properties of a table: TOML takes sasl.password = "…" for a table in a table."""
+    for key, value in table.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _flat(place, value, f"{name}.")
+        elif isinstance(value, bool):
+            yield name, str(value).lower()
+        elif isinstance(value, str | int | float):
+            yield name, str(value)
+        else:
+            raise UsageError(f"{place}: {word(name)}: write its value as a text in quotes")
+
+
+_READERS: dict[str, Any] = {
+    "bootstrap": lambda place, value: ",".join(_texts(place, value)),
+    "command-config": _text,
+    "topic": _text,
+    "timeout": _seconds,
+    "deadline": _seconds,
+    "map": _texts,
+    "fail-on": _fail_on,
+    "properties": _named,
+}
