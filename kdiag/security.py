@@ -123,12 +123,13 @@ def librdkafka(security: Security) -> dict[str, str]:
 
 def matching(protocol: str, mechanism: str = "") -> Matching:
     """The client properties for a listener that speaks `protocol` and wants `mechanism`, with
-    placeholders in angle brackets for what only the user knows."""
+    placeholders in angle brackets for what only the user knows. A mechanism that kdiag does not
+    know is a peer's text and is left out."""
     java, other = [f"security.protocol={protocol}"], [f"security.protocol={protocol}"]
     if protocol.endswith("SSL"):
         java += ["ssl.truststore.type=PEM", "ssl.truststore.location=<the CA's certificates.pem>"]
         other += ["ssl.ca.location=<the CA's certificates.pem>"]
-    if protocol.startswith("SASL") and mechanism:
+    if protocol.startswith("SASL") and mechanism in MECHANISMS:
         java += [f"sasl.mechanism={mechanism}", *_JAVA_LOGINS.get(mechanism, ())]
         theirs = "OAUTHBEARER" if mechanism == "AWS_MSK_IAM" else mechanism
         other += [f"sasl.mechanism={theirs}", *_LIBRDKAFKA_LOGINS.get(mechanism, ())]
