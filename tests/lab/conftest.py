@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,8 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The cluster on loopback, and a client beside it."""
     needs.require(*needs.KAFKA)
-    if sys.platform != "linux":
-        needs.lacking("only Linux has all of 127.0.0.0/8 on loopback")
+    needs.require_loopback()
     with on_loopback(tmp_path_factory.mktemp("kafka")) as lab:
         yield lab
 

@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,12 +22,15 @@ from tests.lab.processes import end, spawn
 VERSION = "4.3.1"
 CLUSTER_ID = "kdiagLabCluster0000001"
 
-_JARS = (
+Artifact = tuple[str, str, str]  # group, name, version
+
+LOGGING = ("org.slf4j", "slf4j-simple", "1.7.36")
+_KAFKA = (
     ("org.apache.kafka", "kafka_2.13", VERSION),
     ("org.apache.kafka", "kafka-tools", VERSION),
-    ("org.slf4j", "slf4j-simple", "1.7.36"),
+    LOGGING,
 )
-_JAVA = (
+JAVA = (
     "java",
     "-Xmx320m",
     "-XX:+UseSerialGC",
@@ -44,21 +48,22 @@ _LOGIN = {
 }
 
 
-def jars() -> Path:
-    """The folder with Kafka's jars, fetched if need be."""
+def jars(name: str = f"kafka-{VERSION}", artifacts: Sequence[Artifact] = _KAFKA) -> Path:
+    """The folder of that name with these artifacts and all they need, fetched if need be."""
     cache = Path(os.environ.get("KDIAG_LAB_CACHE") or Path.home() / ".cache" / "kdiag-lab")
-    folder = cache / f"kafka-{VERSION}"
+    folder = cache / name
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as temporary:
         pom, fetched = Path(temporary, "pom.xml"), Path(temporary, "jars")
-        pom.write_text(_pom())
+        pom.write_text(_pom(artifacts))
         command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]
-        command.append(f"-DoutputDirectory={fetched}")
+        # Old versions bring a logger of their own, and there can be only one.
+        command += [f"-DoutputDirectory={fetched}", "-DexcludeArtifactIds=slf4j-log4j12,log4j"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
-            lacking(f"Maven could not fetch Kafka {VERSION}: {done.stdout[-500:].strip()}")
+            lacking(f"Maven could not fetch {name}: {done.stdout[-500:].strip()}")
         try:
             fetched.rename(folder)
         except OSError:  # another test run was faster
@@ -89,7 +94,7 @@ class Kafka:
             for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
             for name, secret in USERS.items()
         ]
-        tool = (*_JAVA, "-cp", classes, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID)
+        tool = (*JAVA, "-cp", classes, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID)
         formatting = [
             spawn(
                 [*tool, "-c", self._properties(node), *users],
@@ -106,7 +111,7 @@ class Kafka:
 
     def run(self, node: int) -> None:
         """Starts one node."""
-        command = [*self.inside[node - 1], *_JAVA, "-cp", f"{jars()}/*", "kafka.Kafka"]
+        command = [*self.inside[node - 1], *JAVA, "-cp", f"{jars()}/*", "kafka.Kafka"]
         with self._log(node).open("ab") as log:
             self._nodes[node] = spawn([*command, self._properties(node)], log, log)
 
@@ -134,12 +139,7 @@ class Kafka:
 
     def errors(self) -> list[str]:
         """What the brokers have logged as an error so far."""
-        return [
-            line
-            for node in NODES
-            for line in self._log(node).read_text(errors="replace").splitlines()
-            if re.search(r"\b(ERROR|FATAL)\b", line)
-        ]
+        return [line for node in NODES for line in errors(self._log(node))]
 
     def last_words(self) -> str:
         """The end of every node's log, for a test that fails."""
@@ -198,11 +198,17 @@ class Kafka:
         return [f"listener.name.{listener.name.lower()}.{line}" for line in lines]
 
 
-def _pom() -> str:
+def errors(log: Path) -> list[str]:
+    """The lines of a log that are an error's."""
+    lines = log.read_text(errors="replace").splitlines()
+    return [line for line in lines if re.search(r"\b(ERROR|FATAL)\b", line)]
+
+
+def _pom(artifacts: Sequence[Artifact]) -> str:
     dependencies = "".join(
         f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
         f"<version>{version}</version></dependency>"
-        for group, artifact, version in _JARS
+        for group, artifact, version in artifacts
     )
     return (
         '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'

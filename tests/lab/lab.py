@@ -79,11 +79,16 @@ class Lab:
             self.kafka.stop()
 
 
+def own_addresses() -> tuple[str, str, str]:
+    """Three addresses of this machine that no other run has."""
+    subnet = f"127.{random.randint(16, 250)}.{random.randint(0, 255)}"
+    return f"{subnet}.1", f"{subnet}.2", f"{subnet}.3"
+
+
 @contextmanager
 def on_loopback(folder: Path) -> Iterator[Lab]:
-    """A cluster on loopback, at three addresses that no other run has."""
-    subnet = f"127.{random.randint(16, 250)}.{random.randint(0, 255)}"
-    addresses = (f"{subnet}.1", f"{subnet}.2", f"{subnet}.3")
+    """A cluster on loopback."""
+    addresses = own_addresses()
     with Lab(Kafka(folder, addresses, addresses), Client(), Client()).running() as lab:
         yield lab
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from typing import NoReturn
 
 import pytest
@@ -34,6 +35,12 @@ def require(*commands: str, root: bool = False) -> None:
         lacking(f"no {', '.join(missing)} on this machine (Debian: apt-get install {packages})")
     if root and os.geteuid() != 0:
         lacking("network namespaces need root")
+
+
+def require_loopback() -> None:
+    """Goes on only where 127.0.0.0/8 is all of this machine."""
+    if sys.platform != "linux":
+        lacking("only Linux has all of 127.0.0.0/8 on loopback")
 
 
 def lacking(reason: str) -> NoReturn:

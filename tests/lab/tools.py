@@ -1,6 +1,7 @@
 """What a test does as a Kafka client, run where it stands: `python -m tests.lab.tools`.
 
     prepare SERVER              waits for three brokers, then creates topics and access rules
+    create SERVER TOPIC         waits for a broker, then creates a topic of one partition
     wait SERVER                 waits for three brokers, and for every replica to be in sync
     topics SERVER [NAME=VALUE]  prints the topics' names, without Kafka's own
     read SERVER TOPIC           prints every record as [partition, offset, key, value]
@@ -36,25 +37,32 @@ TOPICS = {
 }
 
 
-def wait(server: str) -> None:
+def wait(server: str, brokers: int = len(NODES)) -> None:
     """Returns when all brokers are there and every partition has a leader and all its replicas."""
     admin = AdminClient({"bootstrap.servers": server, "log_level": 0})
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
         try:
-            if _whole(admin.list_topics(timeout=2)):
+            told = admin.list_topics(timeout=2)
+            if len(told.brokers) == brokers and _whole(told):
                 return
         except KafkaException:
             pass
         time.sleep(0.1)
-    raise TimeoutError(f"{server}: no three brokers within {PATIENCE:g} s")
+    raise TimeoutError(f"{server}: less than {brokers} brokers after {PATIENCE:g} s")
 
 
 def _whole(told: ClusterMetadata) -> bool:
     partitions = [p for topic in told.topics.values() for p in topic.partitions.values()]
-    return len(told.brokers) == len(NODES) and all(
-        p.leader > 0 and len(p.isrs) == len(p.replicas) for p in partitions
-    )
+    return all(p.leader > 0 and len(p.isrs) == len(p.replicas) for p in partitions)
+
+
+def create(server: str, topic: str) -> None:
+    """A topic on a cluster of one broker."""
+    wait(server, brokers=1)
+    admin = AdminClient({"bootstrap.servers": server})
+    admin.create_topics([NewTopic(topic, 1, 1)])[topic].result(PATIENCE)
+    wait(server, brokers=1)
 
 
 def prepare(server: str) -> None:
@@ -120,7 +128,7 @@ def read(server: str, topic: str) -> list[list[object]]:
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
-    command.__name__: command for command in (prepare, wait, topics, read)
+    command.__name__: command for command in (prepare, create, wait, topics, read)
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,42 @@
+"""kdiag on the oldest Kafka that must work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import needs
+from tests.lab.client import HEALTHY
+from tests.lab.oldest import Oldest, oldest
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oldest]:
+    needs.require(*needs.KAFKA)
+    needs.require_loopback()
+    with oldest(tmp_path_factory.mktemp("oldest")) as started:
+        yield started
+
+
+def test_healthy_and_nothing_left_behind(old: Oldest) -> None:
+    report = old.client.check(old.server)
+    assert report.verdict == HEALTHY, report
+    assert report.told["findings"] == []
+    assert (report.brokers[1]["answered_as"], report.brokers[1]["produce"]) == (1, "ok"), report
+    assert old.client.tool("topics", old.server) == ["orders"]
+    assert old.errors() == []
+
+
+def test_unknown_topic_is_named_and_not_created(old: Oldest) -> None:
+    report = old.client.check(old.server, "--topic", "ordres")
+    assert report.verdict == ("metadata", "KD204", 20), report
+    assert old.client.tool("topics", old.server) == ["orders"]
+
+
+def test_a_record_that_a_consumer_reads(old: Oldest) -> None:
+    assert old.client.check(old.server, "--topic", "orders").verdict == HEALTHY
+    found = old.client.tool("read", old.server, "orders")
+    assert found == [[0, 0, "kdiag", "kdiag connectivity check"]]
