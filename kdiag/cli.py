@@ -36,15 +36,20 @@ Exit codes:
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXIT_CODES,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
 )
 @click.version_option(__version__, message="kdiag %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Says why a Kafka client cannot connect.
 
     kdiag walks the four hops of every Kafka client: reach the bootstrap server, get the metadata,
     reach each advertised listener, produce. It names the hop that breaks, the one cause, the
     evidence and the fix.
     """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command(epilog=EXIT_CODES)
