@@ -1,0 +1,149 @@
+"""How fast kdiag is, by hand: `python tests/benchmarks.py`. It prints ratios to each bar.
+
+Brokers run in a process of their own, so that what they cost is not taken for kdiag's. Its own cost
+is processor time, which waiting for the network does not add to, without that of Python's start;
+beside it stands what its libraries cost alone, to tell a slow kdiag from a slow machine. Exit 1
+when a bar is missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RUNS = 7
+TIMEOUT = 2.0
+
+OWN_COST_MS, MEMORY_MB, HELP_MS = 120, 60, 100
+
+
+def serve() -> None:
+    """Another process: three healthy brokers, and one that knows so many silent ones."""
+    from kdiag.demo.broker import Broker, Cluster, Node
+
+    async def run() -> None:
+        healthy = Cluster("healthyCluster00000001")
+        for node in (1, 2, 3):
+            port = await Broker(healthy, node).start()
+            healthy.nodes.append(Node(node, "127.0.0.1", port))
+        silent = {}
+        for count in (3, 300):
+            nodes = [Node(n, f"10.0.{n // 250}.{n % 250 + 1}", 9092) for n in range(1, count + 1)]
+            silent[count] = await Broker(Cluster(f"silent{count}", nodes), 1).start()
+        print(json.dumps([healthy.nodes[0].port, silent]), flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
+
+
+def walk(bootstrap: str) -> None:
+    """Another process: one walk on the loopback device, so that what is silent stays in here; what
+    it took, in milliseconds and MB, goes to standard output."""
+    import resource
+    from io import StringIO
+
+    from kdiag.clients.net import Net
+    from kdiag.render import render
+    from kdiag.settings import settings
+    from kdiag.walk import run
+
+    asked = settings(bootstrap, timeout=TIMEOUT)
+    report = run(asked, net=lambda s: Net(s.timeout, device="lo"))
+    render("terminal", report, StringIO())
+    found = {
+        "walk_ms": report.elapsed_ms,
+        "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    print(json.dumps(found))
+
+
+def timed(*arguments: str) -> tuple[float, str]:
+    """Processor time of a process in milliseconds, and what it printed."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    process = subprocess.Popen(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    said = process.stdout.read()
+    process.stdout.close()
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, arguments
+    return (used.ru_utime + used.ru_stime) * 1000, said
+
+
+def cost(*arguments: str) -> float:
+    """The median over some runs, after one that compiles what is not compiled yet."""
+    timed(*arguments)
+    return statistics.median(timed(*arguments)[0] for _ in range(RUNS))
+
+
+@contextmanager
+def brokers() -> Iterator[tuple[int, dict[str, int]]]:
+    """The ports of the healthy cluster and of the silent ones."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, "serve"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout
+        healthy, silent = json.loads(process.stdout.readline())
+        yield healthy, silent
+    finally:
+        process.kill()
+        process.wait()
+
+
+def bar(what: str, figure: float, most: float, unit: str) -> bool:
+    """Prints a figure beside its bar; True when it is kept."""
+    kept = figure <= most
+    mark = "ok  " if kept else "MISS"
+    print(f"{mark} {what:44} {figure:8.1f} {unit:3} of {most:7.1f}  = {figure / most:4.2f}")
+    return kept
+
+
+def measure() -> list[bool]:
+    """Every bar of the walk, on this machine."""
+    start = cost("-c", "pass")
+    libraries = cost("-c", "import asyncio, click, msgspec, rich.console, rich.table") - start
+    helping = cost("-m", "kdiag", "--help") - start
+    print(f"     {'Python by itself':44} {start:8.1f} ms")
+    print(f"     {'asyncio, click, msgspec and rich':44} {libraries:8.1f} ms")
+    kept = [bar("kdiag --help", helping, HELP_MS, "ms")]
+    with brokers() as (healthy, silent):
+        bootstrap = f"127.0.0.1:{healthy}"
+        own = cost("-m", "kdiag", "check", bootstrap) - start
+        kept.append(bar("healthy walk, kdiag's own cost", own, OWN_COST_MS, "ms"))
+        found = json.loads(timed(__file__, "walk", bootstrap)[1])
+        kept.append(bar("healthy walk, peak memory", found["memory_mb"], MEMORY_MB, "MB"))
+        for count, port in silent.items():
+            walks = [json.loads(timed(__file__, "walk", f"127.0.0.1:{port}")[1]) for _ in range(3)]
+            took = statistics.median(found["walk_ms"] for found in walks)
+            most = 1.2 * TIMEOUT * 1000 + 300
+            kept.append(bar(f"{count} silent brokers: the verdict", took, most, "ms"))
+            memory = max(found["memory_mb"] for found in walks)
+            kept.append(bar(f"{count} silent brokers: peak memory", memory, MEMORY_MB, "MB"))
+    return kept
+
+
+def main(arguments: Sequence[str]) -> int:
+    sys.path.insert(0, str(ROOT))
+    if arguments[:1] == ["serve"]:
+        serve()
+    elif arguments[:1] == ["walk"]:
+        walk(arguments[1])
+    else:
+        print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, timeout {TIMEOUT:g} s")
+        return 0 if all(measure()) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
