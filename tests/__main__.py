@@ -8,6 +8,7 @@ python3 tests --lock        writes requirements.lock anew
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -28,19 +29,6 @@ COMPILE = (
     *("--no-emit-index-url", "--custom-compile-command", "python3 tests --lock"),
     *("--output-file", "requirements.lock"),
 )
-
-# What the tests on real servers need beyond Python: a command, and the Debian package that has it.
-NEEDS = {
-    "java": "default-jre-headless",
-    "mvn": "maven",
-    "ip": "iproute2",
-    "nft": "nftables",
-    "nginx": "nginx-light",
-    "sshd": "openssh-server",
-    "ssh-keygen": "openssh-client",
-    "redis-server": "redis-server",
-    "pg_createcluster": "postgresql",
-}
 
 # Two workers: one has the real Kafka for its whole life, the other runs what is left.
 PYTEST = ("pytest", "-n", "2", "--dist", "loadgroup")
@@ -68,7 +56,7 @@ def main(arguments: list[str]) -> int:
         return _run("pip", "install", "--quiet", "uv") or _run(*COMPILE, *arguments[1:])
     if arguments[:1] == ["--rewrite"]:
         return _rewrite(arguments[1:])
-    outcome = {"what real Kafka needs": 1 if _missing() and os.environ.get("CI") else 0}
+    outcome = {"what real servers need": 1 if _missing() and os.environ.get("CI") else 0}
     for check in (*CHECKS, (*PYTEST, *arguments)):
         started = time.monotonic()
         code = _run(*check)
@@ -111,21 +99,24 @@ def _make_venv() -> bool:
 
 
 def _missing() -> list[str]:
-    """What the tests on a real Kafka still lack, after installing what can be installed."""
-    absent = [command for command in NEEDS if not shutil.which(command)]
+    """What the tests on real servers still lack, after installing what can be installed."""
+    code = "import json; from tests.lab.needs import DEBIAN; print(json.dumps(DEBIAN))"
+    needs = json.loads(subprocess.check_output([PYTHON, "-c", code]))
+    absent = [command for command in needs if not shutil.which(command)]
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if absent and root and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        packages = [NEEDS[command] for command in absent]
+        # In runlevel 1 Debian starts no service that it installs.
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
+        packages = [needs[command] for command in absent]
         for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             _say(f"apt-get {' '.join(command)}")
             subprocess.run(["apt-get", "-qq", *command], env=environment, check=False)
-        absent = [command for command in NEEDS if not shutil.which(command)]
-    lacking = [f"{command} (Debian: {NEEDS[command]})" for command in absent]
+        absent = [command for command in needs if not shutil.which(command)]
+    lacking = [f"{command} (Debian: {needs[command]})" for command in absent]
     if not root:
         lacking.append("root, for network namespaces")
     if lacking:
-        _say(f"the tests on a real Kafka lack {', '.join(lacking)}")
+        _say(f"the tests on real servers lack {', '.join(lacking)}")
     return lacking
 
 
