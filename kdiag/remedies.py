@@ -36,9 +36,7 @@ def advertise(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
 
 def properties(listeners: Sequence[Listener], summary: str) -> Remedy:
     """The advertised.listeners line of every broker."""
-    lines = [
-        "# server.properties; EXTERNAL stands for your name of the listener for outside clients"
-    ]
+    lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
     for listener in listeners:
         lines.append(f"# broker {listener.broker.node}")
         lines.append(f"advertised.listeners=EXTERNAL://{better(listener)}")
@@ -47,7 +45,7 @@ def properties(listeners: Sequence[Listener], summary: str) -> Remedy:
 
 def strimzi(listeners: Sequence[Listener], summary: str) -> Remedy:
     """The brokers[] entries of a Strimzi listener."""
-    lines = ["# Kafka resource: spec.kafka.listeners[], the entry of the external listener"]
+    lines = ["# Kafka resource: the external entry of spec.kafka.listeners[]"]
     lines += ["configuration:", "  brokers:"]
     for listener in listeners:
         host, _, port = better(listener).rpartition(":")
