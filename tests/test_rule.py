@@ -86,13 +86,16 @@ KD701 expectation
 NAMES = dict(line.split() for line in CONTRACT.split("\n") if line)
 RETIRED: dict[str, str] = {}  # code → the name that it had
 
+# Added since; the contract may grow, and these are kept as it is.
+ADDED = {"KD122": "credentials-in-clear", "KD123": "verification-off"}
+
 AREAS = {
-    "0": "kdiag.rules.walk",
-    "1": "kdiag.rules.connection",
-    "2": "kdiag.rules.metadata",
-    "3": "kdiag.rules.listeners",
-    "4": "kdiag.rules.produce",
-    "5": "kdiag.rules.aws",
+    "0": {"walk"},
+    "1": {"connection", "tls", "sasl"},
+    "2": {"metadata"},
+    "3": {"listeners", "advertised", "identity"},
+    "4": {"produce"},
+    "5": {"aws"},
 }
 
 # What no scenario of the demo shows, and why. tests/rules has a case for each of them.
@@ -111,12 +114,12 @@ EVERY = pytest.mark.parametrize("declared", RULES.values(), ids=lambda rule: rul
 
 @EVERY
 def test_its_code_and_name_are_the_contracts(declared: Rule) -> None:
-    assert NAMES.get(declared.code) == declared.name
+    assert {**NAMES, **ADDED}.get(declared.code) == declared.name
 
 
 @EVERY
 def test_its_code_is_of_the_file_it_is_in(declared: Rule) -> None:
-    assert declared.judge.__module__ == AREAS[declared.code[2]]
+    assert declared.judge.__module__.removeprefix("kdiag.rules.") in AREAS[declared.code[2]]
 
 
 @EVERY
@@ -169,7 +172,9 @@ def test_a_scenario_that_is_named_after_a_rule_leads_to_it() -> None:
 
 
 def test_no_name_is_used_twice() -> None:
-    assert [name for name, times in Counter(NAMES.values()).items() if times > 1] == []
+    names = Counter((*NAMES.values(), *ADDED.values(), *RETIRED.values()))
+    assert [name for name, times in names.items() if times > 1] == []
+    assert not NAMES.keys() & ADDED.keys()
 
 
 def test_retired_codes_stay_retired() -> None:

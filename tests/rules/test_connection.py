@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from kdiag.attempt import Failure
-from kdiag.rule import RULES
 from tests.facts import (
     DOOR,
     bootstrap,
@@ -153,9 +152,3 @@ def test_many_brokers_are_counted_and_not_listed() -> None:
     (finding,) = found_by("KD104", came_in(), many)
     assert len(finding.subjects) == 200
     assert len(finding.message) < 300
-
-
-def test_the_codes_of_this_area_are_of_this_file() -> None:
-    for code, rule in RULES.items():
-        here = rule.judge.__module__ == "kdiag.rules.connection"
-        assert here == code.startswith("KD1")
