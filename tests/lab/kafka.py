@@ -173,8 +173,8 @@ class Kafka:
             "default.replication.factor=3",
             "offsets.topic.replication.factor=3",
             "offsets.topic.num.partitions=1",
-            # A broker that was killed stays in the metadata for as long as a test may take.
-            "broker.session.timeout.ms=60000",
+            # A broker that was killed may come back under its id when its session is over.
+            "broker.session.timeout.ms=6000",
             "num.network.threads=1",
             "num.io.threads=2",
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",

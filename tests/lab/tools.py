@@ -2,7 +2,7 @@
 
     prepare SERVER              waits for three brokers, then creates topics and access rules
     create SERVER TOPIC         waits for a broker, then creates a topic of one partition
-    wait SERVER                 waits for three brokers, and for every replica to be in sync
+    wait SERVER                 waits until each of three brokers answers, all in sync
     topics SERVER [NAME=VALUE]  prints the topics' names, without Kafka's own
     read SERVER TOPIC           prints every record as [partition, offset, key, value]
 
@@ -22,7 +22,7 @@ from confluent_kafka.admin import (
     AclOperation,
     AclPermissionType,
     AdminClient,
-    ClusterMetadata,
+    BrokerMetadata,
     NewTopic,
     ResourcePatternType,
     ResourceType,
@@ -38,23 +38,27 @@ TOPICS = {
 
 
 def wait(server: str, brokers: int = len(NODES)) -> None:
-    """Returns when all brokers are there and every partition has a leader and all its replicas."""
-    admin = AdminClient({"bootstrap.servers": server, "log_level": 0})
+    """Returns when every broker answers, and says that all are there and in sync."""
     give_up = time.monotonic() + PATIENCE
     while time.monotonic() < give_up:
-        try:
-            told = admin.list_topics(timeout=2)
-            if len(told.brokers) == brokers and _whole(told):
-                return
-        except KafkaException:
-            pass
+        told = _told(server)
+        # One that has just been killed is still in the others' metadata, so each is asked itself.
+        each = [_told(f"{broker.host}:{broker.port}") for broker in told]
+        if len(told) == brokers and all(len(others) == brokers for others in each):
+            return
         time.sleep(0.1)
     raise TimeoutError(f"{server}: less than {brokers} brokers after {PATIENCE:g} s")
 
 
-def _whole(told: ClusterMetadata) -> bool:
+def _told(server: str) -> list[BrokerMetadata]:
+    """The brokers that this one knows, none unless every partition has all its replicas."""
+    try:
+        told = AdminClient({"bootstrap.servers": server, "log_level": 0}).list_topics(timeout=2)
+    except KafkaException:
+        return []
     partitions = [p for topic in told.topics.values() for p in topic.partitions.values()]
-    return all(p.leader > 0 and len(p.isrs) == len(p.replicas) for p in partitions)
+    whole = all(p.leader > 0 and len(p.isrs) == len(p.replicas) for p in partitions)
+    return list(told.brokers.values()) if whole else []
 
 
 def create(server: str, topic: str) -> None:
