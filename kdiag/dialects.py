@@ -8,13 +8,14 @@ from typing import Protocol
 
 from kdiag import logins
 from kdiag.layers import Layers
-from kdiag.properties import PROTOCOLS
+from kdiag.properties import PROTOCOLS, USED
 from kdiag.security import Security, Source, Tls
 from kdiag.usage import UsageError, quoted, word
 
 _STORE_TYPES = {"JKS": "STORE", "PKCS12": "STORE", "PEM": "PEM"}
 _VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _CIPHER = re.compile(r"TLS_([A-Z0-9_]+)_WITH_([A-Z0-9_]+)\Z")
+_REFERENCE = re.compile(r"\$\{[^}:]+:[^}]*\}")
 _CIPHER_13 = re.compile(r"TLS_(AES|CHACHA20)_[A-Z0-9_]+\Z")
 
 
@@ -40,6 +41,7 @@ def secured(given: Layers, stores: Stores | None, notes: list[str]) -> Security:
     What is given and yet has no part in it is said in `notes`. Raises UsageError with a sentence
     that names the property, and never a secret.
     """
+    _no_providers(given)
     protocol = given.get("security.protocol")
     if protocol is not None:
         protocol = protocol.upper()
@@ -62,6 +64,19 @@ def secured(given: Layers, stores: Stores | None, notes: list[str]) -> Security:
             "SASL"
         )
     return Security(protocol, tls, sasl)
+
+
+def _no_providers(given: Layers) -> None:
+    """Raises UsageError for a value that Java's client would look up: `${env:NAME}`."""
+    if "config.providers" not in given:
+        return
+    for name, value in given.items():
+        if _REFERENCE.search(value):
+            variable = f"KDIAG_X_{name.upper().replace('.', '_')}"
+            raise UsageError(
+                f"{given.named(name)} refers to a config provider, and kdiag asks none: set "
+                f"{variable if name in USED else 'it'} instead"
+            )
 
 
 class _Reader:

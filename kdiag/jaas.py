@@ -12,10 +12,10 @@ _TEXTS = ("word", "quoted")
 _FLAGS = ("required", "requisite", "sufficient", "optional")
 
 # java.io.StreamTokenizer as org.apache.kafka.common.security.JaasConfig sets it up: one `/` is
-# enough for a comment, and a word that begins like a number is one.
+# enough for a comment (and takes a line break along), and a word that begins like a number is one.
 _TOKEN = re.compile(
     r"""
-    (?P<space>[\x00-\x20]+ | /\*.*?(?:\*/|\Z) | /[^\r\n]*)
+    (?P<space>[\x00-\x20]+ | /\*.*?(?:\*/|\Z) | //[^\r\n]* | /(?:[^*/][^\r\n]*)?)
     | (?P<quoted>"(?:\\.|[^"\\\r\n])*(?:"|(?=[\r\n])|\Z) | '(?:\\.|[^'\\\r\n])*(?:'|(?=[\r\n])|\Z))
     | (?P<number>-?(?:\d+\.?\d*|\.\d+))
     | (?P<word>[\w$\u00a0-\uffff][\w$.\u00a0-\uffff-]*)
@@ -63,7 +63,8 @@ def parse(text: str) -> Login:
         if kind not in _TEXTS:
             raise _refused('after required come options, each NAME="VALUE", then a semicolon')
         name = _text(kind, name)
-        value = tokens[at + 2] if tokens[at + 1 : at + 2] == [("sign", "=")] else ("", "")
+        following = [*tokens[at + 1 : at + 3], ("", ""), ("", "")]
+        value = following[1] if following[0] == ("sign", "=") else ("", "")
         if value[0] not in _TEXTS:
             raise _refused(f"{word(name)} has no value that Java can read: put it in quotes")
         options[name] = _text(*value)

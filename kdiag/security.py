@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kdiag.usage import SHOWN, quoted
+from kdiag.usage import quoted
+
+LONGEST = 255  # characters of a file's name that is shown
 
 MECHANISMS = (
     "PLAIN",
@@ -94,9 +96,9 @@ class Source:
 
     def __str__(self) -> str:
         """The property and its file, fit to be printed: a long one may be no file name at all."""
-        if self.path is None or len(self.path) > 3 * SHOWN or "-----" in self.path:
+        if self.path is None or len(self.path) > LONGEST or "-----" in self.path:
             return self.name
-        return f"{self.name}={quoted(self.path)}"
+        return f"{self.name}={quoted(self.path, LONGEST)}"
 
 
 class Matching(NamedTuple):

@@ -335,7 +335,7 @@ def _only(source: Source, aliases: Sequence[str]) -> int:
     if not aliases:
         raise UsageError(f"{source} holds no private key: it is a trust store, or the wrong file")
     if len(aliases) > 1:
-        listed = ", ".join(quoted(alias) for alias in aliases[:3])
+        listed = ", ".join(quoted(alias) for alias in sorted(aliases)[:3])
         raise UsageError(
             f"{source} holds {len(aliases)} private keys ({listed}{', …' if aliases[3:] else ''}), "
             "and which one a client would send cannot be told: export the one into a store of its "

@@ -13,10 +13,10 @@ class UsageError(Exception):
     """What was asked cannot be done. The text says what was wrong, where, and what to write."""
 
 
-def quoted(text: str) -> str:
+def quoted(text: str, most: int = SHOWN) -> str:
     """What a user wrote, in quotes: on one line, without control characters, not too long."""
-    shown = repr(text[: SHOWN + 1])
-    return shown if len(shown) <= SHOWN + 2 else f"{shown[:SHOWN]}…{shown[0]}"
+    shown = repr(text[: most + 1])
+    return shown if len(shown) <= most + 2 else f"{shown[:most]}…{shown[0]}"
 
 
 def word(text: str) -> str:
