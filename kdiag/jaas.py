@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kdiag.usage import UsageError, word
+from kdiag.usage import UsageError
+
+# Options whose names may be shown. In a line that is not whole, any other word may be a secret.
+OPTIONS = frozenset(
+    """
+awsProfileName awsRoleArn awsStsRegion clientId clientSecret keyTab oauth.access.token
+oauth.client.id oauth.client.secret oauth.scope oauth.token.endpoint.uri password principal scope
+serviceName tokenauth useKeyTab useTicketCache username
+""".split()
+)
 
 _TEXTS = ("word", "quoted")
 _FLAGS = ("required", "requisite", "sufficient", "optional")
@@ -55,7 +64,7 @@ def parse(text: str) -> Login:
         raise _refused("leave out KafkaClient { } and keep the line of the login module inside it")
     module = tokens[0][1]
     if len(tokens) < 2 or tokens[1][1].lower() not in _FLAGS:
-        raise _refused(f"write required after {word(module)}")
+        raise _refused("write required after the login module's class")
     options: dict[str, str] = {}
     at = 2
     while at < len(tokens) and tokens[at] != ("sign", ";"):
@@ -66,16 +75,21 @@ def parse(text: str) -> Login:
         following = [*tokens[at + 1 : at + 3], ("", ""), ("", "")]
         value = following[1] if following[0] == ("sign", "=") else ("", "")
         if value[0] not in _TEXTS:
-            raise _refused(f"{word(name)} has no value that Java can read: put it in quotes")
+            raise _refused(f"{shown(name)} has no value that Java can read: put it in quotes")
         options[name] = _text(*value)
         at += 3
         if at < len(tokens) and tokens[at][0] not in _TEXTS and tokens[at] != ("sign", ";"):
-            raise _refused(f"the value of {word(name)} goes on after its end: put it in quotes")
+            raise _refused(f"the value of {shown(name)} goes on after its end: put it in quotes")
     if at >= len(tokens):
         raise _refused("it does not end with a semicolon")
     if at + 1 < len(tokens):
         raise _refused("it names more than one login module, and Kafka's client takes one")
     return Login(module, options)
+
+
+def shown(option: str) -> str:
+    """An option's name, if it is one that kdiag knows."""
+    return option if option in OPTIONS else "an option"
 
 
 def _text(kind: str, text: str) -> str:

@@ -143,5 +143,5 @@ def _canonical(layer: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]
         login = jaas.parse(text)
         values["jaas.module"] = login.name
         for option, value in login.options.items():
-            put(_OPTIONS.get(option, f"jaas.{option}"), value, f"{word(option)}{_IN_LOGIN}")
+            put(_OPTIONS.get(option, f"jaas.{option}"), value, f"{jaas.shown(option)}{_IN_LOGIN}")
     return values, named

@@ -54,7 +54,7 @@ def sasl(
     module = given.get("jaas.module", "")
     if module and module not in _KNOWN_MODULES:
         raise UsageError(
-            f"sasl.jaas.config: kdiag knows no login module {word(module)}"
+            f"sasl.jaas.config: kdiag does not know its login module"
             f"{near(module, _KNOWN_MODULES)}: write one of {', '.join(_KNOWN_MODULES)}"
         )
     mechanism = given.get("sasl.mechanism")
@@ -248,7 +248,7 @@ def _claims(options: Mapping[str, str]) -> dict[str, Any]:
         if kind == "StringClaim":
             said[name] = value
         elif kind == "NumberClaim":
-            said[name] = _number(f"unsecuredLoginNumberClaim_{word(name)}", value)
+            said[name] = _number("an unsecuredLoginNumberClaim", value)
         elif kind == "ListClaim":  # its first character is what separates the rest
             said[name] = value[1:].split(value[0]) if value[1:] else []
     return said

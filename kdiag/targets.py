@@ -44,13 +44,13 @@ def target(name: str, environ: Mapping[str, str]) -> Target:
 
     Raises UsageError when no file has it, or when the file that has it cannot be used.
     """
-    known: list[str] = []
+    known: dict[str, None] = {}
     files = list(_files(environ))
     for file in files:
         tables = _tables(file)
         if name in tables:
             return _target(file, name, tables[name])
-        known += tables
+        known.update(dict.fromkeys(tables))
     if not files:
         raise UsageError(
             f"@{word(name)}: there is no {FILE} here, nor in {_home(environ) / FILE}: write "
