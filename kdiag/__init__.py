@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # typing itself takes a moment to import, in which Ctrl-C is a traceback
 if TYPE_CHECKING:
     from kdiag.report import Report
     from kdiag.rule import Finding, Severity
@@ -22,7 +21,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Imports the public names when they are asked for: `kdiag --help` needs none of them."""
     if name not in _HOMES:
         raise AttributeError(f"module 'kdiag' has no attribute {name!r}")

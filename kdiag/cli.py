@@ -162,6 +162,7 @@ def check(
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from None
+    _ready()
     with destinations(outputs) as opened:
         report = _walked(asked)
         deliver(report, opened)
@@ -193,6 +194,7 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
         raise click.UsageError(f"no scenario {scenario!r}: see kdiag demo --list")
     if not hasattr(__import__("socket"), "SO_BINDTODEVICE"):
         raise click.UsageError("the demo keeps its packets on loopback by means only Linux has")
+    _ready()
     if scenario is not None:
         with destinations(outputs) as opened:
             report = _played(scenario, timeout)
@@ -232,8 +234,6 @@ def explain(code: str) -> int:
 
 def main() -> NoReturn:
     """Runs the command line and ends the process, whatever threads a resolver has left behind."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Whoever starts kdiag may have closed them: what is written there goes nowhere then.
     sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
@@ -274,6 +274,15 @@ def _or(context: click.Context, name: str, given: T, chosen: T | None) -> T:
     """An option as the command line or the environment gives it, or else the target."""
     default = context.get_parameter_source(name) is ParameterSource.DEFAULT
     return chosen if default and chosen is not None else given
+
+
+def _ready() -> None:
+    """Loads the walk. Until then Ctrl-C ends the process at once, for an import that is interrupted
+    may fail in any way; from then on it ends the walk, and what is known is printed."""
+    import kdiag.walk  # noqa: F401
+
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _walked(asked: Settings) -> Report:

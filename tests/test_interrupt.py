@@ -127,18 +127,16 @@ def test_a_second_ctrl_c_changes_nothing_for_the_worse(brokers: Brokers) -> None
 
 @pytest.mark.parametrize("delay", [0.0, 0.05, 0.1, 0.15, 0.2, 0.3])
 def test_at_any_moment_there_is_no_traceback_of_ours(brokers: Brokers, delay: float) -> None:
-    """While Python itself is being loaded, its own traceback cannot be helped."""
+    """While Python itself is being loaded, its own traceback cannot be helped. While kdiag is, the
+    signal ends it at once, which shells call 130 as well."""
     port = brokers.serve(peers.silent)
     with started("check", f"127.0.0.1:{port}", *PATIENT) as process:
         threading.Event().wait(delay)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=ENOUGH)
     assert process.returncode in (130, -signal.SIGINT, 1)
-    if process.returncode != 1:
-        assert "kdiag/cli.py" not in err
-    else:
-        assert "site" in err or "importlib" in err
     assert "failed itself" not in err
+    assert "kdiag/cli.py" not in err
 
 
 def test_a_demo_is_interrupted_as_a_whole() -> None:
