@@ -26,9 +26,18 @@ class Failure(str, Enum):
     CLOSED = "closed"
     SILENT = "silent"
     TLS_REQUIRED = "tls_required"
+    TLS_NOT_OFFERED = "tls_not_offered"
+    UNTRUSTED = "untrusted"
+    NAME_MISMATCH = "name_mismatch"
+    EXPIRED = "expired"
+    CLIENT_CERTIFICATE = "client_certificate"
+    HANDSHAKE = "handshake"
     NOT_KAFKA = "not_kafka"
     CONTROLLER = "controller"
     SASL_REQUIRED = "sasl_required"
+    SASL_NOT_OFFERED = "sasl_not_offered"
+    MECHANISM = "mechanism"
+    CREDENTIALS = "credentials"
     WRONG_NODE = "wrong_node"
     WRONG_CLUSTER = "wrong_cluster"
     DENIED = "denied"
@@ -45,11 +54,34 @@ class Attempt:
 
 
 @dataclass(frozen=True)
+class Handshake:
+    """What a TLS handshake showed, whether the peer is trusted or not.
+
+    `name` is what the certificate is to be for, `chain` the peer's certificates (DER), its own
+    first. `wants_certificate` tells that a client certificate was asked for, `authorities` (DER
+    names) of which issuers, empty for any. `at` is when, in seconds since 1970. `verify_code` is
+    OpenSSL's (X509_V_ERR_*), 0 for trusted, None where the user did not want it verified.
+    """
+
+    name: str
+    version: str
+    cipher: str
+    chain: tuple[bytes, ...]
+    at: float
+    wants_certificate: bool = False
+    authorities: tuple[bytes, ...] = ()
+    verify_code: int | None = None
+
+
+@dataclass(frozen=True)
 class Dial:
     """One address of an endpoint, dialled: its layers in order, the last one being where it ended.
 
     `address` is an IP literal, `source` our own address on that connection ("" when none came up).
     `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
+    `protocol` is the security.protocol that the listener turned out to speak ("" if unknown),
+    `mechanisms` the SASL mechanisms it offers, as far as it told. `heard` has the first bytes of
+    what a peer said that speaks no Kafka, the most telling last.
     """
 
     address: str
@@ -57,6 +89,10 @@ class Dial:
     source: str = ""
     answered_as: int | None = None
     cluster_id: str | None = None
+    handshake: Handshake | None = None
+    protocol: str = ""
+    mechanisms: tuple[str, ...] = ()
+    heard: tuple[bytes, ...] = ()
 
     @property
     def failed(self) -> Attempt | None:

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 MAX_NAMES = 1000
 MAX_BYTES = 1 << 18
 _TEXT_LIMIT = 512
+_SHORT = {  # attribute types of a name, by their object identifier
+    b"\x55\x04\x03": "CN",
+    b"\x55\x04\x06": "C",
+    b"\x55\x04\x07": "L",
+    b"\x55\x04\x08": "ST",
+    b"\x55\x04\x0a": "O",
+    b"\x55\x04\x0b": "OU",
+}
 
 
 @dataclass(frozen=True)
@@ -101,6 +109,41 @@ def read(der: bytes) -> Certificate:
         )
     except Exception as error:  # a peer's bytes, and a parser of many error types
         return Certificate(fingerprint, flaw=clean(f"not readable: {error}", _TEXT_LIMIT))
+
+
+def authority(name: bytes) -> str:
+    """A distinguished name (DER), as a server lists those whose certificates it accepts."""
+    try:
+        return clean(", ".join(_attributes(name)), _TEXT_LIMIT) or "a name that cannot be read"
+    except (IndexError, ValueError):
+        return "a name that cannot be read"
+
+
+def _attributes(name: bytes) -> list[str]:
+    """RFC 5280 4.1.2.4: a sequence of sets of pairs, of an object identifier and a text."""
+    found: list[str] = []
+    for one in _parts(_parts(name)[0][1]):
+        for pair in _parts(one[1]):
+            (_, kind), (tag, text) = _parts(pair[1])[:2]
+            encoding = "utf-16-be" if tag == 0x1E else "utf-8"
+            found.append(f"{_SHORT.get(kind, kind.hex())}={text.decode(encoding, 'replace')}")
+    return found
+
+
+def _parts(data: bytes) -> list[tuple[int, bytes]]:
+    """The DER elements in these bytes: tag and content."""
+    parts: list[tuple[int, bytes]] = []
+    at = 0
+    while at < len(data):
+        tag, size, at = data[at], data[at + 1], at + 2
+        if size & 0x80:
+            more = size & 0x7F
+            size, at = int.from_bytes(data[at : at + more], "big"), at + more
+        if size > len(data) - at:
+            raise ValueError("cut short")
+        parts.append((tag, data[at : at + size]))
+        at += size
+    return parts
 
 
 def covers(certificate: Certificate, host: str) -> bool:

@@ -8,18 +8,23 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, get_type_hints
 
 from kdiag.clients.conversation import Conversation, Reply
+from kdiag.clients.login import Login
 from kdiag.clients.net import Net
 from kdiag.settings import Endpoint, Settings
 
 
 class Facts(Protocol):
-    """What every hop's facts tell of themselves. `elapsed` is in seconds, `summary` one line."""
+    """What every hop's facts tell of themselves. `elapsed` is in seconds, `summary` one line;
+    `failed` names, as findings do, the subjects that failed."""
 
     @property
     def elapsed(self) -> float: ...
 
     @property
     def summary(self) -> str: ...
+
+    @property
+    def failed(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,21 @@ class Halts:
 class Walk:
     """What hops share beside facts: the settings, the network, and what is still on the wire.
 
-    `asked` holds the metadata answers that were asked for in hop 1's flight, `kept` the connection
-    to each broker that proved itself, for the hop after.
+    `login` logs in; `protocol` is the security.protocol that was asked for or, from hop 1 on,
+    found. `asked` holds the metadata answers that were asked for in hop 1's flight, `kept` the
+    connection to each broker that proved itself, for the hop after.
     """
 
     settings: Settings
     net: Net
+    login: Login = field(init=False)
+    protocol: str | None = field(init=False)
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
     kept: dict[int, Conversation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.login = Login(self.settings.security.sasl, self.settings.timeout)
+        self.protocol = self.settings.security.protocol
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,17 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from kdiag.address import is_loopback, is_private
+from kdiag.address import is_loopback, is_private, parse
 from kdiag.hops.listeners import Listener
 from kdiag.rule import Remedy
+from kdiag.security import matching
 from kdiag.settings import Endpoint
 
 NODE_PORTS = range(30000, 32768)
 MANY_PORTS = 6
 
 _HOST_NAME = re.compile(r"[\w.-]+\Z")  # of a peer, and about to be copied into a file
+_PREFERRED = ("SCRAM-SHA-512", "SCRAM-SHA-256", "OAUTHBEARER", "AWS_MSK_IAM", "PLAIN", "GSSAPI")
 
 
 def advertise(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
@@ -162,6 +164,22 @@ def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
     )
 
 
+def other_door() -> tuple[Remedy, ...]:
+    """The listener for clients outside Kubernetes."""
+    return (
+        Remedy(
+            "Come in by the listener that is for clients outside; Strimzi lists each with the "
+            "address to use:",
+            "kubectl get kafka <cluster> -o jsonpath='{.status.listeners}'",
+            "shell",
+        ),
+        Remedy(
+            "If there is none, add one (type nodeport, loadbalancer, ingress or route), with an "
+            "address for each broker; forwarding the port of one Service is not enough."
+        ),
+    )
+
+
 def check_name(host: str) -> Remedy:
     """The name has no address here."""
     return Remedy(
@@ -192,13 +210,95 @@ def pick_family(family: str) -> Remedy:
     )
 
 
-def security_protocol(protocols: str, example: str) -> Remedy:
-    """The listener wants another security.protocol."""
+def client_properties(protocol: str, mechanisms: Sequence[str]) -> tuple[Remedy, ...]:
+    """The client properties that match a listener, in both spellings."""
+    best = next((m for m in _PREFERRED if m in mechanisms), next(iter(mechanisms), ""))
+    fitting = matching(protocol or "SSL", best)
+    choice = f" (it offers {', '.join(mechanisms)})" if len(mechanisms) > 1 else ""
+    return (
+        Remedy(
+            f"Set the client to what the listener speaks{choice}; in Java:",
+            fitting.java,
+            "properties",
+        ),
+        Remedy("For librdkafka (Python, Go, .NET, …) the same is:", fitting.librdkafka, "ini"),
+    )
+
+
+def trust(endpoint: Endpoint, ca_from: str) -> tuple[Remedy, ...]:
+    """The client is to trust the authority behind the broker's certificate."""
+    now = (
+        f"The client trusts {ca_from} now." if ca_from else "The client trusts this machine's own."
+    )
+    return (
+        Remedy(
+            f"Give the client the certificate of the authority that issued the broker's. {now}",
+            "# Java\nssl.truststore.type=PEM\nssl.truststore.location=<the CA's certificates.pem>\n"
+            "# librdkafka\nssl.ca.location=<the CA's certificates.pem>",
+            "properties",
+        ),
+        Remedy(
+            "What the broker sends, to compare or to take the authority from, once you know it is "
+            "the right one:",
+            f"openssl s_client -connect {endpoint} -showcerts </dev/null",
+            "shell",
+        ),
+    )
+
+
+def certificate_names(
+    hosts: Sequence[str], names: Sequence[str], strimzi: bool
+) -> tuple[Remedy, ...]:
+    """The certificate must name what clients dial, or they must dial what it names."""
+    wanted = "\n".join(f"  - {_yaml(host)}" for host in hosts)
+    made = Remedy(
+        "Have the certificate name what clients dial, as a subject alternative name (IP addresses "
+        "as IP entries):",
+        "\n".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in hosts),
+    )
+    if strimzi:
+        made = Remedy(
+            "Add the names to the listener; Strimzi issues new certificates then (advertisedHost "
+            "does the same for one broker):",
+            "configuration:\n  bootstrap:\n    alternativeNames:\n"
+            + "\n".join(f"    {line}" for line in wanted.splitlines()),
+            "yaml",
+        )
+    usable = [name for name in names if "*" not in name and not is_loopback(name)]
+    other = (say(f"Or dial, and advertise, a name that it has: {', '.join(usable[:6])}."),)
+    return (made, *(other if usable else ()))
+
+
+def client_certificate(shown: bool) -> Remedy:
+    """The client needs a certificate, or another one."""
+    summary = (
+        "Show a certificate by an authority that the broker trusts (ssl.truststore on the broker, "
+        "Strimzi: the clients CA), within its time:"
+        if shown
+        else "Give the client its certificate and key:"
+    )
     return Remedy(
-        f"Set the client to {protocols}, as the listener's owner says.",
-        f"security.protocol={example}",
+        summary,
+        "# Java\nssl.keystore.type=PEM\nssl.keystore.location=<certificate and key.pem>\n"
+        "# librdkafka\nssl.certificate.location=<certificate.pem>\nssl.key.location=<key.pem>",
         "properties",
     )
+
+
+def credentials(mechanism: str) -> Remedy:
+    """The login was refused."""
+    if mechanism.startswith("SCRAM"):
+        return Remedy(
+            "Check user and password, and that the user has credentials for this very mechanism:",
+            f"kafka-configs.sh --bootstrap-server <server> --describe --entity-type users "
+            f"--entity-name <user>  # {mechanism}",
+            "shell",
+        )
+    if mechanism == "OAUTHBEARER":
+        return say("Check the token's expiry, issuer, audience and scope against the listener's.")
+    if mechanism == "AWS_MSK_IAM":
+        return say("Check that this identity may do kafka-cluster:Connect on this cluster.")
+    return say("Check user and password; the broker's log has the reason.")
 
 
 def broker_port() -> Remedy:
@@ -222,3 +322,7 @@ def _node_ports(listeners: Sequence[Listener]) -> bool:
 
 def _yaml(host: str) -> str:
     return f'"{host}"' if host.startswith("<") or ":" in host else host
+
+
+def _is_address(host: str) -> bool:
+    return parse(host) is not None

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from kdiag.attempt import LAYERS
+from kdiag.attempt import LAYERS, Dial
 from kdiag.cause import explained, root
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
@@ -19,6 +19,8 @@ from kdiag.settings import Settings
 SCHEMA_VERSION = 1
 
 EXIT_CODES = {"bootstrap": 10, "metadata": 20, "listeners": 30, "produce": 40}
+UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
+
 EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
 
 Status = Literal["pass", "warn", "fail", "skipped"]
@@ -114,6 +116,7 @@ def report(
     started_at: str,
     elapsed_ms: int,
     interrupted: bool = False,
+    notes: Sequence[str] = (),
 ) -> Report:
     """The report on a walk: its facts by type, the rules' findings, and the hops as they ended."""
     found = explained(findings)
@@ -135,7 +138,7 @@ def report(
         elapsed_ms=elapsed_ms,
         target=[str(endpoint) for endpoint in settings.bootstrap],
         source_addresses=list(dict.fromkeys(d.source for d in dials if d.source)),
-        protocol="PLAINTEXT",
+        protocol=settings.security.protocol or _spoken(dials),
         verdict="fail" if code else "warn" if warned else "pass",
         failing_hop=failing,
         root_cause=cause.code if cause else None,
@@ -143,9 +146,15 @@ def report(
         hops=steps,
         cluster=_cluster(facts),
         findings=sorted(found, key=lambda f: f is not cause),
-        notes=list(settings.notes),
+        notes=[*settings.notes, *notes],
         interrupted=interrupted,
     )
+
+
+def _spoken(dials: Sequence[Dial]) -> str:
+    """The security.protocol that the bootstrap server turned out to speak, a working one first."""
+    found = sorted((d for d in dials if d.protocol), key=lambda dial: dial.failed is not None)
+    return found[0].protocol if found else UNKNOWN
 
 
 def _fails(finding: Finding, fail_on: str) -> bool:

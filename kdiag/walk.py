@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from kdiag.hops import HOPS
 from kdiag.hops.produce import Produce
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
+from kdiag.rules.words import listed
 from kdiag.settings import Settings, settings
 
 Observer = Callable[[str, str | None], None]
@@ -67,7 +68,7 @@ async def walk(asked: Settings, make_net: MakeNet, observe: Observer) -> Report:
     """The walk itself. Cancelled, it still reports what is known so far."""
     started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     started = time.perf_counter()
-    facts: dict[type, Any] = {}
+    facts: dict[type, Any] = {Settings: asked}
     steps: list[Step] = []
     halts: list[Halt] = []
     interrupted = False
@@ -94,6 +95,7 @@ async def walk(asked: Settings, make_net: MakeNet, observe: Observer) -> Report:
         started_at=started_at,
         elapsed_ms=round((time.perf_counter() - started) * 1000),
         interrupted=interrupted,
+        notes=shared.login.notes,
     )
 
 
@@ -149,9 +151,20 @@ def _judge(facts: Mapping[type, Any], halts: Sequence[Halt]) -> list[Finding]:
             findings += rule.apply(facts)
         except Exception as error:
             broken.append(Halt(HOPS[-1].id, 0.0, f"rule {rule.code}: {_place(error)}"))
+    broken += _unexplained(facts, findings)
     for code in ("KD001", "KD002"):
         findings += RULES[code].apply({Halts: Halts(tuple(broken))})
     return findings
+
+
+def _unexplained(facts: Mapping[type, Any], findings: Sequence[Finding]) -> Iterator[Halt]:
+    """What failed and no rule names: a hop must never pass for want of a finding."""
+    for hop in HOPS:
+        named = {subject for f in findings if f.hop == hop.id for subject in f.subjects}
+        failed = facts[hop.gives].failed if hop.gives in facts else ()
+        missed = [subject for subject in failed if subject not in named]
+        if missed:
+            yield Halt(hop.id, 0.0, clean(f"no rule names the failure of {listed(missed)}"))
 
 
 def _skipped(hop: Hop, because: str, elapsed: float = 0.0) -> Step:
@@ -178,7 +191,7 @@ def _place(error: Exception) -> str:
 
 
 def _plain_net(asked: Settings) -> Net:
-    return Net(asked.timeout, family=asked.family)
+    return Net(asked.timeout, family=asked.family, tls=asked.security.tls)
 
 
 def _nobody(hop: str, summary: str | None) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 
+import hypothesis
 import pytest
 import pytest_asyncio
 
 from kdiag.demo.world import World
 from tests.running import Brokers
+
+# The machine may be busy: an example that takes long is no failure.
+hypothesis.settings.register_profile("kdiag", deadline=None)
+hypothesis.settings.load_profile("kdiag")
 
 
 @pytest_asyncio.fixture

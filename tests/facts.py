@@ -18,7 +18,7 @@ from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
 from kdiag.hops.produce import Outcome, Produce, Produced
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
-from kdiag.settings import Endpoint, settings
+from kdiag.settings import Endpoint, Settings, settings
 
 LAPTOP = "203.0.113.10"
 DOOR = "3.10.139.221"
@@ -44,19 +44,21 @@ def dial(
     """One address, dialled: all layers of plaintext went well up to the one that failed."""
     layer, _, failure = failed.rpartition(":")
     layer = layer or ("tcp" if failed else "")
-    before = USED[1 : USED.index(layer)] if layer in USED else USED[1:]
-    if layer and layer not in USED:
-        before = USED[1:3]
+    last = LAYERS.index(layer) if layer else len(LAYERS)
+    before = [each for each in USED[1:] if LAYERS.index(each) < last]
     attempts = [Attempt(each, 0.001) for each in before]
     if failed:
         attempts.append(Attempt(layer, 0.001, Failure(failure), detail))
     spoke = len(attempts) > 1
+    kafka = any(attempt.layer == "kafka" and not attempt.failure for attempt in attempts)
     return Dial(
         address,
         tuple(attempts),
         source=source if spoke else "",
         answered_as=node if spoke else None,
         cluster_id=cluster if spoke else None,
+        protocol="PLAINTEXT" if kafka else "",
+        mechanisms=tuple(detail.split(", ")) if layer == "sasl" else (),
     )
 
 
@@ -180,7 +182,7 @@ def halts(*halted: tuple[str, str]) -> Halts:
 
 def known(*facts: Any) -> Mapping[type, Any]:
     """The facts by their type, as the rules are given them."""
-    return {type(fact): fact for fact in facts}
+    return {Settings: settings(f"{DOOR}:9094"), **{type(fact): fact for fact in facts}}
 
 
 def found_by(code: str, *facts: Any) -> list[Finding]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import struct
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from kdiag.attempt import Failure, clean_bytes
 from kdiag.clients.codec import Body, WireError
+from kdiag.clients.tls import tls_words
 from kdiag.clients.wire import (
     MAX_FRAME,
     Api,
@@ -21,16 +24,18 @@ from kdiag.clients.wire import (
     decode_response,
     encode_request,
 )
+from kdiag.stranger import READ_LIMIT
 
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
-_BANNER_BYTES, _BANNER_WAIT = 512, 0.2
+_BANNER_WAIT = 0.2
 
 
 @dataclass(frozen=True)
 class Reply:
     """How one request ended: an answer, or why there is none. `elapsed` is in seconds.
 
-    `frame` is the answer as it came, for those who asked for it raw; `body` is empty then.
+    `frame` is the answer as it came, for those who asked for it raw, `body` is empty then; of a
+    stranger it is the first bytes.
     """
 
     elapsed: float
@@ -73,18 +78,29 @@ class Conversation:
         self._timeout, self._named = timeout, named
         self._asked: deque[_Asked] = deque()
         self._correlation = 0
-        self._ended: tuple[Failure, str] | None = None
+        self._ended: tuple[Failure, str, bytes] | None = None
         self._heard = False
         self.local = str(writer.get_extra_info("sockname")[0])
         self.peer = str(writer.get_extra_info("peername")[0])
+        self.tls: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
     async def over(
-        cls, sock: socket.socket, timeout: float, named: Callable[[OSError], Failure]
+        cls,
+        sock: socket.socket,
+        timeout: float,
+        named: Callable[[OSError], Failure],
+        *,
+        context: ssl.SSLContext | None = None,
+        name: str | None = None,
     ) -> Conversation:
-        """A conversation over a connected socket; `named` maps what the socket may raise."""
-        reader, writer = await asyncio.open_connection(sock=sock)
+        """A conversation over a connected socket; `named` maps what the socket may raise.
+
+        With a `context` the TLS handshake comes first, within the timeout; raises its errors.
+        """
+        opening = asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
+        reader, writer = await asyncio.wait_for(opening, timeout)
         return cls(reader, writer, timeout, named)
 
     def ask(
@@ -104,6 +120,10 @@ class Conversation:
         self._writer.write(encode_request(api, version, self._correlation, body))
         return reply
 
+    async def hear_out(self, seconds: float) -> None:
+        """Gives the peer that long to end the conversation before anything is asked."""
+        await asyncio.wait({self._listening}, timeout=seconds)
+
     def close(self) -> None:
         """Ends it at once; what has no answer yet never gets one."""
         self._listening.cancel()
@@ -121,11 +141,11 @@ class Conversation:
                 self._answer(await self._reader.readexactly(size))
         except asyncio.IncompleteReadError as error:
             if error.partial and not self._heard:
-                return self._end(Failure.NOT_KAFKA, clean_bytes(error.partial))
+                return self._end(Failure.NOT_KAFKA, clean_bytes(error.partial), error.partial)
             self._end(Failure.CLOSED, "in the middle of an answer" if error.partial else "")
         except OSError as error:
             failure = self._named(error)
-            self._end(failure, os.strerror(error.errno) if error.errno else "")
+            self._end(failure, _words(error))
 
     def _answer(self, frame: bytes) -> None:
         asked = self._asked.popleft()
@@ -138,7 +158,7 @@ class Conversation:
                 body = decode_response(asked.api, asked.version, asked.correlation, frame)
         except WireError as error:
             words = f"{asked.api.name} answer: {error}; it begins {clean_bytes(frame, 40)}"
-            asked.settle(Reply(elapsed, {}, Failure.NOT_KAFKA, words))
+            asked.settle(Reply(elapsed, {}, Failure.NOT_KAFKA, words, frame[:READ_LIMIT]))
             return
         asked.settle(Reply(elapsed, body, frame=frame if asked.raw else b""))
 
@@ -146,11 +166,15 @@ class Conversation:
         """Bytes that begin no answer of Kafka's. What a TLS listener says to plaintext is known."""
         if head[0] in (_TLS_ALERT, _TLS_HANDSHAKE) and head[1] == 3:
             return self._end(Failure.TLS_REQUIRED, clean_bytes(head))
-        try:
-            rest = await asyncio.wait_for(self._reader.read(_BANNER_BYTES), _BANNER_WAIT)
-        except (TimeoutError, OSError):
-            rest = b""
-        self._end(Failure.NOT_KAFKA, clean_bytes(head + rest))
+        said = bytearray(head)
+
+        async def hear() -> None:
+            while len(said) < READ_LIMIT and (more := await self._reader.read(READ_LIMIT)):
+                said.extend(more)
+
+        with suppress(asyncio.TimeoutError, OSError):
+            await asyncio.wait_for(hear(), _BANNER_WAIT)
+        self._end(Failure.NOT_KAFKA, clean_bytes(bytes(said)), bytes(said[:READ_LIMIT]))
         return None
 
     def _silent(self, reply: asyncio.Future[Reply], sent: float) -> None:
@@ -158,11 +182,17 @@ class Conversation:
             words = f"no answer within {self._timeout:g} s"
             reply.set_result(Reply(time.perf_counter() - sent, {}, Failure.SILENT, words))
 
-    def _no_answer(self, asked: _Asked, failure: Failure, detail: str) -> Reply:
-        return Reply(time.perf_counter() - asked.sent, {}, failure, detail)
+    def _no_answer(self, asked: _Asked, failure: Failure, detail: str, said: bytes) -> Reply:
+        return Reply(time.perf_counter() - asked.sent, {}, failure, detail, said)
 
-    def _end(self, failure: Failure, detail: str) -> None:
-        self._ended = self._ended or (failure, detail)
+    def _end(self, failure: Failure, detail: str, said: bytes = b"") -> None:
+        self._ended = self._ended or (failure, detail, said)
         while self._asked:
             asked = self._asked.popleft()
             asked.settle(self._no_answer(asked, *self._ended))
+
+
+def _words(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return tls_words(error)
+    return os.strerror(error.errno) if error.errno else ""

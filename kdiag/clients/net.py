@@ -6,14 +6,20 @@ import asyncio
 import errno
 import os
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from kdiag.address import parse
-from kdiag.attempt import Attempt, Failure, clean
+from kdiag.attempt import Attempt, Failure, Handshake, clean
 from kdiag.clients.conversation import Conversation
+from kdiag.clients.tls import Handshakes, tls_failure, tls_words
+from kdiag.security import Tls
+from kdiag.stranger import READ_LIMIT
 
 T = TypeVar("T")
 Lookup = Callable[..., list[Any]]
@@ -22,6 +28,15 @@ MAX_ADDRESSES = 16  # of one name
 MAX_LOOKUPS = 64  # at once, each in a thread
 MAX_OPEN = 1024
 _SPARE_DESCRIPTORS = 64
+
+# A server that misses a client certificate under TLS 1.3 says so after the handshake; whoever
+# writes before it has spoken gets a reset instead of its words.
+_LAST_WORDS = 0.15
+
+_PATIENCE = 1.0  # with a peer that is no broker, in seconds
+
+_NO_REASON = (Failure.HANDSHAKE, Failure.CLOSED, Failure.RESET)
+_SEE_FOR_YOURSELF = (Failure.UNTRUSTED, Failure.NAME_MISMATCH, Failure.EXPIRED, *_NO_REASON)
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "v4": socket.AF_INET, "v6": socket.AF_INET6}
 
@@ -43,6 +58,8 @@ def os_failure(error: OSError) -> Failure:
     """
     if isinstance(error, TimeoutError):
         return Failure.TIMEOUT
+    if isinstance(error, ssl.SSLError):
+        return tls_failure(error)
     if error.errno in _OUR_OWN:
         raise error
     return _BY_ERRNO.get(error.errno or 0, Failure.UNREACHABLE)
@@ -57,6 +74,29 @@ def lookup_failure(error: OSError | UnicodeError) -> Failure:
         absent = {socket.EAI_NONAME, socket.EAI_NODATA, getattr(socket, "EAI_ADDRFAMILY", None)}
         return Failure.NOT_FOUND if error.errno in absent else Failure.RESOLVER_FAILED
     return Failure.NOT_FOUND if isinstance(error, UnicodeError) else Failure.RESOLVER_FAILED
+
+
+@dataclass(frozen=True)
+class Line:
+    """A TCP connection that came up, or (`sock` None) did not; `source` is our own address on it.
+    `address` and `port` are what it leads to, for another line to the same place."""
+
+    address: str
+    port: int
+    tcp: Attempt
+    sock: socket.socket | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a connection came up: its layers (tcp, and tls where asked for), and who is at the other
+    end. There is no conversation when one of the layers failed."""
+
+    attempts: tuple[Attempt, ...]
+    conversation: Conversation | None = None
+    handshake: Handshake | None = None
+    verify_code: int | None = None
 
 
 class Net:
@@ -76,8 +116,10 @@ class Net:
         family: str = "any",
         lookup: Lookup = socket.getaddrinfo,
         device: str | None = None,
+        tls: Tls | None = None,
     ) -> None:
         self.timeout = timeout
+        self._handshakes = Handshakes(tls or Tls())
         self.capacity = _capacity()
         self._family = _FAMILIES[family]
         self._lookup = lookup
@@ -107,8 +149,8 @@ class Net:
         addresses = dict.fromkeys(str(info[4][0]) for info in found)
         return ended(), tuple(addresses)[:MAX_ADDRESSES]
 
-    async def connect(self, address: str, port: int) -> tuple[Attempt, Conversation | None]:
-        """A TCP connection to an IP literal; `close` closes the conversation at the latest."""
+    async def connect(self, address: str, port: int) -> Line:
+        """A TCP connection to an IP literal."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         started = time.perf_counter()
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -116,23 +158,119 @@ class Net:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._device:
-                sock.setsockopt(
-                    socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self._device.encode() + b"\0"
-                )
+                device = self._device.encode() + b"\0"
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
             connecting = asyncio.get_running_loop().sock_connect(sock, (address, port))
             await asyncio.wait_for(connecting, self.timeout)
             elapsed = time.perf_counter() - started
-            conversation = await Conversation.over(sock, self.timeout, os_failure)
+            return Line(address, port, Attempt("tcp", elapsed), sock, str(sock.getsockname()[0]))
         except (TimeoutError, OSError) as error:
             sock.close()
             elapsed = time.perf_counter() - started
             failure = os_failure(error) if isinstance(error, OSError) else Failure.TIMEOUT
-            return Attempt("tcp", elapsed, failure, _os_words(error, self.timeout)), None
+            words = _os_words(error, self.timeout)
+            return Line(address, port, Attempt("tcp", elapsed, failure, words))
         except BaseException:
             sock.close()
             raise
+
+    async def converse(self, line: Line, name: str | None = None) -> Connection:
+        """A conversation over a line, over TLS with the server of that `name` where one is given;
+        `close` closes it at the latest."""
+        if line.sock is None:
+            return Connection((line.tcp,))
+        if name is not None:
+            return await self._looked_at(await self._secured(line, name), line, name)
+        try:
+            conversation = await Conversation.over(line.sock, self.timeout, os_failure)
+        except (TimeoutError, OSError) as error:
+            line.sock.close()
+            failure = os_failure(error) if isinstance(error, OSError) else Failure.TIMEOUT
+            words = _os_words(error, self.timeout)
+            return Connection((replace(line.tcp, failure=failure, detail=words),))
+        except BaseException:
+            line.sock.close()
+            raise
         self._open.add(conversation)
-        return Attempt("tcp", elapsed), conversation
+        return Connection((line.tcp,), conversation)
+
+    async def overhear(self, line: Line, said: bytes) -> bytes:
+        """What a peer answers to these bytes, READ_LIMIT of it at most; nothing if it does not."""
+        if line.sock is None:
+            return b""
+        sock, heard = line.sock, bytearray()
+
+        async def listen() -> None:
+            loop = asyncio.get_running_loop()
+            await loop.sock_sendall(sock, said)
+            while len(heard) < READ_LIMIT and (more := await loop.sock_recv(sock, READ_LIMIT)):
+                heard.extend(more)
+
+        with sock, suppress(asyncio.TimeoutError, OSError):
+            await asyncio.wait_for(listen(), min(self.timeout, _PATIENCE))
+        return bytes(heard[:READ_LIMIT])
+
+    async def _secured(self, line: Line, name: str, *, look: bool = False) -> Connection:
+        """The handshake on a line: the client's own, or one to look with."""
+        assert line.sock is not None
+        heard = self._handshakes.hear()
+        started = time.perf_counter()
+        context = self._handshakes.looking if look else self._handshakes.judging
+
+        def ended(failure: Failure | None = None, detail: str = "") -> tuple[Attempt, Attempt]:
+            return line.tcp, Attempt("tls", time.perf_counter() - started, failure, detail)
+
+        try:
+            conversation = await Conversation.over(
+                line.sock, self.timeout, os_failure, context=context, name=name
+            )
+        except ssl.SSLError as error:
+            failure = tls_failure(error)
+            if heard.wants_certificate and failure in (Failure.HANDSHAKE, Failure.CLOSED):
+                failure = Failure.CLIENT_CERTIFICATE
+            return Connection(
+                ended(failure, tls_words(error)), verify_code=getattr(error, "verify_code", None)
+            )
+        except TimeoutError:
+            waited = f"no answer to the TLS handshake within {self.timeout:g} s"
+            return Connection(ended(Failure.SILENT, waited))
+        except OSError as error:
+            # asyncio's word for a peer that closes in the handshake is a reset without a number
+            failure = os_failure(error) if error.errno else Failure.CLOSED
+            if heard.wants_certificate:
+                failure = Failure.CLIENT_CERTIFICATE
+            return Connection(ended(failure, "during the TLS handshake"))
+        except ValueError:  # UnicodeError among them
+            line.sock.close()
+            words = "this name cannot be asked for in a TLS handshake"
+            return Connection(ended(Failure.HANDSHAKE, words))
+        self._open.add(conversation)
+        assert conversation.tls is not None
+        code = 0 if context.verify_mode is ssl.CERT_REQUIRED else None
+        made = ended()
+        if heard.wants_certificate:
+            await conversation.hear_out(_LAST_WORDS)
+        shown = self._handshakes.seen(conversation.tls, heard, name, code)
+        return Connection(made, conversation, shown, code)
+
+    async def _looked_at(self, made: Connection, line: Line, name: str) -> Connection:
+        """A connection whose handshake failed for what the peer is: a second one, that takes
+        anybody, shows whom we met."""
+        if made.attempts[-1].failure not in _SEE_FOR_YOURSELF:
+            return made
+        again = await self.connect(line.address, line.port)
+        if again.sock is None:
+            return made
+        met = await self._secured(again, name, look=True)
+        if not met.conversation or not met.handshake:
+            return made
+        met.conversation.close()
+        shown = replace(met.handshake, verify_code=made.verify_code)
+        *before, tls = made.attempts
+        if tls.failure in _NO_REASON:  # it does speak TLS, only not as the client would
+            words = f"{tls.detail}; it would take {shown.version} with {shown.cipher}"
+            tls = replace(tls, failure=Failure.HANDSHAKE, detail=words)
+        return replace(made, attempts=(*before, tls), handshake=shown)
 
     async def close(self) -> None:
         """Closes every conversation that is still open."""

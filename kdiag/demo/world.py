@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kdiag.attempt import Attempt
-from kdiag.clients.conversation import Conversation
-from kdiag.clients.net import Net
+from kdiag.clients.net import Line, Net
 from kdiag.demo.broker import Broker, Cluster, Node
 from kdiag.settings import Endpoint, Settings
 
@@ -96,17 +94,21 @@ class WorldNet(Net):
     outside = False
 
     def __init__(self, world: World, settings: Settings) -> None:
-        super().__init__(settings.timeout, family=settings.family, lookup=world.lookup, device="lo")
+        super().__init__(
+            settings.timeout,
+            family=settings.family,
+            lookup=world.lookup,
+            device="lo",
+            tls=settings.security.tls,
+        )
         self._nat = world.nat
 
-    async def connect(self, address: str, port: int) -> tuple[Attempt, Conversation | None]:
+    async def connect(self, address: str, port: int) -> Line:
         """Dials the port on 127.0.0.1 that plays this address."""
         if (address, port) not in self._nat:
             return await super().connect(address, port)
-        tcp, conversation = await super().connect("127.0.0.1", self._nat[address, port])
-        if conversation:
-            conversation.local = CLIENT
-        return tcp, conversation
+        line = await super().connect("127.0.0.1", self._nat[address, port])
+        return replace(line, address=address, port=port, source=line.source and CLIENT)
 
 
 def endpoint(address: str = PUBLIC[0], port: int = PORT) -> str:

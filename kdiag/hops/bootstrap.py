@@ -31,6 +31,11 @@ class Bootstrap:
         return tuple(dict.fromkeys(end for d in dials for end in (d.address, d.source) if end))
 
     @property
+    def failed(self) -> tuple[str, ...]:
+        """The servers that do not work."""
+        return tuple(f"bootstrap {c.endpoint}" for c in self.contacts if not c.usable)
+
+    @property
     def elapsed(self) -> float:
         """Seconds until the slowest address had worked or failed."""
         return max(
@@ -61,7 +66,7 @@ async def bootstrap(walk: Walk) -> Bootstrap:
     topics = [{"name": walk.settings.topic}] if walk.settings.topic else []
     question = (METADATA, 7, {"topics": topics, "allow_auto_topic_creation": False})
     met = await asyncio.gather(
-        *(contact(walk.net, endpoint, [question]) for endpoint in walk.settings.bootstrap)
+        *(contact(walk, endpoint, [question]) for endpoint in walk.settings.bootstrap)
     )
     apis: Mapping[int, tuple[int, int]] = {}
     for reached, greetings in met:
@@ -69,4 +74,7 @@ async def bootstrap(walk: Walk) -> Bootstrap:
             if greeting.apis and greeting.dial.failed is None:
                 apis = apis or greeting.apis
                 walk.asked.append((reached.endpoint, greeting.replies[0]))
-    return Bootstrap(tuple(reached for reached, _ in met), apis)
+    contacts = tuple(reached for reached, _ in met)
+    found = [d.protocol for c in contacts for d in c.dials if d.protocol and not d.failed]
+    walk.protocol = walk.protocol or next(iter(found), None)
+    return Bootstrap(contacts, apis)

@@ -7,16 +7,43 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kdiag.attempt import Attempt, Contact, Dial, Failure
+from kdiag.attempt import Attempt, Contact, Dial, Failure, clean_bytes
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
-from kdiag.clients.net import Net
+from kdiag.clients.net import Line
 from kdiag.clients.wire import API_VERSIONS, METADATA, PRODUCE, SASL_HANDSHAKE, Api
+from kdiag.hop import Walk
 from kdiag.settings import Endpoint
+from kdiag.stranger import follow_ups, recognise
 
 # Only a controller lists the quorum's own requests; only a broker lists these two.
 _BROKER_APIS = frozenset({METADATA.key, PRODUCE.key})
 _CONTROLLER_APIS = frozenset(range(52, 57)) | {62}
+
+# How long a peer may be silent, as a part of the timeout, before it is also asked the other way
+# round, in plaintext instead of TLS or the reverse, and in other languages. A slow broker is spared
+# the nonsense, and a silent peer still costs one timeout: the others get what is left, and a grace.
+_HEAD_START, _GRACE = 1 / 2, 0.1
+
+# What a peer does to a client that speaks plaintext where it wants TLS, or the reverse.
+_PERHAPS_TLS = (Failure.TLS_REQUIRED, Failure.CLOSED, Failure.RESET, Failure.SILENT)
+_PERHAPS_PLAINTEXT = (Failure.HANDSHAKE, Failure.CLOSED, Failure.RESET, Failure.SILENT)
+_GONE = (Failure.CLOSED, Failure.RESET)
+_ENDED = (*_GONE, Failure.CLIENT_CERTIFICATE)
+
+# Failures that only a peer that speaks TLS can bring about.
+_BY_TLS = (
+    Failure.UNTRUSTED,
+    Failure.NAME_MISMATCH,
+    Failure.EXPIRED,
+    Failure.CLIENT_CERTIFICATE,
+)
+_OF_TLS = (Failure.TLS_REQUIRED, Failure.CLIENT_CERTIFICATE, Failure.HANDSHAKE)
+
+_WITHOUT_SASL = ("PLAINTEXT", "SSL")
+
+# Asking for no real mechanism makes a listener list those that it has, and authenticates nobody.
+_NO_MECHANISM = "KDIAG"
 
 Question = tuple[Api, int, Mapping[str, Any]]
 
@@ -32,46 +59,219 @@ class Greeting:
     replies: tuple[asyncio.Future[Reply], ...] = ()
 
 
+@dataclass(frozen=True)
+class Knock:
+    """One address to greet: where it is, what its certificate is to name, and what to ask."""
+
+    address: str
+    endpoint: Endpoint
+    questions: Sequence[Question] = ()
+    raw: bool = False
+
+
 async def contact(
-    net: Net, endpoint: Endpoint, questions: Sequence[Question], *, raw: bool = False
+    walk: Walk, endpoint: Endpoint, questions: Sequence[Question], *, raw: bool = False
 ) -> tuple[Contact, tuple[Greeting, ...]]:
     """Resolves an endpoint and greets all of its addresses at once, in the order they resolved."""
-    dns, addresses = await net.resolve(endpoint.host)
+    dns, addresses = await walk.net.resolve(endpoint.host)
     greetings = await asyncio.gather(
-        *(greet(net, address, endpoint.port, questions, raw=raw) for address in addresses)
+        *(greet(walk, Knock(address, endpoint, questions, raw)) for address in addresses)
     )
     return Contact(endpoint, dns, tuple(g.dial for g in greetings)), tuple(greetings)
 
 
-async def greet(
-    net: Net, address: str, port: int, questions: Sequence[Question], *, raw: bool = False
+async def greet(walk: Walk, knock: Knock) -> Greeting:
+    """Connects, asks ApiVersions and the questions, and tells who speaks there, and how.
+
+    The walk's protocol is spoken, plaintext while none is known. What fails as it would at a
+    listener that speaks the other (TLS or not) is asked that way as well: it is entered when the
+    protocol is ours to find out, and named as the failure when it was asked for.
+    """
+    line = await walk.net.connect(knock.address, knock.endpoint.port)
+    if line.sock is None:
+        return Greeting(Dial(knock.address, (line.tcp,)))
+    encrypted = bool(walk.protocol and walk.protocol.endswith("SSL"))
+    first = asyncio.ensure_future(_greet(walk, knock, line, encrypted))
+    others: list[asyncio.Future[Any]] = []
+    try:
+        await asyncio.wait({first}, timeout=walk.net.timeout * _HEAD_START)
+        silent = not first.done()
+        if first.done() and not _unclear(first.result().dial, encrypted):
+            return first.result()
+        if silent or _perhaps_other(first.result().dial, encrypted):
+            other = asyncio.ensure_future(_other_way(walk, knock, not encrypted))
+            others.append(other)
+        if silent:
+            heard = asyncio.ensure_future(_followed_up(walk, knock, ()))
+            others.append(heard)
+        tried = await first
+        if others:
+            await asyncio.wait(others, timeout=_GRACE if silent else None)
+        if _perhaps_other(tried.dial, encrypted) and other.done():
+            tried = _told_apart(walk, tried, other.result(), encrypted)
+        if tried.dial.protocol:
+            return tried
+        if not silent:
+            heard = asyncio.ensure_future(_followed_up(walk, knock, tried.dial.heard))
+            await heard
+        return replace(tried, dial=_named(tried.dial, heard.result() if heard.done() else ()))
+    finally:
+        for task in (first, *others):
+            task.cancel()
+
+
+async def _followed_up(walk: Walk, knock: Knock, said: Sequence[bytes]) -> list[bytes]:
+    """What a peer that is no broker says when it is asked in other languages."""
+
+    async def asked(question: bytes) -> bytes:
+        line = await walk.net.connect(knock.address, knock.endpoint.port)
+        return await walk.net.overhear(line, question)
+
+    answers = await asyncio.gather(*map(asked, follow_ups(b"".join(said))))
+    return [answer for answer in answers if answer]
+
+
+def _named(dial: Dial, heard: Sequence[bytes]) -> Dial:
+    """A dial to no broker, with what was heard when it was asked in other languages, if that is
+    one we know."""
+    telling = [said for said in heard if recognise(said)]
+    if not telling or not dial.failed:
+        return dial
+    *before, last = dial.attempts
+    if last.failure is not Failure.NOT_KAFKA:
+        words = clean_bytes(telling[-1])
+        last = Attempt("kafka", last.elapsed, Failure.NOT_KAFKA, words)
+    return replace(dial, attempts=(*before, last), heard=(*dial.heard, *telling))
+
+
+async def _other_way(walk: Walk, knock: Knock, encrypted: bool) -> Greeting:
+    """The same address the other way round. Credentials are for the way that was asked for."""
+    line = await walk.net.connect(knock.address, knock.endpoint.port)
+    may_log_in = walk.protocol is None
+    return await _greet(walk, knock, line, encrypted, may_log_in=may_log_in)
+
+
+def _unclear(dial: Dial, encrypted: bool) -> bool:
+    """Whether there is more to find out about a peer: it may speak the other way, or no Kafka."""
+    failed = dial.failed
+    strange = failed is not None and failed.failure is Failure.NOT_KAFKA
+    return strange or _perhaps_other(dial, encrypted)
+
+
+def _perhaps_other(dial: Dial, encrypted: bool) -> bool:
+    """Whether a dial ended as one does that speaks plaintext to a TLS listener, or the reverse."""
+    failed = dial.failed
+    if failed is None or dial.handshake:
+        return False
+    if encrypted:
+        return failed.layer == "tls" and failed.failure in _PERHAPS_PLAINTEXT
+    return failed.layer in ("tls", "kafka") and failed.failure in _PERHAPS_TLS
+
+
+def _told_apart(walk: Walk, tried: Greeting, other: Greeting, encrypted: bool) -> Greeting:
+    """What two dials together say, one over TLS and one in plaintext, of which the first failed."""
+    failed = tried.dial.failed
+    spoken = other.dial.protocol
+    if not spoken and failed and failed.failure is Failure.TLS_REQUIRED:
+        spoken = "SSL"
+    if not spoken:
+        strange = other.dial.failed and other.dial.failed.failure is Failure.NOT_KAFKA
+        return other if strange else tried
+    if walk.protocol is None:
+        return other
+    if other.conversation:
+        other.conversation.close()
+    tcp, *rest = tried.dial.attempts
+    failure = Failure.TLS_NOT_OFFERED if encrypted else Failure.TLS_REQUIRED
+    seconds = sum(attempt.elapsed for attempt in rest)
+    attempts = (tcp, Attempt("tls", seconds, failure, f"it speaks {spoken}"))
+    return Greeting(replace(other.dial, attempts=attempts, protocol=spoken))
+
+
+async def _greet(
+    walk: Walk, knock: Knock, line: Line, encrypted: bool, *, may_log_in: bool = True
 ) -> Greeting:
-    """Connects, asks ApiVersions and `questions` in one flight, and judges who speaks there.
+    """One way of greeting: TLS if `encrypted`, ApiVersions and, where configured, SASL.
 
     The replies are left to be awaited, but for the first: a listener that wants SASL answers
     ApiVersions and hangs up on whatever comes next.
     """
-    tcp, conversation = await net.connect(address, port)
+    met = await walk.net.converse(line, knock.endpoint.host if encrypted else None)
+    dial = Dial(knock.address, met.attempts, line.source, handshake=met.handshake)
+    if encrypted and (met.handshake or met.attempts[-1].failure in _BY_TLS):
+        dial = replace(dial, protocol="SSL")
+    conversation = met.conversation
     if conversation is None:
-        return Greeting(Dial(address, (tcp,)))
+        return Greeting(dial)
+    sasl = walk.login.sasl if may_log_in and walk.protocol not in _WITHOUT_SASL else None
     versions = conversation.ask(API_VERSIONS, 0, {})
-    replies = tuple(conversation.ask(*question, raw=raw) for question in questions)
-    kafka, apis = _speaker(await versions)
-    dial = Dial(address, (tcp, kafka), conversation.local)
+    replies: tuple[asyncio.Future[Reply], ...] = ()
+    handshake: asyncio.Future[Reply] | None = None
+    if sasl:
+        handshake = conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": sasl.mechanism})
+    else:
+        replies = tuple(conversation.ask(*q, raw=knock.raw) for q in knock.questions)
+    spoken = await versions
+    kafka, apis = _speaker(spoken)
+    if met.handshake and met.handshake.wants_certificate and kafka.failure in _ENDED:
+        # Under TLS 1.3 the server judges the client's certificate after the handshake.
+        refused = replace(met.attempts[-1], failure=Failure.CLIENT_CERTIFICATE, detail=kafka.detail)
+        conversation.close()
+        return Greeting(replace(dial, attempts=(*met.attempts[:-1], refused)))
+    heard = (spoken.frame,) if spoken.frame else ()
+    dial = replace(dial, attempts=(*met.attempts, kafka), heard=heard)
     if kafka.failure:
         conversation.close()
         return Greeting(dial)
-    if (await replies[0]).failure in (Failure.CLOSED, Failure.RESET):
-        sasl = await _sasl(net, address, port)
-        if sasl:
-            return Greeting(replace(dial, attempts=(tcp, kafka, sasl)))
-    return Greeting(dial, conversation, apis, replies)
+    dial = replace(dial, protocol="SSL" if encrypted else "PLAINTEXT")
+    greeting = Greeting(dial, conversation, apis, replies)
+    if handshake:
+        return await _logged_in(walk, knock, greeting, await handshake)
+    if replies and (await replies[0]).failure in _GONE:
+        return await _turned_away(walk, knock, greeting, encrypted)
+    return greeting
+
+
+async def _logged_in(walk: Walk, knock: Knock, met: Greeting, handshake: Reply) -> Greeting:
+    """A greeting that goes on with a login, then asks; without SASL over there it just asks, if
+    nobody asked for SASL."""
+    assert met.conversation is not None
+    sasl = await walk.login.on(met.conversation, handshake, knock.endpoint.host)
+    dial = replace(met.dial, mechanisms=tuple(handshake.body.get("mechanisms", ())))
+    offered = sasl.failure is not Failure.SASL_NOT_OFFERED
+    if offered or walk.protocol:  # else the credentials are left over, and nobody asked for them
+        dial = replace(dial, attempts=(*dial.attempts, sasl))
+    if offered:
+        dial = replace(dial, protocol=f"SASL_{dial.protocol}")
+    if dial.failed:
+        met.conversation.close()
+        return Greeting(dial)
+    asked = [met.conversation.ask(*question, raw=knock.raw) for question in knock.questions]
+    return replace(met, dial=dial, replies=tuple(asked))
+
+
+async def _turned_away(walk: Walk, knock: Knock, met: Greeting, encrypted: bool) -> Greeting:
+    """A listener that answered ApiVersions and hung up on the next request: does it want SASL?"""
+    line = await walk.net.connect(knock.address, knock.endpoint.port)
+    again = await walk.net.converse(line, knock.endpoint.host if encrypted else None)
+    if again.conversation is None:
+        return met
+    reply = await again.conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": _NO_MECHANISM})
+    again.conversation.close()
+    mechanisms = tuple(reply.body.get("mechanisms", ()))
+    if not mechanisms:
+        return met
+    sasl = Attempt("sasl", reply.elapsed, Failure.SASL_REQUIRED, ", ".join(mechanisms))
+    attempts = (*met.dial.attempts, sasl)
+    protocol = f"SASL_{met.dial.protocol}"
+    return Greeting(replace(met.dial, attempts=attempts, protocol=protocol, mechanisms=mechanisms))
 
 
 def _speaker(reply: Reply) -> tuple[Attempt, dict[int, tuple[int, int]]]:
     """Who answered ApiVersions: a broker, a KRaft controller, or nobody that speaks Kafka."""
     if reply.failure:
-        return Attempt("kafka", reply.elapsed, reply.failure, reply.detail), {}
+        layer = "tls" if reply.failure in _OF_TLS else "kafka"
+        return Attempt(layer, reply.elapsed, reply.failure, reply.detail), {}
     apis = {
         api["api_key"]: (api["min_version"], api["max_version"]) for api in reply.body["api_keys"]
     }
@@ -82,17 +282,3 @@ def _speaker(reply: Reply) -> tuple[Attempt, dict[int, tuple[int, int]]]:
         words = f"ApiVersions answers {error_name(reply.body['error_code'])} and lists no request"
         return Attempt("kafka", reply.elapsed, Failure.NOT_KAFKA, words), apis
     return Attempt("kafka", reply.elapsed), apis
-
-
-async def _sasl(net: Net, address: str, port: int) -> Attempt | None:
-    """Whether a listener that hung up wants SASL. Asking for no real mechanism makes it list those
-    that it has, and authenticates nobody."""
-    _, conversation = await net.connect(address, port)
-    if conversation is None:
-        return None
-    reply = await conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": "KDIAG"})
-    conversation.close()
-    mechanisms = reply.body.get("mechanisms")
-    if not mechanisms:
-        return None
-    return Attempt("sasl", reply.elapsed, Failure.SASL_REQUIRED, ", ".join(mechanisms))

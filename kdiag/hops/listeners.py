@@ -58,6 +58,11 @@ class Listeners:
     elapsed: float
 
     @property
+    def failed(self) -> tuple[str, ...]:
+        """The brokers whose advertised address did not lead to them."""
+        return tuple(f"broker {x.broker.node}" for x in self.listeners if not x.contact.usable)
+
+    @property
     def reached(self) -> tuple[Listener, ...]:
         """Those whose advertised address led to the broker it names."""
         return tuple(listener for listener in self.listeners if listener.contact.usable)
@@ -150,7 +155,7 @@ async def _identified(
     """
     if is_unusable(endpoint.host, endpoint.port):
         return Contact(endpoint, None), None
-    reached, greetings = await contact(walk.net, endpoint, _questions(broker, apis), raw=True)
+    reached, greetings = await contact(walk, endpoint, _questions(broker, apis), raw=True)
     dials = [await _identity(broker, metadata, greeting) for greeting in greetings]
     reached = replace(reached, dials=tuple(dials))
     kept = None

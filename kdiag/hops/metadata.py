@@ -66,6 +66,11 @@ class Metadata:
     topic: Topic | None = None
 
     @property
+    def failed(self) -> tuple[str, ...]:
+        """The servers that told of no broker, when none did."""
+        return () if self.brokers else tuple(f"bootstrap {a.endpoint}" for a in self.answers)
+
+    @property
     def elapsed(self) -> float:
         """Seconds the slowest answer took."""
         return max((answer.elapsed for answer in self.answers), default=0.0)

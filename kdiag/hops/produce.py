@@ -12,6 +12,7 @@ from kdiag.clients.errors import error_name
 from kdiag.clients.net import in_thread
 from kdiag.clients.wire import PRODUCE, record_batch
 from kdiag.hop import Walk, hop
+from kdiag.hops.dial import Knock, greet
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
 
@@ -51,6 +52,14 @@ class Produce:
     unreached: tuple[int, ...]
     client: ClientRun | None
     elapsed: float
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The brokers that did not answer, or did not take the real client's record."""
+        refused = self.client.deliveries if self.client else ()
+        nodes = [p.node for p in self.produced if not p.answered]
+        nodes += [delivery.node for delivery in refused if delivery.error]
+        return tuple(dict.fromkeys(f"broker {node}" for node in nodes))
 
     @property
     def summary(self) -> str:
@@ -93,11 +102,14 @@ async def _produced(walk: Walk, listener: Listener) -> Produced:
     conversation = walk.kept.get(node)
     if conversation is None:
         best = listener.contact.best
-        tcp, conversation = await walk.net.connect(
-            best.address if best else "", listener.contact.endpoint.port
-        )
-        if conversation is None:
-            lost = Outcome(tcp.elapsed, failure=tcp.failure, detail=tcp.detail)
+        assert best is not None
+        greeting = await greet(walk, Knock(best.address, listener.contact.endpoint))
+        conversation = greeting.conversation
+        failed = greeting.dial.failed
+        if conversation is None or failed:
+            elapsed = failed.elapsed if failed else 0.0
+            failure = failed.failure if failed else Failure.CLOSED
+            lost = Outcome(elapsed, failure=failure, detail=failed.detail if failed else "")
             return Produced(node, lost, lost)
     topic = f"kdiag-no-such-topic-{secrets.token_hex(8)}"
     small, large = await asyncio.gather(

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kdiag.attempt import LAYERS
-from kdiag.report import BrokerReport, Report, Step
+from kdiag.report import UNKNOWN, BrokerReport, Report, Step
 from kdiag.rule import Finding, Remedy
 
 WIDEST, NARROWEST = 120, 50
@@ -111,7 +111,8 @@ class _Page:
     def head(self, report: Report) -> None:
         target = ", ".join(report.target)
         version = (f"kdiag {report.kdiag_version}", "bold")
-        self.line(version, f" · {target} · {report.protocol}")
+        spoken = "" if report.protocol == UNKNOWN else f" · {report.protocol}"
+        self.line(version, f" · {target}{spoken}")
         self.gap()
 
     def step(self, step: Step) -> None:

@@ -1,5 +1,5 @@
 """The rules, declared by being imported."""
 
-from kdiag.rules import connection, listeners, metadata, produce, walk
+from kdiag.rules import connection, identity, listeners, metadata, produce, sasl, tls, walk
 
-__all__ = ["connection", "listeners", "metadata", "produce", "walk"]
+__all__ = ["connection", "identity", "listeners", "metadata", "produce", "sasl", "tls", "walk"]

@@ -2,127 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from kdiag import remedies
 from kdiag.address import is_loopback
-from kdiag.attempt import Attempt, Contact, Dial, Failure
+from kdiag.attempt import Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
-from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.words import listed
-from kdiag.settings import Endpoint
-
-
-@dataclass(frozen=True)
-class Place:
-    """One contact, and where in the walk it was made."""
-
-    hop: str
-    subject: str
-    contact: Contact
-
-    @property
-    def endpoint(self) -> Endpoint:
-        return self.contact.endpoint
-
-
-_WORDS = {
-    Failure.REFUSED: "connection refused",
-    Failure.RESET: "connection reset",
-    Failure.CLOSED: "closed by the peer",
-    Failure.NOT_KAFKA: "the answer begins",
-    Failure.TLS_REQUIRED: "the answer is a TLS alert",
-    Failure.SASL_REQUIRED: "mechanisms offered:",
-}
-
-Fix = Callable[[Sequence[Place]], tuple[Remedy, ...]]
-
-
-def places(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Place]:
-    """Every contact of hops 1 and 3."""
-    for contact in bootstrap.contacts:
-        yield Place("bootstrap", f"bootstrap {contact.endpoint}", contact)
-    for listener in listeners.listeners if listeners else ():
-        yield Place("listeners", f"broker {listener.broker.node}", listener.contact)
-
-
-def evidence(place: Place) -> Iterator[str]:
-    """What was tried there and how it ended, a line for each address that failed."""
-    contact = place.contact
-    if contact.dns and contact.dns.failure:
-        yield f"{place.subject}: {contact.endpoint.host} does not resolve: {contact.dns.detail}"
-    for dial in contact.dials:
-        if dial.failed:
-            yield f"{place.subject}: {tried(contact.endpoint, dial, dial.failed)}"
-
-
-def tried(endpoint: Endpoint, dial: Dial, failed: Attempt) -> str:
-    """One failed layer in words."""
-    at = str(Endpoint(dial.address, endpoint.port))
-    where = at if endpoint.host == dial.address else f"{endpoint} ({at})"
-    what = {"tcp": "TCP connect to", "kafka": "ApiVersions to", "sasl": "SASL at"}
-    outcome = _WORDS.get(failed.failure, "") if failed.failure else ""
-    said = [text for text in (outcome, failed.detail) if text]
-    if len(said) == 2 and said[1].lower() in ("connection refused", "connection reset by peer"):
-        said.pop()
-    if len(said) == 2 and not said[0].endswith((":", "begins")):
-        said[0] += ","
-    return f"{what.get(failed.layer, failed.layer + ' at')} {where}: {' '.join(said)}"
-
-
-def _judge(
-    failures: set[Failure],
-    bootstrap: Bootstrap,
-    listeners: Listeners | None,
-    message: str,
-    fix: Fix,
-) -> Iterator[Match]:
-    """A match for each hop where contacts fail like this, and one for contacts that work by other
-    addresses only. `message` takes {who}, {verb}."""
-    for hop in ("bootstrap", "listeners"):
-        here = [place for place in places(bootstrap, listeners) if place.hop == hop]
-        failed = [p for p in here if p.contact.failed and p.contact.failed.failure in failures]
-        spare = hop == "bootstrap" and bootstrap.usable
-        if failed:
-            yield _match(hop, failed, message, fix, Severity.WARNING if spare else None)
-        partly = [
-            place
-            for place in here
-            if place.contact.usable
-            and not split_by_family(place.contact)
-            and any(d.failed and d.failed.failure in failures for d in place.contact.dials)
-        ]
-        if partly:
-            by_others = message + "; other addresses of the same name work"
-            yield _match(hop, partly, by_others, fix, Severity.WARNING)
-
-
-def _match(
-    hop: str, hit: Sequence[Place], message: str, fix: Fix, severity: Severity | None
-) -> Match:
-    subjects = tuple(place.subject for place in hit)
-    lines = tuple(line for place in hit for line in evidence(place))
-    who = listed([_where(place) for place in hit])
-    verb = "does" if len(hit) == 1 else "do"
-    said = message.format(who=who, verb=verb, s="s" if len(hit) == 1 else "")
-    return Match(hop, said, subjects, lines, fix(hit), severity)
-
-
-def _where(place: Place) -> str:
-    if place.hop == "bootstrap":
-        return str(place.endpoint)
-    return f"{place.subject} ({place.endpoint})"
-
-
-def split_by_family(contact: Contact) -> str | None:
-    """The one family that works, "v4" or "v6", when it is the family that makes the difference."""
-    works = {":" in dial.address: dial.failed is None for dial in reversed(contact.dials)}
-    outcomes = {(":" in dial.address, dial.failed is None) for dial in contact.dials}
-    if len(works) == 2 and len(outcomes) == 2 and len({ok for _, ok in outcomes}) == 2:
-        return "v6" if works[True] else "v4"
-    return None
+from kdiag.rule import Match, Severity, rule
+from kdiag.rules.place import HOPS, Place, evidence, failing, judge, match, places, split_by_family
+from kdiag.rules.words import escaped, listed
+from kdiag.stranger import Stranger, recognise
 
 
 @rule("KD101", "name-not-found", Severity.ERROR, "The host name does not exist here")
@@ -135,7 +26,7 @@ def name_not_found(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterato
 
     Prove it: `getent ahosts NAME` here, and the same on a machine where the client works.
     """
-    yield from _judge(
+    yield from judge(
         {Failure.NOT_FOUND},
         bootstrap,
         listeners,
@@ -153,7 +44,7 @@ def resolver_failed(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
 
     Prove it: look up a name that surely exists. If that fails too, it is the resolver.
     """
-    yield from _judge(
+    yield from judge(
         {Failure.RESOLVER_FAILED},
         bootstrap,
         listeners,
@@ -172,7 +63,7 @@ def refused(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match
 
     Prove it: `ss -ltn` on that host.
     """
-    yield from _judge(
+    yield from judge(
         {Failure.REFUSED},
         bootstrap,
         listeners,
@@ -191,7 +82,7 @@ def timeout(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match
 
     Prove it: dial the same address from a machine where it works.
     """
-    yield from _judge(
+    yield from judge(
         {Failure.TIMEOUT},
         bootstrap,
         listeners,
@@ -209,7 +100,7 @@ def unreachable(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
 
     Prove it: `ip route get ADDRESS`, then the same one hop further.
     """
-    yield from _judge(
+    yield from judge(
         {Failure.UNREACHABLE},
         bootstrap,
         listeners,
@@ -232,14 +123,14 @@ def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterato
 
     Prove it: `getent ahosts NAME` shows the order; dial each address by itself.
     """
-    for hop in ("bootstrap", "listeners"):
+    for hop in HOPS:
         here = [place for place in places(bootstrap, listeners) if place.hop == hop]
         for family in ("v4", "v6"):
             hit = [p for p in here if p.contact.usable and split_by_family(p.contact) == family]
             if hit:
                 dead = "IPv6" if family == "v4" else "IPv4"
                 fix = (remedies.pick_family(family),)
-                who = listed([_where(place) for place in hit])
+                who = listed([place.where for place in hit])
                 yield Match(
                     hop,
                     f"{who}: the IP{family} address works, the {dead} address does not",
@@ -258,7 +149,7 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
 
     Prove it: look who owns the port on that host; ask the load balancer for its healthy targets.
     """
-    yield from _judge(
+    yield from judge(
         {Failure.SILENT},
         bootstrap,
         listeners,
@@ -281,18 +172,18 @@ def not_kafka(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Mat
 
     Prove it: read the banner; look who owns the port on that host.
     """
-    yield from _judge(
-        {Failure.NOT_KAFKA},
-        bootstrap,
-        listeners,
-        "{who} answer{s}, but not as a Kafka broker",
-        lambda hit: (
-            remedies.say(
-                "Use the port of a Kafka listener; the answer in the evidence tells what this one "
-                "is."
-            ),
-        ),
-    )
+    for hop, hit, severity in failing({Failure.NOT_KAFKA}, bootstrap, listeners):
+        for name in dict.fromkeys(_stranger(place).name for place in hit):
+            these = [place for place in hit if _stranger(place).name == name]
+            what = f": this is {escaped(name)}" if name else ""
+            yield match(
+                hop,
+                these,
+                f"{{who}} answer{{s}}, but not as a Kafka broker{what}",
+                lambda hit: (remedies.say(_hint(_stranger(hit[0]))),),
+                severity,
+                [f"its own words: {banner}" for banner in _banners(these)],
+            )
 
 
 @rule("KD109", "controller-port", Severity.ERROR, "This is the port of a KRaft controller")
@@ -305,52 +196,12 @@ def controller_port(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
 
     Prove it: compare the port with `controller.listener.names` and `listeners` on that node.
     """
-    yield from _judge(
+    yield from judge(
         {Failure.CONTROLLER},
         bootstrap,
         listeners,
         "{who} answer{s} as a KRaft controller, not as a broker",
         lambda _: (remedies.broker_port(),),
-    )
-
-
-@rule("KD110", "tls-required", Severity.ERROR, "The listener speaks TLS, the client does not")
-def tls_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
-    """The peer answers plaintext with a TLS alert: this listener wants TLS.
-
-    Clients print "Disconnected while requesting ApiVersion" or run out of memory on a message of
-    352,518,912 bytes, which is the alert read as a length.
-
-    Prove it: `openssl s_client -connect HOST:PORT`.
-    """
-    yield from _judge(
-        {Failure.TLS_REQUIRED},
-        bootstrap,
-        listeners,
-        "{who} answer{s} plaintext with a TLS alert: the listener wants TLS",
-        lambda _: (remedies.security_protocol("SSL, or SASL_SSL if it wants a login too", "SSL"),),
-    )
-
-
-@rule("KD117", "sasl-required", Severity.ERROR, "The listener wants a login (SASL)")
-def sasl_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
-    """The broker answers ApiVersions, hangs up on the next request, and offers SASL mechanisms.
-
-    Before a login a SASL listener takes ApiVersions and the handshake only. The broker logs
-    "Unexpected Kafka request of type METADATA during SASL handshake".
-
-    Prove it: the mechanisms in the evidence are the listener's own answer.
-    """
-    yield from _judge(
-        {Failure.SASL_REQUIRED},
-        bootstrap,
-        listeners,
-        "{who} want{s} a SASL login before anything else",
-        lambda hit: (
-            remedies.security_protocol(
-                f"SASL_PLAINTEXT with one of its mechanisms ({_mechanisms(hit)})", "SASL_PLAINTEXT"
-            ),
-        ),
     )
 
 
@@ -364,7 +215,7 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
 
     Prove it: the same dial past the load balancer or proxy, straight to the broker.
     """
-    yield from _judge(
+    yield from judge(
         {Failure.CLOSED, Failure.RESET},
         bootstrap,
         listeners,
@@ -379,11 +230,28 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
     )
 
 
+def _stranger(place: Place) -> Stranger:
+    """Who answers there, as far as any of its answers tells; over TLS it is the same, encrypted."""
+    best = place.contact.best
+    told = [found for said in reversed(best.heard if best else ()) if (found := recognise(said))]
+    if not told:
+        return Stranger("", "", "")
+    name = told[0].name
+    if best and best.handshake and name == "an HTTP server":
+        name = "an HTTPS server"
+    return replace(told[0], name=name)
+
+
+def _hint(stranger: Stranger) -> str:
+    if stranger.hint:
+        return stranger.hint[0].upper() + stranger.hint[1:]
+    return "Use the port of a Kafka listener; the answer in the evidence tells what this one is."
+
+
+def _banners(hit: Sequence[Place]) -> list[str]:
+    return list(dict.fromkeys(b for place in hit if (b := _stranger(place).banner)))
+
+
 def _address(place: Place) -> str:
     dials = [dial.address for dial in place.contact.dials if not is_loopback(dial.address)]
     return dials[0] if dials else place.endpoint.host
-
-
-def _mechanisms(hit: Sequence[Place]) -> str:
-    failed = hit[0].contact.failed
-    return failed.detail if failed else ""

@@ -31,3 +31,8 @@ def brokers(nodes: Sequence[int]) -> str:
 def sentence(text: str) -> str:
     """The text with a capital in front."""
     return text[:1].upper() + text[1:]
+
+
+def escaped(text: str) -> str:
+    """Text that stands in a message with {places} to fill."""
+    return text.replace("{", "{{").replace("}", "}}")

@@ -102,9 +102,9 @@ class Place:
         self.port = 0
 
     async def client(self) -> Client:
-        _, conversation = await self.net.connect("127.0.0.1", self.port)
-        assert conversation
-        return Client(conversation)
+        met = await self.net.converse(await self.net.connect("127.0.0.1", self.port))
+        assert met.conversation
+        return Client(met.conversation)
 
 
 @pytest.fixture

@@ -1,0 +1,106 @@
+"""Logging in over SASL: credentials are tried once, and never again after the first refusal."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from kdiag.attempt import Attempt, Failure, clean
+from kdiag.clients.conversation import Conversation, Reply
+from kdiag.clients.credentials import Ready, ready
+from kdiag.clients.errors import error_name
+from kdiag.clients.sasl import SaslError, exchange, redacted
+from kdiag.clients.wire import SASL_AUTHENTICATE
+from kdiag.security import Sasl, Security
+
+MAX_ROUNDS = 8
+
+_UNSUPPORTED_MECHANISM = "UNSUPPORTED_SASL_MECHANISM"
+
+
+class Login:
+    """The login of one walk. The first one goes alone; once it is known to be refused, no other
+    follows: no account gets locked by a check of many addresses."""
+
+    def __init__(self, sasl: Sasl | None, timeout: float) -> None:
+        self.sasl = sasl
+        self.notes: tuple[str, ...] = ()
+        self._timeout = timeout
+        self._ready: Ready | None = None
+        self._alone = asyncio.Lock()
+        self._accepted = False
+        self._refused: Attempt | None = None
+
+    async def on(self, conversation: Conversation, handshake: Reply, host: str) -> Attempt:
+        """Logs in to `host` where the answer to SaslHandshake allows it."""
+        assert self.sasl is not None
+        offered = ", ".join(handshake.body.get("mechanisms", ()))
+        if handshake.failure:
+            return Attempt("sasl", handshake.elapsed, handshake.failure, handshake.detail)
+        error = error_name(handshake.body["error_code"])
+        if error == _UNSUPPORTED_MECHANISM:
+            return Attempt("sasl", handshake.elapsed, Failure.MECHANISM, offered)
+        if error != "NONE":
+            return Attempt("sasl", handshake.elapsed, Failure.SASL_NOT_OFFERED, error)
+        if self._accepted:
+            return await self._tried(conversation, host)
+        async with self._alone:
+            if self._refused:
+                words = f"not tried again: {self._refused.detail}"
+                return Attempt("sasl", 0.0, Failure.CREDENTIALS, words)
+            return await self._tried(conversation, host)
+
+    async def _tried(self, conversation: Conversation, host: str) -> Attempt:
+        started = time.perf_counter()
+        failure, words = await self._logged_in(conversation, host)
+        tried = Attempt("sasl", time.perf_counter() - started, failure, words)
+        self._accepted = self._accepted or failure is None
+        if failure is Failure.CREDENTIALS:
+            self._refused = tried
+        return tried
+
+    async def _logged_in(self, conversation: Conversation, host: str) -> tuple[Failure | None, str]:
+        assert self.sasl is not None
+        if self._ready is None:
+            self._ready = await ready(self.sasl, host, self._timeout)
+            self.notes = self._ready.notes
+        if self._ready.error:
+            return Failure.CREDENTIALS, self._ready.error
+        failure, words = await _exchanged(conversation, self._ready.sasl, host)
+        flaw = flaw_of(self._ready.sasl.token, time.time()) if failure else ""
+        return failure, f"{words} ({flaw})" if flaw else words
+
+
+async def _exchanged(
+    conversation: Conversation, sasl: Sasl, host: str
+) -> tuple[Failure | None, str]:
+    """The mechanism's rounds, until one side has had enough."""
+    try:
+        steps = exchange(sasl, host)
+        said: bytes | None = steps.first()
+        for _ in range(MAX_ROUNDS):
+            reply = await conversation.ask(SASL_AUTHENTICATE, 0, {"auth_bytes": said})
+            if reply.failure in (Failure.CLOSED, Failure.RESET):
+                return Failure.CREDENTIALS, "the broker closed the connection during the login"
+            if reply.failure:
+                return reply.failure, reply.detail
+            error = error_name(reply.body["error_code"])
+            if error != "NONE":
+                message = redacted(reply.body["error_message"] or "", Security(sasl=sasl).secrets)
+                return Failure.CREDENTIALS, f"{error}: {message}" if message else error
+            said = steps.next(reply.body["auth_bytes"])
+            if said is None:
+                return None, ""
+    except SaslError as error:
+        return Failure.CREDENTIALS, clean(str(error))
+    return Failure.CREDENTIALS, f"no end after {MAX_ROUNDS} rounds"
+
+
+def flaw_of(token: str, now: float) -> str:
+    """What a broker will hold against a token at that moment, "" for nothing that can be seen."""
+    if not token:
+        return ""
+    from kdiag.clients.oauth import claims  # what few logins need
+
+    found = claims(token)
+    return found.flaw(now) if found else ""

@@ -1,0 +1,298 @@
+"""KD307 to KD312, who answers: another broker, cluster, protocol or door than the metadata says."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+
+from kdiag import remedies
+from kdiag.address import parse
+from kdiag.attempt import Failure
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listener, Listeners, suspect
+from kdiag.hops.metadata import Metadata
+from kdiag.rule import Match, Severity, rule
+from kdiag.rules.advertised import (
+    HOP,
+    answered,
+    broken,
+    candidates,
+    dialled,
+    entrance,
+    how_many,
+    still_up,
+    subjects,
+)
+from kdiag.rules.place import evidence, places
+from kdiag.rules.words import listed
+from kdiag.settings import Endpoint
+
+_OTHER_PROTOCOL = (
+    Failure.TLS_REQUIRED,
+    Failure.TLS_NOT_OFFERED,
+    Failure.SASL_REQUIRED,
+    Failure.SASL_NOT_OFFERED,
+)
+
+# Ports that Strimzi keeps for itself: between brokers and controllers, and its agent's.
+_STRIMZI_PORTS = {
+    9090: "the control plane",
+    9091: "replication between brokers",
+    8443: "Strimzi's own agent",
+}
+_INSIDE_PORT = (Failure.CLIENT_CERTIFICATE, Failure.UNTRUSTED, Failure.NOT_KAFKA)
+
+# The Services that give every pod a name, as Strimzi and the Helm charts call them; a listener that
+# is meant for clients outside never advertises their names.
+_POD_SERVICES = ("-kafka-brokers", "-headless", "-controller-headless", "-broker-headless")
+
+
+@rule("KD307", "wrong-broker", Severity.ERROR, "Another broker answers at the advertised address")
+def wrong_broker(listeners: Listeners) -> Iterator[Match]:
+    """The advertised address of one broker leads to another broker of the same cluster.
+
+    Clients send to it what only the first may take, and get NOT_LEADER_OR_FOLLOWER again and again.
+    Two addresses are swapped, a port mapping points at the wrong pod, or a load balancer spreads
+    over all brokers.
+
+    Prove it: the broker was asked for the configuration of the id that the metadata gives, and
+    answered which id it expected instead.
+    """
+    hit = _identity(listeners, Failure.WRONG_NODE)
+    if hit:
+        yield Match(
+            HOP,
+            "; ".join(
+                f"{x.broker.advertised} is advertised by broker {x.broker.node}, but broker "
+                f"{answered(x)} answers there"
+                for x in hit[:3]
+            )
+            + (f"; and {len(hit) - 3} more" if len(hit) > 3 else ""),
+            subjects(hit),
+            tuple(
+                f"broker {x.broker.node} at {x.broker.advertised}: answered as broker {answered(x)}"
+                for x in hit
+            ),
+            (
+                remedies.say(
+                    "Let every broker advertise an address that leads to itself alone:",
+                    "\n".join(_right_way_round(hit)),
+                    "properties",
+                ),
+            ),
+        )
+
+
+@rule("KD308", "shared-address", Severity.ERROR, "Several brokers advertise the same address")
+def shared_address(listeners: Listeners) -> Iterator[Match]:
+    """Several brokers advertise one host and port, so all but one of them cannot be found.
+
+    A client must reach each broker by itself: the leader of a partition is one broker, and no load
+    balancer knows which. One load balancer or one NodePort Service in front of all brokers is good
+    for the bootstrap only.
+
+    Prove it: the same address stands in the metadata more than once.
+    """
+    by_address: dict[Endpoint, list[Listener]] = defaultdict(list)
+    for listener in listeners.listeners:
+        by_address[listener.broker.advertised].append(listener)
+    shared = [group for group in by_address.values() if len(group) > 1]
+    if shared:
+        hit = [listener for group in shared for listener in group]
+        address = shared[0][0].broker.advertised
+        yield Match(
+            HOP,
+            f"{how_many(hit, listeners, 'shares', 'share')} an advertised address: {address}",
+            subjects(hit),
+            tuple(
+                f"{group[0].broker.advertised} is advertised by brokers "
+                f"{listed([str(x.broker.node) for x in group])}"
+                for group in shared
+            )
+            + tuple(
+                f"asked for broker {x.broker.node} there, broker {answered(x)} answered"
+                for x in hit
+                if answered(x) is not None
+            ),
+            (remedies.ports_of_their_own(hit),),
+        )
+
+
+@rule("KD309", "wrong-door", Severity.ERROR, "This listener is not meant for clients out here")
+def wrong_door(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """You came in, or tried to, by a listener that is for the inside of the cluster only.
+
+    Strimzi's ports 9090, 9091 and 8443 are between its own parts. And a listener whose advertised
+    addresses are the names of pods (`….my-cluster-kafka-brokers.kafka.svc`) is the one for clients
+    inside Kubernetes, reached by a port-forward or a load balancer: its first answer arrives, its
+    brokers never can.
+
+    Prove it: `kubectl get kafka NAME -o jsonpath='{.status.listeners}'` lists the doors.
+    """
+    for place in places(bootstrap, listeners):
+        failed, inside = place.contact.failed, _STRIMZI_PORTS.get(place.endpoint.port)
+        if inside and failed and failed.failure in _INSIDE_PORT:
+            yield Match(
+                place.hop,
+                f"{place.where} is a port that Strimzi keeps for {inside}",
+                (place.subject,),
+                tuple(evidence(place)),
+                remedies.other_door(),
+                Severity.WARNING if place.hop == "bootstrap" and bootstrap.usable else None,
+            )
+    hit = [x for x in broken(listeners) if _names_a_pod(x)] if listeners else []
+    if listeners and hit and all(suspect(x.broker.advertised, bootstrap) for x in hit):
+        yield Match(
+            HOP,
+            f"{entrance(bootstrap)} leads to a listener for clients inside Kubernetes: "
+            f"{how_many(hit, listeners, 'advertises', 'advertise').lower()} the "
+            f"{'name of its pod' if len(hit) == 1 else 'names of their pods'}",
+            subjects(hit),
+            (*dialled(hit), *candidates(hit)),
+            remedies.other_door(),
+        )
+
+
+@rule("KD310", "wrong-cluster", Severity.ERROR, "Another cluster answers at the advertised address")
+def wrong_cluster(metadata: Metadata, listeners: Listeners) -> Iterator[Match]:
+    """A broker of another cluster answers at the advertised address.
+
+    A private or loopback address that exists in your network too leads to your own Kafka; or a
+    NAT, tunnel or DNS entry points at the wrong place.
+
+    Prove it: the two cluster ids in the evidence.
+    """
+    hit = _identity(listeners, Failure.WRONG_CLUSTER)
+    if hit:
+        yield Match(
+            HOP,
+            f"{listed([str(x.broker.advertised) for x in hit])} leads to another cluster than "
+            f"{metadata.cluster_id}",
+            subjects(hit),
+            tuple(
+                f"broker {x.broker.node} at {x.broker.advertised}: cluster {_cluster(x)}, "
+                f"the metadata is of cluster {metadata.cluster_id}"
+                for x in hit
+            ),
+            (
+                remedies.say(
+                    "Find out what else has that address: a Kafka on this machine or in this "
+                    "network, a tunnel, a stale DNS entry."
+                ),
+                *remedies.advertise(hit),
+            ),
+        )
+
+
+@rule("KD311", "odd-one-out", Severity.ERROR, "One broker's address breaks the pattern")
+def odd_one_out(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
+    """One broker advertises another port or another kind of host than all others, and fails there.
+
+    A typing error, one forgotten node, or a broker that was set up by another hand. Brokers behind
+    one address with a port each are no such case: there every port differs.
+
+    Prove it: compare the advertised addresses in the evidence.
+    """
+    for odd, what in _odd(listeners.listeners):
+        if odd.contact.usable or suspect(odd.broker.advertised, bootstrap):
+            continue
+        others = [x for x in listeners.listeners if x is not odd]
+        usual = listed([str(x.broker.advertised) for x in others])
+        yield Match(
+            HOP,
+            f"Broker {odd.broker.node} advertises {odd.broker.advertised}: another {what} than the "
+            f"other {len(others)} brokers, and it fails",
+            subjects([odd]),
+            (*dialled([odd]), f"the others advertise {usual}", *still_up(listeners)),
+            remedies.advertise([odd]),
+        )
+
+
+@rule("KD312", "protocol-differs", Severity.ERROR, "The advertised port speaks another protocol")
+def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
+    """A broker answers at its advertised address, but in another security protocol than the one
+    that you came in by.
+
+    A client uses one security.protocol for bootstrap and brokers alike. The listener you came in by
+    advertises the port of another listener, or a proxy in front of it ends TLS for the bootstrap
+    address only.
+
+    Prove it: what each address speaks is in the evidence; compare the ports in `listeners` and
+    `advertised.listeners`.
+    """
+    hit = [
+        x
+        for x in broken(listeners)
+        if (failed := x.contact.failed) and failed.failure in _OTHER_PROTOCOL
+    ]
+    came_by = [d.protocol for c in bootstrap.usable for d in c.dials if d.protocol and not d.failed]
+    if hit and came_by:
+        spoken = [x.contact.best.protocol if x.contact.best else "" for x in hit]
+        yield Match(
+            HOP,
+            f"{how_many(hit, listeners, 'speaks', 'speak')} {listed(list(dict.fromkeys(spoken)))} "
+            f"at the advertised address; you came in by {came_by[0]} at {entrance(bootstrap)}",
+            subjects(hit),
+            (
+                *dialled(hit),
+                *(
+                    f"broker {x.broker.node} at {x.broker.advertised} speaks {protocol}"
+                    for x, protocol in zip(hit, spoken, strict=True)
+                ),
+            ),
+            (
+                remedies.say(
+                    "Let every listener advertise its own port: in advertised.listeners the entry "
+                    "of the listener that you came in by must name the port that leads to that "
+                    "same listener. A proxy that ends TLS must do so for every broker's address."
+                ),
+            ),
+        )
+
+
+def _names_a_pod(listener: Listener) -> bool:
+    _, _, service = listener.broker.advertised.host.partition(".")
+    return service.partition(".")[0].endswith(_POD_SERVICES)
+
+
+def _odd(all_: Sequence[Listener]) -> Iterator[tuple[Listener, str]]:
+    """The one broker of three or more whose port, host or kind of host no other shares."""
+    if len(all_) < 3:
+        return
+    for what, trait in (("port", _port), ("kind of host", _family)):
+        counted = Counter(trait(listener) for listener in all_)
+        if len(counted) == 2 and min(counted.values()) == 1:
+            rare = min(counted, key=lambda value: counted[value])
+            yield next(x for x in all_ if trait(x) == rare), what
+            return
+
+
+def _port(listener: Listener) -> str:
+    return str(listener.broker.advertised.port)
+
+
+def _family(listener: Listener) -> str:
+    """The domain of a name, or the network of an address, as far as brokers usually share it."""
+    host = listener.broker.advertised.host.lower()
+    if parse(host) is None:
+        return host.partition(".")[2]
+    return "IPv6" if ":" in host else "IPv4"
+
+
+def _identity(listeners: Listeners, failure: Failure) -> list[Listener]:
+    return [
+        listener
+        for listener in listeners.listeners
+        if (failed := listener.contact.failed) and failed.failure is failure
+    ]
+
+
+def _cluster(listener: Listener) -> str | None:
+    return listener.contact.best.cluster_id if listener.contact.best else None
+
+
+def _right_way_round(hit: Sequence[Listener]) -> Iterator[str]:
+    """advertised.listeners lines for the brokers that were met at each other's address."""
+    for listener in hit:
+        yield f"# broker {answered(listener)}"
+        yield f"advertised.listeners=EXTERNAL://{listener.broker.advertised}"

@@ -1,0 +1,147 @@
+"""KD117 to KD120 and KD122, SASL: what became of the login."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kdiag import remedies
+from kdiag.attempt import Dial, Failure
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listeners
+from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rules.place import Place, judge, places
+from kdiag.rules.words import escaped, listed
+from kdiag.settings import Settings
+
+_IN_CLEAR = ("PLAIN", "OAUTHBEARER")
+
+
+@rule("KD117", "sasl-required", Severity.ERROR, "The listener wants a login (SASL)")
+def sasl_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The broker answers ApiVersions, hangs up on the next request, and offers SASL mechanisms.
+
+    Before a login a SASL listener takes ApiVersions and the handshake only. The broker logs
+    "Unexpected Kafka request of type METADATA during SASL handshake".
+
+    Prove it: the mechanisms in the evidence are the listener's own answer.
+    """
+    yield from judge(
+        {Failure.SASL_REQUIRED},
+        bootstrap,
+        listeners,
+        "{who} want{s} a SASL login before anything else",
+        _log_in,
+    )
+
+
+@rule("KD118", "sasl-not-offered", Severity.ERROR, "The client logs in, the listener has no SASL")
+def sasl_not_offered(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The listener answers the SASL handshake with "not here": it takes clients without a login.
+
+    Java clients print "Unexpected handshake request with client mechanism …, enabled mechanisms
+    are []".
+
+    Prove it: error 34, ILLEGAL_SASL_STATE, and an empty list of mechanisms.
+    """
+    yield from judge(
+        {Failure.SASL_NOT_OFFERED},
+        bootstrap,
+        listeners,
+        "{who} take{s} no login (no SASL), and this client wants to log in",
+        lambda hit: (
+            *_log_in(hit),
+            remedies.say(
+                "Or use the port of a listener with SASL; or, if this one was meant to have it, "
+                "map it to SASL_PLAINTEXT or SASL_SSL in listener.security.protocol.map."
+            ),
+        ),
+    )
+
+
+@rule("KD119", "sasl-mechanism", Severity.ERROR, "The listener does not take this SASL mechanism")
+def sasl_mechanism(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
+    """The client's mechanism is not among those that the listener has enabled.
+
+    Clients print "Client SASL mechanism 'X' not enabled in the server" or "broker's supported
+    mechanisms: …". The list in the evidence is the listener's own; one of it is the fix.
+
+    Prove it: error 33, UNSUPPORTED_SASL_MECHANISM.
+    """
+    sasl = settings.security.sasl
+    mine = sasl.mechanism if sasl else "the mechanism asked for"
+    yield from judge(
+        {Failure.MECHANISM},
+        bootstrap,
+        listeners,
+        f"{{who}} {{verb}} not take {escaped(mine)}",
+        _log_in,
+    )
+
+
+@rule("KD120", "sasl-credentials", Severity.ERROR, "The login is refused")
+def sasl_credentials(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
+    """The listener takes the mechanism and refuses the credentials, or there are none to show.
+
+    kdiag tries them once, whatever the number of addresses, so that no account gets locked. The
+    broker's own words are in the evidence; the reason is in its log only.
+
+    Prove it: the broker's log says "Failed authentication with" and this client's address.
+    """
+    sasl = settings.security.sasl
+    user = sasl.username if sasl else ""
+    who = f" of {escaped(user)}" if user else ""
+    yield from judge(
+        {Failure.CREDENTIALS},
+        bootstrap,
+        listeners,
+        f"{{who}} refuse{{s}} the login{who}",
+        lambda _: (remedies.credentials(sasl.mechanism if sasl else ""),),
+    )
+
+
+@rule("KD122", "credentials-in-clear", Severity.WARNING, "Credentials went over plaintext")
+def credentials_in_clear(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
+    """A password or token went unencrypted to an address that the cluster named, not you.
+
+    With SASL_PLAINTEXT and PLAIN or OAUTHBEARER the login can be read by everybody on the way, and
+    whoever answers at an advertised address gets it. Every client does that; SCRAM keeps the
+    password to itself.
+
+    Prove it: `security.protocol` and `sasl.mechanism` as configured or found.
+    """
+    sasl = settings.security.sasl
+    if sasl is None or sasl.mechanism not in _IN_CLEAR:
+        return
+    named = {endpoint.host for endpoint in settings.bootstrap}
+    hit = [
+        place
+        for place in places(bootstrap, listeners)
+        if place.hop == "listeners"
+        and place.endpoint.host not in named
+        and any(_in_clear(dial) for dial in place.dials)
+    ]
+    if hit:
+        yield Match(
+            "listeners",
+            f"The login went unencrypted to {listed([place.where for place in hit])}",
+            tuple(place.subject for place in hit),
+            (f"SASL_PLAINTEXT with {sasl.mechanism}, at addresses from the metadata",),
+            (remedies.say("Use SASL_SSL, or at least SCRAM instead of " + sasl.mechanism + "."),),
+        )
+
+
+def _in_clear(dial: Dial) -> bool:
+    return dial.protocol == "SASL_PLAINTEXT" and any(a.layer == "sasl" for a in dial.attempts)
+
+
+def _log_in(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+    best = hit[0].contact.best
+    return remedies.client_properties(
+        best.protocol if best else "", best.mechanisms if best else ()
+    )
