@@ -285,13 +285,14 @@ def client_certificate(shown: bool) -> Remedy:
     )
 
 
-def credentials(mechanism: str) -> Remedy:
+def credentials(mechanism: str, user: str, server: Endpoint) -> Remedy:
     """The login was refused."""
     if mechanism.startswith("SCRAM"):
+        name = shlex.quote(user) if user else "<user>"
         return Remedy(
-            "Check user and password, and that the user has credentials for this very mechanism:",
-            f"kafka-configs.sh --bootstrap-server <server> --describe --entity-type users "
-            f"--entity-name <user>  # {mechanism}",
+            f"Check user and password, and that the user has credentials for {mechanism}:",
+            f"kafka-configs.sh --bootstrap-server {server} --describe --entity-type users "
+            f"--entity-name {name}",
             "shell",
         )
     if mechanism == "OAUTHBEARER":

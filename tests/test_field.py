@@ -166,8 +166,8 @@ FIELD = (
     Met(31, "listeners", "KD101", ["kafka-broker-0.mydomain.com.:9094"]),
     Met(32, "metadata", "KD201", [f"{EC2}:9092"], control=_hangs_up),
     # C. Other Kubernetes.
-    Met(33, "listeners", "KD304", ["kafka-0.kafka-headless.kafka.svc.cluster.local:9092"]),
-    Met(34, "listeners", "KD304", ["kafka-0.kafka-headless.kafka:9092"], door=f"{LOCAL}:9092"),
+    Met(33, "listeners", "KD309", ["kafka-0.kafka-headless.kafka.svc.cluster.local:9092"]),
+    Met(34, "listeners", "KD309", ["kafka-0.kafka-headless.kafka:9092"], door=f"{LOCAL}:9092"),
     Met(
         35,
         "listeners",
@@ -234,7 +234,7 @@ FIELD = (
     Met(
         53,
         "listeners",
-        "KD306",
+        "KD311",
         [f"{EC2}:9001", "3.10.139.222:9198", "3.10.139.223:9198"],
         door="3.10.139.222:9198",
         others={"3.10.139.222:9198": 2, "3.10.139.223:9198": 3},

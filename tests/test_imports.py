@@ -20,7 +20,7 @@ DOORS = {
     "click": {"kdiag.cli"},
     "rich": {"kdiag.render.terminal"},
     "confluent_kafka": {"kdiag.clients.kafka"},
-    "cryptography": {"kdiag.certificate", "kdiag.stores"},
+    "cryptography": {"kdiag.certificate", "kdiag.demo.certificates", "kdiag.stores"},
     "dns": {"kdiag.clients.resolver"},
     "boto3": {"kdiag.clients.ec2"},
     "botocore": {"kdiag.clients.iam"},

@@ -239,7 +239,7 @@ class Net:
             failure = os_failure(error) if error.errno else Failure.CLOSED
             if heard.wants_certificate:
                 failure = Failure.CLIENT_CERTIFICATE
-            return Connection(ended(failure, "during the TLS handshake"))
+            return Connection(ended(failure, "ended by the peer during the handshake"))
         except ValueError:  # UnicodeError among them
             line.sock.close()
             words = "this name cannot be asked for in a TLS handshake"

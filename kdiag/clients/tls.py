@@ -139,7 +139,7 @@ class Handshakes:
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.tls.certificate:
-            with _as_file(self.tls.certificate, self.tls.key or "") as path:
+            with as_file(self.tls.certificate, self.tls.key or "") as path:
                 # A password of "" makes OpenSSL fail where None would make it ask on the terminal.
                 context.load_cert_chain(path, password=self.tls.key_password or "")
         # Only this hook tells of a CertificateRequest under TLS 1.3. It is not documented: where it
@@ -201,7 +201,7 @@ def _names(listed: bytes) -> tuple[bytes, ...]:
 
 
 @contextmanager
-def _as_file(*parts: str) -> Iterator[str]:
+def as_file(*parts: str) -> Iterator[str]:
     """Text under a path, which is all that OpenSSL's loader takes; in memory where that exists."""
     data = "\n".join(parts).encode()
     if hasattr(os, "memfd_create"):

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kdiag.clients.net import Line, Net
 from kdiag.demo.broker import Broker, Cluster, Node
+from kdiag.demo.logins import Logins
 from kdiag.settings import Endpoint, Settings
 
 CLIENT = "203.0.113.10"
@@ -38,19 +40,26 @@ class World:
     _servers: list[asyncio.Server | Broker] = field(default_factory=list)
     _closed: list[socket.socket] = field(default_factory=list)
 
-    async def broker(self, address: str, port: int, broker: Broker) -> Broker:
-        """A broker that answers at this address."""
-        self.nat[address, port] = await broker.start()
+    async def broker(
+        self, address: str, port: int, broker: Broker, tls: ssl.SSLContext | None = None
+    ) -> Broker:
+        """A broker that answers at this address, over TLS if told how."""
+        self.nat[address, port] = await broker.start(tls=tls)
         self._servers.append(broker)
         return broker
 
-    async def three(self, *advertised: tuple[str, int]) -> None:
+    async def three(
+        self,
+        *advertised: tuple[str, int],
+        tls: ssl.SSLContext | None = None,
+        sasl: Logins | None = None,
+    ) -> None:
         """Three brokers at the public addresses, that advertise these (their own, if none)."""
         told = advertised or tuple((address, PORT) for address in PUBLIC)
         for node, (host, port) in enumerate(told, start=1):
             self.cluster.nodes.append(Node(node, host, port))
             self.brokers[node] = await self.broker(
-                PUBLIC[node - 1], PORT, Broker(self.cluster, node)
+                PUBLIC[node - 1], PORT, Broker(self.cluster, node, sasl=sasl), tls
             )
 
     async def server(self, address: str, port: int, serve: Serve) -> None:

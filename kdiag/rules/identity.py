@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from kdiag import remedies
-from kdiag.address import parse
+from kdiag.address import is_loopback, parse
 from kdiag.attempt import Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners, suspect
@@ -140,7 +140,9 @@ def wrong_door(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Ma
                 remedies.other_door(),
                 Severity.WARNING if place.hop == "bootstrap" and bootstrap.usable else None,
             )
-    hit = [x for x in broken(listeners) if _names_a_pod(x)] if listeners else []
+    forwarded = any(is_loopback(contact.endpoint.host) for contact in bootstrap.usable)
+    met = broken(listeners) if listeners else []
+    hit = [x for x in met if _names_a_pod(x.broker.advertised.host, forwarded)]
     if listeners and hit and all(suspect(x.broker.advertised, bootstrap) for x in hit):
         yield Match(
             HOP,
@@ -194,9 +196,11 @@ def odd_one_out(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
     Prove it: compare the advertised addresses in the evidence.
     """
     for odd, what in _odd(listeners.listeners):
-        if odd.contact.usable or suspect(odd.broker.advertised, bootstrap):
-            continue
         others = [x for x in listeners.listeners if x is not odd]
+        if odd.contact.usable or not all(x.contact.usable for x in others):
+            continue
+        if suspect(odd.broker.advertised, bootstrap):
+            continue  # the address itself says why
         usual = listed([str(x.broker.advertised) for x in others])
         yield Match(
             HOP,
@@ -250,9 +254,10 @@ def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
         )
 
 
-def _names_a_pod(listener: Listener) -> bool:
-    _, _, service = listener.broker.advertised.host.partition(".")
-    return service.partition(".")[0].endswith(_POD_SERVICES)
+def _names_a_pod(host: str, forwarded: bool) -> bool:
+    """The name of a pod in full; cut short it may be a slip, unless one came by a port-forward."""
+    _, service, *rest = [*host.split("."), ""]
+    return service.endswith(_POD_SERVICES) and (forwarded or "svc" in rest)
 
 
 def _odd(all_: Sequence[Listener]) -> Iterator[tuple[Listener, str]]:

@@ -99,7 +99,7 @@ def sasl_credentials(
         bootstrap,
         listeners,
         f"{{who}} refuse{{s}} the login{who}",
-        lambda _: (remedies.credentials(sasl.mechanism if sasl else ""),),
+        lambda hit: (remedies.credentials(sasl.mechanism if sasl else "", user, hit[0].endpoint),),
     )
 
 

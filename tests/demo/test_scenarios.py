@@ -22,7 +22,11 @@ from kdiag.settings import settings
 from kdiag.walk import walk
 
 # Scenarios that are not named after their finding.
-ENDS = {"healthy": None, "port-closed": "advertised-port-closed"}
+ENDS = {
+    "healthy": None,
+    "port-closed": "advertised-port-closed",
+    "certificate-expires-soon": "certificate-expired",
+}
 
 NAMES = {rule.name: rule for rule in RULES.values()}
 each = pytest.mark.parametrize("name", SCENARIOS)
@@ -45,7 +49,7 @@ def test_it_ends_with_the_finding_in_its_name(name: str) -> None:
         assert (report.exit_code, report.findings) == (0, [])
         return
     rule = NAMES[wanted]
-    (cause,) = [f for f in report.findings if f.code == rule.code and not f.consequence_of]
+    cause = next(f for f in report.findings if f.code == rule.code and not f.consequence_of)
     if cause.severity == "error":
         assert report.root_cause == rule.code
         assert report.exit_code == EXIT_CODES[cause.hop]

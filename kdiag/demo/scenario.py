@@ -1,0 +1,45 @@
+"""What a scenario is: a function that builds a world, and says where the walk starts in it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from kdiag.demo.world import World, endpoint
+from kdiag.report import Report
+from kdiag.security import Security
+from kdiag.settings import settings
+from kdiag.walk import Observer, walk
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where the walk starts in a scenario, and how the client is configured."""
+
+    bootstrap: str = endpoint()
+    topic: str | None = None
+    security: Security = field(default_factory=Security)
+
+
+Build = Callable[[World], Awaitable[Start]]
+SCENARIOS: dict[str, Build] = {}
+
+
+def scenario(build: Build) -> Build:
+    """Declares a scenario; its name is the function's, with dashes."""
+    SCENARIOS[build.__name__.replace("_", "-")] = build
+    return build
+
+
+async def play(
+    name: str, *, timeout: float = 1.0, deadline: float = 30.0, observe: Observer | None = None
+) -> Report:
+    """Builds a scenario, walks it, and takes it down again."""
+    world = World()
+    try:
+        start = await SCENARIOS[name](world)
+        asked = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
+        asked = replace(asked, security=start.security)
+        return await walk(asked, world.net, observe or (lambda hop, summary: None))
+    finally:
+        await world.end()

@@ -1,0 +1,7 @@
+"""The demo's scenarios, named after the finding that each leads to; declared by being imported."""
+
+from kdiag.demo.scenario import SCENARIOS, play
+
+from kdiag.demo.scenarios import listeners, connection, tls, sasl, metadata, produce  # isort: skip
+
+__all__ = ["SCENARIOS", "connection", "listeners", "metadata", "play", "produce", "sasl", "tls"]

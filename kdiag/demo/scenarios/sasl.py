@@ -1,0 +1,52 @@
+"""Listeners that want a login, or none."""
+
+from __future__ import annotations
+
+from kdiag.demo.logins import Logins
+from kdiag.demo.scenario import Start, scenario
+from kdiag.demo.scenarios.tls import good, trusting
+from kdiag.demo.world import World
+from kdiag.security import Sasl, Security
+
+USER, PASSWORD = "alice", "wonderland"
+
+
+def login(mechanism: str, password: str = PASSWORD) -> Security:
+    """A client that logs in over plaintext."""
+    return Security("SASL_PLAINTEXT", sasl=Sasl(mechanism, username=USER, password=password))
+
+
+@scenario
+async def sasl_required(world: World) -> Start:
+    """The listener wants a login, the client has none."""
+    await world.three(sasl=Logins(mechanisms=("SCRAM-SHA-512", "PLAIN")))
+    return Start()
+
+
+@scenario
+async def sasl_not_offered(world: World) -> Start:
+    """The client wants to log in, the listener has no SASL."""
+    await world.three()
+    return Start(security=login("SCRAM-SHA-512"))
+
+
+@scenario
+async def sasl_mechanism(world: World) -> Start:
+    """The client logs in with PLAIN, the listener takes SCRAM only."""
+    await world.three(sasl=Logins({USER: PASSWORD}, mechanisms=("SCRAM-SHA-512",)))
+    return Start(security=login("PLAIN"))
+
+
+@scenario
+async def sasl_credentials(world: World) -> Start:
+    """The password is wrong, at a listener with TLS."""
+    await world.three(tls=good(), sasl=Logins({USER: PASSWORD}))
+    tls = trusting().tls
+    return Start(security=Security("SASL_SSL", tls, login("SCRAM-SHA-512", "looking-glass").sasl))
+
+
+@scenario
+async def credentials_in_clear(world: World) -> Start:
+    """The password goes over plaintext to whatever address is advertised."""
+    await world.three(sasl=Logins({USER: PASSWORD}))
+    return Start(security=login("PLAIN"))
