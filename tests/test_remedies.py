@@ -17,7 +17,8 @@ from tests.render import cases
 # What nobody but the reader can know; everything else must be filled in.
 ASKED_FOR = re.compile(
     r"<(reachable address of broker \d+|port of broker \d+|container name|this client|user|password"
-    r"|cluster|certificate and key\.pem|certificate\.pem|key\.pem)>"
+    r"|cluster|token|the CA's certificates\.pem|certificate and key\.pem|certificate\.pem"
+    r"|key\.pem)>"
 )
 EMPTY = re.compile(r"=\s*$|(Host|Port):\s*$|(?i:advertised)\S*//:", re.MULTILINE)
 PROVEN = tuple(
