@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
+from kdiag import stores
 from kdiag.clients.wire import METADATA, PRODUCE, Request
 from kdiag.demo.broker import (
     BROKER_APIS,
@@ -27,10 +30,12 @@ from kdiag.demo.broker import (
     Node,
     as_usual,
 )
+from kdiag.demo.logins import Logins
 from kdiag.demo.world import CLUSTER_ID, World
 from kdiag.report import Report
 from kdiag.settings import settings
 from kdiag.walk import walk
+from tests.certificates import made, name, showing
 
 EC2 = "3.10.139.221"
 LOCAL = "127.0.0.1"
@@ -45,6 +50,10 @@ class Met:
     `advertised` are the brokers' addresses in the order of their node ids, from 1; `door` is where
     the client comes in, and who is there is broker 1. `names` are DNS's, `closed` refuses, `others`
     are more places where a broker answers: address → node id. Whatever else is dialled is silent.
+
+    Brokers speak TLS where there is a certificate for them to show (DER), and want a login where
+    there are mechanisms. `proven` is the address that must be offered as the fix, `says` a text
+    that must be in what is found.
     """
 
     number: int
@@ -60,6 +69,12 @@ class Met:
     topic: str | None = None
     proven: str = ""
     timeout: float = 2.0
+    shows: bytes = b""
+    wants_certificate: bool = False
+    mechanisms: tuple[str, ...] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
+    says: str = ""
+    hangs_up: bool = False
 
 
 def _large_vanish(request: Request) -> Any:
@@ -94,6 +109,19 @@ def _partition(leader: int, replicas: list[int], in_sync: list[int], error: int 
 
 def _mute(request: Request) -> Any:
     return SILENCE if request.api is METADATA else None
+
+
+# Whoever is signed by this authority is trusted; it can do no other but sign.
+AUTHORITY_NAME = name(o="Example", cn="Example CA")
+AUTHORITY = ssl.DER_cert_to_PEM_cert(made(AUTHORITY_NAME, ca=True))
+SSL = {"security.protocol": "SSL", "ssl.truststore.certificates": AUTHORITY}
+PLAINTEXT = {"security.protocol": "PLAINTEXT"}
+BOB = {"sasl.username": "bob", "sasl.password": "secret"}
+
+
+def _for(*names: str) -> bytes:
+    """A broker's good certificate, for these names."""
+    return made(name(cn="broker"), AUTHORITY_NAME, names)
 
 
 INTERNAL = "ip-10-0-145-219.us-west-2.compute.internal:9092"
@@ -326,6 +354,115 @@ FIELD = (
     ),
     Met(84, "listeners", "KD303", ["0.0.0.0:9092"]),
     Met(85, "metadata", "KD201", [f"{EC2}:9092"], control=_mute, timeout=0.25),
+    # TLS and logins.
+    Met(
+        21,
+        "bootstrap",
+        "KD113",
+        door="10.132.131.34:32100",
+        shows=_for("my-cluster-kafka-bootstrap.kafka.svc"),
+        properties=SSL,
+        says="my-cluster-kafka-bootstrap.kafka.svc",
+    ),
+    Met(
+        22,
+        "bootstrap",
+        "KD113",
+        door="strimzi-kafka-0.strimzi-kafka-brokers.kafka.svc.cumulus-k8s:9093",
+        names={"strimzi-kafka-0.strimzi-kafka-brokers.kafka.svc.cumulus-k8s": ["10.1.2.3"]},
+        others={"10.1.2.3:9093": 1},
+        shows=_for("strimzi-kafka-0.strimzi-kafka-brokers.kafka.svc.cluster.local"),
+        properties=SSL,
+    ),
+    Met(
+        23,
+        "bootstrap",
+        "KD113",
+        door="kafka.example.com:443",
+        names={"kafka.example.com": [EC2]},
+        others={f"{EC2}:443": 1},
+        shows=_for("my-cluster-kafka-bootstrap.kafka.svc"),
+        properties=SSL,
+    ),
+    Met(
+        25,
+        "bootstrap",
+        "KD112",
+        door="10.16.28.206:443",
+        shows=made(name(cn="NGINXIngressController")),
+        properties=SSL,
+        says="F5's NGINX ingress controller",
+    ),
+    Met(
+        26,
+        "bootstrap",
+        "KD112",
+        door=f"{EC2}:443",
+        shows=made(name(o="Acme Co", cn="Kubernetes Ingress Controller Fake Certificate")),
+        properties=SSL,
+        says="--enable-ssl-passthrough",
+    ),
+    Met(
+        27,
+        "bootstrap",
+        "KD118",
+        properties={
+            "security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512", **BOB
+        },
+    ),
+    Met(
+        28,
+        "bootstrap",
+        "KD119",
+        mechanisms=("SCRAM-SHA-256", "SCRAM-SHA-512"),
+        properties={"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", **BOB},
+        says="SCRAM-SHA-512",
+    ),
+    Met(
+        29,
+        "bootstrap",
+        "KD309",
+        door="my-cluster-kafka-bootstrap.kafka.svc:9091",
+        names={"my-cluster-kafka-bootstrap.kafka.svc": ["10.1.2.3"]},
+        others={"10.1.2.3:9091": 1},
+        shows=_for("my-cluster-kafka-bootstrap.kafka.svc"),
+        wants_certificate=True,
+        properties={"ssl.truststore.certificates": AUTHORITY},
+    ),
+    Met(
+        46,
+        "bootstrap",
+        "KD112",
+        door="10.1.2.3:9092",
+        shows=made(
+            x509.Name([]), name(o="cluster.local"), uris=["spiffe://cluster.local/ns/k/sa/kafka"]
+        ),
+        wants_certificate=True,
+        says="service mesh",
+    ),
+    Met(54, "bootstrap", "KD110", door=f"{EC2}:9094", shows=_for(EC2), properties=PLAINTEXT),
+    Met(
+        55,
+        "bootstrap",
+        "KD113",
+        door="kafka.example.com:9094",
+        names={"kafka.example.com": ["10.20.1.5"]},
+        others={"10.20.1.5:9094": 1},
+        shows=_for("*.demo.abc123.c2.kafka.us-east-1.amazonaws.com"),
+        properties=SSL,
+    ),
+    Met(59, "bootstrap", "KD121", door=f"{EC2}:9092", hangs_up=True, properties=SSL),
+    Met(74, "bootstrap", "KD110", door=f"{EC2}:9093", shows=_for(EC2), properties=PLAINTEXT),
+    Met(75, "bootstrap", "KD111", properties=SSL),
+    Met(76, "bootstrap", "KD117", mechanisms=("PLAIN",), properties=PLAINTEXT, says="PLAIN"),
+    Met(
+        77,
+        "bootstrap",
+        "KD110",
+        shows=_for(EC2),
+        mechanisms=("PLAIN",),
+        properties=PLAINTEXT,
+    ),
 )  # fmt: skip
 
 
@@ -339,21 +476,40 @@ async def _build(world: World, met: Met) -> None:
     for node, text in enumerate(met.advertised, start=1):
         world.cluster.nodes.append(Node(node, *_pair(text)))
     places = dict(met.others)
-    if not met.nobody and not met.names.get(_pair(met.door)[0]):
+    if not (met.nobody or met.hangs_up) and not met.names.get(_pair(met.door)[0]):
         places.setdefault(met.door, 1)
     for text, node in places.items():
         apis = CONTROLLER_APIS if node < 0 else BROKER_APIS
-        broker = Broker(world.cluster, abs(node), control=met.control, apis=apis)
-        await world.broker(*_pair(text), broker)
+        logins = Logins({"bob": "secret"}, met.mechanisms) if met.mechanisms else None
+        broker = Broker(world.cluster, abs(node), control=met.control, apis=apis, sasl=logins)
+        await world.broker(*_pair(text), broker, tls=_tls(met))
+    if met.hangs_up:
+        await world.server(*_pair(met.door), lambda reader, writer: writer.close())
     for text in met.closed:
         world.closed(*_pair(text))
+
+
+def _tls(met: Met) -> ssl.SSLContext | None:
+    if not met.shows:
+        return None
+    context = showing(met.shows)
+    if met.wants_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(cadata=AUTHORITY)
+    return context
 
 
 async def _walked(met: Met) -> Report:
     world = World()
     try:
         await _build(world, met)
-        asked = settings(met.door, topic=met.topic, timeout=met.timeout)
+        asked = settings(
+            met.door,
+            topic=met.topic,
+            timeout=met.timeout,
+            properties=met.properties,
+            stores=stores,
+        )
         return await walk(asked, world.net, lambda hop, summary: None)
     finally:
         await world.end()
@@ -380,6 +536,7 @@ def test_it_is_named(met: Met) -> None:
     assert report.findings[0] is named
     if named.severity == "error":
         assert (report.failing_hop, report.root_cause) == (met.hop, met.code)
+    assert met.says in f"{named.message} {named.evidence} {named.remedies}"
     if met.proven:
         assert any(met.proven in line and "would work" in line for line in named.evidence)
 
