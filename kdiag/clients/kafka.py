@@ -11,6 +11,7 @@ from dataclasses import replace
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from kdiag.attempt import ClientRun, Delivery, clean
+from kdiag.security import Sasl
 
 MAX_WORDS = 40  # lines of the client's log that are kept
 KEY, VALUE = b"kdiag", b"kdiag connectivity check"
@@ -19,6 +20,9 @@ KEY, VALUE = b"kdiag", b"kdiag connectivity check"
 # as it knows, and neither hammer a broker nor create anything.
 _CONNECT_MS, _RECONNECT_MS = 1000, 1000
 _LONGEST_MS = 300_000  # that the client takes for socket.timeout.ms
+
+# The client does not read a token's expiry, and asks anew in time; this one is used once.
+_TOKEN_SECONDS = 3600
 
 _REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
@@ -55,11 +59,13 @@ def deliver(
     leaders: Mapping[int, int],
     timeout: float,
     given: Mapping[str, str],
+    sasl: Sasl | None = None,
 ) -> ClientRun:
     """Writes one small record to one partition of every leader, acknowledged by all its replicas.
 
-    `leaders` maps node id → partition; `given` are client properties of the user. Blocks for about
-    `timeout` seconds at most, twice that when connections fail. Every failure is in the result.
+    `leaders` maps node id → partition; `given` are client properties, of which a ready token is
+    none: it is taken from `sasl`. Blocks for about `timeout` seconds at most, twice that when
+    connections fail. Every failure is in the result.
     """
     words, throttled = _Words(), [0]
     logger = logging.Logger("kdiag.client", logging.DEBUG)
@@ -93,6 +99,7 @@ def deliver(
                 **_configuration(servers, timeout, given),
                 "error_cb": lambda error: words.say(f"{error.name()}: {error.str()}"),
                 "throttle_cb": lambda event: throttled.append(int(event.throttle_time * 1000)),
+                **_bearer(sasl),
             },
             logger=logger,
         )
@@ -134,6 +141,14 @@ def _configuration(servers: str, timeout: float, given: Mapping[str, str]) -> di
         "log.connection.close": True,
         "debug": "msg",
     }
+
+
+def _bearer(sasl: Sasl | None) -> dict[str, object]:
+    """The callback that hands the client a token, where there is one."""
+    if sasl is None or not sasl.token:
+        return {}
+    expires = time.time() + _TOKEN_SECONDS
+    return {"oauth_cb": lambda _: (sasl.token, expires, sasl.username, dict(sasl.extensions))}
 
 
 def _failed(node: int, partition: int, elapsed: float, error: KafkaError) -> Delivery:

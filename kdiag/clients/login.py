@@ -31,6 +31,11 @@ class Login:
         self._accepted = False
         self._refused: Attempt | None = None
 
+    @property
+    def ready(self) -> Sasl | None:
+        """What is logged in with; a token that was fetched, or signed, is filled in."""
+        return self._ready.sasl if self._ready else self.sasl
+
     async def on(self, conversation: Conversation, handshake: Reply, host: str) -> Attempt:
         """Logs in to `host` where the answer to SaslHandshake allows it."""
         assert self.sasl is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kdiag.attempt import ClientRun, Failure
 from kdiag.clients.conversation import Conversation, Reply
@@ -15,6 +15,7 @@ from kdiag.hop import Walk, hop
 from kdiag.hops.dial import Knock, greet
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
+from kdiag.security import librdkafka
 
 SMALL, LARGE = 1, 16 * 1024  # bytes of one record: one packet, and more than any packet holds
 
@@ -153,7 +154,9 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     from kdiag.clients.kafka import deliver
 
     servers = ",".join(map(str, walk.settings.bootstrap))
-    given = walk.settings.client
+    security = replace(walk.settings.security, protocol=walk.protocol, sasl=walk.login.ready)
+    given = {**walk.settings.client, **librdkafka(security)}
+    timeout = walk.settings.timeout
     return await in_thread(
-        deliver, servers, metadata.topic.name, leaders, walk.settings.timeout, given
+        deliver, servers, metadata.topic.name, leaders, timeout, given, security.sasl
     )
