@@ -172,6 +172,46 @@ def test_mtu_black_hole(lab: Lab) -> None:
     assert report.cause["subjects"] == ["broker 3"]
 
 
+def test_tls_by_name(lab: Lab) -> None:
+    report = lab.client.check("kafka.example.com:9110", given=lab.properties("TLS"))
+    assert report.verdict == HEALTHY, report
+    assert report.told["findings"] == []
+
+
+def test_tls_with_one_name_missing(lab: Lab) -> None:
+    report = lab.client.check(lab.at("NAMELESS"), given=lab.properties("NAMELESS"))
+    assert report.verdict == ("listeners", "KD113", 30), report
+    assert report.cause["subjects"] == ["broker 2"]
+
+
+def test_a_login_with_private_addresses_advertised(lab: Lab) -> None:
+    given = lab.properties("LOGINHOME", sasl_mechanism="SCRAM-SHA-512")
+    report = lab.client.check(lab.at("LOGINHOME"), given=given)
+    assert report.verdict == ("listeners", "KD301", 30), report
+    evidence = " ".join(report.cause["evidence"])
+    assert f"{lab.at('LOGINHOME')} answers as broker 1" in evidence, report
+
+
+def test_a_wrong_password_with_private_addresses_advertised(lab: Lab) -> None:
+    given = lab.properties("LOGINHOME", sasl_mechanism="SCRAM-SHA-512", sasl_username="nobody")
+    report = lab.client.check(lab.at("LOGINHOME"), given=given)
+    assert report.verdict == ("bootstrap", "KD120", 10), report
+
+
+def test_tls_and_its_port_dropped_for_one_broker(lab: Lab) -> None:
+    with lab.network.rule(f"ip daddr {HOMES[1]} tcp dport 9110 drop"):
+        report = lab.client.check(lab.at("TLS"), given=lab.properties("TLS"))
+    assert report.verdict == ("listeners", "KD306", 30), report
+    assert report.cause["subjects"] == ["broker 2"]
+
+
+def test_mtu_black_hole_in_front_of_tls(lab: Lab) -> None:
+    with lab.network.rule(f"ip daddr {HOMES[2]} meta length > 1000 drop"):
+        report = lab.client.check(lab.at("TLS"), given=lab.properties("TLS"))
+    assert report.verdict == ("produce", "KD402", 40), report
+    assert report.cause["subjects"] == ["broker 3"]
+
+
 def test_a_broker_that_was_killed(lab: Lab) -> None:
     lab.kafka.kill(3)
     try:
