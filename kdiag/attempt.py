@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 
+from kdiag.lookup import Lookup
 from kdiag.settings import Endpoint
 
 LAYERS = ("dns", "tcp", "tls", "kafka", "sasl", "identity")
@@ -107,12 +108,14 @@ class Dial:
 class Contact:
     """One endpoint: its name resolved, and every address of it dialled.
 
-    `dns` is None where there was nothing to resolve: an address that nobody can dial.
+    `dns` is None where there was nothing to resolve: an address that nobody can dial. `lookup` is
+    what DNS servers said of a name that does not resolve, where they were asked.
     """
 
     endpoint: Endpoint
     dns: Attempt | None
     dials: tuple[Dial, ...] = ()
+    lookup: Lookup | None = None
 
     @property
     def best(self) -> Dial | None:

@@ -115,7 +115,8 @@ class Interface:
 
 @dataclass(frozen=True)
 class Instance:
-    """An EC2 instance; `state` is pending, running, stopping, stopped, shutting-down, terminated."""
+    """An EC2 instance; `state` is pending, running, stopping, stopped, shutting-down or
+    terminated."""
 
     id: str
     state: str

@@ -12,14 +12,13 @@ from collections.abc import Sequence
 from kdiag.address import is_loopback, is_private, parse
 from kdiag.hops.listeners import Listener
 from kdiag.rule import Remedy
-from kdiag.security import matching
+from kdiag.security import matching, preferred
 from kdiag.settings import Endpoint
 
 NODE_PORTS = range(30000, 32768)
 MANY_PORTS = 6
 
 _HOST_NAME = re.compile(r"[\w.-]+\Z")  # of a peer, and about to be copied into a file
-_PREFERRED = ("SCRAM-SHA-512", "SCRAM-SHA-256", "OAUTHBEARER", "AWS_MSK_IAM", "PLAIN", "GSSAPI")
 
 
 def advertise(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
@@ -212,8 +211,7 @@ def pick_family(family: str) -> Remedy:
 
 def client_properties(protocol: str, mechanisms: Sequence[str]) -> tuple[Remedy, ...]:
     """The client properties that match a listener, in both spellings."""
-    best = next((m for m in _PREFERRED if m in mechanisms), next(iter(mechanisms), ""))
-    fitting = matching(protocol or "SSL", best)
+    fitting = matching(protocol or "SSL", preferred(mechanisms))
     choice = f" (it offers {', '.join(mechanisms)})" if len(mechanisms) > 1 else ""
     return (
         Remedy(
@@ -225,25 +223,28 @@ def client_properties(protocol: str, mechanisms: Sequence[str]) -> tuple[Remedy,
     )
 
 
-def trust(endpoint: Endpoint, ca_from: str) -> tuple[Remedy, ...]:
-    """The client is to trust the authority behind the broker's certificate."""
+def trust(endpoint: Endpoint, ca_from: str, lone: bool) -> tuple[Remedy, ...]:
+    """The client is to trust the authority behind the broker's certificate; or the broker, which
+    sends a `lone` one, is to send those between."""
     now = (
         f"The client trusts {ca_from} now." if ca_from else "The client trusts this machine's own."
     )
-    return (
-        Remedy(
-            f"Give the client the certificate of the authority that issued the broker's. {now}",
-            "# Java\nssl.truststore.type=PEM\nssl.truststore.location=<the CA's certificates.pem>\n"
-            "# librdkafka\nssl.ca.location=<the CA's certificates.pem>",
-            "properties",
-        ),
-        Remedy(
-            "What the broker sends, to compare or to take the authority from, once you know it is "
-            "the right one:",
-            f"openssl s_client -connect {endpoint} -showcerts </dev/null",
-            "shell",
-        ),
+    given = Remedy(
+        f"Give the client the certificate of the authority that issued the broker's. {now}",
+        "# Java\nssl.truststore.type=PEM\nssl.truststore.location=<the CA's certificates.pem>\n"
+        "# librdkafka\nssl.ca.location=<the CA's certificates.pem>",
+        "properties",
     )
+    whole = say(
+        "If the issuer is an intermediate authority, let the broker send its whole chain: its own "
+        "certificate first, then each one between it and the root, in ssl.keystore."
+    )
+    compare = say(
+        "What the broker sends, to compare, or to take the authority from once you know it is the "
+        "right one:",
+        f"openssl s_client -connect {endpoint} -showcerts </dev/null",
+    )
+    return (given, *((whole,) if lone else ()), compare)
 
 
 def certificate_names(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import msgspec
 
-from kdiag.attempt import LAYERS, Dial
+from kdiag.attempt import LAYERS, Contact, Dial
 from kdiag.cause import explained, root
+from kdiag.certificate import read
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce, Produced
 from kdiag.rule import Finding, Severity
+from kdiag.security import Sasl, matching, preferred
 from kdiag.settings import Settings
 
 SCHEMA_VERSION = 1
@@ -36,10 +39,40 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
 
 
+class CertificateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A TLS handshake: its `version` and `cipher`, whether a client certificate was asked for, and
+    the peer's own certificate. `not_before` and `not_after` are UTC, RFC 3339; null where the
+    certificate cannot be read."""
+
+    version: str
+    cipher: str
+    client_certificate_wanted: bool
+    subject: str
+    issuer: str
+    names: list[str]
+    not_before: str | None
+    not_after: str | None
+    sha256: str
+
+
+class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """One bootstrap server. `layers` as for a broker; `protocol` is the security.protocol that it
+    speaks, null if unknown; `mechanisms` are the SASL mechanisms that it offers, as far as it told;
+    `certificate` is null without TLS."""
+
+    server: str
+    addresses: list[str]
+    layers: dict[str, str | None]
+    protocol: str | None = None
+    mechanisms: list[str] = []
+    certificate: CertificateReport | None = None
+
+
 class BrokerReport(msgspec.Struct, frozen=True, kw_only=True):
     """One broker. `layers` maps each layer to "ok", a failure's name, or null where not tried;
     `produce` is "ok", a failure's name, or null where the broker was not asked; `candidates` are
-    other addresses it may advertise, with the node id that answered there (null: none did)."""
+    other addresses it may advertise, with the node id that answered there (null: none did);
+    `protocol` and `certificate` as for a bootstrap server."""
 
     node: int
     advertised: str
@@ -48,6 +81,8 @@ class BrokerReport(msgspec.Struct, frozen=True, kw_only=True):
     produce: str | None = None
     addresses: list[str] = []
     candidates: dict[str, int | None] = {}
+    protocol: str | None = None
+    certificate: CertificateReport | None = None
 
 
 class TopicReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +105,9 @@ class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One check. `str(report)` is its verdict in a line; `report.ok` is True when the path works.
 
-    `started_at` is UTC, RFC 3339. Keys are only ever added.
+    `started_at` is UTC, RFC 3339. `protocol` was asked for, or found where `protocol_found` says
+    so; `client_properties` are those that match it, in the spelling of "java" and "librdkafka".
+    Keys are only ever added.
     """
 
     schema_version: int
@@ -89,6 +126,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
     notes: list[str] = []
     interrupted: bool = False
+    protocol_found: bool = False
+    client_properties: dict[str, str] = {}
+    bootstrap: list[ServerReport] = []
 
     @property
     def ok(self) -> bool:
@@ -130,7 +170,9 @@ def report(
         code = EXIT_INTERRUPTED
     warned = any(step.status == "warn" for step in steps)
     bootstrap: Bootstrap | None = facts.get(Bootstrap)
-    dials = [d for c in bootstrap.contacts for d in c.dials] if bootstrap else []
+    contacts = bootstrap.contacts if bootstrap else ()
+    dials = [dial for contact in contacts for dial in contact.dials]
+    protocol = settings.security.protocol or _spoken(dials)
     return Report(
         schema_version=SCHEMA_VERSION,
         kdiag_version=version,
@@ -138,7 +180,7 @@ def report(
         elapsed_ms=elapsed_ms,
         target=[str(endpoint) for endpoint in settings.bootstrap],
         source_addresses=list(dict.fromkeys(d.source for d in dials if d.source)),
-        protocol=settings.security.protocol or _spoken(dials),
+        protocol=protocol,
         verdict="fail" if code else "warn" if warned else "pass",
         failing_hop=failing,
         root_cause=cause.code if cause else None,
@@ -148,6 +190,9 @@ def report(
         findings=sorted(found, key=lambda f: f is not cause),
         notes=[*settings.notes, *notes],
         interrupted=interrupted,
+        protocol_found=settings.security.protocol is None and protocol != UNKNOWN,
+        client_properties=_properties(protocol, dials, settings.security.sasl),
+        bootstrap=[_server(contact) for contact in contacts],
     )
 
 
@@ -155,6 +200,15 @@ def _spoken(dials: Sequence[Dial]) -> str:
     """The security.protocol that the bootstrap server turned out to speak, a working one first."""
     found = sorted((d for d in dials if d.protocol), key=lambda dial: dial.failed is not None)
     return found[0].protocol if found else UNKNOWN
+
+
+def _properties(protocol: str, dials: Sequence[Dial], sasl: Sasl | None) -> dict[str, str]:
+    """The client properties that match a protocol, in both spellings."""
+    if protocol == UNKNOWN:
+        return {}
+    offered = next((dial.mechanisms for dial in dials if dial.mechanisms), ())
+    fitting = matching(protocol, sasl.mechanism if sasl else preferred(offered))
+    return {"java": fitting.java, "librdkafka": fitting.librdkafka}
 
 
 def _fails(finding: Finding, fail_on: str) -> bool:
@@ -212,7 +266,45 @@ def _broker(
         produce=_produced(produced[node]) if node in produced else None,
         addresses=[dial.address for dial in listener.contact.dials] if listener else [],
         candidates={str(c.endpoint): c.best.answered_as if c.best else None for c in candidates},
+        protocol=best.protocol or None if best else None,
+        certificate=_certificate(best),
     )
+
+
+def _server(contact: Contact) -> ServerReport:
+    best = contact.best
+    return ServerReport(
+        server=str(contact.endpoint),
+        addresses=[dial.address for dial in contact.dials],
+        layers=dict(contact.layers),
+        protocol=best.protocol or None if best else None,
+        mechanisms=list(best.mechanisms) if best else [],
+        certificate=_certificate(best),
+    )
+
+
+def _certificate(dial: Dial | None) -> CertificateReport | None:
+    handshake = dial.handshake if dial else None
+    if handshake is None or not handshake.chain:
+        return None
+    found = read(handshake.chain[0])
+    return CertificateReport(
+        version=handshake.version,
+        cipher=handshake.cipher,
+        client_certificate_wanted=handshake.wants_certificate,
+        subject=found.subject,
+        issuer=found.issuer,
+        names=list(found.names),
+        not_before=_moment(found.not_before),
+        not_after=_moment(found.not_after),
+        sha256=found.fingerprint,
+    )
+
+
+def _moment(seconds: int | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _produced(produced: Produced) -> str:

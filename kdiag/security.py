@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +16,14 @@ MECHANISMS = (
     "SCRAM-SHA-512",
     "OAUTHBEARER",
     "AWS_MSK_IAM",
+    "GSSAPI",
+)
+_BY_PREFERENCE = (
+    "SCRAM-SHA-512",
+    "SCRAM-SHA-256",
+    "OAUTHBEARER",
+    "AWS_MSK_IAM",
+    "PLAIN",
     "GSSAPI",
 )
 
@@ -121,6 +129,11 @@ def librdkafka(security: Security) -> dict[str, str]:
     if protocol.startswith("SASL") and security.sasl:
         given.update(_librdkafka_sasl(security.sasl))
     return {name: value for name, value in given.items() if value}
+
+
+def preferred(offered: Collection[str]) -> str:
+    """The best of the mechanisms that a listener offers and kdiag speaks, "" for none."""
+    return next((mechanism for mechanism in _BY_PREFERENCE if mechanism in offered), "")
 
 
 def matching(protocol: str, mechanism: str = "") -> Matching:

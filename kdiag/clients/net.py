@@ -18,15 +18,17 @@ from kdiag.address import parse
 from kdiag.attempt import Attempt, Failure, Handshake, clean
 from kdiag.clients.conversation import Conversation
 from kdiag.clients.tls import Handshakes, tls_failure, tls_words
+from kdiag.lookup import Lookup
 from kdiag.security import Tls
 from kdiag.stranger import READ_LIMIT
 
 T = TypeVar("T")
-Lookup = Callable[..., list[Any]]
+Resolve = Callable[..., list[Any]]
 
 MAX_ADDRESSES = 16  # of one name
 MAX_LOOKUPS = 64  # at once, each in a thread
 MAX_OPEN = 1024
+MAX_EXPLANATIONS = 3  # of names that do not resolve; the others are likely like them
 _SPARE_DESCRIPTORS = 64
 
 # A server that misses a client certificate under TLS 1.3 says so after the handshake; whoever
@@ -91,12 +93,14 @@ class Line:
 @dataclass(frozen=True)
 class Connection:
     """How a connection came up: its layers (tcp, and tls where asked for), and who is at the other
-    end. There is no conversation when one of the layers failed."""
+    end. There is no conversation when one of the layers failed; `unverified` is one with a peer
+    that is not to be trusted, good for questions and never for credentials."""
 
     attempts: tuple[Attempt, ...]
     conversation: Conversation | None = None
     handshake: Handshake | None = None
     verify_code: int | None = None
+    unverified: Conversation | None = None
 
 
 class Net:
@@ -114,7 +118,7 @@ class Net:
         timeout: float,
         *,
         family: str = "any",
-        lookup: Lookup = socket.getaddrinfo,
+        lookup: Resolve = socket.getaddrinfo,
         device: str | None = None,
         tls: Tls | None = None,
     ) -> None:
@@ -126,6 +130,7 @@ class Net:
         self._device = device
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
         self._open: set[Conversation] = set()
+        self._explanations = MAX_EXPLANATIONS
 
     async def resolve(self, host: str) -> tuple[Attempt, tuple[str, ...]]:
         """The addresses of a host, in the order a client tries them; at most MAX_ADDRESSES."""
@@ -148,6 +153,19 @@ class Net:
                 return ended(lookup_failure(error), clean(said or "not a valid host name")), ()
         addresses = dict.fromkeys(str(info[4][0]) for info in found)
         return ended(), tuple(addresses)[:MAX_ADDRESSES]
+
+    async def explained(self, host: str) -> Lookup | None:
+        """What DNS servers say of a name that does not resolve. They are asked of a few names only,
+        and where the operating system is what resolves here."""
+        if self._lookup is not socket.getaddrinfo or self._explanations == 0:
+            return None
+        self._explanations -= 1
+        # dnspython takes long to load, and is not there where only Python is.
+        try:
+            from kdiag.clients.resolver import explain_name
+        except ImportError:
+            return None
+        return await in_thread(explain_name, host, min(self.timeout, _PATIENCE))
 
     async def connect(self, address: str, port: int) -> Line:
         """A TCP connection to an IP literal."""
@@ -264,13 +282,12 @@ class Net:
         met = await self._secured(again, name, look=True)
         if not met.conversation or not met.handshake:
             return made
-        met.conversation.close()
         shown = replace(met.handshake, verify_code=made.verify_code)
         *before, tls = made.attempts
         if tls.failure in _NO_REASON:  # it does speak TLS, only not as the client would
             words = f"{tls.detail}; it would take {shown.version} with {shown.cipher}"
             tls = replace(tls, failure=Failure.HANDSHAKE, detail=words)
-        return replace(made, attempts=(*before, tls), handshake=shown)
+        return replace(made, attempts=(*before, tls), handshake=shown, unverified=met.conversation)
 
     async def close(self) -> None:
         """Closes every conversation that is still open."""

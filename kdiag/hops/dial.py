@@ -74,6 +74,8 @@ async def contact(
 ) -> tuple[Contact, tuple[Greeting, ...]]:
     """Resolves an endpoint and greets all of its addresses at once, in the order they resolved."""
     dns, addresses = await walk.net.resolve(endpoint.host)
+    if dns.failure:
+        return Contact(endpoint, dns, lookup=await walk.net.explained(endpoint.host)), ()
     greetings = await asyncio.gather(
         *(greet(walk, Knock(address, endpoint, questions, raw)) for address in addresses)
     )
@@ -202,7 +204,7 @@ async def _greet(
         dial = replace(dial, protocol="SSL")
     conversation = met.conversation
     if conversation is None:
-        return Greeting(dial)
+        return Greeting(await _asked_for_sasl(dial, met.unverified))
     sasl = walk.login.sasl if may_log_in and walk.protocol not in _WITHOUT_SASL else None
     versions = conversation.ask(API_VERSIONS, 0, {})
     replies: tuple[asyncio.Future[Reply], ...] = ()
@@ -265,6 +267,16 @@ async def _turned_away(walk: Walk, knock: Knock, met: Greeting, encrypted: bool)
     attempts = (*met.dial.attempts, sasl)
     protocol = f"SASL_{met.dial.protocol}"
     return Greeting(replace(met.dial, attempts=attempts, protocol=protocol, mechanisms=mechanisms))
+
+
+async def _asked_for_sasl(dial: Dial, unverified: Conversation | None) -> Dial:
+    """A dial whose handshake failed, with what the peer would want next: the fix is whole then."""
+    if unverified is None:
+        return dial
+    reply = await unverified.ask(SASL_HANDSHAKE, 1, {"mechanism": _NO_MECHANISM})
+    unverified.close()
+    mechanisms = tuple(reply.body.get("mechanisms", ()))
+    return replace(dial, protocol="SASL_SSL", mechanisms=mechanisms) if mechanisms else dial
 
 
 def _speaker(reply: Reply) -> tuple[Attempt, dict[int, tuple[int, int]]]:

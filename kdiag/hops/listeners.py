@@ -81,7 +81,14 @@ class Listeners:
             return line
         if proven == reached:
             return f"{line}, identity proven"
-        return f"{line}, identity of {proven} proven"
+        words = {
+            attempt.detail
+            for listener in self.reached
+            for attempt in listener.contact.attempts
+            if attempt.failure is Failure.DENIED
+        }
+        why = f" ({', '.join(sorted(words))})" if words else ""
+        return f"{line}, identity of {proven} proven{why}"
 
 
 @hop("listeners")

@@ -87,14 +87,10 @@ class Metadata:
         if self.controller is not None:
             parts.append(f"controller {self.controller}")
         if self.topic:
-            parts.append(
-                f"topic {self.topic.name}: "
-                + (
-                    f"{len(self.topic.partitions)} partitions"
-                    if self.topic.error == "NONE"
-                    else self.topic.error
-                )
-            )
+            count = len(self.topic.partitions)
+            told = f"{count} partition{'' if count == 1 else 's'}"
+            said = told if self.topic.error == "NONE" else self.topic.error
+            parts.append(f"topic {self.topic.name}: {said}")
         return ", ".join(parts)
 
 

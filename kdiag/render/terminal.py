@@ -49,6 +49,8 @@ def _print(page: _Page, report: Report) -> None:
     page.head(report)
     for step in report.hops:
         page.step(step)
+    if report.protocol_found and report.protocol != "PLAINTEXT" and report.hops[0].status != "fail":
+        page.properties(report.client_properties["librdkafka"])
     if report.cluster and _differs(report.cluster.brokers):
         page.brokers(report.cluster.brokers)
     causes = [finding for finding in report.findings if not finding.consequence_of]
@@ -136,6 +138,11 @@ class _Page:
             Text(f" {took}", style="bright_black"),
         )
         self.console.print(Padding(table, (0, 0, 0, 1)))
+
+    def properties(self, text: str) -> None:
+        """What a client has to be set to, where nobody had said and kdiag found it out."""
+        self.gap()
+        self.line(("the listener speaks: ", "bold"), ", ".join(text.splitlines()), indent=1)
 
     def brokers(self, brokers: Sequence[BrokerReport]) -> None:
         """The table of brokers and layers: the broken ones first, and not more than can be read."""

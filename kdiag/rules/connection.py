@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -108,7 +109,7 @@ def unreachable(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
         lambda hit: (
             remedies.say(
                 "Check the route, the VPN, and firewalls that reject.",
-                f"ip route get {_address(hit[0])}",
+                f"ip route get {shlex.quote(_address(hit[0]))}",
             ),
         ),
     )
@@ -135,7 +136,7 @@ def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterato
                     hop,
                     f"{who}: the IP{family} address works, the {dead} address does not",
                     tuple(place.subject for place in hit),
-                    tuple(line for place in hit for line in evidence(place)),
+                    tuple(line for place in hit for line in (*evidence(place), *_met(place))),
                     fix,
                 )
 
@@ -227,6 +228,19 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
                 "plaintext like this too."
             ),
         ),
+    )
+
+
+def _met(place: Place) -> Iterator[str]:
+    """What clients of two kinds meet at a name with addresses of both families."""
+    first, *_ = place.dials
+    order = ", then ".join(dial.address for dial in place.dials)
+    yield f"{place.endpoint.host} resolves to {order}"
+    good = next(dial for dial in place.dials if not dial.failed)
+    works = "works" if not first.failed else "fails"
+    yield (
+        f"a client that takes the first address only {works}; one that tries all (happy eyeballs "
+        f"at once, others one after the other) gets through by {good.address}"
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from kdiag import remedies
 from kdiag.address import is_loopback, parse
 from kdiag.attempt import Failure
+from kdiag.certificate import read, recognise
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners, suspect
 from kdiag.hops.metadata import Metadata
@@ -58,6 +59,15 @@ def wrong_broker(listeners: Listeners) -> Iterator[Match]:
     Prove it: the broker was asked for the configuration of the id that the metadata gives, and
     answered which id it expected instead.
     """
+    for listener, pod in _certified(listeners):
+        yield Match(
+            HOP,
+            f"{listener.broker.advertised} is advertised by broker {listener.broker.node}, but the "
+            f"certificate shown there is that of pod {pod}",
+            subjects([listener]),
+            (f"broker {listener.broker.node} may not be asked who it is; its certificate tells",),
+            (remedies.say("Let every broker advertise an address that leads to itself alone."),),
+        )
     hit = _identity(listeners, Failure.WRONG_NODE)
     if hit:
         yield Match(
@@ -252,6 +262,17 @@ def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
                 ),
             ),
         )
+
+
+def _certified(listeners: Listeners) -> Iterator[tuple[Listener, str]]:
+    """Brokers that do not say who they are, and show the certificate of another one's pod."""
+    for listener in listeners.listeners:
+        best = listener.contact.best
+        if not best or not best.handshake or best.failed or best.answered_as is not None:
+            continue
+        origin = recognise([read(der) for der in best.handshake.chain])
+        if origin and origin.node is not None and origin.node != listener.broker.node:
+            yield listener, origin.pod
 
 
 def _names_a_pod(host: str, forwarded: bool) -> bool:

@@ -76,6 +76,13 @@ def evidence(place: Place) -> Iterator[str]:
     contact = place.contact
     if contact.dns and contact.dns.failure:
         yield f"{place.subject}: {contact.endpoint.host} does not resolve: {contact.dns.detail}"
+        for line in contact.lookup.lines if contact.lookup else ():
+            yield f"{place.subject}: {line}"
+        if contact.lookup and contact.lookup.found:
+            yield (
+                f"{place.subject}: DNS has it, the system's resolver does not: a stale cache, "
+                "nsswitch.conf, or an address of the other family"
+            )
     for dial in contact.dials:
         if dial.failed:
             yield f"{place.subject}: {tried(contact.endpoint, dial, dial.failed)}"

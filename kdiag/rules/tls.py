@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from kdiag import remedies
 from kdiag.attempt import Dial, Failure, Handshake
-from kdiag.certificate import Certificate, Origin, authority, covers, read, recognise
+from kdiag.certificate import Certificate, Kind, Origin, authority, covers, read, recognise
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.rule import Match, Remedy, Severity, rule
@@ -157,7 +157,9 @@ def client_certificate(
         more = [f"accepted are certificates by {listed(wanted)}"] if wanted else []
         if own:
             more.append(f"this client showed {own.subject}, issued by {own.issuer}")
-        yield match(hop, hit, message, lambda _: (fix,), severity, (*more, *_shown(hit)))
+        yield match(
+            hop, hit, message, lambda hit: (*_mesh(hit), fix), severity, (*more, *_shown(hit))
+        )
 
 
 @rule("KD116", "tls-handshake", Severity.ERROR, "The TLS handshake fails")
@@ -330,7 +332,16 @@ def _trust(hit: Sequence[Place], tls: Tls) -> tuple[Remedy, ...]:
     if origin:
         summary = f"{origin.words} {origin.remedy}"
         return (Remedy(summary, origin.command, "shell" if origin.command else "text"),)
-    return remedies.trust(hit[0].endpoint, tls.ca_from)
+    lone = len(_chain(hit[0])) == 1 and not _chain(hit[0])[0].self_signed
+    return remedies.trust(hit[0].endpoint, tls.ca_from, lone)
+
+
+def _mesh(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+    """A service mesh asks for certificates of its own, which no client outside can have."""
+    origin = _origin(hit[0])
+    if origin is None or origin.kind is not Kind.MESH:
+        return ()
+    return (Remedy(f"{origin.words} {origin.remedy}"),)
 
 
 def _origin(place: Place) -> Origin | None:
