@@ -1,0 +1,244 @@
+"""TLS and logins as the hops meet them: what is found out, what fails, and who gets credentials."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import trustme
+
+from kdiag.attempt import Dial, Failure
+from kdiag.clients.wire import API_VERSIONS, Request
+from kdiag.demo.broker import HANG_UP, Broker
+from kdiag.demo.logins import Logins
+from kdiag.demo.world import PORT, PUBLIC, World, endpoint
+from kdiag.hop import Walk
+from kdiag.hops.bootstrap import Bootstrap, bootstrap
+from kdiag.hops.listeners import Listeners, listeners
+from kdiag.hops.metadata import metadata
+from kdiag.security import Sasl, Security, Tls
+from kdiag.settings import settings
+
+CA, OTHER = trustme.CA(), trustme.CA()
+TRUSTED = CA.cert_pem.bytes().decode()
+USER, PASSWORD = "bob", "bobs-password"
+TLS = Tls(ca=TRUSTED)
+PLAIN = Sasl("PLAIN", USER, PASSWORD)
+SCRAM = Sasl("SCRAM-SHA-512", USER, PASSWORD)
+
+Serve = Callable[[], ssl.SSLContext | None]
+
+
+def serving(
+    *names: str,
+    clients: trustme.CA | None = None,
+    newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+) -> Serve:
+    """How a broker serves TLS, for these names or for every broker's address."""
+
+    def make() -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        CA.issue_cert(*(names or PUBLIC)).configure_cert(context)
+        context.maximum_version = newest
+        if clients:
+            clients.configure_trust(context)
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+    return make
+
+
+def with_certificate(authority: trustme.CA) -> Tls:
+    own = authority.issue_cert("client")
+    chain = b"".join(blob.bytes() for blob in own.cert_chain_pems).decode()
+    return replace(TLS, certificate=chain, key=own.private_key_pem.bytes().decode())
+
+
+def plaintext() -> None:
+    return None
+
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+OLD_ONLY = replace(TLS, versions=("TLSv1.2",))
+NEW_ONLY = replace(TLS, versions=("TLSv1.3",))
+
+# What the client is set to, what the listener is, how it ends (layer:failure), what it speaks.
+CASES: dict[str, tuple[Security, Serve, Logins | None, str, str]] = {
+    "found: TLS": (Security(None, TLS), serving(), None, "", "SSL"),
+    "found: plaintext": (Security(None, TLS), plaintext, None, "", "PLAINTEXT"),
+    "asked: TLS": (Security("SSL", TLS), serving(), None, "", "SSL"),
+    "nobody trusted": (Security("SSL"), serving(), None, "tls:untrusted", "SSL"),
+    "found, not trusted": (Security(None), serving(), None, "tls:untrusted", "SSL"),
+    "anybody trusted": (Security("SSL", Tls(verify=False)), serving(), None, "", "SSL"),
+    "another name": (Security("SSL", TLS), serving("a.example"), None, "tls:name_mismatch", "SSL"),
+    "any name": (
+        Security("SSL", replace(TLS, verify_name=False)), serving("a.example"), None, "", "SSL"
+    ),
+    **{
+        f"{words}, {version.name}": (
+            Security("SSL", tls), serving(clients=CA, newest=version), None, end, "SSL"
+        )
+        for version in (V12, V13)
+        for words, tls, end in (
+            ("no client certificate", TLS, "tls:client_certificate"),
+            ("a good client certificate", with_certificate(CA), ""),
+            ("a stranger's client certificate", with_certificate(OTHER), "tls:client_certificate"),
+        )
+    },
+    "no common version": (
+        Security("SSL", NEW_ONLY), serving(newest=V12), None, "tls:handshake", "SSL"
+    ),
+    "an old version asked for": (Security("SSL", OLD_ONLY), serving(), None, "", "SSL"),
+    "TLS to plaintext": (
+        Security("SSL", TLS), plaintext, None, "tls:tls_not_offered", "PLAINTEXT"
+    ),
+    "plaintext to TLS": (Security("PLAINTEXT"), serving(), None, "tls:tls_required", "SSL"),
+    "plaintext to TLS with logins": (
+        Security("PLAINTEXT"), serving(), Logins({}), "tls:tls_required", "SASL_SSL"
+    ),
+    "a login": (Security("SASL_PLAINTEXT", sasl=PLAIN), plaintext, Logins({USER: PASSWORD}),
+                "", "SASL_PLAINTEXT"),
+    "a login over TLS": (Security("SASL_SSL", TLS, SCRAM), serving(), Logins({USER: PASSWORD}),
+                         "", "SASL_SSL"),
+    "found: a login over TLS": (Security(None, TLS, SCRAM), serving(), Logins({USER: PASSWORD}),
+                                "", "SASL_SSL"),
+    "found: no login wanted": (Security(None, TLS, SCRAM), serving(), None, "", "SSL"),
+    "a wrong password": (Security("SASL_PLAINTEXT", sasl=PLAIN), plaintext, Logins({USER: "x"}),
+                         "sasl:credentials", "SASL_PLAINTEXT"),
+    "a wrong password, SCRAM": (Security("SASL_SSL", TLS, SCRAM), serving(), Logins({USER: "x"}),
+                                "sasl:credentials", "SASL_SSL"),
+    "another mechanism": (
+        Security("SASL_PLAINTEXT", sasl=PLAIN), plaintext,
+        Logins({USER: PASSWORD}, mechanisms=("SCRAM-SHA-512",)),
+        "sasl:mechanism", "SASL_PLAINTEXT",
+    ),
+    "no SASL there": (Security("SASL_PLAINTEXT", sasl=PLAIN), plaintext, None,
+                      "sasl:sasl_not_offered", "PLAINTEXT"),
+    "no login configured": (Security("PLAINTEXT"), plaintext, Logins({}),
+                            "sasl:sasl_required", "SASL_PLAINTEXT"),
+    "found: a login is wanted": (Security(None, TLS), serving(), Logins({}),
+                                 "sasl:sasl_required", "SASL_SSL"),
+    "not trusted, a login is wanted": (Security("SASL_SSL", Tls(), PLAIN), serving(),
+                                       Logins({USER: PASSWORD}), "tls:untrusted", "SASL_SSL"),
+}  # fmt: skip
+
+
+async def reached(world: World, security: Security, servers: str = endpoint()) -> Bootstrap:
+    """Hop 1's facts, for a client that is set up like this."""
+    asked = replace(settings(servers, timeout=5.0), security=security)
+    net = world.net(asked)
+    try:
+        found: Bootstrap = await bootstrap.gather(Walk(asked, net))
+        return found
+    finally:
+        await net.close()
+
+
+def best(found: Bootstrap) -> Dial:
+    met = found.contacts[0].best
+    assert met is not None
+    return met
+
+
+def end_of(dial: Dial) -> str:
+    failed = dial.failed
+    return f"{failed.layer}:{failed.failure.value}" if failed and failed.failure else ""
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_a_listener(world: World, case: str) -> None:
+    security, serve, logins, end, speaks = CASES[case]
+    await world.three(tls=serve(), sasl=logins)
+    met = best(await reached(world, security))
+    assert (end_of(met), met.protocol) == (end, speaks)
+
+
+async def test_the_evidence_of_a_handshake(world: World) -> None:
+    """Whether it is trusted or not, the same is seen of it."""
+    await world.three(tls=serving(clients=CA, newest=V12)())
+    trusting = best(await reached(world, Security("SSL", with_certificate(CA)))).handshake
+    assert trusting
+    assert (trusting.version, trusting.verify_code, trusting.wants_certificate) == (
+        "TLSv1.2",
+        0,
+        True,
+    )
+    await world.end()
+    await world.three(tls=serving()())
+    wary = best(await reached(world, Security("SSL"))).handshake
+    assert wary
+    assert (wary.version, wary.verify_code, wary.wants_certificate) == ("TLSv1.3", 20, False)
+    assert wary.chain
+    assert wary.chain[0] != trusting.chain[0]
+
+
+async def test_credentials_are_tried_once_whatever_the_number_of_addresses(world: World) -> None:
+    logins = Logins({USER: "another"})
+    await world.three(sasl=logins)
+    world.names["kafka.example.com"] = list(PUBLIC)
+    servers = ",".join((endpoint("kafka.example.com"), *map(endpoint, PUBLIC)))
+    found = await reached(world, Security("SASL_PLAINTEXT", sasl=SCRAM), servers)
+    assert not found.usable
+    assert logins.attempts[USER] == 1
+    failures = {d.failed.failure for c in found.contacts for d in c.dials if d.failed}
+    assert failures == {Failure.CREDENTIALS}
+
+
+async def test_credentials_that_one_broker_refuses_are_not_taken_to_the_next(world: World) -> None:
+    """They were good at the bootstrap server. Refused at one broker, no other sees them later."""
+    good, bad = Logins({USER: PASSWORD}), Logins({USER: "changed"})
+    await world.three(sasl=good)
+    for node in (2, 3):
+        broker = Broker(world.cluster, node, sasl=bad)
+        await world.broker(PUBLIC[node - 1], PORT, broker)
+    asked = replace(
+        settings(endpoint(), timeout=5.0), security=Security("SASL_PLAINTEXT", sasl=SCRAM)
+    )
+    net = world.net(asked)
+    walk = Walk(asked, net)
+    try:
+        first = await bootstrap.gather(walk)
+        told = await metadata.gather(walk, first)
+        found: Listeners = await listeners.gather(walk, first, told)
+    finally:
+        await net.close()
+    assert [x.broker.node for x in found.reached] == [1]
+    assert bad.attempts[USER] <= 2  # both were under way at once; neither was tried again
+
+
+@pytest.mark.parametrize(
+    ("security", "serve"),
+    [
+        (Security("SASL_SSL", Tls(), PLAIN), serving()),
+        (Security("SASL_SSL", TLS, PLAIN), serving("another.example")),
+        (Security("SASL_SSL", TLS, PLAIN), plaintext),
+        (Security("SASL_PLAINTEXT", TLS, PLAIN), serving()),
+    ],
+    ids=["not trusted", "another name", "plaintext where TLS was asked", "the reverse"],
+)
+async def test_credentials_never_go_to_whom_they_are_not_for(
+    world: World, security: Security, serve: Serve
+) -> None:
+    logins = Logins({USER: PASSWORD})
+    await world.three(tls=serve(), sasl=logins)
+    assert not (await reached(world, security)).usable
+    assert not logins.attempts
+    asked = [r for broker in world.brokers.values() for r in broker.requests]
+    assert not [r for r in asked if r.api.name == "SaslAuthenticate"]
+
+
+async def test_a_stranger_gets_no_credentials(world: World) -> None:
+    """It hangs up on ApiVersions: whatever it is, it has not shown that it is a broker."""
+
+    def hangs_up(request: Request) -> Any:
+        return HANG_UP if request.api is API_VERSIONS else None
+
+    await world.three(sasl=Logins({USER: PASSWORD}))
+    for broker in world.brokers.values():
+        broker.control = hangs_up
+    await reached(world, Security("SASL_PLAINTEXT", sasl=PLAIN))
+    asked = [r.api.name for broker in world.brokers.values() for r in broker.requests]
+    assert "SaslAuthenticate" not in asked
