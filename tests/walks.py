@@ -7,20 +7,21 @@ import io
 import re
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from kdiag.demo.scenarios import SCENARIOS, play
 from kdiag.demo.world import World, endpoint
 from kdiag.render import render
-from kdiag.report import Report
+from kdiag.report import BrokerReport, Report, ServerReport
 from kdiag.settings import settings
 from kdiag.walk import walk
 
 TIMEOUT = 2.0  # what a machine under load may take for an answer that does come
 
 _MEASURED = re.compile(r"\b\d+ ms\b")
+_VALIDITY = re.compile(r"valid \S+ to \S+")
 
 
 @cache
@@ -68,18 +69,43 @@ def scrubbed(report: Report) -> Report:
     findings = [
         msgspec.structs.replace(
             finding,
-            evidence=[_MEASURED.sub("7 ms", line) for line in finding.evidence],
+            evidence=[_same(line) for line in finding.evidence],
         )
         for finding in report.findings
     ]
+    cluster = report.cluster and msgspec.structs.replace(
+        report.cluster, brokers=[_undated(broker) for broker in report.cluster.brokers]
+    )
     return msgspec.structs.replace(
         report,
+        cluster=cluster,
+        bootstrap=[_undated(server) for server in report.bootstrap],
         kdiag_version="X.Y.Z",
         started_at="2026-11-23T11:20:00Z",
         elapsed_ms=21,
         hops=steps,
         findings=findings,
     )
+
+
+def _same(line: str) -> str:
+    return _VALIDITY.sub("valid 2026-01-01 to 2027-01-01", _MEASURED.sub("7 ms", line))
+
+
+Certified = TypeVar("Certified", BrokerReport, ServerReport)
+
+
+def _undated(one: Certified) -> Certified:
+    """With a certificate that is always of the same day, and always the same."""
+    if one.certificate is None:
+        return one
+    same = msgspec.structs.replace(
+        one.certificate,
+        not_before="2026-01-01T00:00:00Z",
+        not_after="2027-01-01T00:00:00Z",
+        sha256="0" * 64,
+    )
+    return msgspec.structs.replace(one, certificate=same)
 
 
 def shown(report: Report, form: str = "terminal", encoding: str = "utf-8") -> str:

@@ -126,7 +126,9 @@ async def test_being_denied_the_proof_breaks_nothing(world: World, body: dict[st
     assert contact.usable
     assert contact.best
     assert contact.best.answered_as is None
-    assert found.listeners.summary == "3 of 3 advertised addresses reached, identity of 2 proven"
+    reached = "3 of 3 advertised addresses reached, identity of 2 proven"
+    assert found.listeners.summary.startswith(f"{reached} (")
+    assert "AUTHORIZATION_FAILED" in found.listeners.summary
     assert found.produced(2).answered
 
 
