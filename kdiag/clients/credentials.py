@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from kdiag.clients.sasl import Ready
 from kdiag.security import Sasl
-
-
-@dataclass(frozen=True)
-class Ready:
-    """What there is to log in with: `sasl` with token or keys filled in, unless `error` says why
-    there are none. `notes` are sentences for the user. All text is clean and without secrets."""
-
-    sasl: Sasl
-    error: str = ""
-    notes: tuple[str, ...] = ()
 
 
 async def ready(sasl: Sasl, host: str, timeout: float) -> Ready:

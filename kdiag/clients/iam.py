@@ -10,9 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from kdiag.attempt import clean
-from kdiag.clients.credentials import Ready
 from kdiag.clients.net import in_thread
-from kdiag.clients.sasl import USER_AGENT
+from kdiag.clients.sasl import USER_AGENT, Ready
 from kdiag.clients.sigv4 import encoded, presigned
 from kdiag.security import Sasl
 

@@ -7,9 +7,9 @@ import time
 
 from kdiag.attempt import Attempt, Failure, clean
 from kdiag.clients.conversation import Conversation, Reply
-from kdiag.clients.credentials import Ready, ready
+from kdiag.clients.credentials import ready
 from kdiag.clients.errors import error_name
-from kdiag.clients.sasl import SaslError, exchange, redacted
+from kdiag.clients.sasl import Ready, SaslError, exchange, redacted
 from kdiag.clients.wire import SASL_AUTHENTICATE
 from kdiag.security import Sasl, Security
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from kdiag.address import parse
 from kdiag.attempt import Attempt, Failure, Handshake, clean
 from kdiag.clients.conversation import Conversation
-from kdiag.clients.tls import Handshakes, tls_failure, tls_words
+from kdiag.clients.tls import Handshakes, Heard, tls_failure, tls_words
 from kdiag.lookup import Lookup
 from kdiag.security import Tls
 from kdiag.stranger import READ_LIMIT
@@ -99,7 +99,6 @@ class Connection:
     attempts: tuple[Attempt, ...]
     conversation: Conversation | None = None
     handshake: Handshake | None = None
-    verify_code: int | None = None
     unverified: Conversation | None = None
 
 
@@ -238,38 +237,49 @@ class Net:
         def ended(failure: Failure | None = None, detail: str = "") -> tuple[Attempt, Attempt]:
             return line.tcp, Attempt("tls", time.perf_counter() - started, failure, detail)
 
+        code: int | None = None
         try:
             conversation = await Conversation.over(
                 line.sock, self.timeout, os_failure, context=context, name=name
             )
         except ssl.SSLError as error:
-            failure = tls_failure(error)
-            if heard.wants_certificate and failure in (Failure.HANDSHAKE, Failure.CLOSED):
-                failure = Failure.CLIENT_CERTIFICATE
-            return Connection(
-                ended(failure, tls_words(error)), verify_code=getattr(error, "verify_code", None)
-            )
+            failure, words = tls_failure(error), tls_words(error)
+            code = getattr(error, "verify_code", None)
         except TimeoutError:
-            waited = f"no answer to the TLS handshake within {self.timeout:g} s"
-            return Connection(ended(Failure.SILENT, waited))
+            failure = Failure.SILENT
+            words = f"no answer to the TLS handshake within {self.timeout:g} s"
         except OSError as error:
             # asyncio's word for a peer that closes in the handshake is a reset without a number
             failure = os_failure(error) if error.errno else Failure.CLOSED
-            if heard.wants_certificate:
-                failure = Failure.CLIENT_CERTIFICATE
-            return Connection(ended(failure, "ended by the peer during the handshake"))
+            words = "ended by the peer during the handshake"
         except ValueError:  # UnicodeError among them
             line.sock.close()
+            failure = Failure.HANDSHAKE
             words = "this name cannot be asked for in a TLS handshake"
-            return Connection(ended(Failure.HANDSHAKE, words))
+        else:
+            return await self._shaken(conversation, ended(), heard, name, context)
+        if heard.wants_certificate and failure in _NO_REASON:
+            failure = Failure.CLIENT_CERTIFICATE
+        shown = self._handshakes.overheard(heard, name, code)
+        return Connection(ended(failure, words), handshake=shown)
+
+    async def _shaken(
+        self,
+        conversation: Conversation,
+        made: tuple[Attempt, Attempt],
+        heard: Heard,
+        name: str,
+        context: ssl.SSLContext,
+    ) -> Connection:
+        """A connection whose handshake is complete."""
         self._open.add(conversation)
         assert conversation.tls is not None
         code = 0 if context.verify_mode is ssl.CERT_REQUIRED else None
-        made = ended()
         if heard.wants_certificate:
             await conversation.hear_out(_LAST_WORDS)
-        shown = self._handshakes.seen(conversation.tls, heard, name, code)
-        return Connection(made, conversation, shown, code)
+        return Connection(
+            made, conversation, self._handshakes.seen(conversation.tls, heard, name, code)
+        )
 
     async def _looked_at(self, made: Connection, line: Line, name: str) -> Connection:
         """A connection whose handshake failed for what the peer is: a second one, that takes
@@ -282,7 +292,8 @@ class Net:
         met = await self._secured(again, name, look=True)
         if not met.conversation or not met.handshake:
             return made
-        shown = replace(met.handshake, verify_code=made.verify_code)
+        code = made.handshake.verify_code if made.handshake else None
+        shown = replace(met.handshake, verify_code=code)
         *before, tls = made.attempts
         if tls.failure in _NO_REASON:  # it does speak TLS, only not as the client would
             words = f"{tls.detail}; it would take {shown.version} with {shown.cipher}"

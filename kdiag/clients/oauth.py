@@ -17,9 +17,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from kdiag.attempt import clean
-from kdiag.clients.credentials import Ready
 from kdiag.clients.net import in_thread
-from kdiag.clients.sasl import redacted
+from kdiag.clients.sasl import Ready, redacted
 from kdiag.security import Sasl
 
 MAX_ANSWER = 1 << 20  # bytes

@@ -14,6 +14,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
@@ -29,6 +30,16 @@ MIN_ITERATIONS, MAX_ITERATIONS = 4096, 1_000_000
 
 class SaslError(Exception):
     """The exchange cannot go on. The text is safe to print: it holds no secret."""
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What there is to log in with: `sasl` with token or keys filled in, unless `error` says why
+    there are none. `notes` are sentences for the user. All text is clean and without secrets."""
+
+    sasl: Sasl
+    error: str = ""
+    notes: tuple[str, ...] = ()
 
 
 class Exchange(Protocol):

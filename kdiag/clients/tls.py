@@ -42,14 +42,18 @@ _VERSIONS = {
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
     "TLSv1.3": ssl.TLSVersion.TLSv1_3,
 }
-_CERTIFICATE_REQUEST, _CERTIFICATE_AUTHORITIES = 13, 47
+_NAMES = {version: name for name, version in _VERSIONS.items()}
+_CERTIFICATE, _CERTIFICATE_REQUEST, _CERTIFICATE_AUTHORITIES = 11, 13, 47
 _HANDSHAKE_RECORD = 22
 
 
 @dataclass
 class Heard:
-    """What was overheard in one handshake: the server's request for a client certificate."""
+    """What was overheard in one handshake, whatever became of it: the server's certificates (DER),
+    and its request for one of the client's."""
 
+    version: str = ""
+    chain: tuple[bytes, ...] = ()
     wants_certificate: bool = False
     authorities: tuple[bytes, ...] = ()
 
@@ -136,6 +140,21 @@ class Handshakes:
             verify_code=verify_code,
         )
 
+    def overheard(self, heard: Heard, name: str, verify_code: int | None) -> Handshake | None:
+        """What a handshake showed that did not get to its end, None when it was nothing."""
+        if not heard.chain:
+            return None
+        return Handshake(
+            name=name,
+            version=heard.version,
+            cipher="",
+            chain=heard.chain,
+            at=time.time(),
+            wants_certificate=heard.wants_certificate,
+            authorities=heard.authorities,
+            verify_code=verify_code,
+        )
+
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.tls.certificate:
@@ -153,9 +172,15 @@ def _overhear(
     _: Any, direction: str, version: Any, content: Any, message: Any, data: bytes
 ) -> None:
     heard = _hearing.get()
-    if heard and (direction, content, message) == ("read", _HANDSHAKE_RECORD, _CERTIFICATE_REQUEST):
+    if heard is None or (direction, content) != ("read", _HANDSHAKE_RECORD):
+        return
+    newest = version == ssl.TLSVersion.TLSv1_3
+    if message == _CERTIFICATE_REQUEST:
         heard.wants_certificate = True
-        heard.authorities = _authorities(data[4:], version == ssl.TLSVersion.TLSv1_3)
+        heard.authorities = _authorities(data[4:], newest)
+    elif message == _CERTIFICATE:
+        heard.chain = _certificates(data[4:], newest)
+        heard.version = _NAMES.get(version, "")
 
 
 def _chain(made: ssl.SSLObject) -> tuple[bytes, ...]:
@@ -169,6 +194,19 @@ def _chain(made: ssl.SSLObject) -> tuple[bytes, ...]:
         return (own,) if own else ()
     chain = inner.get_unverified_chain() or ()
     return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in chain[:MAX_CHAIN])
+
+
+def _certificates(body: bytes, newest: bool) -> tuple[bytes, ...]:
+    """The chain (DER) in a server's Certificate message: RFC 5246 7.4.2, RFC 8446 4.4.2."""
+    found: list[bytes] = []
+    at = 3 + (1 + body[0] if newest and body else 0)
+    while at + 3 <= len(body) and len(found) < MAX_CHAIN:
+        size = int.from_bytes(body[at : at + 3], "big")
+        found.append(body[at + 3 : at + 3 + size])
+        at += 3 + size
+        if newest:
+            at += 2 + int.from_bytes(body[at : at + 2], "big")
+    return tuple(found)
 
 
 def _authorities(body: bytes, newest: bool) -> tuple[bytes, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from kdiag import remedies
 from kdiag.attempt import Attempt, Contact, Dial, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
@@ -156,6 +157,14 @@ def match(
     )
     subjects = tuple(place.subject for place in hit)
     return Match(hop, said, subjects, (*lines, *more), fix(hit), severity)
+
+
+def as_it_speaks(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+    """The fix for a client that speaks otherwise than the listener: the properties that match."""
+    best = hit[0].contact.best
+    return remedies.client_properties(
+        best.protocol if best else "", best.mechanisms if best else ()
+    )
 
 
 def split_by_family(contact: Contact) -> str | None:

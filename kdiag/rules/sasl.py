@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from kdiag import remedies
 from kdiag.attempt import Dial, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
-from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.place import Place, judge, places
+from kdiag.rule import Match, Severity, rule
+from kdiag.rules.place import as_it_speaks, judge, places
 from kdiag.rules.words import escaped, listed
 from kdiag.settings import Settings
 
@@ -30,7 +30,7 @@ def sasl_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator
         bootstrap,
         listeners,
         "{who} want{s} a SASL login before anything else",
-        _log_in,
+        as_it_speaks,
     )
 
 
@@ -49,7 +49,7 @@ def sasl_not_offered(bootstrap: Bootstrap, listeners: Listeners | None) -> Itera
         listeners,
         "{who} take{s} no login (no SASL), and this client wants to log in",
         lambda hit: (
-            *_log_in(hit),
+            *as_it_speaks(hit),
             remedies.say(
                 "Or use the port of a listener with SASL; or, if this one was meant to have it, "
                 "map it to SASL_PLAINTEXT or SASL_SSL in listener.security.protocol.map."
@@ -76,7 +76,7 @@ def sasl_mechanism(
         bootstrap,
         listeners,
         f"{{who}} {{verb}} not take {escaped(mine)}",
-        _log_in,
+        as_it_speaks,
     )
 
 
@@ -138,10 +138,3 @@ def credentials_in_clear(
 
 def _in_clear(dial: Dial) -> bool:
     return dial.protocol == "SASL_PLAINTEXT" and any(a.layer == "sasl" for a in dial.attempts)
-
-
-def _log_in(hit: Sequence[Place]) -> tuple[Remedy, ...]:
-    best = hit[0].contact.best
-    return remedies.client_properties(
-        best.protocol if best else "", best.mechanisms if best else ()
-    )

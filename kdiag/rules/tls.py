@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from kdiag import remedies
+from kdiag.address import parse
 from kdiag.attempt import Dial, Failure, Handshake
 from kdiag.certificate import Certificate, Kind, Origin, authority, covers, read, recognise
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.place import HOPS, Place, failing, judge, match, places
+from kdiag.rules.place import HOPS, Place, as_it_speaks, failing, judge, match, places
 from kdiag.rules.words import escaped, listed
 from kdiag.security import Tls
 from kdiag.settings import Settings
@@ -38,7 +39,7 @@ def tls_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
         bootstrap,
         listeners,
         "{who} want{s} TLS, and this client speaks plaintext",
-        _speak_as_they_do,
+        as_it_speaks,
     )
 
 
@@ -55,7 +56,7 @@ def tls_not_offered(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
         bootstrap,
         listeners,
         "{who} speak{s} plaintext, and this client speaks TLS",
-        _speak_as_they_do,
+        as_it_speaks,
     )
 
 
@@ -216,13 +217,6 @@ def verification_off(
     )
 
 
-def _speak_as_they_do(hit: Sequence[Place]) -> tuple[Remedy, ...]:
-    best = hit[0].contact.best
-    return remedies.client_properties(
-        best.protocol if best else "", best.mechanisms if best else ()
-    )
-
-
 def _handshake(place: Place) -> Handshake | None:
     return next((dial.handshake for dial in _best_first(place) if dial.handshake), None)
 
@@ -252,12 +246,17 @@ def _shown(hit: Sequence[Place]) -> list[str]:
         handshake = _handshake(place)
         for line in _described(handshake, _chain(place)) if handshake else ():
             lines.setdefault(line, []).append(place.subject)
-    return [f"{listed(subjects)}: {line}" for line, subjects in lines.items()]
+    wanted = {p.subject: b.mechanisms for p in hit if (b := p.contact.best) and b.mechanisms}
+    return [
+        *(f"{listed(subjects)}: {line}" for line, subjects in lines.items()),
+        *(f"{who}: it wants a login too, with {listed(these)}" for who, these in wanted.items()),
+    ]
 
 
 def _described(handshake: Handshake, chain: Sequence[Certificate]) -> Iterator[str]:
+    name = f"asked for {handshake.name} (SNI)" if parse(handshake.name) is None else ""
     asked = "a client certificate is asked for" if handshake.wants_certificate else ""
-    yield ", ".join(p for p in (handshake.version, handshake.cipher, asked) if p)
+    yield ", ".join(p for p in (handshake.version, handshake.cipher, name, asked) if p)
     for place, certificate in enumerate(chain):
         if certificate.flaw:
             yield f"certificate {certificate.fingerprint[:16]}…: {certificate.flaw}"
@@ -329,11 +328,13 @@ def _pem(block: str) -> str:
 
 def _trust(hit: Sequence[Place], tls: Tls) -> tuple[Remedy, ...]:
     origin = _origin(hit[0])
+    best = hit[0].contact.best
+    then = as_it_speaks(hit) if best and best.mechanisms else ()
     if origin:
         summary = f"{origin.words} {origin.remedy}"
-        return (Remedy(summary, origin.command, "shell" if origin.command else "text"),)
+        return (Remedy(summary, origin.command, "shell" if origin.command else "text"), *then)
     lone = len(_chain(hit[0])) == 1 and not _chain(hit[0])[0].self_signed
-    return remedies.trust(hit[0].endpoint, tls.ca_from, lone)
+    return (*remedies.trust(hit[0].endpoint, tls.ca_from, lone), *then)
 
 
 def _mesh(hit: Sequence[Place]) -> tuple[Remedy, ...]:
