@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import msgspec
+from dataclasses import replace
 
 from kdiag.rule import Finding, Severity
 
@@ -32,10 +31,7 @@ _HOPS = ("bootstrap", "metadata", "listeners", "produce")
 def explained(findings: Sequence[Finding]) -> list[Finding]:
     """The findings in the order of hops and causes, each with the code that explains it, if any."""
     ordered = sorted(findings, key=_rank)
-    return [
-        msgspec.structs.replace(finding, consequence_of=_explanation(finding, ordered))
-        for finding in ordered
-    ]
+    return [replace(finding, consequence_of=_explanation(finding, ordered)) for finding in ordered]
 
 
 def root(findings: Sequence[Finding]) -> Finding | None:

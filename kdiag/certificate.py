@@ -283,11 +283,12 @@ def _placeholder(leaf: Certificate) -> Origin | None:
 
 
 _KUBERNETES_NAME = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_BOOTSTRAP = re.compile(rf"({_KUBERNETES_NAME})-kafka-bootstrap\.({_KUBERNETES_NAME})\.svc\Z")
-_POD = re.compile(
-    rf"({_KUBERNETES_NAME}-(\d{{1,9}}))\.({_KUBERNETES_NAME})-kafka-brokers\.{_KUBERNETES_NAME}\.svc\Z"
+_BOOTSTRAP = rf"({_KUBERNETES_NAME})-kafka-bootstrap\.({_KUBERNETES_NAME})\.svc\Z"
+_POD = (
+    rf"({_KUBERNETES_NAME}-(\d{{1,9}}))\.({_KUBERNETES_NAME})-kafka-brokers"
+    rf"\.{_KUBERNETES_NAME}\.svc\Z"
 )
-_SUBJECT = re.compile(rf"CN=({_KUBERNETES_NAME})-kafka(?:,|\Z)")
+_SUBJECT = rf"CN=({_KUBERNETES_NAME})-kafka(?:,|\Z)"
 
 
 def _strimzi(leaf: Certificate) -> Origin | None:
@@ -296,11 +297,11 @@ def _strimzi(leaf: Certificate) -> Origin | None:
     What it says is put into a command, so only what Kubernetes takes for a name is believed.
     """
     own_ca = "O=io.strimzi" in leaf.issuer
-    bootstrap = next((m for n in leaf.names if (m := _BOOTSTRAP.match(n))), None)
+    bootstrap = next((m for n in leaf.names if (m := re.match(_BOOTSTRAP, n))), None)
     if not own_ca and not bootstrap:
         return None
-    pod = next((m for n in leaf.names if (m := _POD.match(n))), None)
-    subject = _SUBJECT.match(leaf.subject) if own_ca else None
+    pod = next((m for n in leaf.names if (m := re.match(_POD, n))), None)
+    subject = re.match(_SUBJECT, leaf.subject) if own_ca else None
     found = bootstrap or subject
     cluster = found[1] if found else ""
     namespace = bootstrap[2] if bootstrap else ""

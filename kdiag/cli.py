@@ -135,7 +135,6 @@ def check(
     Options can be given in the environment, as KDIAG_TOPIC is for --topic, and so can properties:
     KDIAG_X_SASL_PASSWORD is sasl.password.
     """
-    from kdiag import stores
     from kdiag.delivery import deliver, destinations
     from kdiag.settings import UsageError, parse_properties, parse_property, settings
     from kdiag.targets import Target, from_environment, target
@@ -157,7 +156,6 @@ def check(
             from_file=parse_properties(_read(file)) if file else None,
             mapped=_or(context, "mapped", mapped, chosen.map),
             fail_on=_or(context, "fail_on", fail_on, chosen.fail_on),
-            stores=stores,
             noted=noted,
         )
     except UsageError as error:

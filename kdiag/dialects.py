@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from types import ModuleType
 
 from kdiag import logins
 from kdiag.layers import Layers
@@ -19,23 +19,7 @@ _REFERENCE = re.compile(r"\$\{[^}:]+:[^}]*\}")
 _CIPHER_13 = re.compile(r"TLS_(AES|CHACHA20)_[A-Z0-9_]+\Z")
 
 
-class Stores(Protocol):
-    """What reads key stores: kdiag.stores. It is handed in, so that this needs no library."""
-
-    def trusted(self, source: Source) -> str:
-        """Certificates as PEM text."""
-
-    def identity(self, source: Source) -> tuple[str, str]:
-        """A certificate with its chain, and its private key, as PEM text."""
-
-    def pair(self, certificate: Source, key: Source) -> tuple[str, str]:
-        """The same of two sources."""
-
-    def text(self, source: Source) -> str:
-        """A file's text."""
-
-
-def secured(given: Layers, stores: Stores | None, notes: list[str]) -> Security:
+def secured(given: Layers, notes: list[str]) -> Security:
     """The security that client properties ask for.
 
     What is given and yet has no part in it is said in `notes`. Raises UsageError with a sentence
@@ -50,7 +34,7 @@ def secured(given: Layers, stores: Stores | None, notes: list[str]) -> Security:
                 f"security.protocol={word(given['security.protocol'])}: "
                 f"write one of {', '.join(PROTOCOLS)}"
             )
-    reader = _Reader(given, stores)
+    reader = _Reader(given)
     tls, sasl = Tls(), None
     if protocol is None or protocol.endswith("SSL"):
         tls = reader.tls()
@@ -82,14 +66,8 @@ def _no_providers(given: Layers) -> None:
 class _Reader:
     """Reads what concerns certificates and keys out of the properties."""
 
-    def __init__(self, given: Layers, stores: Stores | None) -> None:
-        self._given, self._reads = given, stores
-
-    @property
-    def _stores(self) -> Stores:
-        if self._reads is None:
-            raise UsageError("certificates and keys cannot be read here")
-        return self._reads
+    def __init__(self, given: Layers) -> None:
+        self._given = given
 
     @property
     def tls_names(self) -> list[str]:
@@ -117,7 +95,7 @@ class _Reader:
     def endpoint_ca(self) -> str | None:
         """The CA of the token endpoint, where it has one of its own."""
         found = [
-            self._stores.trusted(source)
+            _stores().trusted(source)
             for source in (
                 self._store("jaas.ssl.truststore", "ssl.truststore.location in sasl.jaas.config"),
                 self._file("https.ca.location"),
@@ -128,7 +106,8 @@ class _Reader:
         return found[0] if found else None
 
     def token(self, name: str, path: str) -> str:
-        return self._stores.text(Source(name, path=path))
+        text: str = _stores().text(Source(name, path=path))
+        return text
 
     def _ca(self) -> tuple[str | None, str]:
         sources = [
@@ -138,7 +117,7 @@ class _Reader:
             self._text("ssl.ca.pem"),
         ]
         found = {
-            source: self._stores.trusted(source)
+            source: _stores().trusted(source)
             for source in sources
             if source and source.path != "probe"
         }
@@ -154,7 +133,7 @@ class _Reader:
         store = self._store("ssl.keystore")
         found: dict[str, tuple[str, str]] = {}
         if store:
-            found[store.name] = self._stores.identity(store)
+            found[store.name] = _stores().identity(store)
         for certificate_names, key_names in (
             (("ssl.keystore.certificate.chain",), ("ssl.keystore.key",)),
             (
@@ -164,7 +143,7 @@ class _Reader:
         ):
             certificate, key = self._either(certificate_names), self._either(key_names)
             if certificate and key:
-                found[certificate.name] = self._stores.pair(certificate, key)
+                found[certificate.name] = _stores().pair(certificate, key)
             elif certificate or key:
                 there, missing = (
                     (certificate.name, key_names)
@@ -282,3 +261,10 @@ def _openssl(name: str) -> str:
     cipher = cipher.replace("3DES_EDE_CBC", "DES_CBC3")
     parts = ([] if exchange == "RSA" else [exchange]) + [cipher]
     return "-".join(parts).replace("_", "-")
+
+
+def _stores() -> ModuleType:
+    """What reads key stores; it takes long to load, and needs more than the standard library."""
+    from kdiag import stores
+
+    return stores

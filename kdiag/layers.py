@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from kdiag import jaas
 from kdiag.usage import UsageError, word
 
 # One thing under two names: the other dialect's → the one used in here.
@@ -140,6 +139,8 @@ def _canonical(layer: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]
     if "sasl.jaas.config" in layer:
         put("jaas.module", "", "sasl.jaas.config")
     if text:
+        from kdiag import jaas  # Java's own, and seldom given
+
         login = jaas.parse(text)
         values["jaas.module"] = login.name
         for option, value in login.options.items():

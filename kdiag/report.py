@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
-
-import msgspec
 
 from kdiag.attempt import LAYERS, Contact, Dial
 from kdiag.cause import explained, root
@@ -29,7 +28,8 @@ EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
 Status = Literal["pass", "warn", "fail", "skipped"]
 
 
-class Step(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Step:
     """How one hop ended. `summary` is what was learnt, "" where nothing was."""
 
     hop: str
@@ -39,7 +39,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     summary: str = ""
 
 
-class CertificateReport(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class CertificateReport:
     """A TLS handshake: its `version` and `cipher`, whether a client certificate was asked for, and
     the peer's own certificate. `not_before` and `not_after` are UTC, RFC 3339; null where the
     certificate cannot be read."""
@@ -55,7 +56,8 @@ class CertificateReport(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class ServerReport:
     """One bootstrap server. `layers` as for a broker; `protocol` is the security.protocol that it
     speaks, null if unknown; `mechanisms` are the SASL mechanisms that it offers, as far as it told;
     `certificate` is null without TLS."""
@@ -64,11 +66,12 @@ class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
     addresses: list[str]
     layers: dict[str, str | None]
     protocol: str | None = None
-    mechanisms: list[str] = []
+    mechanisms: list[str] = field(default_factory=list)
     certificate: CertificateReport | None = None
 
 
-class BrokerReport(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class BrokerReport:
     """One broker. `layers` maps each layer to "ok", a failure's name, or null where not tried;
     `produce` is "ok", a failure's name, or null where the broker was not asked; `candidates` are
     other addresses it may advertise, with the node id that answered there (null: none did);
@@ -79,13 +82,14 @@ class BrokerReport(msgspec.Struct, frozen=True, kw_only=True):
     layers: dict[str, str | None]
     answered_as: int | None = None
     produce: str | None = None
-    addresses: list[str] = []
-    candidates: dict[str, int | None] = {}
+    addresses: list[str] = field(default_factory=list)
+    candidates: dict[str, int | None] = field(default_factory=dict)
     protocol: str | None = None
     certificate: CertificateReport | None = None
 
 
-class TopicReport(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class TopicReport:
     """The topic that was asked for; `error` is the broker's error name, null when it exists."""
 
     name: str
@@ -93,7 +97,8 @@ class TopicReport(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class ClusterReport:
     """The cluster, as the bootstrap server tells of it."""
 
     id: str | None
@@ -102,7 +107,8 @@ class ClusterReport(msgspec.Struct, frozen=True, kw_only=True):
     topic: TopicReport | None = None
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Report:
     """One check. `str(report)` is its verdict in a line; `report.ok` is True when the path works.
 
     `started_at` is UTC, RFC 3339. `protocol` was asked for, or found where `protocol_found` says
@@ -124,11 +130,11 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     hops: list[Step]
     cluster: ClusterReport | None
     findings: list[Finding]
-    notes: list[str] = []
+    notes: list[str] = field(default_factory=list)
     interrupted: bool = False
     protocol_found: bool = False
-    client_properties: dict[str, str] = {}
-    bootstrap: list[ServerReport] = []
+    client_properties: dict[str, str] = field(default_factory=dict)
+    bootstrap: list[ServerReport] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -224,7 +230,7 @@ def _judged(step: Step, findings: Sequence[Finding], fail_on: str) -> Step:
     elif here and step.status == "pass":
         status = "warn"
     because = step.skipped_because if status == "skipped" else None
-    return msgspec.structs.replace(step, status=status, skipped_because=because)
+    return replace(step, status=status, skipped_because=because)
 
 
 def _cluster(facts: Mapping[type, Any]) -> ClusterReport | None:

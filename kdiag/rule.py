@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, get_type_hints
 
-import msgspec
-
 DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
 
 
@@ -20,7 +18,8 @@ class Severity(str, Enum):
     WARNING = "warning"
 
 
-class Remedy(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Remedy:
     """One way to fix it. `snippet` is to be copied; `kind` says what it is: yaml, properties, …"""
 
     summary: str
@@ -28,7 +27,8 @@ class Remedy(msgspec.Struct, frozen=True):
     kind: str = "text"
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True)
+class Finding:
     """What a rule found. `subjects` name what it is about, `evidence` what it rests on.
 
     `consequence_of` is the code of the finding that explains this one, None for a cause.

@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kdiag.dialects import Stores, secured
 from kdiag.layers import Layers
 from kdiag.properties import KNOWN, PROTOCOLS, USED
 from kdiag.security import Security
@@ -84,12 +83,10 @@ def settings(
     between: Sequence[Mapping[str, str]] = (),
     mapped: Sequence[str] = (),
     fail_on: str = "error",
-    stores: Stores | None = None,
     noted: Sequence[str] = (),
 ) -> Settings:
     """Settings from what a user wrote. `properties` must be known, `from_file` may hold more;
-    `between` are layers of properties over `from_file` and under `properties`, the strongest last.
-    `stores` (kdiag.stores) reads the files of certificates and keys that properties name, and
+    `between` are layers of properties over `from_file` and under `properties`, the strongest last;
     `noted` is what the caller has to say about them all.
 
     Raises UsageError with a sentence that says what to write instead.
@@ -120,7 +117,7 @@ def settings(
         )
         notes.append(f"not used by kdiag: {listed}")
     endpoints = parse_bootstrap(target, notes)
-    security = secured(given, stores, notes)
+    security = _security(given, notes) if any(layers) else Security()
     _has_token(security, endpoints)
     return Settings(
         bootstrap=endpoints,
@@ -134,6 +131,12 @@ def settings(
         client=_client(given),
         notes=tuple(notes),
     )
+
+
+def _security(given: Layers, notes: list[str]) -> Security:
+    from kdiag.dialects import secured  # where there are no properties, there is nothing to read
+
+    return secured(given, notes)
 
 
 def parse_bootstrap(text: str, notes: list[str] | None = None) -> tuple[Endpoint, ...]:

@@ -36,10 +36,11 @@ class Stranger:
 @dataclass(frozen=True)
 class _Kind:
     """A kind of server, and the pattern that its first bytes match from the start; the pattern's
-    group `said`, where it has one, is what to show of them."""
+    group `said`, where it has one, is what to show of them. Patterns are compiled when a stranger
+    is met, which seldom happens."""
 
     name: str
-    pattern: re.Pattern[bytes]
+    pattern: bytes
     hint: str
 
 
@@ -51,7 +52,7 @@ def recognise(first: bytes) -> Stranger | None:
     """
     head = first[:READ_LIMIT]
     for kind in _KINDS:
-        found = kind.pattern.match(head)
+        found = re.match(kind.pattern, head)
         if found:
             said = found.groupdict().get("said") or head.partition(b"\n")[0]
             return Stranger(kind.name, _banner(head, said), kind.hint)
@@ -93,13 +94,13 @@ def _banner(head: bytes, said: bytes) -> str:
     return clean(text, _BANNER_LIMIT * 2)
 
 
-def _http(body: bytes) -> re.Pattern[bytes]:
+def _http(body: bytes) -> bytes:
     """An HTTP answer that holds this."""
-    return re.compile(rb"HTTP/1\.[01] (?s:.)*?(?i:" + body + rb")")
+    return rb"HTTP/1\.[01] (?s:.)*?(?i:" + body + rb")"
 
 
-def _bytes(pattern: bytes) -> re.Pattern[bytes]:
-    return re.compile(pattern, re.DOTALL)
+def _bytes(pattern: bytes) -> bytes:
+    return rb"(?s:" + pattern + rb")"
 
 
 # In order: the first that matches names it.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 SHOWN = 80  # characters of what a user wrote
 
@@ -27,5 +26,7 @@ def word(text: str) -> str:
 
 def near(name: str, known: Iterable[str]) -> str:
     """The known name that a mistyped one resembles, as a question in brackets; "" if none does."""
+    from difflib import get_close_matches  # only where something was written wrongly
+
     close = get_close_matches(name, known, n=1, cutoff=0.7)
     return f" (did you mean {close[0]}?)" if close else ""

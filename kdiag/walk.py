@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import kdiag.rules  # noqa: F401  the rules are declared by being imported
-from kdiag import __version__, stores
+from kdiag import __version__
 from kdiag.attempt import clean
 from kdiag.clients.net import Net
 from kdiag.hop import Halt, Halts, Hop, Walk
@@ -53,7 +53,6 @@ def check(
         properties=properties,
         mapped=mapped,
         fail_on=fail_on,
-        stores=stores,
     )
     return run(asked)
 

@@ -112,10 +112,10 @@ def bar(what: str, figure: float, most: float, unit: str) -> bool:
 def measure() -> list[bool]:
     """Every bar of the walk, on this machine."""
     start = cost("-c", "pass")
-    libraries = cost("-c", "import asyncio, click, msgspec, rich.console, rich.table") - start
+    libraries = cost("-c", "import asyncio, click, rich.console, rich.table") - start
     helping = cost("-m", "kdiag", "--help") - start
     print(f"     {'Python by itself':44} {start:8.1f} ms")
-    print(f"     {'asyncio, click, msgspec and rich':44} {libraries:8.1f} ms")
+    print(f"     {'asyncio, click and rich':44} {libraries:8.1f} ms")
     kept = [bar("kdiag --help", helping, HELP_MS, "ms")]
     with brokers() as (healthy, silent):
         bootstrap = f"127.0.0.1:{healthy}"

@@ -13,13 +13,13 @@ import os
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import msgspec
 from click.testing import CliRunner
 
 import kdiag.rules  # noqa: F401  the rules are declared by being imported
@@ -195,12 +195,10 @@ def output(command: str) -> str:
 def settled(report: Report) -> Report:
     """The report as if the machine had been exactly as fast as it usually is."""
     steps = [
-        msgspec.structs.replace(
-            step, elapsed_ms=(round(step.elapsed_ms, -3) or 2) if step.summary else 0
-        )
+        replace(step, elapsed_ms=(round(step.elapsed_ms, -3) or 2) if step.summary else 0)
         for step in report.hops
     ]
-    return msgspec.structs.replace(
+    return replace(
         report,
         hops=steps,
         elapsed_ms=sum(step.elapsed_ms for step in steps),

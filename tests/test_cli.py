@@ -447,8 +447,11 @@ def test_help_imports_click_and_nothing_heavier(help_for: list[str]) -> None:
 def test_a_check_does_import_what_is_heavy(brokers: Brokers) -> None:
     """What the test above rests on: it would see these."""
     found = imported("-m", "kdiag", "check", brokers.three().bootstrap)
-    assert {"asyncio", "msgspec", "rich.console", "kdiag.walk"} <= found
-    assert not found & {"confluent_kafka", "dns", "cryptography", "boto3", "botocore"}
+    assert {"asyncio", "rich.console", "kdiag.walk"} <= found
+    assert not found & {"confluent_kafka", "dns", "cryptography", "boto3", "botocore", "msgspec"}
+    seldom = {"dialects", "logins", "jaas", "stores", "jks", "pem", "demo"}
+    assert not found & {f"kdiag.{name}" for name in seldom}
+    assert not found & {"kdiag.clients.sasl", "kdiag.clients.credentials", "tomllib", "difflib"}
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kdiag import stores
 from kdiag.properties import KNOWN, USED
 from kdiag.security import Sasl, Security, Tls
 from kdiag.settings import Settings, UsageError, parse_properties, settings
@@ -47,9 +46,7 @@ def asked(
     between: tuple[dict[str, str], ...] = (),
     bootstrap: str = "a:1",
 ) -> Settings:
-    return settings(
-        bootstrap, properties=properties, from_file=file, between=between, stores=stores
-    )
+    return settings(bootstrap, properties=properties, from_file=file, between=between)
 
 
 def security(*layers: dict[str, str]) -> Security:
@@ -119,7 +116,7 @@ def test_a_file_as_java_has_it(tmp_path: Path) -> None:
         ssl.truststore.location={ca}
         ssl.endpoint.identification.algorithm=
     """
-    found = settings(None, from_file=parse_properties(text), stores=stores)
+    found = settings(None, from_file=parse_properties(text))
     assert str(found.bootstrap[0]) == "my-cluster-kafka-bootstrap:9093"
     assert found.security.sasl == Sasl("SCRAM-SHA-512", "u", 'a"b=é#')
     tls = found.security.tls
@@ -140,7 +137,7 @@ def test_a_file_as_librdkafka_has_it(tmp_path: Path) -> None:
         ssl.ca.location={ca}
         enable.ssl.certificate.verification=False
     """
-    found = settings(None, from_file=parse_properties(text), stores=stores)
+    found = settings(None, from_file=parse_properties(text))
     assert [*map(str, found.bootstrap)] == ["a:1", "b:2"]
     assert found.security == Security(
         "SASL_SSL",
@@ -253,7 +250,6 @@ def test_the_layers_in_their_order() -> None:
         from_file={"client.id": "file", "broker.address.family": "v4", "ssl.ca.pem": OTHER_PEM},
         between=[{"client.id": "target", "broker.address.family": "v6"}, {"client.id": "env"}],
         properties={"ssl.ca.pem": CA_PEM},
-        stores=stores,
     )
     assert found.client == {"client.id": "env", "broker.address.family": "v6"}
     assert found.security.tls.ca == CA_PEM
@@ -649,12 +645,6 @@ def test_a_config_provider_is_asked_nothing() -> None:
 def test_what_is_used_is_known() -> None:
     assert USED <= KNOWN
     assert not [name for name in KNOWN if name != name.strip() or not name.isascii()]
-
-
-def test_stores_are_asked_for_only_where_there_is_something_to_read() -> None:
-    assert settings("a:1", properties={"sasl.mechanism": "GSSAPI"}).security.sasl
-    with pytest.raises(UsageError, match="cannot be read here"):
-        settings("a:1", properties={"ssl.ca.pem": CA_PEM})
 
 
 # Where a secret may stand, and nothing else is known of it.

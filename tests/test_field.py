@@ -18,7 +18,6 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from kdiag import stores
 from kdiag.clients.wire import METADATA, PRODUCE, Request
 from kdiag.demo.broker import (
     BROKER_APIS,
@@ -508,7 +507,6 @@ async def _walked(met: Met) -> Report:
             topic=met.topic,
             timeout=met.timeout,
             properties=met.properties,
-            stores=stores,
         )
         return await walk(asked, world.net, lambda hop, summary: None)
     finally:

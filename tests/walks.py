@@ -6,10 +6,9 @@ import asyncio
 import io
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
-
-import msgspec
 
 from kdiag.demo.scenarios import SCENARIOS, play
 from kdiag.demo.world import World, endpoint
@@ -63,20 +62,18 @@ def walked(
 
 def scrubbed(report: Report) -> Report:
     """The report with everything that differs from run to run made the same: times and version."""
-    steps = [
-        msgspec.structs.replace(step, elapsed_ms=7 if step.summary else 0) for step in report.hops
-    ]
+    steps = [replace(step, elapsed_ms=7 if step.summary else 0) for step in report.hops]
     findings = [
-        msgspec.structs.replace(
+        replace(
             finding,
             evidence=[_same(line) for line in finding.evidence],
         )
         for finding in report.findings
     ]
-    cluster = report.cluster and msgspec.structs.replace(
+    cluster = report.cluster and replace(
         report.cluster, brokers=[_undated(broker) for broker in report.cluster.brokers]
     )
-    return msgspec.structs.replace(
+    return replace(
         report,
         cluster=cluster,
         bootstrap=[_undated(server) for server in report.bootstrap],
@@ -99,13 +96,13 @@ def _undated(one: Certified) -> Certified:
     """With a certificate that is always of the same day, and always the same."""
     if one.certificate is None:
         return one
-    same = msgspec.structs.replace(
+    same = replace(
         one.certificate,
         not_before="2026-01-01T00:00:00Z",
         not_after="2027-01-01T00:00:00Z",
         sha256="0" * 64,
     )
-    return msgspec.structs.replace(one, certificate=same)
+    return replace(one, certificate=same)
 
 
 def shown(report: Report, form: str = "terminal", encoding: str = "utf-8") -> str:

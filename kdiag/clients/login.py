@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 from kdiag.attempt import Attempt, Failure, clean
 from kdiag.clients.conversation import Conversation, Reply
-from kdiag.clients.credentials import ready
 from kdiag.clients.errors import error_name
-from kdiag.clients.sasl import Ready, SaslError, exchange, redacted
 from kdiag.clients.wire import SASL_AUTHENTICATE
 from kdiag.security import Sasl, Security
+
+if TYPE_CHECKING:
+    from kdiag.clients.sasl import Ready
 
 MAX_ROUNDS = 8
 
@@ -65,6 +67,8 @@ class Login:
         return tried
 
     async def _logged_in(self, conversation: Conversation, host: str) -> tuple[Failure | None, str]:
+        from kdiag.clients.credentials import ready  # as _exchanged, only where there is a login
+
         assert self.sasl is not None
         if self._ready is None:
             self._ready = await ready(self.sasl, host, self._timeout)
@@ -80,6 +84,8 @@ async def _exchanged(
     conversation: Conversation, sasl: Sasl, host: str
 ) -> tuple[Failure | None, str]:
     """The mechanism's rounds, until one side has had enough."""
+    from kdiag.clients.sasl import SaslError, exchange, redacted
+
     try:
         steps = exchange(sasl, host)
         said: bytes | None = steps.first()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import re
 import unicodedata
+from dataclasses import replace
 
-import msgspec
 import pytest
 from rich.cells import cell_len
 
@@ -88,7 +88,7 @@ def test_markup_is_text(said: str) -> None:
 
 def spoken(report: Report, said: str) -> Report:
     """The report with this in every place that a peer's text may come to."""
-    first = msgspec.structs.replace(
+    first = replace(
         report.findings[0],
         message=said,
         evidence=[said],
@@ -97,11 +97,11 @@ def spoken(report: Report, said: str) -> Report:
     met = listener(1, "198.51.100.1:9094", "refused")
     cluster = reported(came_in(), metadata(met.broker), listeners(met)).cluster
     assert cluster
-    broker = msgspec.structs.replace(cluster.brokers[0], advertised=said)
-    return msgspec.structs.replace(
+    broker = replace(cluster.brokers[0], advertised=said)
+    return replace(
         report,
         findings=[first],
-        cluster=msgspec.structs.replace(cluster, brokers=[broker]),
+        cluster=replace(cluster, brokers=[broker]),
     )
 
 
@@ -161,10 +161,8 @@ def test_of_many_lines_the_last_are_shown_too() -> None:
 @pytest.mark.parametrize(("count", "cut"), [(11, False), (12, True)])
 def test_no_line_is_cut_to_say_that_it_was(count: int, cut: bool) -> None:
     report = reported(came_in(), metadata())
-    first = msgspec.structs.replace(
-        report.findings[0], evidence=[f"line {n}" for n in range(count)]
-    )
-    text = walks.shown(msgspec.structs.replace(report, findings=[first]))
+    first = replace(report.findings[0], evidence=[f"line {n}" for n in range(count)])
+    text = walks.shown(replace(report, findings=[first]))
     assert ("more lines with" in text) == cut
     assert f"· line {count - 1}\n" in text
 
@@ -183,8 +181,8 @@ def test_broken_brokers_are_shown_before_the_well_ones() -> None:
 @pytest.mark.parametrize(("elapsed", "told"), [(0, "0 ms"), (999, "999 ms"), (1234, "1.23 s")])
 def test_how_long_a_hop_took_stands_at_the_right_edge(elapsed: int, told: str) -> None:
     report = walks.scenarios()["healthy"]
-    steps = [msgspec.structs.replace(step, elapsed_ms=elapsed) for step in report.hops]
-    lines = walks.shown(msgspec.structs.replace(report, hops=steps)).splitlines()
+    steps = [replace(step, elapsed_ms=elapsed) for step in report.hops]
+    lines = walks.shown(replace(report, hops=steps)).splitlines()
     for line in lines[2:6]:
         assert line.endswith(f" {told}")
         assert len(line) == 80
