@@ -20,7 +20,7 @@ from kdiag.hops.produce import Produce
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
 from kdiag.rules.words import listed
-from kdiag.settings import Settings, settings
+from kdiag.settings import Settings, UsageError, settings
 
 Observer = Callable[[str, str | None], None]
 MakeNet = Callable[[Settings], Net]
@@ -59,7 +59,14 @@ def check(
 
 def run(asked: Settings, net: MakeNet | None = None, observe: Observer | None = None) -> Report:
     """One check in an event loop of its own. `observe` hears each hop's id as it starts, and again
-    with its summary as it ends."""
+    with its summary as it ends. Raises UsageError for a login that kdiag cannot make."""
+    sasl = asked.security.sasl
+    if sasl and sasl.mechanism == "GSSAPI":
+        raise UsageError(
+            "sasl.mechanism=GSSAPI: kdiag does not log in with Kerberos. Leave the mechanism out, and "
+            f"write security.protocol={asked.security.protocol or 'SASL_PLAINTEXT'} alone, to check "
+            "the path up to the login and see what the listener offers"
+        )
     return asyncio.run(walk(asked, net or _plain_net, observe or _nobody))
 
 

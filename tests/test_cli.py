@@ -53,6 +53,14 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     ),
     "no property": (["check", "BROKER", "-X", "client.id"], "write NAME=VALUE"),
     "an odd protocol": (["check", "BROKER", "-X", "security.protocol=TLS"], "PLAINTEXT"),
+    "Kerberos": (
+        ["check", "BROKER", "-X", "security.protocol=SASL_SSL", "-X", "sasl.mechanism=GSSAPI"],
+        "kdiag does not log in with Kerberos",
+    ),
+    "an unknown mechanism": (
+        ["check", "BROKER", "-X", "security.protocol=SASL_SSL", "-X", "sasl.mechanism=OTHER"],
+        "SCRAM-SHA-512",
+    ),
     "an unreadable file": (["check", "BROKER", "-F", "/nonexistent/c.properties"], "cannot read"),
     "a folder for a file": (["check", "BROKER", "-F", "/"], "cannot read /"),
     "a topic with a space": (["check", "BROKER", "--topic", "a b"], "a topic name has"),

@@ -21,7 +21,7 @@ _UNSUPPORTED_MECHANISM = "UNSUPPORTED_SASL_MECHANISM"
 
 
 class Login:
-    """The login of one walk. The first one goes alone; once it is known to be refused, no other
+    """The login of one walk, if there is anything to log in with. The first one goes alone; once it is known to be refused, no other
     follows: no account gets locked by a check of many addresses."""
 
     def __init__(self, sasl: Sasl | None, timeout: float) -> None:
@@ -40,11 +40,12 @@ class Login:
 
     async def on(self, conversation: Conversation, handshake: Reply, host: str) -> Attempt:
         """Logs in to `host` where the answer to SaslHandshake allows it."""
-        assert self.sasl is not None
         offered = ", ".join(handshake.body.get("mechanisms", ()))
         if handshake.failure:
             return Attempt("sasl", handshake.elapsed, handshake.failure, handshake.detail)
         error = error_name(handshake.body["error_code"])
+        if error == _UNSUPPORTED_MECHANISM and self.sasl is None:
+            return Attempt("sasl", handshake.elapsed, Failure.SASL_REQUIRED, offered)
         if error == _UNSUPPORTED_MECHANISM:
             return Attempt("sasl", handshake.elapsed, Failure.MECHANISM, offered)
         if error != "NONE":

@@ -40,7 +40,7 @@ _BY_TLS = (
 )
 _OF_TLS = (Failure.TLS_REQUIRED, Failure.CLIENT_CERTIFICATE, Failure.HANDSHAKE)
 
-_WITHOUT_SASL = ("PLAINTEXT", "SSL")
+_WITHOUT_SASL, _WITH_SASL = ("PLAINTEXT", "SSL"), ("SASL_PLAINTEXT", "SASL_SSL")
 
 # Asking for no real mechanism makes a listener list those that it has, and authenticates nobody.
 _NO_MECHANISM = "KDIAG"
@@ -206,11 +206,13 @@ async def _greet(
     if conversation is None:
         return Greeting(await _asked_for_sasl(dial, met.unverified))
     sasl = walk.login.sasl if may_log_in and walk.protocol not in _WITHOUT_SASL else None
+    asked_for = may_log_in and walk.protocol in _WITH_SASL
     versions = conversation.ask(API_VERSIONS, 0, {})
     replies: tuple[asyncio.Future[Reply], ...] = ()
     handshake: asyncio.Future[Reply] | None = None
-    if sasl:
-        handshake = conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": sasl.mechanism})
+    if sasl or asked_for:
+        mechanism = sasl.mechanism if sasl else _NO_MECHANISM
+        handshake = conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": mechanism})
     else:
         replies = tuple(conversation.ask(*q, raw=knock.raw) for q in knock.questions)
     spoken = await versions

@@ -119,6 +119,12 @@ CASES: dict[str, tuple[Security, Serve, Logins | None, str, str]] = {
                       "sasl:sasl_not_offered", "PLAINTEXT"),
     "no login configured": (Security("PLAINTEXT"), plaintext, Logins({}),
                             "sasl:sasl_required", "SASL_PLAINTEXT"),
+    "SASL asked for, no login configured": (
+        Security("SASL_PLAINTEXT"), plaintext, Logins({}), "sasl:sasl_required", "SASL_PLAINTEXT"
+    ),
+    "SASL asked for and nowhere": (
+        Security("SASL_PLAINTEXT"), plaintext, None, "sasl:sasl_not_offered", "PLAINTEXT"
+    ),
     "found: a login is wanted": (Security(None, TLS), serving(), Logins({}),
                                  "sasl:sasl_required", "SASL_SSL"),
     "not trusted, a login is wanted": (Security("SASL_SSL", Tls(), PLAIN), serving(),
