@@ -12,6 +12,7 @@ from typing import Any
 
 import jsonschema
 
+from tests.lab import goldens
 from tests.lab.listeners import USERS
 from tests.lab.processes import ROOT
 
@@ -38,6 +39,7 @@ class Client:
         report = Report(json.loads(done.stdout))
         assert report.told["exit_code"] == done.returncode
         jsonschema.validate(report.told, SCHEMA)
+        goldens.hold(report.told)
         return report
 
     def tool(self, *arguments: str) -> Any:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.lab import needs
+from tests.lab import goldens, needs
 from tests.lab.lab import Lab, in_aws, on_loopback
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """`--snapshot-update` is for the goldens of the lab too."""
+    if config.getoption("update_snapshots", default=False):
+        os.environ[goldens.REWRITE] = "yes"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
