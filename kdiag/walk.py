@@ -62,10 +62,11 @@ def run(asked: Settings, net: MakeNet | None = None, observe: Observer | None = 
     with its summary as it ends. Raises UsageError for a login that kdiag cannot make."""
     sasl = asked.security.sasl
     if sasl and sasl.mechanism == "GSSAPI":
+        protocol = asked.security.protocol or "SASL_PLAINTEXT"
         raise UsageError(
-            "sasl.mechanism=GSSAPI: kdiag does not log in with Kerberos. Leave the mechanism out, and "
-            f"write security.protocol={asked.security.protocol or 'SASL_PLAINTEXT'} alone, to check "
-            "the path up to the login and see what the listener offers"
+            "sasl.mechanism=GSSAPI: kdiag does not log in with Kerberos. Leave the mechanism out, "
+            f"and write security.protocol={protocol} alone, to check the path up to the login and "
+            "see what the listener offers"
         )
     return asyncio.run(walk(asked, net or _plain_net, observe or _nobody))
 

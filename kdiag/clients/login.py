@@ -21,8 +21,9 @@ _UNSUPPORTED_MECHANISM = "UNSUPPORTED_SASL_MECHANISM"
 
 
 class Login:
-    """The login of one walk, if there is anything to log in with. The first one goes alone; once it is known to be refused, no other
-    follows: no account gets locked by a check of many addresses."""
+    """The login of one walk, if there is anything to log in with. The first one goes alone; once it
+    is known to be refused, no other follows: no account gets locked by a check of many addresses.
+    """
 
     def __init__(self, sasl: Sasl | None, timeout: float) -> None:
         self.sasl = sasl

@@ -131,7 +131,7 @@ class Handshakes:
         cipher = made.cipher()
         return Handshake(
             name=name,
-            version=made.version() or "",
+            version=made.version() or heard.version,
             cipher=cipher[0] if cipher else "",
             chain=_chain(made),
             at=time.time(),
