@@ -35,7 +35,7 @@ class Reply:
     """How one request ended: an answer, or why there is none. `elapsed` is in seconds.
 
     `frame` is the answer as it came, for those who asked for it raw, `body` is empty then; of a
-    stranger it is the first bytes.
+    stranger it is the first bytes. `size` is the answer's, in bytes.
     """
 
     elapsed: float
@@ -43,6 +43,7 @@ class Reply:
     failure: Failure | None = None
     detail: str = ""
     frame: bytes = b""
+    size: int = 0
 
 
 @dataclass
@@ -73,8 +74,10 @@ class Conversation:
         writer: asyncio.StreamWriter,
         timeout: float,
         named: Callable[[OSError], Failure],
+        max_frame: int = MAX_FRAME,
     ) -> None:
         self._reader, self._writer = reader, writer
+        self._max_frame = max_frame
         self._timeout, self._named = timeout, named
         self._asked: deque[_Asked] = deque()
         self._correlation = 0
@@ -94,6 +97,7 @@ class Conversation:
         *,
         context: ssl.SSLContext | None = None,
         name: str | None = None,
+        max_frame: int = MAX_FRAME,
     ) -> Conversation:
         """A conversation over a connected socket; `named` maps what the socket may raise.
 
@@ -101,7 +105,7 @@ class Conversation:
         """
         opening = asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
         reader, writer = await asyncio.wait_for(opening, timeout)
-        return cls(reader, writer, timeout, named)
+        return cls(reader, writer, timeout, named, max_frame)
 
     def ask(
         self, api: Api, version: int, body: Mapping[str, Any], *, raw: bool = False
@@ -136,7 +140,7 @@ class Conversation:
                 head = await self._reader.readexactly(4)
                 self._heard = True
                 (size,) = struct.unpack(">i", head)
-                if not 4 <= size <= MAX_FRAME or not self._asked:
+                if not 4 <= size <= self._max_frame or not self._asked:
                     return await self._stranger(head)
                 self._answer(await self._reader.readexactly(size))
         except asyncio.IncompleteReadError as error:
@@ -160,7 +164,8 @@ class Conversation:
             words = f"{asked.api.name} answer: {error}; it begins {clean_bytes(frame, 40)}"
             asked.settle(Reply(elapsed, {}, Failure.NOT_KAFKA, words, frame[:READ_LIMIT]))
             return
-        asked.settle(Reply(elapsed, body, frame=frame if asked.raw else b""))
+        kept = frame if asked.raw else b""
+        asked.settle(Reply(elapsed, body, frame=kept, size=len(frame)))
 
     async def _stranger(self, head: bytes) -> None:
         """Bytes that begin no answer of Kafka's. What a TLS listener says to plaintext is known."""

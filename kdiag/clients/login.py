@@ -41,7 +41,7 @@ class Login:
 
     async def on(self, conversation: Conversation, handshake: Reply, host: str) -> Attempt:
         """Logs in to `host` where the answer to SaslHandshake allows it."""
-        offered = ", ".join(handshake.body.get("mechanisms", ()))
+        offered = clean(", ".join(handshake.body.get("mechanisms", ())), 400)
         if handshake.failure:
             return Attempt("sasl", handshake.elapsed, handshake.failure, handshake.detail)
         error = error_name(handshake.body["error_code"])

@@ -18,6 +18,7 @@ from kdiag.address import parse
 from kdiag.attempt import Attempt, Failure, Handshake, clean
 from kdiag.clients.conversation import Conversation
 from kdiag.clients.tls import Handshakes, Heard, tls_failure, tls_words
+from kdiag.clients.wire import MAX_FRAME
 from kdiag.lookup import Lookup
 from kdiag.security import Tls
 from kdiag.stranger import READ_LIMIT
@@ -106,8 +107,10 @@ class Net:
     """Dials for one walk. `timeout` (seconds) bounds each lookup, connect and answer.
 
     `lookup` is what resolves names, `device` the one interface that packets may leave by: the demo
-    sets both, so that nothing of it leaves loopback. `outside` is False when addresses mean what
-    they mean only in here, so that no other client may be sent to them.
+    sets both, so that nothing of it leaves loopback. `max_frame` bounds an answer (bytes) on
+    connections to come, and with `capacity` what all peers together can make us hold. `outside` is
+    False when addresses mean what they mean only in here, so that no other client may be sent to
+    them.
     """
 
     outside = True
@@ -124,6 +127,7 @@ class Net:
         self.timeout = timeout
         self._handshakes = Handshakes(tls or Tls())
         self.capacity = _capacity()
+        self.max_frame = MAX_FRAME
         self._family = _FAMILIES[family]
         self._lookup = lookup
         self._device = device
@@ -199,7 +203,9 @@ class Net:
         if name is not None:
             return await self._looked_at(await self._secured(line, name), line, name)
         try:
-            conversation = await Conversation.over(line.sock, self.timeout, os_failure)
+            conversation = await Conversation.over(
+                line.sock, self.timeout, os_failure, max_frame=self.max_frame
+            )
         except (TimeoutError, OSError) as error:
             line.sock.close()
             failure = os_failure(error) if isinstance(error, OSError) else Failure.TIMEOUT
@@ -240,7 +246,12 @@ class Net:
         code: int | None = None
         try:
             conversation = await Conversation.over(
-                line.sock, self.timeout, os_failure, context=context, name=name
+                line.sock,
+                self.timeout,
+                os_failure,
+                context=context,
+                name=name,
+                max_frame=self.max_frame,
             )
         except ssl.SSLError as error:
             failure, words = tls_failure(error), tls_words(error)

@@ -45,6 +45,8 @@ _WITHOUT_SASL, _WITH_SASL = ("PLAINTEXT", "SSL"), ("SASL_PLAINTEXT", "SASL_SSL")
 # Asking for no real mechanism makes a listener list those that it has, and authenticates nobody.
 _NO_MECHANISM = "KDIAG"
 
+MAX_MECHANISMS = 16
+
 Question = tuple[Api, int, Mapping[str, Any]]
 
 
@@ -241,7 +243,7 @@ async def _logged_in(walk: Walk, knock: Knock, met: Greeting, handshake: Reply) 
     nobody asked for SASL."""
     assert met.conversation is not None
     sasl = await walk.login.on(met.conversation, handshake, knock.endpoint.host)
-    dial = replace(met.dial, mechanisms=tuple(handshake.body.get("mechanisms", ())))
+    dial = replace(met.dial, mechanisms=_mechanisms(handshake))
     offered = sasl.failure is not Failure.SASL_NOT_OFFERED
     if offered or walk.protocol:  # else the credentials are left over, and nobody asked for them
         dial = replace(dial, attempts=(*dial.attempts, sasl))
@@ -262,7 +264,7 @@ async def _turned_away(walk: Walk, knock: Knock, met: Greeting, encrypted: bool)
         return met
     reply = await again.conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": _NO_MECHANISM})
     again.conversation.close()
-    mechanisms = tuple(reply.body.get("mechanisms", ()))
+    mechanisms = _mechanisms(reply)
     if not mechanisms:
         return met
     sasl = Attempt("sasl", reply.elapsed, Failure.SASL_REQUIRED, ", ".join(mechanisms))
@@ -277,8 +279,13 @@ async def _asked_for_sasl(dial: Dial, unverified: Conversation | None) -> Dial:
         return dial
     reply = await unverified.ask(SASL_HANDSHAKE, 1, {"mechanism": _NO_MECHANISM})
     unverified.close()
-    mechanisms = tuple(reply.body.get("mechanisms", ()))
+    mechanisms = _mechanisms(reply)
     return replace(dial, protocol="SASL_SSL", mechanisms=mechanisms) if mechanisms else dial
+
+
+def _mechanisms(reply: Reply) -> tuple[str, ...]:
+    """The SASL mechanisms that a listener told of, no more than any real one has."""
+    return tuple(reply.body.get("mechanisms", ()))[:MAX_MECHANISMS]
 
 
 def _speaker(reply: Reply) -> tuple[Attempt, dict[int, tuple[int, int]]]:

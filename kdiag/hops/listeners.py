@@ -26,6 +26,7 @@ from kdiag.hops.metadata import Broker, Metadata
 from kdiag.settings import Endpoint
 
 MAX_CANDIDATES = 4  # for one broker
+MAX_HELD = 64 << 20  # bytes of answers at once
 
 _BROKER_RESOURCE = 4
 _WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty")
@@ -99,7 +100,8 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
     loop = asyncio.get_running_loop()
     started = loop.time()
     # Half of what may be open at once for the dials, half for the connections that are kept.
-    gate = asyncio.Semaphore(max(1, walk.net.capacity // 2))
+    at_once = min(walk.net.capacity // 2, MAX_HELD // walk.net.max_frame)
+    gate = asyncio.Semaphore(max(1, at_once))
     crowded = len(metadata.brokers) * 2 > walk.net.capacity
 
     async def seen(broker: Broker, endpoint: Endpoint) -> Contact:

@@ -10,9 +10,12 @@ from typing import Any
 from kdiag.attempt import Failure
 from kdiag.clients.conversation import Reply
 from kdiag.clients.errors import error_name
+from kdiag.clients.wire import MAX_FRAME
 from kdiag.hop import Walk, hop
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.settings import Endpoint
+
+SPARE = 64 << 10  # bytes
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
         for endpoint, reply in told
     )
     best = max(replies, key=_worth)
+    # What one broker says of the cluster the others say too: none has reason to say much more.
+    walk.net.max_frame = min(MAX_FRAME, 2 * best.size + SPARE)
     return Metadata(answers, *_read(best.body)) if not best.failure else Metadata(answers)
 
 

@@ -1,0 +1,177 @@
+"""Peers that mean harm, or are just odd: a walk among them always ends, small and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import re
+import struct
+from asyncio import StreamReader as Reader
+from asyncio import StreamWriter as Writer
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
+
+from kdiag.clients.wire import METADATA, Request
+from kdiag.demo.broker import Broker, Node
+from kdiag.demo.certificates import Authority, serving
+from kdiag.demo.logins import Logins
+from kdiag.demo.world import PORT, PUBLIC, World
+from tests import walks
+from tests.hostile.peers import NASTY, control
+from tests.hostile.walking import among, holds, walked
+
+
+@bounded(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 2**32))
+def test_whatever_brokers_answer(seed: int) -> None:
+    holds(walked(control(seed), topic="orders" if seed % 2 else None))
+
+
+async def drip(reader: Reader, writer: Writer) -> None:
+    """A valid beginning, one byte at a time."""
+    await reader.read(1)
+    for byte in struct.pack(">iihi", 4096, 1, 0, 400) + bytes(8000):
+        writer.write(bytes((byte,)))
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def stream(reader: Reader, writer: Writer) -> None:
+    """An answer without an end."""
+    await reader.read(1)
+    while True:
+        writer.write(b"A" * 65536)
+        await writer.drain()
+
+
+async def web(reader: Reader, writer: Writer) -> None:
+    """A web server's head with escapes, and a page without an end."""
+    await reader.read(1)
+    writer.write(b"HTTP/1.1 200 \x1b[31mOK\r\nServer: \x1b]0;t\x07\xe2\x80\xae\r\n\r\n")
+    while True:
+        writer.write(b"<p>\x1b[5m" * 8192)
+        await writer.drain()
+
+
+def says(data: bytes) -> Callable[[Reader, Writer], Awaitable[None]]:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await reader.read(1)
+        writer.write(data)
+        await reader.read()
+
+    return serve
+
+
+PEERS: dict[str, Callable[[Reader, Writer], Awaitable[None]]] = {
+    "drip": drip,
+    "stream": stream,
+    "web": web,
+    "longest": says(b"\x7f\xff\xff\xff" + b"x" * 100),
+    "negative": says(b"\xff\xff\xff\xff"),
+    "zero": says(b"\0\0\0\0"),
+    "a valid head, then garbage": says(struct.pack(">ii", 64, 1) + b"\xff" * 60),
+    "2^31 items": says(struct.pack(">iihi", 10, 1, 0, 2**31 - 1)),
+    "a TLS alert": says(b"\x15\x03\x03\x00\x02\x02\x50"),
+    "half a TLS record": says(b"\x16\x03\x03\x40\x00\x02"),
+    "SSH with escapes": says(b"SSH-2.0-\x1b[31mOpen\r\n"),
+}
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("place", ["bootstrap", "advertised"])
+async def test_a_peer(world: World, peer: str, place: str) -> None:
+    if place == "bootstrap":
+        await world.server(PUBLIC[0], PORT, PEERS[peer])
+    else:
+        await world.three()
+        await world.server(PUBLIC[2], PORT, PEERS[peer])
+    report = await among(world)
+    holds(report)
+    assert report.exit_code == {"bootstrap": 10, "advertised": 30}[place]
+
+
+@pytest.mark.parametrize("count", [10_000, 100_000])
+async def test_brokers_without_number(world: World, count: int) -> None:
+    """10,000 are dialled, as far as the deadline goes; 100,000 are no answer that is believed."""
+    await world.three()
+    hosts = itertools.cycle(PUBLIC)
+    crowd = [
+        {"node_id": node, "host": next(hosts), "port": PORT, "rack": None} for node in range(count)
+    ]
+
+    def tell(request: Request) -> Any:
+        if request.api is not METADATA:
+            return None
+        return {
+            "throttle_time_ms": 0,
+            "brokers": crowd,
+            "cluster_id": world.cluster.id,
+            "controller_id": 1,
+            "topics": [],
+        }
+
+    world.brokers[1].control = tell
+    report = await among(world, timeout=1.0, memory_mb=150)
+    holds(report)
+    assert report.exit_code in (20, 30)
+    assert sum(broker.connections for broker in world.brokers.values()) < 25_000
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+async def test_a_name_in_every_place(world: World, nasty: str) -> None:
+    await world.three(*((nasty or "h", PORT) for _ in PUBLIC))
+    world.cluster.id = nasty
+    world.cluster.nodes.append(Node(4, nasty, 0))
+    report = await among(world)
+    holds(report)
+    snippets = [r.snippet for f in report.findings for r in f.remedies if r.kind == "shell"]
+    for line in "\n".join(snippets).splitlines():
+        assert not re.search(r"\$\(|`", re.sub(r"'[^']*'", "", line)), line
+
+
+async def test_mechanisms_without_number(world: World) -> None:
+    many = tuple(f"\x1b[31mM{number}[bold]" for number in range(5000))
+    await world.three(sasl=Logins({}, mechanisms=many))
+    report = await among(world)
+    holds(report)
+    assert report.root_cause == "KD117"
+    assert len(walks.shown(report)) < 20_000
+
+
+async def test_an_answer_that_is_twice_the_limit(world: World) -> None:
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await reader.read(1)
+        writer.write(struct.pack(">i", 8 << 20) + bytes(8 << 20))
+        await writer.drain()
+
+    await world.server(PUBLIC[0], PORT, serve)
+    holds(await among(world))
+
+
+@pytest.mark.parametrize(
+    "names", [("a\nb.example",), tuple(f"h{n}.example" for n in range(1500)), ("*.*.*",)]
+)
+async def test_a_certificate(world: World, names: tuple[str, ...]) -> None:
+    issuer = Authority("\x1b[31mCA\n[bold]")
+    context = serving(issuer.issue("\u202eCN\x07", names))
+    broker = Broker(world.cluster, 1)
+    await world.broker(PUBLIC[0], PORT, broker, context)
+    report = await among(world, timeout=1.0)
+    holds(report)
+    assert report.root_cause == "KD112"
+
+
+def test_what_these_tests_rest_on_can_fail() -> None:
+    report = walked(None)
+    assert report.exit_code == 0
+    holds(report)
+    with pytest.raises(AssertionError):
+        holds(replace(report, exit_code=1))
+    with pytest.raises(AssertionError):
+        holds(replace(report, target=["\u202e"], notes=["x"], kdiag_version="\x1b[31m"))
