@@ -25,13 +25,42 @@ _ORDER = (
     "KD306",
     "KD305",
 )
-_HOPS = ("bootstrap", "metadata", "listeners", "produce")
+_HOPS = ("bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect")
+
+# What AWS says explains what the walk met: the deepest reason first, in the order in which AWS
+# decides, and the codes that it may be the reason of.
+_VANISHED = ("KD104", "KD306")
+_BESIDE = {
+    "KD506": _VANISHED,
+    "KD511": ("KD101", "KD103", "KD301", "KD304", "KD305", *_VANISHED),
+    "KD510": ("KD103", "KD107", "KD121", "KD305", *_VANISHED),
+    "KD504": ("KD301", "KD304"),
+    "KD503": _VANISHED,
+    "KD502": _VANISHED,
+    "KD501": _VANISHED,
+}
+
+# What AWS adds to what the walk found already.
+_FOLLOWS = {"KD507": ("KD301", "KD304")}
 
 
 def explained(findings: Sequence[Finding]) -> list[Finding]:
     """The findings in the order of hops and causes, each with the code that explains it, if any."""
     ordered = sorted(findings, key=_rank)
-    return [replace(finding, consequence_of=_explanation(finding, ordered)) for finding in ordered]
+    beside = {finding.code: _beside(finding, ordered) for finding in reversed(ordered)}
+    found = []
+    for finding in ordered:
+        code = _explanation(finding, ordered)
+        deeper = beside[code] if code else _beside(finding, ordered)
+        found.append(replace(finding, consequence_of=deeper or code))
+    return found
+
+
+def of_hop(findings: Sequence[Finding], hop: str | None) -> list[Finding]:
+    """The findings of a hop, and those from beside the walk that explain them."""
+    here = [finding for finding in findings if finding.hop == hop]
+    named = {finding.consequence_of for finding in here}
+    return here + [f for f in findings if f.code in named and f.code in _BESIDE and f.hop != hop]
 
 
 def root(findings: Sequence[Finding]) -> Finding | None:
@@ -52,26 +81,42 @@ def _own(finding: Finding, causes: Sequence[Finding]) -> set[str]:
 
 
 def _rank(finding: Finding) -> tuple[int, int, str]:
-    place = _ORDER.index(finding.code) if finding.code in _ORDER else len(_ORDER)
+    order = list(_BESIDE) if finding.hop == "aws" else _ORDER
+    place = order.index(finding.code) if finding.code in order else len(order)
     return _HOPS.index(finding.hop), place, finding.code
 
 
 def _explanation(finding: Finding, ordered: Sequence[Finding]) -> str | None:
     """The code of the first error before it that is about all of its subjects; or, of several
     reasons in its hop that are about them together, of the one that is about most of them."""
-    subjects = set(finding.subjects)
     before = [
         other
         for other in ordered
         if other.severity is Severity.ERROR and _rank(other) < _rank(finding)
     ]
+    if finding.hop == "aws":  # what AWS says is no consequence of what the walk met
+        before = [other for other in before if other.code in _FOLLOWS.get(finding.code, ())]
     for other in before:
-        if subjects <= set(other.subjects):
+        if set(finding.subjects) <= set(other.subjects):
             return other.code
-    here = [other for other in before if other.hop == finding.hop and _is_reason(other)]
-    together = set().union(*(other.subjects for other in here))
-    if here and subjects <= together:
-        return max(here, key=lambda other: len(subjects & set(other.subjects))).code
+    return _together(finding, [o for o in before if o.hop == finding.hop and _is_reason(o)])
+
+
+def _beside(finding: Finding, ordered: Sequence[Finding]) -> str | None:
+    """The code of what AWS says that explains it: about all of its subjects, or together."""
+    errors = [other for other in ordered if other.severity is Severity.ERROR]
+    reasons = [other for other in errors if finding.code in _BESIDE.get(other.code, ())]
+    for other in reasons:
+        if set(finding.subjects) <= set(other.subjects):
+            return other.code
+    return _together(finding, reasons)
+
+
+def _together(finding: Finding, reasons: Sequence[Finding]) -> str | None:
+    """Of reasons that are about all of its subjects together, the one that is about most."""
+    subjects = set(finding.subjects)
+    if reasons and subjects <= set().union(*(other.subjects for other in reasons)):
+        return max(reasons, key=lambda other: len(subjects & set(other.subjects))).code
     return None
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,15 @@ class Snapshot:
 
     def behind(self, address: str) -> tuple[Interface, ...]:
         """The interfaces that an address may be: several when VPCs use the same range."""
-        return tuple(one for one in self.interfaces if address in one.addresses)
+        return self._by_address.get(address, ())
+
+    @cached_property
+    def _by_address(self) -> Mapping[str, tuple[Interface, ...]]:
+        found: dict[str, tuple[Interface, ...]] = {}
+        for one in self.interfaces:
+            for address in dict.fromkeys(one.addresses):
+                found[address] = (*found.get(address, ()), one)
+        return found
 
 
 @dataclass(frozen=True)

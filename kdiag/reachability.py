@@ -106,6 +106,16 @@ def reach(
     return Reach(address, port, interface, client.network, client.inside, steps)
 
 
+def admitted(snapshot: Snapshot, source: Source, interface: Interface, port: int) -> Step:
+    """Whether an interface's groups let a client in that comes to it by way of a load balancer,
+    which shows it the client's address, or its own: whatever route that takes is not asked."""
+    address = interface.private[0]
+    client = visitor(snapshot, source, interface, address)
+    return _Judge(snapshot, interface, client, address).group(
+        interface.groups, client, port, "group"
+    )
+
+
 @dataclass(frozen=True)
 class _Judge:
     """What stands before one address of an interface, for one client."""

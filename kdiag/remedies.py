@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from kdiag.address import is_loopback, is_private, parse
 from kdiag.hops.listeners import Listener
@@ -21,35 +22,46 @@ MANY_PORTS = 6
 _HOST_NAME = re.compile(r"[\w.-]+\Z")  # of a peer, and about to be copied into a file
 
 
-def advertise(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
-    """What each of these brokers should advertise instead: proven addresses where there are any."""
-    proven = all(listener.proven for listener in listeners)
-    summary = (
-        "Advertise these addresses on the listener for outside clients; each was dialled from "
-        "here and its broker answered. Leave the inter-broker listener as it is."
-        if proven
-        else "Advertise an address that clients out here can reach, on the listener for outside "
-        "clients. Leave the inter-broker listener as it is."
-    )
+def advertise(
+    listeners: Sequence[Listener], public: Mapping[int, Endpoint] = MappingProxyType({})
+) -> tuple[Remedy, ...]:
+    """What each of these brokers should advertise instead: proven addresses where there are any,
+    else those in `public` (by node id), which are known from elsewhere to be its own."""
+    ends = "Leave the inter-broker listener as it is."
+    where = "on the listener for outside clients"
+    if all(listener.proven for listener in listeners):
+        summary = (
+            f"Advertise these addresses {where}; each was dialled from here and its broker "
+            f"answered. {ends}"
+        )
+    elif all(x.proven or x.broker.node in public for x in listeners):
+        summary = (
+            f"Advertise these addresses {where}; they are the brokers' own, as AWS says, but not "
+            f"all of them answer from here yet. {ends}"
+        )
+    else:
+        summary = f"Advertise an address that clients out here can reach, {where}. {ends}"
     ordered = (strimzi, properties) if _node_ports(listeners) else (properties, strimzi)
-    return tuple(build(listeners, summary) for build in ordered)
+    return tuple(build(listeners, summary, public) for build in ordered)
 
 
-def properties(listeners: Sequence[Listener], summary: str) -> Remedy:
+def properties(
+    listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]
+) -> Remedy:
     """The advertised.listeners line of every broker."""
     lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
     for listener in listeners:
         lines.append(f"# broker {listener.broker.node}")
-        lines.append(f"advertised.listeners=EXTERNAL://{better(listener)}")
+        lines.append(f"advertised.listeners=EXTERNAL://{better(listener, public)}")
     return Remedy(summary, "\n".join(lines), "properties")
 
 
-def strimzi(listeners: Sequence[Listener], summary: str) -> Remedy:
+def strimzi(listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]) -> Remedy:
     """The brokers[] entries of a Strimzi listener."""
     lines = ["# Kafka resource: the external entry of spec.kafka.listeners[]"]
     lines += ["configuration:", "  brokers:"]
     for listener in listeners:
-        host, _, port = better(listener).rpartition(":")
+        host, _, port = better(listener, public).rpartition(":")
         lines.append(f"    - broker: {listener.broker.node}")
         lines.append(f"      advertisedHost: {_yaml(host.strip('[]'))}")
         lines.append(f"      advertisedPort: {port}")
@@ -58,10 +70,12 @@ def strimzi(listeners: Sequence[Listener], summary: str) -> Remedy:
     return Remedy("With Strimzi, the same in the Kafka resource:", "\n".join(lines), "yaml")
 
 
-def better(listener: Listener) -> str:
+def better(listener: Listener, public: Mapping[int, Endpoint] = MappingProxyType({})) -> str:
     """`host:port` that this broker should advertise; its host is a placeholder where unknown."""
     if listener.proven:
         return str(listener.proven.endpoint)
+    if listener.broker.node in public:
+        return str(public[listener.broker.node])
     port = listener.broker.advertised.port
     shown = port if 0 < port < 65536 else f"<port of broker {listener.broker.node}>"
     return f"<reachable address of broker {listener.broker.node}>:{shown}"

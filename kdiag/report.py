@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from kdiag.attempt import LAYERS, Contact, Dial
-from kdiag.cause import explained, root
+from kdiag.cause import explained, of_hop, root
 from kdiag.certificate import read
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
@@ -20,7 +20,7 @@ from kdiag.settings import Settings
 
 SCHEMA_VERSION = 1
 
-EXIT_CODES = {"bootstrap": 10, "metadata": 20, "listeners": 30, "produce": 40}
+EXIT_CODES = {"bootstrap": 10, "metadata": 20, "listeners": 30, "produce": 40, "aws": 50}
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
 
 EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
@@ -168,7 +168,7 @@ def report(
     found = explained(findings)
     steps = [_judged(step, found, settings.fail_on) for step in walked]
     failing = next((step.hop for step in steps if step.status == "fail"), None)
-    cause = root([f for f in found if f.hop == failing and _fails(f, settings.fail_on)])
+    cause = root([f for f in of_hop(found, failing) if _fails(f, settings.fail_on)])
     code = EXIT_CODES[failing] if failing else 0
     if cause and cause.code == "KD001":
         code = EXIT_INTERNAL

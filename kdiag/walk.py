@@ -21,6 +21,7 @@ from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
 from kdiag.rules.words import listed
 from kdiag.settings import Settings, UsageError, settings
+from kdiag.ways import derived
 
 Observer = Callable[[str, str | None], None]
 MakeNet = Callable[[Settings], Net]
@@ -147,10 +148,14 @@ async def _step(
     return Step(hop=hop.id, status="pass", elapsed_ms=elapsed_ms, summary=gathered.summary)
 
 
-def _judge(facts: Mapping[type, Any], halts: Sequence[Halt]) -> list[Finding]:
+def _judge(facts: dict[type, Any], halts: Sequence[Halt]) -> list[Finding]:
     """What all rules find. A rule that fails itself becomes a finding too."""
     findings: list[Finding] = []
     broken = list(halts)
+    try:
+        facts.update(derived(facts))
+    except Exception as error:
+        broken.append(Halt("aws", 0.0, _place(error)))
     for rule in RULES.values():
         if rule.code in ("KD001", "KD002"):
             continue

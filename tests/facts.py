@@ -19,6 +19,7 @@ from kdiag.hops.produce import Outcome, Produce, Produced
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
 from kdiag.settings import Endpoint, Settings, settings
+from kdiag.ways import derived
 
 LAPTOP = "203.0.113.10"
 DOOR = "3.10.139.221"
@@ -182,7 +183,9 @@ def halts(*halted: tuple[str, str]) -> Halts:
 
 def known(*facts: Any) -> Mapping[type, Any]:
     """The facts by their type, as the rules are given them."""
-    return {Settings: settings(f"{DOOR}:9094"), **{type(fact): fact for fact in facts}}
+    told: dict[type, Any] = {Settings: settings(f"{DOOR}:9094")}
+    told.update((type(fact), fact) for fact in facts)
+    return {**told, **derived(told)}
 
 
 def found_by(code: str, *facts: Any) -> list[Finding]:

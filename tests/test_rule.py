@@ -95,7 +95,7 @@ AREAS = {
     "2": {"metadata"},
     "3": {"listeners", "advertised", "identity"},
     "4": {"produce"},
-    "5": {"aws"},
+    "5": {"aws", "account", "managed"},
 }
 
 # What no scenario of the demo shows, and why. tests/rules has a case for each of them.

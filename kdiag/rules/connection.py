@@ -12,9 +12,11 @@ from kdiag.attempt import Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.rule import Match, Severity, rule
+from kdiag.rules.blocks import let_through, on_hosts
 from kdiag.rules.place import HOPS, Place, evidence, failing, judge, match, places, split_by_family
 from kdiag.rules.words import escaped, listed
 from kdiag.stranger import Stranger, recognise
+from kdiag.ways import Ways
 
 
 @rule("KD101", "name-not-found", Severity.ERROR, "The host name does not exist here")
@@ -74,7 +76,9 @@ def refused(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match
 
 
 @rule("KD104", "timeout", Severity.ERROR, "No answer to the connection request")
-def timeout(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def timeout(
+    bootstrap: Bootstrap, listeners: Listeners | None, ways: Ways | None
+) -> Iterator[Match]:
     """The connection request vanished: neither accepted nor refused within `--timeout`.
 
     Something on the way drops packets (a security group, a network ACL, a firewall), or the address
@@ -83,13 +87,18 @@ def timeout(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match
 
     Prove it: dial the same address from a machine where it works.
     """
-    yield from judge(
+    for found in judge(
         {Failure.TIMEOUT},
         bootstrap,
         listeners,
         "{who} {verb} not answer the connection request: packets vanish on the way",
         lambda hit: (remedies.open_port([place.endpoint for place in hit], ""),),
-    )
+    ):
+        yield replace(
+            found,
+            evidence=(*found.evidence, *let_through(ways, found.subjects)),
+            remedies=on_hosts(ways, found.subjects) or found.remedies,
+        )
 
 
 @rule("KD105", "unreachable", Severity.ERROR, "There is no route to the address")

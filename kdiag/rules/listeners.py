@@ -20,8 +20,10 @@ from kdiag.rules.advertised import (
     still_up,
     subjects,
 )
+from kdiag.rules.blocks import found_public, let_through, on_hosts, where_public
 from kdiag.rules.words import listed
 from kdiag.settings import Endpoint
+from kdiag.ways import Ways
 
 
 @rule(
@@ -30,7 +32,9 @@ from kdiag.settings import Endpoint
     Severity.ERROR,
     "Brokers advertise an address from inside their network",
 )
-def private_address(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
+def private_address(
+    bootstrap: Bootstrap, listeners: Listeners, ways: Ways | None
+) -> Iterator[Match]:
     """A broker advertises a private address to a client that came in by another way.
 
     Clients bootstrap, receive this address in the metadata response, then fail to connect to it,
@@ -49,14 +53,15 @@ def private_address(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Matc
         example = hit[0].broker.advertised.host
         addresses = [d.address for d in hit[0].contact.dials]
         shown = example if example in addresses or not addresses else f"{example} ({addresses[0]})"
+        met, public = found_public(ways, hit)
         yield Match(
             HOP,
             f"{how_many(hit, listeners, 'advertises', 'advertise')} "
             f"{'a private address' if len(hit) == 1 else 'private addresses'}. You came in by "
             f"{entrance(bootstrap)}; from here, {shown} leads nowhere",
             subjects(hit),
-            dialled(hit) + _ways(bootstrap) + candidates(hit),
-            (*remedies.advertise(hit), remedies.join_the_network(hit)),
+            dialled(hit) + _ways(bootstrap) + where_public(ways, hit) + candidates(met),
+            (*remedies.advertise(met, public), remedies.join_the_network(hit)),
         )
 
 
@@ -111,7 +116,9 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
 
 
 @rule("KD304", "internal-name", Severity.ERROR, "Brokers advertise a name only their network knows")
-def internal_name_advertised(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
+def internal_name_advertised(
+    bootstrap: Bootstrap, listeners: Listeners, ways: Ways | None
+) -> Iterator[Match]:
     """A broker advertises a name that does not resolve here, and looks like one that never will.
 
     EC2's private names (`ip-10-0-1-11.….compute.internal`), Kubernetes services (`….svc`),
@@ -125,6 +132,7 @@ def internal_name_advertised(bootstrap: Bootstrap, listeners: Listeners) -> Iter
         if x.contact.dns and x.contact.dns.failure and internal_name(x.broker.advertised.host)
     ]
     if hit:
+        met, public = found_public(ways, hit)
         host = hit[0].broker.advertised.host
         decoded = tuple(
             f"{x.broker.advertised.host} stands for the private address "
@@ -138,8 +146,12 @@ def internal_name_advertised(bootstrap: Bootstrap, listeners: Listeners) -> Iter
             f"{'a name' if len(hit) == 1 else 'names'} that only the cluster's own network knows: "
             f"{host} is {internal_name(host)}",
             subjects(hit),
-            dialled(hit) + decoded + _ways(bootstrap) + candidates(hit),
-            (*remedies.advertise(hit), *remedies.hosts_file(hit), remedies.join_the_network(hit)),
+            dialled(hit) + decoded + _ways(bootstrap) + where_public(ways, hit) + candidates(met),
+            (
+                *remedies.advertise(met, public),
+                *remedies.hosts_file(met),
+                remedies.join_the_network(hit),
+            ),
         )
 
 
@@ -165,7 +177,9 @@ def advertised_port_closed(bootstrap: Bootstrap, listeners: Listeners) -> Iterat
 
 
 @rule("KD306", "advertised-blocked", Severity.ERROR, "The advertised port is blocked on the way")
-def advertised_blocked(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
+def advertised_blocked(
+    bootstrap: Bootstrap, listeners: Listeners, ways: Ways | None
+) -> Iterator[Match]:
     """Connection requests to the advertised address vanish, though you could come in elsewhere.
 
     The address is one that could work from here, but a security group, a network ACL or a firewall
@@ -183,8 +197,9 @@ def advertised_blocked(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[M
             f"{listed([str(x.broker.advertised) for x in hit])} vanish, while "
             f"{entrance(bootstrap)} answers",
             subjects(hit),
-            dialled(hit) + still_up(listeners),
-            (remedies.open_port([x.broker.advertised for x in hit], source),),
+            dialled(hit) + still_up(listeners) + let_through(ways, subjects(hit)),
+            on_hosts(ways, subjects(hit))
+            or (remedies.open_port([x.broker.advertised for x in hit], source),),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 MANY = 4
 
@@ -36,3 +36,8 @@ def sentence(text: str) -> str:
 def escaped(text: str) -> str:
     """Text that stands in a message with {places} to fill."""
     return text.replace("{", "{{").replace("}", "}}")
+
+
+def once(texts: Iterable[str]) -> list[str]:
+    """Each of them once, in the order in which they first come."""
+    return list(dict.fromkeys(texts))

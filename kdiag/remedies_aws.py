@@ -1,0 +1,182 @@
+"""What to do in AWS besides opening a port: addresses, routes, balancers, access to the API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kdiag.rule import Remedy
+from kdiag.settings import Endpoint
+
+
+def give_source() -> Remedy:
+    """Nobody knows where the client is."""
+    return Remedy(
+        "Tell kdiag where the client comes from, as the broker would see it:",
+        "kdiag check <bootstrap> --aws --aws-source <your public address>",
+        "shell",
+    )
+
+
+def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
+    """The first option for instances without a public address."""
+    lines = [f"aws ec2 allocate-address --region {region}   # once for each line below"]
+    lines += [
+        f"aws ec2 associate-address --region {region} --network-interface-id {each} "
+        "--allocation-id <allocation id>"
+        for each in dict.fromkeys(interfaces)
+    ]
+    return Remedy(
+        "1. Give each an elastic IP, in a subnet whose default route leads to an internet gateway, "
+        "and advertise that:",
+        "\n".join(lines),
+        "shell",
+    )
+
+
+def advertise_public(addresses: Sequence[tuple[int, Endpoint]]) -> Remedy:
+    """The public address of every broker (node id, address), as AWS tells."""
+    lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
+    for node, endpoint in addresses:
+        lines += [f"# broker {node}", f"advertised.listeners=EXTERNAL://{endpoint}"]
+    return Remedy(
+        "Advertise the public addresses on the listener for clients out here. They should be "
+        "elastic IPs: others change when the instance stops.",
+        "\n".join(lines),
+        "properties",
+    )
+
+
+def balancer_for_each() -> Remedy:
+    """The second."""
+    return Remedy(
+        "2. Or put an internet-facing Network Load Balancer in front, with a listener of its own "
+        "for every broker (and one for bootstrap), and advertise its name with those ports."
+    )
+
+
+def come_by_vpn(vpc: str) -> Remedy:
+    """The third."""
+    return Remedy(
+        f"3. Or leave the brokers private, and bring the clients to {vpc}: a VPN, a peering or a "
+        "transit gateway, or a machine of the client's in the VPC."
+    )
+
+
+def start_instances(region: str, instances: Sequence[str]) -> Remedy:
+    """They are stopped."""
+    return Remedy(
+        "Start them. A public address that is no elastic IP changes by that: check then what the "
+        "broker advertises.",
+        f"aws ec2 start-instances --region {region} --instance-ids {' '.join(instances)}",
+        "shell",
+    )
+
+
+def add_route(region: str, table: str, source: str, target: str, *, version: int) -> Remedy:
+    """A way back to the client; `target` is the option that names where it leads."""
+    cidr = source if "/" in source else f"{source}/{32 if version == 4 else 128}"
+    option = "--destination-cidr-block" if version == 4 else "--destination-ipv6-cidr-block"
+    return Remedy(
+        "Give the subnet a way back. For this client alone it is the route below; a subnet for "
+        "public brokers has its default route lead to the internet gateway.",
+        f"aws ec2 create-route --region {region} --route-table-id {table} \\\n"
+        f"  {option} '{cidr}' {target}",
+        "shell",
+    )
+
+
+def look_on_hosts(ports: Sequence[int]) -> Remedy:
+    """AWS lets it through, and it vanishes all the same."""
+    wanted = " or ".join(f"port {port}" for port in ports)
+    return Remedy(
+        "What EC2 asks lets it through, so look on the hosts: a firewall there, a NodePort whose "
+        "node runs no pod (externalTrafficPolicy: Local), kube-proxy, or a VPN or proxy on the "
+        "client's side. Whether the packets arrive there, this shows:",
+        f"tcpdump -ni any 'tcp and ({wanted})'",
+        "shell",
+    )
+
+
+def log_in() -> Remedy:
+    """No credentials, or old ones."""
+    return Remedy(
+        "Log in, and check who you are and where:",
+        "aws sso login   # or however your credentials come\naws sts get-caller-identity\n"
+        "aws configure get region",
+        "shell",
+    )
+
+
+def allow_reading(calls: Sequence[str]) -> Remedy:
+    """Describe* calls were denied."""
+    actions = ", ".join(f'"{call}"' for call in dict.fromkeys(calls))
+    return Remedy(
+        "Allow this identity to read; kdiag changes nothing:",
+        '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",\n'
+        f'  "Action": [{actions}], "Resource": "*"}}]}}',
+        "json",
+    )
+
+
+def whose_account() -> Remedy:
+    """Nothing in this account and region has the address."""
+    return Remedy(
+        "Check that these credentials are for the account and the region of the brokers:",
+        "aws sts get-caller-identity\naws configure get region",
+        "shell",
+    )
+
+
+def describe_targets(region: str, target_group: str) -> Remedy:
+    """Targets are not healthy."""
+    return Remedy(
+        "Look at why the targets are not healthy; the health check needs the targets' security "
+        "group to let the load balancer's own addresses in:",
+        f"aws elbv2 describe-target-health --region {region} --target-group-arn {target_group}",
+        "shell",
+    )
+
+
+def add_listener(region: str, balancer: str, port: int) -> Remedy:
+    """The load balancer does not listen there."""
+    return Remedy(
+        "Add the listener, with the target group of that broker, or advertise a port that has one:",
+        f"aws elbv2 create-listener --region {region} --load-balancer-arn {balancer} \\\n"
+        f"  --protocol TCP --port {port} "
+        "--default-actions Type=forward,TargetGroupArn=<target group>",
+        "shell",
+    )
+
+
+def no_hairpin(region: str, target_group: str) -> Remedy:
+    """A target that dials itself."""
+    return Remedy(
+        "Switch client-IP preservation off for the target group (it ends for new connections), or "
+        "run this client elsewhere than on a target:",
+        f"aws elbv2 modify-target-group-attributes --region {region} \\\n"
+        f"  --target-group-arn {target_group} \\\n"
+        "  --attributes Key=preserve_client_ip.enabled,Value=false",
+        "shell",
+    )
+
+
+def msk_public(region: str, arn: str) -> Remedy:
+    """MSK that is private."""
+    return Remedy(
+        "Switch public access on (it needs public subnets, TLS, and no unauthenticated access), "
+        "then use the public bootstrap string; or connect from inside: multi-VPC connectivity, "
+        "peering, VPN.",
+        f"aws kafka update-connectivity --region {region} --cluster-arn {arn} \\\n"
+        "  --current-version <current version> \\\n"
+        '  --connectivity-info \'{"PublicAccess": {"Type": "SERVICE_PROVIDED_EIPS"}}\'',
+        "shell",
+    )
+
+
+def msk_bootstrap(region: str, arn: str, offered: Sequence[str]) -> Remedy:
+    """The addresses by authentication."""
+    return Remedy(
+        f"Use a port that the cluster offers ({', '.join(offered)}), with the addresses from:",
+        f"aws kafka get-bootstrap-brokers --region {region} --cluster-arn {arn}",
+        "shell",
+    )
