@@ -30,6 +30,7 @@ Exit codes:
   1            kdiag itself failed
   2            wrong usage: option, file or property
   10 20 30 40  the first hop that fails: bootstrap, metadata, listeners, produce
+  50           the walk passes, but what AWS says does not
   130          interrupted"""
 
 

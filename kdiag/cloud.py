@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -233,3 +234,14 @@ class Source:
 
     network: str = ""
     how: str = "unknown"
+
+
+class Cloud(Protocol):
+    """A door to AWS."""
+
+    async def look(self, addresses: Mapping[str, tuple[str, ...]]) -> tuple[Snapshot, Source]:
+        """What AWS says of these hosts and their IP addresses, and where this client comes from.
+
+        What AWS does not tell is a Gap of the snapshot; no error of AWS's comes out.
+        """
+        ...

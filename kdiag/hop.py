@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, get_type_hints
 
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.login import Login
 from kdiag.clients.net import Net
+from kdiag.cloud import Cloud
 from kdiag.settings import Endpoint, Settings
 
 
@@ -49,11 +50,13 @@ class Walk:
 
     `login` logs in; `protocol` is the security.protocol that was asked for or, from hop 1 on,
     found. `asked` holds the metadata answers that were asked for in hop 1's flight, `kept` the
-    connection to each broker that proved itself, for the hop after.
+    connection to each broker that proved itself, for the hop after. `cloud` is the door to AWS, if
+    it is to be asked.
     """
 
     settings: Settings
     net: Net
+    cloud: Cloud | None = None
     login: Login = field(init=False)
     protocol: str | None = field(init=False)
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
@@ -66,16 +69,27 @@ class Walk:
 
 @dataclass(frozen=True)
 class Hop:
-    """A hop: its id, the types of the facts it needs, and the function that gathers."""
+    """A hop: its id, the types of the facts it needs, and the function that gathers. Of the facts
+    in `optional` it makes use when they are known."""
 
     id: str
     needs: tuple[type, ...]
     gives: type
     gather: Callable[..., Awaitable[Any]]
+    optional: frozenset[type] = frozenset()
+
+    def ready(self, facts: Mapping[type, Any]) -> bool:
+        """Whether all that it needs is known."""
+        return all(need in facts for need in self.needs if need not in self.optional)
+
+    def run(self, walk: Walk, facts: Mapping[type, Any]) -> Awaitable[Any]:
+        """Gathers, given the facts that it needs."""
+        return self.gather(walk, *(facts.get(need) for need in self.needs))
 
 
 def hop(id: str) -> Callable[[Callable[..., Awaitable[Any]]], Hop]:  # noqa: A002
-    """Declares a hop. Its first parameter is the Walk, the others are the facts it needs.
+    """Declares a hop. Its first parameter is the Walk, the others are the facts it needs
+    (`T | None`: may be missing).
 
     It returns facts, or None when those before it left nothing to work on: the hop is skipped then.
     """
@@ -83,8 +97,11 @@ def hop(id: str) -> Callable[[Callable[..., Awaitable[Any]]], Hop]:  # noqa: A00
     def declare(gather: Callable[..., Awaitable[Any]]) -> Hop:
         hints = get_type_hints(gather)
         gives = hints.pop("return")
-        needs = tuple(kind for kind in hints.values() if kind is not Walk)
-        return Hop(id, needs, next(kind for kind in _members(gives)), gather)
+        given = [_members(kind) for kind in hints.values() if kind is not Walk]
+        asked = [getattr(kind, "__args__", ()) for kind in hints.values() if kind is not Walk]
+        needs = tuple(kinds[0] for kinds in given)
+        missing = frozenset(n for n, args in zip(needs, asked, strict=True) if type(None) in args)
+        return Hop(id, needs, _members(gives)[0], gather, missing)
 
     return declare
 

@@ -14,9 +14,11 @@ from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce, Produced
+from kdiag.inventory import AwsReport, inventory
 from kdiag.rule import Finding, Severity
 from kdiag.security import Sasl, matching, preferred
 from kdiag.settings import Settings
+from kdiag.ways import Ways
 
 SCHEMA_VERSION = 1
 
@@ -135,6 +137,7 @@ class Report:
     protocol_found: bool = False
     client_properties: dict[str, str] = field(default_factory=dict)
     bootstrap: list[ServerReport] = field(default_factory=list)
+    aws: AwsReport | None = None
 
     @property
     def ok(self) -> bool:
@@ -196,6 +199,7 @@ def report(
         findings=sorted(found, key=lambda f: f is not cause),
         notes=[*settings.notes, *notes],
         interrupted=interrupted,
+        aws=inventory(facts.get(Ways)),
         protocol_found=settings.security.protocol is None and protocol != UNKNOWN,
         client_properties=_properties(protocol, dials, settings.security.sasl),
         bootstrap=[_server(contact) for contact in contacts],

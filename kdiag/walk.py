@@ -14,8 +14,10 @@ import kdiag.rules  # noqa: F401  the rules are declared by being imported
 from kdiag import __version__
 from kdiag.attempt import clean
 from kdiag.clients.net import Net
+from kdiag.cloud import Cloud
 from kdiag.hop import Halt, Halts, Hop, Walk
 from kdiag.hops import HOPS
+from kdiag.hops.aws import aws
 from kdiag.hops.produce import Produce
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
@@ -72,8 +74,11 @@ def run(asked: Settings, net: MakeNet | None = None, observe: Observer | None = 
     return asyncio.run(walk(asked, net or _plain_net, observe or _nobody))
 
 
-async def walk(asked: Settings, make_net: MakeNet, observe: Observer) -> Report:
-    """The walk itself. Cancelled, it still reports what is known so far."""
+async def walk(
+    asked: Settings, make_net: MakeNet, observe: Observer, cloud: Cloud | None = None
+) -> Report:
+    """The walk itself; with `cloud`, AWS is asked too. Cancelled, it still reports what is known so
+    far."""
     started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     started = time.perf_counter()
     facts: dict[type, Any] = {Settings: asked}
@@ -81,8 +86,8 @@ async def walk(asked: Settings, make_net: MakeNet, observe: Observer) -> Report:
     halts: list[Halt] = []
     interrupted = False
     net = make_net(asked)
-    shared = Walk(asked, net)
-    for hop in HOPS:
+    shared = Walk(asked, net, cloud)
+    for hop in (*HOPS, *((aws,) if cloud else ())):
         left = started + asked.deadline - time.perf_counter()
         try:
             steps.append(await _step(hop, shared, facts, steps, halts, left, observe))
@@ -119,12 +124,12 @@ async def _step(
     """Runs one hop, if what it needs is known, and stores its facts."""
     if any(step.skipped_because == "interrupted" for step in before):
         return _skipped(hop, "interrupted")
-    if any(need not in facts for need in hop.needs):
+    if not hop.ready(facts):
         return _skipped(hop, _reason(before, halts))
     observe(hop.id, None)
     started = time.perf_counter()
     try:
-        gathering = hop.gather(shared, *(facts[need] for need in hop.needs))
+        gathering = hop.run(shared, facts)
         gathered = await asyncio.wait_for(gathering, max(left, 0.0))
     except TimeoutError:
         halts.append(Halt(hop.id, shared.settings.deadline))

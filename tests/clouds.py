@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from kdiag.attempt import Contact
 from kdiag.cloud import (
     AclEntry,
     Gap,
@@ -21,8 +22,11 @@ from kdiag.cloud import (
     RouteTable,
     SecurityGroup,
     Snapshot,
+    Source,
 )
+from kdiag.hops.aws import Aws
 
+LAPTOP = "203.0.113.10"
 VPC, SUBNET, GROUP, REGION = "vpc-1", "subnet-1", "sg-1", "eu-west-2"
 PRIVATE = ("10.0.1.11", "10.0.1.12", "10.0.1.13")
 PUBLIC = ("3.10.139.221", "3.10.139.222", "3.10.139.223")
@@ -127,3 +131,18 @@ def snapshot(
         calls=7,
         **more,
     )
+
+
+def aws(
+    world: Snapshot,
+    *hosts: str,
+    source: str = LAPTOP,
+    how: str = "interface",
+    proofs: Mapping[int, Contact] | None = None,
+    **names: Sequence[str],
+) -> Aws:
+    """The facts of the AWS hop about these addresses; `names` are hosts by name."""
+    known: dict[str, tuple[str, ...]] = {host: (host,) for host in hosts or (*PUBLIC, *PRIVATE, V6)}
+    known |= {name: tuple(addresses) for name, addresses in names.items()}
+    where = Source(source, how) if source else Source()
+    return Aws(world, where, known, 0.01, proofs or {})

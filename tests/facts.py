@@ -12,6 +12,7 @@ from typing import Any
 import kdiag.rules  # noqa: F401  the rules are declared by being imported
 from kdiag.attempt import LAYERS, Attempt, ClientRun, Contact, Delivery, Dial, Failure
 from kdiag.hop import Halt, Halts
+from kdiag.hops.aws import Aws
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
@@ -212,12 +213,14 @@ def reported(
 ) -> Report:
     """The report on a walk that gathered these facts."""
     gathered = known(*facts)
-    hops = {
+    hops: dict[type, str] = {
         Bootstrap: "bootstrap",
         Metadata: "metadata",
         Listeners: "listeners",
         Produce: "produce",
     }
+    if Aws in gathered:
+        hops[Aws] = "aws"
     steps = [
         Step(hop=hop, status="pass", elapsed_ms=7, summary=gathered[kind].summary)
         if kind in gathered

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kdiag.cause import explained, root
+from kdiag.cause import explained, of_hop, root
 from kdiag.report import Report
 from kdiag.rule import Finding, Severity
 from tests.facts import (
@@ -254,6 +254,77 @@ def test_nothing_is_lost_and_nothing_is_its_own_cause() -> None:
     for each in report.findings:
         assert each.consequence_of != each.code
         assert each.consequence_of is None or each.consequence_of in causes(report)
+
+
+CONVICTED = [
+    # What the walk found, what AWS says, the subjects of both, and what explains the first.
+    ("KD306", "KD501", ["broker 1"], ["broker 1"], "KD501"),
+    ("KD306", "KD501", ["broker 1"], ["broker 1", "broker 2"], "KD501"),
+    ("KD306", "KD501", ["broker 1", "broker 2"], ["broker 1"], None),
+    ("KD306", "KD502", ["broker 1"], ["broker 1"], "KD502"),
+    ("KD104", "KD503", ["broker 1"], ["broker 1"], "KD503"),
+    ("KD306", "KD506", ["broker 1"], ["broker 1"], "KD506"),
+    ("KD305", "KD501", ["broker 1"], ["broker 1"], None),  # a group drops, it does not refuse
+    ("KD305", "KD510", ["broker 1"], ["broker 1"], "KD510"),
+    ("KD301", "KD501", ["broker 1"], ["broker 1"], None),
+    ("KD301", "KD504", ["broker 1"], ["broker 1"], "KD504"),
+    ("KD301", "KD507", ["broker 1"], ["broker 1"], None),
+    ("KD302", "KD504", ["broker 1"], ["broker 1"], None),
+    ("KD112", "KD511", ["broker 1"], ["broker 1"], None),
+    ("KD304", "KD511", ["broker 1"], ["broker 1"], "KD511"),
+]
+
+
+@pytest.mark.parametrize(("met", "says", "of", "about", "explained_by"), CONVICTED)
+def test_what_aws_says_explains_what_it_can(
+    met: str, says: str, of: list[str], about: list[str], explained_by: str | None
+) -> None:
+    told = [finding(met, subjects=of), finding(says, hop="aws", subjects=about)]
+    found = explained(told)
+    assert {f.code: f.consequence_of for f in found}[met] == explained_by
+    cause = root(of_hop(found, "listeners"))
+    assert cause
+    assert cause.code == (explained_by or met)
+
+
+def test_what_follows_from_what_aws_explains_follows_from_aws() -> None:
+    told = [finding(code) for code in ("KD104", "KD306")] + [finding("KD501", hop="aws")]
+    assert {f.code: f.consequence_of for f in explained(told)} == {
+        "KD306": "KD501",
+        "KD104": "KD501",
+        "KD501": None,
+    }
+
+
+def test_two_things_that_aws_says_explain_together() -> None:
+    told = [
+        finding("KD306", subjects=["broker 1", "broker 2", "broker 3"]),
+        finding("KD501", hop="aws", subjects=["broker 1", "broker 2"]),
+        finding("KD502", hop="aws", subjects=["broker 3"]),
+    ]
+    found = explained(told)
+    assert {f.code: f.consequence_of for f in found}["KD306"] == "KD501"
+    cause = root(of_hop(found, "listeners"))
+    assert cause
+    assert cause.code == "KD501"
+
+
+def test_the_deepest_of_what_aws_says_is_the_cause() -> None:
+    """An instance that is stopped needs no rule in its group."""
+    told = [finding("KD306"), finding("KD501", hop="aws"), finding("KD506", hop="aws")]
+    assert {f.code: f.consequence_of for f in explained(told)}["KD306"] == "KD506"
+
+
+def test_a_warning_of_aws_explains_nothing_and_follows_from_nothing() -> None:
+    told = [finding("KD306"), finding("KD501", Severity.WARNING, hop="aws")]
+    told.append(finding("KD505", Severity.WARNING, hop="aws"))
+    assert {f.consequence_of for f in explained(told)} == {None}
+
+
+def test_a_hop_that_passes_has_no_cause_from_beside_it() -> None:
+    found = explained([finding("KD306"), finding("KD501", hop="aws")])
+    assert of_hop(found, "bootstrap") == []
+    assert [f.code for f in of_hop(found, "aws")] == ["KD501"]
 
 
 def finding(

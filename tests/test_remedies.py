@@ -18,7 +18,8 @@ from tests.render import cases
 ASKED_FOR = re.compile(
     r"<(reachable address of broker \d+|port of broker \d+|container name|this client|user|password"
     r"|cluster|token|the CA's certificates\.pem|certificate and key\.pem|certificate\.pem"
-    r"|key\.pem)>"
+    r"|key\.pem|your public address|bootstrap|allocation id|current version|target group"
+    r"|internet gateway of \S+|what leads to your network|a free number, before those that deny)>"
 )
 EMPTY = re.compile(r"=\s*$|(Host|Port):\s*$|(?i:advertised)\S*//:", re.MULTILINE)
 PROVEN = tuple(

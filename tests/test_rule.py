@@ -167,6 +167,9 @@ def test_a_scenario_that_is_named_after_a_rule_leads_to_it() -> None:
     assert len(named) > 20
     for name in named:
         report = walks.scenarios()[name]
+        if name == "public-address-found":  # it is what the fix of another is made of
+            assert [f.code for f in report.findings if f.consequence_of == "KD301"][-1] == "KD507"
+            continue
         first = report.root_cause or report.findings[0].code
         assert first == codes[name], name
 
@@ -208,6 +211,6 @@ def test_a_rule_waits_for_the_facts_that_it_needs() -> None:
 
 
 def test_what_a_rule_needs_is_read_from_its_signature() -> None:
-    assert RULES["KD301"].needs == (Bootstrap, Listeners)
-    assert RULES["KD301"].optional == frozenset()
+    assert RULES["KD302"].needs == (Bootstrap, Listeners)
+    assert RULES["KD302"].optional == frozenset()
     assert RULES["KD101"].optional == frozenset({Listeners})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
+from kdiag.cloud import Cloud
 from kdiag.demo.world import World, endpoint
 from kdiag.report import Report
 from kdiag.security import Security
@@ -14,11 +15,12 @@ from kdiag.walk import Observer, walk
 
 @dataclass(frozen=True)
 class Start:
-    """Where the walk starts in a scenario, and how the client is configured."""
+    """Where the walk starts in a scenario, how the client is configured, and which AWS is asked."""
 
     bootstrap: str = endpoint()
     topic: str | None = None
     security: Security = field(default_factory=Security)
+    cloud: Cloud | None = None
 
 
 Build = Callable[[World], Awaitable[Start]]
@@ -40,6 +42,6 @@ async def play(
         start = await SCENARIOS[name](world)
         asked = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
         asked = replace(asked, security=start.security)
-        return await walk(asked, world.net, observe or (lambda hop, summary: None))
+        return await walk(asked, world.net, observe or (lambda hop, summary: None), start.cloud)
     finally:
         await world.end()

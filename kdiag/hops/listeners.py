@@ -106,7 +106,7 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
 
     async def seen(broker: Broker, endpoint: Endpoint) -> Contact:
         async with gate:
-            reached, conversation = await _identified(
+            reached, conversation = await identified(
                 walk, broker, endpoint, bootstrap.apis, metadata
             )
             if conversation:
@@ -151,7 +151,7 @@ def suspect(advertised: Endpoint, bootstrap: Bootstrap) -> bool:
     return is_private(host) and not any(same_network(host, end) for end in bootstrap.came_in)
 
 
-async def _identified(
+async def identified(
     walk: Walk,
     broker: Broker,
     endpoint: Endpoint,

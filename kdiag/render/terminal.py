@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kdiag.attempt import LAYERS
+from kdiag.inventory import AwsAddress
 from kdiag.report import UNKNOWN, BrokerReport, Report, Step
 from kdiag.rule import Finding, Remedy
 
@@ -33,7 +34,9 @@ _PLAIN = str.maketrans(
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 _LABEL = re.compile(r"[^.:]+[.:]*|[.:]+")
-_HOP_NUMBER = {"bootstrap": 1, "metadata": 2, "listeners": 3, "produce": 4}
+_HOP_NUMBER = {"bootstrap": 1, "metadata": 2, "listeners": 3, "produce": 4, "aws": 5}
+_IN_THE_WALK = 4  # hops; what has a higher number goes on beside it
+_VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}  # in this order
 
 
 def write(report: Report, stream: TextIO) -> None:
@@ -53,6 +56,9 @@ def _print(page: _Page, report: Report) -> None:
         page.properties(report.client_properties["librdkafka"])
     if report.cluster and _differs(report.cluster.brokers):
         page.brokers(report.cluster.brokers)
+    found = [row for row in report.aws.addresses if row.interface] if report.aws else []
+    if any(row.verdict != "allowed" for row in found):
+        page.aws(found)
     causes = [finding for finding in report.findings if not finding.consequence_of]
     for finding in sorted(causes, key=lambda f: (f is not report.cause, f.severity != "error")):
         follows = [f for f in report.findings if f.consequence_of == finding.code]
@@ -71,7 +77,9 @@ def live(stream: TextIO) -> Iterator[Callable[[str, str | None], None]]:
         def observe(hop: str, summary: str | None) -> None:
             if summary is not None:
                 done.append(f"{mark} {hop}: {summary}")
-            under_way = [f"hop {_HOP_NUMBER[hop]} of 4, {hop}"] if summary is None else []
+            number = _HOP_NUMBER[hop]
+            place = f"hop {number} of {_IN_THE_WALK}" if number <= _IN_THE_WALK else "beside it"
+            under_way = [f"{place}, {hop}"] if summary is None else []
             status.update(Text("\n".join(under_way + done)))
 
         yield observe
@@ -175,6 +183,35 @@ class _Page:
             well = sum(_healthy(broker) for broker in more)
             self.line(f"… and {len(more)} more brokers, {well} of them well", indent=1)
 
+    def aws(self, rows: Sequence[AwsAddress]) -> None:
+        """The table of addresses and what AWS says of them, each once, the blocked ones first."""
+        order = list(_VERDICTS)
+        once: dict[tuple[str, int], AwsAddress] = {}
+        for row in rows:
+            once.setdefault((row.judged, row.port), row)
+        ordered = sorted(once.values(), key=lambda row: order.index(row.verdict))
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
+        table.add_column("in AWS", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
+        table.add_column("decided by", overflow="fold")
+        table.add_column("instance, groups", overflow="fold")
+        for row in ordered[:MANY_BROKERS]:
+            address = f"[{row.judged}]" if ":" in row.judged else row.judged
+            inner = f"\n= {row.address}" if row.address != row.judged else ""
+            owner = [row.instance or row.interface, *row.groups]
+            table.add_row(
+                self.text(f"{address}:{row.port}{inner}"),
+                Text(row.verdict, style=_VERDICTS[row.verdict]),
+                self.text(row.decided_by or ""),
+                self.text("\n".join(name for name in owner if name)),
+            )
+        self.gap()
+        self.console.print(Padding(table, (0, 0, 0, 1)))
+        if len(ordered) > MANY_BROKERS:
+            more = ordered[MANY_BROKERS:]
+            well = sum(row.verdict == "allowed" for row in more)
+            self.line(f"… and {len(more)} more addresses, {well} of them allowed", indent=1)
+
     def address(self, address: str, width: int) -> str:
         """An address on lines of at most `width` cells, broken between the labels of its name."""
         lines = [""]
@@ -243,7 +280,8 @@ class _Page:
         if report.interrupted:
             said = "interrupted; the hops above are what is known"
         elif cause:
-            said = f"hop {_HOP_NUMBER[cause.hop]} {cause.hop}: {cause.code} {cause.name}"
+            hop = report.failing_hop or cause.hop
+            said = f"hop {_HOP_NUMBER[hop]} {hop}: {cause.code} {cause.name}"
         else:
             said = "a client can connect from here"
         style = {"pass": "green", "warn": "yellow", "fail": "red"}[report.verdict]

@@ -72,7 +72,7 @@ def open_to_the_world(ways: Ways) -> Iterator[Match]:
             open_ways[permission.id].append(way)
     for group in once(rules[name].group for name in rules):
         names = [name for name in rules if rules[name].group == group]
-        hit = list(dict.fromkeys(way for name in names for way in open_ways[name]))
+        hit = list({id(way): way for name in names for way in open_ways[name]}.values())
         ports = runs({way.endpoint.port for way in hit})
         yield Match(
             HOP,
@@ -234,7 +234,8 @@ def _told(gap: Gap) -> str:
     where = f" in {gap.region}" if gap.region else ""
     said = f" ({gap.words})" if gap.words else ""
     why = _REASONS.get(gap.reason, gap.reason)
-    unknown = _TELLS.get(gap.call, "what it would have told")
+    blind = "everything that AWS could tell" if gap.reason in _EVERYTHING else "what it tells"
+    unknown = _TELLS.get(gap.call, blind)
     return f"{gap.call}{where}: {why}{said}; not known: {unknown}"
 
 

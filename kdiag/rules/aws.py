@@ -84,7 +84,7 @@ def network_acl_blocks(ways: Ways) -> Iterator[Match]:
     if hit:
         yield Match(
             HOP,
-            f"Network ACL {listed(deciders(hit))} drops {_what(hit)} of {who(hit)} on TCP "
+            f"Network ACL {listed(deciders(hit))} drops {_what(hit)} between {who(hit)} and TCP "
             f"{ports(hit)}: {victims(hit)} {are(hit)} cut off",
             subjects(hit),
             (*steps(hit), *met(ways, hit), *ruled_out(hit), *source(ways)),

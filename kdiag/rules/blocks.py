@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kdiag import remedies_aws
 from kdiag.hops.listeners import Listener
-from kdiag.reachability import Outcome
+from kdiag.reachability import Outcome, Step
 from kdiag.rule import Remedy, Severity
 from kdiag.rules.place import tried
 from kdiag.rules.words import brokers, listed, once
@@ -22,6 +22,7 @@ Public = Mapping[int, Endpoint]  # node → what it could advertise
 
 MANY_CONTRASTS, MANY_CLEARED = 3, 6  # ways that are open, steps that let through
 
+_PORT = "TCP {port} "
 _HOW = {
     "interface": "which is its own address",
     "echo": "as a server on the internet sees it",
@@ -67,11 +68,9 @@ def severity(ways: Ways, hit: Sequence[Block]) -> Severity | None:
 
 
 def steps(hit: Sequence[Block]) -> tuple[str, ...]:
-    """What each step says, once for all the places where it says the same."""
-    places: dict[str, list[str]] = defaultdict(list)
-    for block in hit:
-        places[block.step.words].append(block.way.where)
-    return tuple(f"{listed(once(where))}: {words}" for words, where in places.items())
+    """What each step says, once for all the places where it says the same but for the port."""
+    told = _told((block, block.step) for block in hit)
+    return tuple(f"{listed(once(b.way.where for b in there))}: {said}" for said, there in told)
 
 
 def met(ways: Ways, hit: Sequence[Block]) -> Iterator[str]:
@@ -79,19 +78,22 @@ def met(ways: Ways, hit: Sequence[Block]) -> Iterator[str]:
     gone = once(block.way.where for block in hit if block.way.vanished)
     if gone:
         yield f"connection requests vanish at {listed(gone)}"
-    good = [w for w in ways.ways if w.answered and w.judged and _open(w)]
-    for way in good[:MANY_CONTRASTS]:
-        yield f"{way.where} answers: {way.judged.deciding.words if way.judged else ''}"
+    good: dict[str, list[str]] = defaultdict(list)
+    for way in ways.ways:
+        if way.answered and way.judged and way.judged.outcome is Outcome.ALLOWED:
+            good[way.judged.deciding.words].append(way.where)
+    for words, where in list(good.items())[:MANY_CONTRASTS]:
+        yield f"{listed(once(where))} answer{'s' if len(where) == 1 else ''}: {words}"
 
 
 def ruled_out(hit: Sequence[Block]) -> Iterator[str]:
     """What else AWS asks there, and lets through; and what is not known."""
-    layers = {block.step.layer for block in hit} | {"address"}
-    others = [step for block in hit for step in block.reach.steps if step.layer not in layers]
-    cleared = once(step.words for step in others if step.outcome is Outcome.ALLOWED)
+    layers = {block.step.layer for block in hit} | {"instance", "address"}
+    others = [(b, step) for b in hit for step in b.reach.steps if step.layer not in layers]
+    cleared = [said for said, _ in _told(o for o in others if o[1].outcome is Outcome.ALLOWED)]
     if cleared:
         yield f"ruled out: {'; '.join(cleared[:MANY_CLEARED])}"
-    for words in once(step.words for step in others if step.outcome is Outcome.UNKNOWN):
+    for words in once(step.words for _, step in others if step.outcome is Outcome.UNKNOWN):
         yield f"not known: {words}"
 
 
@@ -177,5 +179,12 @@ def on_hosts(ways: Ways | None, names: Sequence[str]) -> tuple[Remedy, ...]:
     return (remedies_aws.look_on_hosts(sorted({way.endpoint.port for way in found})),)
 
 
-def _open(way: Way) -> bool:
-    return way.judged is not None and way.judged.outcome is Outcome.ALLOWED
+def _told(found: Iterable[tuple[Block, Step]]) -> list[tuple[str, list[Block]]]:
+    """What steps say, and where; those that differ in the port alone are one, with all ports."""
+    alike: dict[str, list[tuple[Block, Step]]] = defaultdict(list)
+    for block, step in found:
+        alike[step.words.replace(f"TCP {block.reach.port} ", _PORT)].append((block, step))
+    return [
+        (words.replace(_PORT, f"TCP {ports([b for b, _ in there])} "), [b for b, _ in there])
+        for words, there in alike.items()
+    ]

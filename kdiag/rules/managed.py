@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kdiag import permissions, remedies_aws
 from kdiag.cloud import Interface, LoadBalancer, LoadBalancerListener, MskCluster, Snapshot, Source
-from kdiag.reachability import Outcome, Step, admitted
+from kdiag.reachability import Outcome, Reach, Step, admitted
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.blocks import HOP
 from kdiag.rules.words import listed, once
@@ -131,7 +131,8 @@ def _behind(
         count = (
             "none of its targets is" if len(ill) == len(listener.targets) else "not all targets are"
         )
-        alone = "" if balancer.cross_zone else "; its zones do not stand in for each other"
+        helped = balancer.cross_zone or len(ill) == len(listener.targets)
+        alone = "" if helped else "; its zones do not stand in for each other"
         words = f"{where}: {count} healthy: {listed(said)}{alone}"
         yield _Fault(way, words, (remedies_aws.describe_targets(region, listener.target_group),))
     if not listener.preserves_client_ip and not (way.reach and way.reach.interface.private):
@@ -205,9 +206,7 @@ def _offered(way: Way, cluster: MskCluster) -> Iterator[_Fault]:
     offered = {number: MSK_PORTS.get(number, key) for key, number in cluster.ports.items()}
     shown = [f"{number} {kind}" for number, kind in sorted(offered.items())]
     bootstrap = remedies_aws.msk_bootstrap(region, cluster.arn, shown)
-    outside = way.reach is None or any(
-        step.outcome is not Outcome.ALLOWED for step in way.reach.at("address")
-    )
+    outside = _outside(way.reach)
     closed = cluster.public in ("", "DISABLED")
     if cluster.state not in ("ACTIVE", ""):
         yield _Fault(way, f"{name} is {cluster.state}")
@@ -221,3 +220,11 @@ def _offered(way: Way, cluster: MskCluster) -> Iterator[_Fault]:
         kind = f" ({MSK_PORTS[port]})" if port in MSK_PORTS else ""
         words = f"{name} does not offer TCP {port}{kind}; it offers {listed(shown)}"
         yield _Fault(way, words, (bootstrap,))
+
+
+def _outside(reach: Reach | None) -> bool:
+    """Whether the client comes from the internet, as far as it can be told."""
+    if reach is None or reach.inside:
+        return reach is None
+    private = reach.address in reach.interface.private
+    return not private or any(s.outcome is not Outcome.ALLOWED for s in reach.at("address"))

@@ -2,6 +2,16 @@
 
 from kdiag.demo.scenario import SCENARIOS, play
 
-from kdiag.demo.scenarios import listeners, connection, tls, sasl, metadata, produce  # isort: skip
+from kdiag.demo.scenarios import listeners, connection, tls, sasl, metadata, produce, aws  # isort: skip
 
-__all__ = ["SCENARIOS", "connection", "listeners", "metadata", "play", "produce", "sasl", "tls"]
+__all__ = [
+    "SCENARIOS",
+    "aws",
+    "connection",
+    "listeners",
+    "metadata",
+    "play",
+    "produce",
+    "sasl",
+    "tls",
+]
