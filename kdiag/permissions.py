@@ -6,7 +6,6 @@ where the client's address is not known it is asked for by name.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -58,6 +57,8 @@ def proposal(group: str, region: str, source: str, ports: Sequence[int], version
 
 def authorize(wanted: Proposal) -> Remedy:
     """The rule as a command."""
+    import json  # for such a command alone
+
     ranges, cidr, _ = _words(wanted)
     rules: list[dict[str, Any]] = [
         {
