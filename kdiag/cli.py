@@ -214,9 +214,10 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
 @click.argument("code")
 def explain(code: str) -> int:
     """Explain a finding's CODE or name: KD301, private-address."""
-    import kdiag.rules  # noqa: F401
     from kdiag.rule import RULES
+    from kdiag.rules import load_all
 
+    load_all()
     wanted = code.strip().lower()
     for rule in RULES.values():
         if wanted in (rule.code.lower(), rule.name):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
 
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.login import Login
 from kdiag.clients.net import Net
-from kdiag.cloud import Cloud
 from kdiag.settings import Endpoint, Settings
+
+if TYPE_CHECKING:
+    from kdiag.cloud import Cloud
 
 
 class Facts(Protocol):

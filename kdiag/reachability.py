@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 
 from kdiag.cloud import (
     AclEntry,
@@ -23,6 +22,7 @@ from kdiag.cloud import (
     Snapshot,
     Source,
 )
+from kdiag.outcome import Outcome
 from kdiag.spans import TCP, Span, ports_of, shown, spans, within
 from kdiag.visitor import Visitor, joined, of_address, visitor
 
@@ -39,14 +39,6 @@ MANY_NEAR = 3  # rules that almost fit, for the reader to compare
 _TO_THE_INTERNET = ("igw-",)
 _TO_A_NETWORK = ("local", "pcx-", "tgw-", "vgw-", "lgw-")
 _DEAD_ENDS = ("local", "nat-", "eigw-", "igw-")
-
-
-class Outcome(str, Enum):
-    """What a step, or all of them, come to."""
-
-    ALLOWED = "allowed"
-    BLOCKED = "blocked"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,24 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import kdiag.rules  # noqa: F401  the rules are declared by being imported
+import kdiag.rules
 from kdiag import __version__
 from kdiag.attempt import clean
 from kdiag.clients.net import Net
-from kdiag.cloud import Cloud
 from kdiag.hop import Halt, Halts, Hop, Walk
 from kdiag.hops import HOPS
-from kdiag.hops.aws import aws
+from kdiag.hops.aws import Aws, aws
 from kdiag.hops.produce import Produce
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
 from kdiag.rules.words import listed
 from kdiag.settings import Settings, UsageError, settings
 from kdiag.ways import derived
+
+if TYPE_CHECKING:
+    from kdiag.cloud import Cloud
 
 Observer = Callable[[str, str | None], None]
 MakeNet = Callable[[Settings], Net]
@@ -158,7 +160,9 @@ def _judge(facts: dict[type, Any], halts: Sequence[Halt]) -> list[Finding]:
     findings: list[Finding] = []
     broken = list(halts)
     try:
-        facts.update(derived(facts))
+        if Aws in facts:
+            kdiag.rules.load_all()
+            facts.update(derived(facts))
     except Exception as error:
         broken.append(Halt("aws", 0.0, _place(error)))
     for rule in RULES.values():

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdiag.attempt import Contact, Dial, Failure
-from kdiag.cloud import Interface, Snapshot
 from kdiag.hops.aws import Aws
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
-from kdiag.reachability import Outcome, Reach, Step, reach
+from kdiag.outcome import Outcome
 from kdiag.settings import Endpoint
+
+if TYPE_CHECKING:  # judging loads when there is something to judge
+    from kdiag.cloud import Interface, Snapshot
+    from kdiag.reachability import Reach, Step
 
 _NOBODY = (Failure.TIMEOUT, Failure.UNREACHABLE)
 
@@ -167,6 +170,8 @@ def ways(aws: Aws, bootstrap: Bootstrap, listeners: Listeners | None) -> Ways:
 
 
 def _way(aws: Aws, home: frozenset[str], way: Way) -> Way:
+    from kdiag.reachability import reach
+
     interface = _behind(aws.snapshot, home, way.address)
     if not interface:
         return way

@@ -22,7 +22,7 @@ from unittest.mock import patch
 
 from click.testing import CliRunner
 
-import kdiag.rules  # noqa: F401  the rules are declared by being imported
+import kdiag.rules
 from kdiag.attempt import Failure
 from kdiag.cli import cli
 from kdiag.demo.scenarios import SCENARIOS, play
@@ -30,6 +30,8 @@ from kdiag.render import render
 from kdiag.render.json import schema
 from kdiag.report import Report
 from kdiag.rule import RULES, Rule
+
+kdiag.rules.load_all()
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import kdiag.rules  # noqa: F401  the rules are declared by being imported
+import kdiag.rules
 from kdiag.attempt import LAYERS, Attempt, ClientRun, Contact, Delivery, Dial, Failure
 from kdiag.hop import Halt, Halts
 from kdiag.hops.aws import Aws
@@ -21,6 +21,8 @@ from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
 from kdiag.settings import Endpoint, Settings, settings
 from kdiag.ways import derived
+
+kdiag.rules.load_all()
 
 LAPTOP = "203.0.113.10"
 DOOR = "3.10.139.221"

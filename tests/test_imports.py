@@ -221,6 +221,15 @@ def test_what_gathers_facts_runs_where_nothing_is_installed() -> None:
     assert ran.returncode == 0, ran.stderr
 
 
+def test_a_walk_that_does_not_ask_aws_loads_nothing_for_it() -> None:
+    code = "import sys, kdiag.walk; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    loaded = set(ran.stdout.split())
+    assert "kdiag.rules.listeners" in loaded
+    judges = {"cloud", "reachability", "permissions", "rules.aws", "rules.account", "rules.managed"}
+    assert not loaded & {"boto3", *(f"kdiag.{name}" for name in judges)}
+
+
 def test_only_the_command_line_exits_or_prints() -> None:
     assert exits_and_prints(ROOT) == []
 

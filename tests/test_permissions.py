@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdiag.cloud import AclEntry, NetworkAcl, Snapshot, Source
+from kdiag.outcome import Outcome
 from kdiag.permissions import (
     LAST_NUMBER,
     acl_entries,
@@ -21,7 +22,7 @@ from kdiag.permissions import (
     revoke,
     terraform,
 )
-from kdiag.reachability import ADVISED, Outcome, reach
+from kdiag.reachability import ADVISED, reach
 from tests.clouds import GROUP, PUBLIC, REGION, acl, entry, group, snapshot
 
 PORTS = st.integers(1, 65535)

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from kdiag.cloud import Interface, Snapshot, Source
-from kdiag.reachability import Outcome, Reach, reach
+from kdiag.outcome import Outcome
+from kdiag.reachability import Reach, reach
 from tests.clouds import (
     EVERYBODY,
     OPEN_ACL,

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-import kdiag.rules  # noqa: F401
+import kdiag.rules
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.rule import RULES, Match, Rule, Severity, rule
 from tests import walks
 from tests.facts import came_in, known, listener, listeners
+
+kdiag.rules.load_all()
 
 # The public contract's table, written down a second time on purpose. A code is never renamed, and
 # never used again when it is given up.

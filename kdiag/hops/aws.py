@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kdiag.address import ec2_address, parse
 from kdiag.attempt import Contact
-from kdiag.cloud import Snapshot, Source
 from kdiag.hop import Walk, hop
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners, identified
 from kdiag.hops.metadata import Metadata
 from kdiag.settings import Endpoint
+
+if TYPE_CHECKING:
+    from kdiag.cloud import Snapshot, Source
 
 
 @dataclass(frozen=True)

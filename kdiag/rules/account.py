@@ -9,9 +9,11 @@ from dataclasses import replace
 from kdiag import permissions, remedies_aws
 from kdiag.address import is_loopback
 from kdiag.cloud import Gap, Permission
-from kdiag.reachability import Outcome, reach
+from kdiag.outcome import Outcome
+from kdiag.reachability import reach
 from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.blocks import HOP, mapped, node_of
+from kdiag.rules.beside import mapped, node_of
+from kdiag.rules.blocks import HOP
 from kdiag.rules.words import brokers, listed, once
 from kdiag.settings import Endpoint
 from kdiag.spans import TCP, ports_of, runs, shown, spans

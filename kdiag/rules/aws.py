@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from kdiag import permissions, remedies_aws
 from kdiag.cloud import Interface, Snapshot
-from kdiag.reachability import Outcome
+from kdiag.outcome import Outcome
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.blocks import (
     HOP,

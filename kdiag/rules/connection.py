@@ -12,7 +12,7 @@ from kdiag.attempt import Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.rule import Match, Severity, rule
-from kdiag.rules.blocks import let_through, on_hosts
+from kdiag.rules.beside import let_through, on_hosts
 from kdiag.rules.place import HOPS, Place, evidence, failing, judge, match, places, split_by_family
 from kdiag.rules.words import escaped, listed
 from kdiag.stranger import Stranger, recognise

@@ -20,7 +20,7 @@ from kdiag.rules.advertised import (
     still_up,
     subjects,
 )
-from kdiag.rules.blocks import found_public, let_through, on_hosts, where_public
+from kdiag.rules.beside import found_public, let_through, on_hosts, where_public
 from kdiag.rules.words import listed
 from kdiag.settings import Endpoint
 from kdiag.ways import Ways

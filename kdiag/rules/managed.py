@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from kdiag import permissions, remedies_aws
 from kdiag.cloud import Interface, LoadBalancer, LoadBalancerListener, MskCluster, Snapshot, Source
-from kdiag.reachability import Outcome, Reach, Step, admitted
+from kdiag.outcome import Outcome
+from kdiag.reachability import Reach, Step, admitted
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.blocks import HOP
 from kdiag.rules.words import listed, once

@@ -1,0 +1,87 @@
+"""What AWS adds to what the walk found: the public addresses, and that EC2 is not to blame."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from kdiag import remedies_aws
+from kdiag.hops.listeners import Listener
+from kdiag.outcome import Outcome
+from kdiag.rule import Remedy
+from kdiag.rules.place import tried
+from kdiag.rules.words import once
+from kdiag.settings import Endpoint
+from kdiag.ways import Way, Ways
+
+Public = Mapping[int, Endpoint]  # node → what it could advertise
+
+
+def node_of(way: Way) -> int:
+    return int(way.subject.removeprefix("broker "))
+
+
+def mapped(ways: Ways, way: Way) -> list[str]:
+    """Which interface it is, and what was met at its public address."""
+    if not way.instead:
+        return []
+    interface = way.instead.interface
+    instance = ways.snapshot.instances.get(interface.instance)
+    named = f" of {interface.instance}" if interface.instance else ""
+    named += f" ({instance.name})" if instance and instance.name else ""
+    host = way.endpoint.host
+    stands = f"{host} ({way.address})" if host != way.address else host
+    is_ = f"{way.instead.address}: {interface.id}{named}"
+    lines = [f"{way.subject} advertises {stands}, which is {is_}"]
+    public = Endpoint(way.instead.address, way.endpoint.port)
+    best = way.proof.best if way.proof else None
+    if best and best.failed and best.answered_as is None:
+        lines.append(tried(public, best, best.failed))
+    elif best and best.answered_as is not None:
+        lines.append(f"{public} answers as broker {best.answered_as}")
+    elif way.instead.outcome is Outcome.BLOCKED:
+        lines.append(f"{public} would not be reached yet: {way.instead.deciding.words}")
+    return lines
+
+
+def found_public(ways: Ways | None, hit: Sequence[Listener]) -> tuple[list[Listener], Public]:
+    """These brokers with what was met at their public addresses as candidates, and for each node
+    that has one its public address."""
+    there = {x.broker.node: way for x in hit if ways and (way := ways.of_node(x.broker.node))}
+    public = {
+        node: Endpoint(way.instead.address, way.endpoint.port)
+        for node, way in there.items()
+        if way.instead
+    }
+    proofs = {node: way.proof for node, way in there.items()}
+    met = [
+        replace(x, candidates=(*x.candidates, proof)) if (proof := proofs.get(x.broker.node)) else x
+        for x in hit
+    ]
+    return met, public
+
+
+def where_public(ways: Ways | None, hit: Sequence[Listener]) -> tuple[str, ...]:
+    """What AWS says of the private addresses that these brokers advertise."""
+    there = [ways.of_node(x.broker.node) for x in hit] if ways else []
+    return tuple(line for way in there if ways and way for line in mapped(ways, way)[:1])
+
+
+def let_through(ways: Ways | None, names: Sequence[str]) -> tuple[str, ...]:
+    """For connection requests that vanish: what EC2 asks of them, and that it lets them through."""
+    found = ways.cleared(names) if ways else []
+    return tuple(
+        once(
+            f"EC2 lets {way.where} through: {'; '.join(step.words for step in way.judged.steps)}"
+            for way in found
+            if way.judged
+        )
+    )
+
+
+def on_hosts(ways: Ways | None, names: Sequence[str]) -> tuple[Remedy, ...]:
+    """Where to look next when EC2 is not to blame for any of these."""
+    found = ways.cleared(names) if ways else []
+    if {way.subject for way in found} != set(names):
+        return ()
+    return (remedies_aws.look_on_hosts(sorted({way.endpoint.port for way in found})),)
