@@ -370,8 +370,11 @@ def _near(
 ) -> list[str]:
     """Rules that almost fit: for the port but not for the client, or the reverse."""
     lines = [f"{rule.id} lets it {way} {rule.peer} only" for rule in fitting]
+    of_port = {id(rule) for rule in fitting}
     for rule in rules:
-        about = [each for each in spans(rule.cidr, address) if rule not in fitting]
+        if len(lines) >= MANY_NEAR:
+            break
+        about = list(spans(rule.cidr, address)) if id(rule) not in of_port else []
         if rule.protocol in TCP and any(within(s, each) for each in about for s in peer.spans):
             lines.append(f"{rule.id} lets {rule.peer} in on {shown(ports_of(rule))} only")
     return lines[:MANY_NEAR]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address, ip_network
+from functools import lru_cache
+from ipaddress import ip_network
 
 from kdiag.cloud import AclEntry, Permission
 
@@ -18,20 +19,26 @@ _NOT_PUBLIC = (
 )
 
 
+@lru_cache(maxsize=8192)  # the rules of a group are read for each of its members
+def _read(network: str) -> tuple[int, Span]:
+    """The family of a network, its first address and its last; ValueError for what is none."""
+    found = ip_network(network, strict=False)
+    return found.version, (int(found.network_address), int(found.broadcast_address))
+
+
 def span(network: str) -> Span:
     """The first and the last address of a network."""
-    found = ip_network(network, strict=False)
-    return int(found.network_address), int(found.broadcast_address)
+    return _read(network)[1]
 
 
 def spans(network: str, like: str) -> Iterator[Span]:
     """The addresses of a network, if it is one, and of the family of the address `like`."""
     try:
-        version = ip_network(network, strict=False).version
+        version, found = _read(network)
     except ValueError:
         return
-    if version == ip_address(like).version:
-        yield span(network)
+    if version == (6 if ":" in like else 4):
+        yield found
 
 
 def within(one: Span, other: Span) -> bool:
