@@ -63,10 +63,7 @@ class _Asked:
 
 
 class Conversation:
-    """Asks and listens. Whatever the peer does, every question ends in a Reply, in time.
-
-    `local` and `peer` are the connection's two addresses, without their ports.
-    """
+    """Asks and listens. Whatever the peer does, every question ends in a Reply, in time."""
 
     def __init__(
         self,
@@ -83,8 +80,6 @@ class Conversation:
         self._correlation = 0
         self._ended: tuple[Failure, str, bytes] | None = None
         self._heard = False
-        self.local = str(writer.get_extra_info("sockname")[0])
-        self.peer = str(writer.get_extra_info("peername")[0])
         self.tls: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
         self._listening = asyncio.create_task(self._listen())
 

@@ -4,6 +4,7 @@ time and in little memory."""
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import struct
 import time
@@ -81,7 +82,22 @@ async def test_an_answer(talk: Talk) -> None:
     assert {key["api_key"] for key in reply.body["api_keys"]} >= {0, 3, 18}
     assert 0 < reply.elapsed < GENEROUS
     assert reply.frame == b""
-    assert (conversation.local, conversation.peer) == ("127.0.0.1", "127.0.0.1")
+
+
+async def test_a_peer_that_was_gone_before_the_conversation_began() -> None:
+    """Its socket has no peer any more, as that of a broker that resets after a TLS handshake."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sock = socket.create_connection(server.getsockname())
+        gone, _ = server.accept()
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.close()
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    assert poll.poll(GENEROUS * 1000)
+    sock.setblocking(False)
+    conversation = await Conversation.over(sock, GENEROUS, os_failure)
+    assert (await ask(conversation)).failure is Failure.RESET
+    conversation.close()
 
 
 async def test_questions_go_out_at_once_and_answers_come_in_order(talk: Talk) -> None:
