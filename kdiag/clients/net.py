@@ -37,6 +37,7 @@ _SPARE_DESCRIPTORS = 64
 _LAST_WORDS = 0.15
 
 _PATIENCE = 1.0  # with a peer that is no broker, in seconds
+_PAUSE = 0.2  # after which it has said what it had to say
 
 _NO_REASON = (Failure.HANDSHAKE, Failure.CLOSED, Failure.RESET)
 _SEE_FOR_YOURSELF = (Failure.UNTRUSTED, Failure.NAME_MISMATCH, Failure.EXPIRED, *_NO_REASON)
@@ -226,11 +227,17 @@ class Net:
         async def listen() -> None:
             loop = asyncio.get_running_loop()
             await loop.sock_sendall(sock, said)
-            while len(heard) < READ_LIMIT and (more := await loop.sock_recv(sock, READ_LIMIT)):
+            wait = patience
+            while len(heard) < READ_LIMIT:
+                more = await asyncio.wait_for(loop.sock_recv(sock, READ_LIMIT), wait)
+                if not more:
+                    return
                 heard.extend(more)
+                wait = _PAUSE
 
+        patience = min(self.timeout, _PATIENCE)
         with sock, suppress(asyncio.TimeoutError, OSError):
-            await asyncio.wait_for(listen(), min(self.timeout, _PATIENCE))
+            await asyncio.wait_for(listen(), patience)
         return bytes(heard[:READ_LIMIT])
 
     async def _secured(self, line: Line, name: str, *, look: bool = False) -> Connection:

@@ -125,13 +125,23 @@ async def greet(walk: Walk, knock: Knock) -> Greeting:
 
 
 async def _followed_up(walk: Walk, knock: Knock, said: Sequence[bytes]) -> list[bytes]:
-    """What a peer that is no broker says when it is asked in other languages."""
+    """What a peer that is no broker says when it is asked in other languages, until one of its
+    answers tells who it is."""
 
     async def asked(question: bytes) -> bytes:
         line = await walk.net.connect(knock.address, knock.endpoint.port)
         return await walk.net.overhear(line, question)
 
-    answers = await asyncio.gather(*map(asked, follow_ups(b"".join(said))))
+    asking = [asyncio.ensure_future(asked(each)) for each in follow_ups(b"".join(said))]
+    answers: list[bytes] = []
+    try:
+        for answered in asyncio.as_completed(asking):
+            answers.append(await answered)
+            if recognise(answers[-1]):
+                break
+    finally:
+        for task in asking:
+            task.cancel()
     return [answer for answer in answers if answer]
 
 
