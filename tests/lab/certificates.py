@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,14 +14,18 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
+from tests.certificates import KEY, made, name
+
 # What is wrong with a broker's certificate; with a "nameless" one, broker 2's lacks its address.
-KINDS = ("good", "nameless", "expired", "early", "soon", "chainless")
+# Those of "chained" and "chainless" are by an authority below the CA, which only the first sends.
+KINDS = ("good", "nameless", "expired", "early", "soon", "chained", "chainless")
 DOMAIN = "kafka.example.com"
 
 
 def write(folder: Path, homes: tuple[str, ...], publics: tuple[str, ...]) -> None:
-    """KIND-NODE.pem for every broker, client.pem, stranger.pem (of a CA that nobody knows), and
-    the two CAs, ca.pem and other-ca.pem. A .pem of an identity holds key and chain."""
+    """KIND-NODE.pem and selfsigned-NODE.pem for every broker, client.pem and stranger.pem (of a CA
+    that nobody knows), and the two CAs, ca.pem and other-ca.pem. A .pem of an identity holds key
+    and chain."""
     folder.mkdir(exist_ok=True)
     ca, other = trustme.CA(), trustme.CA()
     ca.cert_pem.write_to_path(str(folder / "ca.pem"))
@@ -38,16 +43,19 @@ def write(folder: Path, homes: tuple[str, ...], publics: tuple[str, ...]) -> Non
         for kind in KINDS:
             own = [f"b{node}.{DOMAIN}"] if (kind, node) == ("nameless", 2) else names
             begins, ends = lifetimes.get(kind, (now - day, now + 365 * day))
-            issuer = between if kind == "chainless" else ca
+            issuer = between if kind.startswith("chain") else ca
             leaf = issuer.issue_cert(
                 *dict.fromkeys(own), common_name=own[0], not_before=begins, not_after=ends
             )
-            # A chain without the certificate between leaves the client to guess it.
             chain = leaf.cert_chain_pems[:1] if kind == "chainless" else leaf.cert_chain_pems
             _identity(folder / f"{kind}-{node}.pem", leaf, chain)
-    for name, issuer in (("client", ca), ("stranger", other)):
-        leaf = issuer.issue_cert(f"{name}@example.com", common_name=name)
-        _identity(folder / f"{name}.pem", leaf, leaf.cert_chain_pems)
+        alone = made(name(cn=names[0]), names=list(dict.fromkeys(names)))
+        key = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        itself = folder / f"selfsigned-{node}.pem"
+        itself.write_bytes(key + ssl.DER_cert_to_PEM_cert(alone).encode())
+    for who, issuer in (("client", ca), ("stranger", other)):
+        leaf = issuer.issue_cert(f"{who}@example.com", common_name=who)
+        _identity(folder / f"{who}.pem", leaf, leaf.cert_chain_pems)
 
 
 def _identity(path: Path, leaf: trustme.LeafCert, chain: list[trustme.Blob]) -> None:

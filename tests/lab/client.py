@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -29,10 +30,18 @@ class Client:
 
     inside: tuple[str, ...] = ()
 
-    def check(self, *arguments: str, given: Mapping[str, str] | None = None) -> Report:
-        """`kdiag check` with these arguments and client properties; its JSON report."""
+    def check(
+        self,
+        *arguments: str,
+        given: Mapping[str, str] | None = None,
+        folder: Path = ROOT,
+        **variables: str,
+    ) -> Report:
+        """`kdiag check` with these arguments and client properties, in a folder and with
+        environment variables; its JSON report, which the test's golden is held against."""
         properties = [part for pair in (given or {}).items() for part in ("-X", "=".join(pair))]
-        done = self._run("kdiag", "check", *arguments, *properties, "-o", "json")
+        told = ("check", *arguments, *properties, "-o", "json")
+        done = self._run("kdiag", *told, folder=folder, **variables)
         assert done.stdout, f"no report, exit code {done.returncode}: {done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         assert not any(secret in done.stdout + done.stderr for secret in USERS.values())
@@ -48,14 +57,16 @@ class Client:
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
-    def _run(self, module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def _run(
+        self, module: str, *arguments: str, folder: Path = ROOT, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         mine = {k: v for k, v in os.environ.items() if not k.startswith("KDIAG_")}
         return subprocess.run(
             [*self.inside, sys.executable, "-m", module, *arguments],
             capture_output=True,
             text=True,
-            cwd=ROOT,
-            env=mine,
+            cwd=folder,
+            env={**mine, "PYTHONPATH": str(ROOT), **variables},
             timeout=PATIENCE,
             check=False,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from tests.lab import goldens, needs
 from tests.lab.lab import Lab, in_aws, on_loopback
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """`--snapshot-update` is for the goldens of the lab too."""
-    if config.getoption("update_snapshots", default=False):
-        os.environ[goldens.REWRITE] = "yes"
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """`--snapshot-update` rewrites the goldens of the lab too."""
+    with goldens.held(item.nodeid, bool(item.config.getoption("update_snapshots"))):
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,4 +1,4 @@
-"""The reports of the lab as a person reads them: a golden for each check that a test makes.
+"""The reports of the lab as a person reads them: goldens/MODULE/TEST.txt for each test that checks.
 
 Everything that differs from run to run is made the same in the JSON report, which is rendered then;
 so lines break where they always do. `pytest tests/lab --snapshot-update` rewrites them.
@@ -6,9 +6,9 @@ so lines break where they always do. `pytest tests/lab --snapshot-update` rewrit
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +19,20 @@ from kdiag.report import Report
 from tests.walks import shown
 
 GOLDENS = Path(__file__).parent / "goldens"
-REWRITE = "KDIAG_LAB_REWRITES_GOLDENS"
-
-# Tests whose reports differ each time.
-VARY = ("killed", "hung", "three_addresses", "by_name")  # the order of a name's addresses turns
 
 _SAME = (
     (re.compile(r"\b127\.\d{1,3}\.\d{1,3}\.(\d{1,3})\b"), r"127.0.0.\1"),
-    (re.compile(r"#[A-Za-z0-9_-]{16}"), "#serial"),
-    (re.compile(r"valid \S+ to \S+"), "valid 2026-01-01 to 2027-01-01"),
-    (re.compile(r"expire[sd] (at|in) [^,;)]*"), r"expires \1 its time"),
-    (re.compile(r"\b\d+ ms\b"), "7 ms"),
-    (re.compile(r"\bcontroller \d\b"), "controller 3"),
-    (re.compile(r"/tmp/[^\s,]+/"), "/lab/"),
     (re.compile(r"(127\.0\.0\.\d{1,3}):[3-6]\d{4}\b"), r"\1:PORT"),
+    (re.compile(r"\b(cluster) [\w-]{22}(?![\w-])"), r"\1 kdiagLabCluster0000001"),
+    (re.compile(r"\bcontroller \d\b"), "controller 3"),
+    (re.compile(r"\b(answers at 3\.10\.139\.22)\d"), r"\g<1>1"),
+    (re.compile(r"#[\w-]{16}"), "#serial"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC"), "2026-11-23 11:20 UTC"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d"), "2026-01-01 to 2027-01-01"),
+    (re.compile(r"(\\r\\nDate: ).*"), r"\1…"),
+    (re.compile(r"\b\d+ ms\b"), "7 ms"),
+    (re.compile(r"/tmp/[^\s,]+/"), "/lab/"),
+    (re.compile(r"\b(trustme v|nginx/|OpenSSH_)[\d.p]+( Debian-\S+)?"), r"\1X.Y"),
 )
 _NUMBERS = {"elapsed_ms": 7, "controller": 3}
 _TEXTS = {
@@ -43,46 +43,73 @@ _TEXTS = {
     "sha256": "0" * 64,
 }
 
-_checks: Counter[str] = Counter()
+
+class Golden:
+    """The golden of one test. All checks that the test makes have to print the same."""
+
+    def __init__(self, nodeid: str, rewrite: bool) -> None:
+        self.path = path(nodeid)
+        self.rewrite = rewrite
+        self.held = False
+
+    def hold(self, told: dict[str, Any]) -> None:
+        """Compares a JSON report with the golden, or rewrites that."""
+        with pytest.MonkeyPatch.context() as env:
+            for variable in ("FORCE_COLOR", "NO_COLOR"):
+                env.delenv(variable, raising=False)
+            env.setenv("COLUMNS", "80")
+            text = shown(msgspec.convert(_same(told), Report))
+        if self.rewrite and not self.held:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.write_text(text, "utf-8")
+        self.held = True
+        assert self.path.is_file(), f"no {self.path}: pytest tests/lab --snapshot-update"
+        assert text == self.path.read_text("utf-8"), f"{self.path.name} is another report"
+
+
+_current: list[Golden] = []
+
+
+@contextmanager
+def held(nodeid: str, rewrite: bool) -> Iterator[None]:
+    """While this test runs, what it checks is held against its golden, which it has to use."""
+    golden = Golden(nodeid, rewrite)
+    _current.append(golden)
+    try:
+        yield
+    finally:
+        _current.remove(golden)
+    assert golden.held or not golden.path.exists(), f"nothing printed {golden.path}: delete it"
 
 
 def hold(told: dict[str, Any]) -> None:
-    """Compares a JSON report with the golden of this test, or rewrites that."""
-    name = _name()
-    if name is None:
-        return
-    with pytest.MonkeyPatch.context() as env:
-        for variable in ("FORCE_COLOR", "NO_COLOR"):
-            env.delenv(variable, raising=False)
-        env.setenv("COLUMNS", "80")
-        text = shown(msgspec.convert(_same(told), Report))
-    path = GOLDENS / f"{name}.txt"
-    if os.environ.get(REWRITE):
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text, "utf-8")
-    assert path.is_file(), f"no golden {path.name}: pytest tests/lab --snapshot-update"
-    assert text == path.read_text("utf-8"), f"{path.name}: pytest tests/lab --snapshot-update"
+    """Holds a JSON report against the golden of the test that runs."""
+    for golden in _current:
+        golden.hold(told)
 
 
-def _name() -> str | None:
-    """The golden of this check: the test's name, and a number for its second check and more."""
-    test = os.environ.get("PYTEST_CURRENT_TEST", "").removesuffix(" (call)")
-    module, _, function = test.partition("::")
-    if Path(module).stem not in ("test_security", "test_aws") or any(w in function for w in VARY):
-        return None
-    _checks[test] += 1
-    count = f"-{_checks[test]}" if _checks[test] > 1 else ""
-    return re.sub(r"[^\w-]+", "-", function.removeprefix("test_")).strip("-") + count
+def named(value: object) -> str | None:
+    """How parametrized tests are told apart: a verdict by its code, a list or dict not at all."""
+    if isinstance(value, tuple):
+        return str(value[1] or "healthy")
+    return "" if isinstance(value, list | dict) else None
+
+
+def path(nodeid: str) -> Path:
+    """Where the golden of a test is, by pytest's name for it."""
+    module, _, function = nodeid.removesuffix("@lab").partition("::")  # xdist adds the group
+    name = re.sub(r"[^\w.-]+", "-", function.removeprefix("test_")).strip("-")
+    return GOLDENS / Path(module).stem.removeprefix("test_") / f"{name}.txt"
 
 
 def _same(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         return {_text(k): _same(v, k) for k, v in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, list | dict):
         return [_same(one) for one in value]
     if isinstance(value, str):
         return _TEXTS.get(key) or _text(value)
-    return _NUMBERS.get(key, value) if value is not None else None
+    return value if value is None else _NUMBERS.get(key, value)
 
 
 def _text(text: str) -> str:

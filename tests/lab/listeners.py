@@ -20,7 +20,8 @@ LOGINS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER")
 class Listener:
     """A listener on every broker. `advertised` is one text for all brokers, or one for each.
 
-    `certificate` names one of certificates.KINDS; `more` are server properties of this listener.
+    `certificate` is the kind that certificates.py makes; `more` are server properties of this
+    listener.
     """
 
     name: str
@@ -67,6 +68,8 @@ LISTENERS = (
     Listener("EARLY",      9115, SSL, certificate="early"),
     Listener("SOON",       9116, SSL, certificate="soon"),
     Listener("CHAINLESS",  9117, SSL, certificate="chainless"),
+    Listener("CHAINED",    9124, SSL, certificate="chained"),
+    Listener("SELFSIGNED", 9125, SSL, certificate="selfsigned"),
     # The bootstrap speaks one protocol, the advertised ports another.
     Listener("TLSTOPLAIN", 9118, SSL, "{public}:9094", certificate="good"),
     Listener("PLAINTOTLS", 9119, PLAINTEXT, "{public}:9110"),

@@ -16,6 +16,8 @@ DEBIAN = {
     "ip": "iproute2",
     "nft": "nftables",
     "nsenter": "util-linux",
+    "keytool": "default-jre-headless",
+    "openssl": "openssl",
     "nginx": "nginx-light",
     "sshd": "openssh-server",
     "ssh-keygen": "openssh-client",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.lab.client import HEALTHY, Verdict
+from tests.lab.goldens import named
 from tests.lab.lab import Lab
 from tests.lab.listeners import NODES
 
@@ -33,12 +34,11 @@ def test_the_produce_that_writes_nothing_leaves_nothing(kafka: Lab) -> None:
         ("SWAPPED", ("listeners", "KD307", 30), ["broker 2", "broker 3"]),
         ("SHARED", ("listeners", "KD308", 30), ["broker 1", "broker 2", "broker 3"]),
         ("CONTROLLED", ("listeners", "KD109", 30), ["broker 1", "broker 2", "broker 3"]),
-        ("CONTROLLER", ("bootstrap", "KD109", 10), None),
+        ("CONTROLLER", ("bootstrap", "KD109", 10), []),
     ],
+    ids=named,
 )
-def test_advertised(
-    kafka: Lab, listener: str, verdict: Verdict, subjects: list[str] | None
-) -> None:
+def test_advertised(kafka: Lab, listener: str, verdict: Verdict, subjects: list[str]) -> None:
     report = kafka.client.check(kafka.at(listener))
     assert report.verdict == verdict, report
     assert report.cause["subjects"] == (subjects or [f"bootstrap {kafka.at(listener)}"])
@@ -79,7 +79,7 @@ def test_a_broker_that_hangs(kafka: Lab) -> None:
         kafka.kafka.resume(2)
     assert report.verdict == ("listeners", "KD107", 30), report
     assert report.cause["subjects"] == ["broker 2"]
-    kafka.ask("wait")
+    kafka.ask("recover")
 
 
 def test_a_broker_that_was_killed(kafka: Lab) -> None:
@@ -90,4 +90,4 @@ def test_a_broker_that_was_killed(kafka: Lab) -> None:
         kafka.kafka.run(3)
     assert report.verdict == ("listeners", "KD305", 30), report
     assert report.cause["subjects"] == ["broker 3"]
-    kafka.ask("wait")
+    kafka.ask("recover")

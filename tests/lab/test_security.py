@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
+from tests.lab import tokens
 from tests.lab.client import HEALTHY, Verdict
+from tests.lab.goldens import named
 from tests.lab.lab import Lab
-from tests.lab.listeners import LOGINS, NODES, USERS
+from tests.lab.listeners import LOGINS, NODES
 
 pytestmark = pytest.mark.kafka
 
@@ -16,6 +16,7 @@ BOOTSTRAP_TLS: dict[str, Verdict] = {
     "EXPIRED": ("bootstrap", "KD114", 10),
     "EARLY": ("bootstrap", "KD114", 10),
     "CHAINLESS": ("bootstrap", "KD112", 10),
+    "SELFSIGNED": ("bootstrap", "KD112", 10),
     "MTLS": ("bootstrap", "KD115", 10),
     "MTLS12": ("bootstrap", "KD115", 10),
 }
@@ -28,26 +29,33 @@ def test_tls(kafka: Lab) -> None:
     assert {report.brokers[node]["layers"]["tls"] for node in NODES} == {"ok"}
 
 
-def test_tls_found_out(kafka: Lab) -> None:
-    given = kafka.properties("TLS")
-    del given["security.protocol"]
-    report = kafka.client.check(kafka.at("TLS"), given=given)
-    assert report.verdict == HEALTHY, report
-    assert report.told["protocol"] == "SSL"
-
-
-@pytest.mark.parametrize(("listener", "verdict"), BOOTSTRAP_TLS.items())
+@pytest.mark.parametrize(("listener", "verdict"), BOOTSTRAP_TLS.items(), ids=named)
 def test_tls_refused(kafka: Lab, listener: str, verdict: Verdict) -> None:
     report = kafka.client.check(kafka.at(listener), given=kafka.properties(listener))
     assert report.verdict == verdict, report
     assert report.cause["subjects"] == [f"bootstrap {kafka.at(listener)}"]
 
 
-def test_tls_of_another_authority(kafka: Lab) -> None:
-    other = str(kafka.kafka.certificates / "other-ca.pem")
-    given = kafka.properties("TLS", ssl_ca_location=other)
-    report = kafka.client.check(kafka.at("TLS"), given=given)
+@pytest.mark.parametrize("listener", ["TLS", "CHAINED"])
+def test_tls_of_another_authority(kafka: Lab, listener: str) -> None:
+    given = kafka.properties(listener)
+    given["ssl.ca.location"] = str(kafka.kafka.certificates / "other-ca.pem")
+    report = kafka.client.check(kafka.at(listener), given=given)
     assert report.verdict == ("bootstrap", "KD112", 10), report
+
+
+def test_a_chain_that_is_sent_whole(kafka: Lab) -> None:
+    report = kafka.client.check(kafka.at("CHAINED"), given=kafka.properties("CHAINED"))
+    assert report.verdict == HEALTHY, report
+
+
+def test_a_self_signed_certificate_that_is_trusted(kafka: Lab) -> None:
+    given = kafka.properties("SELFSIGNED")
+    given["ssl.ca.location"] = str(kafka.kafka.certificates / "selfsigned-1.pem")
+    report = kafka.client.check(kafka.at("SELFSIGNED"), given=given)
+    # Each broker's is another one.
+    assert report.verdict == ("listeners", "KD112", 30), report
+    assert report.cause["subjects"] == ["broker 2", "broker 3"]
 
 
 def test_one_brokers_certificate_lacks_its_name(kafka: Lab) -> None:
@@ -102,6 +110,7 @@ def test_no_tls_version_in_common(kafka: Lab) -> None:
         ("LOGINTLS", "LOGIN", ("bootstrap", "KD110", 10)),
         ("LOGIN", "LOGINTLS", ("bootstrap", "KD111", 10)),
     ],
+    ids=named,
 )
 def test_another_protocol(kafka: Lab, listener: str, spoken: str, verdict: Verdict) -> None:
     report = kafka.client.check(kafka.at(listener), given=kafka.properties(spoken))
@@ -145,13 +154,46 @@ def test_a_login_that_is_refused(kafka: Lab, mechanism: str, user: str) -> None:
 def test_a_token_that_has_expired(kafka: Lab) -> None:
     given = kafka.properties("LOGIN", sasl_mechanism="OAUTHBEARER")
     del given["sasl.username"], given["sasl.password"]
-    # {"alg":"none"} {"sub":"alice","iat":1,"exp":2}
-    given["kdiag.oauthbearer.token"] = (
-        "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbGljZSIsImlhdCI6MSwiZXhwIjoyfQ."
-    )
+    given["kdiag.oauthbearer.token"] = tokens.unsecured("alice", 1, 2)
     report = kafka.client.check(kafka.at("LOGIN"), given=given)
     assert report.verdict == ("bootstrap", "KD120", 10), report
     assert "expired" in " ".join([report.cause["message"], *report.cause["evidence"]])
+
+
+def _from(kafka: Lab, url: str, secret: str = tokens.SECRET) -> dict[str, str]:
+    given = kafka.properties("LOGINTLS", sasl_mechanism="OAUTHBEARER")
+    del given["sasl.username"], given["sasl.password"]
+    return given | {
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": url,
+        "sasl.oauthbearer.client.id": tokens.CLIENT,
+        "sasl.oauthbearer.client.secret": secret,
+        "sasl.oauthbearer.scope": "kafka",
+    }
+
+
+def test_a_token_from_its_endpoint(kafka: Lab) -> None:
+    with tokens.endpoint() as url:
+        given = _from(kafka, url)
+        report = kafka.client.check(kafka.at("LOGINTLS"), "--topic", "orders", given=given)
+    assert report.verdict == HEALTHY, report
+    assert tokens.SECRET not in str(report)
+
+
+def test_a_token_from_its_endpoint_that_has_expired(kafka: Lab) -> None:
+    with tokens.endpoint(lifetime=-60) as url:
+        report = kafka.client.check(kafka.at("LOGINTLS"), given=_from(kafka, url))
+    assert report.verdict == ("bootstrap", "KD120", 10), report
+    assert "expired" in " ".join([report.cause["message"], *report.cause["evidence"]])
+
+
+def test_a_token_that_is_not_granted(kafka: Lab) -> None:
+    with tokens.endpoint() as url:
+        given = _from(kafka, url, secret="not-the-secret")
+        report = kafka.client.check(kafka.at("LOGINTLS"), given=given)
+    assert report.verdict == ("bootstrap", "KD120", 10), report
+    assert "invalid_client" in " ".join(report.cause["evidence"])
+    assert "not-the-secret" not in str(report)
 
 
 def test_a_mechanism_that_is_not_enabled(kafka: Lab) -> None:
@@ -159,19 +201,6 @@ def test_a_mechanism_that_is_not_enabled(kafka: Lab) -> None:
     report = kafka.client.check(kafka.at("SCRAMONLY"), given=given)
     assert report.verdict == ("bootstrap", "KD119", 10), report
     assert "SCRAM-SHA-512" in " ".join(report.cause["evidence"])
-
-
-def test_java_properties(kafka: Lab, tmp_path: Path) -> None:
-    file = tmp_path / "client.properties"
-    file.write_text(
-        "security.protocol=SASL_SSL\nssl.truststore.type=PEM\n"
-        f"ssl.truststore.location={kafka.kafka.certificates / 'ca.pem'}\n"
-        "sasl.mechanism=SCRAM-SHA-512\n"
-        "sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \\\n"
-        f'    username="alice" password="{USERS["alice"]}";\n'
-    )
-    report = kafka.client.check(kafka.at("LOGINTLS"), "-F", str(file), "--topic", "orders")
-    assert report.verdict == HEALTHY, report
 
 
 @pytest.mark.parametrize(
@@ -182,6 +211,7 @@ def test_java_properties(kafka: Lab, tmp_path: Path) -> None:
         ("guest", ("metadata", "KD205", 20)),
         ("outsider", HEALTHY),
     ],
+    ids=named,
 )
 def test_what_a_user_may_not_do_to_a_topic(kafka: Lab, user: str, verdict: Verdict) -> None:
     given = kafka.properties("LOGINTLS") | kafka.login(user)

@@ -19,6 +19,7 @@ import trustme
 from kdiag.clients.wire import API_VERSIONS, METADATA, encode_request
 from kdiag.stranger import READ_LIMIT, Stranger, follow_ups, recognise
 from tests.lab import needs
+from tests.lab.client import Client
 from tests.lab.processes import end, spawn
 
 pytestmark = pytest.mark.lab
@@ -35,6 +36,7 @@ def test_nginx(tmp_path: Path) -> None:
     needs.require("nginx")
     with served(_nginx, tmp_path) as port:
         found = who(port)
+        told(port)
 
     assert found is not None
     assert found.name == "an HTTP server"
@@ -50,6 +52,7 @@ def test_nginx_with_tls(tmp_path: Path) -> None:
     authority.configure_trust(context)
     with served(_nginx_tls, tmp_path) as port:
         outside, inside = who(port), who(port, context)
+        told(port)
 
     assert outside is not None
     assert outside.name == "an HTTPS server"
@@ -64,17 +67,19 @@ def test_openssh(tmp_path: Path) -> None:
     subprocess.run(key, check=True, timeout=20)
     with served(_sshd, tmp_path) as port:
         found = who(port)
+        told(port)
 
     assert found is not None
     assert found.name == "an SSH server"
     assert found.banner.startswith("SSH-2.0-OpenSSH_")
 
 
-@pytest.mark.parametrize("password", ["", "secret"])
+@pytest.mark.parametrize("password", ["", "secret"], ids=["open", "password"])
 def test_redis(tmp_path: Path, password: str) -> None:
     needs.require("redis-server")
     with served(_redis(password), tmp_path) as port:
         found = who(port)
+        told(port)
 
     assert found is not None
     assert found.name == "Redis"
@@ -92,10 +97,17 @@ def test_postgresql() -> None:
         subprocess.run(made, check=True, timeout=50, stdout=subprocess.DEVNULL)
         with served(_postgresql(programs), folder) as port:
             found = who(port)
+            told(port)
 
     assert found is not None
     assert found.name == "PostgreSQL"
     assert found.banner.startswith("unsupported frontend protocol 18.0")
+
+
+def told(port: int) -> None:
+    """The report on it: no broker, and who it is instead."""
+    report = Client().check(f"{HOST}:{port}", "--timeout", "1.5")
+    assert report.verdict == ("bootstrap", "KD108", 10), report
 
 
 def who(port: int, context: ssl.SSLContext | None = None) -> Stranger | None:

@@ -2,7 +2,8 @@
 
     prepare SERVER              waits for three brokers, then creates topics and access rules
     create SERVER TOPIC         waits for a broker, then creates a topic of one partition
-    wait SERVER                 waits until each of three brokers answers, all in sync
+    recover SERVER              waits until each of three brokers answers, all in sync, and leads
+                                the partitions that it led at first
     topics SERVER [NAME=VALUE]  prints the topics' names, without Kafka's own
     read SERVER TOPIC           prints every record as [partition, offset, key, value]
 
@@ -16,7 +17,13 @@ import sys
 import time
 from collections.abc import Callable
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ElectionType,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AclBinding,
     AclOperation,
@@ -48,6 +55,20 @@ def wait(server: str, brokers: int = len(NODES)) -> None:
             return
         time.sleep(0.1)
     raise TimeoutError(f"{server}: less than {brokers} brokers after {PATIENCE:g} s")
+
+
+def recover(server: str) -> None:
+    """After a broker was away the others have its partitions, and it gets them back late."""
+    wait(server)
+    admin = AdminClient({"bootstrap.servers": server})
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        admin.elect_leaders(ElectionType.PREFERRED).result(PATIENCE)
+        told = admin.list_topics(timeout=10).topics.values()
+        if all(p.leader == p.replicas[0] for topic in told for p in topic.partitions.values()):
+            return wait(server)
+        time.sleep(0.1)
+    raise TimeoutError(f"{server}: not the first leaders after {PATIENCE:g} s")
 
 
 def _told(server: str) -> list[BrokerMetadata]:
@@ -132,7 +153,7 @@ def read(server: str, topic: str) -> list[list[object]]:
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
-    command.__name__: command for command in (prepare, create, wait, topics, read)
+    command.__name__: command for command in (prepare, create, recover, topics, read)
 }
 
 if __name__ == "__main__":

@@ -1,0 +1,28 @@
+"""No golden of the lab is left over: each is of a test that is there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.lab import goldens
+from tests.lab.processes import ROOT
+
+
+def test_no_golden_is_left_over(request: pytest.FixtureRequest) -> None:
+    """Where one has a test and is not printed by it, that test fails."""
+    collect = ["pytest", "--collect-only", "--quiet", "tests/lab"]
+    done = subprocess.run(
+        [sys.executable, "-m", *collect], capture_output=True, text=True, cwd=ROOT, timeout=50
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    tests = {goldens.path(line) for line in done.stdout.splitlines() if "::" in line}
+    assert tests
+    over = {path for path in goldens.GOLDENS.rglob("*.txt") if path not in tests}
+    if request.config.getoption("update_snapshots"):
+        for path in over:
+            path.unlink()
+        over = set()
+    assert over == set()
