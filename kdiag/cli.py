@@ -17,11 +17,13 @@ from kdiag import __version__
 from kdiag.render import RENDERERS, render
 
 if TYPE_CHECKING:
+    from kdiag.cloud import Cloud
     from kdiag.report import Report
     from kdiag.settings import Settings
     from kdiag.walk import Observer
 
 USAGE, INTERNAL, INTERRUPTED = 2, 1, 130
+CHECK_IP = "https://checkip.amazonaws.com"  # says by which address it was asked
 MAX_FILE = 1 << 20  # bytes of a properties file
 
 EXIT_CODES = """\b
@@ -106,6 +108,29 @@ def cli(context: click.Context) -> None:
     help="What fails a hop.",
 )
 @click.option(
+    "--aws",
+    "ask_aws",
+    is_flag=True,
+    envvar="KDIAG_AWS",
+    help="Ask EC2 which security group, network ACL or route stands in the way (Describe calls).",
+)
+@click.option(
+    "--aws-region", metavar="REGION", envvar="KDIAG_AWS_REGION", help="Instead of finding it out."
+)
+@click.option("--aws-profile", metavar="NAME", envvar="KDIAG_AWS_PROFILE", help="Of ~/.aws/config.")
+@click.option(
+    "--aws-source",
+    metavar="IP|CIDR",
+    envvar="KDIAG_AWS_SOURCE",
+    help="The address that this client has for the brokers.",
+)
+@click.option(
+    "--aws-echo",
+    metavar="URL|off",
+    envvar="KDIAG_AWS_ECHO",
+    help="Who tells this client's public address; off in CI.  [default: checkip.amazonaws.com]",
+)
+@click.option(
     "-o",
     "--output",
     "outputs",
@@ -125,6 +150,11 @@ def check(
     deadline: float,
     mapped: Sequence[str],
     fail_on: str,
+    ask_aws: bool,
+    aws_region: str | None,
+    aws_profile: str | None,
+    aws_source: str | None,
+    aws_echo: str | None,
     outputs: Sequence[str],
 ) -> int:
     """Walk the four hops from here to BOOTSTRAP, a HOST:PORT (9092 where no port is given), or to
@@ -137,7 +167,13 @@ def check(
     KDIAG_X_SASL_PASSWORD is sasl.password.
     """
     from kdiag.delivery import deliver, destinations
-    from kdiag.settings import UsageError, parse_properties, parse_property, settings
+    from kdiag.settings import (
+        UsageError,
+        parse_network,
+        parse_properties,
+        parse_property,
+        settings,
+    )
     from kdiag.targets import Target, from_environment, target
 
     noted: list[str] = []
@@ -159,11 +195,20 @@ def check(
             fail_on=_or(context, "fail_on", fail_on, chosen.fail_on),
             noted=noted,
         )
+        given_source = aws_source and parse_network("--aws-source", aws_source)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     _ready()
+    cloud: Cloud | None = None
+    if ask_aws:
+        from kdiag.clients.ec2 import Asked, Ec2
+
+        echo = aws_echo or ("off" if os.environ.get("CI") else CHECK_IP)
+        echo = "" if echo == "off" else echo
+        how = Asked(aws_region or "", aws_profile or "", given_source or "", echo, asked.timeout)
+        cloud = Ec2(how)
     with destinations(outputs) as opened:
-        report = _walked(asked)
+        report = _walked(asked, cloud)
         deliver(report, opened)
     return report.exit_code
 
@@ -285,14 +330,14 @@ def _ready() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _walked(asked: Settings) -> Report:
+def _walked(asked: Settings, cloud: Cloud | None) -> Report:
     """The check itself, with the live view where somebody watches."""
     from kdiag.walk import run
 
     for note in asked.notes:
         click.echo(f"kdiag: note: {note}", err=True)
     with _watched() as observe:
-        return run(asked, observe=observe)
+        return run(asked, observe=observe, cloud=cloud)
 
 
 def _played(scenario: str, timeout: float) -> Report:

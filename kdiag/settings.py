@@ -171,6 +171,19 @@ def parse_endpoint(text: str, notes: list[str] | None = None) -> Endpoint:
     return Endpoint(host, _port(port, text))
 
 
+def parse_network(option: str, text: str) -> str:
+    """An IP address or a network in CIDR notation, as the client's address is given."""
+    from ipaddress import ip_network
+
+    try:
+        return str(ip_network(text.strip(), strict=False))
+    except ValueError:
+        raise UsageError(
+            f"{option} {quoted(text)}: write an IP address or a network, for example 203.0.113.10 "
+            "or 203.0.113.0/24"
+        ) from None
+
+
 def parse_mapped(text: str) -> Mapped:
     """`ADVERTISED=CANDIDATE`, each a host with or without a port."""
     left, separator, right = text.partition("=")

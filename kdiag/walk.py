@@ -62,9 +62,15 @@ def check(
     return run(asked)
 
 
-def run(asked: Settings, net: MakeNet | None = None, observe: Observer | None = None) -> Report:
+def run(
+    asked: Settings,
+    net: MakeNet | None = None,
+    observe: Observer | None = None,
+    cloud: Cloud | None = None,
+) -> Report:
     """One check in an event loop of its own. `observe` hears each hop's id as it starts, and again
-    with its summary as it ends. Raises UsageError for a login that kdiag cannot make."""
+    with its summary as it ends; with `cloud`, AWS is asked too. Raises UsageError for a login that
+    kdiag cannot make."""
     sasl = asked.security.sasl
     if sasl and sasl.mechanism == "GSSAPI":
         protocol = asked.security.protocol or "SASL_PLAINTEXT"
@@ -73,7 +79,7 @@ def run(asked: Settings, net: MakeNet | None = None, observe: Observer | None = 
             f"and write security.protocol={protocol} alone, to check the path up to the login and "
             "see what the listener offers"
         )
-    return asyncio.run(walk(asked, net or _plain_net, observe or _nobody))
+    return asyncio.run(walk(asked, net or _plain_net, observe or _nobody, cloud))
 
 
 async def walk(

@@ -23,7 +23,7 @@ DOORS = {
     "cryptography": {"kdiag.certificate", "kdiag.demo.certificates", "kdiag.stores"},
     "dns": {"kdiag.clients.resolver"},
     "boto3": {"kdiag.clients.ec2"},
-    "botocore": {"kdiag.clients.iam"},
+    "botocore": {"kdiag.clients.ec2", "kdiag.clients.iam"},
     "msgspec": {"kdiag.render.json"},
 }
 
