@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from kdiag.clients.wire import METADATA, Request
+from kdiag.clients.wire import METADATA, Request, encode_response
 from kdiag.demo.broker import Broker, Node
 from kdiag.demo.certificates import Authority, serving
 from kdiag.demo.logins import Logins
@@ -105,19 +105,24 @@ async def test_brokers_without_number(world: World, count: int) -> None:
         {"node_id": node, "host": next(hosts), "port": PORT, "rack": None} for node in range(count)
     ]
 
+    body = {
+        "throttle_time_ms": 0,
+        "brokers": crowd,
+        "cluster_id": world.cluster.id,
+        "controller_id": 1,
+        "topics": [],
+    }
+    whole = encode_response(METADATA, METADATA.versions[0], 0, body)
+    told: list[Request] = []
+
     def tell(request: Request) -> Any:
-        if request.api is not METADATA:
+        if request.api is not METADATA or told:
             return None
-        return {
-            "throttle_time_ms": 0,
-            "brokers": crowd,
-            "cluster_id": world.cluster.id,
-            "controller_id": 1,
-            "topics": [],
-        }
+        told.append(request)
+        return whole[:4] + struct.pack(">i", request.correlation) + whole[8:]
 
     world.brokers[1].control = tell
-    report = await among(world, timeout=1.0, memory_mb=150)
+    report = await among(world, timeout=5.0, memory_mb=150)
     holds(report)
     assert report.exit_code in (20, 30)
     assert sum(broker.connections for broker in world.brokers.values()) < 25_000
