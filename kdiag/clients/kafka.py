@@ -8,36 +8,48 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, ThrottleEvent
 
 from kdiag.attempt import ClientRun, Delivery, clean
-from kdiag.security import Sasl
+from kdiag.clients.sasl import redacted
+from kdiag.security import Sasl, Security, librdkafka
 
+LOGIN_FAILED = "_AUTHENTICATION"
 MAX_WORDS = 40  # lines of the client's log that are kept
 KEY, VALUE = b"kdiag", b"kdiag connectivity check"
 
 # In milliseconds. The client must give up when the probe would, say why a connection failed as soon
-# as it knows, and neither hammer a broker nor create anything.
-_CONNECT_MS, _RECONNECT_MS = 1000, 1000
+# as it knows, and neither hammer a broker nor create anything. After a connection has failed it
+# tries again when half of _RECONNECT_MS is over, and until then must have been stopped.
+_CONNECT_MS, _RECONNECT_MS = 1000, 2000
 _LONGEST_MS = 300_000  # that the client takes for socket.timeout.ms
 
 # The client does not read a token's expiry, and asks anew in time; this one is used once.
 _TOKEN_SECONDS = 3600
 
+# The client looks once a second whether it has its token, and tells nobody of a failed login until
+# then: one that it gets late leaves it no time for a second login.
+_TOKEN_DELAY = 0.6  # seconds
+
 _REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
 
 class _Words(logging.Handler):
-    """Keeps what the client says: the cause of a failed connection is nowhere else.
+    """Keeps what the client says, clean and without secrets: the cause of a failed connection is
+    nowhere else.
 
-    `refusals` maps a partition to the broker's last words about it. Of errors that the client
-    deems passing its delivery report says no more than that time ran out.
+    `login` is the first login that failed, `throttle_ms` the longest delay that a broker imposed.
+    `refusals` maps a partition to the broker's last words about it. Of errors that the client deems
+    passing its delivery report says no more than that time ran out.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: tuple[str, ...]) -> None:
         super().__init__()
         self.lines: list[str] = []
+        self.login: KafkaError | None = None
+        self.throttle_ms = 0
         self.refusals: dict[int, str] = {}
+        self._secrets = secrets
 
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
@@ -48,9 +60,24 @@ class _Words(logging.Handler):
             self.refusals[int(refused.group(1))] = refused.group(2)
         return None
 
+    def fail(self, error: KafkaError) -> None:
+        """Takes an error of the client as a whole."""
+        self.say(f"{error.name()}: {error.str()}")
+        if error.name() == LOGIN_FAILED and self.login is None:
+            self.login = error
+
+    def slow(self, event: ThrottleEvent) -> None:
+        """Takes a broker's word that it delays this client."""
+        self.throttle_ms = max(self.throttle_ms, int(event.throttle_time * 1000))
+
     def say(self, line: str) -> None:
-        if line not in self.lines and len(self.lines) < MAX_WORDS:
-            self.lines.append(clean(line))
+        told = self.told(line)
+        if told not in self.lines and len(self.lines) < MAX_WORDS:
+            self.lines.append(told)
+
+    def told(self, text: str) -> str:
+        """What may be shown of a text."""
+        return clean(redacted(text, self._secrets))
 
 
 def deliver(
@@ -59,66 +86,62 @@ def deliver(
     leaders: Mapping[int, int],
     timeout: float,
     given: Mapping[str, str],
-    sasl: Sasl | None = None,
+    security: Security,
 ) -> ClientRun:
     """Writes one small record to one partition of every leader, acknowledged by all its replicas.
 
-    `leaders` maps node id → partition; `given` are client properties, of which a ready token is
-    none: it is taken from `sasl`. Blocks for about `timeout` seconds at most, twice that when
-    connections fail. Every failure is in the result.
+    `leaders` maps node id → partition; `given` are client properties beside those of `security`,
+    whose token, if it needs one, must be there. Blocks for about `timeout` seconds at most, twice
+    that when connections fail, and ends with the first login that fails: the client would try
+    again and again. Every failure is in the result.
     """
-    words, throttled = _Words(), [0]
-    logger = logging.Logger("kdiag.client", logging.DEBUG)
-    logger.addHandler(words)
+    signed = _signed(security)
+    words = _Words((*security.secrets, *signed.secrets))
     settled: dict[int, Delivery] = {}
     started = time.perf_counter()
 
-    def report(node: int, error: KafkaError | None, message: Message) -> None:
+    def settle(node: int, error: KafkaError | None, offset: int | None = None) -> None:
+        name, detail = (error.name(), words.told(error.str())) if error else (None, "")
         elapsed = time.perf_counter() - started
-        partition = leaders[node]
-        if error is None:
-            settled[node] = Delivery(node, partition, elapsed, offset=message.offset())
-        else:
-            settled[node] = _failed(node, partition, elapsed, error)
+        settled[node] = Delivery(node, leaders[node], elapsed, offset, name, detail)
 
-    def send(producer: Producer, node: int, partition: int) -> None:
+    def send(producer: Producer, node: int) -> None:
+        def report(error: KafkaError | None, message: Message) -> None:
+            settle(node, error, None if error else message.offset())
+
         try:
-            producer.produce(
-                topic,
-                VALUE,
-                KEY,
-                partition=partition,
-                on_delivery=lambda error, message: report(node, error, message),
-            )
+            producer.produce(topic, VALUE, KEY, partition=leaders[node], on_delivery=report)
         except KafkaException as error:
-            settled[node] = _failed(node, partition, 0.0, error.args[0])
+            settle(node, error.args[0])
 
     try:
-        producer = Producer(
-            {
-                **_configuration(servers, timeout, given),
-                "error_cb": lambda error: words.say(f"{error.name()}: {error.str()}"),
-                "throttle_cb": lambda event: throttled.append(int(event.throttle_time * 1000)),
-                **_bearer(sasl),
-            },
-            logger=logger,
-        )
+        producer = _opened({**_configuration(servers, timeout, given), **_secured(signed)}, words)
     except KafkaException as error:  # a property whose value this client does not take
-        refused = (_failed(node, leaders[node], 0.0, error.args[0]) for node in leaders)
-        return ClientRun(topic, tuple(refused))
-    for node, partition in leaders.items():
-        send(producer, node, partition)
+        for node in leaders:
+            settle(node, error.args[0])
+        return ClientRun(topic, tuple(settled.values()))
+    for node in leaders:
+        send(producer, node)
     give_up = started + 2 * max(timeout, 1.0)
-    while len(settled) < len(leaders) and time.perf_counter() < give_up:
+    while len(settled) < len(leaders) and words.login is None and time.perf_counter() < give_up:
         producer.poll(0.05)
-    producer.purge()
-    producer.flush(0.2)
-    deliveries = (
-        settled.get(node) or Delivery(node, partition, timeout, error="_TIMED_OUT")
-        for node, partition in leaders.items()
+    if words.login is None:
+        producer.purge()
+        producer.flush(0.2)
+    lost = words.login or KafkaError(KafkaError._TIMED_OUT)
+    for node in leaders.keys() - settled.keys():
+        settle(node, lost)
+    told = (_explained(settled[node], words.refusals) for node in leaders)
+    return ClientRun(topic, tuple(told), tuple(words.lines), words.throttle_ms)
+
+
+def _opened(configuration: Mapping[str, object], words: _Words) -> Producer:
+    """A client that tells `words` all it has to say. Raises KafkaException."""
+    logger = logging.Logger("kdiag.client", logging.DEBUG)
+    logger.addHandler(words)
+    return Producer(
+        {**configuration, "error_cb": words.fail, "throttle_cb": words.slow}, logger=logger
     )
-    told = tuple(_explained(delivery, words.refusals) for delivery in deliveries)
-    return ClientRun(topic, told, tuple(words.lines), max(throttled))
 
 
 def _configuration(servers: str, timeout: float, given: Mapping[str, str]) -> dict[str, object]:
@@ -143,16 +166,30 @@ def _configuration(servers: str, timeout: float, given: Mapping[str, str]) -> di
     }
 
 
-def _bearer(sasl: Sasl | None) -> dict[str, object]:
-    """The callback that hands the client a token, where there is one."""
-    if sasl is None or not sasl.token:
-        return {}
-    expires = time.time() + _TOKEN_SECONDS
-    return {"oauth_cb": lambda _: (sasl.token, expires, sasl.username, dict(sasl.extensions))}
+def _signed(security: Security) -> Security:
+    """The same, with a token in place of AWS's keys: the client has no AWS_MSK_IAM."""
+    sasl = security.sasl
+    if sasl is None or sasl.mechanism != "AWS_MSK_IAM":
+        return security
+    from kdiag.clients.iam import bearer  # what few logins need
+
+    token = bearer(sasl.region, sasl.username, sasl.password, sasl.token, time.time())
+    return replace(security, sasl=Sasl("OAUTHBEARER", token=token))
 
 
-def _failed(node: int, partition: int, elapsed: float, error: KafkaError) -> Delivery:
-    return Delivery(node, partition, elapsed, error=error.name(), detail=clean(error.str()))
+def _secured(security: Security) -> dict[str, object]:
+    """The properties for this security, and the callback that hands over a token."""
+    given: dict[str, object] = dict(librdkafka(security))
+    sasl = security.sasl
+    if sasl and sasl.token and given.get("sasl.mechanism") == "OAUTHBEARER":
+        login = sasl.token, time.time() + _TOKEN_SECONDS, sasl.username, dict(sasl.extensions)
+
+        def hand_over(_: str) -> tuple[str, float, str, dict[str, str]]:
+            time.sleep(_TOKEN_DELAY)
+            return login
+
+        given["oauth_cb"] = hand_over
+    return given
 
 
 def _explained(delivery: Delivery, refusals: Mapping[int, str]) -> Delivery:

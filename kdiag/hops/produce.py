@@ -15,7 +15,6 @@ from kdiag.hop import Walk, hop
 from kdiag.hops.dial import Knock, greet
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
-from kdiag.security import librdkafka
 
 SMALL, LARGE = 1, 16 * 1024  # bytes of one record: one packet, and more than any packet holds
 
@@ -153,10 +152,9 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     # The real client costs an import that only --topic needs, and does not travel with the hops.
     from kdiag.clients.kafka import deliver
 
-    servers = ",".join(map(str, walk.settings.bootstrap))
-    security = replace(walk.settings.security, protocol=walk.protocol, sasl=walk.login.ready)
-    given = {**walk.settings.client, **librdkafka(security)}
-    timeout = walk.settings.timeout
-    return await in_thread(
-        deliver, servers, metadata.topic.name, leaders, timeout, given, security.sasl
-    )
+    answered = (answer.endpoint for answer in metadata.answers if not answer.failure)
+    servers = ",".join(map(str, dict.fromkeys(answered)))
+    asked = walk.settings
+    security = replace(asked.security, protocol=walk.protocol, sasl=walk.login.ready)
+    topic = metadata.topic.name
+    return await in_thread(deliver, servers, topic, leaders, asked.timeout, asked.client, security)

@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import ssl
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
+import trustme
 from confluent_kafka import KafkaError
 
 import kdiag.rules  # noqa: F401  the rules are declared by being imported
 from kdiag.attempt import Attempt, ClientRun, Contact, Delivery
 from kdiag.clients.errors import error_name
-from kdiag.clients.kafka import deliver
+from kdiag.clients.kafka import LOGIN_FAILED, deliver
+from kdiag.clients.wire import SASL_AUTHENTICATE, Request
 from kdiag.demo import broker as demo
 from kdiag.demo.broker import Cluster, Node
+from kdiag.demo.logins import Logins, unsecured_token
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
 from kdiag.hops.produce import Outcome, Produce, Produced
 from kdiag.rule import RULES, Finding, Severity
 from kdiag.rules import produce as rules
+from kdiag.security import Sasl, Security, Tls
 from kdiag.settings import Endpoint
+
+USER, PASSWORD = "bob", "bobs-password"
+PLAINTEXT = Security("PLAINTEXT")
+CA = trustme.CA()
+TLS = Tls(ca=CA.cert_pem.bytes().decode())
+MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 ERRORS = sorted(
     KafkaError(code).name() for code in vars(KafkaError).values() if isinstance(code, int) and code
@@ -73,23 +87,42 @@ def test_success_is_no_finding() -> None:
     assert found(Delivery(1, 0, 0.1, offset=7)) == []
 
 
-async def started(cluster: Cluster, *nodes: int) -> list[demo.Broker]:
-    brokers = [demo.Broker(cluster, node) for node in nodes]
+async def started(
+    cluster: Cluster, *nodes: int, tls: ssl.SSLContext | None = None, **more: Any
+) -> list[demo.Broker]:
+    brokers = [demo.Broker(cluster, node, **more) for node in nodes]
     for broker in brokers:
-        cluster.nodes.append(Node(broker.node, "127.0.0.1", await broker.start()))
+        cluster.nodes.append(Node(broker.node, "127.0.0.1", await broker.start(tls=tls)))
     return brokers
 
 
-async def run(cluster: Cluster, leaders: dict[int, int], timeout: float, **given: str) -> ClientRun:
+async def run(
+    cluster: Cluster,
+    leaders: dict[int, int],
+    timeout: float,
+    security: Security = PLAINTEXT,
+    given: Mapping[str, str] | None = None,
+) -> ClientRun:
     servers = f"127.0.0.1:{cluster.nodes[0].port}"
-    return await asyncio.to_thread(deliver, servers, "orders", leaders, timeout, given)
+    return await asyncio.to_thread(
+        deliver, servers, "orders", leaders, timeout, given or {}, security
+    )
+
+
+def served(clients: bool = False) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert("127.0.0.1").configure_cert(context)
+    if clients:
+        CA.configure_trust(context)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 async def test_a_record_for_each_leader() -> None:
     cluster = Cluster("c", topics={"orders": [1, 2]})
     brokers = await started(cluster, 1, 2)
     try:
-        done = await run(cluster, {1: 0, 2: 1}, 10.0, **{"client.id": "orders-app"})
+        done = await run(cluster, {1: 0, 2: 1}, 10.0, given={"client.id": "orders-app"})
     finally:
         for broker in brokers:
             await broker.stop()
@@ -113,7 +146,7 @@ async def test_a_property_that_the_client_does_not_take_is_told_in_its_words() -
     cluster = Cluster("c", topics={"orders": [1]})
     (broker,) = await started(cluster, 1)
     try:
-        done = await run(cluster, {1: 0}, 1.0, **{"socket.nagle.disable": "perhaps"})
+        done = await run(cluster, {1: 0}, 1.0, given={"socket.nagle.disable": "perhaps"})
     finally:
         await broker.stop()
     assert [d.error for d in done.deliveries] == ["_INVALID_ARG"]
@@ -129,3 +162,101 @@ async def test_any_timeout_that_may_be_asked_for(timeout: float) -> None:
     finally:
         await broker.stop()
     assert [d.error for d in done.deliveries] == [None]
+
+
+async def written(tls: Tls | None, sasl: Sasl | None, logins: Logins | None = None) -> ClientRun:
+    """One record for each of two leaders, by a client that is secured so."""
+    protocol = f"{'SASL_' if sasl else ''}{'SSL' if tls else 'PLAINTEXT'}"
+    security = Security(protocol, tls or Tls(), sasl)
+    cluster = Cluster("c", topics={"orders": [1, 2]})
+    context = served(clients=bool(tls.certificate)) if tls else None
+    brokers = await started(cluster, 1, 2, tls=context, sasl=logins)
+    try:
+        return await run(cluster, {1: 0, 2: 1}, 10.0, security)
+    finally:
+        for broker in brokers:
+            await broker.stop()
+
+
+def with_certificate() -> Tls:
+    own = CA.issue_cert("client")
+    chain = b"".join(blob.bytes() for blob in own.cert_chain_pems).decode()
+    return replace(TLS, certificate=chain, key=own.private_key_pem.bytes().decode())
+
+
+@pytest.mark.parametrize("tls", [TLS, with_certificate(), Tls(verify=False, verify_name=False)])
+async def test_over_tls(tls: Tls) -> None:
+    done = await written(tls, None)
+    assert [d.error for d in done.deliveries] == [None, None], done
+
+
+@pytest.mark.parametrize("tls", [None, TLS])
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+async def test_with_a_password(tls: Tls | None, mechanism: str) -> None:
+    done = await written(tls, Sasl(mechanism, USER, PASSWORD), Logins({USER: PASSWORD}))
+    assert [d.error for d in done.deliveries] == [None, None], done
+
+
+async def test_with_a_token() -> None:
+    sasl = Sasl("OAUTHBEARER", token=unsecured_token(USER), extensions={"logicalCluster": "lkc-1"})
+    done = await written(None, sasl, Logins())
+    assert [d.error for d in done.deliveries] == [None, None], done
+
+
+async def test_with_the_keys_of_aws_it_logs_in_by_a_token_signed_with_them() -> None:
+    seen: list[str] = []
+
+    def subject(token: str) -> str:
+        url = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+        seen.append(url)
+        return "role"
+
+    keys = Sasl("AWS_MSK_IAM", "AKIDEXAMPLE", "the-secret", token="session", region="eu-west-2")
+    done = await written(TLS, keys, Logins(subject=subject))
+    assert [d.error for d in done.deliveries] == [None, None], done
+    for url in seen:
+        assert url.startswith(
+            "https://kafka.eu-west-2.amazonaws.com/?Action=kafka-cluster%3AConnect"
+        )
+        assert "AKIDEXAMPLE" in url
+        assert "the-secret" not in url
+
+
+@pytest.mark.parametrize(
+    "sasl",
+    [
+        *(Sasl(mechanism, USER, "wrong-password") for mechanism in MECHANISMS),
+        Sasl("OAUTHBEARER", token=unsecured_token(USER, lifetime=-1)),
+    ],
+    ids=lambda sasl: sasl.mechanism,
+)
+async def test_a_login_that_is_refused_is_not_tried_again(sasl: Sasl) -> None:
+    logins = Logins({USER: PASSWORD})
+    done = await written(None, sasl, logins)
+    assert logins.attempts == {USER: 1}
+    assert [d.error for d in done.deliveries] == [LOGIN_FAILED] * 2
+    assert all("authentication" in d.detail.lower() for d in done.deliveries), done
+    assert max(d.elapsed for d in done.deliveries) < 10.0  # the timeout: it need not pass
+
+
+async def test_a_secret_that_comes_back_is_not_shown() -> None:
+    def echoing(request: Request) -> Any:
+        if request.api is not SASL_AUTHENTICATE:
+            return None
+        return {
+            "error_code": 58,
+            "error_message": f"no such user: {request.body['auth_bytes']!r}\x1b[31m",
+            "auth_bytes": b"",
+            "session_lifetime_ms": 0,
+        }
+
+    cluster = Cluster("c", topics={"orders": [1]})
+    (broker,) = await started(cluster, 1, sasl=Logins(), control=echoing)
+    security = Security("SASL_PLAINTEXT", sasl=Sasl("PLAIN", USER, PASSWORD))
+    try:
+        done = await run(cluster, {1: 0}, 10.0, security)
+    finally:
+        await broker.stop()
+    said = [*done.words, *(d.detail for d in done.deliveries)]
+    assert sum("no such user" in words for words in said) >= 2, said
+    assert not any(PASSWORD in words or not words.isprintable() for words in said)
