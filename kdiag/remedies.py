@@ -19,7 +19,9 @@ from kdiag.settings import Endpoint
 NODE_PORTS = range(30000, 32768)
 MANY_PORTS = 6
 
-_HOST_NAME = re.compile(r"[\w.-]+\Z")  # of a peer, and about to be copied into a file
+# Of a peer, and about to be copied into a file.
+_HOST_NAME = re.compile(r"[\w.-]+\Z")
+_HOST = re.compile(r"[\w.:-]+\Z")
 
 
 def advertise(
@@ -81,14 +83,23 @@ def better(listener: Listener, public: Mapping[int, Endpoint] = MappingProxyType
     return f"<reachable address of broker {listener.broker.node}>:{shown}"
 
 
+def advertised(listener: Listener, node: int) -> str:
+    """`host:port` that a broker advertises now, for the node that it belongs to; its host is a
+    placeholder where it is none that may be copied into a file."""
+    endpoint = listener.broker.advertised
+    if _HOST.match(endpoint.host):
+        return str(endpoint)
+    return f"<reachable address of broker {node}>:{endpoint.port}"
+
+
 def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
     """Brokers that share an address get one each."""
     lines: list[str] = []
     for listener in listeners:
-        node, host = listener.broker.node, listener.broker.advertised.host
-        shown = f"[{host}]" if ":" in host else host
+        node = listener.broker.node
+        host, _, _ = advertised(listener, node).rpartition(":")
         lines.append(f"# broker {node}")
-        lines.append(f"advertised.listeners=EXTERNAL://{shown}:<port of broker {node}>")
+        lines.append(f"advertised.listeners=EXTERNAL://{host}:<port of broker {node}>")
     return Remedy(
         "Give every broker an address or a port of its own, and advertise it: one load balancer "
         "port or NodePort for each broker, beside the one for bootstrap:",
@@ -101,8 +112,9 @@ def allow_writing(server: Endpoint, topic: str) -> Remedy:
     """An access rule is missing."""
     return Remedy(
         "Grant it, as an administrator:",
-        f"kafka-acls.sh --bootstrap-server {server} --add --allow-principal User:<this client> "
-        f"--operation Describe --operation Write --topic {topic}",
+        f"kafka-acls.sh --bootstrap-server {shlex.quote(str(server))} --add "
+        "--allow-principal User:<this client> --operation Describe --operation Write "
+        f"--topic {shlex.quote(topic)}",
         "shell",
     )
 
@@ -256,7 +268,7 @@ def trust(endpoint: Endpoint, ca_from: str, lone: bool) -> tuple[Remedy, ...]:
     compare = say(
         "What the broker sends, to compare, or to take the authority from once you know it is the "
         "right one:",
-        f"openssl s_client -connect {endpoint} -showcerts </dev/null",
+        f"openssl s_client -connect {shlex.quote(str(endpoint))} -showcerts </dev/null",
     )
     return (given, *((whole,) if lone else ()), compare)
 
@@ -265,11 +277,12 @@ def certificate_names(
     hosts: Sequence[str], names: Sequence[str], strimzi: bool
 ) -> tuple[Remedy, ...]:
     """The certificate must name what clients dial, or they must dial what it names."""
-    wanted = "\n".join(f"  - {_yaml(host)}" for host in hosts)
+    fit = [host if _HOST.match(host) else "<the name that clients dial>" for host in hosts]
+    wanted = "\n".join(f"  - {_yaml(host)}" for host in fit)
     made = Remedy(
         "Have the certificate name what clients dial, as a subject alternative name (IP addresses "
         "as IP entries):",
-        "\n".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in hosts),
+        "\n".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in fit),
     )
     if strimzi:
         made = Remedy(
@@ -306,8 +319,8 @@ def credentials(mechanism: str, user: str, server: Endpoint) -> Remedy:
         name = shlex.quote(user) if user else "<user>"
         return Remedy(
             f"Check user and password, and that the user has credentials for {mechanism}:",
-            f"kafka-configs.sh --bootstrap-server {server} --describe --entity-type users "
-            f"--entity-name {name}",
+            f"kafka-configs.sh --bootstrap-server {shlex.quote(str(server))} --describe "
+            f"--entity-type users --entity-name {name}",
             "shell",
         )
     if mechanism == "OAUTHBEARER":

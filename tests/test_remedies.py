@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from itertools import chain
 
 import pytest
@@ -152,3 +153,31 @@ def test_many_ports_are_counted() -> None:
     said = remedies.open_port(many, "").summary
     assert f"{DOOR}:32006 and 14 more: in the security group" in said
     assert "32007" not in said
+
+
+@pytest.mark.parametrize(
+    "host", ["$(reboot)", "x; reboot", "x # y", "x\\u000ay", '"x', "- x", "a b"]
+)
+def test_a_name_from_a_peer_is_copied_into_no_file_and_one_word_of_a_command(host: str) -> None:
+    met = listener(1, f"{host}:9094", "timeout")
+    address = f"<reachable address of broker 1>:{met.broker.advertised.port}"
+    assert remedies.advertised(met, 1) == address
+    assert host not in remedies.ports_of_their_own((met,)).snippet
+    for strimzi in (True, False):
+        made, *_ = remedies.certificate_names([host], (), strimzi)
+        assert host not in made.snippet
+        assert "<the name that clients dial>" in made.snippet
+    _, *_, compare = remedies.trust(met.broker.advertised, "", lone=False)
+    server = str(met.broker.advertised)
+    assert shlex.split(compare.snippet)[3] == server
+    for fix in (
+        remedies.allow_writing(met.broker.advertised, "orders"),
+        remedies.credentials("SCRAM-SHA-256", "bob", met.broker.advertised),
+    ):
+        assert server in shlex.split(fix.snippet)
+
+
+def test_a_plain_name_or_address_stays_as_it_is() -> None:
+    for host in ("kafka-1.example.com", "10.0.1.11", "[fd12::1]", "broker_1"):
+        met = listener(1, f"{host}:9094", "timeout")
+        assert remedies.advertised(met, 1) == f"{host}:9094"

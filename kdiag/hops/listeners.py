@@ -25,6 +25,7 @@ from kdiag.hops.dial import Greeting, Question, contact
 from kdiag.hops.metadata import Broker, Metadata
 from kdiag.settings import Endpoint
 
+MAX_BROKERS = 1000  # that are dialled: more than real clusters have, and few enough to end in time
 MAX_CANDIDATES = 4  # for one broker
 MAX_HELD = 64 << 20  # bytes of answers at once
 
@@ -53,10 +54,12 @@ class Listener:
 
 @dataclass(frozen=True)
 class Listeners:
-    """Every advertised address, dialled; `elapsed` in seconds for all of them at once."""
+    """Every advertised address, dialled; `elapsed` in seconds for all of them at once. `untried`
+    counts the brokers beyond MAX_BROKERS."""
 
     listeners: tuple[Listener, ...]
     elapsed: float
+    untried: int = 0
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -78,6 +81,8 @@ class Listeners:
             if listener.contact.best and listener.contact.best.answered_as is not None
         )
         line = f"{reached} of {count} advertised address{'' if count == 1 else 'es'} reached"
+        if self.untried:
+            line += f" ({self.untried} more not tried)"
         if not reached:
             return line
         if proven == reached:
@@ -94,7 +99,7 @@ class Listeners:
 
 @hop("listeners")
 async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Listeners | None:
-    """Dials every broker at once: its advertised address, and its candidates beside it."""
+    """Dials the brokers at once: each one's advertised address, and its candidates beside it."""
     if not metadata.brokers:
         return None
     loop = asyncio.get_running_loop()
@@ -102,7 +107,8 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
     # Half of what may be open at once for the dials, half for the connections that are kept.
     at_once = min(walk.net.capacity // 2, MAX_HELD // walk.net.max_frame)
     gate = asyncio.Semaphore(max(1, at_once))
-    crowded = len(metadata.brokers) * 2 > walk.net.capacity
+    brokers = _chosen(metadata)
+    crowded = len(brokers) * 2 > walk.net.capacity
 
     async def seen(broker: Broker, endpoint: Endpoint) -> Contact:
         async with gate:
@@ -123,8 +129,16 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
         )
         return Listener(broker, reached, tuple(candidates))
 
-    found = await asyncio.gather(*(one(broker) for broker in metadata.brokers))
-    return Listeners(tuple(found), loop.time() - started)
+    found = await asyncio.gather(*(one(broker) for broker in brokers))
+    untried = len(metadata.brokers) - len(brokers)
+    return Listeners(tuple(found), loop.time() - started, untried)
+
+
+def _chosen(metadata: Metadata) -> tuple[Broker, ...]:
+    """The brokers to dial; of very many not all, but those that lead the topic's partitions."""
+    leaders = {p.leader for p in metadata.topic.partitions} if metadata.topic else set()
+    ordered = sorted(metadata.brokers, key=lambda broker: broker.node not in leaders)
+    return tuple(sorted(ordered[:MAX_BROKERS], key=lambda broker: broker.node))
 
 
 def _candidates(walk: Walk, broker: Broker, bootstrap: Bootstrap) -> tuple[Endpoint, ...]:

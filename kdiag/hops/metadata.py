@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kdiag.attempt import Failure
@@ -102,7 +101,8 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
     """Waits for the answers to what hop 1 asked, from every bootstrap connection."""
     if not bootstrap.usable:
         return None
-    replies = await asyncio.gather(*(reply for _, reply in walk.asked))
+    asked = walk.settings.topic
+    replies = [_about(await reply, asked) for _, reply in walk.asked]
     told = list(zip((endpoint for endpoint, _ in walk.asked), replies, strict=True))
     answers = tuple(
         Answer(endpoint, reply.elapsed, reply.failure, reply.detail, reply.body.get("cluster_id"))
@@ -111,7 +111,15 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
     best = max(replies, key=_worth)
     # What one broker says of the cluster the others say too: none has reason to say much more.
     walk.net.max_frame = min(MAX_FRAME, 2 * best.size + SPARE)
-    return Metadata(answers, *_read(best.body)) if not best.failure else Metadata(answers)
+    return Metadata(answers, *_read(best.body, asked)) if not best.failure else Metadata(answers)
+
+
+def _about(reply: Reply, topic: str | None) -> Reply:
+    """The reply, which is none to the question when it leaves out the topic that was asked for."""
+    if reply.failure or topic is None or topic in (t["name"] for t in reply.body["topics"]):
+        return reply
+    words = f"Metadata answer: not a word of topic {topic}"
+    return replace(reply, body={}, failure=Failure.NOT_KAFKA, detail=words)
 
 
 def _worth(reply: Reply) -> tuple[bool, bool]:
@@ -119,9 +127,10 @@ def _worth(reply: Reply) -> tuple[bool, bool]:
 
 
 def _read(
-    body: Mapping[str, Any],
+    body: Mapping[str, Any], asked: str | None
 ) -> tuple[tuple[Broker, ...], str | None, int | None, Topic | None]:
-    """A Metadata response's brokers (once each, by node id), cluster id, controller and topic."""
+    """A Metadata response's brokers (once each, by node id), cluster id, controller, and the topic
+    that was asked for: nobody else may name one to write to."""
     brokers = {
         b["node_id"]: Broker(b["node_id"], Endpoint(b["host"], b["port"]), b["rack"])
         for b in reversed(body["brokers"])
@@ -143,6 +152,7 @@ def _read(
             ),
         )
         for topic in body["topics"]
+        if topic["name"] == asked
     ]
     return (
         tuple(sorted(brokers.values(), key=lambda broker: broker.node)),

@@ -320,5 +320,7 @@ def _cluster(listener: Listener) -> str | None:
 def _right_way_round(hit: Sequence[Listener]) -> Iterator[str]:
     """advertised.listeners lines for the brokers that were met at each other's address."""
     for listener in hit:
-        yield f"# broker {answered(listener)}"
-        yield f"advertised.listeners=EXTERNAL://{listener.broker.advertised}"
+        node = answered(listener)
+        if node is not None:
+            yield f"# broker {node}"
+            yield f"advertised.listeners=EXTERNAL://{remedies.advertised(listener, node)}"

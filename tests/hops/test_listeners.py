@@ -12,6 +12,9 @@ from kdiag.attempt import Failure
 from kdiag.clients.wire import DESCRIBE_CONFIGS, METADATA
 from kdiag.demo.broker import BROKER_APIS, HANG_UP, SILENCE, Broker, Cluster, Control, Node
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
+from kdiag.hops.listeners import MAX_BROKERS, _chosen
+from kdiag.hops.metadata import Broker as Listed
+from kdiag.hops.metadata import Metadata, Partition, Topic
 from kdiag.settings import Endpoint
 from tests import peers
 from tests.gathered import gather
@@ -408,3 +411,12 @@ async def test_a_flood_after_a_valid_answer_is_not_kafka(world: World) -> None:
     found = await gather(world, endpoint("3.10.139.244"), until="metadata", timeout=1.0)
     assert found.bootstrap.contacts[0].layers["kafka"] == "ok"
     assert found.metadata.answers[0].failure is Failure.NOT_KAFKA
+
+
+def test_of_very_many_brokers_some_are_dialled_and_those_that_lead_the_topic_are() -> None:
+    brokers = tuple(Listed(node, Endpoint("10.0.0.1", PORT)) for node in range(MAX_BROKERS + 5))
+    topic = Topic("orders", "NONE", (Partition(0, MAX_BROKERS + 3, (), ()),))
+    chosen = [broker.node for broker in _chosen(Metadata((), brokers, topic=topic))]
+    assert chosen == [*range(MAX_BROKERS - 1), MAX_BROKERS + 3]
+    few = brokers[:3]
+    assert _chosen(Metadata((), few, topic=topic)) == few

@@ -245,3 +245,36 @@ async def test_what_a_peer_writes_is_cleaned(world: World) -> None:
     found = (await gather(world, until="metadata")).metadata
     texts = [found.cluster_id, found.brokers[0].advertised.host, found.brokers[0].rack]
     assert all(text and text.isprintable() and "red" in text for text in texts)
+
+
+def topic(name: str) -> dict[str, Any]:
+    return {"error_code": 0, "name": name, "is_internal": False, "partitions": [partition(0)]}
+
+
+async def test_a_topic_that_nobody_asked_for_is_no_topic(world: World) -> None:
+    """The real client writes to the topic of the metadata: a peer must not be able to name it."""
+    broker = Broker(world.cluster, 1, tells(answer(topics=[topic("theirs")])))
+    await world.broker(PUBLIC[0], PORT, broker)
+    met = await gather(world, until="metadata")
+    assert met.metadata.topic is None
+    assert met.metadata.failed == ()
+
+
+async def test_the_topic_that_was_asked_for_is_found_among_others(world: World) -> None:
+    told = [topic("theirs"), topic("orders")]
+    await world.broker(PUBLIC[0], PORT, Broker(world.cluster, 1, tells(answer(topics=told))))
+    met = await gather(world, until="metadata", topic="orders")
+    assert met.metadata.topic
+    assert met.metadata.topic.name == "orders"
+
+
+@pytest.mark.parametrize("told", [[], [topic("theirs")]], ids=["no topic", "another"])
+async def test_an_answer_without_the_topic_asked_for_is_none(
+    world: World, told: list[dict[str, Any]]
+) -> None:
+    await world.broker(PUBLIC[0], PORT, Broker(world.cluster, 1, tells(answer(topics=told))))
+    met = await gather(world, until="metadata", topic="orders")
+    (said,) = met.metadata.answers
+    assert said.failure is Failure.NOT_KAFKA
+    assert said.detail == "Metadata answer: not a word of topic orders"
+    assert met.metadata.failed == (f"bootstrap {endpoint()}",)

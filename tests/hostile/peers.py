@@ -1,97 +1,213 @@
-"""What a peer that means harm may answer: random, but the same for the same seed."""
+"""Peers that mean harm: what they may say, and worlds full of them, the same for the same seed."""
 
 from __future__ import annotations
 
+import asyncio
 import random
+import ssl
 import struct
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
-from kdiag.clients.wire import API_VERSIONS, DESCRIBE_CONFIGS, METADATA, PRODUCE, Request
-from kdiag.demo.broker import HANG_UP, SILENCE, Control
+from kdiag.clients.codec import Array, Blob, Number, Struct, Type
+from kdiag.clients.wire import Request, encode_response
+from kdiag.demo.broker import BROKER_APIS, CONTROLLER_APIS, HANG_UP, SILENCE, Broker, Cluster, Node
+from kdiag.demo.certificates import Authority, serving
+from kdiag.demo.logins import Logins
+from kdiag.demo.world import CLUSTER_ID, PORT, PRIVATE, PUBLIC, Serve, World, endpoint
+from kdiag.report import Report
+from kdiag.settings import Settings, settings
+from kdiag.walk import walk
+from tests import peers
 
-NASTY = (
-    "\x1b[31mred\x1b]0;title\x07[bold red]x[/]",
-    "\u202eevil\u2066",
-    "a\nb\r\tc\x00d",
-    "$(rm -rf x)`id`\"';&|",
-    "x" * 30_000,
-    "{0}{who}%s",
-    "",
-    "漢字é\udcff".encode("utf-8", "surrogatepass").decode("utf-8", "replace"),
+ESCAPES = "\x1b[31m\x1b]0;owned\x07\x1b[2J\x9b31m\x08\x7f"
+RIGHT_TO_LEFT = "kafka\u202egro.live\u2066\u200f\u061c"
+LINES = "a\nb\r\nroot cause: KD999\u2028c\u2029d\x85e\x0b\x0cf"
+NUL = "kafka\0.example.com"
+MARKUP = "[red]kafka[/red][link=https://evil.example]x[/link] {who} {0} %s"
+UNSEEN = "kafka\u200b\ufeff\u00ad\u2063.example.com"
+SHELL = ("$(touch PWNED)", "`touch PWNED`", "x;touch PWNED", "x'\"';touch PWNED;'", "x|touch PWNED")
+FILES = (
+    "x\ntouch PWNED",
+    "x #PWNED",
+    "!!python/object/apply:os.system [PWNED]",
+    "{PWNED: 1}",
+    "*PWNED",
+    '"PWNED',
+    "x: PWNED",
+    "x\\\nPWNED=1",
+    "x\\u000aPWNED=1",
+    "- PWNED",
 )
-NUMBERS = (-1, 0, 1, 2, 3, 29, 42, 72, 32767, -32768)
-PORTS = (-1, 0, 1, 9094, 65536, 2**31 - 1)
+LONG = "k" * 30_000
+
+NASTY = (ESCAPES, RIGHT_TO_LEFT, LINES, NUL, MARKUP, UNSEEN, *SHELL, *FILES, LONG)
+
+TIMEOUT, LONGEST = 0.2, 30.0  # seconds: for one dial, and for a walk
+TOPIC = "orders"
+NAMED = "broker.example.com"
+
+_NUMBERS = (-(2**31), -2, -1, 0, 1, 2, 3, 4, 9094, 65535, 65536, 2**31 - 1)
+_ERRORS = (-1, 0, 0, 0, 3, 5, 29, 31, 33, 34, 35, 42, 58, 72, 87, 9999)
+_KEYS = (0, 3, 17, 18, 32, 36, 52, 60, 62)
+_HOSTS = (*PUBLIC, *PRIVATE, NAMED, "localhost", "", "0.0.0.0", "::1", "fe80::1%9", "10.0.0.1%x")
+_TEXTS = (*_HOSTS, *NASTY, TOPIC, CLUSTER_ID, "1", "2", "PLAIN", "SCRAM-SHA-256", "GSSAPI")
+_WORDS = (
+    *_TEXTS,
+    "Unexpected broker id, expected 2 or empty string, but received 1",
+    "Unexpected broker id, expected 9999999999 or empty string, but received 1",
+)
+_STRANGERS = (
+    peers.HTTP,
+    peers.SSH,
+    peers.TLS_ALERT,
+    b"-ERR \x1b[31m\r\n",
+    b"HTTP/1.1 200 OK\r\nServer: \x1b]0;x\x07\r\n\r\n",
+    b"",
+    b"\x16\x03\x03\x40\x00",
+    b"E\0\0\x10\0SFATAL\0C\0M\x1b[2J\0",
+)
+_LOGINS: tuple[dict[str, str], ...] = (
+    {"sasl.mechanism": "PLAIN", "sasl.username": "bob", "sasl.password": "bob-secret"},
+    {"sasl.mechanism": "SCRAM-SHA-256", "sasl.username": "bob", "sasl.password": "bob-secret"},
+    {"sasl.mechanism": "SCRAM-SHA-512", "sasl.username": "bob", "sasl.password": "wrong"},
+    {"sasl.mechanism": "OAUTHBEARER", "kdiag.oauthbearer.token": "e30.e30.c2ln"},
+)
+_CHALLENGES = (b"", b"e=other-error", b"v=AAAA", b"r=x,s=AAAA,i=4096", b'{"status":"\x1b"}', b"\0")
 
 
-def control(seed: int) -> Control:
-    """Answers of every kind, well-formed with odd values, or no answers at all."""
-    random_ = random.Random(seed)
-
-    def answer(request: Request) -> Any:
-        kind = random_.choice(("usual", "odd", "odd", "odd", "bytes", "cut", "silence", "gone"))
-        if kind == "usual":
+def value(rng: random.Random, kind: Type, version: int, name: str = "") -> Any:
+    """Any value of a type, more often one that leads somewhere."""
+    if isinstance(kind, Struct):
+        fields = (field for field in kind.fields if version >= field[2])
+        return {name: value(rng, inner, version, name) for name, inner, _ in fields}
+    if isinstance(kind, Array):
+        return [value(rng, kind.item, version, name) for _ in range(rng.choice((0, 1, 1, 2, 3, 9)))]
+    if isinstance(kind, Blob):
+        if kind.nullable and rng.random() < 0.2:
             return None
-        if kind == "silence":
-            return SILENCE
-        if kind == "gone":
-            return HANG_UP
-        if kind == "bytes":
-            return random_.randbytes(random_.randrange(1, 64))
-        if kind == "cut":
-            head = struct.pack(">i", request.correlation)
-            body = head + random_.randbytes(random_.randrange(0, 64))
-            return struct.pack(">i", len(body)) + body
-        return _odd(request, random_)
-
-    return answer
+        if kind.text:
+            return rng.choice(_WORDS).encode("utf-8", "replace")[: rng.choice((3, 40, 30000))]
+        return rng.choice((*_CHALLENGES, rng.randbytes(rng.randrange(40))))
+    assert isinstance(kind, Number)
+    if kind.format == ">?":
+        return rng.random() < 0.5
+    chosen = rng.choice(_KEYS if name == "api_key" else _ERRORS if "error" in name else _NUMBERS)
+    bits = 8 * struct.calcsize(kind.format)
+    return (chosen + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
 
 
-def _odd(request: Request, random_: random.Random) -> Any:
-    def text() -> str:
-        return random_.choice(NASTY)
+def answers(rng: random.Random, wild: float) -> Callable[[Request], Any]:
+    """A broker's control that answers as usual, but for a part of the requests: `wild`."""
 
-    def number() -> int:
-        return random_.choice(NUMBERS)
+    def control(request: Request) -> Any:
+        if rng.random() >= wild:
+            return None
+        pick = rng.random()
+        if pick < 0.1:
+            return rng.choice((SILENCE, HANG_UP))
+        if pick < 0.2:
+            return rng.choice((*_STRANGERS, rng.randbytes(rng.randrange(64))))
+        body = value(rng, request.api.response, request.version)
+        frame = encode_response(request.api, request.version, request.correlation, body)
+        if pick < 0.7:
+            return frame
+        return _mutated(rng, frame)
 
-    if request.api is API_VERSIONS:
-        keys = [
-            {"api_key": random_.choice((0, 3, 17, 18, 32, 52, 99)), "min_version": number(),
-             "max_version": number()}
-            for _ in range(random_.randrange(0, 6))
-        ]  # fmt: skip
-        return {"error_code": number(), "api_keys": keys, "throttle_time_ms": 0}
-    if request.api is METADATA:
-        nodes = range(random_.choice((0, 1, 3, 3, 40)))
-        return {
-            "throttle_time_ms": number(),
-            "brokers": [
-                {"node_id": random_.choice((node, node, -7, 2**31 - 1)), "host": text(),
-                 "port": random_.choice(PORTS), "rack": text()}
-                for node in nodes
-            ],
-            "cluster_id": random_.choice((None, text())),
-            "controller_id": number(),
-            "topics": [
-                {"error_code": number(), "name": text(), "is_internal": False, "partitions": [
-                    {"error_code": number(), "partition_index": number(), "leader_id": number(),
-                     "leader_epoch": 0, "replica_nodes": [number()], "isr_nodes": [],
-                     "offline_replicas": []}
-                ]}
-            ],
-        }  # fmt: skip
-    if request.api is DESCRIBE_CONFIGS:
-        entry = {"name": text(), "value": text(), "read_only": True, "config_source": 1,
-                 "is_sensitive": False, "synonyms": []}  # fmt: skip
-        return {
-            "throttle_time_ms": 0,
-            "results": [
-                {"error_code": number(), "error_message": text(), "resource_type": 4,
-                 "resource_name": text(), "configs": [entry]}
-            ],
-        }  # fmt: skip
-    if request.api is PRODUCE:
-        partition = {"index": number(), "error_code": number(), "base_offset": 0,
-                     "log_append_time_ms": 0, "log_start_offset": 0}  # fmt: skip
-        return {"topics": [{"name": text(), "partitions": [partition]}],
-                "throttle_time_ms": number()}  # fmt: skip
-    return None
+    return control
+
+
+def _mutated(rng: random.Random, frame: bytes) -> bytes:
+    """A frame with some of its bytes changed, lost or doubled, its length among them."""
+    changed = bytearray(frame)
+    for _ in range(rng.randint(1, 4)):
+        at = rng.randrange(len(changed) + 1)
+        if rng.random() < 0.5:
+            changed[at : at + 1] = rng.choice(
+                (b"\0", b"\x7f", b"\x80", b"\xff", b"\xff\xff\xff\xff")
+            )
+        elif rng.random() < 0.5:
+            del changed[at : at + rng.randint(1, 8)]
+        else:
+            changed[at:at] = rng.randbytes(rng.randint(1, 8))
+    if rng.random() < 0.7 and len(changed) > 4:  # a length that fits: the rest of it is read then
+        changed[:4] = struct.pack(">i", len(changed) - 4)
+    return bytes(changed)
+
+
+@lru_cache(maxsize=1)
+def _tls() -> Sequence[ssl.SSLContext]:
+    """Servers of TLS: with names that fit, with others, and one that wants to know the client."""
+    authority = Authority("fuzz-ca")
+    good = authority.issue("broker", [*PUBLIC, NAMED])
+    odd = authority.issue("\x1b[31m\u202e", ["*.example.com"], days=-1)
+    return serving(good), serving(odd), serving(good, authority)
+
+
+async def _peopled(rng: random.Random, world: World) -> None:
+    """Brokers that may say anything, at some of the addresses that they advertise."""
+    wild = rng.choice((0.03, 0.1, 0.3, 0.9))
+    world.cluster = Cluster(CLUSTER_ID, topics={TOPIC: [rng.choice((1, 2, 3, -1)) for _ in "abc"]})
+    world.names[NAMED] = rng.choice(([PUBLIC[0]], ["::1", PUBLIC[1]], -2, -3))
+    sasl = Logins({"bob": "bob-secret"}) if rng.random() < 0.3 else None
+    tls = rng.choice(_tls()) if rng.random() < 0.2 else None
+    for node in (1, 2, 3):
+        host = PUBLIC[node - 1] if rng.random() < 0.6 else rng.choice(_TEXTS)[:2000]
+        port = PORT if rng.random() < 0.8 else rng.choice(_NUMBERS)
+        world.cluster.nodes.append(Node(node, host, port))
+        what = rng.random()
+        at = PUBLIC[node - 1], PORT
+        if what < 0.8 or node == 1:
+            apis = CONTROLLER_APIS if rng.random() < 0.05 else BROKER_APIS
+            broker = Broker(world.cluster, node, answers(rng, wild), apis, sasl=sasl)
+            world.brokers[node] = await world.broker(*at, broker, tls)
+        elif what < 0.9:
+            await world.server(*at, _stranger(rng))
+        else:
+            world.closed(*at)
+
+
+def _stranger(rng: random.Random) -> Serve:
+    said = rng.choice(_STRANGERS)
+    kinds: Sequence[Serve] = (
+        peers.silent,
+        peers.hangs_up,
+        peers.hangs_up_when_asked,
+        peers.resets,
+        peers.resets_in_the_middle,
+        peers.says(said),
+        peers.says_and_hangs_up(said),
+        peers.greets(said),
+        peers.drips(said, 0.01),
+        peers.floods(said),
+    )
+    return rng.choice(kinds)
+
+
+def _asked(rng: random.Random) -> Settings:
+    protocol = rng.choice(("", "", "", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"))
+    given = {"security.protocol": protocol} if protocol else {}
+    if protocol.startswith("SASL") or (not protocol and rng.random() < 0.4):
+        given.update(rng.choice(_LOGINS))
+    one, two, named = endpoint(), endpoint(PUBLIC[1]), endpoint(NAMED)
+    return settings(
+        rng.choice((one, one, f"{one},{two}", named)),
+        topic=TOPIC if rng.random() < 0.4 else None,
+        timeout=TIMEOUT,
+        deadline=rng.choice((0.1, 20.0, 20.0, 20.0)),
+        properties=given,
+        mapped=[f"{PRIVATE[0]}={PUBLIC[0]}"] if rng.random() < 0.2 else [],
+        fail_on=rng.choice(("error", "warning")),
+    )
+
+
+async def fuzzed(rng: random.Random) -> Report:
+    """One walk in a world that is random through and through."""
+    world = World()
+    try:
+        await _peopled(rng, world)
+        walking = walk(_asked(rng), world.net, lambda hop, summary: None)
+        return await asyncio.wait_for(walking, LONGEST)
+    finally:
+        await world.end()
