@@ -298,9 +298,17 @@ def main() -> NoReturn:
         if isinstance(error, UsageError):
             code = _refused(str(error))
         else:
-            click.echo(f"kdiag: failed itself: {type(error).__name__}: {error}", err=True)
+            click.echo(f"kdiag: failed itself: {_place(error)}", err=True)
             code = INTERNAL
     _exit(code if isinstance(code, int) else 0)
+
+
+def _place(error: Exception) -> str:
+    """Which error, and where; never its text, in which any secret of the configuration may be."""
+    from traceback import extract_tb
+
+    *_, last = extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119
 
 
 def _nowhere() -> TextIO:

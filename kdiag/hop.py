@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
 
 from kdiag.clients.conversation import Conversation, Reply
@@ -63,6 +63,11 @@ class Walk:
     protocol: str | None = field(init=False)
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
     kept: dict[int, Conversation] = field(default_factory=dict)
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Every secret that was configured or fetched: none of them may ever be printed."""
+        return replace(self.settings.security, sasl=self.login.ready).secrets
 
     def __post_init__(self) -> None:
         self.login = Login(self.settings.security.sasl, self.settings.timeout)

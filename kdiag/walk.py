@@ -21,6 +21,7 @@ from kdiag.hops.produce import Produce
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
 from kdiag.rules.words import listed
+from kdiag.security import redacted
 from kdiag.settings import Settings, UsageError, settings
 from kdiag.ways import derived
 
@@ -110,7 +111,7 @@ async def walk(
     return report(
         asked,
         facts,
-        _judge(facts, halts),
+        _judge(facts, halts, shared.told),
         steps,
         version=__version__,
         started_at=started_at,
@@ -143,7 +144,7 @@ async def _step(
         halts.append(Halt(hop.id, shared.settings.deadline))
         return _skipped(hop, "the deadline passed", time.perf_counter() - started)
     except Exception as error:
-        halts.append(Halt(hop.id, shared.settings.deadline, _place(error)))
+        halts.append(Halt(hop.id, shared.settings.deadline, _place(error, shared.told)))
         return _skipped(hop, "kdiag failed", time.perf_counter() - started)
     if gathered is None:
         return _skipped(hop, _reason(before, halts))
@@ -161,7 +162,7 @@ async def _step(
     return Step(hop=hop.id, status="pass", elapsed_ms=elapsed_ms, summary=gathered.summary)
 
 
-def _judge(facts: dict[type, Any], halts: Sequence[Halt]) -> list[Finding]:
+def _judge(facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]) -> list[Finding]:
     """What all rules find. A rule that fails itself becomes a finding too."""
     findings: list[Finding] = []
     broken = list(halts)
@@ -170,14 +171,14 @@ def _judge(facts: dict[type, Any], halts: Sequence[Halt]) -> list[Finding]:
             kdiag.rules.load_all()
             facts.update(derived(facts))
     except Exception as error:
-        broken.append(Halt("aws", 0.0, _place(error)))
+        broken.append(Halt("aws", 0.0, _place(error, told)))
     for rule in RULES.values():
         if rule.code in ("KD001", "KD002"):
             continue
         try:
             findings += rule.apply(facts)
         except Exception as error:
-            broken.append(Halt(HOPS[-1].id, 0.0, f"rule {rule.code}: {_place(error)}"))
+            broken.append(Halt(HOPS[-1].id, 0.0, f"rule {rule.code}: {_place(error, told)}"))
     broken += _unexplained(facts, findings)
     for code in ("KD001", "KD002"):
         findings += RULES[code].apply({Halts: Halts(tuple(broken))})
@@ -211,10 +212,11 @@ def _reason(before: Sequence[Step], halts: Sequence[Halt]) -> str:
     return f"{ran[-1]} failed" if ran else "nothing to work on"
 
 
-def _place(error: Exception) -> str:
+def _place(error: Exception, told: Sequence[str]) -> str:
+    """What went wrong, and where. Any text may be in an error, so secrets are taken out."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}:{frame.lineno}"
-    return clean(f"{type(error).__name__} at {where}: {error}", 300)
+    return clean(f"{type(error).__name__} at {where}: {redacted(str(error), told)}", 300)
 
 
 def _plain_net(asked: Settings) -> Net:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import trustme
 from kdiag.clients.wire import API_VERSIONS, METADATA, SASL_AUTHENTICATE, Request
 from kdiag.demo.broker import HANG_UP, SILENCE
 from kdiag.demo.logins import Logins
-from kdiag.demo.world import World, endpoint
+from kdiag.demo.world import World, WorldNet, endpoint
 from kdiag.render import RENDERERS
 from kdiag.report import Report
 from kdiag.security import Sasl, Security, Tls
@@ -111,13 +112,13 @@ OUTCOMES: dict[str, Build] = {
 }
 
 
-def report(build: Build, security: Security = ALL) -> Report:
+def report(build: Build, security: Security = ALL, net: type[WorldNet] = WorldNet) -> Report:
     async def run() -> Report:
         world = World()
         await build(world)
         try:
             asked = replace(settings(endpoint(), timeout=0.5), security=security)
-            return await walk(asked, world.net, lambda hop, summary: None)
+            return await walk(asked, lambda _: net(world, asked), lambda hop, summary: None)
         finally:
             await world.end()
 
@@ -138,6 +139,67 @@ def test_the_password_was_really_told_back() -> None:
     assert made.root_cause == "KD120"
     assert "wrong: " in walks.shown(made)
     assert "***" in walks.shown(made)
+
+
+ENCODED: dict[str, Callable[[bytes], str]] = {
+    "the whole message": lambda said: base64.b64encode(said).decode(),
+    "the message after a byte": lambda said: base64.b64encode(b"x" + said).decode(),
+    "the password": lambda _: base64.b64encode(PASSWORD.encode()).decode(),
+    "for a URL": lambda said: base64.urlsafe_b64encode(said).decode(),
+    "a URL": lambda _: f"https://idp/?u=alice&p={quote(PASSWORD, safe='')}",
+    "a path": lambda _: f"https://idp/{quote(PASSWORD)}",
+}
+
+
+@pytest.mark.parametrize("name", ENCODED)
+def test_nor_in_another_spelling(name: str) -> None:
+    def echo(request: Request) -> Any:
+        if request.api is not SASL_AUTHENTICATE:
+            return None
+        said = f"wrong: {ENCODED[name](request.body['auth_bytes'])}"
+        return {
+            "error_code": 58, "error_message": said, "auth_bytes": b"", "session_lifetime_ms": 0
+        }  # fmt: skip
+
+    async def echoing(world: World) -> None:
+        await refused(world)
+        for broker in world.brokers.values():
+            broker.control = echo
+
+    made = report(echoing)
+    assert made.root_cause == "KD120"
+    for form in RENDERERS:
+        text = walks.shown(made, form)
+        assert leaked(text) == []
+        assert "wrong: " in text
+        assert "***" in text
+
+
+class Broken(WorldNet):
+    """A network that fails as none should, and says too much."""
+
+    async def converse(self, *_: Any) -> Any:
+        raise RuntimeError(f"cannot log in with {PASSWORD}, {quote(CLIENT_SECRET)} or {TOKEN}")
+
+
+def test_nor_in_a_failure_of_our_own() -> None:
+    made = report(accepted, net=Broken)
+    assert made.root_cause == "KD001"
+    for form in RENDERERS:
+        assert leaked(walks.shown(made, form)) == []
+    assert "cannot log in with ***, *** or ***" in walks.shown(made)
+
+
+def test_nor_where_the_command_itself_fails(tmp_path: Path) -> None:
+    """A library that breaks as it is loaded, with a secret in its words."""
+    (tmp_path / "rich.py").write_text(
+        "import os\nraise RuntimeError(os.environ['KDIAG_X_SASL_PASSWORD'])"
+    )
+    path = f"{tmp_path}{os.pathsep}{Path(__file__).parents[1]}"
+    done = kdiag("demo", "not-kafka", PYTHONPATH=path, KDIAG_X_SASL_PASSWORD=PASSWORD)
+    assert done.returncode == 1
+    assert leaked(done.stdout + done.stderr) == []
+    assert done.stderr.strip() == "kdiag: failed itself: RuntimeError at rich.py:2"
 
 
 def test_the_check_can_fail() -> None:

@@ -11,8 +11,7 @@ from dataclasses import replace
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, ThrottleEvent
 
 from kdiag.attempt import ClientRun, Delivery, clean
-from kdiag.clients.sasl import redacted
-from kdiag.security import Sasl, Security, librdkafka
+from kdiag.security import Sasl, Security, librdkafka, redacted
 
 LOGIN_FAILED = "_AUTHENTICATION"
 MAX_WORDS = 40  # lines of the client's log that are kept

@@ -10,7 +10,7 @@ from kdiag.attempt import Attempt, Failure, clean
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
 from kdiag.clients.wire import SASL_AUTHENTICATE
-from kdiag.security import Sasl, Security
+from kdiag.security import Sasl, Security, redacted
 
 if TYPE_CHECKING:
     from kdiag.clients.sasl import Ready
@@ -86,7 +86,7 @@ async def _exchanged(
     conversation: Conversation, sasl: Sasl, host: str
 ) -> tuple[Failure | None, str]:
     """The mechanism's rounds, until one side has had enough."""
-    from kdiag.clients.sasl import SaslError, exchange, redacted
+    from kdiag.clients.sasl import SaslError, exchange
 
     try:
         steps = exchange(sasl, host)

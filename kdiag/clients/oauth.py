@@ -18,8 +18,8 @@ from urllib.parse import urlencode, urlsplit
 
 from kdiag.attempt import clean
 from kdiag.clients.net import in_thread
-from kdiag.clients.sasl import Ready, redacted
-from kdiag.security import Sasl
+from kdiag.clients.sasl import Ready
+from kdiag.security import Sasl, redacted
 
 MAX_ANSWER = 1 << 20  # bytes
 _LAST_SECOND = 253402300799  # of the year 9999

@@ -13,14 +13,14 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from kdiag.attempt import clean
 from kdiag.clients.sigv4 import presigned
-from kdiag.security import Sasl
+from kdiag.security import Sasl, redacted
 
 USER_AGENT = "kdiag"
 MAX_CHALLENGE = 16 << 10  # bytes; a real one has a few hundred
@@ -69,13 +69,6 @@ def exchange(sasl: Sasl, host: str) -> Exchange:
         f"SASL mechanism {clean(sasl.mechanism)} is not spoken by kdiag; "
         f"these are: {', '.join(MECHANISMS)}"
     )
-
-
-def redacted(text: str, told: Iterable[str]) -> str:
-    """A peer's words without the secrets that it was told: it may repeat them."""
-    for secret in sorted(filter(None, told), key=len, reverse=True):
-        text = text.replace(secret, "***")
-    return text
 
 
 class Plain:

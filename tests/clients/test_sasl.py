@@ -21,9 +21,8 @@ from kdiag.clients.sasl import (
     SaslError,
     Scram,
     exchange,
-    redacted,
 )
-from kdiag.security import Sasl
+from kdiag.security import Sasl, redacted
 
 quick = hypothesis_settings(max_examples=300, deadline=None, database=None, derandomize=True)
 
