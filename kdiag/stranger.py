@@ -176,7 +176,7 @@ _KINDS = (
     ),
     _Kind(
         "PostgreSQL",
-        _bytes(rb"E(\0\0.{2}S\w+\0.*?M(?P<said>[^\0]*)\0|FATAL: )"),
+        _bytes(rb"E(\0\0.{2}S\w+\0([^M\0][^\0]*\0)*M(?P<said>[^\0]*)\0|FATAL: )"),
         f"This is the port of a PostgreSQL; Kafka clients {_BROKER_PORT}.",
     ),
     _Kind(

@@ -166,6 +166,13 @@ def test_what_a_peer_says_cannot_reach_the_terminal_raw() -> None:
     assert "\\x1b]0;owned\\x07\\xff" in said.banner
 
 
+@pytest.mark.timeout(20)
+def test_an_answer_made_to_take_long_takes_no_time() -> None:
+    """Each takes microseconds; in a pattern that starts over at every M it was a minute for all."""
+    for _ in range(1000):
+        assert recognise(b"E\0\0\x10\0SFATAL\0" + b"M" * READ_LIMIT) is None
+
+
 def test_a_banner_is_bounded() -> None:
     said = recognise(b"SSH-2.0-" + b"x" * 100_000)
 
