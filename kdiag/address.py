@@ -39,9 +39,10 @@ _EC2_NAME = re.compile(r"ip-(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})(\.|\Z)")
 
 
 def parse(host: str) -> IPAddress | None:
-    """The IP address that `host` spells, None for a name. IPv4-mapped IPv6 counts as IPv4."""
+    """The IP address that `host` spells, None for a name. IPv4-mapped IPv6 counts as IPv4.
+    Only IPv6 has a zone: anything else with a % is for a resolver to refuse."""
     try:
-        ip = ipaddress.ip_address(host.partition("%")[0])
+        ip = ipaddress.ip_address(host.partition("%")[0] if ":" in host else host)
     except ValueError:
         return None
     return getattr(ip, "ipv4_mapped", None) or ip

@@ -37,6 +37,12 @@ def test_an_address_is_read(host: str, spelt: str) -> None:
     assert str(parse(host)) == spelt
 
 
+@pytest.mark.parametrize("host", ["10.0.0.1%x", "10.0.0.1%x.example.com", "127.0.0.1%1"])
+def test_an_ipv4_address_has_no_zone(host: str) -> None:
+    """Else it would be dialled as it is, and resolved on the way by whoever dials."""
+    assert parse(host) is None
+
+
 @pytest.mark.parametrize(
     "host", ["", "broker", "10.0.0", "10.0.0.256", "010.0.0.1", "[::1]", "1.2.3.4:9092", "١.0.0.1"]
 )
