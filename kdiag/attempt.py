@@ -78,7 +78,7 @@ class Handshake:
 class Dial:
     """One address of an endpoint, dialled: its layers in order, the last one being where it ended.
 
-    `address` is an IP literal, `source` our own address on that connection ("" when none came up).
+    `address` is an IP literal, `source` our own address on that connection ("" for none).
     `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
     `protocol` is the security.protocol that the listener turned out to speak ("" if unknown),
     `mechanisms` the SASL mechanisms it offers, as far as it told. `heard` has the first bytes of

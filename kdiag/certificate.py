@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_NAMES = 1000
 MAX_BYTES = 1 << 18
 _TEXT_LIMIT = 512
+_UNREADABLE = "a name that cannot be read"
 _SHORT = {  # attribute types of a name, by their object identifier
     b"\x55\x04\x03": "CN",
     b"\x55\x04\x06": "C",
@@ -114,9 +115,10 @@ def read(der: bytes) -> Certificate:
 def authority(name: bytes) -> str:
     """A distinguished name (DER), as a server lists those whose certificates it accepts."""
     try:
-        return clean(", ".join(_attributes(name)), _TEXT_LIMIT) or "a name that cannot be read"
+        # The last one first, as subjects and issuers read here.
+        return clean(",".join(reversed(_attributes(name))), _TEXT_LIMIT) or _UNREADABLE
     except (IndexError, ValueError):
-        return "a name that cannot be read"
+        return _UNREADABLE
 
 
 def _attributes(name: bytes) -> list[str]:

@@ -108,15 +108,22 @@ def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
     )
 
 
-def allow_writing(server: Endpoint, topic: str) -> Remedy:
-    """An access rule is missing."""
+def allow_writing(server: Endpoint, topic: str, principal: str, secured: bool) -> Remedy:
+    """An access rule is missing, or one stands against it. `principal` is fit for a shell."""
+    acls = tool("kafka-acls.sh", server, secured)
     return Remedy(
-        "Grant it, as an administrator:",
-        f"kafka-acls.sh --bootstrap-server {shlex.quote(str(server))} --add "
-        "--allow-principal User:<this client> --operation Describe --operation Write "
-        f"--topic {shlex.quote(topic)}",
+        "Grant it, as an administrator; where the list has a rule that denies it, remove that one: "
+        "it wins over all that allow.",
+        f"{acls} --list --topic {shlex.quote(topic)}\n{acls} --add --allow-principal {principal} "
+        f"--operation Describe --operation Write --topic {shlex.quote(topic)}",
         "shell",
     )
+
+
+def tool(name: str, server: Endpoint, secured: bool) -> str:
+    """The start of a command of Kafka's own, which hangs where it should log in and does not."""
+    properties = " --command-config <administrator.properties>" if secured else ""
+    return f"{name} --bootstrap-server {shlex.quote(str(server))}{properties}"
 
 
 def join_the_network(listeners: Sequence[Listener]) -> Remedy:
@@ -235,9 +242,13 @@ def pick_family(family: str) -> Remedy:
     )
 
 
-def client_properties(protocol: str, mechanisms: Sequence[str]) -> tuple[Remedy, ...]:
-    """The client properties that match a listener, in both spellings."""
-    fitting = matching(protocol or "SSL", preferred(mechanisms))
+def client_properties(
+    protocol: str, mechanisms: Sequence[str], mine: str = "", certificate: bool = False
+) -> tuple[Remedy, ...]:
+    """The client properties that match a listener, in both spellings: with the mechanism that the
+    client has now where it will do, and with a certificate of its own where one is asked for."""
+    mechanism = mine if mine in mechanisms else preferred(mechanisms)
+    fitting = matching(protocol or "SSL", mechanism, certificate)
     choice = f" (it offers {', '.join(mechanisms)})" if len(mechanisms) > 1 else ""
     return (
         Remedy(
@@ -249,18 +260,31 @@ def client_properties(protocol: str, mechanisms: Sequence[str]) -> tuple[Remedy,
     )
 
 
-def trust(endpoint: Endpoint, ca_from: str, lone: bool) -> tuple[Remedy, ...]:
-    """The client is to trust the authority behind the broker's certificate; or the broker, which
-    sends a `lone` one, is to send those between."""
+def trust(endpoint: Endpoint, ca_from: str, lone: bool, itself: bool) -> tuple[Remedy, ...]:
+    """The client is to trust the authority behind the broker's certificate, which may be that
+    certificate `itself`; or the broker, which sends a `lone` one, is to send those between."""
     now = (
         f"The client trusts {ca_from} now." if ca_from else "The client trusts this machine's own."
     )
+    what = (
+        "Give the client this certificate, and that of every other broker; or give the brokers "
+        "certificates by one authority, and the client that authority's."
+        if itself
+        else "Give the client the certificate of the authority that issued the broker's."
+    )
+    name, _, store = ca_from.partition("=")
     given = Remedy(
-        f"Give the client the certificate of the authority that issued the broker's. {now}",
+        f"{what} {now}",
         "# Java\nssl.truststore.type=PEM\nssl.truststore.location=<the CA's certificates.pem>\n"
         "# librdkafka\nssl.ca.location=<the CA's certificates.pem>",
         "properties",
     )
+    if name == "ssl.truststore.location" and not store.endswith((".pem", ".crt", ".cer")):
+        given = say(
+            f"{what} {now} To add it there:",
+            "keytool -importcert -alias kafka-ca -file <the CA's certificate.pem> "
+            f"-keystore {shlex.quote(store)}",
+        )
     whole = say(
         "If the issuer is an intermediate authority, let the broker send its whole chain: its own "
         "certificate first, then each one between it and the root, in ssl.keystore."
@@ -313,21 +337,31 @@ def client_certificate(shown: bool) -> Remedy:
     )
 
 
-def credentials(mechanism: str, user: str, server: Endpoint) -> Remedy:
-    """The login was refused."""
+def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> Remedy:
+    """The login was refused, or there was no token to log in with."""
     if mechanism.startswith("SCRAM"):
         name = shlex.quote(user) if user else "<user>"
         return Remedy(
-            f"Check user and password, and that the user has credentials for {mechanism}:",
-            f"kafka-configs.sh --bootstrap-server {shlex.quote(str(server))} --describe "
-            f"--entity-type users --entity-name {name}",
+            f"Check user and password, and, as an administrator, that the user has credentials for "
+            f"{mechanism}; those of the other SCRAM do not count:",
+            f"{tool('kafka-configs.sh', server, True)} --describe --entity-type users "
+            f"--entity-name {name}",
             "shell",
         )
     if mechanism == "OAUTHBEARER":
-        return say("Check the token's expiry, issuer, audience and scope against the listener's.")
+        first = (
+            "client id, client secret and scope at the token endpoint, then " if endpoint else ""
+        )
+        return say(
+            f"Check {first}the token's expiry, issuer, audience and scope against the listener's."
+        )
     if mechanism == "AWS_MSK_IAM":
         return say("Check that this identity may do kafka-cluster:Connect on this cluster.")
-    return say("Check user and password; the broker's log has the reason.")
+    return say(
+        "Check user and password (Confluent Cloud: API key and secret). A broker of your own has "
+        "its PLAIN users as user_<name>=<password> in the listener's plain.sasl.jaas.config, "
+        "unless it has a callback handler, and learns a new one when it restarts."
+    )
 
 
 def broker_port() -> Remedy:

@@ -217,7 +217,8 @@ def _properties(protocol: str, dials: Sequence[Dial], sasl: Sasl | None) -> dict
     if protocol == UNKNOWN:
         return {}
     offered = next((dial.mechanisms for dial in dials if dial.mechanisms), ())
-    fitting = matching(protocol, sasl.mechanism if sasl else preferred(offered))
+    wanted = any(dial.handshake and dial.handshake.wants_certificate for dial in dials)
+    fitting = matching(protocol, sasl.mechanism if sasl else preferred(offered), wanted)
     return {"java": fitting.java, "librdkafka": fitting.librdkafka}
 
 

@@ -164,14 +164,17 @@ def preferred(offered: Collection[str]) -> str:
     return next((mechanism for mechanism in _BY_PREFERENCE if mechanism in offered), "")
 
 
-def matching(protocol: str, mechanism: str = "") -> Matching:
-    """The client properties for a listener that speaks `protocol` and wants `mechanism`, with
-    placeholders in angle brackets for what only the user knows. A mechanism that kdiag does not
-    know is a peer's text and is left out."""
+def matching(protocol: str, mechanism: str = "", certificate: bool = False) -> Matching:
+    """The client properties for a listener that speaks `protocol`, wants `mechanism` and perhaps a
+    client's `certificate`, with placeholders in angle brackets for what only the user knows. A
+    mechanism that kdiag does not know is a peer's text and is left out."""
     java, other = [f"security.protocol={protocol}"], [f"security.protocol={protocol}"]
     if protocol.endswith("SSL"):
         java += ["ssl.truststore.type=PEM", "ssl.truststore.location=<the CA's certificates.pem>"]
         other += ["ssl.ca.location=<the CA's certificates.pem>"]
+        if certificate:
+            java += ["ssl.keystore.type=PEM", "ssl.keystore.location=<certificate and key.pem>"]
+            other += ["ssl.certificate.location=<certificate.pem>", "ssl.key.location=<key.pem>"]
     if protocol.startswith("SASL") and mechanism in MECHANISMS:
         java += [f"sasl.mechanism={mechanism}", *_JAVA_LOGINS.get(mechanism, ())]
         theirs = "OAUTHBEARER" if mechanism == "AWS_MSK_IAM" else mechanism

@@ -18,6 +18,7 @@ from tests.render import cases
 # What nobody but the reader can know; everything else must be filled in.
 ASKED_FOR = re.compile(
     r"<(reachable address of broker \d+|port of broker \d+|container name|this client|user|password"
+    r"|name|administrator\.properties|subject of the certificate|the CA's certificate\.pem"
     r"|cluster|token|the CA's certificates\.pem|certificate and key\.pem|certificate\.pem"
     r"|key\.pem|your public address|bootstrap|allocation id|current version|target group"
     r"|internet gateway of \S+|what leads to your network|a free number, before those that deny)>"
@@ -167,12 +168,12 @@ def test_a_name_from_a_peer_is_copied_into_no_file_and_one_word_of_a_command(hos
         made, *_ = remedies.certificate_names([host], (), strimzi)
         assert host not in made.snippet
         assert "<the name that clients dial>" in made.snippet
-    _, *_, compare = remedies.trust(met.broker.advertised, "", lone=False)
+    _, *_, compare = remedies.trust(met.broker.advertised, "", lone=False, itself=False)
     server = str(met.broker.advertised)
     assert shlex.split(compare.snippet)[3] == server
     for fix in (
-        remedies.allow_writing(met.broker.advertised, "orders"),
-        remedies.credentials("SCRAM-SHA-256", "bob", met.broker.advertised),
+        remedies.allow_writing(met.broker.advertised, "orders", "User:bob", secured=True),
+        remedies.credentials("SCRAM-SHA-256", "bob", "", met.broker.advertised),
     ):
         assert server in shlex.split(fix.snippet)
 

@@ -82,7 +82,8 @@ def lookup_failure(error: OSError | UnicodeError) -> Failure:
 
 @dataclass(frozen=True)
 class Line:
-    """A TCP connection that came up, or (`sock` None) did not; `source` is our own address on it.
+    """A TCP connection that came up, or (`sock` None) did not; `source` is our own address on it,
+    "" where there is no way at all.
     `address` and `port` are what it leads to, for another line to the same place."""
 
     address: str
@@ -187,11 +188,13 @@ class Net:
             elapsed = time.perf_counter() - started
             return Line(address, port, Attempt("tcp", elapsed), sock, str(sock.getsockname()[0]))
         except (TimeoutError, OSError) as error:
+            # Where one device is all there is, addresses are made up.
+            source = "" if self._device else _source(sock)
             sock.close()
             elapsed = time.perf_counter() - started
             failure = os_failure(error) if isinstance(error, OSError) else Failure.TIMEOUT
             words = _os_words(error, self.timeout)
-            return Line(address, port, Attempt("tcp", elapsed, failure, words))
+            return Line(address, port, Attempt("tcp", elapsed, failure, words), source=source)
         except BaseException:
             sock.close()
             raise
@@ -351,6 +354,12 @@ def in_thread(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
 
     threading.Thread(target=run, name="kdiag", daemon=True).start()
     return future
+
+
+def _source(sock: socket.socket) -> str:
+    """Our own address on a connection that is being made, "" before it has one."""
+    host = str(sock.getsockname()[0])
+    return "" if host in ("0.0.0.0", "::") else host
 
 
 def _os_words(error: BaseException, timeout: float) -> str:

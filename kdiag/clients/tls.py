@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 import tempfile
 import time
@@ -77,11 +78,17 @@ def tls_failure(error: ssl.SSLError) -> Failure:
     return Failure.CLOSED if reason in _PEER_GONE else Failure.HANDSHAKE
 
 
+# OpenSSL names the version that brought an alert, not the one that is spoken: "sslv3 alert bad
+# certificate" is TLS 1.3's, too, and is "ssl/tls alert" in later versions.
+_ALERT = re.compile(r"^(sslv3|tlsv1|tlsv13|ssl/tls) alert ")
+
+
 def tls_words(error: ssl.SSLError) -> str:
     """What went wrong, in OpenSSL's words without its decoration."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message.rstrip(".")
-    return (error.reason or "the connection ended").replace("_", " ").lower()
+    words = (error.reason or "the connection ended").replace("_", " ").lower()
+    return _ALERT.sub("alert: ", words)
 
 
 class Handshakes:

@@ -56,7 +56,9 @@ class Bootstrap:
             known = dial is None or self.contacts[0].endpoint.host == dial.address
             return f"{name} answers" if known or not dial else f"{name} answers at {dial.address}"
         if len(self.contacts) == 1:
-            return f"{self.contacts[0].endpoint} does not answer as a broker"
+            failed = self.contacts[0].failed
+            why = f" ({failed.layer}: {failed.failure.value})" if failed and failed.failure else ""
+            return f"no usable connection to {self.contacts[0].endpoint}{why}"
         return f"{len(self.usable)} of {len(self.contacts)} servers answer"
 
 

@@ -93,7 +93,7 @@ async def greet(walk: Walk, knock: Knock) -> Greeting:
     """
     line = await walk.net.connect(knock.address, knock.endpoint.port)
     if line.sock is None:
-        return Greeting(Dial(knock.address, (line.tcp,)))
+        return Greeting(Dial(knock.address, (line.tcp,), source=line.source))
     encrypted = bool(walk.protocol and walk.protocol.endswith("SSL"))
     first = asyncio.ensure_future(_greet(walk, knock, line, encrypted))
     others: list[asyncio.Future[Any]] = []

@@ -94,7 +94,8 @@ class Listeners:
             if attempt.failure is Failure.DENIED
         }
         why = f" ({', '.join(sorted(words))})" if words else ""
-        return f"{line}, identity of {proven} proven{why}"
+        whose = f"identity of {proven} proven" if proven else "identity not proven"
+        return f"{line}, {whose}{why}"
 
 
 @hop("listeners")

@@ -92,7 +92,7 @@ def timeout(
         bootstrap,
         listeners,
         "{who} {verb} not answer the connection request: packets vanish on the way",
-        lambda hit: (remedies.open_port([place.endpoint for place in hit], ""),),
+        lambda hit: (remedies.open_port([place.endpoint for place in hit], _source(hit)),),
     ):
         yield replace(
             found,
@@ -166,8 +166,9 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
         "{who} accept{s} the connection and then stay{s} silent",
         lambda hit: (
             remedies.say(
-                "Find out who accepts there: a proxy, load balancer or tunnel without a working "
-                "broker behind it, or a server of another protocol."
+                "Find out who accepts there: a broker that hangs (its log, its garbage "
+                "collection, its disks), a proxy, load balancer or tunnel without a working broker "
+                "behind it, or a server of another protocol."
             ),
         ),
     )
@@ -272,9 +273,17 @@ def _hint(stranger: Stranger) -> str:
 
 
 def _banners(hit: Sequence[Place]) -> list[str]:
-    return list(dict.fromkeys(b for place in hit if (b := _stranger(place).banner)))
+    """What is not told already, by the first bytes that it said."""
+    told = "\n".join(line for place in hit for line in evidence(place))
+    found = dict.fromkeys(b for place in hit if (b := _stranger(place).banner))
+    return [banner for banner in found if banner not in told]
 
 
 def _address(place: Place) -> str:
     dials = [dial.address for dial in place.contact.dials if not is_loopback(dial.address)]
     return dials[0] if dials else place.endpoint.host
+
+
+def _source(hit: Sequence[Place]) -> str:
+    """The address that this client dials from."""
+    return next((dial.source for place in hit for dial in place.dials if dial.source), "")

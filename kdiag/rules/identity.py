@@ -247,13 +247,7 @@ def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
             f"{how_many(hit, listeners, 'speaks', 'speak')} {listed(list(dict.fromkeys(spoken)))} "
             f"at the advertised address; you came in by {came_by[0]} at {entrance(bootstrap)}",
             subjects(hit),
-            (
-                *dialled(hit),
-                *(
-                    f"broker {x.broker.node} at {x.broker.advertised} speaks {protocol}"
-                    for x, protocol in zip(hit, spoken, strict=True)
-                ),
-            ),
+            dialled(hit),
             (
                 remedies.say(
                     "Let every listener advertise its own port: in advertised.listeners the entry "

@@ -8,7 +8,9 @@ from kdiag import remedies
 from kdiag.attempt import Failure
 from kdiag.hops.metadata import Answer, Metadata, Partition, Topic
 from kdiag.rule import Match, Severity, rule
+from kdiag.rules.principal import principal, secured
 from kdiag.rules.words import brokers, count_of, listed, sentence
+from kdiag.settings import Settings
 
 HOP = "metadata"
 
@@ -103,7 +105,7 @@ def unknown_topic(metadata: Metadata) -> Iterator[Match]:
 
 
 @rule("KD205", "topic-denied", Severity.ERROR, "This client may not see the topic")
-def topic_denied(metadata: Metadata) -> Iterator[Match]:
+def topic_denied(metadata: Metadata, settings: Settings) -> Iterator[Match]:
     """The cluster refuses to describe the topic to this client.
 
     The connection and the login are fine; an access rule (ACL) is missing: Describe on the topic,
@@ -118,7 +120,14 @@ def topic_denied(metadata: Metadata) -> Iterator[Match]:
             f"This client is not allowed to describe topic {topic.name}",
             (f"topic {topic.name}",),
             (f"Metadata for topic {topic.name}: {topic.error}",),
-            (remedies.allow_writing(metadata.answers[0].endpoint, topic.name),),
+            (
+                remedies.allow_writing(
+                    metadata.answers[0].endpoint,
+                    topic.name,
+                    principal(settings.security),
+                    secured(settings.security),
+                ),
+            ),
         )
 
 

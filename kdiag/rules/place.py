@@ -10,7 +10,8 @@ from kdiag.attempt import Attempt, Contact, Dial, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.rule import Match, Remedy, Severity
-from kdiag.rules.words import listed
+from kdiag.rules.words import listed, sentence
+from kdiag.security import Sasl
 from kdiag.settings import Endpoint
 
 HOPS = ("bootstrap", "listeners")
@@ -75,18 +76,20 @@ def places(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Place]
 def evidence(place: Place) -> Iterator[str]:
     """What was tried there and how it ended, a line for each address that failed."""
     contact = place.contact
+    # A bootstrap server is its address, which the words have already.
+    lead = "" if place.hop == "bootstrap" else f"{place.subject}: "
     if contact.dns and contact.dns.failure:
-        yield f"{place.subject}: {contact.endpoint.host} does not resolve: {contact.dns.detail}"
+        yield f"{lead}{contact.endpoint.host} does not resolve: {contact.dns.detail}"
         for line in contact.lookup.lines if contact.lookup else ():
-            yield f"{place.subject}: {line}"
+            yield f"{lead}{line}"
         if contact.lookup and contact.lookup.found:
             yield (
-                f"{place.subject}: DNS has it, the system's resolver does not: a stale cache, "
+                f"{lead}DNS has it, the system's resolver does not: a stale cache, "
                 "nsswitch.conf, or an address of the other family"
             )
     for dial in contact.dials:
         if dial.failed:
-            yield f"{place.subject}: {tried(contact.endpoint, dial, dial.failed)}"
+            yield f"{lead}{tried(contact.endpoint, dial, dial.failed)}"
 
 
 def tried(endpoint: Endpoint, dial: Dial, failed: Attempt) -> str:
@@ -156,14 +159,19 @@ def match(
         s="s" if len(hit) == 1 else "",
     )
     subjects = tuple(place.subject for place in hit)
+    if hop == "listeners":  # else it begins with an address
+        said = sentence(said)
     return Match(hop, said, subjects, (*lines, *more), fix(hit), severity)
 
 
-def as_it_speaks(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+def as_it_speaks(hit: Sequence[Place], sasl: Sasl | None = None) -> tuple[Remedy, ...]:
     """The fix for a client that speaks otherwise than the listener: the properties that match."""
     best = hit[0].contact.best
     return remedies.client_properties(
-        best.protocol if best else "", best.mechanisms if best else ()
+        best.protocol if best else "",
+        best.mechanisms if best else (),
+        sasl.mechanism if sasl else "",
+        bool(best and best.handshake and best.handshake.wants_certificate),
     )
 
 

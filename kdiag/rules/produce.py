@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from kdiag import remedies
@@ -9,7 +10,9 @@ from kdiag.attempt import ClientRun, Delivery, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.produce import LARGE, Outcome, Produce
 from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rules.principal import principal, secured
 from kdiag.rules.words import brokers, listed, sentence
+from kdiag.settings import Endpoint, Settings
 
 HOP = "produce"
 
@@ -122,15 +125,19 @@ def path_mtu(produce: Produce) -> Iterator[Match]:
 
 
 @rule("KD403", "produce-denied", Severity.ERROR, "This client may not write to the topic")
-def produce_denied(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
+def produce_denied(bootstrap: Bootstrap, produce: Produce, settings: Settings) -> Iterator[Match]:
     """The broker refuses the record: this client has no permission to write to the topic.
 
     The whole path works. An access rule (ACL) for Write on the topic is missing.
 
     Prove it: `kafka-acls.sh --list --topic NAME`.
     """
-    server = (bootstrap.usable or bootstrap.contacts)[0].endpoint
-    grant = remedies.allow_writing(server, produce.client.topic if produce.client else "")
+    grant = remedies.allow_writing(
+        _server(bootstrap),
+        _topic(produce),
+        principal(settings.security),
+        secured(settings.security),
+    )
     yield from _rejections(produce, DENIED, "may not be written to by this client", grant)
 
 
@@ -161,7 +168,7 @@ def not_leader(produce: Produce) -> Iterator[Match]:
 
 
 @rule("KD406", "record-rejected", Severity.ERROR, "The broker rejects the record itself")
-def record_rejected(produce: Produce) -> Iterator[Match]:
+def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
     """The broker took the request and rejected the record: its size, form, time or compression.
 
     The path works. The topic's configuration asks for something that a small plain record does not
@@ -169,7 +176,11 @@ def record_rejected(produce: Produce) -> Iterator[Match]:
 
     Prove it: `kafka-configs.sh --describe --entity-type topics --entity-name NAME`.
     """
-    fix = remedies.say("Compare the topic's configuration with the error in the evidence.")
+    fix = remedies.say(
+        "Compare the topic's configuration with the error in the evidence:",
+        f"{remedies.tool('kafka-configs.sh', _server(bootstrap), False)} --describe --all "
+        f"--entity-type topics --entity-name {shlex.quote(_topic(produce))}",
+    )
     yield from _rejections(produce, REJECTED, "does not accept the record", fix)
 
 
@@ -245,6 +256,14 @@ def _rejections(
             _lines(produce.client, failed),
             (fix,),
         )
+
+
+def _server(bootstrap: Bootstrap) -> Endpoint:
+    return (bootstrap.usable or bootstrap.contacts)[0].endpoint
+
+
+def _topic(produce: Produce) -> str:
+    return produce.client.topic if produce.client else ""
 
 
 def _deliveries(produce: Produce) -> Sequence[Delivery]:

@@ -13,7 +13,10 @@ from kdiag.rules.place import as_it_speaks, judge, places
 from kdiag.rules.words import escaped, listed
 from kdiag.settings import Settings
 
-_IN_CLEAR = ("PLAIN", "OAUTHBEARER")
+_INSTEAD = {
+    "PLAIN": "Use SASL_SSL, or at least SCRAM instead of PLAIN.",
+    "OAUTHBEARER": "Use SASL_SSL: whoever reads the token on the way can log in with it, too.",
+}
 
 
 @rule("KD117", "sasl-required", Severity.ERROR, "The listener wants a login (SASL)")
@@ -94,12 +97,17 @@ def sasl_credentials(
     sasl = settings.security.sasl
     user = sasl.username if sasl else ""
     who = f" of {escaped(user)}" if user else ""
+    mechanism, endpoint = (sasl.mechanism, sasl.endpoint) if sasl else ("", "")
+    # Who has to fetch what it logs in with may not have got that far.
+    message = f"{{who}} refuse{{s}} the login{who}"
+    if endpoint:
+        message = "{who} cannot be logged in to with a token of the endpoint given"
     yield from judge(
         {Failure.CREDENTIALS},
         bootstrap,
         listeners,
-        f"{{who}} refuse{{s}} the login{who}",
-        lambda hit: (remedies.credentials(sasl.mechanism if sasl else "", user, hit[0].endpoint),),
+        message,
+        lambda hit: (remedies.credentials(mechanism, user, endpoint, hit[0].endpoint),),
     )
 
 
@@ -116,7 +124,7 @@ def credentials_in_clear(
     Prove it: `security.protocol` and `sasl.mechanism` as configured or found.
     """
     sasl = settings.security.sasl
-    if sasl is None or sasl.mechanism not in _IN_CLEAR:
+    if sasl is None or sasl.mechanism not in _INSTEAD:
         return
     named = {endpoint.host for endpoint in settings.bootstrap}
     hit = [
@@ -132,7 +140,7 @@ def credentials_in_clear(
             f"The login went unencrypted to {listed([place.where for place in hit])}",
             tuple(place.subject for place in hit),
             (f"SASL_PLAINTEXT with {sasl.mechanism}, at addresses from the metadata",),
-            (remedies.say("Use SASL_SSL, or at least SCRAM instead of " + sasl.mechanism + "."),),
+            (remedies.say(_INSTEAD[sasl.mechanism]),),
         )
 
 

@@ -13,7 +13,7 @@ from kdiag.certificate import Certificate, Kind, Origin, authority, covers, read
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.place import HOPS, Place, as_it_speaks, failing, judge, match, places
+from kdiag.rules.place import HOPS, Fix, Place, as_it_speaks, failing, judge, match, places
 from kdiag.rules.words import escaped, listed
 from kdiag.security import Tls
 from kdiag.settings import Settings
@@ -26,7 +26,9 @@ _TOO_WEAK = (66, 67, 68)
 
 
 @rule("KD110", "tls-required", Severity.ERROR, "The listener speaks TLS, the client does not")
-def tls_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def tls_required(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
     """The peer answers plaintext with a TLS alert, or hangs up and completes a TLS handshake.
 
     Clients print "Disconnected while requesting ApiVersion" or run out of memory on a message of
@@ -39,12 +41,14 @@ def tls_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
         bootstrap,
         listeners,
         "{who} want{s} TLS, and this client speaks plaintext",
-        as_it_speaks,
+        lambda hit: as_it_speaks(hit, settings.security.sasl),
     )
 
 
 @rule("KD111", "tls-not-offered", Severity.ERROR, "The client speaks TLS, the listener does not")
-def tls_not_offered(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def tls_not_offered(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
     """The peer does not answer a TLS handshake, and answers Kafka's requests in plaintext.
 
     Clients print "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?".
@@ -56,7 +60,14 @@ def tls_not_offered(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
         bootstrap,
         listeners,
         "{who} speak{s} plaintext, and this client speaks TLS",
-        as_it_speaks,
+        lambda hit: (
+            *as_it_speaks(hit, settings.security.sasl),
+            remedies.say(
+                "Or use the port of a listener with TLS; or, if this one was meant to have it, map "
+                "it to SSL or SASL_SSL in listener.security.protocol.map. Without TLS everybody on "
+                "the way reads along."
+            ),
+        ),
     )
 
 
@@ -118,22 +129,32 @@ def certificate_expired(bootstrap: Bootstrap, listeners: Listeners | None) -> It
 
     Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -dates`, and `date`.
     """
-    renew = remedies.say(
-        "Renew the broker's certificate (cert-manager, Strimzi and MSK do it by themselves: see "
-        "why they did not), and have the broker read the new one. Check this machine's clock too."
+    renew = (
+        "Renew the broker's certificate{by}, and have the broker read the new one; where "
+        "cert-manager, Strimzi or MSK renew by themselves, see why they did not."
     )
     for hop, hit, severity in failing({Failure.EXPIRED}, bootstrap, listeners):
         early = all(_not_yet(place) for place in hit)
-        said = "is not valid yet" if early else "has expired"
+        said = "is not valid yet" if early else _since(hit) or "has expired"
+        fix = remedies.say(
+            "Set this machine's clock right if it is behind. Else the certificate was made for "
+            "later: have the broker use one that is valid now."
+            if early
+            else renew.format(by="") + " If this machine's clock is ahead, set that right."
+        )
         message = f"{{who}} show{{s}} a certificate that {said}"
-        yield match(hop, hit, message, lambda _: (renew,), severity, _shown(hit))
+        yield match(hop, hit, message, _always(fix), severity, (*_shown(hit), *_clock(hit)))
+    told: set[str] = set()
     for hop in HOPS:
         here = [p for p in places(bootstrap, listeners) if p.hop == hop and p.contact.usable]
-        soon = [place for place in here if (days := _days_left(place)) is not None and days < SOON]
+        left = {p: days for p in here if (days := _days_left(p)) is not None and days < SOON}
+        soon = [p for p in left if (leaf := _leaf(p)) and leaf.fingerprint not in told]
+        told |= {leaf.fingerprint for p in soon if (leaf := _leaf(p))}
         if soon:
-            days = min(left for place in soon if (left := _days_left(place)) is not None)
-            message = f"The certificate of {{who}} expires in {days} day{'' if days == 1 else 's'}"
-            yield match(hop, soon, message, lambda _: (renew,), Severity.WARNING, _shown(soon))
+            days = min(left[place] for place in soon)
+            message = f"The certificate of {{who}} expires in {_days(days)}"
+            fix = remedies.say(renew.format(by=" before that"))
+            yield match(hop, soon, message, _always(fix), Severity.WARNING, _shown(soon))
 
 
 @rule("KD115", "client-certificate", Severity.ERROR, "The listener wants a client certificate")
@@ -147,7 +168,7 @@ def client_certificate(
 
     Prove it: `openssl s_client -connect HOST:PORT -cert C -key K` stays connected.
     """
-    own = _own_certificate(settings.security.tls)
+    own = own_certificate(settings.security.tls)
     fix = remedies.client_certificate(own is not None)
     for hop, hit, severity in failing({Failure.CLIENT_CERTIFICATE}, bootstrap, listeners):
         if own is None:
@@ -164,7 +185,9 @@ def client_certificate(
 
 
 @rule("KD116", "tls-handshake", Severity.ERROR, "The TLS handshake fails")
-def tls_handshake(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def tls_handshake(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
     """Both sides speak TLS and do not come to terms: no common version or cipher, an unknown name.
 
     The evidence has the reason in OpenSSL's words and, where the server takes a handshake of more
@@ -172,6 +195,8 @@ def tls_handshake(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator
 
     Prove it: `openssl s_client -connect HOST:PORT -tls1_2`, then `-tls1_3`.
     """
+    mine = settings.security.tls.versions
+    only = f" (this client takes {listed(mine)} only)" if mine else ""
     yield from judge(
         {Failure.HANDSHAKE},
         bootstrap,
@@ -179,7 +204,7 @@ def tls_handshake(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator
         "{who} speak{s} TLS, but the handshake fails",
         lambda _: (
             remedies.say(
-                "Let client and listener have a TLS version and a cipher in common: compare "
+                f"Let client and listener have a TLS version{only} and a cipher in common: compare "
                 "ssl.enabled.protocols and ssl.cipher.suites on both sides. A proxy that routes by "
                 "name (SNI) also ends handshakes for names it does not know."
             ),
@@ -274,6 +299,29 @@ def _day(seconds: int | None) -> str:
     return "?" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
 
 
+def _always(fix: Remedy) -> Fix:
+    return lambda _: (fix,)
+
+
+def _days(days: int) -> str:
+    return f"{days} day{'' if days == 1 else 's'}"
+
+
+def _since(hit: Sequence[Place]) -> str:
+    """When it expired, where that is as long ago for all."""
+    ages = {
+        int((handshake.at - leaf.not_after) // 86400)
+        for place in hit
+        if (leaf := _leaf(place)) and (handshake := _handshake(place)) and leaf.not_after
+    }
+    return f"expired {_days(ages.pop())} ago" if len(ages) == 1 and min(ages) > 0 else ""
+
+
+def _clock(hit: Sequence[Place]) -> list[str]:
+    handshake = _handshake(hit[0])
+    return [f"it is {_day(int(handshake.at))} by this machine's clock"] if handshake else []
+
+
 def _not_yet(place: Place) -> bool:
     leaf, handshake = _leaf(place), _handshake(place)
     return bool(leaf and handshake and leaf.not_before and leaf.not_before > handshake.at)
@@ -333,8 +381,10 @@ def _trust(hit: Sequence[Place], tls: Tls) -> tuple[Remedy, ...]:
     if origin:
         summary = f"{origin.words} {origin.remedy}"
         return (Remedy(summary, origin.command, "shell" if origin.command else "text"), *then)
-    lone = len(_chain(hit[0])) == 1 and not _chain(hit[0])[0].self_signed
-    return (*remedies.trust(hit[0].endpoint, tls.ca_from, lone), *then)
+    chain = _chain(hit[0])
+    itself = bool(chain) and chain[0].self_signed
+    lone = len(chain) == 1 and not itself
+    return (*remedies.trust(hit[0].endpoint, tls.ca_from, lone, itself), *then)
 
 
 def _mesh(hit: Sequence[Place]) -> tuple[Remedy, ...]:
@@ -376,7 +426,8 @@ def _authorities(place: Place) -> list[str]:
     return [authority(name) for name in handshake.authorities] if handshake else []
 
 
-def _own_certificate(tls: Tls) -> Certificate | None:
+def own_certificate(tls: Tls) -> Certificate | None:
+    """The client's own."""
     if not tls.certificate:
         return None
     return next(iter(_trusted(Tls(ca=tls.certificate))), None)

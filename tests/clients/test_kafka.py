@@ -27,7 +27,7 @@ from kdiag.hops.produce import Outcome, Produce, Produced
 from kdiag.rule import RULES, Finding, Severity
 from kdiag.rules import produce as rules
 from kdiag.security import Sasl, Security, Tls
-from kdiag.settings import Endpoint
+from kdiag.settings import Endpoint, Settings, settings
 
 USER, PASSWORD = "bob", "bobs-password"
 PLAINTEXT = Security("PLAINTEXT")
@@ -49,6 +49,7 @@ def found(delivery: Delivery) -> list[Finding]:
     server = Endpoint("kafka.example.com", 9092)
     topic = Topic("orders", "NONE", (Partition(0, 1, (1,), (1,)),))
     facts: dict[type, Any] = {
+        Settings: settings("kafka.example.com:9092"),
         Bootstrap: Bootstrap((Contact(server, Attempt("dns", 0.0)),)),
         Metadata: Metadata((Answer(server, 0.0),), (broker,), "c", 1, topic),
         Produce: Produce((Produced(1, answered, answered),), (), client, 0.1),

@@ -61,7 +61,9 @@ def test_every_verify_code_is_one_of_three(code: int) -> None:
 
 
 def test_its_words_are_without_decoration() -> None:
-    assert tls_words(error("TLSV1_ALERT_INTERNAL_ERROR")) == "tlsv1 alert internal error"
+    for version in ("TLSV1", "SSLV3", "TLSV13", "SSL/TLS"):
+        assert tls_words(error(f"{version}_ALERT_INTERNAL_ERROR")) == "alert: internal error"
+    assert tls_words(error("WRONG_VERSION_NUMBER")) == "wrong version number"
     verify = error("CERTIFICATE_VERIFY_FAILED", ssl.SSLCertVerificationError, 20)
     assert tls_words(verify) == "why"
 

@@ -28,6 +28,7 @@ _SAME = (
     (re.compile(r"\b(answers at 3\.10\.139\.22)\d"), r"\g<1>1"),
     (re.compile(r"#[\w-]{16}"), "#serial"),
     (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)? UTC"), "2026-11-23 11:20 UTC"),
+    (re.compile(r"\bit is \S+ by"), "it is 2026-11-23 by"),
     (re.compile(r"\b\d{4}-\d\d-\d\d to \d{4}-\d\d-\d\d"), "2026-01-01 to 2027-01-01"),
     (re.compile(r"(\\r\\nDate: ).*"), r"\1…"),
     (re.compile(r"\b\d+ ms\b"), "7 ms"),
