@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 USAGE, INTERNAL, INTERRUPTED = 2, 1, 130
 CHECK_IP = "https://checkip.amazonaws.com"  # says by which address it was asked
 MAX_FILE = 1 << 20  # bytes of a properties file
+MAX_LINTED = 8 << 20  # bytes of a file that is linted
 
 EXIT_CODES = """\b
 Exit codes:
@@ -33,6 +34,7 @@ Exit codes:
   2            wrong usage: option, file or property
   10 20 30 40  the first hop that fails: bootstrap, metadata, listeners, produce
   50           the walk passes, but what AWS says does not
+  60           a file that kdiag lint was given has errors
   130          interrupted"""
 
 
@@ -209,7 +211,7 @@ def check(
         cloud = Ec2(how)
     with destinations(outputs) as opened:
         report = _walked(asked, cloud)
-        deliver(report, opened)
+        deliver(lambda form, stream: render(form, report, stream), opened)
     return report.exit_code
 
 
@@ -242,7 +244,7 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
     if scenario is not None:
         with destinations(outputs) as opened:
             report = _played(scenario, timeout)
-            deliver(report, opened)
+            deliver(lambda form, stream: render(form, report, stream), opened)
         return report.exit_code
     for name in ("healthy", "private-address"):
         click.echo(f"$ kdiag demo {name}\n# {(SCENARIOS[name].__doc__ or '').strip()}")
@@ -253,6 +255,71 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
         click.echo()
     click.echo("More to see with kdiag demo --list; your own cluster with kdiag check HOST:PORT.")
     return 0
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--fix", is_flag=True, help="Print the corrected file, and what is left to do.")
+@click.option("--diff", "as_diff", is_flag=True, help="Print the corrections as a unified diff.")
+@click.option(
+    "--skip-unknown", is_flag=True, help="Pass over files that have nothing to do with Kafka."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning"]),
+    default="error",
+    show_default=True,
+    envvar="KDIAG_FAIL_ON",
+    help="What makes the exit code 60.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help="text, json, sarif or github, to standard output or to a file; may be repeated.",
+)
+def lint(
+    files: Sequence[str],
+    fix: bool,
+    as_diff: bool,
+    skip_unknown: bool,
+    fail_on: str,
+    outputs: Sequence[str],
+) -> int:
+    """Say what will go wrong with a Kafka that is configured like this, before it is deployed.
+
+    FILEs are Strimzi resources, Docker Compose, server.properties or Helm values, and what kubectl
+    get -o yaml prints; - is standard input. They are judged together. kdiag lint needs PyYAML: pip
+    install 'kdiag[lint]'.
+
+    With --fix or --diff the exit code, and what goes to standard error, is about the corrected
+    files.
+    """
+    from kdiag.delivery import deliver, destinations
+    from kdiag.lint.edit import diff
+    from kdiag.linting import after_fixes, lint
+    from kdiag.render.lint import FORMS
+    from kdiag.render.lint import render as say
+
+    if (fix or as_diff) and outputs:
+        raise click.UsageError("--fix and --diff have standard output to themselves: leave -o out")
+    if fix and (as_diff or len(files) > 1):
+        raise click.UsageError("--fix prints one corrected file; --diff is for several")
+    sources = {"stdin" if name == "-" else name: _linted(name) for name in files}
+    report = lint(sources, fail_on, skip_unknown, fix or as_diff)
+    if not fix and not as_diff:
+        with destinations(outputs, FORMS, "text") as opened:
+            deliver(lambda form, stream: say(form, report, stream), opened)
+        return report.exit_code
+    left = after_fixes(report)
+    fixed = {each.name: each.after for each in report.fixed}
+    for name, before in sources.items():
+        after = fixed.get(name, before)
+        click.echo(after if fix else diff(name, before, after), nl=False)
+    say("text", left, sys.stderr)
+    return left.exit_code
 
 
 @cli.command()
@@ -371,17 +438,31 @@ def _watched() -> Iterator[Observer | None]:
 
 def _read(name: str) -> str:
     """A properties file; Java writes them in Latin-1, everybody else in UTF-8."""
-    try:
-        with click.open_file(name, "rb") as file:
-            data: bytes = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise click.UsageError(f"cannot read {name}: {error.strerror}") from None
-    if len(data) > MAX_FILE:
-        raise click.UsageError(f"{name} is larger than a file of client properties: 1 MiB at most")
+    data = _bytes(name, MAX_FILE, "a file of client properties: 1 MiB at most")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("latin-1")
+
+
+def _linted(name: str) -> str:
+    """The text of a file, its lines ending as they do."""
+    data = _bytes(name, MAX_LINTED, "a file of configuration: 8 MiB at most")
+    for encoding in ("utf-8-sig", "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "ascii"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode("latin-1")
+
+
+def _bytes(name: str, most: int, what: str) -> bytes:
+    try:
+        with click.open_file(name, "rb") as file:
+            data: bytes = file.read(most + 1)
+    except OSError as error:
+        raise click.UsageError(f"cannot read {name}: {error.strerror}") from None
+    if len(data) > most:
+        raise click.UsageError(f"{name} is larger than {what}")
+    return data
 
 
 def _exit(code: int) -> NoReturn:

@@ -7,16 +7,13 @@ import signal
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
-from kdiag.render import RENDERERS, render
+from kdiag.render import RENDERERS
 from kdiag.usage import UsageError
-
-if TYPE_CHECKING:
-    from kdiag.report import Report
 
 
 class Destination:
@@ -68,14 +65,16 @@ class File(Destination):
 
 
 @contextmanager
-def destinations(outputs: Sequence[str]) -> Iterator[list[Destination]]:
-    """Opens what `-o` names, FORMAT or FORMAT=FILE; standard output gets the terminal's report when
-    no other was asked for there. Raises UsageError."""
+def destinations(
+    outputs: Sequence[str], known: Collection[str] = RENDERERS, default: str = "terminal"
+) -> Iterator[list[Destination]]:
+    """Opens what `-o` names, FORMAT or FORMAT=FILE; standard output gets the default form when no
+    other was asked for there. Raises UsageError."""
     wanted: list[tuple[str, str]] = []
     for output in outputs:
         form, separator, path = output.partition("=")
-        if form not in RENDERERS or (separator and not path):
-            forms = " or ".join(RENDERERS)
+        if form not in known or (separator and not path):
+            forms = " or ".join(known)
             raise UsageError(f"-o {output!r}: write FORMAT or FORMAT=FILE, with {forms}")
         wanted.append((form, path))
     on_stdout = [form for form, path in wanted if not path]
@@ -85,7 +84,7 @@ def destinations(outputs: Sequence[str]) -> Iterator[list[Destination]]:
             "file, FORMAT=FILE"
         )
     if not on_stdout:
-        wanted.append(("terminal", ""))
+        wanted.append((default, ""))
     with ExitStack() as stack:
         opened: list[Destination] = []
         for form, path in wanted:
@@ -101,8 +100,9 @@ def destinations(outputs: Sequence[str]) -> Iterator[list[Destination]]:
         yield opened
 
 
-def deliver(report: Report, opened: Sequence[Destination]) -> None:
-    """Writes the report to every destination, whatever happens to the others.
+def deliver(write: Callable[[str, TextIO], None], opened: Sequence[Destination]) -> None:
+    """Has the report written to every destination, whatever happens to the others: `write` takes
+    the form and the stream.
 
     Ctrl-C does not keep from being printed what is known: KeyboardInterrupt comes when that is
     done, or with the second Ctrl-C. Raises UsageError when a destination could not be written.
@@ -111,7 +111,7 @@ def deliver(report: Report, opened: Sequence[Destination]) -> None:
     with _held():
         for destination in opened:
             try:
-                render(destination.form, report, destination.stream)
+                write(destination.form, destination.stream)
                 destination.keep()
             except BrokenPipeError:
                 if destination.stream is sys.stdout:

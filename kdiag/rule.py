@@ -89,21 +89,28 @@ class Rule:
 
     def apply(self, facts: Mapping[type, Any]) -> Iterator[Finding]:
         """The findings, once every needed fact is known."""
+        return (self.finding(match) for match in self.matches(facts))
+
+    def matches(self, facts: Mapping[type, Any]) -> Iterator[Match]:
+        """Where it applies, once every needed fact is known."""
         if any(kind not in facts for kind in self.needs if kind not in self.optional):
             return
-        for match in self.judge(*(facts.get(kind) for kind in self.needs)):
-            yield Finding(
-                code=self.code,
-                name=self.name,
-                severity=match.severity or self.severity,
-                hop=match.hop,
-                title=self.title,
-                message=match.message,
-                subjects=list(match.subjects),
-                evidence=list(match.evidence),
-                remedies=list(match.remedies),
-                url=self.url,
-            )
+        yield from self.judge(*(facts.get(kind) for kind in self.needs))
+
+    def finding(self, match: Match) -> Finding:
+        """A match, with what the declaration says."""
+        return Finding(
+            code=self.code,
+            name=self.name,
+            severity=match.severity or self.severity,
+            hop=match.hop,
+            title=self.title,
+            message=match.message,
+            subjects=list(match.subjects),
+            evidence=list(match.evidence),
+            remedies=list(match.remedies),
+            url=self.url,
+        )
 
 
 RULES: dict[str, Rule] = {}

@@ -28,6 +28,8 @@ from kdiag.ways import derived
 if TYPE_CHECKING:
     from kdiag.cloud import Cloud
 
+kdiag.rules.load()
+
 Observer = Callable[[str, str | None], None]
 MakeNet = Callable[[Settings], Net]
 
@@ -168,7 +170,7 @@ def _judge(facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]) -
     broken = list(halts)
     try:
         if Aws in facts:
-            kdiag.rules.load_all()
+            kdiag.rules.load_aws()
             facts.update(derived(facts))
     except Exception as error:
         broken.append(Halt("aws", 0.0, _place(error, told)))

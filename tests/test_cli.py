@@ -442,7 +442,7 @@ def imported(*arguments: str) -> set[str]:
     return set(IMPORTED.findall(done.stderr))
 
 
-@pytest.mark.parametrize("help_for", [[], ["check"], ["demo"], ["explain"]], ids=" ".join)
+@pytest.mark.parametrize("help_for", [[], ["check"], ["lint"], ["demo"], ["explain"]], ids=" ".join)
 def test_help_imports_click_and_nothing_heavier(help_for: list[str]) -> None:
     mine = imported("-m", "kdiag", *help_for, "--help")
     bare = imported("-c", textwrap.dedent(ALONE))

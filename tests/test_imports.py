@@ -25,6 +25,7 @@ DOORS = {
     "boto3": {"kdiag.clients.ec2"},
     "botocore": {"kdiag.clients.ec2", "kdiag.clients.iam"},
     "msgspec": {"kdiag.render.json"},
+    "yaml": {"kdiag.lint.reader"},
 }
 
 # What gathers facts can be sent to a machine that has only Python. What it must not import there

@@ -1,10 +1,32 @@
-"""The rules, declared by being imported."""
+"""The rules, declared when they are loaded: those of a walk, those on AWS, those on files."""
 
-from kdiag.rules import connection, identity, listeners, metadata, produce, sasl, tls, walk
 
-__all__ = ["connection", "identity", "listeners", "metadata", "produce", "sasl", "tls", "walk"]
+def load() -> None:
+    """Declares the rules that every walk applies."""
+    from kdiag.rules import (  # noqa: F401
+        connection,
+        identity,
+        listeners,
+        metadata,
+        produce,
+        sasl,
+        tls,
+        walk,
+    )
+
+
+def load_aws() -> None:
+    """Declares the rules on AWS, which a walk that does not ask AWS has no use for."""
+    from kdiag.rules import account, aws, managed  # noqa: F401
+
+
+def load_config() -> None:
+    """Declares the rules on configuration files; a walk has no use for them, nor they for it."""
+    from kdiag.rules import config, config_addresses, config_strimzi  # noqa: F401
 
 
 def load_all() -> None:
-    """Declares the rules on AWS as well, which a walk that does not ask AWS has no use for."""
-    from kdiag.rules import account, aws, managed  # noqa: F401
+    """Declares every rule there is."""
+    load()
+    load_aws()
+    load_config()

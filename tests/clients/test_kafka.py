@@ -13,7 +13,7 @@ import pytest
 import trustme
 from confluent_kafka import KafkaError
 
-import kdiag.rules  # noqa: F401  the rules are declared by being imported
+import kdiag.rules
 from kdiag.attempt import Attempt, ClientRun, Contact, Delivery
 from kdiag.clients.errors import error_name
 from kdiag.clients.kafka import LOGIN_FAILED, deliver
@@ -28,6 +28,8 @@ from kdiag.rule import RULES, Finding, Severity
 from kdiag.rules import produce as rules
 from kdiag.security import Sasl, Security, Tls
 from kdiag.settings import Endpoint, Settings, settings
+
+kdiag.rules.load()
 
 USER, PASSWORD = "bob", "bobs-password"
 PLAINTEXT = Security("PLAINTEXT")

@@ -1,0 +1,192 @@
+"""A file's text → its documents, each with its kind, its tree and what is wrong with its shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from kdiag.lint import properties
+from kdiag.lint.mend import Moved, mend
+from kdiag.lint.reader import Twin, Unreadable, document, segments, split
+from kdiag.lint.schema import Deviation, Flaw, deviations, known_kinds
+from kdiag.lint.tree import Node, Spot, entries, get, items, text
+
+STRIMZI = known_kinds()
+KINDS = {
+    "Kafka": "a Strimzi Kafka resource",
+    "KafkaNodePool": "a Strimzi KafkaNodePool",
+    "Service": "a Kubernetes Service",
+    "Node": "a Kubernetes Node",
+    "compose": "Docker Compose",
+    "properties": "Kafka's server.properties",
+    "workload": "a Kubernetes manifest of Kafka containers",
+    "helm": "values of the Bitnami chart",
+}
+BESIDE = ("Service", "Node")  # what others are judged by
+
+_SHAPE = {Flaw.UNKNOWN, Flaw.MISPLACED, Flaw.TYPE, Flaw.MISSING}
+_WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "Pod", "Job", "ReplicaSet"}
+_NONE: Mapping[int, int] = MappingProxyType({})
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """One document of a file. `kind` is one of KINDS, "" where it is none of them.
+
+    `broken` is why it cannot be read, `moved` what stood wrongly and was put right in the text that
+    `root` is read from; `shifts` leads from there back to the file.
+    """
+
+    file: str
+    kind: str
+    root: Node | None
+    broken: Unreadable | None = None
+    twins: tuple[Twin, ...] = ()
+    moved: tuple[Moved, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
+    shifts: Mapping[int, int] = field(default_factory=lambda: _NONE)
+    api_version: str = ""
+
+    def place(self, spot: Spot) -> Spot:
+        """Where a spot of the tree is in the file as it was given."""
+        return Spot(spot.line, max(1, spot.column - self.shifts.get(spot.line, 0)))
+
+
+@dataclass(frozen=True)
+class Read:
+    """A file that was read: its documents, its text with every line where it belongs, and the kinds
+    of documents that kdiag knows nothing of."""
+
+    name: str
+    text: str
+    documents: tuple[Document, ...]
+    others: tuple[str, ...]
+
+
+def read(name: str, content: str) -> Read:
+    """Everything that a file says. Raises UsageError where PyYAML is missing."""
+    if properties.is_properties(name, content):
+        return Read(name, content, (Document(name, "properties", properties.tree(content)),), ())
+    found: list[Document] = []
+    lines = split(content)
+    for first, body in segments(content):
+        for each, mended in _documents(name, first, body):
+            found.append(each)
+            if mended is not None:
+                begin = first - 1
+                lines[begin : begin + len(split(body))] = split(mended)
+    others = [text(each.root, "kind") or "?" for each in found if not each.kind]
+    known = tuple(each for each in found if each.kind)
+    return Read(name, "".join(lines), known, tuple(dict.fromkeys(others)))
+
+
+def _documents(name: str, first: int, body: str) -> Iterator[tuple[Document, str | None]]:
+    """The documents of one part of a file, and its text where lines had to move."""
+    try:
+        root, twins = document(body, first)
+    except Unreadable as error:
+        kind = _spelt(body)
+        repaired = _mended(name, kind, first, body, None) if kind in STRIMZI else None
+        yield repaired or (Document(name, kind or "yaml", None, broken=error), None)
+        return
+    listed = items(root, "items") if text(root, "kind").endswith("List") else None
+    if listed is not None:
+        for each in listed:
+            yield _known(name, each, twins if each is listed[0] else []), None
+        return
+    plain = _known(name, root, twins)
+    if plain.kind in STRIMZI and any(each.flaw in _SHAPE for each in plain.deviations):
+        repaired = _mended(name, plain.kind, first, body, plain)
+        if repaired:
+            yield repaired
+            return
+    yield plain, None
+
+
+def _known(name: str, root: Node | None, twins: list[Twin]) -> Document:
+    kind = kind_of(root)
+    found = deviations(kind, root) if kind in STRIMZI and root is not None else []
+    version = text(root, "apiVersion")
+    return Document(name, kind, root, None, tuple(twins), (), tuple(found), api_version=version)
+
+
+def _mended(
+    name: str, kind: str, first: int, body: str, plain: Document | None
+) -> tuple[Document, str] | None:
+    """The document with its lines where they belong, if that makes it better."""
+    mended = mend(body, kind, first)
+    if mended is None:
+        return None
+    try:
+        root, twins = document(mended.text, first)
+    except Unreadable:
+        return None
+    made = _known(name, root, twins)
+    if made.kind != kind or (plain and _faults(made) >= _faults(plain)):
+        return None
+    whole = Document(
+        name,
+        kind,
+        root,
+        None,
+        made.twins,
+        mended.moved,
+        made.deviations,
+        mended.shifts,
+        made.api_version,
+    )
+    return whole, mended.text
+
+
+def _faults(document: Document) -> int:
+    return sum(each.flaw in _SHAPE for each in document.deviations) + len(document.twins)
+
+
+def kind_of(root: Node | None) -> str:
+    """One of KINDS, by what a document says; "" where it is none of them."""
+    kind, version = text(root, "kind"), text(root, "apiVersion")
+    if kind in STRIMZI and (not version or "strimzi" in version):
+        return kind
+    if kind in BESIDE:
+        return kind
+    if kind in _WORKLOADS:
+        return "workload" if "KAFKA_" in " ".join(_environment_names(root)) else ""
+    if kind:
+        return ""
+    if get(root, "services") is not None and entries(root, "services"):
+        return "compose"
+    if get(root, "spec", "kafka") is not None or items(root, "spec", "listeners"):
+        return "Kafka"
+    if get(root, "spec", "roles") is not None and get(root, "spec", "replicas") is not None:
+        return "KafkaNodePool"
+    if _is_helm(root):
+        return "helm"
+    return ""
+
+
+def _is_helm(root: Node | None) -> bool:
+    names = {each.key.text for each in entries(root, "listeners")}
+    if names & {"client", "controller", "interbroker", "external"}:
+        return True
+    return any(get(root, key) is not None for key in ("externalAccess", "advertisedListeners"))
+
+
+def _environment_names(root: Node | None) -> Iterator[str]:
+    spec = get(root, "spec", "template", "spec") or get(root, "spec")
+    for container in items(spec, "containers"):
+        for each in items(container, "env"):
+            yield text(each, "name")
+
+
+def _spelt(body: str) -> str:
+    """The kind that a text spells which cannot be read."""
+    found = re.search(r"^kind:[ \t]*[\"']?(\w+)", body, re.MULTILINE)
+    if found:
+        return found[1] if found[1] in KINDS else ""
+    if re.search(r"^services:[ \t]*$", body, re.MULTILINE):
+        return "compose"
+    if re.search(r"^[ \t]*kafka:[ \t]*(#.*)?$", body, re.MULTILINE) and "listeners:" in body:
+        return "Kafka"
+    return ""

@@ -1,0 +1,109 @@
+"""Corrections of a text: only what is wrong changes, comments, order and style stay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import unified_diff
+
+from kdiag.lint.reader import split
+from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, last_line
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What stands from `start` to before `end` gives way to `text`."""
+
+    start: Spot
+    end: Spot
+    text: str
+
+
+Edits = tuple[Edit, ...]
+
+
+def apply(text: str, fixes: Iterable[Edits]) -> str:
+    """The text with each of these fixes, in order; one that touches another's place is left out.
+
+    The edits of one fix belong together: all of them are made, or none.
+    """
+    lines = split(text)
+    made: list[Edit] = []
+    for edits in fixes:
+        if edits and not any(_touch(edit, other) for edit in edits for other in made):
+            made += dict.fromkeys(edits)
+    for edit in sorted(made, key=lambda each: (each.start, each.end), reverse=True):
+        begin, end = edit.start.line - 1, edit.end.line - 1
+        head = lines[begin][: edit.start.column - 1] if begin < len(lines) else ""
+        tail = lines[end][edit.end.column - 1 :] if end < len(lines) else ""
+        if begin >= len(lines) and lines and not lines[-1].endswith(("\n", "\r")):
+            head = "\n"  # behind a last line that does not end
+        lines[begin : end + 1] = split(head + edit.text + tail)
+    return "".join(lines)
+
+
+def diff(name: str, before: str, after: str) -> str:
+    """A unified diff, as patch and git apply take it."""
+    path = name.lstrip("/")
+    parts = unified_diff(split(before), split(after), f"a/{path}", f"b/{path}")
+    ended = (
+        part if part.endswith("\n") else f"{part}\n\\ No newline at end of file\n" for part in parts
+    )
+    return "".join(ended)
+
+
+def replace(node: Scalar, text: str) -> Edit:
+    """Another value, or key, in its place."""
+    return Edit(node.start, node.end, text)
+
+
+def remove(parent: Map, gone: Entry) -> Edits:
+    """Takes an entry out; none where nothing would be left of its mapping."""
+    own = [each for each in parent.entries if not each.merged]
+    at = next((number for number, each in enumerate(own) if each is gone), -1)
+    if at < 0 or len(own) == 1:
+        return ()
+    if parent.closed:
+        if at:
+            return (Edit(_end(own[at - 1].value), _end(gone.value), ""),)
+        return (Edit(gone.key.start, own[1].key.start, ""),)
+    if own[0] is gone and own[1].key.start.line > gone.key.start.line:  # it may stand behind a dash
+        return (Edit(gone.key.start, own[1].key.start, ""),)
+    line = last_line(gone.value) if gone.value.start >= gone.key.start else gone.key.start.line
+    return (Edit(Spot(gone.key.start.line, 1), Spot(line + 1, 1), ""),)
+
+
+def insert(parent: Map, key: str, value: str) -> Edits:
+    """A new entry at the end of a mapping. `value` may have lines of its own, as they would stand
+    at the left margin, and begins with a line break then."""
+    own = [each for each in parent.entries if not each.merged]
+    if not own:
+        return ()
+    if parent.closed:
+        if "\n" in value:
+            return ()
+        spot = _end(own[-1].value)
+        return (Edit(spot, spot, f", {key}: {value}"),)
+    indent = " " * (own[0].key.start.column - 1)
+    value = value.replace("\n", f"\n{indent}")
+    spot = Spot(last_line(parent) + 1, 1)
+    gap = "" if value.startswith("\n") else " "
+    return (Edit(spot, spot, f"{indent}{key}:{gap}{value}\n"),)
+
+
+def _end(node: Node) -> Spot:
+    """The place behind a value on one line."""
+    if isinstance(node, Scalar):
+        return node.end
+    if node.closed:
+        return node.closed
+    parts = node.items if isinstance(node, Items) else [each.value for each in node.entries]
+    return _end(parts[-1]) if parts else node.start
+
+
+def _touch(one: Edit, other: Edit) -> bool:
+    if one == other:
+        return False
+    if one.start == one.end or other.start == other.end:  # insertions may share a place with none
+        return one.start <= other.end and other.start <= one.end
+    return one.start < other.end and other.start < one.end

@@ -1,0 +1,30 @@
+"""What a rule on files yields: a match that knows its place, and what would put it right."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kdiag.lint.edit import Edits
+from kdiag.lint.tree import Spot
+from kdiag.rule import Finding, Match
+
+HOP = "config"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mistake(Match):
+    """A match at a place of a document. `edits` put it right; none where that takes a value that
+    the files do not tell."""
+
+    spot: Spot
+    edits: Edits = ()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A finding, and where it is. `fixed` where `kdiag lint --fix` puts it right."""
+
+    finding: Finding
+    file: str
+    spot: Spot
+    fixed: bool

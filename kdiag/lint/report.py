@@ -1,0 +1,50 @@
+"""The answer about files: what was found where, and the exit code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kdiag.lint.mistake import Problem
+from kdiag.rule import Severity
+
+EXIT_CODE = 60
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A file with every fix in it that kdiag can make."""
+
+    name: str
+    before: str
+    after: str
+    left: tuple[Problem, ...] = ()  # what is wrong with it still
+
+
+@dataclass(frozen=True)
+class LintReport:
+    """Problems by file and place; `fixed` are the files that the fixes change."""
+
+    files: tuple[str, ...]
+    problems: tuple[Problem, ...]
+    fail_on: str = "error"
+    fixed: tuple[Fixed, ...] = field(default=())
+
+    @property
+    def errors(self) -> int:
+        return sum(each.finding.severity is Severity.ERROR for each in self.problems)
+
+    @property
+    def warnings(self) -> int:
+        return len(self.problems) - self.errors
+
+    @property
+    def verdict(self) -> str:
+        """pass, warn or fail."""
+        failed = self.problems if self.fail_on == "warning" else self.errors
+        if failed:
+            return "fail"
+        return "warn" if self.problems else "pass"
+
+    @property
+    def exit_code(self) -> int:
+        return EXIT_CODE if self.verdict == "fail" else 0

@@ -1,0 +1,122 @@
+"""What a document says, as a tree in which everything knows its line and column."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Plain = str | int | float | bool | None
+
+
+@dataclass(frozen=True, order=True)
+class Spot:
+    """A place in a text. Lines and columns count from 1, columns in characters."""
+
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, eq=False)
+class Scalar:
+    """A single value. `text` is what it spells, `value` what YAML takes it for; `plain` is one
+    without quotes, `block` one that stands on lines of its own (`|`, `>`)."""
+
+    text: str
+    value: Plain
+    start: Spot
+    end: Spot
+    plain: bool = True
+    block: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A key and its value. `merged` where it stands in another mapping, and `<<` brought it."""
+
+    key: Scalar
+    value: Node
+    merged: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """A mapping, in the order of the text. `closed` is the place behind the brace of one that is
+    written in braces."""
+
+    start: Spot
+    entries: tuple[Entry, ...] = ()
+    closed: Spot | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Items:
+    """A sequence; `closed` as with Map."""
+
+    start: Spot
+    items: tuple[Node, ...] = ()
+    closed: Spot | None = None
+
+
+Node = Scalar | Map | Items
+
+
+def entry(node: Node | None, key: str) -> Entry | None:
+    """The entry of that key: the last where there are several, as YAML has it."""
+    found = node.entries if isinstance(node, Map) else ()
+    return next((each for each in reversed(found) if each.key.text == key), None)
+
+
+def get(node: Node | None, *path: str | int) -> Node | None:
+    """What stands at a path of keys and indices; None where there is nothing."""
+    for step in path:
+        if isinstance(step, str):
+            found = entry(node, step)
+            node = found.value if found else None
+        else:
+            node = node.items[step] if isinstance(node, Items) and step < len(node.items) else None
+    return node
+
+
+def text(node: Node | None, *path: str | int) -> str:
+    """The text of the value at a path; "" where there is none, or null, or no single value."""
+    found = get(node, *path)
+    return found.text if isinstance(found, Scalar) and found.value is not None else ""
+
+
+def number(node: Node | None, *path: str | int) -> int | None:
+    """The whole number at a path, also where it is in quotes; None where there is none."""
+    found = text(node, *path).strip()
+    digits = found.removeprefix("-")
+    return int(found) if digits.isascii() and digits.isdecimal() and len(digits) < 12 else None
+
+
+def items(node: Node | None, *path: str | int) -> tuple[Node, ...]:
+    """The items of the sequence at a path; none where there is no sequence."""
+    found = get(node, *path)
+    return found.items if isinstance(found, Items) else ()
+
+
+def entries(node: Node | None, *path: str | int) -> tuple[Entry, ...]:
+    """The entries of the mapping at a path; none where there is no mapping."""
+    found = get(node, *path)
+    return found.entries if isinstance(found, Map) else ()
+
+
+def is_null(node: Node | None) -> bool:
+    """Nothing, or a key that has no value."""
+    return node is None or (isinstance(node, Scalar) and node.value is None)
+
+
+def last_line(node: Node) -> int:
+    """The last line on which something of it stands."""
+    if isinstance(node, Scalar):
+        ends_before = node.end.column == 1 and node.end.line > node.start.line
+        return node.end.line - 1 if ends_before else node.end.line
+    if node.closed:
+        return node.closed.line
+    if isinstance(node, Items):
+        return last_line(node.items[-1]) if node.items else node.start.line
+    own = [each for each in node.entries if not each.merged]
+    if not own:
+        return node.start.line
+    key, value = own[-1].key, own[-1].value
+    return last_line(value) if value.start >= key.start else key.end.line  # an alias stands before

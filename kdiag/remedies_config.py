@@ -1,0 +1,81 @@
+"""Fixes for configuration files. A fix never invents an address: what is unknown has a name in
+angle brackets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kdiag.rule import Remedy
+
+
+def say(summary: str, snippet: str = "", kind: str = "shell") -> Remedy:
+    """A fix that needs no values of its own."""
+    return Remedy(summary, snippet, kind if snippet else "text")
+
+
+def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
+    """A field in its place, under what holds it."""
+    steps = [each for each in home if each not in ("spec", "kafka")]
+    lines: list[str] = []
+    depth = 0
+    for number, step in enumerate(steps):
+        if step == "[]":
+            continue
+        lines.append(f"{'  ' * depth}{step}:")
+        depth += 1
+        if steps[number + 1 : number + 2] == ["[]"] and step == "brokers":
+            lines.append(f"{'  ' * depth}- broker: <node id>")
+            depth += 1
+    lines.append(f"{'  ' * depth}{name}: {value or f'<{name}>'}")
+    wanted = lines[1:] if lines[0] == "listeners:" and len(lines) > 2 else lines
+    cut = len(wanted[0]) - len(wanted[0].lstrip())
+    return Remedy("Write it where it belongs:", "\n".join(line[cut:] for line in wanted), "yaml")
+
+
+def entries(nodes: Sequence[int], node_port: bool) -> Remedy:
+    """The missing items of brokers[]."""
+    lines = ["brokers:"]
+    for node in nodes:
+        lines += [f"  - broker: {node}", f"    advertisedHost: <address of broker {node}>"]
+        if not node_port:
+            lines.append(f"    advertisedPort: <port of broker {node}>")
+    what = "its" if len(nodes) == 1 else "their"
+    return Remedy(
+        f"Add {what} entry, with an address that clients reach:", "\n".join(lines), "yaml"
+    )
+
+
+def address_of_its_own(node: int, kind: str) -> Remedy:
+    """A broker's own host, or its own port."""
+    if kind == "nodeport":
+        return Remedy(
+            "Leave advertisedPort out: each broker advertises its own NodePort then. Or give each "
+            "a port of its own, and forward it to that broker's NodePort."
+        )
+    return Remedy(
+        "Give each broker a host of its own, or a port of its own that something forwards to it:",
+        f"- broker: {node}\n  advertisedHost: <address of broker {node}>\n"
+        f"  advertisedPort: <port of broker {node}>",
+        "yaml",
+    )
+
+
+def advertise_instead(node: int | None, host: str) -> Remedy:
+    """Another host for one broker."""
+    return Remedy(
+        f"Advertise an address that clients reach, instead of {host or 'nothing'}:",
+        f"- broker: {'<node id>' if node is None else node}\n"
+        f"  advertisedHost: <address of {'this broker' if node is None else f'broker {node}'} "
+        "that clients reach>",
+        "yaml",
+    )
+
+
+def pin(port: str) -> Remedy:
+    """Where the NodePort is told, and how to fix it once and for all."""
+    return Remedy(
+        "Look it up once the listener is there, with kubectl get kafka <cluster> "
+        "-o jsonpath='{.status.listeners}'; or pin it, so that clients and firewalls know it:",
+        f"configuration:\n  bootstrap:\n    nodePort: {port}",
+        "yaml",
+    )

@@ -1,0 +1,55 @@
+"""The corpus: files with the findings that they lead to in their first line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from kdiag.lint.report import LintReport
+from kdiag.linting import lint
+
+FOLDER = Path(__file__).parent / "corpus"
+
+_EXPECT = re.compile(r"# expect: (.*)")
+_FINDING = re.compile(r"(KD\d{3}) (\d+):(\d+)\Z")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file of the corpus. `expected` are (code, line, column), in the order of the report."""
+
+    path: Path
+    text: str
+    expected: tuple[tuple[str, int, int], ...]
+
+    @property
+    def name(self) -> str:
+        return str(self.path.relative_to(FOLDER))
+
+    def report(self) -> LintReport:
+        """What kdiag says of it, with the file that the fixes make of it."""
+        return _report(self)
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """Every file of the corpus."""
+    return tuple(_case(path) for path in sorted(FOLDER.rglob("*")) if path.is_file())
+
+
+@cache
+def _report(case: Case) -> LintReport:
+    return lint({case.name: case.text}, fix=True)
+
+
+def _case(path: Path) -> Case:
+    text = path.read_text("utf-8")
+    said = _EXPECT.match(text)
+    assert said, f"{path} does not begin with # expect:"
+    if said[1] == "nothing":
+        return Case(path, text, ())
+    found = [_FINDING.match(each) for each in said[1].split(", ")]
+    assert all(found), f"{path}: {said[1]}"
+    return Case(path, text, tuple((m[1], int(m[2]), int(m[3])) for m in found if m))

@@ -1,0 +1,77 @@
+"""Every file of the corpus: what is found in it, and that the fixes leave nothing but that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from kdiag.lint.schema import resource
+from kdiag.linting import after_fixes, lint
+from kdiag.rule import RULES
+from tests.lint.corpus import Case, cases
+
+EVERY = pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+STRIMZI = pytest.mark.parametrize(
+    "case", [c for c in cases() if c.name.startswith("strimzi/")], ids=lambda case: case.name
+)
+
+
+@EVERY
+def test_it_leads_to_what_it_says(case: Case) -> None:
+    found = [(p.finding.code, p.spot.line, p.spot.column) for p in case.report().problems]
+    assert found == list(case.expected)
+
+
+@EVERY
+def test_the_fixes_leave_what_only_a_person_can_put_right(case: Case) -> None:
+    """Nothing that a fix was for is left, nothing is new, and fixing it again changes nothing."""
+    report = case.report()
+    left = after_fixes(report)
+    assert [p for p in left.problems if p.fixed] == []
+    before = {p.finding.code for p in report.problems}
+    assert {p.finding.code for p in left.problems} <= before | LAID_OPEN.get(case.name, set())
+    unfixable = [p for p in report.problems if not p.fixed]
+    if not unfixable:
+        assert left.errors == 0
+    for fixed in report.fixed:
+        again = lint({fixed.name: fixed.after}, fix=True)
+        assert again.fixed == ()
+
+
+# What becomes visible only when something else is put right.
+LAID_OPEN: dict[str, set[str]] = {}
+
+
+@STRIMZI
+def test_a_fixed_resource_without_errors_is_valid_by_strimzis_schema(case: Case) -> None:
+    left = after_fixes(case.report())
+    fixed = case.report().fixed
+    text = fixed[0].after if fixed else case.text
+    if any(p.finding.code in SHAPE for p in left.problems if p.finding.severity == "error"):
+        return
+    for document in resources(text):
+        if document.get("apiVersion", "kafka.strimzi.io/v1") == "kafka.strimzi.io/v1":
+            kind = document.get("kind", "Kafka")
+            jsonschema.validate(document, dict(resource(kind)))
+
+
+SHAPE = {"KD601", "KD603", "KD604", "KD605", "KD606", "KD607"}
+
+
+def resources(text: str) -> list[Any]:
+    """The Strimzi resources of a text, those of a List too."""
+    found = []
+    for document in yaml.safe_load_all(text):
+        for each in document.get("items", [document]) if document else []:
+            if each.get("kind", "Kafka") in ("Kafka", "KafkaNodePool"):
+                found.append(each)
+    return found
+
+
+@pytest.mark.xfail(reason="the corpus is being written")
+def test_every_rule_on_files_has_a_file() -> None:
+    shown = {code for case in cases() for code, _, _ in case.expected}
+    assert {code for code in RULES if code.startswith("KD6")} - shown == set()
