@@ -35,6 +35,12 @@ _INTERNAL_SUFFIXES = (
 )
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12}\Z")
 _POD_NAME = re.compile(r"[a-z0-9-]+-\d+\.[a-z0-9-]+-(headless|kafka-brokers)(\.[a-z0-9-]+)?\Z")
+_EC2_PUBLIC = re.compile(r"ec2((?:-\d{1,3}){4})\.(?:[^.]+\.)+amazonaws\.com(?:\.cn)?\Z")
+_AWS_NAME = re.compile(r"(.+)\.(?:amazonaws\.com(?:\.cn)?|compute\.internal)\Z")
+_AWS_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]\Z")
+_MSK_NAME = re.compile(
+    r"[^.]+\.([^.]+)\.[^.]+\.c[0-9]+\.kafka(?:-beta)?\.[^.]+\.amazonaws\.com(?:\.cn)?\Z"
+)
 _EC2_NAME = re.compile(r"ip-(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})(\.|\Z)")
 
 
@@ -100,6 +106,37 @@ def ec2_address(host: str) -> str | None:
     found = _EC2_NAME.match(host.lower())
     dotted = ".".join(found.groups()[:4]) if found else ""
     return dotted if is_private(dotted) else None
+
+
+def ec2_public_address(host: str) -> str | None:
+    """The public address that an EC2 name carries: ec2-3-10-139-221.….amazonaws.com."""
+    found = _EC2_PUBLIC.match(host.rstrip(".").lower())
+    dotted = found.group(1)[1:].replace("-", ".") if found else ""
+    return dotted if parse(dotted) else None
+
+
+def aws_region(host: str) -> str:
+    """The region that a name of AWS's tells of, "" if none: those of EC2, load balancers, MSK."""
+    name = host.rstrip(".").lower()
+    # The oldest region is left out of EC2's names.
+    if name.endswith((".ec2.internal", ".compute-1.amazonaws.com", ".compute-1.internal")):
+        return "us-east-1"
+    found = _AWS_NAME.match(name)
+    labels = found.group(1).split(".") if found else []
+    return next((label for label in reversed(labels) if _AWS_REGION.match(label)), "")
+
+
+def is_balancer(host: str) -> bool:
+    """Whether this is the name that AWS gives a load balancer."""
+    name = host.rstrip(".").lower()
+    return ".elb." in name and name.endswith((".amazonaws.com", ".amazonaws.com.cn"))
+
+
+def msk_label(host: str) -> str:
+    """What the name of an MSK broker has of its cluster's name, "" for other names:
+    b-1.demo.abc123.c2.kafka.eu-west-2.amazonaws.com → demo."""
+    found = _MSK_NAME.match(host.rstrip(".").lower())
+    return found.group(1) if found else ""
 
 
 def _private_network(

@@ -17,7 +17,6 @@ from kdiag import __version__
 from kdiag.render import RENDERERS, render
 
 if TYPE_CHECKING:
-    from kdiag.cloud import Cloud
     from kdiag.report import Report
     from kdiag.settings import Settings
     from kdiag.walk import Observer
@@ -169,13 +168,7 @@ def check(
     KDIAG_X_SASL_PASSWORD is sasl.password.
     """
     from kdiag.delivery import deliver, destinations
-    from kdiag.settings import (
-        UsageError,
-        parse_network,
-        parse_properties,
-        parse_property,
-        settings,
-    )
+    from kdiag.settings import UsageError, parse_properties, parse_property, settings
     from kdiag.targets import Target, from_environment, target
 
     noted: list[str] = []
@@ -196,21 +189,18 @@ def check(
             mapped=_or(context, "mapped", mapped, chosen.map),
             fail_on=_or(context, "fail_on", fail_on, chosen.fail_on),
             noted=noted,
+            aws=_or(context, "ask_aws", ask_aws, chosen.aws),
+            aws_source=_or(context, "aws_source", aws_source, chosen.aws_source),
+            aws_region=_or(context, "aws_region", aws_region, chosen.aws_region),
+            aws_profile=_or(context, "aws_profile", aws_profile, chosen.aws_profile),
+            aws_echo=_or(context, "aws_echo", aws_echo, chosen.aws_echo)
+            or ("off" if os.environ.get("CI") else CHECK_IP),
         )
-        given_source = aws_source and parse_network("--aws-source", aws_source)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     _ready()
-    cloud: Cloud | None = None
-    if ask_aws:
-        from kdiag.clients.ec2 import Asked, Ec2
-
-        echo = aws_echo or ("off" if os.environ.get("CI") else CHECK_IP)
-        echo = "" if echo == "off" else echo
-        how = Asked(aws_region or "", aws_profile or "", given_source or "", echo, asked.timeout)
-        cloud = Ec2(how)
     with destinations(outputs) as opened:
-        report = _walked(asked, cloud)
+        report = _walked(asked)
         deliver(lambda form, stream: render(form, report, stream), opened)
     return report.exit_code
 
@@ -405,14 +395,14 @@ def _ready() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _walked(asked: Settings, cloud: Cloud | None) -> Report:
+def _walked(asked: Settings) -> Report:
     """The check itself, with the live view where somebody watches."""
     from kdiag.walk import run
 
     for note in asked.notes:
         click.echo(f"kdiag: note: {note}", err=True)
     with _watched() as observe:
-        return run(asked, observe=observe, cloud=cloud)
+        return run(asked, observe=observe)
 
 
 def _played(scenario: str, timeout: float) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
@@ -53,12 +54,15 @@ class Walk:
     `login` logs in; `protocol` is the security.protocol that was asked for or, from hop 1 on,
     found. `asked` holds the metadata answers that were asked for in hop 1's flight, `kept` the
     connection to each broker that proved itself, for the hop after. `cloud` is the door to AWS, if
-    it is to be asked.
+    it is to be asked, `looking` what it is asked beside the hops. At `until`, in the loop's
+    seconds, the deadline passes.
     """
 
     settings: Settings
     net: Net
     cloud: Cloud | None = None
+    looking: asyncio.Task[Any] | None = None
+    until: float = math.inf
     login: Login = field(init=False)
     protocol: str | None = field(init=False)
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from kdiag.access import AwsAccess, parse_access
 from kdiag.layers import Layers
 from kdiag.properties import KNOWN, PROTOCOLS, USED
 from kdiag.security import Security
@@ -70,6 +71,7 @@ class Settings:
     security: Security = field(default_factory=Security)
     client: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    aws: AwsAccess | None = None
 
 
 def settings(
@@ -84,10 +86,16 @@ def settings(
     mapped: Sequence[str] = (),
     fail_on: str = "error",
     noted: Sequence[str] = (),
+    aws: bool = False,
+    aws_source: str | None = None,
+    aws_region: str | None = None,
+    aws_profile: str | None = None,
+    aws_echo: str | None = None,
 ) -> Settings:
     """Settings from what a user wrote. `properties` must be known, `from_file` may hold more;
     `between` are layers of properties over `from_file` and under `properties`, the strongest last;
-    `noted` is what the caller has to say about them all.
+    `noted` is what the caller has to say about them all. Without `aws` nobody asks AWS, and what
+    else is about it is not used.
 
     Raises UsageError with a sentence that says what to write instead.
     """
@@ -117,6 +125,10 @@ def settings(
         )
         notes.append(f"not used by kdiag: {listed}")
     endpoints = parse_bootstrap(target, notes)
+    access = parse_access(aws_source, aws_region, aws_profile, aws_echo)
+    idle = [] if aws else [n for n in ("source", "region", "profile") if getattr(access, n)]
+    if idle:
+        notes.append(f"not used without --aws: {', '.join(f'--aws-{name}' for name in idle)}")
     security = _security(given, notes) if any(layers) else Security()
     _has_token(security, endpoints)
     return Settings(
@@ -130,6 +142,7 @@ def settings(
         security=security,
         client=_client(given),
         notes=tuple(notes),
+        aws=access if aws else None,
     )
 
 
@@ -169,19 +182,6 @@ def parse_endpoint(text: str, notes: list[str] | None = None) -> Endpoint:
             notes.append(f"{text}: no port given, {DEFAULT_PORT} assumed")
         return Endpoint(host, DEFAULT_PORT)
     return Endpoint(host, _port(port, text))
-
-
-def parse_network(option: str, text: str) -> str:
-    """An IP address or a network in CIDR notation, as the client's address is given."""
-    from ipaddress import ip_network
-
-    try:
-        return str(ip_network(text.strip(), strict=False))
-    except ValueError:
-        raise UsageError(
-            f"{option} {quoted(text)}: write an IP address or a network, for example 203.0.113.10 "
-            "or 203.0.113.0/24"
-        ) from None
 
 
 def parse_mapped(text: str) -> Mapped:

@@ -17,7 +17,10 @@ MAX_FILE = 1 << 20  # bytes
 
 PREFIX = "KDIAG_X_"  # of an environment variable that is a client property
 TOKEN = "KDIAG_OAUTHBEARER_TOKEN"
-VARIABLES = ("BOOTSTRAP", "COMMAND_CONFIG", "TOPIC", "TIMEOUT", "DEADLINE", "MAP", "FAIL_ON")
+VARIABLES = (
+    *("BOOTSTRAP", "COMMAND_CONFIG", "TOPIC", "TIMEOUT", "DEADLINE", "MAP", "FAIL_ON"),
+    *("AWS", "AWS_SOURCE", "AWS_REGION", "AWS_PROFILE", "AWS_ECHO"),
+)
 
 _VARIABLES = (*(f"KDIAG_{name}" for name in VARIABLES), "KDIAG_OUTPUT", TOKEN)
 _PROPERTIES = {name.upper().replace(".", "_"): name for name in KNOWN}
@@ -36,6 +39,11 @@ class Target:
     deadline: float | None = None
     map: tuple[str, ...] = ()
     fail_on: str | None = None
+    aws: bool | None = None
+    aws_source: str | None = None
+    aws_region: str | None = None
+    aws_profile: str | None = None
+    aws_echo: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -178,6 +186,12 @@ def _fail_on(place: str, value: Any) -> str:
     return str(value)
 
 
+def _flag(place: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise UsageError(f"{place}: write true or false")
+    return value
+
+
 def _named(place: str, value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise UsageError(f"{place}: write properties as a table")
@@ -212,5 +226,10 @@ _READERS: dict[str, Any] = {
     "deadline": _seconds,
     "map": _texts,
     "fail-on": _fail_on,
+    "aws": _flag,
+    "aws-source": _text,
+    "aws-region": _text,
+    "aws-profile": _text,
+    "aws-echo": _text,
     "properties": _named,
 }

@@ -16,7 +16,9 @@ from kdiag.attempt import clean
 from kdiag.clients.net import Net
 from kdiag.hop import Halt, Halts, Hop, Walk
 from kdiag.hops import HOPS
-from kdiag.hops.aws import Aws, aws
+from kdiag.hops.aws import SPARE, Aws, aws, begin
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding
@@ -43,12 +45,19 @@ def check(
     properties: Mapping[str, str] | None = None,
     mapped: Sequence[str] = (),
     fail_on: str = "error",
+    aws: bool = False,
+    aws_source: str | None = None,
+    aws_region: str | None = None,
+    aws_profile: str | None = None,
+    aws_echo: str | None = None,
 ) -> Report:
     """Walks the four hops from this machine and says whether a Kafka client can connect.
 
     `bootstrap` is "host:port[,host:port...]"; `timeout` bounds one dial and `deadline` the whole
     walk, in seconds; `properties` are client properties; `mapped` holds "ADVERTISED=CANDIDATE".
-    Nothing is written unless `topic` is given. Must not be called from a running event loop.
+    Nothing is written unless `topic` is given. With `aws` EC2 is asked beside the walk; `aws_echo`
+    is the URL of a service that tells a client its address, and nobody is asked without. Must not
+    be called from a running event loop.
 
     Raises `kdiag.UsageError` when an argument cannot be used; what fails on the network is in the
     report.
@@ -61,6 +70,11 @@ def check(
         properties=properties,
         mapped=mapped,
         fail_on=fail_on,
+        aws=aws,
+        aws_source=aws_source,
+        aws_region=aws_region,
+        aws_profile=aws_profile,
+        aws_echo=aws_echo,
     )
     return run(asked)
 
@@ -72,8 +86,8 @@ def run(
     cloud: Cloud | None = None,
 ) -> Report:
     """One check in an event loop of its own. `observe` hears each hop's id as it starts, and again
-    with its summary as it ends; with `cloud`, AWS is asked too. Raises UsageError for a login that
-    kdiag cannot make."""
+    with its summary as it ends; `cloud` is another AWS than the one that is asked for. Raises
+    UsageError for a login that kdiag cannot make."""
     sasl = asked.security.sasl
     if sasl and sasl.mechanism == "GSSAPI":
         protocol = asked.security.protocol or "SASL_PLAINTEXT"
@@ -82,6 +96,10 @@ def run(
             f"and write security.protocol={protocol} alone, to check the path up to the login and "
             "see what the listener offers"
         )
+    if asked.aws and cloud is None:
+        from kdiag.clients.aws import AwsDoor  # starts to load boto3, beside the walk
+
+        cloud = AwsDoor(asked.aws, asked.deadline)
     return asyncio.run(walk(asked, net or _plain_net, observe or _nobody, cloud))
 
 
@@ -97,14 +115,20 @@ async def walk(
     halts: list[Halt] = []
     interrupted = False
     net = make_net(asked)
-    shared = Walk(asked, net, cloud)
+    shared = Walk(asked, net, cloud, until=asyncio.get_running_loop().time() + asked.deadline)
     for hop in (*HOPS, *((aws,) if cloud else ())):
         left = started + asked.deadline - time.perf_counter()
+        if hop is aws:  # what it has learnt when the deadline passes elsewhere is kept
+            left = max(left, SPARE)
         try:
             steps.append(await _step(hop, shared, facts, steps, halts, left, observe))
         except asyncio.CancelledError:
             interrupted = True
             steps.append(_skipped(hop, "interrupted"))
+        if hop.gives is Metadata and Bootstrap in facts:
+            begin(shared, facts[Bootstrap], facts.get(Metadata))
+    if shared.looking:
+        shared.looking.cancel()
     try:
         await net.close()
     except asyncio.CancelledError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kdiag.address import ec2_address, parse
+from kdiag.address import ec2_address, ec2_public_address, parse
 from kdiag.attempt import Contact
 from kdiag.hop import Walk, hop
 from kdiag.hops.bootstrap import Bootstrap
@@ -16,7 +18,9 @@ from kdiag.hops.metadata import Metadata
 from kdiag.settings import Endpoint
 
 if TYPE_CHECKING:
-    from kdiag.cloud import Snapshot, Source
+    from kdiag.cloud import Cloud, Snapshot, Source
+
+SPARE = 0.1  # seconds before the deadline
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,17 @@ class Aws:
         return ()
 
 
+@dataclass(frozen=True)
+class Looked:
+    """What AWS said of these addresses; the loop's seconds when it was first asked, and told."""
+
+    snapshot: Snapshot
+    source: Source
+    addresses: Mapping[str, tuple[str, ...]]
+    started: float
+    ended: float
+
+
 @hop("aws")
 async def aws(
     walk: Walk, bootstrap: Bootstrap, metadata: Metadata | None, listeners: Listeners | None
@@ -52,14 +67,55 @@ async def aws(
     """Asks AWS about every address, then dials the public ones of private addresses that fail."""
     if walk.cloud is None:
         return None
-    loop = asyncio.get_running_loop()
-    started = loop.time()
-    addresses = _addresses(bootstrap, listeners)
-    snapshot, source = await walk.cloud.look(addresses)
+    begin(walk, bootstrap, metadata)
+    assert walk.looking is not None
+    looked: Looked = await walk.looking
+    addresses = _addresses(bootstrap, listeners) if listeners else looked.addresses
+    if any(set(ips) - set(looked.addresses.get(host, ())) for host, ips in addresses.items()):
+        looked = await _looked(walk.cloud, addresses, looked.started)  # names have moved meanwhile
+    ended = looked.ended
     proofs: dict[int, Contact] = {}
     if metadata and listeners:
-        proofs = await _proofs(walk, bootstrap, metadata, listeners, snapshot, addresses)
-    return Aws(snapshot, source, addresses, loop.time() - started, proofs)
+        proving = _proofs(walk, bootstrap, metadata, listeners, looked.snapshot, addresses)
+        with suppress(asyncio.TimeoutError):  # what AWS says counts without any proof
+            proofs = await asyncio.wait_for(proving, _left(walk))
+    if proofs:
+        ended = asyncio.get_running_loop().time()
+    return Aws(looked.snapshot, looked.source, addresses, ended - looked.started, proofs)
+
+
+def begin(walk: Walk, bootstrap: Bootstrap, metadata: Metadata | None) -> None:
+    """Starts to ask AWS, if it is to be asked, beside the hops that are still to come: whom to ask
+    about is known as soon as brokers are listed, or are known not to be."""
+    if walk.cloud and walk.looking is None:
+        walk.looking = asyncio.ensure_future(_ahead(walk, walk.cloud, bootstrap, metadata))
+
+
+async def _ahead(
+    walk: Walk, cloud: Cloud, bootstrap: Bootstrap, metadata: Metadata | None
+) -> Looked:
+    """Resolves what is advertised, as hop 3 does at the same time, and asks AWS."""
+    started = asyncio.get_running_loop().time()
+    addresses = _addresses(bootstrap, None)
+    brokers = metadata.brokers if metadata else ()
+    hosts = sorted({b.advertised.host for b in brokers} - addresses.keys())
+    resolved = await asyncio.gather(*(walk.net.resolve(host) for host in hosts))
+    for host, (_, found) in zip(hosts, resolved, strict=True):
+        addresses[host] = found or _carried(host)
+    return await _looked(cloud, addresses, started)
+
+
+async def _looked(
+    cloud: Cloud, addresses: Mapping[str, tuple[str, ...]], started: float
+) -> Looked:  # fmt: skip
+    snapshot, source = await cloud.look(addresses)
+    return Looked(snapshot, source, addresses, started, asyncio.get_running_loop().time())
+
+
+def _left(walk: Walk) -> float | None:
+    """Seconds until shortly before the deadline, so that what is known by then is kept."""
+    left = walk.until - asyncio.get_running_loop().time() - SPARE
+    return max(0.0, left) if math.isfinite(left) else None
 
 
 def _addresses(
@@ -74,10 +130,14 @@ def _addresses(
     found: dict[str, tuple[str, ...]] = {}
     for contact in contacts:
         host = contact.endpoint.host
-        told = ec2_address(host) or (host if parse(host) else "")
-        dialled = tuple(dial.address for dial in contact.dials)
-        found[host] = dialled or ((told,) if told else ())
+        found[host] = tuple(dial.address for dial in contact.dials) or _carried(host)
     return found
+
+
+def _carried(host: str) -> tuple[str, ...]:
+    """The address that a host is by itself, or carries in its name."""
+    told = ec2_address(host) or ec2_public_address(host) or (host if parse(host) else "")
+    return (told,) if told else ()
 
 
 async def _proofs(
