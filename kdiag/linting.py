@@ -12,13 +12,15 @@ from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
 from kdiag.lint.edit import Edits, apply
 from kdiag.lint.mistake import Mistake, Problem
 from kdiag.lint.report import Fixed, LintReport
-from kdiag.lint.schema import meant
+from kdiag.lint.schema import Flaw, meant
 from kdiag.lint.strimzi import Cluster, Surroundings, cluster, kube_node, pool, service
 from kdiag.rule import RULES, Finding, Remedy
 from kdiag.usage import UsageError
 
 kdiag.rules.load_config()
 
+# What these miss may be there, in the wrong place: that has to be put right first.
+_ABSENCES = {"KD612", "KD620", "KD623", "KD624"}
 _ROUNDS = 8  # a fix may lay open the next mistake
 
 
@@ -111,8 +113,9 @@ def _of(document: Document, around: Surroundings) -> Iterator[_Found]:
     facts: dict[type, Any] = {Document: document}
     if document.kind == "Kafka" and document.root:
         facts[Cluster] = cluster(meant(document.root, document.deviations), around)
+    astray = any(each.flaw is Flaw.MISPLACED for each in document.deviations)
     for rule in RULES.values():
-        if rule.code[2] != "6" or document.kind in BESIDE:
+        if rule.code[2] != "6" or document.kind in BESIDE or (astray and rule.code in _ABSENCES):
             continue
         for match in rule.matches(facts):
             if isinstance(match, Mistake):

@@ -91,6 +91,13 @@ def insert(parent: Map, key: str, value: str) -> Edits:
     return (Edit(spot, spot, f"{indent}{key}:{gap}{value}\n"),)
 
 
+def into_item(node: Map) -> Edits:
+    """A mapping as the only item of a list: a dash before it, all of it further in."""
+    lines = range(node.start.line, last_line(node) + 1)
+    spots = [Spot(line, node.start.column) for line in lines]
+    return tuple(Edit(spot, spot, "  " if number else "- ") for number, spot in enumerate(spots))
+
+
 def _end(node: Node) -> Spot:
     """The place behind a value on one line."""
     if isinstance(node, Scalar):

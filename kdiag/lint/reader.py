@@ -55,7 +55,8 @@ def document(text: str, first_line: int = 1) -> tuple[Node | None, list[Twin]]:
         for event in yaml.parse(text, Loader=loader):
             builder.take(event)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
+        endless = "end of stream" in (error.problem or "")  # where it began is what helps
+        mark = (endless and error.context_mark) or error.problem_mark or error.context_mark
         spot = Spot(mark.line + first_line, mark.column + 1) if mark else Spot(first_line, 1)
         context = f", {error.context}" if error.context else ""
         raise Unreadable(f"{error.problem or 'no YAML'}{context}", spot) from None

@@ -37,6 +37,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
 }
 _MANY = 8  # allowed values that are named
+_LIST = "a list, each item with a dash"
 
 
 class Flaw(Enum):
@@ -106,9 +107,11 @@ def meant(root: Node, found: Iterable[Deviation]) -> Node:
 
 
 def _meant(node: Node, near: Mapping[int, str]) -> Node:
+    said = near.get(id(node), "")
+    if said.startswith(("[", "- ")):
+        return Items(node.start, (_meant(node, {**near, id(node): ""}),))
     if isinstance(node, Scalar):
-        said = near.get(id(node))
-        if said is None:
+        if not said:
             return node
         plain = resolved(said)
         unquoted = said.strip('"')
@@ -162,7 +165,8 @@ def _differences(node: Node, schema: Schema, path: Path_, kind: str) -> Iterator
         yield from _object(node, schema, path, kind)
     elif wanted == "array":
         if not isinstance(node, Items):
-            yield Deviation(Flaw.TYPE, node, path, expected="a list: each item begins with a dash")
+            near = _listed(node, schema.get("items", {}))
+            yield Deviation(Flaw.TYPE, node, path, expected=_LIST, near=near)
             return
         if len(node.items) < schema.get("minItems", 0):
             yield Deviation(Flaw.VALUE, node, path, expected="at least one item")
@@ -170,6 +174,15 @@ def _differences(node: Node, schema: Schema, path: Path_, kind: str) -> Iterator
             yield from _differences(each, schema.get("items", {}), (*path, "[]"), kind)
     elif wanted in _TYPES:
         yield from _scalar(node, schema, path)
+
+
+def _listed(node: Node, item: Schema) -> str:
+    """How the only item of a list is to be written, "" where it is not one."""
+    if isinstance(node, Scalar):
+        fits = item.get("type") == "string" and not node.block and "\n" not in node.text
+        return f"[{json.dumps(node.text)}]" if fits else ""
+    fits = isinstance(node, Map) and not node.closed and item.get("type") == "object"
+    return "- " if fits else ""
 
 
 def _object(node: Node, schema: Schema, path: Path_, kind: str) -> Iterator[Deviation]:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from kdiag import remedies_config as remedies
 from kdiag.lint.documents import STRIMZI, Document
-from kdiag.lint.edit import Edits, replace
+from kdiag.lint.edit import Edit, Edits, into_item, replace
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.move import moved
 from kdiag.lint.schema import Deviation, Flaw, api_version
-from kdiag.lint.tree import Node, Scalar, Spot, entry, get, text
+from kdiag.lint.tree import Items, Map, Node, Scalar, Spot, entry, get, text
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.words import listed
 
@@ -117,6 +117,8 @@ def wrong_value(document: Document) -> Iterator[Match]:
         if each.near and isinstance(each.node, Scalar) and not each.node.block:
             edits = (replace(each.node, each.near),)
             said += f": write {each.near}"
+        elif each.near and isinstance(each.node, Map):
+            edits = into_item(each.node)
         fix = remedies.say(f"Give it {each.expected}.")
         yield _mistake(document, each, said, fix, edits)
 
@@ -146,12 +148,26 @@ def duplicate_key(document: Document) -> Iterator[Match]:
 
     Prove it: `kubectl apply --dry-run=server -f FILE`.
     """
+    items = list(_list_items(document.root))
+    merged: list[Map] = []  # two items of a list that a missing dash has made one
     for twin in document.twins:
+        spot = document.place(twin.key.start)
+        whole = next((each for each in items if each.start == twin.first), None)
+        if any(twin.first in [e.key.start for e in each.entries] for each in merged):
+            continue
+        if whole and twin.key.start.column > 2 and not whole.closed:
+            merged.append(whole)
+            said = f"`{twin.key.text}` begins another item, and has no dash"
+            fix = remedies.say("Put the dash before it:", f"- {twin.key.text}: …", "yaml")
+            start, column = twin.key.start, twin.key.start.column - 2
+            edits = (Edit(Spot(start.line, column), start, "- "),)
+            what = (f"`{twin.key.text}`",)
+            yield Mistake(HOP, said, what, (), (fix,), spot=spot, edits=edits)
+            continue
         said = f"`{twin.key.text}` is here for the second time: it is on line {twin.first.line} too"
         fix = remedies.say(
             "Keep one of them; where two items of a list were meant, begin the second with a dash."
         )
-        spot = document.place(twin.key.start)
         yield Mistake(HOP, said, (f"`{twin.key.text}`",), (), (fix,), spot=spot)
 
 
@@ -194,6 +210,19 @@ def _fragment(document: Document, root: Node) -> Iterator[Match]:
         yield Mistake(HOP, words, (document.kind,), (), (fix,), Severity.WARNING, spot=spot)
 
 
+def _list_items(node: Node | None) -> Iterator[Map]:
+    """Every mapping that is an item of a list."""
+    if isinstance(node, Items):
+        for each in node.items:
+            if isinstance(each, Map):
+                yield each
+            yield from _list_items(each)
+    elif isinstance(node, Map):
+        for below in node.entries:
+            if not below.merged:
+                yield from _list_items(below.value)
+
+
 def _flaws(document: Document, flaw: Flaw) -> Iterator[Deviation]:
     return (each for each in document.deviations if each.flaw is flaw)
 
@@ -202,7 +231,8 @@ def _mistake(
     document: Document, deviation: Deviation, said: str, fix: Remedy, edits: Edits
 ) -> Mistake:
     """A deviation as a mistake. What an old version has beside v1 is no error of its own."""
-    old = document.api_version in _OLD_VERSIONS and deviation.flaw in (Flaw.UNKNOWN, Flaw.MISSING)
+    changed = deviation.flaw in (Flaw.UNKNOWN, Flaw.MISSING, Flaw.VALUE)
+    old = document.api_version in _OLD_VERSIONS and changed
     return Mistake(
         HOP,
         said,

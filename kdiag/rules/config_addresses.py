@@ -237,7 +237,8 @@ def node_port_not_pinned(cluster: Cluster) -> Iterator[Match]:
     """
     for listener in cluster.listeners:
         pinned = listener.setting("bootstrap", "nodePort")
-        if listener.type != "nodeport" or pinned or not (listener.hosts() or listener.names()):
+        meant = listener.hosts() or listener.names()
+        if listener.type != "nodeport" or pinned or not meant or listener.port is None:
             continue
         service = cluster.service(listener)
         ports = [port for _, port in service.ports if port] if service else []
@@ -343,7 +344,8 @@ def plaintext_to_the_internet(cluster: Cluster) -> Iterator[Match]:
     Prove it: `kdiag check BOOTSTRAP` without any property passes.
     """
     for listener in cluster.listeners:
-        if listener.tls or listener.authentication or not listener.outside:
+        open_to_all = not listener.tls and not listener.authentication
+        if not open_to_all or not listener.outside or get(listener.node, "tls") is None:
             continue
         public = [host for host in listener.hosts() if _is_host(host) and _is_public(host)]
         if not public or listener.setting("loadBalancerSourceRanges"):

@@ -149,7 +149,10 @@ def broker_without_entry(cluster: Cluster) -> Iterator[Match]:
         if not told or listener.setting("advertisedHostTemplate") or not listener.outside:
             continue
         silent = [
-            e for e in listener.brokers if not e.host() and e.id in (cluster.brokers or [e.id])
+            each
+            for each in listener.brokers
+            if get(each.node, "advertisedHost") is None
+            and each.id in (cluster.brokers or [each.id])
         ]
         named = {each.id for each in listener.brokers}
         absent = [one for one in cluster.brokers or () if one not in named]

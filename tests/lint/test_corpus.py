@@ -42,7 +42,10 @@ def test_the_fixes_leave_what_only_a_person_can_put_right(case: Case) -> None:
 
 
 # What becomes visible only when something else is put right.
-LAID_OPEN: dict[str, set[str]] = {}
+LAID_OPEN = {
+    "strimzi/node-ports.yaml": {"KD623"},
+    "strimzi/comments-kept.yaml": {"KD623"},
+}
 
 
 @STRIMZI
