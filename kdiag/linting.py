@@ -8,6 +8,8 @@ from typing import Any
 
 import kdiag.rules
 from kdiag.attempt import clean
+from kdiag.lint.broker import Broker
+from kdiag.lint.containers import of_compose, of_properties, of_workload
 from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
 from kdiag.lint.edit import Edits, apply
 from kdiag.lint.mistake import Mistake, Problem
@@ -110,20 +112,33 @@ def _judged(files: Sequence[Read]) -> list[_Found]:
 
 def _of(document: Document, around: Surroundings) -> Iterator[_Found]:
     """What is wrong with one document."""
-    facts: dict[type, Any] = {Document: document}
+    facts: list[dict[type, Any]] = [{Document: document}]
     if document.kind == "Kafka" and document.root:
-        facts[Cluster] = cluster(meant(document.root, document.deviations), around)
+        facts.append({Cluster: cluster(meant(document.root, document.deviations), around)})
+    facts += [{Broker: each} for each in _brokers(document)]
     astray = any(each.flaw is Flaw.MISPLACED for each in document.deviations)
     for rule in RULES.values():
         if rule.code[2] != "6" or document.kind in BESIDE or (astray and rule.code in _ABSENCES):
             continue
-        for match in rule.matches(facts):
+        for match in (match for known in facts for match in rule.matches(known)):
             if isinstance(match, Mistake):
                 # Rules on shapes give places of the file, the others those of the tree.
                 spot = match.spot if rule.needs == (Document,) else document.place(match.spot)
                 fixed = bool(match.edits) or rule.code == "KD602"
                 finding = _cleaned(rule.finding(match))
                 yield _Found(Problem(finding, document.file, spot, fixed), match.edits)
+
+
+def _brokers(document: Document) -> Iterator[Broker]:
+    """The brokers that a document configures itself."""
+    if document.kind == "properties":
+        found = of_properties(document.root)
+        if found:
+            yield found
+    elif document.kind == "compose":
+        yield from of_compose(document.root)
+    elif document.kind == "workload":
+        yield from of_workload(document.root)
 
 
 def _cleaned(finding: Finding) -> Finding:

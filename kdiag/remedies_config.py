@@ -79,3 +79,21 @@ def pin(port: str) -> Remedy:
         f"configuration:\n  bootstrap:\n    nodePort: {port}",
         "yaml",
     )
+
+
+def setting(name: str, value: str, what: str) -> Remedy:
+    """One of Kafka's settings, in both spellings."""
+    variable = f"KAFKA_{name.upper().replace('.', '_')}"
+    return Remedy(f"In {name} ({variable}), {what}:", f"{name}={value}", "properties")
+
+
+def two_listeners(name: str, host: str, port: int) -> Remedy:
+    """A listener for brokers and one for clients outside."""
+    inside = 9092 if port != 9092 else 9091
+    return Remedy(
+        "Keep brokers among themselves, on a listener of their own:",
+        f"listeners=INTERNAL://:{inside},{name}://:{port}\n"
+        f"advertised.listeners=INTERNAL://<name of this host inside>:{inside},{name}://{host}:{port}\n"
+        f"inter.broker.listener.name=INTERNAL",
+        "properties",
+    )

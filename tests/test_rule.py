@@ -118,6 +118,16 @@ ADDED = {
     "KD624": "name-not-in-certificate",
     "KD625": "local-traffic-policy",
     "KD626": "plaintext-to-the-internet",
+    "KD631": "advertised-without-listener",
+    "KD632": "listener-without-protocol",
+    "KD633": "controller-advertised",
+    "KD634": "published-port-differs",
+    "KD635": "listener-not-advertised",
+    "KD636": "inter-broker-outside",
+    "KD637": "listener-not-readable",
+    "KD638": "old-setting",
+    "KD639": "unknown-setting",
+    "KD640": "listens-on-loopback",
 }
 
 AREAS = {
@@ -127,7 +137,7 @@ AREAS = {
     "3": {"listeners", "advertised", "identity"},
     "4": {"produce"},
     "5": {"aws", "account", "managed"},
-    "6": {"config", "config_strimzi", "config_addresses", "config_brokers"},
+    "6": {"config", "config_strimzi", "config_addresses", "config_ports", "config_brokers"},
 }
 
 # What no scenario of the demo shows, and why. tests/rules has a case for each of them.

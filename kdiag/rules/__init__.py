@@ -22,7 +22,7 @@ def load_aws() -> None:
 
 def load_config() -> None:
     """Declares the rules on configuration files; a walk has no use for them, nor they for it."""
-    from kdiag.rules import config, config_addresses, config_strimzi  # noqa: F401
+    from kdiag.rules import config, config_addresses, config_brokers, config_ports, config_strimzi  # noqa: F401
 
 
 def load_all() -> None:

@@ -1,0 +1,161 @@
+"""What a broker is configured with, whoever spells it: properties, Compose, a manifest."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from kdiag.lint.tree import Scalar, Spot
+
+MAP = "listener.security.protocol.map"
+ADVERTISED = "advertised.listeners"
+LISTENER_SETTINGS = (
+    *("listeners", ADVERTISED, MAP, "inter.broker.listener.name", "controller.listener.names"),
+    *("controller.quorum.voters", "controller.quorum.bootstrap.servers", "process.roles"),
+)
+OLD_SETTINGS = ("advertised.host.name", "advertised.port", "host.name")
+PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+
+_ADDRESS = re.compile(r"\s*([\w.-]+)://(\[[^\]/]*\]|[^:/\[\]]*):(\d{1,6})\s*\Z")
+_DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
+
+
+@dataclass(frozen=True)
+class Value:
+    """The value of one setting, and where its first character is; `exact` where every character of
+    it is in the file as it stands here, so that a part of it can be changed."""
+
+    text: str
+    start: Spot
+    exact: bool
+    key: Scalar
+
+    def spot(self, offset: int) -> Spot:
+        """Where a character of it is."""
+        return Spot(self.start.line, self.start.column + offset) if self.exact else self.start
+
+
+@dataclass(frozen=True)
+class Address:
+    """An item of `listeners` or `advertised.listeners`; `begin` and `end` are its offsets in the
+    value. `port` is None where it cannot be read as NAME://HOST:PORT."""
+
+    said: str
+    begin: int
+    end: int
+    name: str = ""
+    host: str = ""
+    port: int | None = None
+
+    @property
+    def known(self) -> bool:
+        """Whether its host is said, and not left to a variable or a command."""
+        return (
+            not set(self.host) & set("$_{}<>%") or re.fullmatch(r"[\w.-]+", self.host) is not None
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Broker:
+    """One broker. `what` names it; `settings` are by the names that Kafka has for them, `misspelt`
+    what some were called instead.
+
+    `container`: it runs in one. `published` are (port outside, port inside), None where the file
+    does not tell what becomes of ports; `names` are those that other containers know it by, and
+    `neighbours` the others that mention it.
+    """
+
+    what: str
+    settings: Mapping[str, Value]
+    misspelt: Mapping[str, str]
+    container: bool = False
+    published: tuple[tuple[int, int], ...] | None = None
+    names: frozenset[str] = frozenset()
+    neighbours: tuple[str, ...] = ()
+    image: str = ""
+
+    def get(self, name: str) -> str:
+        found = self.settings.get(name)
+        return found.text.strip() if found else ""
+
+    def addresses(self, name: str) -> list[Address]:
+        """The items of `listeners` or `advertised.listeners`, in order."""
+        found = self.settings.get(name)
+        return list(_addresses(found.text)) if found else []
+
+    @property
+    def listeners(self) -> list[Address]:
+        return [each for each in self.addresses("listeners") if each.name]
+
+    @property
+    def advertised(self) -> list[Address]:
+        return [each for each in self.addresses(ADVERTISED) if each.name]
+
+    @property
+    def controllers(self) -> list[str]:
+        """The names of the controller's listeners."""
+        found = self.get("controller.listener.names")
+        return [name.strip().upper() for name in found.split(",") if name.strip()]
+
+    @property
+    def protocols(self) -> dict[str, str]:
+        """Listener name → security protocol, as far as the map says."""
+        pairs = [each.partition(":") for each in self.get(MAP).split(",")]
+        return {name.strip().upper(): said.strip().upper() for name, _, said in pairs}
+
+    def protocol(self, name: str) -> str:
+        """The security protocol of a listener, "" where none is told."""
+        known = self.protocols if self.get(MAP) else dict(zip(PROTOCOLS, PROTOCOLS, strict=True))
+        return known.get(name, "")
+
+    @property
+    def is_broker(self) -> bool:
+        """Whether it serves clients: not only a controller."""
+        roles = self.get("process.roles")
+        return not roles or "broker" in roles
+
+    @property
+    def inter_broker(self) -> str:
+        """The listener that brokers reach each other by, "" where it cannot be told."""
+        named = self.get("inter.broker.listener.name").upper()
+        if named:
+            return named
+        wanted = self.get("security.inter.broker.protocol").upper() or "PLAINTEXT"
+        fits = [each.name for each in self.listeners if self.protocol(each.name) == wanted]
+        return fits[0] if len(fits) == 1 else ""
+
+    def inside(self, advertised: Address) -> int | None:
+        """The port that the listener of this name listens on."""
+        return next(
+            (each.port for each in self.listeners if each.name == advertised.name), advertised.port
+        )
+
+    def outside(self, advertised: Address) -> list[int]:
+        """The ports by which this listener is reached from outside of its container."""
+        port = self.inside(advertised)
+        return [out for out, within in self.published or () if within == port]
+
+
+def address(said: str) -> Address:
+    """One item of a list of listeners."""
+    found = _ADDRESS.match(said)
+    if not found:
+        return Address(said, 0, len(said))
+    name, host, port = found.groups()
+    return Address(said, 0, len(said), name.upper(), host.strip("[]"), int(port))
+
+
+def interpolated(text: str) -> str:
+    """Text with the default of every variable that has one: ${HOST:-localhost}."""
+    return _DEFAULT.sub(r"\1", text)
+
+
+def _addresses(text: str) -> Iterator[Address]:
+    at = 0
+    for said in text.split(","):
+        stripped = said.strip()
+        begin = at + len(said) - len(said.lstrip())
+        at += len(said) + 1
+        found = address(interpolated(stripped))
+        yield Address(stripped, begin, begin + len(stripped), found.name, found.host, found.port)
