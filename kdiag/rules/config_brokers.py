@@ -57,37 +57,27 @@ def listener_without_protocol(broker: Broker) -> Iterator[Match]:
     """A listener has a name of its own, and `listener.security.protocol.map` does not say what it
     speaks. Kafka does not start: No security protocol defined for listener.
 
-    Where the map is given, it has to name every listener, the controller's too.
+    Where the map is given, it has to name every listener, the controller's too, and on brokers that
+    are no controllers as well. Without the map, the controller's is plaintext, unless another
+    listener is not.
 
     Prove it: the broker's log ends with `No security protocol defined for listener`.
     """
-    value = broker.settings.get("listeners")
     given = broker.settings.get(MAP)
-    known = broker.protocols
-    said_of = set(known.values())
-    for each in broker.listeners:
-        if not value or broker.protocol(each.name) in PROTOCOLS:
+    mixed = any(broker.protocol(each.name) != "PLAINTEXT" for each in _serving(broker))
+    for name, spot in _names(broker):
+        speaks = broker.protocol(name)
+        by_default = name in broker.controllers and not given and not mixed
+        if speaks in PROTOCOLS or by_default:
             continue
-        if not given and each.name in broker.controllers:
-            continue  # plaintext then, by Kafka's own default
-        wrong = broker.protocol(each.name)
-        said = (
-            f"{each.name} is to speak {wrong}, which is no security protocol"
-            if wrong
-            else (f"listener {each.name} has no security protocol")
-        )
-        edits: Edits = ()
-        if given and given.exact and given.text.strip() and len(said_of) == 1 and not wrong:
-            spot = given.spot(len(given.text.rstrip()))
-            edits = (Edit(spot, spot, f",{each.name}:{next(iter(said_of))}"),)
-        others = "".join(
-            f"{name}:{speaks}," for name, speaks in known.items() if name != each.name and name
-        )
-        fix = remedies.setting(
-            MAP, f"{others}{each.name}:<{', '.join(PROTOCOLS)}>", "say what it speaks"
-        )
-        place = given.start if given and wrong else value.spot(each.begin)
-        yield told(broker, said, place, fix, edits=edits)
+        said = f"listener {name} has no security protocol"
+        if speaks and given:
+            said = f"{name} is to speak {speaks}, which is no security protocol"
+            spot = given.spot(given.text.upper().index(f"{name}:"))
+        others = "".join(f"{k}:{v}," for k, v in broker.protocols.items() if k not in ("", name))
+        value = f"{others}{name}:<{', '.join(PROTOCOLS)}>"
+        fix = remedies.setting(MAP, value, "say what it speaks")
+        yield told(broker, said, spot, fix, edits=() if speaks else _mapped(broker, name))
 
 
 @rule("KD633", "controller-advertised", Severity.ERROR, "Clients are sent to the controller")
@@ -305,6 +295,35 @@ def listens_on_loopback(broker: Broker) -> Iterator[Match]:
             )
             edits = instead(value, each, f"{each.name}://:{each.port}")
             yield told(broker, said, value.spot(each.begin), fix, edits=edits)
+
+
+def _serving(broker: Broker) -> list[Address]:
+    """The listeners for clients and for other brokers."""
+    return [each for each in broker.listeners if each.name not in broker.controllers]
+
+
+def _names(broker: Broker) -> Iterator[tuple[str, Spot]]:
+    """Every listener that needs a protocol, and where it is named."""
+    value = broker.settings.get("listeners")
+    named = {each.name for each in broker.listeners}
+    for each in broker.listeners if value else ():
+        assert value
+        yield each.name, value.spot(each.begin)
+    names = broker.settings.get("controller.listener.names")
+    for name in broker.controllers if names else ():
+        assert names
+        if name not in named:
+            yield name, names.start
+
+
+def _mapped(broker: Broker, name: str) -> Edits:
+    """The map with one listener more, where all others speak the same."""
+    given = broker.settings.get(MAP)
+    speak = set(broker.protocols.values())
+    if not given or not given.exact or not given.text.strip() or len(speak) != 1:
+        return ()
+    spot = given.spot(len(given.text.rstrip()))
+    return (Edit(spot, spot, f",{name}:{next(iter(speak))}"),)
 
 
 def _renamed(broker: Broker, address: Address, near: str) -> Edits:
