@@ -11,6 +11,7 @@ from kdiag.clients import responses
 from kdiag.clients.ec2 import Answer, Api, listed
 from kdiag.clients.managed import balancers, clusters
 from kdiag.cloud import (
+    Gap,
     Instance,
     Interface,
     LoadBalancer,
@@ -110,9 +111,18 @@ def snapshot(api: Api, addresses: Mapping[str, Iterable[str]], region: str, own:
         peered=tuple(sorted({pair for each in found for pair in each.peered})),
         balancers=tuple(one for each in found for one in each.balancers),
         clusters=tuple(one for each in found for one in each.clusters),
-        gaps=api.gaps,
+        gaps=tuple(_telling(api, wanted, here)),
         calls=api.calls,
     )
+
+
+def _telling(api: Api, wanted: Wanted, here: Sequence[Region]) -> list[Gap]:
+    """What was not told, and may matter: where all is found, other regions have nothing to tell,
+    and many an organisation denies all regions but its own."""
+    names = {region.name for region in here}
+    found = {a for each in here for one in each.interfaces.values() for a in one.addresses}
+    whole = bool(names) and found >= wanted.foreign | wanted.private
+    return [gap for gap in api.gaps if not whole or gap.region in names]
 
 
 def _search(api: Api, wanted: Wanted, names: Sequence[str]) -> list[Region]:

@@ -48,7 +48,9 @@ def clusters(api: Api, region: str, hosts: Sequence[str]) -> list[MskCluster]:
     return [one for one in made if one]
 
 
-def _balancer(api: Api, region: str, told: Answer) -> LoadBalancer:
+def _balancer(api: Api, region: str, told: Answer) -> LoadBalancer | None:
+    """A load balancer; None where a part of it was not told: it would seem to lack a listener, or
+    a target."""
     arn = told.get("LoadBalancerArn", "")
 
     def asked(operation: str) -> list[Answer] | None:
@@ -61,6 +63,8 @@ def _balancer(api: Api, region: str, told: Answer) -> LoadBalancer:
     groups = sorted({group for each in listeners for group in _forwarded(each)})
     behind = api.together(*(partial(_group, api, region, group) for group in groups))
     known = {group: found for group, found in zip(groups, behind, strict=True) if found}
+    if pages is None or attributes is None or len(known) < len(groups):
+        return None
     return LoadBalancer(
         arn=arn,
         name=told.get("LoadBalancerName", ""),
@@ -91,8 +95,9 @@ def _forwarded(listener: Answer) -> list[str]:
     return list(found)
 
 
-def _group(api: Api, region: str, arn: str) -> tuple[bool, tuple[TargetHealth, ...]]:
-    """Whether the targets of a group see the client's address, and how they fare."""
+def _group(api: Api, region: str, arn: str) -> tuple[bool, tuple[TargetHealth, ...]] | None:
+    """Whether the targets of a group see the client's address, and how they fare; None where that
+    was not told."""
 
     def asked(operation: str) -> list[Answer] | None:
         return api.ask("elbv2", operation, region, TargetGroupArn=arn)
@@ -100,6 +105,8 @@ def _group(api: Api, region: str, arn: str) -> tuple[bool, tuple[TargetHealth, .
     health, attributes = api.together(
         partial(asked, "DescribeTargetHealth"), partial(asked, "DescribeTargetGroupAttributes")
     )
+    if health is None or attributes is None:
+        return None
     targets = tuple(
         TargetHealth(
             (told.get("Target") or {}).get("Id", ""),

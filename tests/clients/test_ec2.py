@@ -17,7 +17,7 @@ from botocore import exceptions
 from kdiag.clients.account import snapshot
 from kdiag.clients.ec2 import CALLS, CODES, REASONS, Api, reason
 from kdiag.cloud import Gap, Snapshot
-from tests.accounts import PRIVATE, REGION, SECRET, Account, late, refused, said, told
+from tests.accounts import MOTO, PRIVATE, REGION, SECRET, Account, late, refused, said, told
 
 POLICY = Path(__file__).parents[2] / "docs" / "aws.md"
 REASONABLE = {"credentials", "expired", "denied", "region", "throttled", "unreachable", "failed"}
@@ -116,6 +116,25 @@ def test_half_an_answer_is_none(account: Account) -> None:
     assert found.groups == {}
 
 
+@pytest.mark.parametrize(
+    "call",
+    ["DescribeLoadBalancers", "DescribeListeners", "DescribeLoadBalancerAttributes",
+     "DescribeTargetHealth", "DescribeTargetGroupAttributes"],
+)  # fmt: skip
+def test_a_load_balancer_of_which_a_part_is_not_told_is_not_known(
+    account: Account, call: str
+) -> None:
+    """It would seem to lack a listener, or a target."""
+    name = _everything(account)
+    api = Api("", time.monotonic() + 30)
+    api.open()
+    assert len(snapshot(api, {name: ("198.51.100.9",)}, "", "").balancers) == 1
+    account.instead[f"elasticloadbalancing:{call}"] = refused("AccessDenied")
+    found = snapshot(api, {name: ("198.51.100.9",)}, "", "")
+    assert found.balancers == ()
+    assert f"elasticloadbalancing:{call}" in {gap.call for gap in found.gaps}
+
+
 def test_throttling_is_tried_twice(account: Account) -> None:
     account.three()
     account.instead = {"ec2:DescribeRouteTables": refused("RequestLimitExceeded", status=503)}
@@ -146,6 +165,24 @@ def test_a_prefix_list_that_is_not_told_is_not_known(account: Account) -> None:
     found = look()
     assert found.prefix_lists == {}
     assert reasons(found) == {"ec2:GetManagedPrefixListEntries": "denied"}
+
+
+@pytest.mark.parametrize(("sought", "matters"), [(PRIVATE[0], False), ("10.9.9.9", True)])
+def test_a_region_that_is_denied_matters_while_something_is_missing(
+    account: Account, monkeypatch: pytest.MonkeyPatch, sought: str, matters: bool
+) -> None:
+    account.three()
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    denied = refused("UnauthorizedOperation")
+
+    def answer(environ: Any, start: Any) -> Any:
+        here = "/ap-south-1/" in environ["HTTP_AUTHORIZATION"]
+        return (denied if here else MOTO)(environ, start)
+
+    account.instead = {"*": answer}
+    found = look(sought)
+    assert bool(found.interfaces) is not matters
+    assert {gap.region for gap in found.gaps} == ({"ap-south-1"} if matters else set())
 
 
 def test_no_credentials(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
