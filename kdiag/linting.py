@@ -12,6 +12,7 @@ from kdiag.lint.broker import Broker
 from kdiag.lint.containers import of_compose, of_properties, of_workload
 from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
 from kdiag.lint.edit import Edits, apply
+from kdiag.lint.helm import NodePorts, node_ports, of_helm
 from kdiag.lint.mistake import Mistake, Problem
 from kdiag.lint.report import Fixed, LintReport
 from kdiag.lint.schema import Flaw, meant
@@ -116,6 +117,8 @@ def _of(document: Document, around: Surroundings) -> Iterator[_Found]:
     if document.kind == "Kafka" and document.root:
         facts.append({Cluster: cluster(meant(document.root, document.deviations), around)})
     facts += [{Broker: each} for each in _brokers(document)]
+    if document.kind == "helm":
+        facts += [{NodePorts: each} for each in node_ports(document.root)]
     astray = any(each.flaw is Flaw.MISPLACED for each in document.deviations)
     for rule in RULES.values():
         if rule.code[2] != "6" or document.kind in BESIDE or (astray and rule.code in _ABSENCES):
@@ -139,6 +142,8 @@ def _brokers(document: Document) -> Iterator[Broker]:
         yield from of_compose(document.root)
     elif document.kind == "workload":
         yield from of_workload(document.root)
+    elif document.kind == "helm":
+        yield from of_helm(document.root)
 
 
 def _cleaned(finding: Finding) -> Finding:

@@ -72,7 +72,7 @@ def read(name: str, content: str) -> Read:
     found: list[Document] = []
     lines = split(content)
     for first, body in segments(content):
-        for each, mended in _documents(name, first, body):
+        for each, mended in _documents(name, first, body, content):
             found.append(each)
             if mended is not None:
                 begin = first - 1
@@ -82,14 +82,19 @@ def read(name: str, content: str) -> Read:
     return Read(name, "".join(lines), known, tuple(dict.fromkeys(others)))
 
 
-def _documents(name: str, first: int, body: str) -> Iterator[tuple[Document, str | None]]:
+def _documents(
+    name: str, first: int, body: str, content: str
+) -> Iterator[tuple[Document, str | None]]:
     """The documents of one part of a file, and its text where lines had to move."""
     try:
         root, twins = document(body, first)
     except Unreadable as error:
         kind = _spelt(body)
         repaired = _mended(name, kind, first, body, None) if kind in STRIMZI else None
-        yield repaired or (Document(name, kind or "yaml", None, broken=error), None)
+        yield repaired or (
+            Document(name, kind or _mentions(name, content), None, broken=error),
+            None,
+        )
         return
     listed = items(root, "items") if text(root, "kind").endswith("List") else None
     if listed is not None:
@@ -180,13 +185,19 @@ def _environment_names(root: Node | None) -> Iterator[str]:
             yield text(each, "name")
 
 
+def _mentions(name: str, content: str) -> str:
+    """Whether a text that cannot be read was to be YAML about Kafka, and no template of it."""
+    meant = name.endswith((".yaml", ".yml", ".json")) or name == "stdin"
+    return "yaml" if meant and "kafka" in content.lower() and "{{" not in content else ""
+
+
 def _spelt(body: str) -> str:
     """The kind that a text spells which cannot be read."""
     found = re.search(r"^kind:[ \t]*[\"']?(\w+)", body, re.MULTILINE)
     if found:
         return found[1] if found[1] in KINDS else ""
-    if re.search(r"^services:[ \t]*$", body, re.MULTILINE):
+    if re.search(r"^services:[ \t]*\r?$", body, re.MULTILINE):
         return "compose"
-    if re.search(r"^[ \t]*kafka:[ \t]*(#.*)?$", body, re.MULTILINE) and "listeners:" in body:
+    if re.search(r"^[ \t]*kafka:[ \t]*(#.*)?\r?$", body, re.MULTILINE) and "listeners:" in body:
         return "Kafka"
     return ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import unified_diff
 
 from kdiag.lint.reader import split
 from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, last_line
@@ -28,6 +27,7 @@ def apply(text: str, fixes: Iterable[Edits]) -> str:
     The edits of one fix belong together: all of them are made, or none.
     """
     lines = split(text)
+    ending = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
     made: list[Edit] = []
     for edits in fixes:
         if edits and not any(_touch(edit, other) for edit in edits for other in made):
@@ -38,12 +38,14 @@ def apply(text: str, fixes: Iterable[Edits]) -> str:
         tail = lines[end][edit.end.column - 1 :] if end < len(lines) else ""
         if begin >= len(lines) and lines and not lines[-1].endswith(("\n", "\r")):
             head = "\n"  # behind a last line that does not end
-        lines[begin : end + 1] = split(head + edit.text + tail)
+        lines[begin : end + 1] = split(head + edit.text.replace("\n", ending) + tail)
     return "".join(lines)
 
 
 def diff(name: str, before: str, after: str) -> str:
     """A unified diff, as patch and git apply take it."""
+    from difflib import unified_diff
+
     path = name.lstrip("/")
     parts = unified_diff(split(before), split(after), f"a/{path}", f"b/{path}")
     ended = (

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -149,6 +148,8 @@ def is_open(schema: Schema) -> bool:
 
 def near_to(name: str, names: Iterator[str] | list[str]) -> str:
     """The one of these that a mistyped name resembles, "" where none does."""
+    from difflib import get_close_matches  # only where something was written wrongly
+
     lowered = {each.lower(): each for each in names}
     close = get_close_matches(name.lower(), lowered, n=1, cutoff=0.75)
     return lowered[close[0]] if close else ""

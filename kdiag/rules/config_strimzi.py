@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kdiag import remedies_config as remedies
 from kdiag.lint.edit import Edits, remove, replace
+from kdiag.lint.helm import NodePorts
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.strimzi import (
     BrokerEntry,
@@ -135,7 +136,7 @@ def unknown_node_id(cluster: Cluster) -> Iterator[Match]:
     Severity.ERROR,
     "Some brokers are told what to advertise, and not all",
 )
-def broker_without_entry(cluster: Cluster) -> Iterator[Match]:
+def broker_without_entry(cluster: Cluster | None, chart: NodePorts | None) -> Iterator[Match]:
     """Some brokers of a listener have an `advertisedHost`, others have none: those advertise the
     address of their node, or a name from inside. Clients reach some partitions and not others.
 
@@ -144,7 +145,8 @@ def broker_without_entry(cluster: Cluster) -> Iterator[Match]:
 
     Prove it: `kdiag check BOOTSTRAP`, which dials every broker at what it advertises.
     """
-    for listener in cluster.listeners:
+    for listener in cluster.listeners if cluster else ():
+        assert cluster
         told = [each for each in listener.brokers if each.host()]
         if not told or listener.setting("advertisedHostTemplate") or not listener.outside:
             continue
@@ -168,6 +170,9 @@ def broker_without_entry(cluster: Cluster) -> Iterator[Match]:
             fix = remedies.entries(absent, listener.type == "nodeport")
             level = None if cluster.settled else Severity.WARNING
             yield mistake(listener, said, told[-1].node.start, fix, level)
+    if chart and chart.brokers is not None and len(chart.ports) < chart.brokers:
+        said = f"{len(chart.ports)} NodePorts for {chart.brokers} brokers: the chart is refused"
+        yield _of_chart(chart, said, chart.ports[0][1])
 
 
 @rule(
@@ -176,13 +181,13 @@ def broker_without_entry(cluster: Cluster) -> Iterator[Match]:
     Severity.ERROR,
     "A NodePort is outside of the range for NodePorts",
 )
-def node_port_out_of_range(cluster: Cluster) -> Iterator[Match]:
+def node_port_out_of_range(cluster: Cluster | None, chart: NodePorts | None) -> Iterator[Match]:
     """A NodePort listens between 30000 and 32767, unless the cluster's API server was started with
     another `--service-node-port-range`. Kubernetes refuses the Service, and Strimzi waits for it.
 
     Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`.
     """
-    for listener in cluster.listeners:
+    for listener in cluster.listeners if cluster else ():
         for parent, found, port in node_ports(listener):
             if port in NODE_PORTS:
                 continue
@@ -193,22 +198,26 @@ def node_port_out_of_range(cluster: Cluster) -> Iterator[Match]:
                 "yaml",
             )
             yield mistake(listener, said, found.value.start, fix, edits=remove(parent, found))
+    for own, spot in chart.ports if chart else ():
+        if own not in NODE_PORTS and chart:
+            shown = "this" if own is None else str(own)
+            yield _of_chart(chart, f"{shown} is no NodePort: those are 30000 to 32767", spot)
 
 
 @rule("KD614", "node-port-clash", Severity.ERROR, "Two Services want the same NodePort")
-def node_port_clash(cluster: Cluster) -> Iterator[Match]:
+def node_port_clash(cluster: Cluster | None, chart: NodePorts | None) -> Iterator[Match]:
     """A NodePort belongs to one Service of the whole Kubernetes cluster: bootstrap and every broker
     need their own, and no other Service may have it.
 
     Prove it: `kubectl get service -A | grep PORT`.
     """
     seen: dict[int, str] = {}
-    for listener in cluster.listeners:
+    for listener in cluster.listeners if cluster else ():
         for parent, found, port in node_ports(listener):
             broker = get(parent, "broker")
             what = f"broker {broker.text}" if isinstance(broker, Scalar) else "bootstrap"
             what = f"{what} of listener {listener.name}"
-            foreign = _foreign(cluster, port)
+            foreign = _foreign(cluster, port) if cluster else None
             owner = seen.get(port) or (
                 f"Service {foreign.namespace or 'default'}/{foreign.name}" if foreign else ""
             )
@@ -221,6 +230,10 @@ def node_port_clash(cluster: Cluster) -> Iterator[Match]:
                 )
                 yield mistake(listener, said, found.value.start, fix, edits=remove(parent, found))
             seen.setdefault(port, what)
+    ports = [port for port, _ in chart.ports] if chart else []
+    for number, (own, spot) in enumerate(chart.ports if chart else ()):
+        if own in ports[:number] and chart:
+            yield _of_chart(chart, f"NodePort {own} is that of another broker already", spot)
 
 
 @rule(
@@ -320,6 +333,15 @@ def spot_of(each: BrokerEntry, key: str) -> Spot:
     """Where a broker's value is, or where its entry begins."""
     found = entry(each.node, key)
     return found.value.start if found else each.node.start
+
+
+def _of_chart(chart: NodePorts, said: str, spot: Spot) -> Mistake:
+    fix = remedies.say(
+        "Give every broker a free NodePort of its own:",
+        "nodePorts:\n  - <free port, 30000 to 32767>",
+        "yaml",
+    )
+    return Mistake(HOP, f"{chart.what}: {said}", (chart.what,), (), (fix,), spot=spot)
 
 
 def mistake(

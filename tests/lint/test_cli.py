@@ -1,0 +1,185 @@
+"""`kdiag lint` as its users meet it: forms, streams, exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.lint.corpus import FOLDER
+from tests.running import ENOUGH, ROOT, environment, kdiag
+from tests.test_cli import imported
+
+TUTORIAL = "tests/lint/corpus/strimzi/tutorial.yaml"
+GOOD = "tests/lint/corpus/strimzi/good-nodeport.yaml"
+WARNED = "tests/lint/corpus/properties/private.properties"
+FIXED = """\
+spec:
+  kafka:
+    listeners:
+    - name: external
+      port: 9094
+      type: nodeport
+      tls: false
+      configuration:
+        bootstrap:
+          alternativeNames: ["3.10.139.221"]
+        brokers:
+        - broker: 0
+          advertisedHost: "3.10.139.221"
+        - broker: 1
+          advertisedHost: "3.10.139.221"
+"""
+
+
+def test_every_mistake_has_its_line() -> None:
+    done = kdiag("lint", TUTORIAL)
+    assert done.returncode == 60
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    found = [line for line in lines if re.match(r"\S+:\d+:\d+: KD6\d\d", line)]
+    assert len(found) == 10
+    assert (
+        f"{TUTORIAL}:14:7: KD603 `listeners[].configuration.brokers[]` has no field" in done.stdout
+    )
+    assert "did you mean `advertisedHost`? [fixable]" in done.stdout
+    assert lines[-1] == "1 file: 7 errors and 3 warnings; --fix puts 7 of them right"
+
+
+def test_the_fixed_file_is_all_that_is_on_standard_output() -> None:
+    done = kdiag("lint", "--fix", TUTORIAL)
+    assert done.stdout.partition("\n")[2] == FIXED
+    assert done.returncode == 0  # warnings are left
+    assert "KD623 warning" in done.stderr
+
+
+def test_standard_input_and_a_diff_that_patch_takes(tmp_path: Path) -> None:
+    text = (ROOT / TUTORIAL).read_text()
+    done = kdiag("lint", "--fix", "-", stdin=text)
+    assert done.stdout.endswith(FIXED)
+    assert "stdin:" in done.stderr
+    (tmp_path / "kafka.yaml").write_text(text)
+    said = kdiag("lint", "--diff", "kafka.yaml", cwd=tmp_path)
+    patched = subprocess.run(
+        ["git", "apply", "-"],
+        input=said.stdout,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+        timeout=ENOUGH,
+    )
+    assert patched.returncode == 0
+    assert (tmp_path / "kafka.yaml").read_text() == done.stdout
+
+
+def test_what_needs_no_fix_comes_out_as_it_is() -> None:
+    done = kdiag("lint", "--fix", GOOD)
+    assert done.stdout == (ROOT / GOOD).read_text()
+    assert kdiag("lint", "--diff", GOOD).stdout == ""
+
+
+def test_exit_codes() -> None:
+    assert kdiag("lint", GOOD).returncode == 0
+    assert kdiag("lint", WARNED).returncode == 0
+    assert kdiag("lint", "--fail-on", "warning", WARNED).returncode == 60
+    assert kdiag("lint", GOOD, TUTORIAL).returncode == 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["/nonexistent/kafka.yaml"], "cannot read /nonexistent/kafka.yaml"),
+        (["tests"], "cannot read tests"),
+        (["LICENSE"], "nothing that kdiag knows; it reads a Strimzi Kafka resource"),
+        (["pyproject.toml"], "nothing that kdiag knows"),
+        ([GOOD, "-o", "xml"], "text or json or sarif or github"),
+        ([GOOD, "--fix", "-o", "json"], "leave -o out"),
+        ([GOOD, TUTORIAL, "--fix"], "--diff is for several"),
+        ([], "Missing argument"),
+    ],
+    ids=["nowhere", "folder", "prose", "toml", "form", "fix-and-form", "fix-two", "nothing"],
+)
+def test_wrong_usage(arguments: list[str], words: str) -> None:
+    done = kdiag("lint", *arguments)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_has_nothing_of_kafka_can_be_passed_over() -> None:
+    done = kdiag("lint", "--skip-unknown", "pyproject.toml", ".pre-commit-hooks.yaml", GOOD)
+    assert (done.returncode, done.stdout) == (0, "3 files: nothing wrong\n")
+
+
+def test_json() -> None:
+    done = kdiag("lint", "-o", "json", TUTORIAL)
+    report = json.loads(done.stdout)
+    assert done.returncode == report["exit_code"] == 60
+    assert (report["verdict"], report["errors"], report["warnings"]) == ("fail", 7, 3)
+    found = next(each for each in report["findings"] if each["code"] == "KD603")
+    assert (found["file"], found["line"], found["column"]) == (TUTORIAL, 14, 7)
+    assert found["fixable"] is True
+    assert found["hop"] == "config"
+    assert found["url"].endswith("#kd603")
+
+
+def test_sarif_and_several_forms_at_once(tmp_path: Path) -> None:
+    done = kdiag("lint", "-o", f"sarif={tmp_path / 'r.sarif'}", "-o", "github", TUTORIAL)
+    log = json.loads((tmp_path / "r.sarif").read_text())
+    (run,) = log["runs"]
+    assert log["version"] == "2.1.0"
+    rules = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert {rules[each["ruleIndex"]] for each in run["results"]} == set(rules)
+    first = run["results"][0]["locations"][0]["physicalLocation"]
+    assert first["artifactLocation"]["uri"] == TUTORIAL
+    assert f"::error file={TUTORIAL},line=14,col=7,title=KD603 unknown-field::" in done.stdout
+    assert all(line.startswith(("::error ", "::warning ")) for line in done.stdout.splitlines())
+
+
+def test_what_a_file_says_does_not_reach_the_terminal_or_a_workflow(tmp_path: Path) -> None:
+    evil = tmp_path / "evil.yaml"
+    evil.write_text('kind: Kafka\nspec:\n  kafka:\n    "a\\e[31m\\n::error::b": 1\n')
+    for form in ("text", "github", "json", "sarif"):
+        done = kdiag("lint", "-o", form, str(evil))
+        assert done.returncode == 60
+        assert "\x1b" not in done.stdout
+        assert "\n::error::b" not in done.stdout
+
+
+def test_windows_line_ends_stay(tmp_path: Path) -> None:
+    text = (ROOT / TUTORIAL).read_text()
+    file = tmp_path / "kafka.yaml"
+    file.write_bytes(text.replace("\n", "\r\n").encode())
+    done = subprocess.run(
+        [sys.executable, "-m", "kdiag", "lint", "--fix", str(file)],
+        capture_output=True,
+        cwd=ROOT,
+        env=environment(),
+        timeout=ENOUGH,
+        check=False,
+    )
+    assert done.stdout.decode().endswith(FIXED.replace("\n", "\r\n"))
+    assert done.stdout.count(b"\n") == done.stdout.count(b"\r\n")
+
+
+def test_without_pyyaml_a_sentence_says_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "yaml.py").write_text("raise ImportError\n")
+    path = f"{tmp_path}:{ROOT}"
+    done = kdiag("lint", TUTORIAL, PYTHONPATH=path)
+    assert done.returncode == 2
+    assert "pip install 'kdiag[lint]'" in done.stderr
+    properties = str(FOLDER / "properties" / "good.properties")
+    assert kdiag("lint", properties, PYTHONPATH=path).returncode == 0
+
+
+def test_it_loads_nothing_of_a_walk() -> None:
+    found = imported("-m", "kdiag", "lint", GOOD)
+    assert "yaml" in found
+    heavy = {"asyncio", "ssl", "rich", "msgspec", "cryptography", "kdiag.walk", "kdiag.hops"}
+    assert not found & heavy
+    assert not found & {"kdiag.rules.connection", "kdiag.report", "difflib"}
