@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import hypothesis
@@ -10,6 +11,11 @@ import pytest_asyncio
 
 from kdiag.demo.world import World
 from tests.running import Brokers
+
+# A shell that starts the tests with `&` has them ignore Ctrl-C, and whatever they start with them.
+# The tests of Ctrl-C need it to mean what it means on a terminal.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The machine may be busy: an example that takes long is no failure.
 hypothesis.settings.register_profile("kdiag", deadline=None)
