@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.accounts import Account, environment, served
+
+LONGEST = 60.0  # seconds, for what should take two
 
 
 @pytest.fixture(scope="session")
@@ -18,11 +21,19 @@ def moto() -> Iterator[Account]:
 
 
 @pytest.fixture
-def account(moto: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Account:
-    """An empty account, which is the only one that boto3 can meet."""
+def account(moto: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account]:
+    """An empty account, which is the only one that boto3 can meet.
+
+    Calls that a test gave up go on in their threads, at both ends: they end before the next test,
+    which may measure the memory of this process.
+    """
+    before = set(threading.enumerate())
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name, value in environment(moto, tmp_path).items():
         monkeypatch.setenv(name, value)
     moto.reset()
-    return moto
+    yield moto
+    for thread in set(threading.enumerate()) - before:
+        thread.join(LONGEST)
+        assert not thread.is_alive(), f"{thread.name} goes on"
