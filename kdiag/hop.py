@@ -14,7 +14,7 @@ from kdiag.clients.net import Net
 from kdiag.settings import Endpoint, Settings
 
 if TYPE_CHECKING:
-    from kdiag.cloud import Cloud
+    from kdiag.aws.cloud import Cloud
 
 
 class Facts(Protocol):

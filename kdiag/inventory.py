@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from kdiag.outcome import Outcome
+from kdiag.aws.outcome import Outcome
 from kdiag.ways import Way, Ways
 
 Verdict = Literal["allowed", "blocked", "unknown"]

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kdiag.access import AwsAccess, parse_access
-from kdiag.layers import Layers
-from kdiag.properties import KNOWN, PROTOCOLS, USED
+from kdiag.properties.layers import Layers
+from kdiag.properties.names import KNOWN, PROTOCOLS, USED
 from kdiag.security import Security
 from kdiag.usage import SHOWN, near, quoted, word
 from kdiag.usage import UsageError as UsageError
@@ -147,7 +147,9 @@ def settings(
 
 
 def _security(given: Layers, notes: list[str]) -> Security:
-    from kdiag.dialects import secured  # where there are no properties, there is nothing to read
+    from kdiag.properties.dialects import (
+        secured,  # where there are no properties, there is nothing to read
+    )
 
     return secured(given, notes)
 

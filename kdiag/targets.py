@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdiag.properties import KNOWN
+from kdiag.properties.names import KNOWN
 from kdiag.settings import LEAST, MOST
 from kdiag.usage import UsageError, near, word
 

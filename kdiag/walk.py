@@ -28,7 +28,7 @@ from kdiag.settings import Settings, UsageError, settings
 from kdiag.ways import derived
 
 if TYPE_CHECKING:
-    from kdiag.cloud import Cloud
+    from kdiag.aws.cloud import Cloud
 
 kdiag.rules.load()
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kdiag.attempt import Contact, Dial, Failure
+from kdiag.aws.outcome import Outcome
 from kdiag.hops.aws import Aws
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
-from kdiag.outcome import Outcome
 from kdiag.settings import Endpoint
 
 if TYPE_CHECKING:  # judging loads when there is something to judge
-    from kdiag.cloud import Interface, Snapshot
-    from kdiag.reachability import Reach, Step
+    from kdiag.aws.cloud import Interface, Snapshot
+    from kdiag.aws.reachability import Reach, Step
 
 _NOBODY = (Failure.TIMEOUT, Failure.UNREACHABLE)
 
@@ -170,7 +170,7 @@ def ways(aws: Aws, bootstrap: Bootstrap, listeners: Listeners | None) -> Ways:
 
 
 def _way(aws: Aws, home: frozenset[str], way: Way) -> Way:
-    from kdiag.reachability import reach
+    from kdiag.aws.reachability import reach
 
     interface = _behind(aws.snapshot, home, way.address)
     if not interface:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdiag.attempt import Contact
-from kdiag.cloud import (
+from kdiag.aws.cloud import (
     AclEntry,
     Gap,
     Instance,

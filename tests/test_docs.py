@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from kdiag.cli import cli
-from kdiag.properties import KNOWN
+from kdiag.properties.names import KNOWN
 from kdiag.report import EXIT_CODES
 from kdiag.rule import DOCS_URL, RULES
 from tests.derived import ROOT, derived, output, pages, quoted_anew

@@ -16,11 +16,12 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Each outside library, and the only modules that may open its door. One that is not here may not
 # be imported at all.
+COMMAND_LINE = ("check", "demo", "explain", "files", "lint")
 DOORS = {
-    "click": {"kdiag.cli"},
+    "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},
     "rich": {"kdiag.render.terminal"},
     "confluent_kafka": {"kdiag.clients.kafka"},
-    "cryptography": {"kdiag.certificate", "kdiag.demo.certificates", "kdiag.stores"},
+    "cryptography": {"kdiag.certificate", "kdiag.demo.certificates", "kdiag.properties.stores"},
     "dns": {"kdiag.clients.resolver"},
     "boto3": {"kdiag.clients.ec2"},
     "botocore": {"kdiag.clients.ec2", "kdiag.clients.iam"},
@@ -32,8 +33,7 @@ DOORS = {
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
     *("hop", "hops", "clients", "stranger", "attempt", "lookup"),
-    *("settings", "dialects", "logins", "layers", "jaas"),
-    *("security", "properties", "usage", "address"),
+    *("settings", "properties", "security", "usage", "address"),
 )
 BEHIND_DOORS = {"kdiag.clients.kafka"}
 
@@ -227,7 +227,7 @@ def test_a_walk_that_does_not_ask_aws_loads_nothing_for_it() -> None:
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     loaded = set(ran.stdout.split())
     assert "kdiag.rules.listeners" in loaded
-    judges = {"cloud", "reachability", "permissions", "rules.aws", "rules.account", "rules.managed"}
+    judges = {"aws.cloud", "aws.reachability", "remedies.permissions", "rules.aws", "rules.account"}
     assert not loaded & {"boto3", *(f"kdiag.{name}" for name in judges)}
 
 

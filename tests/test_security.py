@@ -8,8 +8,8 @@ import pytest
 import trustme
 from confluent_kafka import Producer
 
-from kdiag import stores
-from kdiag.properties import KNOWN, PROTOCOLS
+from kdiag.properties import stores
+from kdiag.properties.names import KNOWN, PROTOCOLS
 from kdiag.security import MECHANISMS, Sasl, Security, Source, Tls, librdkafka, matching
 from kdiag.settings import parse_properties, settings
 

@@ -7,10 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from kdiag.address import aws_region, is_balancer, is_private, msk_label, parse
-from kdiag.clients import responses
-from kdiag.clients.ec2 import Answer, Api, listed
-from kdiag.clients.managed import balancers, clusters
-from kdiag.cloud import (
+from kdiag.aws.cloud import (
     Gap,
     Instance,
     Interface,
@@ -21,6 +18,9 @@ from kdiag.cloud import (
     SecurityGroup,
     Snapshot,
 )
+from kdiag.clients import responses
+from kdiag.clients.ec2 import Answer, Api, listed
+from kdiag.clients.managed import balancers, clusters
 
 # Advertised by mistake: they are nobody's in AWS.
 _NOWHERE = ("127.0.0.1", "::1", "0.0.0.0", "::")

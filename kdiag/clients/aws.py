@@ -10,10 +10,10 @@ from ipaddress import ip_address
 
 from kdiag.access import AwsAccess
 from kdiag.address import is_loopback, is_private, parse
+from kdiag.aws.cloud import Interface, Snapshot, Source
 from kdiag.clients.account import snapshot
 from kdiag.clients.ec2 import Api
 from kdiag.clients.net import in_thread
-from kdiag.cloud import Interface, Snapshot, Source
 
 ECHO_TIMEOUT, ECHO_LIMIT = 2.0, 4.0  # seconds, for one step of the answer and for all of it
 _ADDRESS = 256  # bytes, for an answer that is one

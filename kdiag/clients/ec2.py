@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from kdiag.attempt import clean
-from kdiag.cloud import Gap
+from kdiag.aws.cloud import Gap
 
 T = TypeVar("T")
 Answer = dict[str, Any]

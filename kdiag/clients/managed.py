@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from kdiag.address import msk_label
+from kdiag.aws.cloud import LoadBalancer, LoadBalancerListener, MskCluster, TargetHealth
 from kdiag.clients.ec2 import Answer, Api, listed
-from kdiag.cloud import LoadBalancer, LoadBalancerListener, MskCluster, TargetHealth
 
 MANY_BALANCERS = 64
 MANY_CLUSTERS = 4  # of names alike

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from kdiag.cloud import (
+from kdiag.aws.cloud import (
     AclEntry,
     Instance,
     Interface,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from kdiag.cloud import Cloud
+from kdiag.aws.cloud import Cloud
 from kdiag.demo.world import World, endpoint
 from kdiag.report import Report
 from kdiag.security import Security

@@ -18,7 +18,7 @@ from kdiag.hops.metadata import Metadata
 from kdiag.settings import Endpoint
 
 if TYPE_CHECKING:
-    from kdiag.cloud import Cloud, Snapshot, Source
+    from kdiag.aws.cloud import Cloud, Snapshot, Source
 
 SPARE = 0.1  # seconds before the deadline
 

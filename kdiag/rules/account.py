@@ -6,17 +6,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from kdiag import permissions, remedies_aws
 from kdiag.address import is_loopback
-from kdiag.cloud import Gap, Permission
-from kdiag.outcome import Outcome
-from kdiag.reachability import reach
+from kdiag.aws.cloud import Gap, Permission
+from kdiag.aws.outcome import Outcome
+from kdiag.aws.reachability import reach
+from kdiag.aws.spans import TCP, ports_of, runs, shown, spans
+from kdiag.remedies import aws as remedies
+from kdiag.remedies import permissions
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.beside import mapped, node_of
 from kdiag.rules.blocks import HOP
 from kdiag.rules.words import brokers, listed, once
 from kdiag.settings import Endpoint
-from kdiag.spans import TCP, ports_of, runs, shown, spans
 from kdiag.ways import Way, Ways
 
 # What a call tells, and so what is not known without it.
@@ -116,7 +117,7 @@ def public_address_found(ways: Ways) -> Iterator[Match]:
             tuple(once(way.subject for way in hit)),
             tuple(line for way in hit for line in mapped(ways, way)),
             (
-                remedies_aws.advertise_public(
+                remedies.advertise_public(
                     [(node_of(w), Endpoint(w.instead.address, w.endpoint.port))
                      for w in hit if w.instead]
                 ),
@@ -174,7 +175,7 @@ def address_not_in_account(ways: Ways) -> Iterator[Match]:
             else f"Which interface has {which} is not clear",
             tuple(once(way.subject for way in hit)),
             tuple(once(_nowhere(ways, way) for way in hit)),
-            (remedies_aws.whose_account(),),
+            (remedies.whose_account(),),
         )
 
 
@@ -247,9 +248,9 @@ def _access(gaps: Sequence[Gap]) -> Iterator[Remedy]:
     for gap in gaps:
         reasons[gap.reason].append(gap)
     if {"credentials", "expired", "region"} & reasons.keys():
-        yield remedies_aws.log_in()
+        yield remedies.log_in()
     if "denied" in reasons:
-        yield remedies_aws.allow_reading([gap.call for gap in reasons["denied"]])
+        yield remedies.allow_reading([gap.call for gap in reasons["denied"]])
     if "throttled" in reasons:
         yield Remedy("Wait a minute, and check again.")
     if {"unreachable", "failed"} & reasons.keys():

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from kdiag import permissions, remedies_aws
-from kdiag.cloud import Interface, Snapshot
-from kdiag.outcome import Outcome
+from kdiag.aws.cloud import Interface, Snapshot
+from kdiag.aws.outcome import Outcome
+from kdiag.remedies import aws as remedies
+from kdiag.remedies import permissions
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.blocks import (
     HOP,
@@ -64,7 +65,7 @@ def security_group_blocks(ways: Ways) -> Iterator[Match]:
             f"on where you come from, which is not known: {victims(doubtful)} may be cut off by it",
             subjects(doubtful),
             (*steps(doubtful), *source(ways)),
-            (remedies_aws.give_source(), *open_groups(ways.snapshot, doubtful)),
+            (remedies.give_source(), *open_groups(ways.snapshot, doubtful)),
             Severity.WARNING,
         )
 
@@ -143,9 +144,9 @@ def no_public_address(ways: Ways) -> Iterator[Match]:
             subjects(hit),
             (*steps(hit), *_addresses(hit)),
             (
-                remedies_aws.elastic_ip(where.region, [b.reach.interface.id for b in hit]),
-                remedies_aws.balancer_for_each(),
-                remedies_aws.come_by_vpn(where.vpc),
+                remedies.elastic_ip(where.region, [b.reach.interface.id for b in hit]),
+                remedies.balancer_for_each(),
+                remedies.come_by_vpn(where.vpc),
             ),
         )
 
@@ -167,7 +168,7 @@ def instance_not_running(ways: Ways) -> Iterator[Match]:
             f"{listed(once(b.step.words for b in hit))}: {victims(hit)} {are(hit)} cut off",
             subjects(hit),
             steps(hit),
-            (remedies_aws.start_instances(region, names),),
+            (remedies.start_instances(region, names),),
             severity(ways, hit),
         )
 
@@ -232,7 +233,7 @@ def _routes(snapshot: Snapshot, hit: Sequence[Block]) -> Iterator[Remedy]:
         ]
         gateway = gateways[0] if gateways else f"<internet gateway of {reach.interface.vpc}>"
         private = reach.address in reach.interface.private
-        yield remedies_aws.add_route(
+        yield remedies.add_route(
             reach.interface.region,
             table,
             _peer(hit[0]) or permissions.YOU,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kdiag import remedies_aws
+from kdiag.aws.outcome import Outcome
 from kdiag.hops.listeners import Listener
-from kdiag.outcome import Outcome
+from kdiag.remedies import aws as remedies
 from kdiag.rule import Remedy
 from kdiag.rules.place import tried
 from kdiag.rules.words import once
@@ -84,4 +84,4 @@ def on_hosts(ways: Ways | None, names: Sequence[str]) -> tuple[Remedy, ...]:
     found = ways.cleared(names) if ways else []
     if {way.subject for way in found} != set(names):
         return ()
-    return (remedies_aws.look_on_hosts(sorted({way.endpoint.port for way in found})),)
+    return (remedies.look_on_hosts(sorted({way.endpoint.port for way in found})),)

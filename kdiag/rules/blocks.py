@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from kdiag.outcome import Outcome
-from kdiag.reachability import Step
+from kdiag.aws.outcome import Outcome
+from kdiag.aws.reachability import Step
+from kdiag.aws.spans import runs, shown
 from kdiag.rule import Severity
 from kdiag.rules.words import brokers, listed, once
 from kdiag.settings import Endpoint
-from kdiag.spans import runs, shown
 from kdiag.ways import Block, Ways
 
 HOP = "aws"

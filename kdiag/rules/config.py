@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag import remedies_config as remedies
 from kdiag.lint.documents import STRIMZI, Document
 from kdiag.lint.edit import Edit, Edits, into_item, replace
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.move import moved
 from kdiag.lint.schema import Deviation, Flaw, api_version
 from kdiag.lint.tree import Items, Map, Node, Scalar, Spot, entry, get, text
+from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.words import listed
 

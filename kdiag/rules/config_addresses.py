@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag import remedies_config as remedies
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable
 from kdiag.lint.broker import ADVERTISED, MAP, Broker
 from kdiag.lint.edit import Edits, replace
 from kdiag.lint.strimzi import BrokerEntry, Cluster, StrimziListener
 from kdiag.lint.tree import Scalar, get, is_null
+from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.config_strimzi import mistake, spot_of
 from kdiag.rules.doors import Door, doors, is_host, is_public, told

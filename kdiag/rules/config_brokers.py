@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag import remedies_config as remedies
 from kdiag.address import internal_name, is_loopback, parse
 from kdiag.lint.broker import ADVERTISED, MAP, OLD_SETTINGS, PROTOCOLS, Address, Broker
 from kdiag.lint.edit import Edit, Edits, replace
 from kdiag.lint.schema import near_to
 from kdiag.lint.tree import Spot
+from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.doors import Door, doors, instead, is_public, told, without
 from kdiag.rules.words import listed

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag import remedies_config as remedies
 from kdiag.lint.edit import Edits, insert, remove, replace
 from kdiag.lint.strimzi import Cluster, StrimziListener
 from kdiag.lint.tree import Map, Scalar, entry, get
+from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.config_strimzi import NODE_PORTS, mistake, spot_of
 from kdiag.rules.words import listed

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag import remedies_config as remedies
 from kdiag.lint.edit import Edits, remove, replace
 from kdiag.lint.helm import NodePorts
 from kdiag.lint.mistake import HOP, Mistake
@@ -15,6 +14,7 @@ from kdiag.lint.strimzi import (
     StrimziListener,
 )
 from kdiag.lint.tree import Entry, Map, Scalar, Spot, entry, get
+from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.words import brokers, listed
 

@@ -6,11 +6,11 @@ import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kdiag import remedies
 from kdiag.address import is_loopback
 from kdiag.attempt import Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.beside import let_through, on_hosts
 from kdiag.rules.place import HOPS, Place, evidence, failing, judge, match, places, split_by_family

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from kdiag import remedies
 from kdiag.address import is_loopback, parse
 from kdiag.attempt import Failure
 from kdiag.certificate import read, recognise
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners, suspect
 from kdiag.hops.metadata import Metadata
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.advertised import (
     HOP,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag import remedies
 from kdiag.address import ec2_address, internal_name, is_loopback, is_private, is_unusable
 from kdiag.attempt import Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners, suspect
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.advertised import (
     HOP,

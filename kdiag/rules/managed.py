@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from kdiag import permissions, remedies_aws
-from kdiag.cloud import Interface, LoadBalancer, LoadBalancerListener, MskCluster, Snapshot, Source
-from kdiag.outcome import Outcome
-from kdiag.reachability import Reach, Step, admitted
+from kdiag.aws.cloud import (
+    Interface,
+    LoadBalancer,
+    LoadBalancerListener,
+    MskCluster,
+    Snapshot,
+    Source,
+)
+from kdiag.aws.outcome import Outcome
+from kdiag.aws.reachability import Reach, Step, admitted
+from kdiag.remedies import aws as remedies
+from kdiag.remedies import permissions
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.blocks import HOP
 from kdiag.rules.words import listed, once
@@ -108,12 +116,12 @@ def _passing(ways: Ways, way: Way, balancer: LoadBalancer) -> Iterator[_Fault]:
     dead_end = way.reach and any(s.outcome is Outcome.BLOCKED for s in way.reach.at("address"))
     if balancer.scheme == "internal" and dead_end:
         words = f"load balancer {balancer.name} is internal: it has no public address"
-        yield _Fault(way, words, (remedies_aws.balancer_for_each(),))
+        yield _Fault(way, words, (remedies.balancer_for_each(),))
     there = [each for each in balancer.listeners if each.port == port]
     if not there:
         has = listed([str(each.port) for each in balancer.listeners]) or "no port"
         words = f"load balancer {balancer.name} has no listener on TCP {port}; it listens on {has}"
-        yield _Fault(way, words, (remedies_aws.add_listener(region, balancer.arn, port),))
+        yield _Fault(way, words, (remedies.add_listener(region, balancer.arn, port),))
     for listener in there:
         yield from _behind(ways, way, balancer, listener, region)
 
@@ -126,7 +134,7 @@ def _behind(
     ill = [target for target in listener.targets if target.state != "healthy"]
     if not listener.targets:
         words = f"{where} has no targets"
-        yield _Fault(way, words, (remedies_aws.describe_targets(region, listener.target_group),))
+        yield _Fault(way, words, (remedies.describe_targets(region, listener.target_group),))
     elif ill:
         said = [f"{t.target} is {t.state}{f' ({t.reason})' if t.reason else ''}" for t in ill]
         count = (
@@ -135,7 +143,7 @@ def _behind(
         helped = balancer.cross_zone or len(ill) == len(listener.targets)
         alone = "" if helped else "; its zones do not stand in for each other"
         words = f"{where}: {count} healthy: {listed(said)}{alone}"
-        yield _Fault(way, words, (remedies_aws.describe_targets(region, listener.target_group),))
+        yield _Fault(way, words, (remedies.describe_targets(region, listener.target_group),))
     if not listener.preserves_client_ip and not (way.reach and way.reach.interface.private):
         return
     for target in listener.targets:
@@ -143,7 +151,7 @@ def _behind(
             source = ways.aws.source
             if listener.preserves_client_ip and source.network in interface.addresses:
                 words = f"{where} hands this client's own packets back to it: it is a target itself"
-                yield _Fault(way, words, (remedies_aws.no_hairpin(region, listener.target_group),))
+                yield _Fault(way, words, (remedies.no_hairpin(region, listener.target_group),))
                 continue
             step, seen = _let_in(ways, way, listener, interface, target.port)
             if step.outcome is Outcome.BLOCKED:
@@ -206,14 +214,14 @@ def _offered(way: Way, cluster: MskCluster) -> Iterator[_Fault]:
     port, name = way.endpoint.port, f"MSK cluster {cluster.name}"
     offered = {number: MSK_PORTS.get(number, key) for key, number in cluster.ports.items()}
     shown = [f"{number} {kind}" for number, kind in sorted(offered.items())]
-    bootstrap = remedies_aws.msk_bootstrap(region, cluster.arn, shown)
+    bootstrap = remedies.msk_bootstrap(region, cluster.arn, shown)
     outside = _outside(way.reach)
     closed = cluster.public in ("", "DISABLED")
     if cluster.state not in ("ACTIVE", ""):
         yield _Fault(way, f"{name} is {cluster.state}")
     if outside and closed:
         words = f"{name} has public access switched off: clients outside of its VPC cannot connect"
-        yield _Fault(way, words, (remedies_aws.msk_public(region, cluster.arn), bootstrap))
+        yield _Fault(way, words, (remedies.msk_public(region, cluster.arn), bootstrap))
     elif outside and port in MSK_PORTS and port not in _PUBLIC_PORTS:
         words = f"{name} has TCP {port} ({MSK_PORTS[port]}) for clients inside of its VPC only"
         yield _Fault(way, words, (bootstrap,))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kdiag import remedies
 from kdiag.attempt import Failure
 from kdiag.hops.metadata import Answer, Metadata, Partition, Topic
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.principal import principal, secured
 from kdiag.rules.words import brokers, count_of, listed, sentence

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kdiag import remedies
 from kdiag.attempt import Attempt, Contact, Dial, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Remedy, Severity
 from kdiag.rules.words import listed, sentence
 from kdiag.security import Sasl

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 
-from kdiag import remedies
 from kdiag.attempt import ClientRun, Delivery, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.produce import LARGE, Outcome, Produce
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.principal import principal, secured
 from kdiag.rules.words import brokers, listed, sentence

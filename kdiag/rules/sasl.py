@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag import remedies
 from kdiag.attempt import Dial, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.place import as_it_speaks, judge, places
 from kdiag.rules.words import escaped, listed

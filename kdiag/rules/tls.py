@@ -6,12 +6,12 @@ import ssl
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
-from kdiag import remedies
 from kdiag.address import parse
 from kdiag.attempt import Dial, Failure, Handshake
 from kdiag.certificate import Certificate, Kind, Origin, authority, covers, read, recognise
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.place import HOPS, Fix, Place, as_it_speaks, failing, judge, match, places
 from kdiag.rules.words import escaped, listed

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag import remedies
 from kdiag.hop import Halts
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
 
 

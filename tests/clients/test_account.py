@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from kdiag.aws.cloud import Instance, Snapshot
 from kdiag.clients.account import snapshot
 from kdiag.clients.ec2 import BATCH, Api
-from kdiag.cloud import Instance, Snapshot
 from tests.accounts import LAPTOP, PRIVATE, REGION, Account, paged, told
 
 MSK = "demo.a1b2c3.c2.kafka.eu-west-2.amazonaws.com"

@@ -13,8 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from kdiag.access import AwsAccess
+from kdiag.aws.cloud import Snapshot, Source
 from kdiag.clients.aws import AwsDoor, echo_address, own_address
-from kdiag.cloud import Snapshot, Source
 from tests.accounts import LAPTOP, PRIVATE, REGION, Account
 from tests.running import Brokers, kdiag
 

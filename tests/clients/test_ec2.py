@@ -14,9 +14,9 @@ import boto3
 import pytest
 from botocore import exceptions
 
+from kdiag.aws.cloud import Gap, Snapshot
 from kdiag.clients.account import snapshot
 from kdiag.clients.ec2 import CALLS, CODES, REASONS, Api, reason
-from kdiag.cloud import Gap, Snapshot
 from tests.accounts import MOTO, PRIVATE, REGION, SECRET, Account, late, refused, said, told
 
 POLICY = Path(__file__).parents[2] / "docs" / "aws.md"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
-from kdiag.cloud import Snapshot, Source
+from kdiag.aws.cloud import Snapshot, Source
 from kdiag.demo.broker import Broker
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 from kdiag.hop import Walk

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from kdiag.cloud import Snapshot, Source
+from kdiag.aws.cloud import Snapshot, Source
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 from kdiag.report import Report
 from kdiag.settings import settings

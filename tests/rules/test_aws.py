@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kdiag.cloud import (
+from kdiag.aws.cloud import (
     Gap,
     Interface,
     LoadBalancer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kdiag.cloud import (
+from kdiag.aws.cloud import (
     AclEntry,
     Gap,
     Instance,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdiag import jks, pem
+from kdiag.properties import jks, pem
 from kdiag.security import Source
 from kdiag.usage import UsageError, quoted
 

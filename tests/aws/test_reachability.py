@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from kdiag.cloud import Interface, Snapshot, Source
-from kdiag.outcome import Outcome
-from kdiag.reachability import Reach, reach
+from kdiag.aws.cloud import Interface, Snapshot, Source
+from kdiag.aws.outcome import Outcome
+from kdiag.aws.reachability import Reach, reach
 from tests.clouds import (
     EVERYBODY,
     OPEN_ACL,

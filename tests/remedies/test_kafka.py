@@ -8,7 +8,7 @@ from itertools import chain
 
 import pytest
 
-from kdiag import remedies
+from kdiag.remedies import kafka as remedies
 from kdiag.rule import Remedy
 from kdiag.settings import Endpoint
 from tests import walks

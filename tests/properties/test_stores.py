@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kdiag import jks, pem, stores
+from kdiag.properties import jks, pem, stores
 from kdiag.security import Source
 from kdiag.usage import UsageError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_network
 
-from kdiag.cloud import AclEntry, Permission
+from kdiag.aws.cloud import AclEntry, Permission
 
 ANY_PORT = (0, 65535)
 TCP = ("-1", "6", "tcp")  # how AWS writes a protocol that TCP is part of

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kdiag.properties import KNOWN, USED
+from kdiag.properties.names import KNOWN, USED
 from kdiag.security import Sasl, Security, Tls
 from kdiag.settings import Settings, UsageError, parse_properties, settings
 

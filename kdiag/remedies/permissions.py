@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from kdiag.cloud import AclEntry, NetworkAcl, Permission
-from kdiag.reachability import ADVISED
+from kdiag.aws.cloud import AclEntry, NetworkAcl, Permission
+from kdiag.aws.reachability import ADVISED
+from kdiag.aws.spans import TCP, Span, ports_of, runs, shown
 from kdiag.rule import Remedy
-from kdiag.spans import TCP, Span, ports_of, runs, shown
 
 YOU = "<your public address>"
 LAST_NUMBER = 32766  # of a network ACL's entries

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from kdiag.address import is_private
-from kdiag.cloud import Interface, Snapshot, Source
-from kdiag.spans import Span, internet, span, spans, within
+from kdiag.aws.cloud import Interface, Snapshot, Source
+from kdiag.aws.spans import Span, internet, span, spans, within
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kdiag import jaas
+from kdiag.properties import jaas
 from kdiag.usage import UsageError
 
 quick = hypothesis_settings(max_examples=500, deadline=None, database=None, derandomize=True)

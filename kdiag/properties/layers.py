@@ -139,7 +139,7 @@ def _canonical(layer: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]
     if "sasl.jaas.config" in layer:
         put("jaas.module", "", "sasl.jaas.config")
     if text:
-        from kdiag import jaas  # Java's own, and seldom given
+        from kdiag.properties import jaas  # Java's own, and seldom given
 
         login = jaas.parse(text)
         values["jaas.module"] = login.name

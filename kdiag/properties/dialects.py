@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 
-from kdiag import logins
-from kdiag.layers import Layers
-from kdiag.properties import PROTOCOLS, USED
+from kdiag.properties import logins
+from kdiag.properties.layers import Layers
+from kdiag.properties.names import PROTOCOLS, USED
 from kdiag.security import Security, Source, Tls
 from kdiag.usage import UsageError, quoted, word
 
@@ -265,6 +265,6 @@ def _openssl(name: str) -> str:
 
 def _stores() -> ModuleType:
     """What reads key stores; it takes long to load, and needs more than the standard library."""
-    from kdiag import stores
+    from kdiag.properties import stores
 
     return stores

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdiag.cloud import AclEntry, NetworkAcl, Snapshot, Source
-from kdiag.outcome import Outcome
-from kdiag.permissions import (
+from kdiag.aws.cloud import AclEntry, NetworkAcl, Snapshot, Source
+from kdiag.aws.outcome import Outcome
+from kdiag.aws.reachability import ADVISED, reach
+from kdiag.remedies.permissions import (
     LAST_NUMBER,
     acl_entries,
     authorize,
@@ -22,7 +23,6 @@ from kdiag.permissions import (
     revoke,
     terraform,
 )
-from kdiag.reachability import ADVISED, reach
 from tests.clouds import GROUP, PUBLIC, REGION, acl, entry, group, snapshot
 
 PORTS = st.integers(1, 65535)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kdiag.cloud import (
+from kdiag.aws.cloud import (
     AclEntry,
     Interface,
     NetworkAcl,
@@ -22,9 +22,9 @@ from kdiag.cloud import (
     Snapshot,
     Source,
 )
-from kdiag.outcome import Outcome
-from kdiag.spans import TCP, Span, ports_of, shown, spans, within
-from kdiag.visitor import Visitor, joined, of_address, visitor
+from kdiag.aws.outcome import Outcome
+from kdiag.aws.spans import TCP, Span, ports_of, shown, spans, within
+from kdiag.aws.visitor import Visitor, joined, of_address, visitor
 
 # The ports that Linux gives a client. AWS advises to let answers out to 1024-65535, which NAT
 # devices and load balancers use, and that is what kdiag proposes; but a network ACL that opens

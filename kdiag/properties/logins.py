@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from kdiag.layers import Layers
+from kdiag.properties.layers import Layers
 from kdiag.security import MECHANISMS, Sasl
 from kdiag.usage import UsageError, near, word
 

@@ -1,0 +1,91 @@
+"""The command line: a module for each command, and the end of the process. Nothing else exits."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from contextlib import suppress
+from typing import NoReturn, TextIO
+
+import click
+
+from kdiag import __version__
+from kdiag.cli.check import check
+from kdiag.cli.demo import demo
+from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
+from kdiag.cli.explain import explain
+from kdiag.cli.lint import lint
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+)
+@click.version_option(__version__, message="kdiag %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Says why a Kafka client cannot connect.
+
+    kdiag walks the four hops of every Kafka client: reach the bootstrap server, get the metadata,
+    reach each advertised listener, produce. It names the hop that breaks, the one cause, the
+    evidence and the fix.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for command in (check, demo, lint, explain):
+    cli.add_command(command)
+
+
+def main() -> NoReturn:
+    """Runs the command line and ends the process, whatever threads a resolver has left behind."""
+    # Whoever starts kdiag may have closed them: what is written there goes nowhere then.
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = cli.main(prog_name="kdiag", standalone_mode=False)
+    except click.ClickException as error:
+        code = _refused(error.format_message())
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except (BrokenPipeError, SystemExit):  # click's way to say that nobody reads any more
+        code = 0
+    except Exception as error:
+        from kdiag.usage import UsageError
+
+        if isinstance(error, UsageError):
+            code = _refused(str(error))
+        else:
+            click.echo(f"kdiag: failed itself: {_place(error)}", err=True)
+            code = INTERNAL
+    _exit(code if isinstance(code, int) else 0)
+
+
+def _place(error: Exception) -> str:
+    """Which error, and where; never its text, in which any secret of the configuration may be."""
+    from traceback import extract_tb
+
+    *_, last = extract_tb(error.__traceback__)
+    return f"{type(error).__name__} at {os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119
+
+
+def _nowhere() -> TextIO:
+    return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
+
+
+def _refused(words: str) -> int:
+    click.echo(f"kdiag: {' '.join(words.split())}", err=True)
+    return USAGE
+
+
+def _exit(code: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)

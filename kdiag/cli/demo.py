@@ -1,0 +1,66 @@
+"""kdiag demo: the walk in an embedded cluster."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from kdiag.cli.watching import ready, watched
+from kdiag.render import render
+
+if TYPE_CHECKING:
+    from kdiag.report import Report
+
+
+@click.command()
+@click.argument("scenario", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the scenarios.")
+@click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one dial.")
+@click.option(
+    "-o", "--output", "outputs", multiple=True, metavar="FORMAT[=FILE]", help="As with check."
+)
+def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[str]) -> int:
+    """Walk an embedded cluster: nothing to install, and no packet leaves this machine.
+
+    Without SCENARIO it is a short tour, a healthy cluster and then one that advertises private
+    addresses. With SCENARIO it ends as check would.
+    """
+    from kdiag.delivery import deliver, destinations
+    from kdiag.demo.scenarios import SCENARIOS
+
+    if listing:
+        width = max(map(len, SCENARIOS))
+        for name, build in SCENARIOS.items():
+            click.echo(f"{name:{width}}  {(build.__doc__ or '').strip()}")
+        return 0
+    if scenario is not None and scenario not in SCENARIOS:
+        raise click.UsageError(f"no scenario {scenario!r}: see kdiag demo --list")
+    if not hasattr(__import__("socket"), "SO_BINDTODEVICE"):
+        raise click.UsageError("the demo keeps its packets on loopback by means only Linux has")
+    ready()
+    if scenario is not None:
+        with destinations(outputs) as opened:
+            report = _played(scenario, timeout)
+            deliver(lambda form, stream: render(form, report, stream), opened)
+        return report.exit_code
+    for name in ("healthy", "private-address"):
+        click.echo(f"$ kdiag demo {name}\n# {(SCENARIOS[name].__doc__ or '').strip()}")
+        report = _played(name, timeout)
+        render("terminal", report, sys.stdout)
+        if report.interrupted:
+            return report.exit_code
+        click.echo()
+    click.echo("More to see with kdiag demo --list; your own cluster with kdiag check HOST:PORT.")
+    return 0
+
+
+def _played(scenario: str, timeout: float) -> Report:
+    import asyncio
+
+    from kdiag.demo.scenarios import play
+
+    with watched() as observe:
+        return asyncio.run(play(scenario, timeout=timeout, observe=observe))

@@ -1,0 +1,88 @@
+"""kdiag lint: what will go wrong with a Kafka that is configured like this."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from kdiag.cli.exits import EXIT_CODES
+from kdiag.cli.files import read
+
+MAX_LINTED = 8 << 20  # bytes of a file that is linted
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--fix", is_flag=True, help="Print the corrected file, and what is left to do.")
+@click.option("--diff", "as_diff", is_flag=True, help="Print the corrections as a unified diff.")
+@click.option(
+    "--skip-unknown", is_flag=True, help="Pass over files that have nothing to do with Kafka."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["error", "warning"]),
+    default="error",
+    show_default=True,
+    envvar="KDIAG_FAIL_ON",
+    help="What makes the exit code 60.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help="text, json, sarif or github, to standard output or to a file; may be repeated.",
+)
+def lint(
+    files: Sequence[str],
+    fix: bool,
+    as_diff: bool,
+    skip_unknown: bool,
+    fail_on: str,
+    outputs: Sequence[str],
+) -> int:
+    """Say what will go wrong with a Kafka that is configured like this, before it is deployed.
+
+    FILEs are Strimzi resources, Docker Compose, server.properties or Helm values, and what kubectl
+    get -o yaml prints; - is standard input. They are judged together. kdiag lint needs PyYAML: pip
+    install 'kdiag[lint]'.
+
+    With --fix or --diff the exit code, and what goes to standard error, is about the corrected
+    files.
+    """
+    from kdiag.delivery import deliver, destinations
+    from kdiag.lint.edit import diff
+    from kdiag.linting import after_fixes, lint
+    from kdiag.render.lint import FORMS
+    from kdiag.render.lint import render as say
+
+    if (fix or as_diff) and outputs:
+        raise click.UsageError("--fix and --diff have standard output to themselves: leave -o out")
+    if fix and (as_diff or len(files) > 1):
+        raise click.UsageError("--fix prints one corrected file; --diff is for several")
+    sources = {"stdin" if name == "-" else name: _linted(name) for name in files}
+    report = lint(sources, fail_on, skip_unknown, fix or as_diff)
+    if not fix and not as_diff:
+        with destinations(outputs, FORMS, "text") as opened:
+            deliver(lambda form, stream: say(form, report, stream), opened)
+        return report.exit_code
+    left = after_fixes(report)
+    fixed = {each.name: each.after for each in report.fixed}
+    for name, before in sources.items():
+        after = fixed.get(name, before)
+        click.echo(after if fix else diff(name, before, after), nl=False)
+    say("text", left, sys.stderr)
+    return left.exit_code
+
+
+def _linted(name: str) -> str:
+    """The text of a file, its lines ending as they do."""
+    data = read(name, MAX_LINTED, "a file of configuration: 8 MiB at most")
+    for encoding in ("utf-8-sig", "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "ascii"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode("latin-1")
