@@ -24,14 +24,15 @@ Edits = tuple[Edit, ...]
 def apply(text: str, fixes: Iterable[Edits]) -> str:
     """The text with each of these fixes, in order; one that touches another's place is left out.
 
-    The edits of one fix belong together: all of them are made, or none.
+    The edits of one fix belong together: all of them are made, or none. What two fixes have in
+    common is made once.
     """
     lines = split(text)
     ending = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
     made: list[Edit] = []
     for edits in fixes:
         if edits and not any(_touch(edit, other) for edit in edits for other in made):
-            made += dict.fromkeys(edits)
+            made += [edit for edit in dict.fromkeys(edits) if edit not in made]
     for edit in sorted(made, key=lambda each: (each.start, each.end), reverse=True):
         begin, end = edit.start.line - 1, edit.end.line - 1
         head = lines[begin][: edit.start.column - 1] if begin < len(lines) else ""
