@@ -23,6 +23,7 @@ DEBIAN = {
     "ssh-keygen": "openssh-client",
     "redis-server": "redis-server",
     "pg_createcluster": "postgresql",
+    "chromium": "chromium",
 }
 KAFKA = ("java", "mvn")
 LAB = (*KAFKA, "ip", "nft", "nsenter")
