@@ -30,6 +30,10 @@ _TOKEN_SECONDS = 3600
 # then: one that it gets late leaves it no time for a second login.
 _TOKEN_DELAY = 0.6  # seconds
 
+# What the client puts before a line: what kind it is, and which client's which thread wrote it.
+_WRITER = re.compile(r"\A[A-Z0-9_]+ \[[^\]]*\] \[thrd:.*?\]: ")
+# What makes the same words differ each time that they are said.
+_TIMES = re.compile(r"after \d+ms (?=in state)|, \d+ identical error\(s\) suppressed")
 _REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
 
@@ -53,7 +57,7 @@ class _Words(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         line = record.getMessage()
         if record.levelno > logging.DEBUG:
-            return self.say(line)
+            return self.say(_WRITER.sub("", line))
         refused = _REFUSAL.search(line)
         if refused:
             self.refusals[int(refused.group(1))] = refused.group(2)
@@ -61,7 +65,8 @@ class _Words(logging.Handler):
 
     def fail(self, error: KafkaError) -> None:
         """Takes an error of the client as a whole."""
-        self.say(f"{error.name()}: {error.str()}")
+        if error.name() != "_ALL_BROKERS_DOWN":  # it says no more than the others
+            self.say(error.str())
         if error.name() == LOGIN_FAILED and self.login is None:
             self.login = error
 
@@ -76,7 +81,7 @@ class _Words(logging.Handler):
 
     def told(self, text: str) -> str:
         """What may be shown of a text."""
-        return clean(redacted(text, self._secrets))
+        return clean(redacted(_TIMES.sub("", text), self._secrets))
 
 
 def deliver(

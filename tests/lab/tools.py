@@ -4,6 +4,7 @@
     create SERVER TOPIC         waits for a broker, then creates a topic of one partition
     recover SERVER              waits until each of three brokers answers, all in sync, and leads
                                 the partitions that it led at first
+    missed SERVER               waits until one of three brokers is gone from the metadata
     topics SERVER [NAME=VALUE]  prints the topics' names, without Kafka's own
     read SERVER TOPIC           prints every record as [partition, offset, key, value]
 
@@ -41,6 +42,7 @@ PATIENCE = 60.0  # seconds
 TOPICS = {
     "orders": {},
     "tiny": {"max.message.bytes": "10"},
+    "strict": {"min.insync.replicas": "3"},
 }
 
 
@@ -69,6 +71,17 @@ def recover(server: str) -> None:
             return wait(server)
         time.sleep(0.1)
     raise TimeoutError(f"{server}: not the first leaders after {PATIENCE:g} s")
+
+
+def missed(server: str) -> None:
+    """Returns when the cluster no longer counts on one of its brokers."""
+    give_up = time.monotonic() + PATIENCE
+    while time.monotonic() < give_up:
+        told = AdminClient({"bootstrap.servers": server, "log_level": 0}).list_topics(timeout=2)
+        if len(told.brokers) < len(NODES):
+            return
+        time.sleep(0.1)
+    raise TimeoutError(f"{server}: all brokers are still there after {PATIENCE:g} s")
 
 
 def _told(server: str) -> list[BrokerMetadata]:
@@ -153,7 +166,7 @@ def read(server: str, topic: str) -> list[list[object]]:
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
-    command.__name__: command for command in (prepare, create, recover, topics, read)
+    command.__name__: command for command in (prepare, create, recover, missed, topics, read)
 }
 
 if __name__ == "__main__":
