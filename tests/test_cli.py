@@ -55,7 +55,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "an odd protocol": (["check", "BROKER", "-X", "security.protocol=TLS"], "PLAINTEXT"),
     "Kerberos": (
         ["check", "BROKER", "-X", "security.protocol=SASL_SSL", "-X", "sasl.mechanism=GSSAPI"],
-        "kdiag does not log in with Kerberos",
+        "was built without Kerberos",
     ),
     "an unknown mechanism": (
         ["check", "BROKER", "-X", "security.protocol=SASL_SSL", "-X", "sasl.mechanism=OTHER"],

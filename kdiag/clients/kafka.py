@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, ThrottleEvent
 
-from kdiag.attempt import ClientRun, Delivery, clean
+from kdiag.attempt import ClientRun, Delivery, Failure, clean
+from kdiag.clients.conversation import Reply
 from kdiag.security import Sasl, Security, librdkafka, redacted
 
 LOGIN_FAILED = "_AUTHENTICATION"
@@ -119,7 +122,7 @@ def deliver(
             settle(node, error.args[0])
 
     try:
-        producer = _opened({**_configuration(servers, timeout, given), **_secured(signed)}, words)
+        producer = _opened(_configuration(servers, timeout, given, signed), words)
     except KafkaException as error:  # a property whose value this client does not take
         for node in leaders:
             settle(node, error.args[0])
@@ -139,6 +142,81 @@ def deliver(
     return ClientRun(topic, tuple(told), tuple(words.lines), words.throttle_ms)
 
 
+def has_gssapi() -> bool:
+    """Whether this build of the client can log in with Kerberos; the usual wheels cannot."""
+    try:
+        _opened({"builtin.features": "sasl_gssapi"}, _Words(()))
+    except KafkaException:
+        return False
+    return True
+
+
+def enter(
+    server: str, topic: str | None, timeout: float, given: Mapping[str, str], security: Security
+) -> Reply:
+    """Logs in to one server, once, and asks it for the metadata of the cluster and the topic.
+
+    The answer is as one to Metadata on the wire. Blocks for about `timeout` seconds at most.
+    """
+    words, connected = _Words(security.secrets), False
+    started = time.perf_counter()
+    # Without a name the client asks for all topics there are.
+    named = topic or f"kdiag-no-such-topic-{secrets.token_hex(8)}"
+
+    def ended(failure: Failure, detail: str) -> Reply:
+        return Reply(time.perf_counter() - started, {}, failure, detail)
+
+    try:
+        configuration = _configuration(server, timeout, given, security)
+        # Having heard who the brokers are it connects anew before it asks more.
+        client = _opened({**configuration, "reconnect.backoff.ms": 100}, words)
+    except KafkaException as error:
+        return ended(Failure.CREDENTIALS, words.told(error.args[0].str()))
+    while (left := started + timeout - time.perf_counter()) > 0:
+        client.poll(min(left, 0.05))
+        if words.login:
+            return ended(Failure.CREDENTIALS, words.told(words.login.str()))
+        try:
+            # This says nothing of a login that failed, so there is no waiting in it until one has
+            # succeeded.
+            told = client.list_topics(named, timeout=left if connected else 0.0)
+        except KafkaException as error:
+            connected = error.args[0].name() == "_TIMED_OUT"
+        else:
+            return Reply(time.perf_counter() - started, _as_on_the_wire(told, topic))
+    return ended(Failure.SILENT, words.lines[-1] if words.lines else f"silent for {timeout:g} s")
+
+
+def _as_on_the_wire(told: Any, topic: str | None) -> dict[str, Any]:
+    """What the client knows of the cluster, and of that topic alone."""
+    return {
+        "brokers": [
+            {"node_id": b.id, "host": clean(b.host), "port": b.port, "rack": None}
+            for b in told.brokers.values()
+        ],
+        "cluster_id": clean(told.cluster_id) if told.cluster_id else None,
+        "controller_id": told.controller_id,
+        "topics": [
+            {
+                "name": topic,
+                "error_code": found.error.code() if found.error else 0,
+                "partitions": [
+                    {
+                        "partition_index": p.id,
+                        "leader_id": p.leader,
+                        "replica_nodes": p.replicas,
+                        "isr_nodes": p.isrs,
+                        "error_code": p.error.code() if p.error else 0,
+                    }
+                    for p in found.partitions.values()
+                ],
+            }
+            for name, found in told.topics.items()
+            if name == topic
+        ],
+    }
+
+
 def _opened(configuration: Mapping[str, object], words: _Words) -> Producer:
     """A client that tells `words` all it has to say. Raises KafkaException."""
     logger = logging.Logger("kdiag.client", logging.DEBUG)
@@ -148,10 +226,13 @@ def _opened(configuration: Mapping[str, object], words: _Words) -> Producer:
     )
 
 
-def _configuration(servers: str, timeout: float, given: Mapping[str, str]) -> dict[str, object]:
+def _configuration(
+    servers: str, timeout: float, given: Mapping[str, str], security: Security
+) -> dict[str, object]:
     wait = min(int(max(timeout, 1.0) * 1000), _LONGEST_MS)
     return {
         **given,
+        **_secured(security, "sasl.kerberos.keytab" in given),
         "bootstrap.servers": servers,
         "acks": "all",
         "retries": 0,
@@ -181,7 +262,7 @@ def _signed(security: Security) -> Security:
     return replace(security, sasl=Sasl("OAUTHBEARER", token=token))
 
 
-def _secured(security: Security) -> dict[str, object]:
+def _secured(security: Security, keytab: bool) -> dict[str, object]:
     """The properties for this security, and the callback that hands over a token."""
     given: dict[str, object] = dict(librdkafka(security))
     sasl = security.sasl
@@ -193,6 +274,8 @@ def _secured(security: Security) -> dict[str, object]:
             return login
 
         given["oauth_cb"] = hand_over
+    if given.get("sasl.mechanism") == "GSSAPI" and not keytab:
+        given["sasl.kerberos.min.time.before.relogin"] = 0  # this machine's tickets, as they are
     return given
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from kdiag.attempt import Attempt, Failure, clean
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from kdiag.clients.sasl import Ready
 
 MAX_ROUNDS = 8
+MAX_CLIENTS = 8  # at once: each is some threads
+
+# How a login ended: why it failed, and its words.
+Ended = tuple[Failure | None, str]
 
 _UNSUPPORTED_MECHANISM = "UNSUPPORTED_SASL_MECHANISM"
 
@@ -33,14 +38,27 @@ class Login:
         self._alone = asyncio.Lock()
         self._accepted = False
         self._refused: Attempt | None = None
+        self._clients = asyncio.Semaphore(MAX_CLIENTS)
+
+    @property
+    def by_client(self) -> bool:
+        """Whether the real client has to log in: the probe does not speak Kerberos."""
+        return self.sasl is not None and self.sasl.mechanism == "GSSAPI"
 
     @property
     def ready(self) -> Sasl | None:
         """What is logged in with; a token that was fetched, or signed, is filled in."""
         return self._ready.sasl if self._ready else self.sasl
 
-    async def on(self, conversation: Conversation, handshake: Reply, host: str) -> Attempt:
-        """Logs in to `host` where the answer to SaslHandshake allows it."""
+    async def on(
+        self,
+        conversation: Conversation,
+        handshake: Reply,
+        host: str,
+        client: Callable[[], Awaitable[Ended]],
+    ) -> Attempt:
+        """Logs in to `host` where the answer to SaslHandshake allows it: on that conversation, or
+        by what `client` does instead where it has to be `by_client`."""
         offered = clean(", ".join(handshake.body.get("mechanisms", ())), 400)
         if handshake.failure:
             return Attempt("sasl", handshake.elapsed, handshake.failure, handshake.detail)
@@ -51,24 +69,31 @@ class Login:
             return Attempt("sasl", handshake.elapsed, Failure.MECHANISM, offered)
         if error != "NONE":
             return Attempt("sasl", handshake.elapsed, Failure.SASL_NOT_OFFERED, error)
+
+        async def log_in() -> Ended:
+            if not self.by_client:
+                return await self._logged_in(conversation, host)
+            async with self._clients:
+                return await client()
+
         if self._accepted:
-            return await self._tried(conversation, host)
+            return await self._tried(log_in)
         async with self._alone:
             if self._refused:
                 words = f"not tried again: {self._refused.detail}"
                 return Attempt("sasl", 0.0, Failure.CREDENTIALS, words)
-            return await self._tried(conversation, host)
+            return await self._tried(log_in)
 
-    async def _tried(self, conversation: Conversation, host: str) -> Attempt:
+    async def _tried(self, log_in: Callable[[], Awaitable[Ended]]) -> Attempt:
         started = time.perf_counter()
-        failure, words = await self._logged_in(conversation, host)
+        failure, words = await log_in()
         tried = Attempt("sasl", time.perf_counter() - started, failure, words)
         self._accepted = self._accepted or failure is None
         if failure is Failure.CREDENTIALS:
             self._refused = tried
         return tried
 
-    async def _logged_in(self, conversation: Conversation, host: str) -> tuple[Failure | None, str]:
+    async def _logged_in(self, conversation: Conversation, host: str) -> Ended:
         from kdiag.clients.credentials import ready  # as _exchanged, only where there is a login
 
         assert self.sasl is not None
@@ -82,9 +107,7 @@ class Login:
         return failure, f"{words} ({flaw})" if flaw else words
 
 
-async def _exchanged(
-    conversation: Conversation, sasl: Sasl, host: str
-) -> tuple[Failure | None, str]:
+async def _exchanged(conversation: Conversation, sasl: Sasl, host: str) -> Ended:
     """The mechanism's rounds, until one side has had enough."""
     from kdiag.clients.sasl import SaslError, exchange
 

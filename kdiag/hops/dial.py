@@ -10,7 +10,7 @@ from typing import Any
 from kdiag.attempt import Attempt, Contact, Dial, Failure, clean_bytes
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
-from kdiag.clients.net import Line
+from kdiag.clients.net import Line, in_thread
 from kdiag.clients.wire import API_VERSIONS, METADATA, PRODUCE, SASL_HANDSHAKE, Api
 from kdiag.hop import Walk
 from kdiag.settings import Endpoint
@@ -252,7 +252,21 @@ async def _logged_in(walk: Walk, knock: Knock, met: Greeting, handshake: Reply) 
     """A greeting that goes on with a login, then asks; without SASL over there it just asks, if
     nobody asked for SASL."""
     assert met.conversation is not None
-    sasl = await walk.login.on(met.conversation, handshake, knock.endpoint.host)
+    entered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+
+    async def by_client() -> tuple[Failure | None, str]:
+        # The real client costs an import that few logins need, and does not travel with the hops.
+        from kdiag.clients.kafka import enter
+
+        given = walk.settings
+        security = replace(given.security, protocol=f"SASL_{met.dial.protocol}")
+        server, limit = str(knock.endpoint), walk.net.timeout
+        entered.set_result(
+            await in_thread(enter, server, given.topic, limit, given.client, security)
+        )
+        return entered.result().failure, entered.result().detail
+
+    sasl = await walk.login.on(met.conversation, handshake, knock.endpoint.host, by_client)
     dial = replace(met.dial, mechanisms=_mechanisms(handshake))
     offered = sasl.failure is not Failure.SASL_NOT_OFFERED
     if offered or walk.protocol:  # else the credentials are left over, and nobody asked for them
@@ -262,6 +276,9 @@ async def _logged_in(walk: Walk, knock: Knock, met: Greeting, handshake: Reply) 
     if dial.failed:
         met.conversation.close()
         return Greeting(dial)
+    if entered.done():  # the probe is not logged in: what is known is what the client was told
+        met.conversation.close()
+        return replace(met, dial=dial, conversation=None, replies=(entered,))
     asked = [met.conversation.ask(*question, raw=knock.raw) for question in knock.questions]
     return replace(met, dial=dial, replies=tuple(asked))
 

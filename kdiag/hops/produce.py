@@ -46,7 +46,8 @@ class Produced:
 
 @dataclass(frozen=True)
 class Produce:
-    """Hop 4's facts. `unreached` are the node ids that hop 3 could not hand over."""
+    """Hop 4's facts. `unreached` are the node ids that hop 3 could not hand over; `produced` is
+    empty where only the real client can log in."""
 
     produced: tuple[Produced, ...]
     unreached: tuple[int, ...]
@@ -62,17 +63,28 @@ class Produce:
         return tuple(dict.fromkeys(f"broker {node}" for node in nodes))
 
     @property
+    def skipped_because(self) -> str | None:
+        """Why this hop says nothing of the whole cluster, None where it does."""
+        if self.unreached:
+            return "not every broker was reached"
+        if not self.produced and self.client is None:
+            return "only the real client can log in, and it writes to what --topic names"
+        return None
+
+    @property
     def summary(self) -> str:
         """What was learnt, in one line."""
         answered = sum(produced.answered for produced in self.produced)
         count = len(self.produced)
-        line = f"{answered} of {count} broker{'' if count == 1 else 's'} answered"
-        if self.unreached:
-            line += f", {len(self.unreached)} not asked"
+        parts = []
+        if self.produced:
+            parts.append(f"{answered} of {count} broker{'' if count == 1 else 's'} answered")
+            if self.unreached:
+                parts[0] += f", {len(self.unreached)} not asked"
         if self.client:
             written = sum(delivery.error is None for delivery in self.client.deliveries)
-            line += f"; {written} of {len(self.client.deliveries)} records acknowledged"
-        return line
+            parts.append(f"{written} of {len(self.client.deliveries)} records acknowledged")
+        return "; ".join(parts)
 
 
 @hop("produce")
@@ -84,12 +96,14 @@ async def produce(walk: Walk, metadata: Metadata, listeners: Listeners) -> Produ
     started = loop.time()
     gate = asyncio.Semaphore(max(1, walk.net.capacity // 2))
 
+    asked = () if walk.login.by_client else listeners.reached
+
     async def one(listener: Listener) -> Produced:
         async with gate:
             return await _produced(walk, listener)
 
     produced, client = await asyncio.gather(
-        asyncio.gather(*(one(listener) for listener in listeners.reached)),
+        asyncio.gather(*(one(listener) for listener in asked)),
         _written(walk, metadata, {listener.broker.node for listener in listeners.reached}),
     )
     unreached = tuple(x.broker.node for x in listeners.listeners if not x.contact.usable)

@@ -357,6 +357,11 @@ def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> R
         )
     if mechanism == "AWS_MSK_IAM":
         return say("Check that this identity may do kafka-cluster:Connect on this cluster.")
+    if mechanism == "GSSAPI":
+        return say(
+            "Check the ticket (klist) or keytab, sasl.kerberos.service.name, and that this is the "
+            "name that the broker's principal has."
+        )
     return say(
         "Check user and password (Confluent Cloud: API key and secret). A broker of your own has "
         "its PLAIN users as user_<name>=<password> in the listener's plain.sasl.jaas.config, "

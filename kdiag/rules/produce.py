@@ -198,8 +198,8 @@ def client_disagrees(produce: Produce) -> Iterator[Match]:
     if produce.client and failed:
         yield Match(
             HOP,
-            f"The real client could not write to {_partitions(produce.client, failed)}, though "
-            "every broker answers the probe",
+            f"The real client could not write to {_partitions(produce.client, failed)}"
+            + (", though every broker answers the probe" if produce.produced else ""),
             _brokers([delivery.node for delivery in failed]),
             _lines(produce.client, failed)
             + tuple(f"the client says: {words}" for words in produce.client.words),

@@ -14,12 +14,13 @@ import trustme
 from confluent_kafka import KafkaError
 
 import kdiag.rules
-from kdiag.attempt import Attempt, ClientRun, Contact, Delivery
+from kdiag.attempt import Attempt, ClientRun, Contact, Delivery, Failure
+from kdiag.clients.conversation import Reply
 from kdiag.clients.errors import error_name
-from kdiag.clients.kafka import LOGIN_FAILED, deliver
+from kdiag.clients.kafka import LOGIN_FAILED, deliver, enter, has_gssapi
 from kdiag.clients.wire import SASL_AUTHENTICATE, Request
 from kdiag.demo import broker as demo
-from kdiag.demo.broker import Cluster, Node
+from kdiag.demo.broker import SILENCE, Cluster, Node
 from kdiag.demo.logins import Logins, unsecured_token
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
@@ -266,3 +267,66 @@ async def test_a_secret_that_comes_back_is_not_shown() -> None:
     said = [*done.words, *(d.detail for d in done.deliveries)]
     assert sum("no such user" in words for words in said) >= 2, said
     assert not any(PASSWORD in words or not words.isprintable() for words in said)
+
+
+async def entered(
+    security: Security, topic: str | None = None, timeout: float = 10.0, **more: Any
+) -> tuple[Cluster, Reply]:
+    """What the metadata is when the real client logs in and asks for it."""
+    cluster = Cluster("c", topics={"orders": [1, 2], "others": [1]})
+    brokers = await started(cluster, 1, 2, **more)
+    server = f"127.0.0.1:{cluster.nodes[0].port}"
+    try:
+        return cluster, await asyncio.to_thread(enter, server, topic, timeout, {}, security)
+    finally:
+        for broker in brokers:
+            await broker.stop()
+
+
+@pytest.mark.parametrize("topic", [None, "orders"])
+async def test_what_it_is_told_is_as_on_the_wire(topic: str | None) -> None:
+    security = Security("SASL_PLAINTEXT", sasl=Sasl("SCRAM-SHA-512", USER, PASSWORD))
+    cluster, reply = await entered(security, topic, sasl=Logins({USER: PASSWORD}))
+    assert (reply.failure, reply.detail) == (None, "")
+    assert reply.body["cluster_id"] == "c"
+    assert sorted(reply.body["brokers"], key=lambda b: b["node_id"]) == [
+        {"node_id": node.node, "host": node.host, "port": node.port, "rack": None}
+        for node in cluster.nodes
+    ]
+    assert [told["name"] for told in reply.body["topics"]] == ([topic] if topic else [])
+    for told in reply.body["topics"]:
+        assert told["error_code"] == 0
+        assert [p["leader_id"] for p in told["partitions"]] == [1, 2]
+        keys = {"partition_index", "leader_id", "replica_nodes", "isr_nodes", "error_code"}
+        assert all(set(p) == keys for p in told["partitions"])
+
+
+async def test_a_topic_that_does_not_exist_is_told_as_such() -> None:
+    _, reply = await entered(PLAINTEXT, "ordres")
+    assert [error_name(t["error_code"]) for t in reply.body["topics"]] == [
+        "UNKNOWN_TOPIC_OR_PARTITION"
+    ]
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+async def test_it_is_let_in_or_not_at_the_first_try(mechanism: str) -> None:
+    logins = Logins({USER: PASSWORD})
+    security = Security("SASL_PLAINTEXT", sasl=Sasl(mechanism, USER, "wrong-password"))
+    _, reply = await entered(security, sasl=logins)
+    assert reply.failure is Failure.CREDENTIALS
+    assert "authentication" in reply.detail.lower()
+    assert logins.attempts == {USER: 1}
+
+
+async def test_a_broker_that_is_silent_costs_one_timeout() -> None:
+    _, reply = await entered(PLAINTEXT, timeout=1.0, control=lambda _: SILENCE)
+    assert reply.failure is Failure.SILENT
+    assert reply.detail
+
+
+async def test_without_kerberos_in_its_build_it_says_so() -> None:
+    security = Security("SASL_PLAINTEXT", sasl=Sasl("GSSAPI"))
+    _, reply = await entered(security, timeout=1.0, sasl=Logins({}))
+    assert reply.failure is Failure.CREDENTIALS
+    said = "mechanism" if has_gssapi() else "No provider for SASL mechanism GSSAPI"
+    assert said in reply.detail

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from kdiag.attempt import Failure
+from kdiag.attempt import ClientRun, Delivery, Failure
 from kdiag.clients.net import Net
 from kdiag.clients.wire import DESCRIBE_CONFIGS, METADATA, PRODUCE, Request
 from kdiag.demo.broker import HANG_UP, SILENCE, Broker, Cluster, Control, Node
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
+from kdiag.hops.produce import Produce
 from kdiag.report import Report
 from kdiag.settings import settings
 from kdiag.walk import walk
@@ -319,3 +320,18 @@ async def test_the_real_client_disagrees(loopback: Loopback) -> None:
     said = [line for line in report.cause.evidence if line.startswith("the client says: ")]
     assert said, "the client's own words"
     assert len(report.cause.subjects) == 3
+
+
+@pytest.mark.parametrize(
+    ("records", "because", "said"),
+    [
+        (0, "only the real client can log in, and it writes to what --topic names", ""),
+        (1, None, "1 of 1 records acknowledged"),
+    ],
+)
+def test_where_only_the_real_client_can_log_in(
+    records: int, because: str | None, said: str
+) -> None:
+    client = ClientRun("orders", (Delivery(1, 0, 0.1, offset=7),)) if records else None
+    found = Produce((), (), client, 0.1)
+    assert (found.skipped_because, found.summary, found.failed) == (because, said, ())

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from kdiag.attempt import Dial, Failure
-from kdiag.clients.wire import API_VERSIONS, Request
+from kdiag.clients.wire import API_VERSIONS, SASL_HANDSHAKE, Request
 from kdiag.demo.broker import HANG_UP, Broker
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import PORT, PUBLIC, World, endpoint
@@ -213,6 +213,24 @@ async def test_credentials_that_one_broker_refuses_are_not_taken_to_the_next(wor
         await net.close()
     assert [x.broker.node for x in found.reached] == [1]
     assert bad.attempts[USER] <= 2  # both were under way at once; neither was tried again
+
+
+async def test_kerberos_is_left_to_the_real_client_which_is_heard(world: World) -> None:
+    """Its build here has none, and says so; the probe has shown that the listener would take it."""
+
+    def takes_kerberos(request: Request) -> Any:
+        if request.api is SASL_HANDSHAKE:
+            return {"error_code": 0, "mechanisms": ["GSSAPI"]}
+        return None
+
+    await world.three(sasl=Logins({}))
+    for broker in world.brokers.values():
+        broker.control = takes_kerberos
+    met = best(await reached(world, Security("SASL_PLAINTEXT", sasl=Sasl("GSSAPI"))))
+    assert end_of(met) == "sasl:credentials"
+    assert met.failed
+    assert "No provider for SASL mechanism GSSAPI" in met.failed.detail
+    assert (met.protocol, met.mechanisms) == ("SASL_PLAINTEXT", ("GSSAPI",))
 
 
 @pytest.mark.parametrize(
