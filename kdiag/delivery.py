@@ -74,8 +74,9 @@ def destinations(
     for output in outputs:
         form, separator, path = output.partition("=")
         if form not in known or (separator and not path):
-            forms = " or ".join(known)
-            raise UsageError(f"-o {output!r}: write FORMAT or FORMAT=FILE, with {forms}")
+            raise UsageError(
+                f"-o {output!r}: write FORMAT or FORMAT=FILE; FORMAT is one of {', '.join(known)}"
+            )
         wanted.append((form, path))
     on_stdout = [form for form, path in wanted if not path]
     if len(on_stdout) > 1:

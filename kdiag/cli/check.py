@@ -104,7 +104,7 @@ MAX_FILE = 1 << 20  # bytes of a properties file
     multiple=True,
     metavar="FORMAT[=FILE]",
     envvar="KDIAG_OUTPUT",
-    help=f"{' or '.join(RENDERERS)}, to standard output or to a file; may be repeated.",
+    help=f"{', '.join(RENDERERS)}: to standard output or to a file; may be repeated.",
 )
 @click.pass_context
 def check(

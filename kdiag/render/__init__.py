@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 RENDERERS = {
     "terminal": "kdiag.render.terminal",
     "json": "kdiag.render.json",
+    "junit": "kdiag.render.junit",
 }
 
 

@@ -13,13 +13,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from kdiag.attempt import LAYERS
 from kdiag.inventory import AwsAddress
+from kdiag.render import order
+from kdiag.render.order import MANY_BROKERS, MANY_SNIPPET_LINES
 from kdiag.report import UNKNOWN, BrokerReport, Report, Step
 from kdiag.rule import Finding, Remedy
 
 WIDEST, NARROWEST = 120, 50
-MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
 LONGEST_WORD = 260  # a host name and its port; what is longer is shown by both its ends
 NARROW_NAME, MANY_NAME_LINES = 8, 4  # an advertised address in the table: cells, lines
 
@@ -34,9 +34,7 @@ _PLAIN = str.maketrans(
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 _LABEL = re.compile(r"[^.:]+[.:]*|[.:]+")
-_HOP_NUMBER = {"bootstrap": 1, "metadata": 2, "listeners": 3, "produce": 4, "aws": 5}
-_IN_THE_WALK = 4  # hops; what has a higher number goes on beside it
-_VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}  # in this order
+_VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
 
 
 def write(report: Report, stream: TextIO) -> None:
@@ -54,14 +52,12 @@ def _print(page: _Page, report: Report) -> None:
         page.step(step)
     if report.protocol_found and report.protocol != "PLAINTEXT" and report.hops[0].status != "fail":
         page.properties(report.client_properties["librdkafka"])
-    if report.cluster and _differs(report.cluster.brokers):
+    if report.cluster and order.differs(report.cluster.brokers):
         page.brokers(report.cluster.brokers)
-    found = [row for row in report.aws.addresses if row.interface] if report.aws else []
+    found = order.in_aws(report)
     if any(row.verdict != "allowed" for row in found):
         page.aws(found)
-    causes = [finding for finding in report.findings if not finding.consequence_of]
-    for finding in sorted(causes, key=lambda f: (f is not report.cause, f.severity != "error")):
-        follows = [f for f in report.findings if f.consequence_of == finding.code]
+    for finding, follows in order.causes(report):
         page.finding(finding, follows, root=finding is report.cause)
     page.verdict(report)
 
@@ -77,8 +73,9 @@ def live(stream: TextIO) -> Iterator[Callable[[str, str | None], None]]:
         def observe(hop: str, summary: str | None) -> None:
             if summary is not None:
                 done.append(f"{mark} {hop}: {summary}")
-            number = _HOP_NUMBER[hop]
-            place = f"hop {number} of {_IN_THE_WALK}" if number <= _IN_THE_WALK else "beside it"
+            number = order.number(hop)
+            walk = order.IN_THE_WALK
+            place = f"hop {number} of {walk}" if number <= walk else "beside it"
             under_way = [f"{place}, {hop}"] if summary is None else []
             status.update(Text("\n".join(under_way + done)))
 
@@ -138,7 +135,7 @@ class _Page:
                 part for part in (learnt, f"skipped: {step.skipped_because}") if part
             )
         style = _STYLES[step.status]
-        took = _milliseconds(step.elapsed_ms) if step.summary else ""
+        took = order.milliseconds(step.elapsed_ms) if step.summary else ""
         table.add_row(
             Text(self.marks[step.status], style=style),
             Text(step.hop, style="bold" if step.status != "skipped" else style),
@@ -154,8 +151,8 @@ class _Page:
 
     def brokers(self, brokers: Sequence[BrokerReport]) -> None:
         """The table of brokers and layers: the broken ones first, and not more than can be read."""
-        layers = [x for x in LAYERS if any(broker.layers.get(x) for broker in brokers)]
-        ordered = sorted(brokers, key=_healthy)
+        layers = order.tried(brokers)
+        ordered = sorted(brokers, key=order.healthy)
         rows = [
             (broker, [broker.layers.get(layer) for layer in layers] + [broker.produce])
             for broker in ordered[:MANY_BROKERS]
@@ -180,22 +177,17 @@ class _Page:
         self.console.print(Padding(table, (0, 0, 0, 1)))
         if len(ordered) > MANY_BROKERS:
             more = ordered[MANY_BROKERS:]
-            well = sum(_healthy(broker) for broker in more)
+            well = sum(order.healthy(broker) for broker in more)
             self.line(f"… and {len(more)} more brokers, {well} of them well", indent=1)
 
     def aws(self, rows: Sequence[AwsAddress]) -> None:
-        """The table of addresses and what AWS says of them, each once, the blocked ones first."""
-        order = list(_VERDICTS)
-        once: dict[tuple[str, int], AwsAddress] = {}
-        for row in rows:
-            once.setdefault((row.judged, row.port), row)
-        ordered = sorted(once.values(), key=lambda row: order.index(row.verdict))
+        """The table of addresses and what AWS says of them."""
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
         table.add_column("in AWS", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
         table.add_column("decided by", overflow="fold")
         table.add_column("instance, groups", overflow="fold")
-        for row in ordered[:MANY_BROKERS]:
+        for row in rows[:MANY_BROKERS]:
             address = f"[{row.judged}]" if ":" in row.judged else row.judged
             inner = f"\n= {row.address}" if row.address != row.judged else ""
             owner = [row.instance or row.interface, *row.groups]
@@ -207,8 +199,8 @@ class _Page:
             )
         self.gap()
         self.console.print(Padding(table, (0, 0, 0, 1)))
-        if len(ordered) > MANY_BROKERS:
-            more = ordered[MANY_BROKERS:]
+        if len(rows) > MANY_BROKERS:
+            more = rows[MANY_BROKERS:]
             well = sum(row.verdict == "allowed" for row in more)
             self.line(f"… and {len(more)} more addresses, {well} of them allowed", indent=1)
 
@@ -236,7 +228,7 @@ class _Page:
         self.line(
             ("root cause: " if root else "", style),
             (f"{finding.code} {finding.name}", style),
-            f" · hop {_HOP_NUMBER[finding.hop]}, {finding.hop}",
+            f" · hop {order.number(finding.hop)}, {finding.hop}",
             lead=(f"{self.marks[status]} ", style),
         )
         self.line((finding.message, "bold"), indent=2)
@@ -249,14 +241,12 @@ class _Page:
         self.line((finding.url, "bright_black"), lead=("see ", "bright_black"), indent=2)
 
     def evidence(self, lines: Sequence[str]) -> None:
-        """What the finding rests on. Of many lines the last are shown too: what was met at each
-        broker comes first in them, and what could be done about it last."""
-        cut = len(lines) - MANY_LINES if len(lines) > MANY_LINES + 1 else 0
-        before = MANY_LINES - LAST_LINES if cut else len(lines)
-        for line in lines[:before]:
+        """What the finding rests on."""
+        first, cut, last = order.shortened(lines)
+        for line in first:
             self.line(line, lead="· ", indent=4)
         self.cut(cut, indent=4)
-        for line in lines[before + cut :]:
+        for line in last:
             self.line(line, lead="· ", indent=4)
 
     def remedy(self, remedy: Remedy) -> None:
@@ -276,18 +266,10 @@ class _Page:
     def verdict(self, report: Report) -> None:
         """The last line: verdict, hop and cause, exit code, time."""
         self.gap()
-        cause = report.cause
-        if report.interrupted:
-            said = "interrupted; the hops above are what is known"
-        elif cause:
-            hop = report.failing_hop or cause.hop
-            said = f"hop {_HOP_NUMBER[hop]} {hop}: {cause.code} {cause.name}"
-        else:
-            said = "a client can connect from here"
         style = {"pass": "green", "warn": "yellow", "fail": "red"}[report.verdict]
         self.line(
             (report.verdict.upper(), f"bold {style}"),
-            f" · {said} · exit {report.exit_code} · {report.elapsed_ms / 1000:.2f} s",
+            f" · {order.verdict(report)}",
         )
 
 
@@ -306,21 +288,6 @@ def _fits(stream: TextIO) -> bool:
     return True
 
 
-def _healthy(broker: BrokerReport) -> bool:
-    layers = [outcome for outcome in broker.layers.values() if outcome]
-    return bool(layers) and {*layers, broker.produce} == {"ok"}
-
-
-def _differs(brokers: Sequence[BrokerReport]) -> bool:
-    """Whether the table says more than the hops' lines: something is not as it should be."""
-    tried = any(outcome for broker in brokers for outcome in broker.layers.values())
-    return tried and not all(_healthy(broker) for broker in brokers)
-
-
 def _no_endless_word(text: str) -> str:
     half = LONGEST_WORD // 2
     return _ENDLESS.sub(lambda word: f"{word.group()[:half]}…{word.group()[-half:]}", text)
-
-
-def _milliseconds(elapsed: int) -> str:
-    return f"{elapsed} ms" if elapsed < 1000 else f"{elapsed / 1000:.2f} s"

@@ -48,6 +48,12 @@ class GoldenJson(Golden):
     file_extension = "json"
 
 
+class GoldenXml(Golden):
+    """And for XML."""
+
+    file_extension = "xml"
+
+
 @pytest.fixture
 def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
     return snapshot.use_extension(Golden)
@@ -103,9 +109,15 @@ def test_json(name: str, snapshot: SnapshotAssertion) -> None:
     assert walks.shown(report(name), "json") == snapshot.use_extension(GoldenJson)
 
 
+@pytest.mark.parametrize("name", READ)
+def test_junit(name: str, snapshot: SnapshotAssertion) -> None:
+    assert walks.shown(report(name), "junit") == snapshot.use_extension(GoldenXml)
+
+
 def test_no_golden_is_left_over(request: pytest.FixtureRequest) -> None:
     """Of a scenario that is gone, or of a form."""
-    forms = {"terminal-80": EVERY, "terminal-120": EVERY, "terminal-ascii": EVERY, "json": READ}
+    forms = {"terminal-80": EVERY, "terminal-120": EVERY, "terminal-ascii": EVERY}
+    forms |= dict.fromkeys(("json", "junit"), READ)
     expected = {f"{form}/{name}" for form, names in forms.items() for name in names}
     expected |= {f"terminal-colour/{name}" for name in COLOURED}
     found = {str(path.relative_to(GOLDENS).with_suffix("")): path for path in GOLDENS.rglob("*.*")}

@@ -1,0 +1,105 @@
+"""In which order a report is read, and how much of it: causes before what follows from them, the
+broken before the well, and of many lines as many as somebody reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from kdiag.attempt import LAYERS
+from kdiag.inventory import AwsAddress
+from kdiag.report import BrokerReport, Report, ServerReport
+from kdiag.rule import Finding
+
+HOPS = ("bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect")
+IN_THE_WALK = 4  # hops; what has a higher number goes on beside it
+
+MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
+
+VERDICTS = ("blocked", "unknown", "allowed")  # of AWS, the worst first
+
+Reached = TypeVar("Reached", BrokerReport, ServerReport)
+Line = TypeVar("Line")
+
+
+def number(hop: str) -> int:
+    """The hop's number, as everybody calls it."""
+    return HOPS.index(hop) + 1
+
+
+def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
+    """Every finding that nothing explains, with what only follows from it: the root cause first,
+    then errors, then warnings."""
+    found = [finding for finding in report.findings if not finding.consequence_of]
+    found.sort(key=lambda finding: (finding is not report.cause, finding.severity != "error"))
+    return [
+        (cause, [finding for finding in report.findings if finding.consequence_of == cause.code])
+        for cause in found
+    ]
+
+
+def failing(report: Report) -> list[Finding]:
+    """The findings that fail their hop: errors; warnings too where they do by `--fail-on`."""
+    errors = [finding for finding in report.findings if finding.severity == "error"]
+    judged = {step.hop for step in report.hops if step.status == "fail"}
+    if judged <= {finding.hop for finding in errors}:
+        return errors
+    return [finding for finding in report.findings if finding.hop in judged]
+
+
+def tried(ends: Sequence[Reached]) -> list[str]:
+    """The layers that were tried at any of these, in order: the columns of their table."""
+    return [layer for layer in LAYERS if any(end.layers.get(layer) for end in ends)]
+
+
+def broken(end: BrokerReport | ServerReport) -> tuple[str, str] | None:
+    """The layer that failed there, and how; None where none did."""
+    failed = [(layer, how) for layer, how in end.layers.items() if how not in (None, "ok")]
+    return next(((layer, how) for layer, how in failed if how and how != "denied"), None)
+
+
+def healthy(broker: BrokerReport) -> bool:
+    """Whether all that was tried went well, produce too."""
+    layers = [outcome for outcome in broker.layers.values() if outcome]
+    return bool(layers) and {*layers, broker.produce} == {"ok"}
+
+
+def differs(brokers: Sequence[BrokerReport]) -> bool:
+    """Whether a table of them says more than the hops' lines: something is not as it should be."""
+    seen = any(outcome for broker in brokers for outcome in broker.layers.values())
+    return seen and not all(healthy(broker) for broker in brokers)
+
+
+def in_aws(report: Report) -> list[AwsAddress]:
+    """The addresses that AWS knows, each once, the blocked ones first."""
+    once: dict[tuple[str, int], AwsAddress] = {}
+    for row in report.aws.addresses if report.aws else ():
+        if row.interface:
+            once.setdefault((row.judged, row.port), row)
+    return sorted(once.values(), key=lambda row: VERDICTS.index(row.verdict))
+
+
+def shortened(lines: Sequence[Line]) -> tuple[Sequence[Line], int, Sequence[Line]]:
+    """Of many lines the first, how many are left out, and the last: what was met at each broker
+    comes first in evidence, and what could be done about it last."""
+    cut = len(lines) - MANY_LINES if len(lines) > MANY_LINES + 1 else 0
+    before = MANY_LINES - LAST_LINES if cut else len(lines)
+    return lines[:before], cut, lines[before + cut :]
+
+
+def milliseconds(elapsed: int) -> str:
+    """So long, as one says it."""
+    return f"{elapsed} ms" if elapsed < 1000 else f"{elapsed / 1000:.2f} s"
+
+
+def verdict(report: Report) -> str:
+    """The verdict in a line, but for its word: hop and cause, exit code, time."""
+    cause = report.cause
+    if report.interrupted:
+        said = "interrupted; the hops above are what is known"
+    elif cause:
+        hop = report.failing_hop or cause.hop
+        said = f"hop {number(hop)} {hop}: {cause.code} {cause.name}"
+    else:
+        said = "a client can connect from here"
+    return f"{said} · exit {report.exit_code} · {report.elapsed_ms / 1000:.2f} s"
