@@ -87,7 +87,11 @@ class Brokers:
 
     def three(self) -> Brokers:
         """Three brokers that advertise the ports they listen on."""
-        for node in (1, 2, 3):
+        return self.many(3)
+
+    def many(self, count: int) -> Brokers:
+        """So many of them."""
+        for node in range(1, count + 1):
             self.brokers[node] = Broker(self.cluster, node)
             port = self._do(self.brokers[node].start)
             self.cluster.nodes.append(Node(node, "127.0.0.1", port))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 import kdiag
+from kdiag.clients.net import Line
 from kdiag.clients.wire import PRODUCE, Request
 from kdiag.demo.broker import SILENCE, Broker, Node
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, WorldNet, endpoint
@@ -96,9 +98,9 @@ class Counting(WorldNet):
         self.under_way = self.most = 0
         self._all = asyncio.Event()
 
-    async def connect(self, address: str, port: int) -> Any:
+    async def _through(self, sock: socket.socket, address: str, port: int) -> Line:
         if not address.startswith("10.0."):
-            return await super().connect(address, port)
+            return await super()._through(sock, address, port)
         self.dials[address] = self.dials.get(address, 0) + 1
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -106,7 +108,7 @@ class Counting(WorldNet):
             self._all.set()
         try:
             await self._all.wait()
-            return await super().connect(address, port)
+            return await super()._through(sock, address, port)
         finally:
             self.under_way -= 1
 
@@ -210,10 +212,10 @@ class Broken(WorldNet):
 
     at = ""
 
-    async def connect(self, address: str, port: int) -> Any:
+    async def connect(self, address: str, port: int, *, again: bool = False) -> Line:
         if address == self.at:
             raise RuntimeError("what nobody expected \x1b[31m")
-        return await super().connect(address, port)
+        return await super().connect(address, port, again=again)
 
 
 async def broken(world: World, at: str, bootstrap: str = endpoint()) -> Report:

@@ -17,6 +17,9 @@ def ready() -> None:
     """Loads the walk. Until then Ctrl-C ends the process at once, for an import that is interrupted
     may fail in any way; from then on it ends the walk, and what is known is printed."""
     import kdiag.walk  # noqa: F401
+    from kdiag.clients.sockets import raise_limit
+
+    raise_limit()
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -12,11 +12,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 from kdiag.address import parse
 from kdiag.attempt import Attempt, Failure, Handshake, clean
 from kdiag.clients.conversation import Conversation
+from kdiag.clients.sockets import Sockets, capacity
 from kdiag.clients.tls import Handshakes, Heard, tls_failure, tls_words
 from kdiag.clients.wire import MAX_FRAME
 from kdiag.lookup import Lookup
@@ -27,10 +29,8 @@ T = TypeVar("T")
 Resolve = Callable[..., list[Any]]
 
 MAX_ADDRESSES = 16  # of one name
-MAX_LOOKUPS = 64  # at once, each in a thread
-MAX_OPEN = 1024
+MAX_LOOKUPS = 512  # at once, each in a thread
 MAX_EXPLANATIONS = 3  # of names that do not resolve; the others are likely like them
-_SPARE_DESCRIPTORS = 64
 
 # A server that misses a client certificate under TLS 1.3 says so after the handshake; whoever
 # writes before it has spoken gets a reset instead of its words.
@@ -109,8 +109,8 @@ class Net:
     """Dials for one walk. `timeout` (seconds) bounds each lookup, connect and answer.
 
     `lookup` is what resolves names, `device` the one interface that packets may leave by: the demo
-    sets both, so that nothing of it leaves loopback. `max_frame` bounds an answer (bytes) on
-    connections to come, and with `capacity` what all peers together can make us hold. `outside` is
+    sets both, so that nothing of it leaves loopback. `capacity` bounds the descriptors in use, and
+    `max_frame` an answer (bytes) on connections to come. `outside` is
     False when addresses mean what they mean only in here, so that no other client may be sent to
     them.
     """
@@ -128,36 +128,71 @@ class Net:
     ) -> None:
         self.timeout = timeout
         self._handshakes = Handshakes(tls or Tls())
-        self.capacity = _capacity()
+        self.capacity = capacity()
         self.max_frame = MAX_FRAME
         self._family = _FAMILIES[family]
         self._lookup = lookup
         self._device = device
-        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self._lookups: dict[str, asyncio.Future[tuple[Attempt, tuple[str, ...]]]] = {}
         self._open: set[Conversation] = set()
         self._explanations = MAX_EXPLANATIONS
 
+    @cached_property
+    def _threads(self) -> asyncio.Semaphore:
+        return asyncio.Semaphore(self._most_lookups)
+
+    @cached_property
+    def _sockets(self) -> Sockets:
+        return Sockets(self.capacity - self._most_lookups)
+
+    @property
+    def _most_lookups(self) -> int:
+        """At once: each holds a descriptor in its thread."""
+        return max(1, min(MAX_LOOKUPS, self.capacity // 4))
+
+    @property
+    def keepable(self) -> int:
+        """How many connections may be kept open while others are made."""
+        return self._sockets.keepable
+
     async def resolve(self, host: str) -> tuple[Attempt, tuple[str, ...]]:
-        """The addresses of a host, in the order a client tries them; at most MAX_ADDRESSES."""
-        started = time.perf_counter()
+        """The addresses of a host, in the order a client tries them; at most MAX_ADDRESSES. A name
+        is looked up once, however many ask."""
         if parse(host):
             return Attempt("dns", 0.0), (host,)
+        if host not in self._lookups:
+            self._lookups[host] = asyncio.ensure_future(self._looked_up(host))
+        return await asyncio.shield(self._lookups[host])
+
+    async def _looked_up(self, host: str) -> tuple[Attempt, tuple[str, ...]]:
+        """One lookup. The wait for a thread counts as well: a resolver that hangs costs one timeout
+        for any number of names."""
+        started = time.perf_counter()
 
         def ended(failure: Failure | None = None, detail: str = "") -> Attempt:
             return Attempt("dns", time.perf_counter() - started, failure, detail)
 
-        async with self._lookups:
-            looking = in_thread(self._lookup, host, None, self._family, socket.SOCK_STREAM)
-            try:
-                found = await asyncio.wait_for(looking, self.timeout)
-            except TimeoutError:
-                waited = f"no answer from the resolver within {self.timeout:g} s"
-                return ended(Failure.RESOLVER_FAILED, waited), ()
-            except (OSError, UnicodeError) as error:
-                said = error.strerror if isinstance(error, OSError) else None
-                return ended(lookup_failure(error), clean(said or "not a valid host name")), ()
+        try:
+            found = await asyncio.wait_for(self._found(host), self.timeout)
+        except TimeoutError:
+            waited = f"no answer from the resolver within {self.timeout:g} s"
+            return ended(Failure.RESOLVER_FAILED, waited), ()
+        except (OSError, UnicodeError) as error:
+            said = error.strerror if isinstance(error, OSError) else None
+            return ended(lookup_failure(error), clean(said or "not a valid host name")), ()
         addresses = dict.fromkeys(str(info[4][0]) for info in found)
         return ended(), tuple(addresses)[:MAX_ADDRESSES]
+
+    async def _found(self, host: str) -> list[Any]:
+        await self._threads.acquire()
+        try:
+            looking = in_thread(self._lookup, host, None, self._family, socket.SOCK_STREAM)
+        except BaseException:
+            self._threads.release()
+            raise
+        # A thread goes on when nobody waits for it any more, and holds its descriptors until then.
+        looking.add_done_callback(lambda _: self._threads.release())
+        return await asyncio.shield(looking)
 
     async def explained(self, host: str) -> Lookup | None:
         """What DNS servers say of a name that does not resolve. They are asked of a few names only,
@@ -172,11 +207,15 @@ class Net:
             return None
         return await in_thread(explain_name, host, min(self.timeout, _PATIENCE))
 
-    async def connect(self, address: str, port: int) -> Line:
-        """A TCP connection to an IP literal."""
+    async def connect(self, address: str, port: int, *, again: bool = False) -> Line:
+        """A TCP connection to an IP literal, once there is room for one more; `again` for whoever
+        has one to that peer already."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return await self._through(await self._sockets.open(family, further=again), address, port)
+
+    async def _through(self, sock: socket.socket, address: str, port: int) -> Line:
+        """Connects a socket, or closes it."""
         started = time.perf_counter()
-        sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -307,7 +346,7 @@ class Net:
         anybody, shows whom we met."""
         if made.attempts[-1].failure not in _SEE_FOR_YOURSELF:
             return made
-        again = await self.connect(line.address, line.port)
+        again = await self.connect(line.address, line.port, again=True)
         if again.sock is None:
             return made
         met = await self._secured(again, name, look=True)
@@ -367,15 +406,3 @@ def _os_words(error: BaseException, timeout: float) -> str:
         return clean(error.strerror or "")
     number = getattr(error, "errno", None)
     return os.strerror(number) if number else f"no answer within {timeout:g} s"
-
-
-def _capacity() -> int:
-    """How many connections may be open at once, by this process's limit on descriptors."""
-    try:
-        import resource
-    except ImportError:  # Windows has no such limit
-        return MAX_OPEN
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return MAX_OPEN
-    return max(8, min(MAX_OPEN, soft - _SPARE_DESCRIPTORS))

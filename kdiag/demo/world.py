@@ -112,11 +112,11 @@ class WorldNet(Net):
         )
         self._nat = world.nat
 
-    async def connect(self, address: str, port: int) -> Line:
+    async def connect(self, address: str, port: int, *, again: bool = False) -> Line:
         """Dials the port on 127.0.0.1 that plays this address."""
         if (address, port) not in self._nat:
-            return await super().connect(address, port)
-        line = await super().connect("127.0.0.1", self._nat[address, port])
+            return await super().connect(address, port, again=again)
+        line = await super().connect("127.0.0.1", self._nat[address, port], again=again)
         return replace(line, address=address, port=port, source=line.source and CLIENT)
 
 

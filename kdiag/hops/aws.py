@@ -156,18 +156,12 @@ async def _proofs(
         if not listener.contact.usable
         for endpoint in list(_public(listener, snapshot, addresses))[:1]
     ]
-    gate = asyncio.Semaphore(max(1, walk.net.capacity // 2))
-
-    async def met(listener: Listener, endpoint: Endpoint) -> Contact:
-        async with gate:
-            reached, conversation = await identified(
-                walk, listener.broker, endpoint, bootstrap.apis, metadata
-            )
-            if conversation:
-                conversation.close()
-            return reached
-
-    contacts = await asyncio.gather(*(met(listener, endpoint) for listener, endpoint in wanted))
+    contacts = await asyncio.gather(
+        *(
+            identified(walk, listener.broker, endpoint, bootstrap.apis, metadata)
+            for listener, endpoint in wanted
+        )
+    )
     nodes = (listener.broker.node for listener, _ in wanted)
     return dict(zip(nodes, contacts, strict=True))
 

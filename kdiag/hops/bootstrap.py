@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from kdiag.attempt import Contact
 from kdiag.clients.wire import METADATA
 from kdiag.hop import Walk, hop
-from kdiag.hops.dial import contact
+from kdiag.hops.dial import Greeting, contact
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,10 @@ async def bootstrap(walk: Walk) -> Bootstrap:
     topics = [{"name": walk.settings.topic}] if walk.settings.topic else []
     question = (METADATA, 7, {"topics": topics, "allow_auto_topic_creation": False})
     met = await asyncio.gather(
-        *(contact(walk, endpoint, [question]) for endpoint in walk.settings.bootstrap)
+        *(
+            contact(walk, endpoint, [question], _until_answered)
+            for endpoint in walk.settings.bootstrap
+        )
     )
     apis: Mapping[int, tuple[int, int]] = {}
     for reached, greetings in met:
@@ -80,3 +83,11 @@ async def bootstrap(walk: Walk) -> Bootstrap:
     found = [d.protocol for c in contacts for d in c.dials if d.protocol and not d.failed]
     walk.protocol = walk.protocol or next(iter(found), None)
     return Bootstrap(contacts, apis)
+
+
+async def _until_answered(greeting: Greeting) -> Greeting:
+    """Leaves the connection open as long as the answer to Metadata is due."""
+    conversation = greeting.conversation
+    if conversation and greeting.replies:
+        greeting.replies[0].add_done_callback(lambda _: conversation.close())
+    return greeting

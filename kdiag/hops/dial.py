@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from kdiag.attempt import Attempt, Contact, Dial, Failure, clean_bytes
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
-from kdiag.clients.net import Line, in_thread
+from kdiag.clients.net import Connection, Line, in_thread
 from kdiag.clients.wire import API_VERSIONS, METADATA, PRODUCE, SASL_HANDSHAKE, Api
 from kdiag.hop import Walk
 from kdiag.settings import Endpoint
@@ -71,16 +71,25 @@ class Knock:
     raw: bool = False
 
 
+Then = Callable[[Greeting], Awaitable[Greeting]]
+
+
 async def contact(
-    walk: Walk, endpoint: Endpoint, questions: Sequence[Question], *, raw: bool = False
+    walk: Walk, endpoint: Endpoint, questions: Sequence[Question], then: Then, *, raw: bool = False
 ) -> tuple[Contact, tuple[Greeting, ...]]:
-    """Resolves an endpoint and greets all of its addresses at once, in the order they resolved."""
+    """Resolves an endpoint and greets all of its addresses at once, in the order they resolved.
+
+    `then` goes on with each as soon as it is greeted. It sees to it that the connection is closed
+    in time, whatever becomes of others: they may be waiting for the descriptor.
+    """
     dns, addresses = await walk.net.resolve(endpoint.host)
     if dns.failure:
         return Contact(endpoint, dns, lookup=await walk.net.explained(endpoint.host)), ()
-    greetings = await asyncio.gather(
-        *(greet(walk, Knock(address, endpoint, questions, raw)) for address in addresses)
-    )
+
+    async def met(address: str) -> Greeting:
+        return await then(await greet(walk, Knock(address, endpoint, questions, raw)))
+
+    greetings = await asyncio.gather(*map(met, addresses))
     return Contact(endpoint, dns, tuple(g.dial for g in greetings)), tuple(greetings)
 
 
@@ -129,7 +138,7 @@ async def _followed_up(walk: Walk, knock: Knock, said: Sequence[bytes]) -> list[
     answers tells who it is."""
 
     async def asked(question: bytes) -> bytes:
-        line = await walk.net.connect(knock.address, knock.endpoint.port)
+        line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)
         return await walk.net.overhear(line, question)
 
     asking = [asyncio.ensure_future(asked(each)) for each in follow_ups(b"".join(said))]
@@ -160,7 +169,7 @@ def _named(dial: Dial, heard: Sequence[bytes]) -> Dial:
 
 async def _other_way(walk: Walk, knock: Knock, encrypted: bool) -> Greeting:
     """The same address the other way round. Credentials are for the way that was asked for."""
-    line = await walk.net.connect(knock.address, knock.endpoint.port)
+    line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)
     may_log_in = walk.protocol is None
     return await _greet(walk, knock, line, encrypted, may_log_in=may_log_in)
 
@@ -205,18 +214,31 @@ def _told_apart(walk: Walk, tried: Greeting, other: Greeting, encrypted: bool) -
 async def _greet(
     walk: Walk, knock: Knock, line: Line, encrypted: bool, *, may_log_in: bool = True
 ) -> Greeting:
-    """One way of greeting: TLS if `encrypted`, ApiVersions and, where configured, SASL.
-
-    The replies are left to be awaited, but for the first: a listener that wants SASL answers
-    ApiVersions and hangs up on whatever comes next.
-    """
+    """One way of greeting: TLS if `encrypted`, ApiVersions and, where configured, SASL."""
     met = await walk.net.converse(line, knock.endpoint.host if encrypted else None)
     dial = Dial(knock.address, met.attempts, line.source, handshake=met.handshake)
     if encrypted and (met.handshake or met.attempts[-1].failure in _BY_TLS):
         dial = replace(dial, protocol="SSL")
-    conversation = met.conversation
-    if conversation is None:
+    if met.conversation is None:
         return Greeting(await _asked_for_sasl(dial, met.unverified))
+    try:
+        return await _introduced(walk, knock, met, dial, may_log_in=may_log_in)
+    except BaseException:  # cancelled: another way was faster
+        met.conversation.close()
+        raise
+
+
+async def _introduced(
+    walk: Walk, knock: Knock, met: Connection, dial: Dial, *, may_log_in: bool
+) -> Greeting:
+    """The Kafka part of a greeting.
+
+    The replies are left to be awaited, but for the first: a listener that wants SASL answers
+    ApiVersions and hangs up on whatever comes next.
+    """
+    conversation = met.conversation
+    assert conversation is not None
+    encrypted = conversation.tls is not None
     sasl = walk.login.sasl if may_log_in and walk.protocol not in _WITHOUT_SASL else None
     asked_for = may_log_in and walk.protocol in _WITH_SASL
     versions = conversation.ask(API_VERSIONS, 0, {})
@@ -285,12 +307,16 @@ async def _logged_in(walk: Walk, knock: Knock, met: Greeting, handshake: Reply) 
 
 async def _turned_away(walk: Walk, knock: Knock, met: Greeting, encrypted: bool) -> Greeting:
     """A listener that answered ApiVersions and hung up on the next request: does it want SASL?"""
-    line = await walk.net.connect(knock.address, knock.endpoint.port)
+    assert met.conversation is not None
+    met.conversation.close()  # it has ended, and the descriptor is wanted
+    line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)
     again = await walk.net.converse(line, knock.endpoint.host if encrypted else None)
     if again.conversation is None:
         return met
-    reply = await again.conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": _NO_MECHANISM})
-    again.conversation.close()
+    try:
+        reply = await again.conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": _NO_MECHANISM})
+    finally:
+        again.conversation.close()
     mechanisms = _mechanisms(reply)
     if not mechanisms:
         return met
@@ -304,8 +330,10 @@ async def _asked_for_sasl(dial: Dial, unverified: Conversation | None) -> Dial:
     """A dial whose handshake failed, with what the peer would want next: the fix is whole then."""
     if unverified is None:
         return dial
-    reply = await unverified.ask(SASL_HANDSHAKE, 1, {"mechanism": _NO_MECHANISM})
-    unverified.close()
+    try:
+        reply = await unverified.ask(SASL_HANDSHAKE, 1, {"mechanism": _NO_MECHANISM})
+    finally:
+        unverified.close()
     mechanisms = _mechanisms(reply)
     return replace(dial, protocol="SASL_SSL", mechanisms=mechanisms) if mechanisms else dial
 

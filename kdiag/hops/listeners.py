@@ -16,7 +16,6 @@ from kdiag.address import (
 )
 from kdiag.attempt import Attempt, Contact, Dial, Failure
 from kdiag.clients.codec import WireError
-from kdiag.clients.conversation import Conversation
 from kdiag.clients.errors import error_name
 from kdiag.clients.wire import DESCRIBE_CONFIGS, METADATA, decode_response, mentions
 from kdiag.hop import Walk, hop
@@ -105,34 +104,26 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
         return None
     loop = asyncio.get_running_loop()
     started = loop.time()
-    # Half of what may be open at once for the dials, half for the connections that are kept.
-    at_once = min(walk.net.capacity // 2, MAX_HELD // walk.net.max_frame)
-    gate = asyncio.Semaphore(max(1, at_once))
-    brokers = _chosen(metadata)
-    crowded = len(brokers) * 2 > walk.net.capacity
+    gate = asyncio.Semaphore(max(1, MAX_HELD // walk.net.max_frame))
 
-    async def seen(broker: Broker, endpoint: Endpoint) -> Contact:
+    async def seen(broker: Broker, endpoint: Endpoint, *, keep: bool) -> Contact:
         async with gate:
-            reached, conversation = await identified(
-                walk, broker, endpoint, bootstrap.apis, metadata
-            )
-            if conversation:
-                if endpoint is broker.advertised and reached.usable and not crowded:
-                    walk.kept[broker.node] = conversation
-                else:
-                    conversation.close()
-            return reached
+            return await identified(walk, broker, endpoint, bootstrap.apis, metadata, keep=keep)
 
-    async def one(broker: Broker) -> Listener:
-        reached, *candidates = await asyncio.gather(
-            seen(broker, broker.advertised),
-            *(seen(broker, candidate) for candidate in _candidates(walk, broker, bootstrap)),
-        )
-        return Listener(broker, reached, tuple(candidates))
-
-    found = await asyncio.gather(*(one(broker) for broker in brokers))
-    untried = len(metadata.brokers) - len(brokers)
-    return Listeners(tuple(found), loop.time() - started, untried)
+    # Whoever answers names itself, whichever broker it is asked for: a candidate of many brokers is
+    # dialled once.
+    beside = {broker: _candidates(walk, broker, bootstrap) for broker in _chosen(metadata)}
+    asking = {endpoint: broker for broker, endpoints in beside.items() for endpoint in endpoints}
+    found = await asyncio.gather(
+        *(seen(broker, broker.advertised, keep=True) for broker in beside),
+        *(seen(broker, endpoint, keep=False) for endpoint, broker in asking.items()),
+    )
+    met = dict(zip(asking, found[len(beside) :], strict=True))
+    known = tuple(
+        Listener(broker, reached, tuple(_judged(met[one], broker) for one in beside[broker]))
+        for broker, reached in zip(beside, found, strict=False)
+    )
+    return Listeners(known, loop.time() - started, len(metadata.brokers) - len(known))
 
 
 def _chosen(metadata: Metadata) -> tuple[Broker, ...]:
@@ -172,23 +163,46 @@ async def identified(
     endpoint: Endpoint,
     apis: Mapping[int, tuple[int, int]],
     metadata: Metadata,
-) -> tuple[Contact, Conversation | None]:
-    """One endpoint, dialled, and asked which broker of which cluster it is.
-
-    The conversation that comes back is the best one, still open.
-    """
+    *,
+    keep: bool = False,
+) -> Contact:
+    """One endpoint, dialled, and asked which broker of which cluster it is; with `keep`, a
+    connection to the right one is kept for the hop after, as far as descriptors allow."""
     if is_unusable(endpoint.host, endpoint.port):
-        return Contact(endpoint, None), None
-    reached, greetings = await contact(walk, endpoint, _questions(broker, apis), raw=True)
-    dials = [await _identity(broker, metadata, greeting) for greeting in greetings]
-    reached = replace(reached, dials=tuple(dials))
-    kept = None
-    for dial, greeting in zip(dials, greetings, strict=True):
-        if dial is reached.best:
-            kept = greeting.conversation
-        elif greeting.conversation:
-            greeting.conversation.close()
-    return reached, kept
+        return Contact(endpoint, None)
+
+    async def known(greeting: Greeting) -> Greeting:
+        dial = _meant(broker, await _identity(broker, metadata, greeting))
+        if greeting.conversation:
+            room = broker.node not in walk.kept and len(walk.kept) < walk.net.keepable
+            if keep and room and not dial.failed:
+                walk.kept[broker.node] = greeting.conversation
+            else:
+                greeting.conversation.close()
+        return Greeting(dial)
+
+    reached, _ = await contact(walk, endpoint, _questions(broker, apis), known, raw=True)
+    return reached
+
+
+def _judged(reached: Contact, broker: Broker) -> Contact:
+    """A contact that was made for another broker, as this one's."""
+    return replace(reached, dials=tuple(_meant(broker, dial) for dial in reached.dials))
+
+
+def _meant(broker: Broker, dial: Dial) -> Dial:
+    """The dial with its identity right or wrong, depending on which broker is meant."""
+    *before, last = dial.attempts
+    if dial.answered_as is None or last.failure not in (None, Failure.WRONG_NODE):
+        return dial
+    right = dial.answered_as == broker.node
+    identity = Attempt(
+        last.layer,
+        last.elapsed,
+        None if right else Failure.WRONG_NODE,
+        "" if right else f"broker {dial.answered_as} answers",
+    )
+    return replace(dial, attempts=(*before, identity))
 
 
 def _questions(broker: Broker, apis: Mapping[int, tuple[int, int]]) -> list[Question]:
@@ -207,7 +221,7 @@ def _questions(broker: Broker, apis: Mapping[int, tuple[int, int]]) -> list[Ques
 
 
 async def _identity(broker: Broker, metadata: Metadata, greeting: Greeting) -> Dial:
-    """The dial with its identity layer: ok, wrong cluster, wrong node, denied; none if unproven."""
+    """The dial with its identity layer: ok, wrong cluster, denied; none if unproven."""
     dial = greeting.dial
     if dial.failed or not greeting.replies:
         return dial
@@ -226,8 +240,6 @@ async def _identity(broker: Broker, metadata: Metadata, greeting: Greeting) -> D
         return ended(replies[0].failure, f"Metadata: {replies[0].detail}")
     if cluster_id and metadata.cluster_id and cluster_id != metadata.cluster_id:
         return ended(Failure.WRONG_CLUSTER, f"it is of cluster {cluster_id}")
-    if node is not None and node != broker.node:
-        return ended(Failure.WRONG_NODE, f"broker {node} answers")
     if node is not None:
         return ended(None)
     if denied:

@@ -94,16 +94,9 @@ async def produce(walk: Walk, metadata: Metadata, listeners: Listeners) -> Produ
         return None
     loop = asyncio.get_running_loop()
     started = loop.time()
-    gate = asyncio.Semaphore(max(1, walk.net.capacity // 2))
-
     asked = () if walk.login.by_client else listeners.reached
-
-    async def one(listener: Listener) -> Produced:
-        async with gate:
-            return await _produced(walk, listener)
-
     produced, client = await asyncio.gather(
-        asyncio.gather(*(one(listener) for listener in asked)),
+        asyncio.gather(*(_produced(walk, listener) for listener in asked)),
         _written(walk, metadata, {listener.broker.node for listener in listeners.reached}),
     )
     unreached = tuple(x.broker.node for x in listeners.listeners if not x.contact.usable)

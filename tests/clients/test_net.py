@@ -304,32 +304,3 @@ async def test_a_dial_takes_no_longer_than_its_timeout() -> None:
     started = time.perf_counter()
     await layers("10.0.1.11:9092", timeout=0.1)
     assert time.perf_counter() - started < GENEROUS / 2
-
-
-CROWDED = """
-import resource, sys
-soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), hard))
-import asyncio
-from kdiag.clients.net import Net
-
-async def main():
-    print(Net(1.0).capacity)
-
-asyncio.run(main())
-"""
-
-
-@pytest.mark.parametrize(
-    ("descriptors", "least", "most"), [(64, 1, 64), (256, 64, 255), (1024, 512, 1023)]
-)
-def test_capacity_keeps_within_the_limit_on_descriptors(
-    descriptors: int, least: int, most: int
-) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", CROWDED, str(descriptors)],
-        capture_output=True,
-        text=True,
-        timeout=50,
-    )
-    assert least <= int(done.stdout) <= most, done.stderr

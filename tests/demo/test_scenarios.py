@@ -7,7 +7,7 @@ import gc
 import socket
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -91,20 +91,14 @@ class Wires:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wires]:
     wires = Wires()
 
-    class Watched(socket.socket):
-        def connect(self, address: Any) -> None:
-            self._note(address)
-            super().connect(address)
+    def noting(connect: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(self: socket.socket, address: Any) -> Any:
+            if self.family in (socket.AF_INET, socket.AF_INET6):
+                device = self.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
+                wires.connected.append((str(address[0]), device.rstrip(b"\0") == b"lo"))
+            return connect(self, address)
 
-        def connect_ex(self, address: Any) -> int:
-            self._note(address)
-            return super().connect_ex(address)
-
-        def _note(self, address: Any) -> None:
-            if self.family not in (socket.AF_INET, socket.AF_INET6):
-                return
-            device = self.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16)
-            wires.connected.append((str(address[0]), device.rstrip(b"\0") == b"lo"))
+        return noted
 
     usual = socket.getaddrinfo
 
@@ -113,7 +107,8 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wires]:
         return usual(host, *rest, **named)
 
     with monkeypatch.context() as patched:
-        patched.setattr(socket, "socket", Watched)
+        for name in ("connect", "connect_ex"):
+            patched.setattr(socket.socket, name, noting(getattr(socket.socket, name)))
         patched.setattr(socket, "getaddrinfo", getaddrinfo)
         yield wires
 

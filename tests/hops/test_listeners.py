@@ -323,6 +323,24 @@ async def test_a_mapping_to_a_name_is_resolved(world: World) -> None:
     assert lost.layers["dns"] == "not_found"
 
 
+async def test_a_candidate_of_many_brokers_is_dialled_once_and_judged_for_each(
+    world: World,
+) -> None:
+    await world.three(*((address, PORT) for address in PRIVATE))
+    doors = ",".join(endpoint(address) for address in PUBLIC)
+    found = await gather(world, doors, until=LISTENERS, timeout=0.3)
+    assert [world.brokers[node].connections for node in (1, 2, 3)] == [2, 2, 2]  # hop 1 and this
+    for node in (1, 2, 3):
+        listener = found.listener(node)
+        assert [c.endpoint.host for c in listener.candidates] == list(PUBLIC)
+        assert [c.best.answered_as for c in listener.candidates if c.best] == [1, 2, 3]
+        assert [c.usable for c in listener.candidates] == [node == n for n in (1, 2, 3)]
+        assert listener.proven is listener.candidates[node - 1]
+    wrong = found.listener(1).candidates[1].failed
+    assert wrong
+    assert (wrong.failure, wrong.detail) == (Failure.WRONG_NODE, "broker 2 answers")
+
+
 async def test_candidates_are_few_however_many_mappings_there_are(world: World) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
     for last in range(30):
@@ -397,6 +415,22 @@ async def test_no_more_connections_at_once_than_there_are_descriptors(
     assert len(found.listeners.reached) == 60
     assert sum(produced.answered for produced in found.produce.produced) == 60
     assert crowd.most <= capacity
+
+
+@pytest.mark.parametrize("properties", [{}, {"security.protocol": "SSL"}], ids=["found", "tls"])
+async def test_peers_that_need_a_second_look_wait_for_descriptors_in_turn(
+    world: World, properties: dict[str, str]
+) -> None:
+    """All of them hold one connection and want another; none waits for one that waits for it."""
+    names = [f"3.13.1.{n}" for n in range(1, 21)]
+    for name in names:
+        await world.server(name, PORT, peers.silent)
+    doors = ",".join(map(endpoint, names))
+    found = await gather(
+        world, doors, until="bootstrap", timeout=0.2, capacity=8, properties=properties
+    )
+    failures = {c.failed.failure for c in found.bootstrap.contacts if c.failed}
+    assert failures == {Failure.SILENT}
 
 
 async def test_with_descriptors_to_spare_all_are_dialled_at_once(world: World) -> None:

@@ -105,7 +105,7 @@ async def test_small_and_large_are_one_flight(world: World) -> None:
 
 async def test_connections_that_were_not_kept_are_made_again(world: World) -> None:
     await world.three()
-    found = await gather(world, capacity=4)
+    found = await gather(world, capacity=2)
     assert [p.answered for p in found.produce.produced] == [True] * 3
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [3, 2, 2]
 
@@ -193,7 +193,7 @@ async def test_a_broker_that_goes_down_between_the_hops(world: World) -> None:
             world.closed(PUBLIC[1], PORT)
 
     going.control = last_words
-    produced = (await gather(world, capacity=4)).produced(2)
+    produced = (await gather(world, capacity=2)).produced(2)
     assert produced.small.failure is Failure.REFUSED
     assert produced.large.failure is Failure.REFUSED
 
