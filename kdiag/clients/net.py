@@ -157,11 +157,12 @@ class Net:
 
     async def resolve(self, host: str) -> tuple[Attempt, tuple[str, ...]]:
         """The addresses of a host, in the order a client tries them; at most MAX_ADDRESSES. A name
-        is looked up once, however many ask."""
+        is looked up once for all who ask at the same time."""
         if parse(host):
             return Attempt("dns", 0.0), (host,)
         if host not in self._lookups:
             self._lookups[host] = asyncio.ensure_future(self._looked_up(host))
+            self._lookups[host].add_done_callback(lambda _: self._lookups.pop(host))
         return await asyncio.shield(self._lookups[host])
 
     async def _looked_up(self, host: str) -> tuple[Attempt, tuple[str, ...]]:
