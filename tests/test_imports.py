@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Each outside library, and the only modules that may open its door. One that is not here may not
 # be imported at all.
-COMMAND_LINE = ("check", "demo", "explain", "files", "lint")
+COMMAND_LINE = ("check", "demo", "explain", "files", "lint", "show")
 DOORS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},
     "rich": {"kdiag.render.terminal"},
@@ -25,7 +25,7 @@ DOORS = {
     "dns": {"kdiag.clients.resolver"},
     "boto3": {"kdiag.clients.ec2"},
     "botocore": {"kdiag.clients.ec2", "kdiag.clients.iam"},
-    "msgspec": {"kdiag.render.json"},
+    "msgspec": {"kdiag.render.json", "kdiag.saved"},
     "yaml": {"kdiag.lint.reader"},
 }
 

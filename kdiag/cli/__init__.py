@@ -16,6 +16,7 @@ from kdiag.cli.demo import demo
 from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
 from kdiag.cli.explain import explain
 from kdiag.cli.lint import lint
+from kdiag.cli.show import show
 
 
 @click.group(
@@ -37,7 +38,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (check, demo, lint, explain):
+for command in (check, demo, lint, explain, show):
     cli.add_command(command)
 
 

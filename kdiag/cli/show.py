@@ -1,0 +1,37 @@
+"""kdiag show: a saved report, in any output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from kdiag.cli.files import read
+from kdiag.render import RENDERERS, render
+
+
+@click.command()
+@click.argument("report", metavar="REPORT.json")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help=f"{' or '.join(RENDERERS)}, to standard output or to a file; may be repeated.",
+)
+def show(report: str, outputs: Sequence[str]) -> int:
+    """Show a report that was saved with -o json again, in any output; - is standard input.
+
+    The exit code says whether the report could be read and written, 0 or 2, and not how the check
+    ended: that is in the report.
+    """
+    from kdiag.delivery import deliver, destinations
+    from kdiag.saved import MOST
+    from kdiag.saved import read as parse
+
+    name = "standard input" if report == "-" else report
+    saved = parse(read(report, MOST, "a report: 32 MiB at most"), name)
+    with destinations(outputs) as opened:
+        deliver(lambda form, stream: render(form, saved, stream), opened)
+    return 0
