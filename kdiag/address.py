@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from typing import Union
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 # How much of an address two hosts share when they are likely in one network: a VPC is at most a
 # /16, a home or office network usually a /24, an overlay such as a mesh VPN spans all of CGNAT.

@@ -6,8 +6,9 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Any, Protocol
 
+from kdiag.annotation import may_be_none, meanings, members
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.login import Login
 from kdiag.clients.net import Net
@@ -106,17 +107,11 @@ def hop(id: str) -> Callable[[Callable[..., Awaitable[Any]]], Hop]:  # noqa: A00
     """
 
     def declare(gather: Callable[..., Awaitable[Any]]) -> Hop:
-        hints = get_type_hints(gather)
-        gives = hints.pop("return")
-        given = [_members(kind) for kind in hints.values() if kind is not Walk]
-        asked = [getattr(kind, "__args__", ()) for kind in hints.values() if kind is not Walk]
-        needs = tuple(kinds[0] for kinds in given)
-        missing = frozenset(n for n, args in zip(needs, asked, strict=True) if type(None) in args)
-        return Hop(id, needs, _members(gives)[0], gather, missing)
+        hints = meanings(gather)
+        gives = members(hints.pop("return"))[0]
+        asked = [kind for kind in hints.values() if kind is not Walk]
+        needs = tuple(members(kind)[0] for kind in asked)
+        missing = frozenset(need for need, kind in zip(needs, asked) if may_be_none(kind))
+        return Hop(id, needs, gives, gather, missing)
 
     return declare
-
-
-def _members(kind: Any) -> tuple[type, ...]:
-    """The types of an annotation: (T,) for T, and for T | None as well."""
-    return tuple(k for k in getattr(kind, "__args__", (kind,)) if k is not type(None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,9 +34,17 @@ DOORS = {
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
     *("hop", "hops", "clients", "stranger", "attempt", "lookup"),
-    *("settings", "properties", "security", "usage", "address"),
+    *("settings", "properties", "security", "usage", "address", "annotation"),
 )
 BEHIND_DOORS = {"kdiag.clients.kafka"}
+
+# Doors to libraries that are on no other machine: what is asked there is asked from here.
+STAYS = BEHIND_DOORS | {
+    *(
+        f"kdiag.clients.{name}"
+        for name in ("account", "aws", "ec2", "managed", "resolver", "responses")
+    ),
+}
 
 EXITS = {"sys.exit", "os._exit", "exit", "quit", "SystemExit"}
 MAY_EXIT = {"kdiag.cli"}
@@ -220,6 +229,70 @@ def test_what_gathers_facts_runs_where_nothing_is_installed() -> None:
     assert lonely.returncode != 0, "this interpreter is not bare"
     ran = subprocess.run([*bare, code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+
+
+# What Python 3.9 stumbles over only once it gets there.
+NEWER = re.compile(r"import .*\bUTC\b|datetime\.UTC|except .*(?<!\.)\bTimeoutError\b|\btomllib\b")
+A_TYPE = re.compile(r"None$|(int|str|bytes|float|bool)$|(\w+\.)*[A-Z]\w*[a-z]\w*(\[.*\])?$")
+
+
+def too_new(root: Path) -> list[str]:
+    """What Python 3.9 cannot run of the modules that travel."""
+    wrong = []
+    for name, tree in modules(root).items():
+        if not (name.split(".")[1:2] and name.split(".")[1] in GATHERS) or name in STAYS:
+            continue
+        path = Path(root, *name.split("."))
+        text = (path / "__init__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
+        try:
+            ast.parse(text, feature_version=(3, 9))
+        except SyntaxError as error:
+            wrong.append(f"{name}:{error.lineno} {error.msg}")
+        wrong += [f"{name} {found[0]}" for found in NEWER.finditer(text)]
+        wrong += [f"{name}:{node.lineno} {ast.unparse(node)}" for node in _unions(tree)]
+        wrong += [f"{name}:{node.lineno} {ast.unparse(node)}" for node in _strict_zips(tree)]
+    return wrong
+
+
+def _strict_zips(tree: ast.AST) -> list[ast.Call]:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    zips = [node for node in calls if ast.unparse(node.func) == "zip"]
+    return [node for node in zips if any(keyword.arg == "strict" for keyword in node.keywords)]
+
+
+def _unions(tree: ast.AST) -> Iterator[ast.BinOp]:
+    """Every union of types, A | B, that is evaluated as the module is imported."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.AnnAssign):
+            yield from _unions(node.value) if node.value else ()
+        elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr):
+            if all(A_TYPE.match(ast.unparse(side)) for side in (node.left, node.right)):
+                yield node
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.arg):
+            yield from _unions(node)
+
+
+def test_what_gathers_facts_keeps_to_python_3_9() -> None:
+    assert too_new(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("Both = int | None", "int | None"),
+        ("Both = tuple[int | None, str]", "int | None"),
+        ("def f(x):\n    match x:\n        case 1: pass", "3.10"),
+        ("def f(x):\n    return list(zip(x, x, strict=True))", "zip("),
+        ("from datetime import UTC", "UTC"),
+        ("try:\n    pass\nexcept TimeoutError:\n    pass", "TimeoutError"),
+    ],
+)
+def test_what_is_newer_than_python_3_9_is_found(copy: Path, line: str, said: str) -> None:
+    spoil(copy, "kdiag/address.py", line)
+    found = too_new(copy)
+    assert len(found) == 1
+    assert "kdiag.address" in found[0]
+    assert said in found[0]
 
 
 def test_a_walk_that_does_not_ask_aws_loads_nothing_for_it() -> None:

@@ -42,7 +42,7 @@ async def signed_in(sasl: Sasl, host: str, timeout: float) -> Ready:
     looking = in_thread(_keys, sasl.profile)
     try:
         key_id, secret, session_token, configured = await asyncio.wait_for(looking, 3 * timeout)
-    except TimeoutError:
+    except asyncio.TimeoutError:
         return Ready(sasl, f"AWS gave no credentials within {3 * timeout:g} s")
     except _Missing as error:
         return Ready(sasl, str(error))

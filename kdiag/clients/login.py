@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Optional
 
 from kdiag.attempt import Attempt, Failure, clean
 from kdiag.clients.conversation import Conversation, Reply
@@ -20,7 +20,7 @@ MAX_ROUNDS = 8
 MAX_CLIENTS = 8  # at once: each is some threads
 
 # How a login ended: why it failed, and its words.
-Ended = tuple[Failure | None, str]
+Ended = tuple[Optional[Failure], str]
 
 _UNSUPPORTED_MECHANISM = "UNSUPPORTED_SASL_MECHANISM"
 

@@ -175,7 +175,7 @@ class Net:
 
         try:
             found = await asyncio.wait_for(self._found(host), self.timeout)
-        except TimeoutError:
+        except asyncio.TimeoutError:
             waited = f"no answer from the resolver within {self.timeout:g} s"
             return ended(Failure.RESOLVER_FAILED, waited), ()
         except (OSError, UnicodeError) as error:
@@ -227,7 +227,7 @@ class Net:
             await asyncio.wait_for(connecting, self.timeout)
             elapsed = time.perf_counter() - started
             return Line(address, port, Attempt("tcp", elapsed), sock, str(sock.getsockname()[0]))
-        except (TimeoutError, OSError) as error:
+        except (asyncio.TimeoutError, OSError) as error:
             # Where one device is all there is, addresses are made up.
             source = "" if self._device else _source(sock)
             sock.close()
@@ -250,7 +250,7 @@ class Net:
             conversation = await Conversation.over(
                 line.sock, self.timeout, os_failure, max_frame=self.max_frame
             )
-        except (TimeoutError, OSError) as error:
+        except (asyncio.TimeoutError, OSError) as error:
             line.sock.close()
             failure = os_failure(error) if isinstance(error, OSError) else Failure.TIMEOUT
             words = _os_words(error, self.timeout)
@@ -306,7 +306,7 @@ class Net:
         except ssl.SSLError as error:
             failure, words = tls_failure(error), tls_words(error)
             code = getattr(error, "verify_code", None)
-        except TimeoutError:
+        except asyncio.TimeoutError:
             failure = Failure.SILENT
             words = f"no answer to the TLS handshake within {self.timeout:g} s"
         except OSError as error:

@@ -12,7 +12,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -92,7 +92,7 @@ async def fetched(sasl: Sasl, timeout: float) -> Ready:
     try:
         asking = in_thread(_ask, connection, path, basic.decode(), sasl.scope, timeout)
         status, body = await asyncio.wait_for(asking, timeout)
-    except TimeoutError:
+    except asyncio.TimeoutError:
         return Ready(sasl, f"{where} did not answer within {timeout:g} s", notes)
     except (OSError, http.client.HTTPException, ValueError) as error:
         return Ready(sasl, f"{where}: {clean(redacted(_words(error), told), 200)}", notes)
@@ -184,7 +184,7 @@ def _seconds(value: object) -> float | None:
 
 
 def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def _base64url(text: str) -> bytes:

@@ -135,7 +135,7 @@ class Scram:
         messages = f"{self._bare},{said},{final}"
         key = self._mac(salted, "Client Key")
         mask = self._mac(hashlib.new(self._digest, key).digest(), messages)
-        proof = bytes(a ^ b for a, b in zip(key, mask))  # noqa: B905, Python 3.9 has no strict
+        proof = bytes(a ^ b for a, b in zip(key, mask))
         self._expected = self._mac(self._mac(salted, "Server Key"), messages)
         return f"{final},p={base64.b64encode(proof).decode()}".encode()
 

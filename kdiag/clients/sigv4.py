@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from urllib.parse import quote
 
 LIFETIME = 900  # seconds, as AWS recommends
@@ -21,7 +21,7 @@ def presigned(
     host: str, region: str, key_id: str, secret: str, session_token: str, now: float
 ) -> dict[str, str]:
     """The query parameters of kafka-cluster:Connect to `host`, signed. `now` is in Unix seconds."""
-    moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    moment = datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     query = {
         "Action": "kafka-cluster:Connect",
         "X-Amz-Algorithm": _ALGORITHM,

@@ -100,7 +100,7 @@ async def _ahead(
     brokers = metadata.brokers if metadata else ()
     hosts = sorted({b.advertised.host for b in brokers} - addresses.keys())
     resolved = await asyncio.gather(*(walk.net.resolve(host) for host in hosts))
-    for host, (_, found) in zip(hosts, resolved, strict=True):
+    for host, (_, found) in zip(hosts, resolved):
         addresses[host] = found or _carried(host)
     return await _looked(cloud, addresses, started)
 
@@ -163,7 +163,7 @@ async def _proofs(
         )
     )
     nodes = (listener.broker.node for listener, _ in wanted)
-    return dict(zip(nodes, contacts, strict=True))
+    return dict(zip(nodes, contacts))
 
 
 def _public(

@@ -118,10 +118,10 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
         *(seen(broker, broker.advertised, keep=True) for broker in beside),
         *(seen(broker, endpoint, keep=False) for endpoint, broker in asking.items()),
     )
-    met = dict(zip(asking, found[len(beside) :], strict=True))
+    met = dict(zip(asking, found[len(beside) :]))
     known = tuple(
         Listener(broker, reached, tuple(_judged(met[one], broker) for one in beside[broker]))
-        for broker, reached in zip(beside, found, strict=False)
+        for broker, reached in zip(beside, found)
     )
     return Listeners(known, loop.time() - started, len(metadata.brokers) - len(known))
 

@@ -103,7 +103,7 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
         return None
     asked = walk.settings.topic
     replies = [_about(await reply, asked) for _, reply in walk.asked]
-    told = list(zip((endpoint for endpoint, _ in walk.asked), replies, strict=True))
+    told = list(zip((endpoint for endpoint, _ in walk.asked), replies))
     answers = tuple(
         Answer(endpoint, reply.elapsed, reply.failure, reply.detail, reply.body.get("cluster_id"))
         for endpoint, reply in told

@@ -68,7 +68,7 @@ def unprotect(protected: bytes, password: str) -> bytes:
     while len(stream) < len(sealed):
         block = hashlib.sha1(key + block, usedforsecurity=False).digest()
         stream += block
-    plain = bytes(a ^ b for a, b in zip(sealed, stream))  # noqa: B905
+    plain = bytes(a ^ b for a, b in zip(sealed, stream))
     if hashlib.sha1(key + plain, usedforsecurity=False).digest() != digest:
         raise WrongPassword
     return plain

@@ -1,0 +1,43 @@
+"""What annotations mean, on every Python from 3.9 on: what gathers facts travels to old ones."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable
+from typing import Any, Optional, Union
+
+
+def meanings(of: type | Callable[..., Any]) -> dict[str, Any]:
+    """Name → type, of a class's own annotations or a function's; `A | B` is a Union.
+
+    The module must have `from __future__ import annotations`, and the names at run time.
+    """
+    names = {**vars(sys.modules[of.__module__]), "Union": Union, "Optional": Optional}
+    return {name: _meaning(text, names) for name, text in of.__annotations__.items()}
+
+
+def members(kind: Any) -> tuple[Any, ...]:
+    """The types of an annotation: (T,) for T, and for T | None as well."""
+    return tuple(k for k in getattr(kind, "__args__", (kind,)) if k is not type(None))
+
+
+def may_be_none(kind: Any) -> bool:
+    """Whether it is T | None."""
+    return type(None) in getattr(kind, "__args__", ())
+
+
+class _Older(ast.NodeTransformer):
+    """Spells `A | B` as it was before 3.10."""
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        sides = [self.visit(node.left), self.visit(node.right)]
+        both = ast.Tuple(elts=sides, ctx=ast.Load())
+        return ast.Subscript(ast.Name("Union", ast.Load()), both, ast.Load())
+
+
+def _meaning(text: Any, names: dict[str, Any]) -> Any:
+    if not isinstance(text, str):
+        return text
+    tree = ast.fix_missing_locations(_Older().visit(ast.parse(text, mode="eval")))
+    return eval(compile(tree, "<annotation>", "eval"), names)
