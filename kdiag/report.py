@@ -10,22 +10,33 @@ from typing import Any, Literal
 from kdiag.attempt import LAYERS, Contact, Dial
 from kdiag.cause import explained, of_hop, root
 from kdiag.certificate import read
+from kdiag.expectations import Expected
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce, Produced
 from kdiag.inventory import AwsReport, inventory
-from kdiag.rule import Finding, Severity
+from kdiag.rule import NEVER_IGNORED, Finding, Severity
 from kdiag.security import Sasl, matching, preferred
 from kdiag.settings import Settings
 from kdiag.ways import Ways
 
 SCHEMA_VERSION = 1
 
-EXIT_CODES = {"bootstrap": 10, "metadata": 20, "listeners": 30, "produce": 40, "aws": 50}
+EXIT_CODES = {
+    "bootstrap": 10,
+    "metadata": 20,
+    "listeners": 30,
+    "produce": 40,
+    "aws": 50,
+    "expect": 70,
+}
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
 
 EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
+INTERRUPTED = "interrupted"  # why a hop did not run
+
+COUNTS = "it was to be ignored, and counts all the same: the walk ended here"
 
 Status = Literal["pass", "warn", "fail", "skipped"]
 
@@ -110,6 +121,17 @@ class ClusterReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExpectationReport:
+    """One thing that was expected, as it was written. `met` is null where that is not known, and
+    `reason` says why; `found` maps whose it is ("" for the cluster's own) to what was found."""
+
+    expectation: str
+    met: bool | None
+    found: dict[str, str | int | float | None] = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Report:
     """One check. `str(report)` is its verdict in a line; `report.ok` is True when the path works.
 
@@ -138,6 +160,7 @@ class Report:
     client_properties: dict[str, str] = field(default_factory=dict)
     bootstrap: list[ServerReport] = field(default_factory=list)
     aws: AwsReport | None = None
+    expectations: list[ExpectationReport] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -168,10 +191,12 @@ def report(
     notes: Sequence[str] = (),
 ) -> Report:
     """The report on a walk: its facts by type, the rules' findings, and the hops as they ended."""
-    found = explained(findings)
-    steps = [_judged(step, found, settings.fail_on) for step in walked]
+    found = _ignored(explained(findings), settings.ignore, walked)
+    counted = [finding for finding in found if not finding.ignored]
+    steps = [_judged(step, counted, settings.fail_on) for step in walked]
     failing = next((step.hop for step in steps if step.status == "fail"), None)
-    cause = root([f for f in of_hop(found, failing) if _fails(f, settings.fail_on)])
+    cause = root([f for f in of_hop(counted, failing) if _fails(f, settings.fail_on)])
+    expected: Expected | None = facts.get(Expected)
     code = EXIT_CODES[failing] if failing else 0
     if cause and cause.code == "KD001":
         code = EXIT_INTERNAL
@@ -196,14 +221,75 @@ def report(
         exit_code=code,
         hops=steps,
         cluster=_cluster(facts),
-        findings=sorted(found, key=lambda f: f is not cause),
+        findings=sorted(_told(found, cause, expected), key=lambda f: f is not cause),
         notes=[*settings.notes, *notes],
         interrupted=interrupted,
         aws=inventory(facts.get(Ways)),
         protocol_found=settings.security.protocol is None and protocol != UNKNOWN,
         client_properties=_properties(protocol, dials, settings.security.sasl),
         bootstrap=[_server(contact) for contact in contacts],
+        expectations=_expectations(expected),
     )
+
+
+def _ignored(
+    found: Sequence[Finding], codes: Sequence[str], walked: Sequence[Step]
+) -> list[Finding]:
+    """The findings, with those of the codes, and what only follows from them, marked as ignored.
+
+    An error that ended the walk counts all the same: nothing behind it was checked.
+    """
+    end = next((n for n, step in enumerate(walked) if _unseen(step)), 0)
+    last = walked[end - 1].hop if end else None
+
+    def counts(finding: Finding) -> bool:
+        ends = finding.hop == last and finding.severity is Severity.ERROR
+        return ends or finding.code in NEVER_IGNORED
+
+    own = {f.code for f in found if f.code in codes and not counts(f)}
+    marked = [
+        replace(f, evidence=[*f.evidence, COUNTS])
+        if f.code in codes and counts(f)
+        else replace(f, ignored=not counts(f) and bool(own & {f.code, f.consequence_of}))
+        for f in found
+    ]
+    left = {f.code for f in marked if not f.ignored}
+    return [
+        f if f.ignored or f.consequence_of in left else replace(f, consequence_of=None)
+        for f in marked
+    ]
+
+
+def _unseen(step: Step) -> bool:
+    """Whether a hop did not run for want of those before it."""
+    return step.status == "skipped" and not step.summary and step.skipped_because != INTERRUPTED
+
+
+def _told(
+    found: Sequence[Finding], cause: Finding | None, expected: Expected | None
+) -> list[Finding]:
+    """The findings; that an expectation's facts are not known follows from what ended the walk."""
+    if expected is None or cause is None or cause.hop == "expect":
+        return list(found)
+    unknown = {f"expectation {one.expectation}" for one in expected.held if one.unknown}
+    return [
+        replace(f, consequence_of=cause.code)
+        if f.hop == "expect" and unknown.issuperset(f.subjects)
+        else f
+        for f in found
+    ]
+
+
+def _expectations(expected: Expected | None) -> list[ExpectationReport]:
+    return [
+        ExpectationReport(
+            expectation=str(one.expectation),
+            met=None if one.unknown else one.holds,
+            found=dict(one.readings),
+            reason=one.unknown or None,
+        )
+        for one in (expected.held if expected else ())
+    ]
 
 
 def _spoken(dials: Sequence[Dial]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, get_type_hints
+
+from kdiag.usage import UsageError, near, word
 
 DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
 
@@ -31,7 +33,8 @@ class Remedy:
 class Finding:
     """What a rule found. `subjects` name what it is about, `evidence` what it rests on.
 
-    `consequence_of` is the code of the finding that explains this one, None for a cause.
+    `consequence_of` is the code of the finding that explains this one, None for a cause. One that
+    is `ignored` was asked not to count.
     """
 
     code: str
@@ -45,6 +48,7 @@ class Finding:
     remedies: list[Remedy]
     consequence_of: str | None = None
     url: str
+    ignored: bool = False
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,7 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {}
+NEVER_IGNORED = ("KD001", "KD002")
 
 
 def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judge], Judge]:
@@ -132,6 +137,24 @@ def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judg
         return judge
 
     return declare
+
+
+def ignorable(names: Iterable[str], place: str = "--ignore") -> tuple[str, ...]:
+    """The codes of findings that are named by code or name. Raises UsageError."""
+    known = {name: rule.code for rule in RULES.values() for name in (rule.code, rule.name)}
+    found = []
+    for name in names:
+        code = known.get(name.upper(), known.get(name.lower(), ""))
+        if not code:
+            hint = near(name.upper() if name[:2].lower() == "kd" else name.lower(), known)
+            raise UsageError(f"{place} {word(name)}: no such finding{hint}; see kdiag findings")
+        if code in NEVER_IGNORED:
+            raise UsageError(
+                f"{place} {word(name)}: it says that something was not checked at all, and always "
+                "counts"
+            )
+        found.append(code)
+    return tuple(dict.fromkeys(found))
 
 
 def rule_url(code: str) -> str:

@@ -70,7 +70,7 @@ def _cleaned(value: Any, key: str = "") -> Any:
 
 def _wrong(report: Report) -> Iterator[str]:
     """What no check reports, and what renderers rely on all the same."""
-    hops = {*EXIT_CODES, "config", "expect"}
+    hops = {*EXIT_CODES, "config"}
     named = [step.hop for step in report.hops] + [found.hop for found in report.findings]
     if not report.hops:
         yield "`hops` is empty"

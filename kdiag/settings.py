@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from kdiag.access import AwsAccess, parse_access
 from kdiag.properties.layers import Layers
@@ -12,6 +13,9 @@ from kdiag.properties.names import KNOWN, PROTOCOLS, USED
 from kdiag.security import Security
 from kdiag.usage import SHOWN, near, quoted, word
 from kdiag.usage import UsageError as UsageError
+
+if TYPE_CHECKING:
+    from kdiag.expectation import Expectation
 
 DEFAULT_PORT = 9092
 FAMILIES = ("any", "v4", "v6")
@@ -59,7 +63,7 @@ class Mapped:
 @dataclass(frozen=True)
 class Settings:
     """One check. Times are in seconds; `client` is what the real client is given besides
-    `security`."""
+    `security`; `ignore` holds codes of findings that are not to count."""
 
     bootstrap: tuple[Endpoint, ...]
     topic: str | None = None
@@ -72,6 +76,8 @@ class Settings:
     client: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     aws: AwsAccess | None = None
+    expect: tuple[Expectation, ...] = ()
+    ignore: tuple[str, ...] = ()
 
 
 def settings(
@@ -91,6 +97,8 @@ def settings(
     aws_region: str | None = None,
     aws_profile: str | None = None,
     aws_echo: str | None = None,
+    expect: Sequence[Expectation] = (),
+    ignore: Sequence[str] = (),
 ) -> Settings:
     """Settings from what a user wrote. `properties` must be known, `from_file` may hold more;
     `between` are layers of properties over `from_file` and under `properties`, the strongest last;
@@ -143,6 +151,8 @@ def settings(
         client=_client(given),
         notes=tuple(notes),
         aws=access if aws else None,
+        expect=tuple(expect),
+        ignore=tuple(ignore),
     )
 
 

@@ -19,6 +19,7 @@ PREFIX = "KDIAG_X_"  # of an environment variable that is a client property
 TOKEN = "KDIAG_OAUTHBEARER_TOKEN"
 VARIABLES = (
     *("BOOTSTRAP", "COMMAND_CONFIG", "TOPIC", "TIMEOUT", "DEADLINE", "MAP", "FAIL_ON"),
+    *("EXPECT", "IGNORE"),
     *("AWS", "AWS_SOURCE", "AWS_REGION", "AWS_PROFILE", "AWS_ECHO"),
 )
 
@@ -39,6 +40,8 @@ class Target:
     deadline: float | None = None
     map: tuple[str, ...] = ()
     fail_on: str | None = None
+    expect: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
     aws: bool | None = None
     aws_source: str | None = None
     aws_region: str | None = None
@@ -226,6 +229,8 @@ _READERS: dict[str, Any] = {
     "deadline": _seconds,
     "map": _texts,
     "fail-on": _fail_on,
+    "expect": _texts,
+    "ignore": _texts,
     "aws": _flag,
     "aws-source": _text,
     "aws-region": _text,

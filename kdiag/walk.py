@@ -14,14 +14,15 @@ import kdiag.rules
 from kdiag import __version__
 from kdiag.attempt import clean
 from kdiag.clients.net import Net
+from kdiag.expectations import Expected, expected, held
 from kdiag.hop import Halt, Halts, Hop, Walk
 from kdiag.hops import HOPS
 from kdiag.hops.aws import SPARE, Aws, aws, begin
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce
-from kdiag.report import Report, Step, report
-from kdiag.rule import RULES, Finding
+from kdiag.report import INTERRUPTED, Report, Step, report
+from kdiag.rule import RULES, Finding, ignorable
 from kdiag.rules.words import listed
 from kdiag.security import redacted
 from kdiag.settings import Settings, UsageError, settings
@@ -50,14 +51,17 @@ def check(
     aws_region: str | None = None,
     aws_profile: str | None = None,
     aws_echo: str | None = None,
+    expect: Sequence[str] = (),
+    ignore: Sequence[str] = (),
 ) -> Report:
     """Walks the four hops from this machine and says whether a Kafka client can connect.
 
     `bootstrap` is "host:port[,host:port...]"; `timeout` bounds one dial and `deadline` the whole
     walk, in seconds; `properties` are client properties; `mapped` holds "ADVERTISED=CANDIDATE".
     Nothing is written unless `topic` is given. With `aws` EC2 is asked beside the walk; `aws_echo`
-    is the URL of a service that tells a client its address, and nobody is asked without. Must not
-    be called from a running event loop.
+    is the URL of a service that tells a client its address, and nobody is asked without. `expect`
+    holds what must be so besides, as "brokers=3"; findings of the codes or names in `ignore` are
+    reported, and do not count. Must not be called from a running event loop.
 
     Raises `kdiag.UsageError` when an argument cannot be used; what fails on the network is in the
     report.
@@ -75,8 +79,18 @@ def check(
         aws_region=aws_region,
         aws_profile=aws_profile,
         aws_echo=aws_echo,
+        expect=expected(expect, topic=topic, place="expect"),
+        ignore=ignored(ignore, place="ignore"),
     )
     return run(asked)
+
+
+def ignored(names: Sequence[str], place: str = "--ignore") -> tuple[str, ...]:
+    """The codes of findings that are not to count. Raises UsageError for what is none."""
+    if not names:
+        return ()
+    kdiag.rules.load_all()
+    return ignorable(names, place)
 
 
 def run(
@@ -132,7 +146,7 @@ async def walk(
             steps.append(await _step(hop, shared, facts, steps, halts, left, observe))
         except asyncio.CancelledError:
             interrupted = True
-            steps.append(_skipped(hop, "interrupted"))
+            steps.append(_skipped(hop, INTERRUPTED))
         if hop.gives is Metadata and Bootstrap in facts:
             begin(shared, facts[Bootstrap], facts.get(Metadata))
     if shared.looking:
@@ -141,6 +155,8 @@ async def walk(
         await net.close()
     except asyncio.CancelledError:
         interrupted = True
+    if asked.expect:
+        steps.append(_expect(asked, facts, steps, halts, shared.told))
     facts[Halts] = Halts(tuple(halts))
     return report(
         asked,
@@ -165,8 +181,8 @@ async def _step(
     observe: Observer,
 ) -> Step:
     """Runs one hop, if what it needs is known, and stores its facts."""
-    if any(step.skipped_because == "interrupted" for step in before):
-        return _skipped(hop, "interrupted")
+    if any(step.skipped_because == INTERRUPTED for step in before):
+        return _skipped(hop, INTERRUPTED)
     if not hop.ready(facts):
         return _skipped(hop, _reason(before, halts))
     observe(hop.id, None)
@@ -194,6 +210,27 @@ async def _step(
             summary=gathered.summary,
         )
     return Step(hop=hop.id, status="pass", elapsed_ms=elapsed_ms, summary=gathered.summary)
+
+
+def _expect(
+    asked: Settings,
+    facts: dict[type, Any],
+    before: Sequence[Step],
+    halts: list[Halt],
+    told: Sequence[str],
+) -> Step:
+    """What was expected, held to what the walk has learnt."""
+    started = time.perf_counter()
+    unseen = [step for step in before if step.status == "skipped" and not step.summary]
+    because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""
+    try:
+        facts[Expected] = held(asked.expect, facts, because)
+    except Exception as error:
+        halts.append(Halt("expect", asked.deadline, _place(error, told)))
+        return Step(hop="expect", status="skipped", elapsed_ms=0, skipped_because="kdiag failed")
+    took = round((time.perf_counter() - started) * 1000)
+    summary = facts[Expected].summary
+    return Step(hop="expect", status="pass", elapsed_ms=took, summary=summary)
 
 
 def _judge(facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]) -> list[Finding]:

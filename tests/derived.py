@@ -26,6 +26,7 @@ import kdiag.rules
 from kdiag.attempt import Failure
 from kdiag.cli import cli
 from kdiag.demo.scenarios import SCENARIOS, play
+from kdiag.expectation import EXPECTABLES
 from kdiag.render import render
 from kdiag.render.json import schema
 from kdiag.report import Report
@@ -156,7 +157,21 @@ def outcomes() -> str:
     return "\n".join(f"- `{failure.value}`" for failure in Failure) + "\n"
 
 
-TABLES = {"keys": keys, "outcomes": outcomes}
+def expectations() -> str:
+    """What can be expected, in a table."""
+    return "\n".join(
+        [
+            "| for example | of what | with |",
+            "|---|---|---|",
+            *(
+                f"| `{one.example}` | {one.doc} | `{' '.join(one.form.operators)}` |"
+                for one in EXPECTABLES.values()
+            ),
+        ]
+    )
+
+
+TABLES = {"keys": keys, "outcomes": outcomes, "expectations": expectations}
 
 
 def quoted_anew(path: Path) -> str:

@@ -6,11 +6,12 @@ before the colon, tcp where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import kdiag.rules
 from kdiag.attempt import LAYERS, Attempt, ClientRun, Contact, Delivery, Dial, Failure
+from kdiag.expectations import Expected, expected, held
 from kdiag.hop import Halt, Halts
 from kdiag.hops.aws import Aws
 from kdiag.hops.bootstrap import Bootstrap
@@ -18,7 +19,7 @@ from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
 from kdiag.hops.produce import Outcome, Produce, Produced
 from kdiag.report import Report, Step, report
-from kdiag.rule import RULES, Finding
+from kdiag.rule import RULES, Finding, ignorable
 from kdiag.settings import Endpoint, Settings, settings
 from kdiag.ways import derived
 
@@ -211,10 +212,13 @@ def reported(
     target: str = f"{DOOR}:9094",
     fail_on: str = "error",
     skipped: str = "nothing to work on",
+    expect: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    topic: str | None = None,
     **more: Any,
 ) -> Report:
     """The report on a walk that gathered these facts."""
-    gathered = known(*facts)
+    gathered = dict(known(*facts))
     hops: dict[type, str] = {
         Bootstrap: "bootstrap",
         Metadata: "metadata",
@@ -229,8 +233,14 @@ def reported(
         else Step(hop=hop, status="skipped", elapsed_ms=0, skipped_because=skipped)
         for kind, hop in hops.items()
     ]
+    wanted = expected(expect, topic=topic)
+    if wanted:
+        gathered[Expected] = held(wanted, gathered, "")
+        steps.append(
+            Step(hop="expect", status="pass", elapsed_ms=7, summary=gathered[Expected].summary)
+        )
     return report(
-        settings(target, fail_on=fail_on),
+        settings(target, fail_on=fail_on, expect=wanted, ignore=ignorable(ignore)),
         gathered,
         list(_all(gathered)),
         steps,

@@ -72,6 +72,12 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "half a mapping": (["check", "BROKER", "--map", "10.0.1.11"], "ADVERTISED=CANDIDATE"),
     "an odd mapping": (["check", "BROKER", "--map", "a=b:0"], "--map" "|port"),
     "an unknown severity": (["check", "BROKER", "--fail-on", "info"], "--fail-on"),
+    "an unknown expectation": (["check", "BROKER", "--expect", "broker=3"], "you mean brokers?"),
+    "half an expectation": (["check", "BROKER", "--expect", "certificate-days"], "in quotes"),
+    "an odd expectation": (["check", "BROKER", "--expect", "brokers=x"], "a number of brokers"),
+    "partitions of what": (["check", "BROKER", "--expect", "topic-partitions>5"], "--topic NAME"),
+    "ignoring what is none": (["check", "BROKER", "--ignore", "KD1003"], "did you mean KD103?"),
+    "ignoring a bug": (["check", "BROKER", "--ignore", "KD001"], "always counts"),
     "an unknown format": (["check", "BROKER", "-o", "yaml"], "FORMAT=FILE"),
     "a format without its file": (["check", "BROKER", "-o", "json="], "FORMAT=FILE"),
     "two on standard output": (["check", "BROKER", "-o", "json", "-o", "terminal"], "one report"),
@@ -166,6 +172,39 @@ def test_a_warning_fails_when_asked_to(brokers: Brokers) -> None:
     assert (first["verdict"], second["verdict"]) == ("warn", "fail")
     assert second["failing_hop"] == "bootstrap"
     assert second["root_cause"] == second["findings"][0]["code"]
+
+
+def test_expectations_from_everywhere(brokers: Brokers, tmp_path: Path) -> None:
+    """A target has some; the environment wins over it, and the command line over that."""
+    target = brokers.three().bootstrap
+    (tmp_path / "kdiag.toml").write_text(
+        f'[targets.here]\nbootstrap = "{target}"\nexpect = ["brokers=3", "identity=proven"]\n'
+    )
+    met = kdiag("check", "@here", cwd=tmp_path)
+    assert (met.returncode, met.stderr) == (0, "")
+    assert "√ expect    2 of 2 expectations met" in met.stdout
+    unmet = kdiag("check", "@here", cwd=tmp_path, KDIAG_EXPECT="brokers=4 acks-ms<60000")
+    assert unmet.returncode == 70
+    assert "Expected brokers=4: it is 3" in unmet.stdout
+    asked = ("--expect", "brokers>=3", "-o", "json")
+    read = json.loads(kdiag("check", target, *asked, KDIAG_EXPECT="brokers=4").stdout)
+    assert [one["expectation"] for one in read["expectations"]] == ["brokers>=3"]
+
+
+def test_ignored_from_everywhere(brokers: Brokers, tmp_path: Path) -> None:
+    dead = f"127.0.0.1:{brokers.serve(peers.hangs_up_when_asked)}"
+    target = f"{brokers.three().bootstrap},{dead}"
+    (tmp_path / "kdiag.toml").write_text(
+        f'[targets.here]\nbootstrap = "{target}"\nfail-on = "warning"\nignore = "KD121"\n'
+    )
+    assert kdiag("check", target, "--fail-on", "warning").returncode == 10
+    for done in (
+        kdiag("check", "@here", cwd=tmp_path),
+        kdiag("check", target, "--fail-on", "warning", "--ignore", "closed-early"),
+        kdiag("check", target, "--fail-on", "warning", KDIAG_IGNORE="KD121 KD103"),
+    ):
+        assert done.returncode == 0
+        assert "– ignored: KD121 closed-early · " in done.stdout
 
 
 # What goes where.

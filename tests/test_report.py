@@ -8,6 +8,7 @@ from kdiag.hops.listeners import Listener
 from kdiag.hops.metadata import Topic
 from kdiag.hops.produce import Produce, Produced
 from kdiag.report import BrokerReport
+from kdiag.usage import UsageError
 from tests.facts import (
     CLUSTER_ID,
     DOOR,
@@ -184,3 +185,65 @@ def test_the_notes_on_the_settings_are_kept() -> None:
     report = reported(came_in(), target=DOOR)
     assert report.target == [f"{DOOR}:9092"]
     assert report.notes == [f"{DOOR}: no port given, 9092 assumed"]
+
+
+# What is ignored.
+
+ONE_DEAD = (
+    came_in(),
+    metadata(WELL.broker, listener(2, "10.0.1.12:9094").broker),
+    listeners(WELL, listener(2, "10.0.1.12:9094", "timeout")),
+    produce(produced(1), unreached=(2,)),
+)
+
+
+def test_what_is_ignored_is_reported_and_does_not_count() -> None:
+    """What only follows from it goes with it."""
+    failed = reported(*ONE_DEAD)
+    assert (failed.exit_code, failed.root_cause) == (30, "KD301")
+    assert {finding.code for finding in failed.findings} > {"KD301"}
+    for name in ("KD301", "kd301", "private-address", "Private-Address"):
+        report = reported(*ONE_DEAD, ignore=[name])
+        assert (report.exit_code, report.verdict, report.root_cause) == (0, "pass", None)
+        assert all(finding.ignored for finding in report.findings)
+        assert len(report.findings) == len(failed.findings)
+
+
+def test_an_ignored_consequence_leaves_its_cause() -> None:
+    report = reported(*ONE_DEAD, ignore=["KD306", "KD104"])
+    assert (report.exit_code, report.root_cause) == (30, "KD301")
+
+
+def test_what_ended_the_walk_counts_all_the_same() -> None:
+    """Nobody may read "pass" where nothing was checked."""
+    for ignore, facts in (
+        ("KD103", (bootstrap(contact(f"{DOOR}:9094", "refused")),)),
+        ("KD203", (came_in(), metadata())),
+        ("KD301", (came_in(), ONE, listeners(listener(1, "10.0.1.11:9094", "timeout")))),
+    ):
+        report = reported(*facts, ignore=[ignore])
+        assert (report.verdict, report.root_cause) == ("fail", ignore)
+        assert "to be ignored, and counts all the same" in report.findings[0].evidence[-1]
+
+
+def test_a_warning_is_ignored_too() -> None:
+    slow = (came_in(), ONE, listeners(WELL), produce(produced(1, throttle_ms=5)))
+    assert reported(*slow).verdict == "warn"
+    assert reported(*slow, ignore=["throttled"]).verdict == "pass"
+    assert reported(*slow, ignore=["throttled"], fail_on="warning").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("KD1003", "--ignore KD1003: no such finding (did you mean KD103?)"),
+        ("privat-address", "(did you mean private-address?)"),
+        ("", "no such finding"),
+        ("KD001", "always counts"),
+        ("deadline", "always counts"),
+    ],
+)
+def test_what_cannot_be_ignored(name: str, says: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        reported(*ONE_DEAD, ignore=[name])
+    assert says in str(caught.value)

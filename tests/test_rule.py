@@ -137,6 +137,7 @@ AREAS = {
     "3": {"listeners", "advertised", "identity"},
     "4": {"produce"},
     "5": {"aws", "account", "managed"},
+    "7": {"expect"},
     "6": {"config", "config_strimzi", "config_addresses", "config_ports", "config_brokers"},
 }
 

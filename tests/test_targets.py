@@ -22,6 +22,8 @@ timeout = 5
 deadline = 60.5
 map = "10.0.1.11=3.10.139.221"
 fail-on = "warning"
+expect = ["brokers=3", "identity=proven"]
+ignore = "KD113"
 
 [targets.prod.properties]
 security.protocol = "SASL_SSL"
@@ -79,6 +81,8 @@ def test_a_target_says_what_options_would(here: Path) -> None:
         deadline=60.5,
         map=("10.0.1.11=3.10.139.221",),
         fail_on="warning",
+        expect=("brokers=3", "identity=proven"),
+        ignore=("KD113",),
         properties={
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": "PLAIN",

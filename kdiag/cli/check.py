@@ -15,6 +15,7 @@ from kdiag.cli.watching import ready, watched
 from kdiag.render import RENDERERS, render
 
 if TYPE_CHECKING:
+    from kdiag.expectation import Expectation
     from kdiag.report import Report
     from kdiag.settings import Settings
 
@@ -75,6 +76,20 @@ MAX_FILE = 1 << 20  # bytes of a properties file
     help="What fails a hop.",
 )
 @click.option(
+    "--expect",
+    multiple=True,
+    envvar="KDIAG_EXPECT",
+    metavar="NAME=VALUE",
+    help="What must be so besides, as brokers=3 or 'certificate-days>=30'; may be repeated.",
+)
+@click.option(
+    "--ignore",
+    multiple=True,
+    envvar="KDIAG_IGNORE",
+    metavar="CODE",
+    help="Report this finding, but do not let it count; may be repeated.",
+)
+@click.option(
     "--aws",
     "ask_aws",
     is_flag=True,
@@ -117,6 +132,8 @@ def check(
     deadline: float,
     mapped: Sequence[str],
     fail_on: str,
+    expect: Sequence[str],
+    ignore: Sequence[str],
     ask_aws: bool,
     aws_region: str | None,
     aws_profile: str | None,
@@ -144,9 +161,10 @@ def check(
             chosen, bootstrap = target(bootstrap[1:], os.environ), None
         environment = from_environment(os.environ, noted)
         file = _or(context, "command_config", command_config, chosen.command_config)
+        topic = _or(context, "topic", topic, chosen.topic)
         asked = settings(
             chosen.bootstrap if bootstrap is None else bootstrap,
-            topic=_or(context, "topic", topic, chosen.topic),
+            topic=topic,
             timeout=_or(context, "timeout", timeout, chosen.timeout),
             deadline=_or(context, "deadline", deadline, chosen.deadline),
             properties=dict(parse_property(text) for text in given),
@@ -154,6 +172,8 @@ def check(
             from_file=parse_properties(_read(file)) if file else None,
             mapped=_or(context, "mapped", mapped, chosen.map),
             fail_on=_or(context, "fail_on", fail_on, chosen.fail_on),
+            expect=_expected(_or(context, "expect", expect, chosen.expect), topic),
+            ignore=_ignored(_or(context, "ignore", ignore, chosen.ignore)),
             noted=noted,
             aws=_or(context, "ask_aws", ask_aws, chosen.aws),
             aws_source=_or(context, "aws_source", aws_source, chosen.aws_source),
@@ -178,6 +198,22 @@ def _or(context: click.Context, name: str, given: T, chosen: T | None) -> T:
     """An option as the command line or the environment gives it, or else the target."""
     default = context.get_parameter_source(name) is ParameterSource.DEFAULT
     return chosen if default and chosen is not None else given
+
+
+def _expected(texts: Sequence[str], topic: str | None) -> Sequence[Expectation]:
+    if not texts:
+        return ()
+    from kdiag.expectations import expected
+
+    return expected(texts, topic=topic)
+
+
+def _ignored(names: Sequence[str]) -> Sequence[str]:
+    if not names:
+        return ()
+    from kdiag.walk import ignored
+
+    return ignored(names)
 
 
 def _walked(asked: Settings) -> Report:

@@ -12,4 +12,5 @@ Exit codes:
   10 20 30 40  the first hop that fails: bootstrap, metadata, listeners, produce
   50           the walk passes, but what AWS says does not
   60           a file that kdiag lint was given has errors
+  70           the walk passes, but not what --expect says
   130          interrupted"""

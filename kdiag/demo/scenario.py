@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from kdiag.aws.cloud import Cloud
 from kdiag.demo.world import World, endpoint
+from kdiag.expectations import expected
 from kdiag.report import Report
 from kdiag.security import Security
 from kdiag.settings import settings
@@ -15,12 +16,14 @@ from kdiag.walk import Observer, walk
 
 @dataclass(frozen=True)
 class Start:
-    """Where the walk starts in a scenario, how the client is configured, and which AWS is asked."""
+    """Where the walk starts in a scenario, how the client is configured, which AWS is asked, and
+    what is expected."""
 
     bootstrap: str = endpoint()
     topic: str | None = None
     security: Security = field(default_factory=Security)
     cloud: Cloud | None = None
+    expect: Sequence[str] = ()
 
 
 Build = Callable[[World], Awaitable[Start]]
@@ -41,7 +44,8 @@ async def play(
     try:
         start = await SCENARIOS[name](world)
         asked = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
-        asked = replace(asked, security=start.security)
+        wanted = expected(start.expect, topic=start.topic)
+        asked = replace(asked, security=start.security, expect=wanted)
         return await walk(asked, world.net, observe or (lambda hop, summary: None), start.cloud)
     finally:
         await world.end()

@@ -121,6 +121,12 @@ def _checks(report: Report, step: Step) -> Iterator[_Case]:
         checks = [(f"broker {b.node}", x, b.layers[x]) for b in brokers for x in layers]
     elif step.hop == "produce":
         checks = [(f"broker {broker.node}", "produce", broker.produce) for broker in brokers]
+    elif step.hop == "expect":
+        outcomes = {True: "ok", False: "not met", None: "not known"}
+        checks = [
+            (f"expectation {one.expectation}", "met", outcomes[one.met])
+            for one in report.expectations
+        ]
     because = f"skipped: {step.skipped_because}" if step.skipped_because else "not tried"
     for subject, check, outcome in checks:
         yield _Case(subject, f"{subject}: {check}", outcome, because=because)
@@ -174,7 +180,7 @@ def _headed(finding: Finding) -> str:
 
 def _told(finding: Finding) -> Iterator[str]:
     """A finding as text, a line after the other, and as much of it as somebody reads."""
-    yield _headed(finding)
+    yield f"ignored: {_headed(finding)}" if finding.ignored else _headed(finding)
     if finding.consequence_of:
         yield f"follows from {finding.consequence_of}"
         return

@@ -28,9 +28,9 @@ def number(hop: str) -> int:
 
 
 def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
-    """Every finding that nothing explains, with what only follows from it: the root cause first,
-    then errors, then warnings."""
-    found = [finding for finding in report.findings if not finding.consequence_of]
+    """Every finding that counts and that nothing explains, with what only follows from it: the root
+    cause first, then errors, then warnings."""
+    found = [f for f in report.findings if not f.consequence_of and not f.ignored]
     found.sort(key=lambda finding: (finding is not report.cause, finding.severity != "error"))
     return [
         (cause, [finding for finding in report.findings if finding.consequence_of == cause.code])
@@ -40,11 +40,12 @@ def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
 
 def failing(report: Report) -> list[Finding]:
     """The findings that fail their hop: errors; warnings too where they do by `--fail-on`."""
-    errors = [finding for finding in report.findings if finding.severity == "error"]
+    counted = [finding for finding in report.findings if not finding.ignored]
+    errors = [finding for finding in counted if finding.severity == "error"]
     judged = {step.hop for step in report.hops if step.status == "fail"}
     if judged <= {finding.hop for finding in errors}:
         return errors
-    return [finding for finding in report.findings if finding.hop in judged]
+    return [finding for finding in counted if finding.hop in judged]
 
 
 def tried(ends: Sequence[Reached]) -> list[str]:

@@ -59,6 +59,7 @@ def _print(page: _Page, report: Report) -> None:
         page.aws(found)
     for finding, follows in order.causes(report):
         page.finding(finding, follows, root=finding is report.cause)
+    page.ignored([f for f in report.findings if f.ignored])
     page.verdict(report)
 
 
@@ -239,6 +240,19 @@ class _Page:
             codes = ", ".join(dict.fromkeys(f"{f.code} {f.name}" for f in follows))
             self.line((codes, "bright_black"), lead=("explains: ", "bright_black"), indent=2)
         self.line((finding.url, "bright_black"), lead=("see ", "bright_black"), indent=2)
+
+    def ignored(self, findings: Sequence[Finding]) -> None:
+        """What was asked not to count: a line for each."""
+        if findings:
+            self.gap()
+        for finding in findings:
+            what = f"ignored: {finding.code} {finding.name}"
+            mark = f"{self.marks['skipped']} "
+            self.line(
+                (what, "bold bright_black"),
+                (f" · {finding.message}", "bright_black"),
+                lead=(mark, "bright_black"),
+            )
 
     def evidence(self, lines: Sequence[str]) -> None:
         """What the finding rests on."""

@@ -5,6 +5,7 @@ def load() -> None:
     """Declares the rules that every walk applies."""
     from kdiag.rules import (  # noqa: F401
         connection,
+        expect,
         identity,
         listeners,
         metadata,

@@ -144,6 +144,37 @@ def interrupted() -> Report:
     return reported(came_in(), skipped="interrupted", interrupted=True)
 
 
+def ignored() -> Report:
+    """Brokers 1 and 2 fail in ways that somebody knows of, and asked to ignore."""
+    found = (
+        listener(1, "10.0.1.11:9094", "timeout", detail=SILENT),
+        listener(2, "198.51.100.2:9094", "refused", detail="Connection refused"),
+        listener(3, "198.51.100.3:9094"),
+    )
+    return reported(
+        came_in(),
+        metadata(*(x.broker for x in found)),
+        listeners(*found),
+        produce(produced(3, throttle_ms=700), unreached=(1, 2)),
+        ignore=["KD301", "KD305"],
+    )
+
+
+def unmet() -> Report:
+    """Expectations: one is met, one is not, one is not known for what failed before."""
+    found = (
+        listener(1, "10.0.1.11:9094", "timeout", detail=SILENT),
+        listener(2, "b-2.example.com:9094"),
+    )
+    return reported(
+        came_in(),
+        metadata(*(x.broker for x in found)),
+        listeners(*found),
+        produce(produced(2), unreached=(1,)),
+        expect=["brokers=2", "advertised=*.example.com:9094", "identity=proven"],
+    )
+
+
 BY_HAND: dict[str, Callable[[], Report]] = {
     build.__name__.replace("_", "-"): build
     for build in (
@@ -156,5 +187,7 @@ BY_HAND: dict[str, Callable[[], Report]] = {
         deadline,
         internal_error,
         interrupted,
+        ignored,
+        unmet,
     )
 }

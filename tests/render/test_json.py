@@ -31,12 +31,12 @@ CORE: dict[str, Any] = {
     "source_addresses": [str],
     "protocol": str,
     "verdict": {"pass", "warn", "fail"},
-    "failing_hop": {"bootstrap", "metadata", "listeners", "produce", "aws", None},
+    "failing_hop": {"bootstrap", "metadata", "listeners", "produce", "aws", "expect", None},
     "root_cause": (str, NOTHING),
-    "exit_code": {0, 1, 10, 20, 30, 40, 130},
+    "exit_code": {0, 1, 10, 20, 30, 40, 50, 60, 70, 130},
     "hops": [
         {
-            "hop": {"bootstrap", "metadata", "listeners", "produce", "aws"},
+            "hop": {"bootstrap", "metadata", "listeners", "produce", "aws", "expect"},
             "status": {"pass", "warn", "fail", "skipped"},
             "elapsed_ms": int,
             "skipped_because": (str, NOTHING),
@@ -62,7 +62,7 @@ CORE: dict[str, Any] = {
             "code": str,
             "name": str,
             "severity": {"error", "warning"},
-            "hop": {"bootstrap", "metadata", "listeners", "produce", "aws"},
+            "hop": {"bootstrap", "metadata", "listeners", "produce", "aws", "expect"},
             "title": str,
             "message": str,
             "subjects": [str],
@@ -139,6 +139,7 @@ def test_every_report_keeps_the_contract(name: str) -> None:
     report = told(name)
     assert broken(report, CORE) == []
     hops = ["bootstrap", "metadata", "listeners", "produce", *(["aws"] if report["aws"] else [])]
+    hops += ["expect"] if report["expectations"] else []
     assert [step["hop"] for step in report["hops"]] == hops
     codes = [finding["code"] for finding in report["findings"]]
     assert report["root_cause"] is None or codes[0] == report["root_cause"]

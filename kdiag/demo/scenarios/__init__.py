@@ -2,12 +2,13 @@
 
 from kdiag.demo.scenario import SCENARIOS, play
 
-from kdiag.demo.scenarios import listeners, connection, tls, sasl, metadata, produce, aws  # isort: skip
+from kdiag.demo.scenarios import listeners, connection, tls, sasl, metadata, produce, aws, expect  # isort: skip
 
 __all__ = [
     "SCENARIOS",
     "aws",
     "connection",
+    "expect",
     "listeners",
     "metadata",
     "play",

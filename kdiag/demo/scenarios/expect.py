@@ -1,0 +1,13 @@
+"""A path that works, and a cluster that is not as it should be."""
+
+from __future__ import annotations
+
+from kdiag.demo.scenario import Start, scenario
+from kdiag.demo.world import World
+
+
+@scenario
+async def expectation(world: World) -> Start:
+    """Somebody expects five brokers, and to find them by name."""
+    await world.three()
+    return Start(expect=("identity=proven", "brokers=5", "advertised=*.example.com:9094"))
