@@ -11,6 +11,7 @@ from kdiag.attempt import LAYERS, Contact, Dial
 from kdiag.cause import explained, of_hop, root
 from kdiag.certificate import read
 from kdiag.expectations import Expected
+from kdiag.gather import INTERRUPTED
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
@@ -34,7 +35,6 @@ EXIT_CODES = {
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
 
 EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
-INTERRUPTED = "interrupted"  # why a hop did not run
 
 COUNTS = "it was to be ignored, and counts all the same: the walk ended here"
 

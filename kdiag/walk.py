@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import kdiag.rules
 from kdiag import __version__
 from kdiag.attempt import clean
-from kdiag.clients.net import Net
 from kdiag.expectations import Expected, expected, held
-from kdiag.hop import Halt, Halts, Hop, Walk
+from kdiag.gather import Haul, Leg, MakeNet, Observer, gather, nobody, place, plain_net
+from kdiag.hop import Halt, Halts
 from kdiag.hops import HOPS
-from kdiag.hops.aws import SPARE, Aws, aws, begin
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.metadata import Metadata
-from kdiag.hops.produce import Produce
-from kdiag.report import INTERRUPTED, Report, Step, report
+from kdiag.hops.aws import Aws
+from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding, ignorable
 from kdiag.rules.words import listed
-from kdiag.security import redacted
 from kdiag.settings import Settings, UsageError, settings
 from kdiag.ways import derived
 
@@ -32,9 +25,6 @@ if TYPE_CHECKING:
     from kdiag.aws.cloud import Cloud
 
 kdiag.rules.load()
-
-Observer = Callable[[str, str | None], None]
-MakeNet = Callable[[Settings], Net]
 
 
 def check(
@@ -108,7 +98,7 @@ def run(
         from kdiag.clients.aws import AwsDoor  # starts to load boto3, beside the walk
 
         cloud = AwsDoor(asked.aws, asked.deadline)
-    return asyncio.run(walk(asked, net or _plain_net, observe or _nobody, cloud))
+    return asyncio.run(walk(asked, net or plain_net, observe or nobody, cloud))
 
 
 def _has_kerberos(protocol: str) -> None:
@@ -130,86 +120,43 @@ async def walk(
 ) -> Report:
     """The walk itself; with `cloud`, AWS is asked too. Cancelled, it still reports what is known so
     far."""
-    started_at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     started = time.perf_counter()
-    facts: dict[type, Any] = {Settings: asked}
-    steps: list[Step] = []
-    halts: list[Halt] = []
-    interrupted = False
-    net = make_net(asked)
-    shared = Walk(asked, net, cloud, until=asyncio.get_running_loop().time() + asked.deadline)
-    for hop in (*HOPS, *((aws,) if cloud else ())):
-        left = started + asked.deadline - time.perf_counter()
-        if hop is aws:  # what it has learnt when the deadline passes elsewhere is kept
-            left = max(left, SPARE)
-        try:
-            steps.append(await _step(hop, shared, facts, steps, halts, left, observe))
-        except asyncio.CancelledError:
-            interrupted = True
-            steps.append(_skipped(hop, INTERRUPTED))
-        if hop.gives is Metadata and Bootstrap in facts:
-            begin(shared, facts[Bootstrap], facts.get(Metadata))
-    if shared.looking:
-        shared.looking.cancel()
-    try:
-        await net.close()
-    except asyncio.CancelledError:
-        interrupted = True
+    haul = await gather(asked, make_net, observe, cloud)
+    return judged(asked, haul, started)
+
+
+def judged(asked: Settings, haul: Haul, started: float) -> Report:
+    """The report on what was gathered since `started` (time.perf_counter), here or elsewhere."""
+    gathered = haul.gathered
+    facts: dict[type, Any] = {Settings: asked, **gathered.facts}
+    if haul.aws:
+        facts[Aws] = haul.aws
+    steps = [_step(leg) for leg in gathered.legs]
+    halts = list(gathered.halts)
     if asked.expect:
-        steps.append(_expect(asked, facts, steps, halts, shared.told))
+        steps.append(_expect(asked, facts, steps, halts, haul.told))
     facts[Halts] = Halts(tuple(halts))
     return report(
         asked,
         facts,
-        _judge(facts, halts, shared.told),
+        _judge(facts, halts, haul.told),
         steps,
         version=__version__,
-        started_at=started_at,
+        started_at=gathered.started_at,
         elapsed_ms=round((time.perf_counter() - started) * 1000),
-        interrupted=interrupted,
-        notes=shared.login.notes,
+        interrupted=gathered.interrupted,
+        notes=gathered.notes,
     )
 
 
-async def _step(
-    hop: Hop,
-    shared: Walk,
-    facts: dict[type, Any],
-    before: Sequence[Step],
-    halts: list[Halt],
-    left: float,
-    observe: Observer,
-) -> Step:
-    """Runs one hop, if what it needs is known, and stores its facts."""
-    if any(step.skipped_because == INTERRUPTED for step in before):
-        return _skipped(hop, INTERRUPTED)
-    if not hop.ready(facts):
-        return _skipped(hop, _reason(before, halts))
-    observe(hop.id, None)
-    started = time.perf_counter()
-    try:
-        gathering = hop.run(shared, facts)
-        gathered = await asyncio.wait_for(gathering, max(left, 0.0))
-    except TimeoutError:
-        halts.append(Halt(hop.id, shared.settings.deadline))
-        return _skipped(hop, "the deadline passed", time.perf_counter() - started)
-    except Exception as error:
-        halts.append(Halt(hop.id, shared.settings.deadline, _place(error, shared.told)))
-        return _skipped(hop, "kdiag failed", time.perf_counter() - started)
-    if gathered is None:
-        return _skipped(hop, _reason(before, halts))
-    facts[hop.gives] = gathered
-    observe(hop.id, gathered.summary)
-    elapsed_ms = round(gathered.elapsed * 1000)
-    if isinstance(gathered, Produce) and gathered.skipped_because:
-        return Step(
-            hop=hop.id,
-            status="skipped",
-            elapsed_ms=elapsed_ms,
-            skipped_because=gathered.skipped_because,
-            summary=gathered.summary,
-        )
-    return Step(hop=hop.id, status="pass", elapsed_ms=elapsed_ms, summary=gathered.summary)
+def _step(leg: Leg) -> Step:
+    return Step(
+        hop=leg.hop,
+        status="skipped" if leg.skipped_because else "pass",
+        elapsed_ms=leg.elapsed_ms,
+        skipped_because=leg.skipped_because,
+        summary=leg.summary,
+    )
 
 
 def _expect(
@@ -226,7 +173,7 @@ def _expect(
     try:
         facts[Expected] = held(asked.expect, facts, because)
     except Exception as error:
-        halts.append(Halt("expect", asked.deadline, _place(error, told)))
+        halts.append(Halt("expect", asked.deadline, place(error, told)))
         return Step(hop="expect", status="skipped", elapsed_ms=0, skipped_because="kdiag failed")
     took = round((time.perf_counter() - started) * 1000)
     summary = facts[Expected].summary
@@ -242,14 +189,14 @@ def _judge(facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]) -
             kdiag.rules.load_aws()
             facts.update(derived(facts))
     except Exception as error:
-        broken.append(Halt("aws", 0.0, _place(error, told)))
+        broken.append(Halt("aws", 0.0, place(error, told)))
     for rule in RULES.values():
         if rule.code in ("KD001", "KD002"):
             continue
         try:
             findings += rule.apply(facts)
         except Exception as error:
-            broken.append(Halt(HOPS[-1].id, 0.0, f"rule {rule.code}: {_place(error, told)}"))
+            broken.append(Halt(HOPS[-1].id, 0.0, f"rule {rule.code}: {place(error, told)}"))
     broken += _unexplained(facts, findings)
     for code in ("KD001", "KD002"):
         findings += RULES[code].apply({Halts: Halts(tuple(broken))})
@@ -264,35 +211,3 @@ def _unexplained(facts: Mapping[type, Any], findings: Sequence[Finding]) -> Iter
         missed = [subject for subject in failed if subject not in named]
         if missed:
             yield Halt(hop.id, 0.0, clean(f"no rule names the failure of {listed(missed)}"))
-
-
-def _skipped(hop: Hop, because: str, elapsed: float = 0.0) -> Step:
-    return Step(
-        hop=hop.id,
-        status="skipped",
-        elapsed_ms=round(elapsed * 1000),
-        skipped_because=because,
-    )
-
-
-def _reason(before: Sequence[Step], halts: Sequence[Halt]) -> str:
-    """Why a hop has nothing to work on: the last one that ran left nothing."""
-    if halts:
-        return f"{halts[0].hop} did not end"
-    ran = [step.hop for step in before if step.status != "skipped"]
-    return f"{ran[-1]} failed" if ran else "nothing to work on"
-
-
-def _place(error: Exception, told: Sequence[str]) -> str:
-    """What went wrong, and where. Any text may be in an error, so secrets are taken out."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(frame.filename).name}:{frame.lineno}"
-    return clean(f"{type(error).__name__} at {where}: {redacted(str(error), told)}", 300)
-
-
-def _plain_net(asked: Settings) -> Net:
-    return Net(asked.timeout, family=asked.family, tls=asked.security.tls)
-
-
-def _nobody(hop: str, summary: str | None) -> None:
-    return

@@ -33,7 +33,7 @@ DOORS = {
 # What gathers facts can be sent to a machine that has only Python. What it must not import there
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
-    *("hop", "hops", "clients", "stranger", "attempt", "lookup"),
+    *("gather", "hop", "hops", "clients", "stranger", "attempt", "lookup"),
     *("settings", "properties", "security", "usage", "address", "annotation"),
 )
 BEHIND_DOORS = {"kdiag.clients.kafka"}

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kdiag.walk import Observer
+    from kdiag.gather import Observer
 
 
 def ready() -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from kdiag.aws.cloud import Cloud
 from kdiag.demo.world import World, endpoint
 from kdiag.expectations import expected
+from kdiag.gather import Observer
 from kdiag.report import Report
 from kdiag.security import Security
 from kdiag.settings import settings
-from kdiag.walk import Observer, walk
+from kdiag.walk import walk
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,179 @@
+"""The walk as far as it gathers facts, here or on another machine; judging them is another's."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+
+from kdiag.attempt import clean
+from kdiag.clients.net import Net
+from kdiag.hop import Halt, Halts, Hop, Walk
+from kdiag.hops import HOPS
+from kdiag.hops.aws import SPARE, Aws, aws, begin
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listeners
+from kdiag.hops.metadata import Metadata
+from kdiag.hops.produce import Produce
+from kdiag.security import redacted
+from kdiag.settings import Settings
+
+if TYPE_CHECKING:
+    from kdiag.aws.cloud import Cloud
+
+Observer = Callable[[str, Optional[str]], None]
+MakeNet = Callable[[Settings], Net]
+
+INTERRUPTED = "interrupted"  # why a hop did not run
+
+
+@dataclass(frozen=True)
+class Leg:
+    """How one hop went. `summary` is what was learnt, "" where nothing was."""
+
+    hop: str
+    elapsed_ms: int
+    skipped_because: str | None = None
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """All that one walk has learnt, as plain values. `started_at` is UTC, RFC 3339."""
+
+    started_at: str
+    elapsed_ms: int
+    legs: tuple[Leg, ...]
+    halts: tuple[Halt, ...] = ()
+    notes: tuple[str, ...] = ()
+    interrupted: bool = False
+    bootstrap: Bootstrap | None = None
+    metadata: Metadata | None = None
+    listeners: Listeners | None = None
+    produce: Produce | None = None
+
+    @property
+    def facts(self) -> dict[type, Any]:
+        """What is known, by its type: what rules ask for."""
+        known = (self.bootstrap, self.metadata, self.listeners, self.produce, Halts(self.halts))
+        return {type(fact): fact for fact in known if fact is not None}
+
+
+class Haul(NamedTuple):
+    """What `gather` comes back with: beside what it learnt, what AWS says, and every secret that it
+    was told or fetched, which is never to be printed."""
+
+    gathered: Gathered
+    aws: Aws | None = None
+    told: tuple[str, ...] = ()
+
+
+async def gather(
+    asked: Settings, make_net: MakeNet, observe: Observer, cloud: Cloud | None = None
+) -> Haul:
+    """Walks the hops; with `cloud`, AWS is asked too. `observe` hears each hop's id as it starts,
+    and again with its summary as it ends. Cancelled, it still tells what is known so far."""
+    started_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    started = time.perf_counter()
+    facts: dict[type, Any] = {Settings: asked}
+    legs: list[Leg] = []
+    halts: list[Halt] = []
+    interrupted = False
+    net = make_net(asked)
+    shared = Walk(asked, net, cloud, until=asyncio.get_running_loop().time() + asked.deadline)
+    for hop in (*HOPS, *((aws,) if cloud else ())):
+        left = started + asked.deadline - time.perf_counter()
+        if hop is aws:  # what it has learnt when the deadline passes elsewhere is kept
+            left = max(left, SPARE)
+        try:
+            legs.append(await _leg(hop, shared, facts, legs, halts, left, observe))
+        except asyncio.CancelledError:
+            interrupted = True
+            legs.append(_skipped(hop, INTERRUPTED))
+        if hop.gives is Metadata and Bootstrap in facts:
+            begin(shared, facts[Bootstrap], facts.get(Metadata))
+    if shared.looking:
+        shared.looking.cancel()
+    try:
+        await net.close()
+    except asyncio.CancelledError:
+        interrupted = True
+    gathered = Gathered(
+        started_at,
+        round((time.perf_counter() - started) * 1000),
+        tuple(legs),
+        tuple(halts),
+        shared.login.notes,
+        interrupted,
+        facts.get(Bootstrap),
+        facts.get(Metadata),
+        facts.get(Listeners),
+        facts.get(Produce),
+    )
+    return Haul(gathered, facts.get(Aws), shared.told)
+
+
+async def _leg(
+    hop: Hop,
+    shared: Walk,
+    facts: dict[type, Any],
+    before: Sequence[Leg],
+    halts: list[Halt],
+    left: float,
+    observe: Observer,
+) -> Leg:
+    """Runs one hop, if what it needs is known, and stores its facts."""
+    if any(leg.skipped_because == INTERRUPTED for leg in before):
+        return _skipped(hop, INTERRUPTED)
+    if not hop.ready(facts):
+        return _skipped(hop, _reason(before, halts))
+    observe(hop.id, None)
+    started = time.perf_counter()
+    try:
+        gathering = hop.run(shared, facts)
+        gathered = await asyncio.wait_for(gathering, max(left, 0.0))
+    except asyncio.TimeoutError:
+        halts.append(Halt(hop.id, shared.settings.deadline))
+        return _skipped(hop, "the deadline passed", time.perf_counter() - started)
+    except Exception as error:
+        halts.append(Halt(hop.id, shared.settings.deadline, place(error, shared.told)))
+        return _skipped(hop, "kdiag failed", time.perf_counter() - started)
+    if gathered is None:
+        return _skipped(hop, _reason(before, halts))
+    facts[hop.gives] = gathered
+    observe(hop.id, gathered.summary)
+    because = gathered.skipped_because if isinstance(gathered, Produce) else None
+    return Leg(hop.id, round(gathered.elapsed * 1000), because or None, gathered.summary)
+
+
+def _skipped(hop: Hop, because: str, elapsed: float = 0.0) -> Leg:
+    return Leg(hop.id, round(elapsed * 1000), because)
+
+
+def _reason(before: Sequence[Leg], halts: Sequence[Halt]) -> str:
+    """Why a hop has nothing to work on: the last one that ran left nothing."""
+    if halts:
+        return f"{halts[0].hop} did not end"
+    ran = [leg.hop for leg in before if not leg.skipped_because]
+    return f"{ran[-1]} failed" if ran else "nothing to work on"
+
+
+def place(error: Exception, told: Sequence[str]) -> str:
+    """What went wrong, and where. Any text may be in an error, so secrets are taken out."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    return clean(f"{type(error).__name__} at {where}: {redacted(str(error), told)}", 300)
+
+
+def plain_net(asked: Settings) -> Net:
+    """The network as it is."""
+    return Net(asked.timeout, family=asked.family, tls=asked.security.tls)
+
+
+def nobody(hop: str, summary: str | None) -> None:
+    """Watches nothing."""
