@@ -15,7 +15,7 @@ from kdiag.gather import INTERRUPTED
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
-from kdiag.hops.produce import Produce, Produced
+from kdiag.hops.produce import Produce
 from kdiag.inventory import AwsReport, inventory
 from kdiag.rule import NEVER_IGNORED, Finding, Severity
 from kdiag.security import Sasl, matching, preferred
@@ -331,7 +331,7 @@ def _cluster(facts: Mapping[type, Any]) -> ClusterReport | None:
     listeners: Listeners | None = facts.get(Listeners)
     produce: Produce | None = facts.get(Produce)
     reached = {x.broker.node: x for x in listeners.listeners} if listeners else {}
-    produced = {p.node: p for p in produce.produced} if produce else {}
+    produced = _produced(produce) if produce else {}
     topic = metadata.topic
     return ClusterReport(
         id=metadata.cluster_id,
@@ -351,7 +351,7 @@ def _cluster(facts: Mapping[type, Any]) -> ClusterReport | None:
 
 
 def _broker(
-    node: int, advertised: str, listener: Listener | None, produced: Mapping[int, Produced]
+    node: int, advertised: str, listener: Listener | None, produced: Mapping[int, str]
 ) -> BrokerReport:
     best = listener.contact.best if listener else None
     candidates = listener.candidates if listener else ()
@@ -360,7 +360,7 @@ def _broker(
         advertised=advertised,
         layers=dict(listener.contact.layers if listener else dict.fromkeys(LAYERS)),
         answered_as=best.answered_as if best else None,
-        produce=_produced(produced[node]) if node in produced else None,
+        produce=produced.get(node),
         addresses=[dial.address for dial in listener.contact.dials] if listener else [],
         candidates={str(c.endpoint): c.best.answered_as if c.best else None for c in candidates},
         protocol=best.protocol or None if best else None,
@@ -404,7 +404,11 @@ def _moment(seconds: int | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _produced(produced: Produced) -> str:
-    if produced.small.failure:
-        return produced.small.failure.value
-    return produced.large.failure.value if produced.large.failure else "ok"
+def _produced(produce: Produce) -> dict[int, str]:
+    """What became of the requests to produce, by node; where none was sent, of the record."""
+    written = produce.client.deliveries if produce.client else ()
+    told = {delivery.node: "ok" for delivery in written if delivery.error is None}
+    for produced in produce.produced:
+        failure = produced.small.failure or produced.large.failure
+        told[produced.node] = failure.value if failure else "ok"
+    return told

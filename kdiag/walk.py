@@ -108,10 +108,10 @@ def _has_kerberos(protocol: str) -> None:
     if not has_gssapi():
         raise UsageError(
             "sasl.mechanism=GSSAPI: the confluent-kafka that is installed here was built without "
-            "Kerberos, as its wheels are. Build it against a librdkafka that has it (with "
-            "libsasl2): `pip install --no-binary confluent-kafka confluent-kafka`; or use another "
-            f"mechanism; or write security.protocol={protocol} without one, to check the path up "
-            "to the login and see what the listener offers"
+            "Kerberos, as its wheels are: `pip install --no-binary confluent-kafka "
+            "confluent-kafka==VERSION`, with the version of Debian's librdkafka-dev, builds one "
+            f"that has it. Or write security.protocol={protocol} without a mechanism, to check the "
+            "path up to the login and see what the listener offers"
         )
 
 

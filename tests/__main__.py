@@ -100,24 +100,30 @@ def _make_venv() -> bool:
 
 def _missing() -> list[str]:
     """What the tests on real servers still lack, after installing what can be installed."""
-    code = "import json; from tests.lab.needs import DEBIAN; print(json.dumps(DEBIAN))"
-    needs = json.loads(subprocess.check_output([PYTHON, "-c", code]))
-    absent = [command for command in needs if not shutil.which(command)]
+    absent = _absent()
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     if absent and root and shutil.which("apt-get"):
         # In runlevel 1 Debian starts no service that it installs.
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
-        packages = [needs[command] for command in absent]
+        packages = list(dict.fromkeys(absent.values()))
         for command in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
             _say(f"apt-get {' '.join(command)}")
             subprocess.run(["apt-get", "-qq", *command], env=environment, check=False)
-        absent = [command for command in needs if not shutil.which(command)]
-    lacking = [f"{command} (Debian: {needs[command]})" for command in absent]
+        absent = _absent()
+    lacking = [f"{need} (Debian: {package})" for need, package in absent.items()]
     if not root:
         lacking.append("root, for network namespaces")
     if lacking:
         _say(f"the tests on real servers lack {', '.join(lacking)}")
     return lacking
+
+
+def _absent() -> dict[str, str]:
+    """What of it this machine has not → the Debian package."""
+    code = "import json; from tests.lab import needs; "
+    code += "print(json.dumps({need: needs.DEBIAN[need] for need in needs.absent(*needs.DEBIAN)}))"
+    found: dict[str, str] = json.loads(subprocess.check_output([PYTHON, "-c", code]))
+    return found
 
 
 def _rewrite(arguments: list[str]) -> int:

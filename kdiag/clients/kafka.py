@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, Producer, ThrottleEvent
+from confluent_kafka import (
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    ThrottleEvent,
+    libversion,
+)
 
 from kdiag.attempt import ClientRun, Delivery, Failure, clean
 from kdiag.clients.conversation import Reply
@@ -25,6 +32,8 @@ KEY, VALUE = b"kdiag", b"kdiag connectivity check"
 # tries again when half of _RECONNECT_MS is over, and until then must have been stopped.
 _CONNECT_MS, _RECONNECT_MS = 1000, 2000
 _LONGEST_MS = 300_000  # that the client takes for socket.timeout.ms
+
+_PUSHES_METRICS = 0x02_05_00_00  # the first librdkafka that does, and has a property against it
 
 # The client does not read a token's expiry, and asks anew in time; this one is used once.
 _TOKEN_SECONDS = 3600
@@ -244,7 +253,7 @@ def _configuration(
         "reconnect.backoff.ms": _RECONNECT_MS,
         "reconnect.backoff.max.ms": _RECONNECT_MS,
         "allow.auto.create.topics": False,
-        "enable.metrics.push": False,
+        **({"enable.metrics.push": False} if libversion()[1] >= _PUSHES_METRICS else {}),
         "linger.ms": 0,
         "log.connection.close": True,
         "debug": "msg",

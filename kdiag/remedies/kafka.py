@@ -359,8 +359,9 @@ def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> R
         return say("Check that this identity may do kafka-cluster:Connect on this cluster.")
     if mechanism == "GSSAPI":
         return say(
-            "Check the ticket (klist) or keytab, sasl.kerberos.service.name, and that this is the "
-            "name that the broker's principal has."
+            "Check the ticket (klist) or the keytab. The realm must know the broker as "
+            f"<sasl.kerberos.service.name>/{server.host}; krb5.conf can have another name put in "
+            "its place, from DNS (rdns, dns_canonicalize_hostname)."
         )
     return say(
         "Check user and password (Confluent Cloud: API key and secret). A broker of your own has "

@@ -100,6 +100,8 @@ def sasl_credentials(
     mechanism, endpoint = (sasl.mechanism, sasl.endpoint) if sasl else ("", "")
     # Who has to fetch what it logs in with may not have got that far.
     message = f"{{who}} refuse{{s}} the login{who}"
+    if mechanism == "GSSAPI":  # decided on the way to the realm, or there, or by the broker
+        message = f"The login{who} by Kerberos fails at {{who}}"
     if endpoint:
         message = "{who} cannot be logged in to with a token of the endpoint given"
     yield from judge(

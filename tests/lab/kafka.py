@@ -48,14 +48,19 @@ _LOGIN = {
 }
 
 
+def cache() -> Path:
+    """The folder for what is fetched or built once, made if need be."""
+    folder = Path(os.environ.get("KDIAG_LAB_CACHE") or Path.home() / ".cache" / "kdiag-lab")
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def jars(name: str = f"kafka-{VERSION}", artifacts: Sequence[Artifact] = _KAFKA) -> Path:
     """The folder of that name with these artifacts and all they need, fetched if need be."""
-    cache = Path(os.environ.get("KDIAG_LAB_CACHE") or Path.home() / ".cache" / "kdiag-lab")
-    folder = cache / name
+    folder = cache() / name
     if folder.is_dir():
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache) as temporary:
+    with tempfile.TemporaryDirectory(dir=cache()) as temporary:
         pom, fetched = Path(temporary, "pom.xml"), Path(temporary, "jars")
         pom.write_text(_pom(artifacts))
         command = ["mvn", "-q", "-B", "-f", str(pom), "dependency:copy-dependencies"]

@@ -5,11 +5,24 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import sysconfig
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-# Command → the Debian package that has it.
+_KERBEROS = {
+    "krb5kdc": "krb5-kdc",
+    "kadmin.local": "krb5-admin-server",
+    "kinit": "krb5-user",
+    "/usr/lib/*/sasl2/libgssapiv2.so": "libsasl2-modules-gssapi-mit",
+    "/usr/include/librdkafka/rdkafka.h": "librdkafka-dev",
+    f"{sysconfig.get_path('include')}/Python.h": "python3-dev",
+    "gcc": "gcc",
+    "pkg-config": "pkg-config",
+}
+
+# Command, or pattern of a file's path → the Debian package that has it.
 DEBIAN = {
     "java": "default-jre-headless",
     "mvn": "maven",
@@ -27,12 +40,23 @@ DEBIAN = {
 }
 KAFKA = ("java", "mvn")
 LAB = (*KAFKA, "ip", "nft", "nsenter")
+KERBEROS = tuple(_KERBEROS)
 POSTGRESQL = "pg_createcluster"  # its server is not on the path
 
 
+def absent(*commands: str) -> list[str]:
+    """Those of these commands and files that this machine has not."""
+    return [
+        command
+        for command in commands
+        if not shutil.which(command)
+        and not (command.startswith("/") and any(Path("/").glob(command[1:])))
+    ]
+
+
 def require(*commands: str, root: bool = False) -> None:
-    """Goes on only where these commands are, and this process is root if it has to be."""
-    missing = [command for command in commands if not shutil.which(command)]
+    """Goes on only where these commands and files are, and this process is root if it has to be."""
+    missing = absent(*commands)
     if missing:
         packages = " ".join(DEBIAN[command] for command in missing)
         lacking(f"no {', '.join(missing)} on this machine (Debian: apt-get install {packages})")
