@@ -12,6 +12,7 @@ RENDERERS = {
     "terminal": "kdiag.render.terminal",
     "json": "kdiag.render.json",
     "junit": "kdiag.render.junit",
+    "markdown": "kdiag.render.markdown",
 }
 
 

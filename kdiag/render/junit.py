@@ -199,11 +199,11 @@ def _listed(lines: Sequence[str]) -> Iterator[str]:
     yield from last
 
 
-def _snippet(snippet: str) -> list[str]:
-    lines = snippet.splitlines()
-    cut = len(lines) - order.MANY_SNIPPET_LINES
-    more = [f"... {cut} more lines with -o json"] if cut > 0 else []
-    return lines[: order.MANY_SNIPPET_LINES] + more
+def _snippet(snippet: str) -> Iterator[str]:
+    lines, cut = order.snippet(snippet.splitlines())
+    yield from lines
+    if cut:
+        yield f"... {cut} more lines with -o json"
 
 
 def _seconds(elapsed_ms: int) -> str:

@@ -3,8 +3,9 @@ broken before the well, and of many lines as many as somebody reads."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from kdiag.attempt import LAYERS
 from kdiag.inventory import AwsAddress
@@ -15,6 +16,13 @@ HOPS = ("bootstrap", "metadata", "listeners", "produce", "aws", "config", "expec
 IN_THE_WALK = 4  # hops; what has a higher number goes on beside it
 
 MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
+LONGEST_WORD = 260  # a host name and its port; what is longer is shown by both its ends
+_ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+
+# What a report says with these it can say with ASCII too.
+PLAIN = str.maketrans(
+    {"√": "+", "‼": "!", "×": "x", "–": "-", "·": "-", "…": "...", "—": "-", "│": "|"}
+)
 
 VERDICTS = ("blocked", "unknown", "allowed")  # of AWS, the worst first
 
@@ -88,6 +96,12 @@ def shortened(lines: Sequence[Line]) -> tuple[Sequence[Line], int, Sequence[Line
     return lines[:before], cut, lines[before + cut :]
 
 
+def found_out(report: Report) -> bool:
+    """Whether what the listener speaks is news to the user: nobody had said it, and it matters."""
+    reached = report.hops[0].status != "fail"
+    return report.protocol_found and report.protocol != "PLAINTEXT" and reached
+
+
 def milliseconds(elapsed: int) -> str:
     """So long, as one says it."""
     return f"{elapsed} ms" if elapsed < 1000 else f"{elapsed / 1000:.2f} s"
@@ -104,3 +118,31 @@ def verdict(report: Report) -> str:
     else:
         said = "a client can connect from here"
     return f"{said} · exit {report.exit_code} · {report.elapsed_ms / 1000:.2f} s"
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """The text in what the stream's encoding has; what it lacks is shown as an escape."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if fits(text, stream):
+        return text
+    return text.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def fits(text: str, stream: TextIO) -> bool:
+    """Whether the stream's encoding has all of this."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def no_endless_word(text: str) -> str:
+    """The text with the middle of every word cut out that nobody would read."""
+    half = LONGEST_WORD // 2
+    return _ENDLESS.sub(lambda word: f"{word.group()[:half]}…{word.group()[-half:]}", text)
+
+
+def snippet(lines: Sequence[str]) -> tuple[Sequence[str], int]:
+    """Of the lines to copy as many as are shown, and how many are left out."""
+    return lines[:MANY_SNIPPET_LINES], max(0, len(lines) - MANY_SNIPPET_LINES)

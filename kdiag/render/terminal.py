@@ -15,12 +15,11 @@ from rich.text import Text
 
 from kdiag.inventory import AwsAddress
 from kdiag.render import order
-from kdiag.render.order import MANY_BROKERS, MANY_SNIPPET_LINES
+from kdiag.render.order import MANY_BROKERS
 from kdiag.report import UNKNOWN, BrokerReport, Report, Step
 from kdiag.rule import Finding, Remedy
 
 WIDEST, NARROWEST = 120, 50
-LONGEST_WORD = 260  # a host name and its port; what is longer is shown by both its ends
 NARROW_NAME, MANY_NAME_LINES = 8, 4  # an advertised address in the table: cells, lines
 
 Part = tuple[str, str] | str  # a text and its style, or a text
@@ -28,11 +27,7 @@ Part = tuple[str, str] | str  # a text and its style, or a text
 _MARKS = {"pass": "√", "warn": "‼", "fail": "×", "skipped": "–"}
 _ASCII_MARKS = {"pass": "+", "warn": "!", "fail": "x", "skipped": "-"}
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "bright_black"}
-_PLAIN = str.maketrans(
-    {"√": "+", "‼": "!", "×": "x", "–": "-", "·": "-", "…": "...", "—": "-", "│": "|"}
-)
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
-_ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 _LABEL = re.compile(r"[^.:]+[.:]*|[.:]+")
 _VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
 
@@ -40,7 +35,7 @@ _VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
 def write(report: Report, stream: TextIO) -> None:
     """Prints the report: terse when all is well, full when not."""
     console = _console(stream)
-    page = _Page(console, _fits(stream))
+    page = _Page(console, order.fits("".join(_MARKS.values()), stream))
     with console.capture() as captured:
         _print(page, report)
     stream.write(_TRAILING.sub(r"\1", captured.get()))
@@ -50,7 +45,7 @@ def _print(page: _Page, report: Report) -> None:
     page.head(report)
     for step in report.hops:
         page.step(step)
-    if report.protocol_found and report.protocol != "PLAINTEXT" and report.hops[0].status != "fail":
+    if order.found_out(report):
         page.properties(report.client_properties["librdkafka"])
     if report.cluster and order.differs(report.cluster.brokers):
         page.brokers(report.cluster.brokers)
@@ -67,9 +62,13 @@ def _print(page: _Page, report: Report) -> None:
 def live(stream: TextIO) -> Iterator[Callable[[str, str | None], None]]:
     """The walk as it goes, on a terminal; it is wiped when the report is due."""
     console = _console(stream)
-    mark = "·" if _fits(stream) else "-"  # whether a hop passed is for the rules to say, later
+    mark = (
+        "·" if order.fits("".join(_MARKS.values()), stream) else "-"
+    )  # whether a hop passed is for the rules to say, later
     done: list[str] = []
-    with console.status(Text("starting"), spinner="dots" if _fits(stream) else "line") as status:
+    with console.status(
+        Text("starting"), spinner="dots" if order.fits("".join(_MARKS.values()), stream) else "line"
+    ) as status:
 
         def observe(hop: str, summary: str | None) -> None:
             if summary is not None:
@@ -94,12 +93,14 @@ class _Page:
         """The text, in what the stream can show."""
         if self.fits:
             return text
-        return text.translate(_PLAIN).encode("ascii", "backslashreplace").decode()
+        return text.translate(order.PLAIN).encode("ascii", "backslashreplace").decode()
 
     def text(self, *parts: Part) -> Text:
         """The parts as one text, each in its style, without endless words."""
         styled = [part if isinstance(part, tuple) else (part, "") for part in parts]
-        return Text.assemble(*((self.plain(_no_endless_word(said)), how) for said, how in styled))
+        return Text.assemble(
+            *((self.plain(order.no_endless_word(said)), how) for said, how in styled)
+        )
 
     def line(self, *parts: Part, lead: Part = "", indent: int = 0) -> None:
         """One paragraph; where it wraps, it hangs behind its indent and its lead."""
@@ -266,11 +267,11 @@ class _Page:
     def remedy(self, remedy: Remedy) -> None:
         """A fix: what to do, and the lines to copy, which are never wrapped."""
         self.line(remedy.summary, lead=("fix: ", "bold cyan"), indent=2)
-        lines = remedy.snippet.splitlines()
-        for snippet in lines[:MANY_SNIPPET_LINES]:
+        lines, cut = order.snippet(remedy.snippet.splitlines())
+        for snippet in lines:
             text = Text(" " * 7 + self.plain(snippet), style="cyan")
             self.console.print(text, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
-        self.cut(len(lines) - MANY_SNIPPET_LINES, indent=7)
+        self.cut(cut, indent=7)
 
     def cut(self, more: int, indent: int) -> None:
         """Says that lines were left out, where some were."""
@@ -291,17 +292,3 @@ def _console(stream: TextIO) -> Console:
     console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
     console.width = max(NARROWEST, min(console.width, WIDEST))
     return console
-
-
-def _fits(stream: TextIO) -> bool:
-    """Whether the stream's encoding has the marks."""
-    try:
-        "".join(_MARKS.values()).encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
-
-
-def _no_endless_word(text: str) -> str:
-    half = LONGEST_WORD // 2
-    return _ENDLESS.sub(lambda word: f"{word.group()[:half]}…{word.group()[-half:]}", text)

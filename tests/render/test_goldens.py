@@ -54,6 +54,12 @@ class GoldenXml(Golden):
     file_extension = "xml"
 
 
+class GoldenMarkdown(Golden):
+    """And for Markdown."""
+
+    file_extension = "md"
+
+
 @pytest.fixture
 def golden(snapshot: SnapshotAssertion) -> SnapshotAssertion:
     return snapshot.use_extension(Golden)
@@ -114,10 +120,15 @@ def test_junit(name: str, snapshot: SnapshotAssertion) -> None:
     assert walks.shown(report(name), "junit") == snapshot.use_extension(GoldenXml)
 
 
+@pytest.mark.parametrize("name", READ)
+def test_markdown(name: str, snapshot: SnapshotAssertion) -> None:
+    assert walks.shown(report(name), "markdown") == snapshot.use_extension(GoldenMarkdown)
+
+
 def test_no_golden_is_left_over(request: pytest.FixtureRequest) -> None:
     """Of a scenario that is gone, or of a form."""
     forms = {"terminal-80": EVERY, "terminal-120": EVERY, "terminal-ascii": EVERY}
-    forms |= dict.fromkeys(("json", "junit"), READ)
+    forms |= dict.fromkeys(("json", "junit", "markdown"), READ)
     expected = {f"{form}/{name}" for form, names in forms.items() for name in names}
     expected |= {f"terminal-colour/{name}" for name in COLOURED}
     found = {str(path.relative_to(GOLDENS).with_suffix("")): path for path in GOLDENS.rglob("*.*")}
