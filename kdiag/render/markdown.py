@@ -22,6 +22,7 @@ _WORD = re.compile(r"""(?P<before>[("']*)(?P<core>.*?)(?P<after>[)"'.,;:!?]*)"""
 _PLAIN = re.compile(r"""[^\x00-\x20!#$&*<>@\[\\\]^_`{|}~\x7f]*""")
 _LINK = re.compile(r"://|www\.|:[a-z+-][\w+-]*:", re.IGNORECASE)
 _LIST = re.compile(r"[-+=]+|\d+[.)]")  # at the start of a line
+_KIND = re.compile(r"[a-z]+")
 _TICKS = re.compile("`+")
 
 
@@ -35,7 +36,7 @@ def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:
     """The lines of the document."""
     yield f"## {marks[report.verdict]}kdiag: {report.verdict}"
     yield ""
-    spoken = "" if report.protocol == UNKNOWN else f" · {report.protocol}"
+    spoken = "" if report.protocol == UNKNOWN else f" · {prose(report.protocol)}"
     yield f"{', '.join(code(target) for target in report.target)}{spoken}"
     yield ""
     yield f"**{prose(order.verdict(report))}**"
@@ -50,7 +51,9 @@ def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:
         yield from _aws(known)
     for finding, follows in order.causes(report):
         yield from _finding(finding, follows, marks, root=finding is report.cause)
-    yield from ("", f"kdiag {report.kdiag_version} · {report.started_at}")
+    yield ""
+    yield from (f"- ignored: {_named(f)}: {prose(f.message)}" for f in order.ignored(report))
+    yield from ("", f"kdiag {prose(report.kdiag_version)} · {report.started_at}")
 
 
 def prose(text: str) -> str:
@@ -138,7 +141,7 @@ def _finding(
     cause = "root cause: " if root else "" if finding.severity == "error" else "warning: "
     place = f"hop {order.number(finding.hop)}, {finding.hop}"
     yield ""
-    yield f"### {mark}{cause}[{finding.code}]({finding.url}) {finding.name} · {place}"
+    yield f"### {mark}{cause}{_named(finding)} · {place}"
     yield from ("", f"**{prose(finding.message)}**", "")
     first, cut, last = order.shortened(finding.evidence)
     yield from (f"- {prose(line)}" for line in first)
@@ -148,8 +151,17 @@ def _finding(
     for remedy in finding.remedies:
         yield from _remedy(remedy)
     if follows:
-        codes = dict.fromkeys(f"[{f.code}]({f.url}) {f.name}" for f in follows)
-        yield from ("", f"Explains: {', '.join(codes)}")
+        yield from ("", f"Explains: {', '.join(dict.fromkeys(map(_named, follows)))}")
+
+
+def _named(finding: Finding) -> str:
+    """Code and name, with a link to its page."""
+    page = order.page(finding)
+    return (
+        f"[{finding.code}]({page}) {prose(finding.name)}"
+        if page
+        else prose(f"{finding.code} {finding.name}")
+    )
 
 
 def _remedy(remedy: Remedy) -> Iterator[str]:
@@ -159,7 +171,8 @@ def _remedy(remedy: Remedy) -> Iterator[str]:
         return
     longest = max((len(run) for run in _TICKS.findall("\n".join(lines))), default=0)
     fence = "`" * max(3, longest + 1)
-    yield from ("", f"{fence}{remedy.kind}", *lines, fence)
+    kind = remedy.kind if _KIND.fullmatch(remedy.kind) else ""
+    yield from ("", f"{fence}{kind}", *lines, fence)
     if cut:
         yield from ("", _more(cut))
 

@@ -10,7 +10,7 @@ from typing import TextIO, TypeVar
 from kdiag.attempt import LAYERS
 from kdiag.inventory import AwsAddress
 from kdiag.report import BrokerReport, Report, ServerReport
-from kdiag.rule import Finding
+from kdiag.rule import Finding, rule_url
 
 HOPS = ("bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect")
 IN_THE_WALK = 4  # hops; what has a higher number goes on beside it
@@ -44,6 +44,16 @@ def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
         (cause, [finding for finding in report.findings if finding.consequence_of == cause.code])
         for cause in found
     ]
+
+
+def ignored(report: Report) -> list[Finding]:
+    """What was asked not to count."""
+    return [finding for finding in report.findings if finding.ignored]
+
+
+def page(finding: Finding) -> str | None:
+    """The address of a finding's page; None where it is another: a saved report may say anything."""
+    return finding.url if finding.url == rule_url(finding.code) else None
 
 
 def failing(report: Report) -> list[Finding]:

@@ -54,7 +54,7 @@ def _print(page: _Page, report: Report) -> None:
         page.aws(found)
     for finding, follows in order.causes(report):
         page.finding(finding, follows, root=finding is report.cause)
-    page.ignored([f for f in report.findings if f.ignored])
+    page.ignored(order.ignored(report))
     page.verdict(report)
 
 

@@ -122,6 +122,22 @@ def test_text_of_a_peer_is_text_wherever_it_stands(words: str) -> None:
         assert meant not in shown
 
 
+def test_a_saved_report_may_say_anything() -> None:
+    """`kdiag show` renders what somebody sent."""
+    made = report("private-address")
+    words = "[x](//evil.example)<b>|`"
+    found = [
+        replace(f, name=words, title=words, url=f"https://evil.example/)<b>#{f.code}",
+                remedies=[Remedy(words, words, words)])
+        for f in made.findings
+    ]  # fmt: skip
+    told = replace(made, findings=found, protocol=words, kdiag_version=words)
+    tokens = read(walks.shown(told, "markdown"))
+    assert {token.type for token in tokens if token.type.startswith("html")} == set()
+    assert not [token for token in tokens if token.type == "link_open"]
+    assert [token.content for token in tokens if token.type == "fence"] == [f"{words}\n"]
+
+
 text = st.text().map(clean)
 
 
