@@ -51,8 +51,9 @@ def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:
         yield from _aws(known)
     for finding, follows in order.causes(report):
         yield from _finding(finding, follows, marks, root=finding is report.cause)
-    yield ""
-    yield from (f"- ignored: {_named(f)}: {prose(f.message)}" for f in order.ignored(report))
+    ignored = order.ignored(report)
+    yield from [""][: len(ignored)]
+    yield from (f"- ignored: {_named(f)}: {prose(f.message)}" for f in ignored)
     yield from ("", f"kdiag {prose(report.kdiag_version)} · {report.started_at}")
 
 

@@ -52,7 +52,7 @@ def ignored(report: Report) -> list[Finding]:
 
 
 def page(finding: Finding) -> str | None:
-    """The address of a finding's page; None where it is another: a saved report may say anything."""
+    """Where a finding's page is; None where it is said to be elsewhere, as a saved report may."""
     return finding.url if finding.url == rule_url(finding.code) else None
 
 
