@@ -1,0 +1,114 @@
+"""Errors by name and number: none that a client can print is missing."""
+
+from __future__ import annotations
+
+import json
+
+import confluent_kafka
+import pytest
+
+from kdiag.clients.errors import error_name
+from kdiag.logs.errors import find, names
+from kdiag.rule import RULES
+from kdiag.rules import load_all
+from tests.running import kdiag
+
+load_all()
+
+OF_LIBRDKAFKA = {
+    name: value
+    for name, value in vars(confluent_kafka.KafkaError).items()
+    if isinstance(value, int) and not name.startswith("__")
+}
+
+
+@pytest.mark.parametrize("name", OF_LIBRDKAFKA)
+def test_whatever_librdkafka_names_is_known_by_name_and_number(name: str) -> None:
+    number = OF_LIBRDKAFKA[name]
+    error = find(str(number))
+    assert error is not None
+    assert error.number == number
+    assert error.own == name.startswith("_")
+    for said in (name, f"RD_KAFKA_RESP_ERR_{name}", name.lower()):
+        assert find(said) == error
+
+
+def test_every_error_of_the_protocol_is_there_and_is_called_what_kafka_calls_it() -> None:
+    for number in range(-1, 134):
+        error = find(str(number))
+        assert error is not None
+        assert error.name == error_name(number)
+    assert find("134") is None
+
+
+@pytest.mark.parametrize("name", names())
+def test_each_is_whole(name: str) -> None:
+    error = find(name)
+    assert error is not None
+    for text in (error.means, error.fix):
+        assert not text or text.endswith((".", "TOPIC"))
+    assert set(error.codes) <= set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("LeaderNotAvailableException", 5),
+        ("NotLeaderOrFollowerException", 6),
+        ("NotLeaderForPartitionError", 6),
+        ("UnknownTopicOrPartitionError", 3),
+        ("TopicAuthorizationException", 29),
+        ("SaslAuthenticationException", 58),
+        ("UnsupportedSaslMechanismException", 33),
+        ("ErrNotEnoughReplicas", 19),
+        ("RecordTooLargeException", 10),
+        ("KafkaError._TRANSPORT", -195),
+        ("Local: Message timed out", -192),
+        ("Broker: No matching listener", 72),
+        (" 72 ", 72),
+    ],
+)
+def test_it_is_found_as_clients_write_it(said: str, number: int) -> None:
+    error = find(said)
+    assert error is not None
+    assert error.number == number
+
+
+@pytest.mark.parametrize("said", ["", "-", "7" * 1000, "_NOPE", "\x1b[2J", "10.5", "--72"])
+def test_what_is_no_error_is_none(said: str) -> None:
+    assert find(said) is None
+
+
+def test_explain_takes_a_code_a_name_and_a_number() -> None:
+    for said, head in (
+        ("KD301", "KD301 private-address (error)"),
+        ("private-address", "KD301 private-address (error)"),
+        ("72", "72 LISTENER_NOT_FOUND (Kafka's protocol)"),
+        ("-195", "-195 _TRANSPORT (librdkafka's own)"),
+    ):
+        done = kdiag("explain", said)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.splitlines()[0] == head
+    assert "Fix it: " in kdiag("explain", "72").stdout
+    assert "KD207 listener-missing-on-leader" in kdiag("explain", "72").stdout
+
+
+def test_explain_writes_json() -> None:
+    found = json.loads(kdiag("explain", "-195", "-o", "json").stdout)
+    assert (found["kind"], found["name"], found["of"]) == ("error", "_TRANSPORT", "librdkafka")
+    assert "KD104" in found["findings"]
+    found = json.loads(kdiag("explain", "kd301", "-o", "json").stdout)
+    assert (found["kind"], found["name"]) == ("finding", "private-address")
+
+
+def test_explain_refuses_what_it_does_not_know() -> None:
+    for said, hint in (
+        ("LEADR_NOT_AVAILABLE", "LEADER_NOT_AVAILABLE"),
+        ("private-adress", "private-address"),
+    ):
+        done = kdiag("explain", said)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"did you mean {hint}" in done.stderr
+    done = kdiag("explain", "\x1b]0;owned\x07")
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
