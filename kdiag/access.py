@@ -1,14 +1,16 @@
-"""How AWS is to be asked: as whom, where, and where the client is taken to be."""
+"""Whom to ask beside the walk, and how: AWS, files that configure the cluster, kubectl."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kdiag.usage import UsageError, quoted
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]\Z")
 _PROFILE = re.compile(r"[^\x00-\x1f\x7f\[\]]{1,256}\Z")
+_STRIMZI = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9.-]{0,252}\Z")
 _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@]*)?\Z")
 
 
@@ -39,6 +41,25 @@ def parse_access(
             "client's address, or off"
         )
     return AwsAccess(parse_network(source) if source else "", region or "", profile or "", url)
+
+
+@dataclass(frozen=True)
+class ConfigAccess:
+    """What configures the cluster: the texts of files, by name, and the Kafka resource that kubectl
+    is asked for, NAMESPACE/NAME, "" for none."""
+
+    files: Mapping[str, str]
+    strimzi: str = ""
+
+
+def parse_config(files: Mapping[str, str], strimzi: str | None) -> ConfigAccess | None:
+    """The same from what was written; None where nothing was."""
+    if strimzi and not _STRIMZI.match(strimzi):
+        raise UsageError(
+            f"--strimzi {quoted(strimzi)}: write NAMESPACE/NAME of the Kafka resource, for example "
+            "kafka/my-cluster"
+        )
+    return ConfigAccess(files, strimzi or "") if files or strimzi else None
 
 
 def parse_network(text: str) -> str:

@@ -27,9 +27,12 @@ _ORDER = (
 )
 _HOPS = ("bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect")
 
+_BESIDE_THE_WALK = ("aws", "config")
+
 # What AWS says explains what the walk met: the deepest reason first, in the order in which AWS
-# decides, and the codes that it may be the reason of.
+# decides, and the codes that it may be the reason of. So does a configuration not rolled out.
 _VANISHED = ("KD104", "KD306")
+_ADDRESSED = tuple(f"KD30{digit}" for digit in "123456")  # what is advertised does not lead there
 _BESIDE = {
     "KD506": _VANISHED,
     "KD511": ("KD101", "KD103", "KD301", "KD304", "KD305", *_VANISHED),
@@ -38,6 +41,8 @@ _BESIDE = {
     "KD503": _VANISHED,
     "KD502": _VANISHED,
     "KD501": _VANISHED,
+    "KD627": _ADDRESSED,
+    "KD628": _ADDRESSED,
 }
 
 # What AWS adds to what the walk found already.
@@ -74,6 +79,11 @@ def root(findings: Sequence[Finding]) -> Finding | None:
     )
 
 
+def foremost(findings: Sequence[Finding]) -> Finding | None:
+    """The one that comes first: an error before a warning, then by hop and cause."""
+    return min(findings, key=lambda f: (f.severity is not Severity.ERROR, _rank(f)), default=None)
+
+
 def _own(finding: Finding, causes: Sequence[Finding]) -> set[str]:
     """Its subjects, without those whose connection fails for a reason that is among the causes."""
     reasons = [other for other in causes if _is_reason(other) and not _is_reason(finding)]
@@ -81,7 +91,7 @@ def _own(finding: Finding, causes: Sequence[Finding]) -> set[str]:
 
 
 def _rank(finding: Finding) -> tuple[int, int, str]:
-    order = list(_BESIDE) if finding.hop == "aws" else _ORDER
+    order = list(_BESIDE) if finding.hop in _BESIDE_THE_WALK else _ORDER
     place = order.index(finding.code) if finding.code in order else len(order)
     return _HOPS.index(finding.hop), place, finding.code
 
@@ -94,7 +104,7 @@ def _explanation(finding: Finding, ordered: Sequence[Finding]) -> str | None:
         for other in ordered
         if other.severity is Severity.ERROR and _rank(other) < _rank(finding)
     ]
-    if finding.hop == "aws":  # what AWS says is no consequence of what the walk met
+    if finding.hop in _BESIDE_THE_WALK:  # what is said there is no consequence of what was met
         before = [other for other in before if other.code in _FOLLOWS.get(finding.code, ())]
     for other in before:
         if set(finding.subjects) <= set(other.subjects):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import kdiag.rules
@@ -12,11 +13,14 @@ from kdiag.lint.broker import Broker
 from kdiag.lint.containers import of_compose, of_properties, of_workload
 from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
 from kdiag.lint.edit import Edits, apply
+from kdiag.lint.entrance import door_in, entrance
 from kdiag.lint.helm import NodePorts, node_ports, of_helm
+from kdiag.lint.live import Entrance, Live
 from kdiag.lint.mistake import Mistake, Problem
 from kdiag.lint.report import Fixed, LintReport
 from kdiag.lint.schema import Flaw, meant
 from kdiag.lint.strimzi import Cluster, Surroundings, cluster, kube_node, pool, service
+from kdiag.lint.tree import Spot
 from kdiag.rule import RULES, Finding, Remedy
 from kdiag.usage import UsageError
 
@@ -24,6 +28,7 @@ kdiag.rules.load_config()
 
 # What these miss may be there, in the wrong place: that has to be put right first.
 _ABSENCES = {"KD612", "KD620", "KD623", "KD624"}
+_ROLLED_OUT = {"KD627", "KD628"}  # what is running cannot have the corrected file yet
 _ROUNDS = 8  # a fix may lay open the next mistake
 
 
@@ -40,21 +45,22 @@ def lint(
     fail_on: str = "error",
     skip_unknown: bool = False,
     fix: bool = False,
+    live: Live | None = None,
 ) -> LintReport:
     """What is wrong with these files: names and their texts, judged together; with `fix`, also what
-    they are with every fix in them.
+    they are with every fix in them. `live` is what a walk met of the cluster that they configure.
 
     Raises UsageError when a file has no document of a kind that kdiag knows, unless those are to be
     skipped, and where PyYAML is missing.
     """
-    files = [read(name, text) for name, text in sources.items()]
     if not skip_unknown:
-        for each in files:
-            _refuse_unknown(each)
-    found = _judged(files)
+        refuse_unknown(sources)
+    files = [_read(name, text) for name, text in sources.items()]
+    found = _judged(files, live)
     problems = tuple(each.problem for each in found)
-    fixed = tuple(_fixed(sources, files, found)) if fix else ()
-    return LintReport(tuple(sources), problems, fail_on, fixed)
+    fixed = tuple(_fixed(sources, files, found, live)) if fix else ()
+    there = _entrance(files, live) if live else None
+    return LintReport(tuple(sources), problems, fail_on, fixed, there)
 
 
 def after_fixes(report: LintReport) -> LintReport:
@@ -65,16 +71,27 @@ def after_fixes(report: LintReport) -> LintReport:
     return LintReport(report.files, (*kept, *left), report.fail_on)
 
 
-def _refuse_unknown(file: Read) -> None:
-    if any(document.kind for document in file.documents):
-        return
-    kinds = ", ".join(KINDS.values())
-    said = f" ({', '.join(file.others)})" if file.others and file.others != ("?",) else ""
-    raise UsageError(f"{file.name}: nothing that kdiag knows{said}; it reads {kinds}")
+def refuse_unknown(sources: Mapping[str, str]) -> None:
+    """Raises UsageError when a file has no document of a kind that kdiag knows."""
+    for file in (_read(name, text) for name, text in sources.items()):
+        if any(document.kind for document in file.documents):
+            continue
+        kinds = ", ".join(KINDS.values())
+        said = f" ({', '.join(file.others)})" if file.others and file.others != ("?",) else ""
+        raise UsageError(f"{file.name}: nothing that kdiag knows{said}; it reads {kinds}")
+
+
+@lru_cache(maxsize=64)
+def _read(name: str, text: str) -> Read:
+    """A file, read once however often it is judged."""
+    return read(name, text)
 
 
 def _fixed(
-    sources: Mapping[str, str], files: Sequence[Read], found: Sequence[_Found]
+    sources: Mapping[str, str],
+    files: Sequence[Read],
+    found: Sequence[_Found],
+    live: Live | None,
 ) -> Iterator[Fixed]:
     """The files that fixes change, with all of them made; one fix may lay open the next mistake."""
     texts = {file.name: file.text for file in files}
@@ -85,30 +102,55 @@ def _fixed(
             texts[name] = apply(before, fixes)
             changed |= texts[name] != before
         files = [read(name, text) for name, text in texts.items()]
-        found = _judged(files)
+        found = _judged(files, live)
         texts = {file.name: file.text for file in files}
         if not changed:
             break
     for name, before in sources.items():
         if texts[name] != before:
-            left = tuple(each.problem for each in found if each.problem.file == name)
+            left = tuple(
+                each.problem
+                for each in found
+                if each.problem.file == name and each.problem.finding.code not in _ROLLED_OUT
+            )
             yield Fixed(name, before, texts[name], left)
 
 
-def _judged(files: Sequence[Read]) -> list[_Found]:
+def _judged(files: Sequence[Read], live: Live | None) -> list[_Found]:
     """What all rules find, by file and place."""
-    documents = [document for file in files for document in file.documents]
-    around = Surroundings(
-        tuple(pool(d.root) for d in documents if d.kind == "KafkaNodePool" and d.root),
-        tuple(service(d.root) for d in documents if d.kind == "Service" and d.root),
-        tuple(kube_node(d.root) for d in documents if d.kind == "Node" and d.root),
-    )
+    around = _around(files, live)
     order = {file.name: number for number, file in enumerate(files)}
-    found = [each for document in documents for each in _of(document, around)]
+    found = [each for file in files for one in file.documents for each in _of(one, around)]
     return sorted(
         found,
         key=lambda f: (order[f.problem.file], f.problem.spot, f.problem.finding.code),
     )
+
+
+def _around(files: Sequence[Read], live: Live | None) -> Surroundings:
+    """What all files tell together of pools, Services and Nodes."""
+    documents = [document for file in files for document in file.documents]
+    return Surroundings(
+        tuple(pool(d.root) for d in documents if d.kind == "KafkaNodePool" and d.root),
+        tuple(service(d.root) for d in documents if d.kind == "Service" and d.root),
+        tuple(kube_node(d.root) for d in documents if d.kind == "Node" and d.root),
+        live,
+    )
+
+
+def _entrance(files: Sequence[Read], live: Live) -> Entrance | None:
+    """The listener that a walk came in by, of the first file that has it."""
+    around = _around(files, live)
+    for document in (document for file in files for document in file.documents):
+        found: tuple[Spot, Entrance] | None = None
+        if document.kind == "Kafka" and document.root:
+            found = entrance(cluster(meant(document.root, document.deviations), around))
+        for each in _met(list(_brokers(document)), live):
+            found = found or door_in(each)
+        if found:
+            spot, there = found
+            return replace(there, place=f"{document.file}:{document.place(spot).line}")
+    return None
 
 
 def _of(document: Document, around: Surroundings) -> Iterator[_Found]:
@@ -116,7 +158,7 @@ def _of(document: Document, around: Surroundings) -> Iterator[_Found]:
     facts: list[dict[type, Any]] = [{Document: document}]
     if document.kind == "Kafka" and document.root:
         facts.append({Cluster: cluster(meant(document.root, document.deviations), around)})
-    facts += [{Broker: each} for each in _brokers(document)]
+    facts += [{Broker: each} for each in _met(list(_brokers(document)), around.live)]
     if document.kind == "helm":
         facts += [{NodePorts: each} for each in node_ports(document.root)]
     astray = any(each.flaw is Flaw.MISPLACED for each in document.deviations)
@@ -144,6 +186,18 @@ def _brokers(document: Document) -> Iterator[Broker]:
         yield from of_workload(document.root)
     elif document.kind == "helm":
         yield from of_helm(document.root)
+
+
+def _met(brokers: Sequence[Broker], live: Live | None) -> list[Broker]:
+    """The brokers, each with how a walk fared at it: by node id, or because there is but one."""
+    if live is None:
+        return list(brokers)
+    alone = live.brokers[0] if len(brokers) == len(live.brokers) == 1 else None
+    ports = tuple(port for _, port in live.entered)
+    return [
+        replace(each, met=alone if each.node is None else live.broker(each.node), entered=ports)
+        for each in brokers
+    ]
 
 
 def _cleaned(finding: Finding) -> Finding:

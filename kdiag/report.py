@@ -30,6 +30,7 @@ EXIT_CODES = {
     "listeners": 30,
     "produce": 40,
     "aws": 50,
+    "config": 60,
     "expect": 70,
 }
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke

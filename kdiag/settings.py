@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from kdiag.access import AwsAccess, parse_access
+from kdiag.access import AwsAccess, ConfigAccess, parse_access, parse_config
 from kdiag.properties.layers import Layers
 from kdiag.properties.names import KNOWN, PROTOCOLS, USED
 from kdiag.security import Security
@@ -78,6 +78,7 @@ class Settings:
     aws: AwsAccess | None = None
     expect: tuple[Expectation, ...] = ()
     ignore: tuple[str, ...] = ()
+    config: ConfigAccess | None = None
 
 
 def settings(
@@ -99,11 +100,14 @@ def settings(
     aws_echo: str | None = None,
     expect: Sequence[Expectation] = (),
     ignore: Sequence[str] = (),
+    config: Mapping[str, str] | None = None,
+    strimzi: str | None = None,
 ) -> Settings:
     """Settings from what a user wrote. `properties` must be known, `from_file` may hold more;
     `between` are layers of properties over `from_file` and under `properties`, the strongest last;
     `noted` is what the caller has to say about them all. Without `aws` nobody asks AWS, and what
-    else is about it is not used.
+    else is about it is not used. `config` are files that configure the cluster, names and texts;
+    `strimzi` is the Kafka resource that kubectl is asked for, NAMESPACE/NAME.
 
     Raises UsageError with a sentence that says what to write instead.
     """
@@ -153,6 +157,7 @@ def settings(
         aws=access if aws else None,
         expect=tuple(expect),
         ignore=tuple(ignore),
+        config=parse_config(config or {}, strimzi),
     )
 
 

@@ -22,9 +22,13 @@ from kdiag.settings import Settings, UsageError, settings
 from kdiag.ways import derived
 
 if TYPE_CHECKING:
+    from kdiag.access import ConfigAccess
     from kdiag.aws.cloud import Cloud
+    from kdiag.clients.kubectl import Shown
 
 kdiag.rules.load()
+
+MOST_KUBECTL = 10.0  # seconds
 
 
 def check(
@@ -43,6 +47,8 @@ def check(
     aws_echo: str | None = None,
     expect: Sequence[str] = (),
     ignore: Sequence[str] = (),
+    config: Mapping[str, str] | None = None,
+    strimzi: str | None = None,
 ) -> Report:
     """Walks the four hops from this machine and says whether a Kafka client can connect.
 
@@ -51,7 +57,9 @@ def check(
     Nothing is written unless `topic` is given. With `aws` EC2 is asked beside the walk; `aws_echo`
     is the URL of a service that tells a client its address, and nobody is asked without. `expect`
     holds what must be so besides, as "brokers=3"; findings of the codes or names in `ignore` are
-    reported, and do not count. Must not be called from a running event loop.
+    reported, and do not count. `config` are files that configure the cluster, names and texts,
+    `strimzi` NAMESPACE/NAME of its Kafka resource, which kubectl is asked for. Must not be called
+    from a running event loop.
 
     Raises `kdiag.UsageError` when an argument cannot be used; what fails on the network is in the
     report.
@@ -71,6 +79,8 @@ def check(
         aws_echo=aws_echo,
         expect=expected(expect, topic=topic, place="expect"),
         ignore=ignored(ignore, place="ignore"),
+        config=config,
+        strimzi=strimzi,
     )
     return run(asked)
 
@@ -91,13 +101,17 @@ def run(
 ) -> Report:
     """One check in an event loop of its own. `observe` hears each hop's id as it starts, and again
     with its summary as it ends; `cloud` is another AWS than the one that is asked for. Raises
-    UsageError for a login that kdiag cannot make."""
+    UsageError for a login that kdiag cannot make, and for files that it knows nothing of."""
     if asked.security.sasl and asked.security.sasl.mechanism == "GSSAPI":
         _has_kerberos(asked.security.protocol or "SASL_PLAINTEXT")
     if asked.aws and cloud is None:
         from kdiag.clients.aws import AwsDoor  # starts to load boto3, beside the walk
 
         cloud = AwsDoor(asked.aws, asked.deadline)
+    if asked.config:
+        from kdiag.linting import refuse_unknown  # what reads files loads where there are some
+
+        refuse_unknown(asked.config.files)
     return asyncio.run(walk(asked, net or plain_net, observe or nobody, cloud))
 
 
@@ -121,18 +135,38 @@ async def walk(
     """The walk itself; with `cloud`, AWS is asked too. Cancelled, it still reports what is known so
     far."""
     started = time.perf_counter()
+    reading = _reading(asked)
     haul = await gather(asked, make_net, observe, cloud)
-    return judged(asked, haul, started)
+    shown = None
+    if reading:
+        if haul.gathered.interrupted:
+            reading.cancel()
+        await asyncio.wait([reading])
+        shown = None if reading.cancelled() else reading.result()
+    return judged(asked, haul, started, shown)
 
 
-def judged(asked: Settings, haul: Haul, started: float) -> Report:
-    """The report on what was gathered since `started` (time.perf_counter), here or elsewhere."""
+def _reading(asked: Settings) -> asyncio.Task[Shown] | None:
+    """kubectl, asked beside the walk, if it is to be asked; it takes no longer than the walk."""
+    if asked.config is None or not asked.config.strimzi:
+        return None
+    from kdiag.clients.kubectl import resources
+
+    namespace, _, name = asked.config.strimzi.partition("/")
+    return asyncio.ensure_future(resources(namespace, name, min(MOST_KUBECTL, asked.deadline)))
+
+
+def judged(asked: Settings, haul: Haul, started: float, shown: Shown | None = None) -> Report:
+    """The report on what was gathered since `started` (time.perf_counter), here or elsewhere;
+    `shown` is what kubectl has shown beside it."""
     gathered = haul.gathered
     facts: dict[type, Any] = {Settings: asked, **gathered.facts}
     if haul.aws:
         facts[Aws] = haul.aws
     steps = [_step(leg) for leg in gathered.legs]
     halts = list(gathered.halts)
+    if asked.config:
+        steps.append(_config(asked.config, facts, shown))
     if asked.expect:
         steps.append(_expect(asked, facts, steps, halts, haul.told))
     facts[Halts] = Halts(tuple(halts))
@@ -157,6 +191,18 @@ def _step(leg: Leg) -> Step:
         skipped_because=leg.skipped_because,
         summary=leg.summary,
     )
+
+
+def _config(given: ConfigAccess, facts: dict[type, Any], shown: Shown | None) -> Step:
+    """The files as they were given, and what kubectl has shown."""
+    from kdiag.lint.given import Config
+
+    sources = dict(given.files)
+    if shown and shown.text:
+        sources[f"kubectl:{given.strimzi}"] = shown.text
+    took, untold = (shown.elapsed, shown.untold) if shown else (0.0, ())
+    facts[Config] = found = Config(sources, took, given.strimzi, untold)
+    return Step(hop="config", status="pass", elapsed_ms=round(took * 1000), summary=found.summary)
 
 
 def _expect(
@@ -190,6 +236,16 @@ def _judge(facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]) -
             facts.update(derived(facts))
     except Exception as error:
         broken.append(Halt("aws", 0.0, place(error, told)))
+    asked: Settings = facts[Settings]
+    joined = None
+    try:
+        if asked.config:
+            from kdiag.joining import join
+
+            joined = join(facts)
+            facts.update(joined.facts())
+    except Exception as error:
+        broken.append(Halt("config", 0.0, place(error, told)))
     for rule in RULES.values():
         if rule.code in ("KD001", "KD002"):
             continue
@@ -197,6 +253,7 @@ def _judge(facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]) -
             findings += rule.apply(facts)
         except Exception as error:
             broken.append(Halt(HOPS[-1].id, 0.0, f"rule {rule.code}: {place(error, told)}"))
+    findings = joined.beside(findings) if joined else findings
     broken += _unexplained(facts, findings)
     for code in ("KD001", "KD002"):
         findings += RULES[code].apply({Halts: Halts(tuple(broken))})

@@ -118,6 +118,9 @@ ADDED = {
     "KD624": "name-not-in-certificate",
     "KD625": "local-traffic-policy",
     "KD626": "plaintext-to-the-internet",
+    "KD627": "not-rolled-out",
+    "KD628": "address-moved",
+    "KD629": "kubernetes-unavailable",
     "KD631": "advertised-without-listener",
     "KD632": "listener-without-protocol",
     "KD633": "controller-advertised",
@@ -138,7 +141,10 @@ AREAS = {
     "4": {"produce"},
     "5": {"aws", "account", "managed"},
     "7": {"expect"},
-    "6": {"config", "config_strimzi", "config_addresses", "config_ports", "config_brokers"},
+    "6": {
+        *("config", "config_strimzi", "config_addresses", "config_ports", "config_brokers"),
+        *("config_live", "kubernetes"),
+    },
 }
 
 # What no scenario of the demo shows, and why. tests/rules has a case for each of them.

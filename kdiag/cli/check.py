@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from kdiag.cli.exits import EXIT_CODES
-from kdiag.cli.files import read
+from kdiag.cli.files import configuration, named, read
 from kdiag.cli.watching import ready, watched
 from kdiag.render import RENDERERS, render
 
@@ -113,6 +113,19 @@ MAX_FILE = 1 << 20  # bytes of a properties file
     help="Who tells this client's public address; off in CI.  [default: checkip.amazonaws.com]",
 )
 @click.option(
+    "--config",
+    "files",
+    multiple=True,
+    metavar="FILE",
+    help="A file that configures the cluster, as kdiag lint takes it; may be repeated.",
+)
+@click.option(
+    "--strimzi",
+    metavar="NAMESPACE/NAME",
+    envvar="KDIAG_STRIMZI",
+    help="Read the cluster's Strimzi resources, through your own kubectl.",
+)
+@click.option(
     "-o",
     "--output",
     "outputs",
@@ -139,6 +152,8 @@ def check(
     aws_profile: str | None,
     aws_source: str | None,
     aws_echo: str | None,
+    files: Sequence[str],
+    strimzi: str | None,
     outputs: Sequence[str],
 ) -> int:
     """Walk the four hops from here to BOOTSTRAP, a HOST:PORT (9092 where no port is given), or to
@@ -181,6 +196,8 @@ def check(
             aws_profile=_or(context, "aws_profile", aws_profile, chosen.aws_profile),
             aws_echo=_or(context, "aws_echo", aws_echo, chosen.aws_echo)
             or ("off" if os.environ.get("CI") else CHECK_IP),
+            config={named(name): configuration(name) for name in files},
+            strimzi=strimzi,
         )
     except UsageError as error:
         raise click.UsageError(str(error)) from None

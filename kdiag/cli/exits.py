@@ -11,6 +11,6 @@ Exit codes:
   2            wrong usage: option, file or property
   10 20 30 40  the first hop that fails: bootstrap, metadata, listeners, produce
   50           the walk passes, but what AWS says does not
-  60           a file that kdiag lint was given has errors
+  60           a file that configures the cluster has errors, and no hop fails
   70           the walk passes, but not what --expect says
   130          interrupted"""

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import click
+
+MAX_CONFIGURATION = 8 << 20  # bytes
 
 
 def read(name: str, most: int, what: str) -> bytes:
@@ -15,3 +19,17 @@ def read(name: str, most: int, what: str) -> bytes:
     if len(data) > most:
         raise click.UsageError(f"{name} is larger than {what}")
     return data
+
+
+def configuration(name: str) -> str:
+    """The text of a file that configures Kafka, its lines ending as they do."""
+    data = read(name, MAX_CONFIGURATION, "a file of configuration: 8 MiB at most")
+    for encoding in ("utf-8-sig", "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "ascii"):
+        with suppress(UnicodeDecodeError):
+            return data.decode(encoding)
+    return data.decode("latin-1")
+
+
+def named(name: str) -> str:
+    """How a file is called in a report."""
+    return "stdin" if name == "-" else name

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 import click
 
 from kdiag.cli.exits import EXIT_CODES
-from kdiag.cli.files import read
-
-MAX_LINTED = 8 << 20  # bytes of a file that is linted
+from kdiag.cli.files import configuration, named
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--fix", is_flag=True, help="Print the corrected file, and what is left to do.")
 @click.option("--diff", "as_diff", is_flag=True, help="Print the corrections as a unified diff.")
+@click.option(
+    "--report",
+    "saved",
+    metavar="FILE",
+    help="A report of kdiag check, -o json: fixes have its node ids, ports and addresses.",
+)
 @click.option(
     "--skip-unknown", is_flag=True, help="Pass over files that have nothing to do with Kafka."
 )
@@ -41,6 +44,7 @@ def lint(
     files: Sequence[str],
     fix: bool,
     as_diff: bool,
+    saved: str | None,
     skip_unknown: bool,
     fail_on: str,
     outputs: Sequence[str],
@@ -56,6 +60,7 @@ def lint(
     """
     from kdiag.delivery import deliver, destinations
     from kdiag.lint.edit import diff
+    from kdiag.lint.live import of_report
     from kdiag.linting import after_fixes, lint
     from kdiag.render.lint import FORMS
     from kdiag.render.lint import render as say
@@ -64,8 +69,9 @@ def lint(
         raise click.UsageError("--fix and --diff have standard output to themselves: leave -o out")
     if fix and (as_diff or len(files) > 1):
         raise click.UsageError("--fix prints one corrected file; --diff is for several")
-    sources = {"stdin" if name == "-" else name: _linted(name) for name in files}
-    report = lint(sources, fail_on, skip_unknown, fix or as_diff)
+    sources = {named(name): configuration(name) for name in files}
+    live = of_report(saved, configuration(saved)) if saved else None
+    report = lint(sources, fail_on, skip_unknown, fix or as_diff, live)
     if not fix and not as_diff:
         with destinations(outputs, FORMS, "text") as opened:
             deliver(lambda form, stream: say(form, report, stream), opened)
@@ -77,12 +83,3 @@ def lint(
         click.echo(after if fix else diff(name, before, after), nl=False)
     say("text", left, sys.stderr)
     return left.exit_code
-
-
-def _linted(name: str) -> str:
-    """The text of a file, its lines ending as they do."""
-    data = read(name, MAX_LINTED, "a file of configuration: 8 MiB at most")
-    for encoding in ("utf-8-sig", "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "ascii"):
-        with suppress(UnicodeDecodeError):
-            return data.decode(encoding)
-    return data.decode("latin-1")

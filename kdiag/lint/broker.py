@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from kdiag.lint.live import LiveBroker
 from kdiag.lint.tree import Scalar, Spot
 
 MAP = "listener.security.protocol.map"
@@ -64,6 +65,9 @@ class Broker:
     `container`: it runs in one. `published` are (port outside, port inside), None where the file
     does not tell what becomes of ports; `names` are those that other containers know it by, and
     `neighbours` the others that mention it.
+
+    `met` is how a walk fared at it, None where there was none, and `entered` the ports that the
+    walk came in by.
     """
 
     what: str
@@ -74,6 +78,26 @@ class Broker:
     names: frozenset[str] = frozenset()
     neighbours: tuple[str, ...] = ()
     image: str = ""
+    met: LiveBroker | None = None
+    entered: tuple[int, ...] = ()
+
+    @property
+    def node(self) -> int | None:
+        """Its node id, None where it is not told."""
+        said = self.get("node.id") or self.get("broker.id")
+        return int(said) if said.isascii() and said.isdecimal() and len(said) < 11 else None
+
+    def came_in(self, listener: Address) -> bool:
+        """Whether a walk came in by this listener: by what the broker advertises there, or else by
+        the only one that its port leads to."""
+        if self.met is None:
+            return False
+        told = self.advertised or self.listeners
+        same = [each.name for each in told if (each.host, each.port) == self.met.advertised]
+        ports = {*self.entered, self.met.advertised[1]}
+        led = [each.name for each in told if ports & {each.port, *self.outside(each)}]
+        names = same or led
+        return names == [listener.name]
 
     def get(self, name: str) -> str:
         found = self.settings.get(name)

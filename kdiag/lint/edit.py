@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from kdiag.lint.reader import split
-from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, last_line
+from kdiag.lint.reader import resolved, split
+from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, entry, last_line
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,7 @@ class Edit:
 
 
 Edits = tuple[Edit, ...]
+Item = str | Sequence[tuple[str, str]]  # a value as it is written, or keys with theirs
 
 
 def apply(text: str, fixes: Iterable[Edits]) -> str:
@@ -33,7 +35,8 @@ def apply(text: str, fixes: Iterable[Edits]) -> str:
     for edits in fixes:
         if edits and not any(_touch(edit, other) for edit in edits for other in made):
             made += [edit for edit in dict.fromkeys(edits) if edit not in made]
-    for edit in sorted(made, key=lambda each: (each.start, each.end), reverse=True):
+    ordered = sorted(made, key=lambda each: (each.start, each.end))
+    for edit in reversed(ordered):  # from the end on; of what is put in at one place the last first
         begin, end = edit.start.line - 1, edit.end.line - 1
         head = lines[begin][: edit.start.column - 1] if begin < len(lines) else ""
         tail = lines[end][edit.end.column - 1 :] if end < len(lines) else ""
@@ -92,6 +95,49 @@ def insert(parent: Map, key: str, value: str) -> Edits:
     spot = Spot(last_line(parent) + 1, 1)
     gap = "" if value.startswith("\n") else " "
     return (Edit(spot, spot, f"{indent}{key}:{gap}{value}\n"),)
+
+
+def put(parent: Map, key: str, value: str) -> Edits:
+    """A value for a key, in the place of the one that it has, or as a new entry."""
+    found = entry(parent, key)
+    if found is None:
+        return insert(parent, key, value)
+    if not isinstance(found.value, Scalar) or found.value.block or found.merged:
+        return ()
+    gap = " " if found.value.start == found.value.end else ""  # a key without any value
+    return (replace(found.value, gap + value),)
+
+
+def append(items: Items, several: Sequence[Item]) -> Edits:
+    """New items at the end of a list; none to an empty one."""
+    if not items.items:
+        return ()
+    if items.closed:
+        spot = _end(items.items[-1])
+        said = [x if isinstance(x, str) else f"{{{', '.join(_fields(x))}}}" for x in several]
+        return (Edit(spot, spot, "".join(f", {each}" for each in said)),)
+    indent = " " * (items.start.column - 1)
+    spot = Spot(last_line(items) + 1, 1)
+    return (Edit(spot, spot, "".join(f"{indent}{line}\n" for line in item_lines(several))),)
+
+
+def item_lines(several: Sequence[Item]) -> list[str]:
+    """The items of a list, a line for each value or field."""
+    return [
+        f"{'  ' if number else '- '}{said}"
+        for each in several
+        for number, said in enumerate([each] if isinstance(each, str) else _fields(each))
+    ]
+
+
+def _fields(item: Sequence[tuple[str, str]]) -> list[str]:
+    return [f"{key}: {value}" for key, value in item]
+
+
+def written(text: str) -> str:
+    """A text as YAML takes it for one: without quotes where it can do without."""
+    plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", text) and resolved(text) == text
+    return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def into_item(node: Map) -> Edits:

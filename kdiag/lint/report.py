@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from kdiag.lint.live import Entrance
 from kdiag.lint.mistake import Problem
 from kdiag.rule import Severity
 
@@ -22,12 +23,14 @@ class Fixed:
 
 @dataclass(frozen=True)
 class LintReport:
-    """Problems by file and place; `fixed` are the files that the fixes change."""
+    """Problems by file and place; `fixed` are the files that the fixes change, `entrance` is where
+    a walk came in, as far as the files tell."""
 
     files: tuple[str, ...]
     problems: tuple[Problem, ...]
     fail_on: str = "error"
     fixed: tuple[Fixed, ...] = field(default=())
+    entrance: Entrance | None = None
 
     @property
     def errors(self) -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from kdiag.lint.live import Live, LiveBroker, Where
 from kdiag.lint.tree import Entry, Map, Node, Scalar, entry, get, items, number, text
 
 # Of a node's addresses the first of these that it has, unless the listener prefers a type.
 # Source: Strimzi's NodeUtils; its javadoc has another order.
 ADDRESS_TYPES = ("ExternalDNS", "ExternalIP", "InternalDNS", "InternalIP", "Hostname")
+NODE_PORTS = range(30000, 32768)
+BY_NAME = ("route", "tlsroute", "ingress")  # TLS tells where a connection goes
 OUTSIDE = ("nodeport", "loadbalancer", "route", "tlsroute", "ingress")
 _MOST_IDS = 10_000
 
@@ -37,7 +40,9 @@ class BrokerEntry:
 
 @dataclass(frozen=True)
 class StrimziListener:
-    """An item of `listeners[]`."""
+    """An item of `listeners[]`. `live` is what a walk met that came in by it, None where none did;
+    `node_ports` are those that Services have: of the bootstrap (None) and of brokers, by id;
+    `stands` is where its status says that clients come in: (host, port)."""
 
     node: Map
     name: str
@@ -47,6 +52,13 @@ class StrimziListener:
     authentication: str
     configuration: Map | None
     brokers: tuple[BrokerEntry, ...]
+    node_ports: Mapping[int | None, int] = field(default_factory=dict)
+    stands: tuple[Where, ...] = ()
+    live: Live | None = None
+
+    def met(self, node: int | None) -> LiveBroker | None:
+        """How a walk that came in by this listener fared at a broker."""
+        return self.live.broker(node) if self.live else None
 
     @property
     def outside(self) -> bool:
@@ -110,17 +122,23 @@ class KubeNode:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What is known beside a Kafka resource: from the same files."""
+    """What is known beside a Kafka resource: from the same files, and from a walk."""
 
     pools: tuple[Pool, ...] = ()
     services: tuple[KubeService, ...] = ()
     nodes: tuple[KubeNode, ...] = ()
+    live: Live | None = None
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Kafka resource. `brokers` are the ids of its brokers, None where no pool is known;
-    `settled` where they are its status, and not what new pools would get."""
+    """A Kafka resource. `brokers` are the ids of its brokers, None where nothing tells them;
+    `settled` where they are those of a status or of a walk, and not what new pools would get;
+    `seen` where a walk has them, to which one that is down is missing.
+    `pods` are the names of the brokers' pods, as far as they are known.
+
+    `pending`: its status is of an older generation. `refused` is what its status complains of.
+    """
 
     name: str
     namespace: str
@@ -129,6 +147,10 @@ class Cluster:
     brokers: tuple[int, ...] | None
     controllers: tuple[int, ...]
     settled: bool
+    seen: bool = False
+    pods: Mapping[int, str] = field(default_factory=dict)
+    pending: bool = False
+    refused: tuple[str, ...] = ()
 
     def service(self, listener: StrimziListener) -> KubeService | None:
         """The bootstrap Service that Strimzi made for a listener."""
@@ -139,19 +161,121 @@ class Cluster:
 def cluster(root: Node, around: Surroundings) -> Cluster:
     """The model of a Kafka resource."""
     name = text(root, "metadata", "name")
-    pools = [pool for pool in around.pools if pool.cluster == name or not name]
-    ids, settled = _ids(pools)
-    brokers = [n for pool in pools if "broker" in pool.roles for n in ids[pool.name]]
-    controllers = [n for pool in pools if "broker" not in pool.roles for n in ids[pool.name]]
+    namespace = text(root, "metadata", "namespace")
+    pools = [each for each in around.pools if each.cluster == name or not name]
+    ids, known = _ids(pools)
+    settled = known and bool(pools)
+    serving = [each for each in pools if "broker" in each.roles]
+    brokers = {one: f"{name}-{each.name}-{one}" for each in serving for one in ids[each.name]}
+    controllers = [n for each in pools if each not in serving for n in ids[each.name]]
+    listeners = tuple(_beside(each, root, name, brokers, around) for each in _listeners(root))
+    door = entered(listeners, around.live) if around.live else None
+    if door:
+        listeners = tuple(
+            replace(each, live=around.live) if each is door else each for each in listeners
+        )
+    met = around.live.nodes if door and around.live and not settled else ()
+    observed = number(root, "status", "observedGeneration")
     return Cluster(
         name,
-        text(root, "metadata", "namespace"),
-        tuple(_listeners(root)),
+        namespace,
+        listeners,
         around,
-        tuple(sorted(brokers)) if pools else None,
-        tuple(sorted(controllers)),
-        settled,
+        met or (tuple(sorted(brokers)) if pools else None),
+        tuple(sorted(set(controllers).difference(met))),
+        settled or bool(met),
+        bool(met),
+        {} if met or not name else brokers,
+        observed is not None and observed < (number(root, "metadata", "generation") or 0),
+        tuple(_complaints(root)),
     )
+
+
+def default_port(listener: StrimziListener) -> int | None:
+    """What a listener advertises where it is told no port."""
+    return 443 if listener.type in BY_NAME else listener.port
+
+
+def entered(listeners: Sequence[StrimziListener], live: Live) -> StrimziListener | None:
+    """The listener that a walk came in by, None where that cannot be told: by the names that
+    brokers have inside, by the ports that lead to it, by what they are told to advertise, or
+    because there is no other."""
+    for clue in (_names_pods, _leads_to, _is_told, _has_node_ports, _is_inside, _is_outside):
+        found = [each for each in listeners if clue(each, live)]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _names_pods(listener: StrimziListener, live: Live) -> bool:
+    hosts = [host for host, port in (b.advertised for b in live.brokers) if port == listener.port]
+    return not listener.outside and any("-kafka-brokers." in host for host in hosts)
+
+
+def _leads_to(listener: StrimziListener, live: Live) -> bool:
+    ports = {port for _, port in live.entered}
+    known = {*listener.node_ports.values(), *(port for _, port in listener.stands)}
+    pinned = number(listener.configuration, "bootstrap", "nodePort")
+    own = {each.port("nodePort") for each in listener.brokers}
+    if listener.type == "loadbalancer":
+        known |= {listener.port} if listener.port else set()
+    return bool(ports & (known | own | {pinned}))
+
+
+def _is_told(listener: StrimziListener, live: Live) -> bool:
+    told = {(each.id, each.host()) for each in listener.brokers if each.host()}
+    return bool(told & {(each.node, each.advertised[0]) for each in live.brokers})
+
+
+def _has_node_ports(listener: StrimziListener, live: Live) -> bool:
+    ports = [port for _, port in live.entered] + [each.advertised[1] for each in live.brokers]
+    return listener.type == "nodeport" and any(port in NODE_PORTS for port in ports)
+
+
+def _is_inside(listener: StrimziListener, live: Live) -> bool:
+    return not listener.outside and listener.port in [port for _, port in live.entered]
+
+
+def _is_outside(listener: StrimziListener, _: Live) -> bool:
+    return listener.outside
+
+
+def _beside(
+    listener: StrimziListener,
+    root: Node,
+    name: str,
+    pods: Mapping[int, str],
+    around: Surroundings,
+) -> StrimziListener:
+    """The listener with what its Services and its status say."""
+    services: dict[str, int | None] = {f"{name}-kafka-{listener.name}-bootstrap": None}
+    for one, pod in pods.items():
+        plain = listener.name == "external" and listener.port == 9094
+        services[pod if plain else f"{pod.removesuffix(f'-{one}')}-{listener.name}-{one}"] = one
+    ports = {
+        services[each.name]: port
+        for each in around.services
+        for _, port in each.ports
+        if port and each.name in services
+    }
+    return replace(listener, node_ports=ports, stands=tuple(_stands(root, listener.name)))
+
+
+def _stands(root: Node, name: str) -> Iterator[Where]:
+    for each in items(root, "status", "listeners"):
+        for address in items(each, "addresses") if text(each, "name") == name else ():
+            port = number(address, "port")
+            if port:
+                yield text(address, "host"), port
+
+
+def _complaints(root: Node) -> Iterator[str]:
+    """What the operator says in the resource's status, unless all is well."""
+    for each in items(root, "status", "conditions"):
+        kind, state = text(each, "type"), text(each, "status")
+        if state == "True" and kind in ("NotReady", "Warning"):
+            said = ": ".join(x for x in (text(each, "reason"), text(each, "message")) if x)
+            yield f"{kind}: {said}" if said else kind
 
 
 def pool(root: Node) -> Pool:

@@ -5,7 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kdiag.lint.edit import diff
 from kdiag.rule import Remedy
+
+MOST_LINES = 200  # of a difference
+_EXPORT = "kubectl get kafka,kafkanodepool,svc,node -o yaml"
 
 
 def say(summary: str, snippet: str = "", kind: str = "shell") -> Remedy:
@@ -97,3 +101,69 @@ def two_listeners(name: str, host: str, port: int) -> Remedy:
         f"inter.broker.listener.name=INTERNAL",
         "properties",
     )
+
+
+def apply(cluster: str, namespace: str) -> Remedy:
+    """A Kafka resource, taken up by the operator."""
+    within = f" -n {namespace}" if namespace else ""
+    return Remedy(
+        "Apply the file, and wait until the operator has restarted the brokers:",
+        f"kubectl apply{within} -f <this file>\n"
+        f"kubectl wait kafka/{cluster or '<cluster>'}{within} --for=condition=Ready --timeout=10m",
+        "shell",
+    )
+
+
+def restart_pods(pods: Sequence[str], namespace: str) -> Remedy:
+    """Pods that have to read their configuration anew."""
+    within = f" -n {namespace}" if namespace else ""
+    return Remedy(
+        "Have the operator restart what runs with an older configuration:",
+        f"kubectl annotate pod {' '.join(pods)}{within} strimzi.io/manual-rolling-update=true",
+        "shell",
+    )
+
+
+def restart(what: str) -> Remedy:
+    """A broker that has to read its configuration anew."""
+    service = what.removeprefix("service ")
+    if service == what:
+        return Remedy("Restart the broker with this configuration: it reads it when it starts.")
+    return Remedy("Start it anew with this file:", f"docker compose up -d {service}", "shell")
+
+
+def ask_kubectl(reason: str) -> Remedy:
+    """What makes kubectl read the resources."""
+    if reason == "missing":
+        return Remedy(
+            "Install kubectl; or read the resources elsewhere, and give them as a file:",
+            f"{_EXPORT} > cluster.yaml\nkdiag check BOOTSTRAP --config cluster.yaml",
+            "shell",
+        )
+    if reason == "forbidden":
+        return Remedy(
+            "Use credentials that may read Kafka resources, node pools, Services and "
+            "Nodes. Whether they may:",
+            "kubectl auth can-i get nodes",
+            "shell",
+        )
+    if reason in ("context", "absent", "strimzi"):
+        return Remedy(
+            "See which cluster kubectl means, and what it has:",
+            "kubectl config get-contexts\nkubectl get kafka --all-namespaces",
+            "shell",
+        )
+    return Remedy(
+        "See that kubectl works by itself:", "kubectl get kafka --all-namespaces", "shell"
+    )
+
+
+def corrected(name: str, before: str, after: str) -> Remedy:
+    """A file with every fix in it, as a difference to what it is."""
+    said = diff(name, before, after)
+    if said.count("\n") > MOST_LINES:
+        said = "".join(said.splitlines(keepends=True)[:MOST_LINES])
+        return Remedy(
+            f"Change {name} like this, and so on (all of it: kdiag lint --diff):", said, "diff"
+        )
+    return Remedy(f"Change {name} like this:", said, "diff")

@@ -196,8 +196,10 @@ def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
     )
 
 
-def other_door() -> tuple[Remedy, ...]:
-    """The listener for clients outside Kubernetes."""
+def other_door(known: Sequence[str] = ()) -> tuple[Remedy, ...]:
+    """The listener for clients outside; `known` are those that a file has."""
+    if known:
+        return (Remedy(f"Come in by a listener that is for clients outside: {'; '.join(known)}"),)
     return (
         Remedy(
             "Come in by the listener that is for clients outside; Strimzi lists each with the "

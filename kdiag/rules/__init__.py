@@ -23,11 +23,25 @@ def load_aws() -> None:
 
 def load_config() -> None:
     """Declares the rules on configuration files; a walk has no use for them, nor they for it."""
-    from kdiag.rules import config, config_addresses, config_brokers, config_ports, config_strimzi  # noqa: F401
+    from kdiag.rules import (  # noqa: F401
+        config,
+        config_addresses,
+        config_brokers,
+        config_live,
+        config_ports,
+        config_strimzi,
+    )
+
+
+def load_joined() -> None:
+    """Declares the rules on files beside a walk."""
+    from kdiag.rules import kubernetes  # noqa: F401
+
+    load_config()
 
 
 def load_all() -> None:
     """Declares every rule there is."""
     load()
     load_aws()
-    load_config()
+    load_joined()

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable
-from kdiag.lint.broker import ADVERTISED, MAP, Broker
-from kdiag.lint.edit import Edits, replace
+from kdiag.lint import proven
+from kdiag.lint.broker import ADVERTISED, MAP, Broker, Value
+from kdiag.lint.edit import Edit, Edits, replace
 from kdiag.lint.strimzi import BrokerEntry, Cluster, StrimziListener
-from kdiag.lint.tree import Scalar, get, is_null
+from kdiag.lint.tree import Scalar, Spot, get, is_null
 from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.config_strimzi import mistake, spot_of
-from kdiag.rules.doors import Door, doors, is_host, is_public, told
+from kdiag.rules.doors import Door, doors, is_host, is_public, proven_address, told
 from kdiag.rules.words import listed, once
 
 
@@ -186,7 +187,7 @@ def plaintext_to_the_internet(cluster: Cluster | None, broker: Broker | None) ->
         )
         node = get(listener.node, "tls") or listener.node
         yield mistake(listener, said, node.start, fix)
-    for door in _doors(broker):
+    for door in doors(broker) if broker else ():
         speaks = door.broker.protocol(door.address.name)
         if speaks == "PLAINTEXT" and is_public(door.host) and not door.inward:
             said = f"{door.address.name} is plaintext without a login, advertised at {door.host}"
@@ -214,6 +215,9 @@ def _of_nodes(cluster: Cluster) -> Iterator[Match]:
             continue
         else:
             said = "no advertisedHost: each broker will advertise whatever address its node has"
+        if listener.live and all(each.works for each in listener.live.brokers):
+            continue
+        edits = proven.entries(listener, listener.live.nodes) if listener.live else ()
         fix = (
             remedies.entries(cluster.brokers, True)
             if cluster.brokers
@@ -223,16 +227,16 @@ def _of_nodes(cluster: Cluster) -> Iterator[Match]:
                 "yaml",
             )
         )
-        yield mistake(listener, said, listener.node.start, fix)
+        yield mistake(listener, said, listener.node.start, fix, edits=edits)
 
 
 def _doors(broker: Broker | None) -> Iterator[Door]:
-    return doors(broker) if broker else iter(())
+    return (each for each in doors(broker) if not each.proven) if broker else iter(())
 
 
 def _of(door: Door, said: str, severity: Severity | None = None) -> Match:
     fix = remedies.setting(ADVERTISED, door.host_instead(), "advertise instead")
-    return told(door.broker, said, door.spot, fix, severity)
+    return told(door.broker, said, door.spot, fix, severity, door.put_right())
 
 
 def _loopback(door: Door) -> Iterator[Match]:
@@ -262,19 +266,29 @@ def _unsaid(broker: Broker) -> Iterator[Match]:
         return
     serving = [each for each in broker.listeners if each.name not in broker.controllers]
     published = [each for each in serving if broker.outside(each)]
+    one_listener = len(serving) == 1 and not broker.container
     for each in serving if value else ():
         assert value
+        there = proven_address(broker, each)
         fix = remedies.setting(
-            ADVERTISED, f"{each.name}://<address that clients reach>:{each.port}", "say"
+            ADVERTISED, there or f"{each.name}://<address that clients reach>:{each.port}", "say"
         )
+        edits = _line_behind(value, f"{ADVERTISED}={there}") if there and one_listener else ()
         spot = value.spot(each.begin)
         if each.host and is_unusable(each.host, 1):
             said = f"no advertised.listeners, and {each.host} cannot be advertised"
-            yield told(broker, said, spot, fix, Severity.ERROR)
+            yield told(broker, said, spot, fix, Severity.ERROR, edits)
         elif not each.host and (published or not broker.container):
             own = "the container's id" if broker.container else "the name that its host has"
             said = f"no advertised.listeners: {each.name} will advertise {own}"
-            yield told(broker, said, spot, fix, Severity.ERROR if broker.container else None)
+            level = Severity.ERROR if broker.container else None
+            yield told(broker, said, spot, fix, level, edits)
+
+
+def _line_behind(value: Value, text: str) -> Edits:
+    """A line of its own for another setting, behind that of a value."""
+    spot = Spot(value.start.line + 1, 1)
+    return (Edit(spot, spot, f"{text}\n"),) if value.exact else ()
 
 
 def _told(
@@ -287,12 +301,18 @@ def _told(
         for each in listener.brokers:
             found = get(each.node, "advertisedHost")
             if isinstance(found, Scalar) and (found.text.strip() or (empty and not is_null(found))):
+                met = listener.met(each.id)
+                if met and met.reached and met.reached[0] == found.text.strip():
+                    continue  # it has been seen to work
                 yield listener, each, found.text.strip()
 
 
 def _at(listener: StrimziListener, each: BrokerEntry, said: str) -> Match:
     fix = remedies.advertise_instead(each.id, each.host())
-    return mistake(listener, said, spot_of(each, "advertisedHost"), fix, broker=each.id)
+    edits = proven.advertised(listener, each)
+    return mistake(
+        listener, said, spot_of(each, "advertisedHost"), fix, edits=edits, broker=each.id
+    )
 
 
 def _bare(host: str) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag.lint.edit import Edits, insert, remove, replace
-from kdiag.lint.strimzi import Cluster, StrimziListener
-from kdiag.lint.tree import Map, Scalar, entry, get
+from kdiag.lint import proven
+from kdiag.lint.edit import Edits, append, insert, remove, replace, written
+from kdiag.lint.strimzi import NODE_PORTS, Cluster, StrimziListener
+from kdiag.lint.tree import Items, Map, Scalar, entry, get
 from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Severity, rule
-from kdiag.rules.config_strimzi import NODE_PORTS, mistake, spot_of
-from kdiag.rules.words import listed
+from kdiag.rules.config_strimzi import mistake, spot_of
+from kdiag.rules.words import listed, once
 
 
 @rule(
@@ -33,7 +34,8 @@ def advertised_port_not_exposed(cluster: Cluster) -> Iterator[Match]:
         if listener.type != "nodeport":
             continue
         for each in listener.brokers:
-            port, own = each.port("advertisedPort"), each.port("nodePort")
+            port, pinned = each.port("advertisedPort"), each.port("nodePort")
+            own = pinned if pinned is not None else listener.node_ports.get(each.id)
             if port is None or port in (own, listener.port):
                 continue
             node = each.scalar("advertisedPort")
@@ -113,13 +115,15 @@ def node_port_not_pinned(cluster: Cluster) -> Iterator[Match]:
         ports = [port for _, port in service.ports if port] if service else []
         if ports:
             continue  # it has one by now, and keeps it
-        said = (
-            f"clients dial a NodePort, and not port {listener.port}; none is pinned, so a firewall "
-            "would have to open 30000 to 32767"
+        met = proven.bootstrap_port(listener)
+        said = f"clients dial a NodePort, and not port {listener.port}; " + (
+            f"it is {met} now, and nothing keeps it"
+            if met
+            else "none is pinned, so a firewall would have to open 30000 to 32767"
         )
+        fix = remedies.pin(str(met) if met else "<free port, 30000 to 32767>")
         node = get(listener.node, "port") or listener.node
-        fix = remedies.pin("<free port, 30000 to 32767>")
-        yield mistake(listener, said, node.start, fix)
+        yield mistake(listener, said, node.start, fix, edits=proven.pinned(listener))
 
 
 @rule(
@@ -153,7 +157,10 @@ def name_not_in_certificate(cluster: Cluster) -> Iterator[Match]:
                 "yaml",
             )
             node = get(listener.node, "tls") or listener.node
-            yield mistake(listener, said, node.start, fix)
+            came = once(host for host, _ in listener.live.entered) if listener.live else []
+            edits = proven.entries(listener, listener.live.nodes) if listener.live else ()
+            edits = (*_named(listener, came), *edits) if came and edits else ()
+            yield mistake(listener, said, node.start, fix, edits=edits)
             continue
         absent = [host for host in hosts if host not in names]
         if len(hosts) > 1 and absent:
@@ -199,13 +206,17 @@ def local_traffic_policy(cluster: Cluster) -> Iterator[Match]:
 
 
 def _named(listener: StrimziListener, hosts: list[str]) -> Edits:
-    """The alternative names with these hosts, where there are none yet."""
+    """The alternative names with these hosts among them."""
     bootstrap = get(listener.configuration, "bootstrap")
-    if listener.names() or not isinstance(listener.configuration, Map):
+    if not isinstance(listener.configuration, Map):
         return ()
-    lines = "".join(f"\n  - {host}" for host in hosts)
+    names = [written(host) for host in hosts if host not in listener.names()]
+    found = get(bootstrap, "alternativeNames")
+    if isinstance(found, Items):
+        return append(found, names)
+    lines = "".join(f"\n  - {name}" for name in names)
     if bootstrap is None:
-        nested = "".join(f"\n    - {host}" for host in hosts)
+        nested = lines.replace("\n", "\n  ")
         return insert(listener.configuration, "bootstrap", f"\n  alternativeNames:{nested}")
     if isinstance(bootstrap, Map) and entry(bootstrap, "alternativeNames") is None:
         return insert(bootstrap, "alternativeNames", lines)

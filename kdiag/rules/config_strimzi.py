@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kdiag.lint import proven
 from kdiag.lint.edit import Edits, remove, replace
 from kdiag.lint.helm import NodePorts
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.strimzi import (
+    BY_NAME,
+    NODE_PORTS,
     BrokerEntry,
     Cluster,
     KubeService,
     StrimziListener,
+    default_port,
 )
 from kdiag.lint.tree import Entry, Map, Scalar, Spot, entry, get
 from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.words import brokers, listed
 
-NODE_PORTS = range(30000, 32768)
 RESERVED = {9404: "Prometheus metrics", 9999: "JMX"}
 
 # Where Strimzi accepts a field, by listener type; what is not here is valid for every type.
 # Source: ListenersValidator of the cluster operator, 1.2.
 _CLOUD = ("loadbalancer",)
-_NAMED = ("route", "tlsroute", "ingress")
 _VALID_FOR = {
     "class": ("loadbalancer", "ingress"),
     "externalTrafficPolicy": ("loadbalancer", "nodeport"),
@@ -34,9 +36,9 @@ _VALID_FOR = {
     "allocateLoadBalancerNodePorts": _CLOUD,
     "preferredNodePortAddressType": ("nodeport",),
     "useServiceDnsDomain": ("internal", "cluster-ip"),
-    "hostTemplate": _NAMED,
+    "hostTemplate": BY_NAME,
     "parentRefs": ("tlsroute",),
-    "host": _NAMED,
+    "host": BY_NAME,
     "nodePort": ("nodeport", "loadbalancer"),
     "loadBalancerIP": _CLOUD,
     "externalIPs": ("nodeport",),
@@ -65,7 +67,7 @@ def field_not_for_type(cluster: Cluster) -> Iterator[Match]:
             edits = remove(parent, found)
             yield mistake(listener, said, found.key.start, fix, edits=edits)
         tls = get(listener.node, "tls")
-        if listener.type in _NAMED and isinstance(tls, Scalar) and tls.value is False:
+        if listener.type in BY_NAME and isinstance(tls, Scalar) and tls.value is False:
             said = f"type {listener.type} goes by the name in the TLS handshake: tls has to be true"
             fix = remedies.say("Switch TLS on:", "tls: true", "yaml")
             yield mistake(listener, said, tls.start, fix, edits=(replace(tls, "true"),))
@@ -117,16 +119,17 @@ def unknown_node_id(cluster: Cluster) -> Iterator[Match]:
         right = _renumbered(cluster, listener)
         for each in stray:
             what = "a controller" if each.id in cluster.controllers else "no node"
-            sure = "have" if cluster.settled else "would get"
+            verb = "have" if cluster.settled else "would get"
             ids = listed([str(one) for one in cluster.brokers]) or "none"
-            said = f"node {each.id} is {what}: the brokers of this cluster {sure} the ids {ids}"
+            said = f"node {each.id} is {what}: the brokers of this cluster {verb} the ids {ids}"
             new = right.get(each.id or 0)
             node = each.scalar("broker")
             edits = (
                 (replace(node, str(new)),) if node and new is not None and cluster.settled else ()
             )
             fix = remedies.say(f"Give each broker its entry: {ids}.")
-            level = None if cluster.settled else Severity.WARNING
+            sure = cluster.settled and (bool(right) or not cluster.seen)
+            level = None if sure else Severity.WARNING
             yield mistake(listener, said, spot_of(each, "broker"), fix, level, edits, each.id)
 
 
@@ -163,13 +166,15 @@ def broker_without_entry(cluster: Cluster | None, chart: NodePorts | None) -> It
         for each in silent:
             said = f"broker {each.id} has no advertisedHost, and others have one"
             fix = remedies.entries([each.id or 0], listener.type == "nodeport")
-            yield mistake(listener, said, each.node.start, fix, broker=each.id)
+            edits = proven.advertised(listener, each)
+            yield mistake(listener, said, each.node.start, fix, edits=edits, broker=each.id)
         if absent:
             verb = "has" if len(absent) == 1 else "have"
             said = f"{brokers(absent)} {verb} no entry, and others have one"
             fix = remedies.entries(absent, listener.type == "nodeport")
             level = None if cluster.settled else Severity.WARNING
-            yield mistake(listener, said, told[-1].node.start, fix, level)
+            edits = proven.entries(listener, absent)
+            yield mistake(listener, said, told[-1].node.start, fix, level, edits)
     if chart and chart.brokers is not None and len(chart.ports) < chart.brokers:
         said = f"{len(chart.ports)} NodePorts for {chart.brokers} brokers: the chart is refused"
         yield _of_chart(chart, said, chart.ports[0][1])
@@ -281,11 +286,6 @@ def _own_port(listener: StrimziListener, each: BrokerEntry) -> Edits:
     """Leaves the advertised port to be the broker's own NodePort."""
     found = entry(each.node, "advertisedPort")
     return remove(each.node, found) if listener.type == "nodeport" and found else ()
-
-
-def default_port(listener: StrimziListener) -> int | None:
-    """What a listener advertises where it is told no port."""
-    return 443 if listener.type in _NAMED else listener.port
 
 
 def _renumbered(cluster: Cluster, listener: StrimziListener) -> dict[int, int]:

@@ -32,9 +32,26 @@ class Door:
     def host(self) -> str:
         return self.address.host
 
+    @property
+    def proven(self) -> bool:
+        """Whether a walk from here met the broker at this very address."""
+        return self.broker.met is not None and self.broker.met.reached == (
+            self.host,
+            self.address.port,
+        )
+
     def host_instead(self) -> str:
-        """What the item should say, with the host asked for by name."""
-        return f"{self.address.name}://<address that clients reach>:{self.address.port}"
+        """What the item should say, with the host asked for by name where none is proven."""
+        return proven_address(self.broker, self.address) or (
+            f"{self.address.name}://<address that clients reach>:{self.address.port}"
+        )
+
+    def put_right(self) -> Edits:
+        """The item with the address where a walk met this broker; none where there is none."""
+        said = proven_address(self.broker, self.address)
+        if not said or self.broker.settings.get(ADVERTISED) is not self.value:
+            return ()
+        return instead(self.value, self.address, said)
 
 
 def doors(broker: Broker) -> Iterator[Door]:
@@ -54,6 +71,15 @@ def doors(broker: Broker) -> Iterator[Door]:
         ports = tuple(broker.outside(each))
         inward = broker.container and not ports
         yield Door(broker, value, each, ports, inward)
+
+
+def proven_address(broker: Broker, listener: Address) -> str:
+    """What a listener should advertise by what a walk has met, "" where that tells nothing."""
+    there = broker.met.instead if broker.met and broker.came_in(listener) else None
+    if there is None:
+        return ""
+    host, port = there
+    return f"{listener.name}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def told(

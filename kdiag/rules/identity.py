@@ -11,6 +11,7 @@ from kdiag.certificate import read, recognise
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners, suspect
 from kdiag.hops.metadata import Metadata
+from kdiag.lint.live import Entrance
 from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.advertised import (
@@ -129,13 +130,16 @@ def shared_address(listeners: Listeners) -> Iterator[Match]:
 
 
 @rule("KD309", "wrong-door", Severity.ERROR, "This listener is not meant for clients out here")
-def wrong_door(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def wrong_door(
+    bootstrap: Bootstrap, listeners: Listeners | None, there: Entrance | None
+) -> Iterator[Match]:
     """You came in, or tried to, by a listener that is for the inside of the cluster only.
 
     Strimzi's ports 9090, 9091 and 8443 are between its own parts. And a listener whose advertised
     addresses are the names of pods (`….my-cluster-kafka-brokers.kafka.svc`) is the one for clients
     inside Kubernetes, reached by a port-forward or a load balancer: its first answer arrives, its
-    brokers never can.
+    brokers never can. With `--config` or `--strimzi` kdiag names the listener that you came in by,
+    and those that are for clients outside.
 
     Prove it: `kubectl get kafka NAME -o jsonpath='{.status.listeners}'` lists the doors.
     """
@@ -152,17 +156,28 @@ def wrong_door(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Ma
             )
     forwarded = any(is_loopback(contact.endpoint.host) for contact in bootstrap.usable)
     met = broken(listeners) if listeners else []
-    hit = [x for x in met if _names_a_pod(x.broker.advertised.host, forwarded)]
+    inner = there if there and there.inside else None
+    hit = [x for x in met if inner or _names_a_pod(x.broker.advertised.host, forwarded)]
     if listeners and hit and all(suspect(x.broker.advertised, bootstrap) for x in hit):
         yield Match(
             HOP,
-            f"{entrance(bootstrap)} leads to a listener for clients inside Kubernetes: "
+            _through(inner, bootstrap)
+            if inner
+            else f"{entrance(bootstrap)} leads to a listener for clients inside Kubernetes: "
             f"{how_many(hit, listeners, 'advertises', 'advertise').lower()} the "
             f"{'name of its pod' if len(hit) == 1 else 'names of their pods'}",
             subjects(hit),
             (*dialled(hit), *candidates(hit)),
-            remedies.other_door(),
+            remedies.other_door(inner.others if inner else ()),
         )
+
+
+def _through(there: Entrance, bootstrap: Bootstrap) -> str:
+    """Which listener that is, and by which others to come in."""
+    said = f"{entrance(bootstrap)} leads to listener {there.name} ({there.place}), which is for "
+    said += "clients inside"
+    others = f"; for those outside there is {listed(there.others)}" if there.others else ""
+    return said + others
 
 
 @rule("KD310", "wrong-cluster", Severity.ERROR, "Another cluster answers at the advertised address")

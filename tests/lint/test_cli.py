@@ -96,7 +96,7 @@ def test_exit_codes() -> None:
         (["tests"], "cannot read tests"),
         (["LICENSE"], "nothing that kdiag knows; it reads a Strimzi Kafka resource"),
         (["pyproject.toml"], "nothing that kdiag knows"),
-        ([GOOD, "-o", "xml"], "text or json or sarif or github"),
+        ([GOOD, "-o", "xml"], "one of text, json, sarif, github"),
         ([GOOD, "--fix", "-o", "json"], "leave -o out"),
         ([GOOD, TUTORIAL, "--fix"], "--diff is for several"),
         ([], "Missing argument"),

@@ -83,4 +83,7 @@ def resources(text: str) -> list[Any]:
 
 def test_every_rule_on_files_has_a_file() -> None:
     shown = {code for case in cases() for code, _, _ in case.expected}
-    assert {code for code in RULES if code.startswith("KD6")} - shown == set()
+    assert {code for code in RULES if code.startswith("KD6")} - shown == BESIDE_A_WALK
+
+
+BESIDE_A_WALK = {"KD627", "KD628", "KD629"}  # tests/test_joining.py and test_strimzi.py have them

@@ -1,0 +1,126 @@
+"""The door to Kubernetes: the user's own kubectl, its contexts and credentials. Read only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kdiag.attempt import clean
+
+MAX_TEXT = 8 << 20  # bytes of one answer
+_KAFKA = "kafkas.kafka.strimzi.io"
+
+# What kubectl says on standard error → why: its own words are shown beside it.
+_REASONS = (
+    ("forbidden", ("forbidden", "cannot list resource", "cannot get resource")),
+    ("credentials", ("unauthorized", "must be logged in", "executable", "getting credentials")),
+    ("context", ("context", "kubeconfig", "no configuration", "current-context", "invalid config")),
+    ("strimzi", ("doesn't have a resource type", "no matches for kind")),
+    ("absent", ("notfound", "not found")),
+    ("unreachable", ("unable to connect", "refused", "no such host", "timeout", "i/o", "eof")),
+)
+
+
+@dataclass(frozen=True)
+class Untold:
+    """A call that kubectl did not answer: the command, why (missing, hanging, large, one of those
+    above, or failed), and its words."""
+
+    command: str
+    reason: str
+    words: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What kubectl showed: documents of YAML. `elapsed` is in seconds."""
+
+    text: str
+    untold: tuple[Untold, ...]
+    elapsed: float
+
+
+async def resources(namespace: str, name: str, seconds: float) -> Shown:
+    """A Kafka resource, its node pools, the Services and the Nodes, each within so many seconds.
+
+    What cannot be had is in `untold`; only where the Kafka resource itself is, nothing is shown.
+    """
+    started = time.perf_counter()
+    here = ("-n", namespace)
+    mine = ("-l", f"strimzi.io/cluster={name}")
+    calls = (
+        ("get", _KAFKA, name, *here),
+        ("get", "kafkanodepools.kafka.strimzi.io", *here, *mine),
+        ("get", "services", "--all-namespaces"),
+        ("get", "nodes"),
+    )
+    told = list(await asyncio.gather(*(_asked(call, seconds) for call in calls)))
+    if isinstance(told[2], Untold) and told[2].reason == "forbidden":
+        told[2] = await _asked(("get", "services", *here), seconds)
+    untold = tuple(each for each in told if isinstance(each, Untold))
+    texts = [each for each in told if isinstance(each, str)]
+    if isinstance(told[0], Untold):
+        texts, untold = [], (told[0],)
+    return Shown("---\n".join(texts), untold, time.perf_counter() - started)
+
+
+async def _asked(call: tuple[str, ...], seconds: float) -> str | Untold:
+    """One command's standard output, or why there is none."""
+    command = f"kubectl {' '.join(call)}"
+    limit = f"--request-timeout={max(1, int(seconds))}s"
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "kubectl",
+            *call,
+            *("-o", "yaml", limit),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a login that it calls for ends with it, and has no terminal
+        )
+    except FileNotFoundError:
+        return Untold(command, "missing", "kubectl is not on the PATH")
+    except OSError as error:
+        return Untold(command, "failed", error.strerror or "it cannot be run")
+    try:
+        reading = asyncio.gather(_all(process.stdout), _all(process.stderr))
+        out, err = await asyncio.wait_for(reading, seconds)
+        await asyncio.wait_for(process.wait(), seconds)
+    except asyncio.TimeoutError:
+        return Untold(command, "hanging", f"it did not answer in {seconds:g} s")
+    finally:
+        await _end(process)
+    if len(out) > MAX_TEXT:
+        return Untold(command, "large", f"it shows more than {MAX_TEXT >> 20} MiB")
+    if process.returncode:
+        words = err.decode("utf-8", "replace").strip()
+        return Untold(command, _reason(words), clean(words.replace("\n", " "), 400))
+    return out.decode("utf-8", "replace")
+
+
+async def _all(stream: asyncio.StreamReader | None) -> bytes:
+    """What a stream gives, and no more than one byte beyond the most that is read."""
+    found = b""
+    while stream and len(found) <= MAX_TEXT:
+        part = await stream.read(1 << 16)
+        if not part:
+            break
+        found += part
+    return found
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends what has not ended yet: kubectl, and what it has called."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+def _reason(words: str) -> str:
+    said = words.lower()
+    return next((why for why, signs in _REASONS if any(sign in said for sign in signs)), "failed")

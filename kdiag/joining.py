@@ -1,0 +1,123 @@
+"""Joins what files say of a cluster with what a walk met of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import kdiag.rules
+from kdiag.cause import foremost
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listener, Listeners
+from kdiag.hops.metadata import Broker, Metadata
+from kdiag.lint.given import Config
+from kdiag.lint.live import Entrance, Live, LiveBroker, Where
+from kdiag.lint.mistake import Problem
+from kdiag.lint.report import LintReport
+from kdiag.linting import lint
+from kdiag.remedies.config import corrected
+from kdiag.rule import Finding, Remedy, Severity
+from kdiag.settings import Endpoint
+from kdiag.ways import Ways
+
+kdiag.rules.load_joined()
+
+# What an advertised address is wrong for: the corrected file is the fix.
+_ADVERTISED = tuple(f"KD30{digit}" for digit in "1234578")
+_ADVERTISING = {"KD611", "KD612", "KD615", "KD621", "KD622", *(f"KD6{n}" for n in range(16, 21))}
+_IN_A_FILE = ("yaml", "properties")
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What files say, judged by what a walk met."""
+
+    report: LintReport
+
+    def facts(self) -> dict[type, Any]:
+        """What rules on the walk make use of."""
+        return {Entrance: self.report.entrance} if self.report.entrance else {}
+
+    def beside(self, walked: Sequence[Finding]) -> list[Finding]:
+        """The findings of a walk, and those on files beside them. The corrected files are the fix
+        of what is foremost wrong."""
+        found = [*walked, *_grouped(self.report.problems)]
+        if not self.report.fixed:
+            return found
+        wrong = [f for f in found if f.code in _ADVERTISED] or [
+            f for f in found if f.hop == "config"
+        ]
+        first = foremost(wrong)
+        fixes = tuple(corrected(each.name, each.before, each.after) for each in self.report.fixed)
+        return [
+            replace(each, remedies=[*fixes, *each.remedies]) if each is first else each
+            for each in found
+        ]
+
+
+def join(facts: Mapping[type, Any]) -> Joined:
+    """What the files of a walk say."""
+    config: Config = facts[Config]
+    return Joined(lint(config.sources, skip_unknown=True, fix=True, live=met(facts)))
+
+
+def met(facts: Mapping[type, Any]) -> Live | None:
+    """The running cluster, None where no broker is known."""
+    bootstrap: Bootstrap | None = facts.get(Bootstrap)
+    metadata: Metadata | None = facts.get(Metadata)
+    listeners: Listeners | None = facts.get(Listeners)
+    if bootstrap is None or metadata is None or not metadata.brokers:
+        return None
+    dialled = {x.broker.node: x for x in listeners.listeners} if listeners else {}
+    ways: Ways | None = facts.get(Ways)
+    return Live(
+        tuple(_where(contact.endpoint) for contact in bootstrap.usable),
+        tuple(_broker(each, dialled.get(each.node), ways) for each in metadata.brokers),
+    )
+
+
+def _broker(broker: Broker, listener: Listener | None, ways: Ways | None) -> LiveBroker:
+    advertised = _where(broker.advertised)
+    if listener and listener.contact.usable:
+        return LiveBroker(broker.node, advertised, True, advertised)
+    proven = listener.proven if listener else None
+    if proven:
+        return LiveBroker(broker.node, advertised, False, _where(proven.endpoint))
+    way = ways.of_node(broker.node) if ways else None
+    proof = way.proof if way else None
+    sure = proof and proof.usable and proof.best and proof.best.answered_as == broker.node
+    return LiveBroker(
+        broker.node, advertised, False, _where(proof.endpoint) if proof and sure else None
+    )
+
+
+def _where(endpoint: Endpoint) -> Where:
+    return endpoint.host, endpoint.port
+
+
+def _first(fixes: Sequence[Remedy], finding: Finding) -> list[Remedy]:
+    """The corrected files, then what they do not say."""
+    return [*fixes, *(each for each in finding.remedies if each.kind not in _IN_A_FILE)]
+
+
+def _grouped(problems: Sequence[Problem]) -> Iterator[Finding]:
+    """One finding for each code and severity: the first of them, and the places of all."""
+    groups: dict[tuple[str, Severity], list[Problem]] = defaultdict(list)
+    for each in problems:
+        groups[each.finding.code, each.finding.severity].append(each)
+    for first, *more in groups.values():
+        finding = first.finding
+        and_more = f"; and {len(more)} more of the kind" if more else ""
+        yield replace(
+            finding,
+            message=f"{_place(first)}: {finding.message}{and_more}",
+            subjects=list(dict.fromkeys(s for x in (first, *more) for s in x.finding.subjects)),
+            evidence=[*finding.evidence, *(f"{_place(x)}: {x.finding.message}" for x in more)],
+            remedies=[] if first.fixed else finding.remedies,
+        )
+
+
+def _place(problem: Problem) -> str:
+    return f"{problem.file}:{problem.spot.line}:{problem.spot.column}"

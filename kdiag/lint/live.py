@@ -1,0 +1,129 @@
+"""What a walk met of the running cluster, in the terms of the files that configure it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kdiag.attempt import clean
+from kdiag.usage import UsageError
+
+MAX_BROKERS = 10_000
+
+Where = tuple[str, int]  # a host and its port
+
+
+@dataclass(frozen=True)
+class LiveBroker:
+    """A broker as the metadata has it. `works`: a client here reaches it at what it advertises;
+    `reached` is an address where this very broker answered, None where it did at none."""
+
+    node: int
+    advertised: Where
+    works: bool
+    reached: Where | None
+
+    @property
+    def instead(self) -> Where | None:
+        """The address that it should advertise for this client, None where none is proven."""
+        return None if self.works else self.reached
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running cluster. `entered` are the bootstrap servers that a Kafka connection came about
+    with, `brokers` those that they told of."""
+
+    entered: tuple[Where, ...]
+    brokers: tuple[LiveBroker, ...]
+
+    def broker(self, node: int | None) -> LiveBroker | None:
+        """The broker of this id, None where there is none."""
+        return next((each for each in self.brokers if each.node == node), None)
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        return tuple(sorted(each.node for each in self.brokers))
+
+
+@dataclass(frozen=True)
+class Entrance:
+    """The listener that a walk came in by, as a file has it. `inside`: it is for clients within the
+    cluster's own network; `others` are those for clients outside, with their addresses."""
+
+    name: str
+    place: str
+    inside: bool
+    others: tuple[str, ...]
+
+
+def shown(where: Where) -> str:
+    """`host:port`, with brackets around IPv6."""
+    host, port = where
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def of_report(name: str, text: str) -> Live:
+    """The cluster of a saved report. Raises UsageError where it is none, or tells of no broker."""
+    import json
+
+    try:
+        report = json.loads(text)
+    except (ValueError, RecursionError):
+        raise UsageError(f"{name}: not JSON; save a report with kdiag check -o json") from None
+    told = _object(report)
+    if "schema_version" not in told or not isinstance(told.get("hops"), list):
+        raise UsageError(f"{name}: no report of kdiag check; save one with kdiag check -o json")
+    brokers = tuple(_brokers(told))
+    if not brokers:
+        raise UsageError(f"{name}: a report that tells of no broker: there is nothing to go by")
+    servers = [_object(each) for each in _list(told.get("bootstrap"))]
+    entered = [_where(each.get("server")) for each in servers if _fine(each.get("layers"))]
+    return Live(tuple(where for where in entered if where), brokers)
+
+
+def _brokers(report: Mapping[str, Any]) -> Iterator[LiveBroker]:
+    public = dict(_public(report))
+    for each in map(_object, _list(_object(report.get("cluster")).get("brokers"))[:MAX_BROKERS]):
+        node, advertised = each.get("node"), _where(each.get("advertised"))
+        if not isinstance(node, int) or isinstance(node, bool) or advertised is None:
+            continue
+        works = _fine(each.get("layers"))
+        answered = _object(each.get("candidates")).items()
+        proven = [_where(told) for told, who in answered if who == node and who is not True]
+        reached = advertised if works else next(iter(proven), public.get(node))
+        yield LiveBroker(node, advertised, works, reached)
+
+
+def _public(report: Mapping[str, Any]) -> Iterator[tuple[int, Where]]:
+    """The public addresses that AWS knows of private ones, where they were dialled and worked."""
+    for row in map(_object, _list(_object(report.get("aws")).get("addresses"))):
+        _, _, node = str(row.get("subject")).partition("broker ")
+        where = _where(f"{row.get('judged')}:{row.get('port')}")
+        moved = row.get("judged") != row.get("address")
+        if node.isdecimal() and len(node) < 12 and where and moved and row.get("walk") == "ok":
+            yield int(node), where
+
+
+def _fine(layers: object) -> bool:
+    """Whether every layer that was tried was well, the protocol among them; who is there need not
+    be told (`denied`)."""
+    told = _object(layers)
+    return told.get("kafka") == "ok" and all(x in ("ok", None, "denied") for x in told.values())
+
+
+def _where(said: object) -> Where | None:
+    """`host:port`; None where it is not that."""
+    host, _, port = clean(said).rpartition(":") if isinstance(said, str) else ("", "", "")
+    if not (port.isascii() and port.isdecimal() and len(port) < 6) or len(host) > 255:
+        return None
+    return host.strip("[]"), int(port)
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else []
