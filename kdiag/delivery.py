@@ -118,7 +118,8 @@ def deliver(write: Callable[[str, TextIO], None], opened: Sequence[Destination])
                 if destination.stream is sys.stdout:
                     forget_stdout()
             except OSError as error:
-                failed.append(f"cannot write {destination.name}: {error.strerror}")
+                name = error.filename or destination.name
+                failed.append(f"cannot write {name}: {error.strerror}")
     if failed:
         raise UsageError("; ".join(failed))
 

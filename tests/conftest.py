@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 
@@ -16,6 +17,9 @@ from tests.running import Brokers
 # The tests of Ctrl-C need it to mean what it means on a terminal.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What tests print is no summary of the job that runs them.
+os.environ.pop("GITHUB_STEP_SUMMARY", None)
 
 # The machine may be busy: an example that takes long is no failure.
 hypothesis.settings.register_profile("kdiag", deadline=None)

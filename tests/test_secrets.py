@@ -171,8 +171,9 @@ def test_nor_in_another_spelling(name: str) -> None:
     for form in RENDERERS:
         text = walks.shown(made, form)
         assert leaked(text) == []
-        assert "wrong: " in text
-        assert "***" in text
+        if form != "openmetrics":  # which has no words
+            assert "wrong: " in text
+            assert "***" in text
 
 
 class Broken(WorldNet):

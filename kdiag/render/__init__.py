@@ -13,6 +13,8 @@ RENDERERS = {
     "json": "kdiag.render.json",
     "junit": "kdiag.render.junit",
     "markdown": "kdiag.render.markdown",
+    "github": "kdiag.render.github",
+    "openmetrics": "kdiag.render.openmetrics",
 }
 
 

@@ -23,6 +23,7 @@ EVERY = [*SCENARIOS, *cases.BY_HAND]
 pytestmark = pytest.mark.filterwarnings("ignore:\\s*Can not relate snapshot")  # by our layout
 
 READ = [name for name in EVERY if not name.startswith("crowd")]  # nobody reads 300 times the same
+MEASURED = list(SCENARIOS)
 COLOURED = ["healthy", "private-address", "wrong-broker", "under-replicated", "mixed-causes"]
 
 
@@ -125,10 +126,21 @@ def test_markdown(name: str, snapshot: SnapshotAssertion) -> None:
     assert walks.shown(report(name), "markdown") == snapshot.use_extension(GoldenMarkdown)
 
 
+@pytest.mark.parametrize("name", READ)
+def test_github(name: str, golden: SnapshotAssertion) -> None:
+    assert walks.shown(report(name), "github") == golden
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_openmetrics(name: str, golden: SnapshotAssertion) -> None:
+    assert walks.shown(report(name), "openmetrics") == golden
+
+
 def test_no_golden_is_left_over(request: pytest.FixtureRequest) -> None:
     """Of a scenario that is gone, or of a form."""
     forms = {"terminal-80": EVERY, "terminal-120": EVERY, "terminal-ascii": EVERY}
-    forms |= dict.fromkeys(("json", "junit", "markdown"), READ)
+    forms |= dict.fromkeys(("json", "junit", "markdown", "github"), READ)
+    forms |= {"openmetrics": MEASURED}
     expected = {f"{form}/{name}" for form, names in forms.items() for name in names}
     expected |= {f"terminal-colour/{name}" for name in COLOURED}
     found = {str(path.relative_to(GOLDENS).with_suffix("")): path for path in GOLDENS.rglob("*.*")}

@@ -1,0 +1,56 @@
+"""The report for GitHub Actions: annotations, as workflow commands, and the job's summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from kdiag.render import order
+from kdiag.render.markdown import document
+from kdiag.report import Report
+from kdiag.rule import Finding
+
+
+def write(report: Report, stream: TextIO) -> None:
+    """An annotation for each finding that counts and that nothing explains, then the verdict.
+
+    The whole report is added to the file that GITHUB_STEP_SUMMARY names, where it names one; raises
+    OSError where it cannot be.
+    """
+    for finding, follows in order.causes(report):
+        title = escaped(f"{finding.code} {finding.name}", ":,")
+        said = escaped("\n".join(_told(finding, follows, root=finding is report.cause)))
+        stream.write(order.fitted(f"::{finding.severity.value} title={title}::{said}\n", stream))
+    target = ", ".join(report.target)
+    said = f"kdiag: {report.verdict} · {target} · {order.verdict(report)}"
+    said = " ".join(said.split()).replace("##[", "## [")  # an older way to give a command
+    stream.write(order.fitted(f"{said}\n", stream))
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        with Path(summary).open("a", encoding="utf-8") as file:
+            file.write("\n".join(document(report)) + "\n\n")
+
+
+def _told(finding: Finding, follows: Sequence[Finding], *, root: bool) -> Iterator[str]:
+    """What an annotation says, a line after the other."""
+    cause = "root cause, " if root else ""
+    yield f"{finding.message} ({cause}hop {order.number(finding.hop)}, {finding.hop})"
+    first, cut, last = order.shortened(finding.evidence)
+    yield from (f"- {line}" for line in first)
+    if cut:
+        yield f"... {cut} more lines with -o json"
+    yield from (f"- {line}" for line in last)
+    if finding.remedies:
+        yield f"fix: {finding.remedies[0].summary.rstrip(':')}"
+    if follows:
+        yield f"explains: {', '.join(dict.fromkeys(f'{f.code} {f.name}' for f in follows))}"
+    yield f"see {finding.url}"
+
+
+def escaped(said: str, more: str = "") -> str:
+    """As GitHub wants it: percent, line breaks, and in properties what separates them."""
+    for char in f"%\r\n{more}":
+        said = said.replace(char, f"%{ord(char):02X}")
+    return said
