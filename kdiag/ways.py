@@ -61,6 +61,12 @@ class Way:
         return tcp is not None and tcp.failure not in _NOBODY
 
     @property
+    def refused(self) -> bool:
+        """The host says that nobody listens there."""
+        tcp = next((a for a in self.dial.attempts if a.layer == "tcp"), None) if self.dial else None
+        return tcp is not None and tcp.failure is Failure.REFUSED
+
+    @property
     def where(self) -> str:
         """`3.10.139.221:9094 (broker 1)`; the address that counts."""
         address = self.judged.address if self.judged else self.address

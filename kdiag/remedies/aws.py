@@ -19,10 +19,10 @@ def give_source() -> Remedy:
 
 def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
     """The first option for instances without a public address."""
-    lines = [f"aws ec2 allocate-address --region {region}   # once for each line below"]
-    lines += [
-        f"aws ec2 associate-address --region {region} --network-interface-id {each} "
-        "--allocation-id <allocation id>"
+    new = f"aws ec2 allocate-address --region {region} --query AllocationId --output text"
+    lines = [
+        f"aws ec2 associate-address --region {region} --network-interface-id {each} \\\n"
+        f'  --allocation-id "$({new})"'
         for each in dict.fromkeys(interfaces)
     ]
     return Remedy(
@@ -72,6 +72,16 @@ def start_instances(region: str, instances: Sequence[str]) -> Remedy:
     )
 
 
+def gateway_of(region: str, vpc: str) -> str:
+    """The option for the internet gateway of a VPC, which the shell looks up. Without one in the
+    VPC it is None, and the command fails."""
+    return (
+        f'--gateway-id "$(aws ec2 describe-internet-gateways --region {region} \\\n'
+        f"    --filters Name=attachment.vpc-id,Values={vpc} \\\n"
+        "    --query 'InternetGateways[0].InternetGatewayId' --output text)\""
+    )
+
+
 def add_route(region: str, table: str, source: str, target: str, *, version: int) -> Remedy:
     """A way back to the client; `target` is the option that names where it leads."""
     cidr = source if "/" in source else f"{source}/{32 if version == 4 else 128}"
@@ -80,7 +90,7 @@ def add_route(region: str, table: str, source: str, target: str, *, version: int
         "Give the subnet a way back. For this client alone it is the route below; a subnet for "
         "public brokers has its default route lead to the internet gateway.",
         f"aws ec2 create-route --region {region} --route-table-id {table} \\\n"
-        f"  {option} '{cidr}' {target}",
+        f"  {option} '{cidr}' \\\n  {target}",
         "shell",
     )
 

@@ -231,13 +231,15 @@ def _routes(snapshot: Snapshot, hit: Sequence[Block]) -> Iterator[Remedy]:
             for route in each.routes
             if route.target.startswith("igw-") and not route.blackhole
         ]
-        gateway = gateways[0] if gateways else f"<internet gateway of {reach.interface.vpc}>"
-        private = reach.address in reach.interface.private
+        region, private = reach.interface.region, reach.address in reach.interface.private
+        gateway = f"--gateway-id {gateways[0]}" if gateways else ""
         yield remedies.add_route(
-            reach.interface.region,
+            region,
             table,
             _peer(hit[0]) or permissions.YOU,
-            "<what leads to your network>" if private else f"--gateway-id '{gateway}'",
+            "<what leads to your network>"
+            if private
+            else gateway or remedies.gateway_of(region, reach.interface.vpc),
             version=6 if ":" in reach.address else 4,
         )
 

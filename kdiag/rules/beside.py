@@ -10,7 +10,7 @@ from kdiag.hops.listeners import Listener
 from kdiag.remedies import aws as remedies
 from kdiag.rule import Remedy
 from kdiag.rules.place import tried
-from kdiag.rules.words import once
+from kdiag.rules.words import listed, once
 from kdiag.settings import Endpoint
 from kdiag.ways import Way, Ways
 
@@ -76,6 +76,17 @@ def let_through(ways: Ways | None, names: Sequence[str]) -> tuple[str, ...]:
             for way in found
             if way.judged
         )
+    )
+
+
+def refusing(ways: Ways | None, names: Sequence[str]) -> tuple[str, ...]:
+    """For connections that are refused at an interface in AWS: what that rules out."""
+    hit = [w for w in (ways.ways if ways else ()) if w.subject in names and w.refused and w.judged]
+    if not hit:
+        return ()
+    return (
+        f"{listed(once(way.where for way in hit))} refuse{'s' if len(hit) == 1 else ''}, so no "
+        "security group and no network ACL of EC2 is in the way: these drop, and never refuse",
     )
 
 

@@ -75,12 +75,14 @@ def met(ways: Ways, hit: Sequence[Block]) -> Iterator[str]:
     gone = once(block.way.where for block in hit if block.way.vanished)
     if gone:
         yield f"connection requests vanish at {listed(gone)}"
-    good: dict[str, list[str]] = defaultdict(list)
-    for way in ways.ways:
-        if way.answered and way.judged and way.judged.outcome is Outcome.ALLOWED:
-            good[way.judged.deciding.words].append(way.where)
-    for words, where in list(good.items())[:MANY_CONTRASTS]:
-        yield f"{listed(once(where))} answer{'s' if len(where) == 1 else ''}: {words}"
+    good = [
+        Block(way, way.judged, way.judged.deciding)
+        for way in ways.ways
+        if way.answered and way.judged and way.judged.outcome is Outcome.ALLOWED
+    ]
+    for words, there in _told((one, one.step) for one in good)[:MANY_CONTRASTS]:
+        where = once(one.way.where for one in there)
+        yield f"{listed(where)} answer{'s' if len(where) == 1 else ''}: {words}"
 
 
 def ruled_out(hit: Sequence[Block]) -> Iterator[str]:

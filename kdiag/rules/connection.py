@@ -12,7 +12,7 @@ from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
-from kdiag.rules.beside import let_through, on_hosts
+from kdiag.rules.beside import let_through, on_hosts, refusing
 from kdiag.rules.place import HOPS, Place, evidence, failing, judge, match, places, split_by_family
 from kdiag.rules.words import escaped, listed
 from kdiag.stranger import Stranger, recognise
@@ -57,7 +57,9 @@ def resolver_failed(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
 
 
 @rule("KD103", "refused", Severity.ERROR, "The port is closed: connection refused")
-def refused(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def refused(
+    bootstrap: Bootstrap, listeners: Listeners | None, ways: Ways | None
+) -> Iterator[Match]:
     """The host answered the connection request with a reset: nobody listens on that port.
 
     The address leads to a running machine, and packets come back. A security group or a firewall
@@ -66,13 +68,14 @@ def refused(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match
 
     Prove it: `ss -ltn` on that host.
     """
-    yield from judge(
+    for found in judge(
         {Failure.REFUSED},
         bootstrap,
         listeners,
         "{who} refuse{s} the connection: the host is there, nobody listens on the port",
         lambda hit: (remedies.start_or_map([place.endpoint for place in hit]),),
-    )
+    ):
+        yield replace(found, evidence=(*found.evidence, *refusing(ways, found.subjects)))
 
 
 @rule("KD104", "timeout", Severity.ERROR, "No answer to the connection request")

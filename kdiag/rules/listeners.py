@@ -20,7 +20,7 @@ from kdiag.rules.advertised import (
     still_up,
     subjects,
 )
-from kdiag.rules.beside import found_public, let_through, on_hosts, where_public
+from kdiag.rules.beside import found_public, let_through, on_hosts, refusing, where_public
 from kdiag.rules.words import listed
 from kdiag.settings import Endpoint
 from kdiag.ways import Ways
@@ -156,7 +156,9 @@ def internal_name_advertised(
 
 
 @rule("KD305", "advertised-port-closed", Severity.ERROR, "The advertised port is closed")
-def advertised_port_closed(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
+def advertised_port_closed(
+    bootstrap: Bootstrap, listeners: Listeners, ways: Ways | None
+) -> Iterator[Match]:
     """The advertised host answers that nobody listens on the advertised port.
 
     The broker is down, or it advertises another port than the one that leads to it: a container
@@ -171,7 +173,7 @@ def advertised_port_closed(bootstrap: Bootstrap, listeners: Listeners) -> Iterat
             f"{how_many(hit, listeners, 'advertises', 'advertise')} a port that nobody listens "
             f"on: {listed([str(x.broker.advertised) for x in hit])}",
             subjects(hit),
-            dialled(hit) + still_up(listeners),
+            dialled(hit) + still_up(listeners) + refusing(ways, subjects(hit)),
             (remedies.start_or_map([x.broker.advertised for x in hit]),),
         )
 

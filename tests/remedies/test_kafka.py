@@ -20,8 +20,8 @@ ASKED_FOR = re.compile(
     r"<(reachable address of broker \d+|port of broker \d+|container name|this client|user|password"
     r"|name|administrator\.properties|subject of the certificate|the CA's certificate\.pem"
     r"|cluster|token|the CA's certificates\.pem|certificate and key\.pem|certificate\.pem"
-    r"|key\.pem|your public address|bootstrap|allocation id|current version|target group"
-    r"|internet gateway of \S+|what leads to your network|a free number, before those that deny)>"
+    r"|key\.pem|your public address|bootstrap|current version|target group"
+    r"|what leads to your network|a free number, before those that deny)>"
 )
 EMPTY = re.compile(r"=\s*$|(Host|Port):\s*$|(?i:advertised)\S*//:", re.MULTILINE)
 PROVEN = tuple(

@@ -444,9 +444,24 @@ def test_the_client_s_own_network_acl_is_opened_the_other_way_round() -> None:
 def test_a_route_for_this_client_by_the_gateway_that_is_there() -> None:
     own = table("10.0.0.0/16 local", name="rtb-2", subnets=[SUBNET], main=False)
     (finding,) = Case(world(tables=[table(*TO_THE_WORLD), own]), at(9094)).judged("KD503")
-    first, second = finding.remedies[0].snippet.splitlines()
+    first, second, third = finding.remedies[0].snippet.splitlines()
     assert first.endswith("--route-table-id rtb-2 \\")
-    assert second == "  --destination-cidr-block '203.0.113.10/32' --gateway-id 'igw-1'"
+    assert second == "  --destination-cidr-block '203.0.113.10/32' \\"
+    assert third == "  --gateway-id igw-1"
+
+
+def test_a_gateway_that_no_route_leads_to_is_looked_up_by_the_command() -> None:
+    own = table("10.0.0.0/16 local", name="rtb-2", subnets=[SUBNET], main=False)
+    (finding,) = Case(world(tables=[own]), at(9094)).judged("KD503")
+    snippet = finding.remedies[0].snippet
+    assert '--gateway-id "$(aws ec2 describe-internet-gateways --region eu-west-2' in snippet
+    assert "Name=attachment.vpc-id,Values=vpc-1" in snippet
+
+
+def test_what_refuses_is_cleared() -> None:
+    """Groups and network ACLs drop: who refuses is a host, which they let through."""
+    (finding,) = Case(world(), at(32001, "refused")).judged("KD305")
+    assert any("3.10.139.221:32001 (broker 1) refuses" in line for line in finding.evidence)
 
 
 def test_the_table_of_the_report() -> None:
