@@ -10,6 +10,7 @@ import io
 import json
 import logging
 import re
+import socket
 import threading
 import time
 import urllib.request
@@ -101,8 +102,9 @@ class Account:
             GroupId=self.group, IpPermissions=[permission]
         )
 
-    def broker(self, private: str, *, public: bool = True) -> str:
-        """An instance at a private address; gives its elastic address, "" for none."""
+    def broker(self, private: str, *, public: bool | str = True, groups: Sequence[str] = ()) -> str:
+        """An instance at a private address, in these groups or the network's; gives its elastic
+        address, which is any if none is given, "" for none."""
         ec2 = self.client()
         card = {"DeviceIndex": 0, "SubnetId": self.subnet, "PrivateIpAddress": private}
         name = {"Key": "Name", "Value": f"kafka-{private}"}
@@ -110,12 +112,13 @@ class Account:
             ImageId="ami-12c6146b",
             MinCount=1,
             MaxCount=1,
-            NetworkInterfaces=[{**card, "Groups": [self.group]}],
+            NetworkInterfaces=[{**card, "Groups": list(groups) or [self.group]}],
             TagSpecifications=[{"ResourceType": "instance", "Tags": [name]}],
         )["Instances"][0]["InstanceId"]
         if not public:
             return ""
-        address = ec2.allocate_address(Domain="vpc")
+        wanted = {"Address": public} if isinstance(public, str) else {}
+        address = ec2.allocate_address(Domain="vpc", **wanted)
         ec2.associate_address(InstanceId=instance, AllocationId=address["AllocationId"])
         return str(address["PublicIp"])
 
@@ -138,10 +141,11 @@ class Account:
         return [self.broker(address, public=public) for address in PRIVATE]
 
     def reset(self) -> None:
-        """An empty account, that nobody has asked anything."""
+        """An empty account, that nobody has asked anything; the ids to come are always the same."""
         self.instead.clear()
-        ask = urllib.request.Request(f"{self.url}/moto-api/reset", method="POST")
-        urllib.request.urlopen(ask, timeout=10).close()
+        for what in ("reset", "seed?a=1"):
+            ask = urllib.request.Request(f"{self.url}/moto-api/{what}", method="POST")
+            urllib.request.urlopen(ask, timeout=10).close()
         self.calls.clear()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
@@ -221,14 +225,22 @@ def environment(account: Account, folder: Path) -> dict[str, str]:
 @contextmanager
 def served() -> Iterator[Account]:
     """An account whose server runs in a thread."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     account = Account()
-    server = make_server("127.0.0.1", 0, account, threaded=True)
-    account.url = f"http://127.0.0.1:{server.server_port}"
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        account.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+        with answered(account, sock):
+            yield account
+
+
+@contextmanager
+def answered(account: Account, sock: socket.socket) -> Iterator[None]:
+    """An account that answers at one more socket, which may be in a network of its own."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = make_server("127.0.0.1", 0, account, threaded=True, fd=sock.fileno())
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield account
+        yield
     finally:
         server.shutdown()
         thread.join(10)

@@ -13,8 +13,12 @@ resolver in it is the gateway's, which knows the names of `NAMES` and no others:
 
 from __future__ import annotations
 
+import ctypes
+import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -33,6 +37,9 @@ NAMES = {
     f"dual.{DOMAIN}": ("2001:db8::221", PUBLICS[0]),  # and there is no way to IPv6
 }
 EVERY_PORT = "1-65535"
+
+_NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass
@@ -54,6 +61,21 @@ class Namespace:
         )
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
         return done.stdout
+
+    def listening(self, port: int) -> socket.socket:
+        """A socket on loopback in here, for a server that runs outside."""
+        made: list[socket.socket] = []
+
+        def enter() -> None:  # this thread alone
+            with Path(f"/proc/{self.process.pid}/ns/net").open() as net:
+                if _LIBC.setns(net.fileno(), _NEW_NETWORK) == 0:
+                    made.append(socket.create_server(("127.0.0.1", port)))
+
+        thread = threading.Thread(target=enter)
+        thread.start()
+        thread.join()
+        assert made, os.strerror(ctypes.get_errno())
+        return made[0]
 
     def ip(self, lines: str) -> None:
         """Runs a batch of iproute2 commands."""

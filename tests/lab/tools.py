@@ -7,12 +7,15 @@
     missed SERVER               waits until one of three brokers is gone from the metadata
     topics SERVER [NAME=VALUE]  prints the topics' names, without Kafka's own
     read SERVER TOPIC           prints every record as [partition, offset, key, value]
+    heard SERVER...             prints those of these addresses from which anything comes back to
+                                a request to connect, were it a refusal
 
 What is printed is JSON. Every wait is bounded.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
@@ -39,6 +42,7 @@ from confluent_kafka.admin import (
 from tests.lab.listeners import DENIED, NODES
 
 PATIENCE = 60.0  # seconds
+SILENCE = 2.2  # seconds
 TOPICS = {
     "orders": {},
     "tiny": {"max.message.bytes": "10"},
@@ -165,8 +169,37 @@ def read(server: str, topic: str) -> list[list[object]]:
     return sorted(found, key=str)
 
 
+def heard(*servers: str) -> list[str]:
+    """Asks all of them at once; SILENCE is long enough for a second request."""
+
+    async def answers(server: str) -> bool:
+        host, _, port = server.rpartition(":")
+        try:
+            _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), SILENCE)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def ask() -> list[bool]:
+        return await asyncio.gather(*map(answers, servers))
+
+    return [server for server, there in zip(servers, asyncio.run(ask()), strict=True) if there]
+
+
 COMMANDS: dict[str, Callable[..., object]] = {
-    command.__name__: command for command in (prepare, create, recover, missed, topics, read)
+    command.__name__: command
+    for command in (
+        prepare,
+        create,
+        recover,
+        missed,
+        topics,
+        read,
+        heard,
+    )
 }
 
 if __name__ == "__main__":
