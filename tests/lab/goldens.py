@@ -83,6 +83,17 @@ def held(nodeid: str, rewrite: bool) -> Iterator[None]:
     assert golden.held or not golden.path.exists(), f"nothing printed {golden.path}: delete it"
 
 
+@contextmanager
+def aside() -> Iterator[None]:
+    """What is checked in here is after a change, and has no golden."""
+    waiting = [*_current]
+    _current.clear()
+    try:
+        yield
+    finally:
+        _current.extend(waiting)
+
+
 def hold(told: dict[str, Any]) -> None:
     """Holds a JSON report against the golden of the test that runs."""
     for golden in _current:

@@ -23,7 +23,7 @@ from kdiag.aws.reachability import reach
 from kdiag.clients.account import snapshot
 from kdiag.clients.ec2 import Api
 from tests.accounts import Account, answered, environment, served
-from tests.lab import commands, packets
+from tests.lab import commands, goldens, packets
 from tests.lab.client import HEALTHY, Client, Report, Verdict
 from tests.lab.lab import Lab
 from tests.lab.listeners import CLOSED_PORT, NODE_PORT, NODES, PORTS
@@ -163,10 +163,10 @@ class Cloud:
     lab: Lab
     variables: Mapping[str, Any]
 
-    def check(self, listener: str, *, again: bool = False) -> Report:
+    def check(self, listener: str) -> Report:
         port = NODE_PORT if listener == "NODEPORT" else PORTS[listener]
         bootstrap = f"{PUBLICS[0]}:{port}"
-        return self.laptop.check(bootstrap, "--aws", *SOON, again=again, **self.variables)
+        return self.laptop.check(bootstrap, "--aws", *SOON, **self.variables)
 
     @contextmanager
     def packets(self) -> Iterator[None]:
@@ -197,8 +197,8 @@ def test_world(cloud: Cloud, case: Case, monkeypatch: pytest.MonkeyPatch) -> Non
     assert report.verdict == case.verdict, report
     _says(report, case, ids)
     if case.mended and _mend(cloud.account, report):
-        with cloud.packets():
-            after = cloud.check(case.listener, again=True)
+        with cloud.packets(), goldens.aside():
+            after = cloud.check(case.listener)
         assert after.verdict == case.after, after
         assert {row["verdict"] for row in after.told["aws"]["addresses"]} == {"allowed"}, after
         assert after.told["findings"] == [] or case.after != HEALTHY, after
