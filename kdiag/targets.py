@@ -13,12 +13,13 @@ from kdiag.settings import LEAST, MOST
 from kdiag.usage import UsageError, near, word
 
 FILE = "kdiag.toml"
+ALL = "all"  # not a name: every target there is
 MAX_FILE = 1 << 20  # bytes
 
 PREFIX = "KDIAG_X_"  # of an environment variable that is a client property
 TOKEN = "KDIAG_OAUTHBEARER_TOKEN"
 VARIABLES = (
-    *("BOOTSTRAP", "COMMAND_CONFIG", "TOPIC", "TIMEOUT", "DEADLINE", "MAP", "FAIL_ON"),
+    *("BOOTSTRAP", "COMMAND_CONFIG", "TOPIC", "TIMEOUT", "DEADLINE", "MAP", "FAIL_ON", "WAIT"),
     *("EXPECT", "IGNORE"),
     *("AWS", "AWS_SOURCE", "AWS_REGION", "AWS_PROFILE", "AWS_ECHO"),
 )
@@ -72,6 +73,17 @@ def target(name: str, environ: Mapping[str, str]) -> Target:
         f"@{word(name)}: no such target in {' or '.join(map(str, files))}"
         f"{near(name, known)}{listed}"
     )
+
+
+def names(environ: Mapping[str, str]) -> list[str]:
+    """The name of every target there is. Raises UsageError when there is none."""
+    found = list(dict.fromkeys(name for file in _files(environ) for name in _tables(file)))
+    if not found:
+        raise UsageError(
+            f"@{ALL}: there is no target, neither in {FILE} here nor in {_home(environ) / FILE}: "
+            "write some as [targets.NAME]"
+        )
+    return found
 
 
 def from_environment(environ: Mapping[str, str], notes: list[str]) -> dict[str, str]:

@@ -5,13 +5,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import kdiag.rules
 from kdiag import __version__
 from kdiag.attempt import clean
 from kdiag.expectations import Expected, expected, held
-from kdiag.gather import Haul, Leg, MakeNet, Observer, gather, nobody, place, plain_net
+from kdiag.gather import (
+    INTERRUPTED,
+    Gathered,
+    Haul,
+    Leg,
+    MakeNet,
+    Observer,
+    gather,
+    nobody,
+    place,
+    plain_net,
+)
 from kdiag.hop import Halt, Halts
 from kdiag.hops import HOPS
 from kdiag.hops.aws import Aws
@@ -102,6 +114,13 @@ def run(
     """One check in an event loop of its own. `observe` hears each hop's id as it starts, and again
     with its summary as it ends; `cloud` is another AWS than the one that is asked for. Raises
     UsageError for a login that kdiag cannot make, and for files that it knows nothing of."""
+    cloud = door(asked, cloud)
+    return asyncio.run(walk(asked, net or plain_net, observe or nobody, cloud))
+
+
+def door(asked: Settings, cloud: Cloud | None = None) -> Cloud | None:
+    """The door to AWS, where it is to be asked and there is none yet. Raises UsageError for what
+    cannot be done: a login, files that kdiag knows nothing of."""
     if asked.security.sasl and asked.security.sasl.mechanism == "GSSAPI":
         _has_kerberos(asked.security.protocol or "SASL_PLAINTEXT")
     if asked.aws and cloud is None:
@@ -112,7 +131,7 @@ def run(
         from kdiag.linting import refuse_unknown  # what reads files loads where there are some
 
         refuse_unknown(asked.config.files)
-    return asyncio.run(walk(asked, net or plain_net, observe or nobody, cloud))
+    return cloud
 
 
 def _has_kerberos(protocol: str) -> None:
@@ -154,6 +173,14 @@ def _reading(asked: Settings) -> asyncio.Task[Shown] | None:
 
     namespace, _, name = asked.config.strimzi.partition("/")
     return asyncio.ensure_future(resources(namespace, name, min(MOST_KUBECTL, asked.deadline)))
+
+
+def unwalked(asked: Settings) -> Report:
+    """The report on a walk that was interrupted before it began."""
+    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    legs = tuple(Leg(hop.id, 0, INTERRUPTED) for hop in HOPS)
+    haul = Haul(Gathered(at, 0, legs, interrupted=True))
+    return judged(asked, haul, time.perf_counter())
 
 
 def judged(asked: Settings, haul: Haul, started: float, shown: Shown | None = None) -> Report:

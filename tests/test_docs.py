@@ -146,7 +146,7 @@ def test_the_pages_have_commands_and_a_wrong_one_is_found() -> None:
     assert "kdiag check broker.example.com:9094 -F client.properties" in commands(
         ROOT / "docs/quickstart.md"
     )
-    for wrong in ("kdiag check --tpoic orders", "kdiag chek", "kdiag check a b", "kdiag demo -x"):
+    for wrong in ("kdiag check --tpoic orders", "kdiag chek", "kdiag explain", "kdiag demo -x"):
         with pytest.raises(click.UsageError):
             parsed(wrong)
 

@@ -139,6 +139,74 @@ def test_at_any_moment_there_is_no_traceback_of_ours(brokers: Brokers, delay: fl
     assert "kdiag/cli/" not in err
 
 
+def test_sigterm_is_what_ctrl_c_is(brokers: Brokers, tmp_path: Path) -> None:
+    """A job whose time is up gets SIGTERM: what is known is written."""
+    brokers.three()
+    met = Met(lambda request: True)
+    brokers.brokers[3].control = met
+    file = tmp_path / "report.json"
+    with started("check", brokers.bootstrap, *PATIENT, "-o", f"json={file}") as process:
+        met.wait()
+        process.terminate()
+        out, err = process.communicate(timeout=ENOUGH)
+    assert (process.returncode, err) == (130, "")
+    assert "√ bootstrap" in out
+    report = json.loads(file.read_text("utf-8"))
+    assert (report["exit_code"], report["interrupted"]) == (130, True)
+
+
+def test_sigterm_ends_what_ignores_ctrl_c(brokers: Brokers) -> None:
+    """As a shell starts what it is to run in the background."""
+    brokers.three()
+    met = Met(lambda request: True)
+    brokers.brokers[3].control = met
+    ignore = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]
+    process = subprocess.Popen(
+        [*ignore, *command("check", brokers.bootstrap, *PATIENT)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+    try:
+        met.wait()
+        process.send_signal(signal.SIGINT)
+        process.terminate()
+        out, err = process.communicate(timeout=ENOUGH)
+    finally:
+        process.kill()
+        process.wait(ENOUGH)
+    assert (process.returncode, err) == (130, "")
+    assert "√ bootstrap" in out
+
+
+def test_several_are_interrupted_together(brokers: Brokers) -> None:
+    """What is known of each is printed, also of those whose turn had not come."""
+    brokers.three()
+    met = Met(lambda request: True)
+    brokers.brokers[2].control = met
+    silent = [f"127.0.0.1:{brokers.serve(peers.silent)}" for _ in range(5)]
+    with started("check", *silent, brokers.bootstrap, *PATIENT, "-o", "json") as process:
+        threading.Event().wait(1.5)
+        out = interrupted(process)
+    told = json.loads(out)
+    assert (told["exit_code"], len(told["reports"])) == (130, 6)
+    assert all(report["interrupted"] for report in told["reports"].values())
+
+
+def test_while_it_waits(brokers: Brokers) -> None:
+    """The last full report is printed, and says that it was interrupted."""
+    with started("check", "127.0.0.1:1", "--wait", "600") as process:
+        assert process.stderr
+        assert process.stderr.readline() == "kdiag: waiting: bootstrap: KD103 refused\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=ENOUGH)
+    assert (process.returncode, err) == (130, "")
+    assert "× bootstrap" in out
+    assert "interrupted; the hops above are what is known · exit 130" in out
+
+
 def test_a_demo_is_interrupted_as_a_whole() -> None:
     """The tour does not go on with its next scenario."""
     with started("demo", "--timeout", "600") as process:

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
+from kdiag import __version__
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import configuration, named, read
-from kdiag.cli.watching import ready, watched
-from kdiag.render import RENDERERS, render
+from kdiag.cli.watching import ready, walked
+from kdiag.render import RENDERERS, render, render_all
 
 if TYPE_CHECKING:
     from kdiag.expectation import Expectation
-    from kdiag.report import Report
     from kdiag.settings import Settings
 
 CHECK_IP = "https://checkip.amazonaws.com"  # says by which address it was asked
+ALL = "all"
 MAX_FILE = 1 << 20  # bytes of a properties file
+MOST_WAIT = 86400  # seconds
 
 
 @click.command(epilog=EXIT_CODES)
 @click.argument(
-    "bootstrap", required=False, metavar="BOOTSTRAP[,BOOTSTRAP...]", envvar="KDIAG_BOOTSTRAP"
+    "bootstraps", nargs=-1, metavar="BOOTSTRAP[,BOOTSTRAP...]", envvar="KDIAG_BOOTSTRAP"
 )
 @click.option(
     "-X", "--property", "given", multiple=True, metavar="KEY=VALUE", help="A client property."
@@ -60,8 +62,15 @@ MAX_FILE = 1 << 20  # bytes of a properties file
     help="For the whole walk.",
 )
 @click.option(
+    "--wait",
+    metavar="SECONDS",
+    type=click.FloatRange(0, MOST_WAIT),
+    envvar="KDIAG_WAIT",
+    help="Walk again and again until it passes, for so long at most.",
+)
+@click.option(
     "--map",
-    "mapped",
+    "map",
     multiple=True,
     envvar="KDIAG_MAP",
     metavar="ADVERTISED=CANDIDATE",
@@ -91,7 +100,6 @@ MAX_FILE = 1 << 20  # bytes of a properties file
 )
 @click.option(
     "--aws",
-    "ask_aws",
     is_flag=True,
     envvar="KDIAG_AWS",
     help="Ask EC2 which security group, network ACL or route stands in the way (Describe calls).",
@@ -137,27 +145,14 @@ MAX_FILE = 1 << 20  # bytes of a properties file
 @click.pass_context
 def check(
     context: click.Context,
-    bootstrap: str | None,
-    given: Sequence[str],
-    command_config: str | None,
-    topic: str | None,
-    timeout: float,
-    deadline: float,
-    mapped: Sequence[str],
-    fail_on: str,
-    expect: Sequence[str],
-    ignore: Sequence[str],
-    ask_aws: bool,
-    aws_region: str | None,
-    aws_profile: str | None,
-    aws_source: str | None,
-    aws_echo: str | None,
-    files: Sequence[str],
-    strimzi: str | None,
+    /,
+    bootstraps: Sequence[str],
+    wait: float | None,
     outputs: Sequence[str],
+    **written: Any,
 ) -> int:
     """Walk the four hops from here to BOOTSTRAP, a HOST:PORT (9092 where no port is given), or to
-    @NAME, a target of kdiag.toml.
+    @NAME, a target of kdiag.toml. Several, or @all for every target, are walked at once.
 
     Without --topic nothing is written: every broker gets a produce request for a topic that does
     not exist, and its answer proves the path.
@@ -166,55 +161,93 @@ def check(
     KDIAG_X_SASL_PASSWORD is sasl.password.
     """
     from kdiag.delivery import deliver, destinations
-    from kdiag.settings import UsageError, parse_properties, parse_property, settings
-    from kdiag.targets import Target, from_environment, target
+    from kdiag.settings import UsageError
 
-    noted: list[str] = []
     try:
-        chosen = Target()
-        if bootstrap is not None and bootstrap.startswith("@"):
-            chosen, bootstrap = target(bootstrap[1:], os.environ), None
-        environment = from_environment(os.environ, noted)
-        file = _or(context, "command_config", command_config, chosen.command_config)
-        topic = _or(context, "topic", topic, chosen.topic)
-        asked = settings(
-            chosen.bootstrap if bootstrap is None else bootstrap,
-            topic=topic,
-            timeout=_or(context, "timeout", timeout, chosen.timeout),
-            deadline=_or(context, "deadline", deadline, chosen.deadline),
-            properties=dict(parse_property(text) for text in given),
-            between=[chosen.properties, environment],
-            from_file=parse_properties(_read(file)) if file else None,
-            mapped=_or(context, "mapped", mapped, chosen.map),
-            fail_on=_or(context, "fail_on", fail_on, chosen.fail_on),
-            expect=_expected(_or(context, "expect", expect, chosen.expect), topic),
-            ignore=_ignored(_or(context, "ignore", ignore, chosen.ignore)),
-            noted=noted,
-            aws=_or(context, "ask_aws", ask_aws, chosen.aws),
-            aws_source=_or(context, "aws_source", aws_source, chosen.aws_source),
-            aws_region=_or(context, "aws_region", aws_region, chosen.aws_region),
-            aws_profile=_or(context, "aws_profile", aws_profile, chosen.aws_profile),
-            aws_echo=_or(context, "aws_echo", aws_echo, chosen.aws_echo)
-            or ("off" if os.environ.get("CI") else CHECK_IP),
-            config={named(name): configuration(name) for name in files},
-            strimzi=strimzi,
-        )
+        asked = _all_asked(context, bootstraps, written)
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     ready()
     with destinations(outputs) as opened:
-        report = _walked(asked)
-        deliver(lambda form, stream: render(form, report, stream), opened)
-    return report.exit_code
+        reports = walked(asked, wait)
+        if len(bootstraps) < 2 and bootstraps != (f"@{ALL}",):
+            (report,) = reports.values()
+            deliver(lambda form, stream: render(form, report, stream), opened)
+            return report.exit_code
+        from kdiag.reports import together
+
+        several = together(reports, __version__)
+        deliver(lambda form, stream: render_all(form, several, stream), opened)
+    return several.exit_code
 
 
-T = TypeVar("T")
+def _all_asked(
+    context: click.Context, bootstraps: Sequence[str], written: Mapping[str, Any]
+) -> dict[str, Settings]:
+    """What is to be checked, by label: a target's name, or the bootstrap servers."""
+    from kdiag.targets import names
+    from kdiag.usage import UsageError
+
+    files: dict[str, bytes] = {}  # standard input can be read once only
+    config = {named(name): configuration(name) for name in written["files"]}
+    if len(bootstraps) > 1 and (config or written["strimzi"]):
+        raise UsageError("--config and --strimzi are about one cluster: check it alone")
+    found: dict[str, Settings] = {}
+    for one in bootstraps or (None,):
+        for name in [f"@{name}" for name in names(os.environ)] if one == f"@{ALL}" else [one]:
+            try:
+                asked = _asked(context, name, {**written, "config": config}, files)
+            except UsageError as error:
+                unnamed = name and name.startswith("@") and name[1:] not in str(error)
+                raise UsageError(f"{name}: {error}" if unnamed else str(error)) from None
+            label = name[1:] if name and name.startswith("@") else None
+            found[label or ",".join(map(str, asked.bootstrap))] = asked
+    return found
 
 
-def _or(context: click.Context, name: str, given: T, chosen: T | None) -> T:
-    """An option as the command line or the environment gives it, or else the target."""
-    default = context.get_parameter_source(name) is ParameterSource.DEFAULT
-    return chosen if default and chosen is not None else given
+def _asked(
+    context: click.Context,
+    bootstrap: str | None,
+    written: Mapping[str, Any],
+    files: dict[str, bytes],
+) -> Settings:
+    """One check: its options from the command line or the environment, or else from the target."""
+    from kdiag.settings import parse_properties, parse_property, settings
+    from kdiag.targets import Target, from_environment, target
+
+    noted: list[str] = []
+    chosen = Target()
+    if bootstrap is not None and bootstrap.startswith("@"):
+        chosen, bootstrap = target(bootstrap[1:], os.environ), None
+
+    def of(name: str) -> Any:
+        default = context.get_parameter_source(name) is ParameterSource.DEFAULT
+        fallback = getattr(chosen, name)
+        return fallback if default and fallback is not None else written[name]
+
+    environment = from_environment(os.environ, noted)
+    file, topic = of("command_config"), of("topic")
+    return settings(
+        chosen.bootstrap if bootstrap is None else bootstrap,
+        topic=topic,
+        timeout=of("timeout"),
+        deadline=of("deadline"),
+        properties=dict(parse_property(text) for text in written["given"]),
+        between=[chosen.properties, environment],
+        from_file=parse_properties(_read(file, files)) if file else None,
+        mapped=of("map"),
+        fail_on=of("fail_on"),
+        expect=_expected(of("expect"), topic),
+        ignore=_ignored(of("ignore")),
+        noted=noted,
+        aws=of("aws"),
+        aws_source=of("aws_source"),
+        aws_region=of("aws_region"),
+        aws_profile=of("aws_profile"),
+        aws_echo=of("aws_echo") or ("off" if os.environ.get("CI") else CHECK_IP),
+        config=written["config"],
+        strimzi=written["strimzi"],
+    )
 
 
 def _expected(texts: Sequence[str], topic: str | None) -> Sequence[Expectation]:
@@ -233,20 +266,11 @@ def _ignored(names: Sequence[str]) -> Sequence[str]:
     return ignored(names)
 
 
-def _walked(asked: Settings) -> Report:
-    """The check itself, with the live view where somebody watches."""
-    from kdiag.walk import run
-
-    for note in asked.notes:
-        click.echo(f"kdiag: note: {note}", err=True)
-    with watched() as observe:
-        return run(asked, observe=observe)
-
-
-def _read(name: str) -> str:
+def _read(name: str, files: dict[str, bytes]) -> str:
     """A properties file; Java writes them in Latin-1, everybody else in UTF-8."""
-    data = read(name, MAX_FILE, "a file of client properties: 1 MiB at most")
+    if name not in files:
+        files[name] = read(name, MAX_FILE, "a file of client properties: 1 MiB at most")
     try:
-        return data.decode("utf-8")
+        return files[name].decode("utf-8")
     except UnicodeDecodeError:
-        return data.decode("latin-1")
+        return files[name].decode("latin-1")

@@ -1,37 +1,133 @@
-"""The live view of a walk, and what Ctrl-C means while it runs."""
+"""The walk of a command, watched: the live view, waiting, and what Ctrl-C means while it runs."""
 
 from __future__ import annotations
 
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
+    from types import FrameType
+
     from kdiag.gather import Observer
+    from kdiag.report import Report
+    from kdiag.settings import Settings
 
 
 def ready() -> None:
     """Loads the walk. Until then Ctrl-C ends the process at once, for an import that is interrupted
-    may fail in any way; from then on it ends the walk, and what is known is printed."""
+    may fail in any way; from then on it ends the walk, and what is known is printed. So does
+    SIGTERM, which a job gets when its time is up."""
     import kdiag.walk  # noqa: F401
-    from kdiag.clients.sockets import raise_limit
-
-    raise_limit()
 
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    elif signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # Whoever ignores Ctrl-C, a shell for what it starts with &, may still end the process.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _as_ctrl_c)
+
+
+def _as_ctrl_c(_: int, frame: FrameType | None) -> None:
+    """SIGTERM is what Ctrl-C is, whatever that is at the moment."""
+    handler = signal.getsignal(signal.SIGINT)
+    if callable(handler):
+        handler(signal.SIGINT, frame)
+    elif handler is signal.SIG_DFL:  # the second one: do not wait any longer
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.raise_signal(signal.SIGTERM)
+
+
+def walked(asked: Mapping[str, Settings], wait: float | None = None) -> dict[str, Report]:
+    """The checks by their labels, with the live view where somebody watches; with `wait`, again and
+    again until they pass or so many seconds are over."""
+    for note in dict.fromkeys(note for one in asked.values() for note in one.notes):
+        click.echo(f"kdiag: note: {note}", err=True)
+    if wait is not None:
+        return _waited(asked, wait)
+    if len(asked) == 1:
+        from kdiag.walk import run
+
+        (label,) = asked
+        with watched() as observe:
+            return {label: run(asked[label], observe=observe)}
+    from kdiag.several import run_all
+
+    if not _is_watched():
+        return run_all(asked)
+    from kdiag.render.terminal import live_all
+
+    with live_all(sys.stderr) as observe_all:
+        return run_all(asked, observe_all)
+
+
+def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
+    from kdiag.several import NOT_AGAIN, run_all, until_ready
+
+    with _told() as tell:
+
+        def say(reports: Mapping[str, Report], left: float) -> None:
+            tell(_state(reports), f"waiting, {left:.0f} s left")
+
+        reports = until_ready(asked, seconds, run_all, say)
+    for label, report in reports.items():
+        if NOT_AGAIN in report.notes:
+            whose = f"{label}: " if len(reports) > 1 else ""
+            click.echo(f"kdiag: note: {whose}{NOT_AGAIN}", err=True)
+    return reports
+
+
+def _state(reports: Mapping[str, Report]) -> str:
+    """What is waited for, in a line."""
+    failing = {label: report for label, report in reports.items() if not report.ok}
+    label, report = next(iter(failing.items()))
+    cause = f": {report.cause.code} {report.cause.name}" if report.cause else ""
+    said = f"{report.failing_hop or 'interrupted'}{cause}"
+    if len(reports) == 1:
+        return said
+    return f"{len(reports) - len(failing)} of {len(reports)} ready; {label}: {said}"
+
+
+@contextmanager
+def _told() -> Iterator[Callable[[str, str], None]]:
+    """How a state, and how long is waited still, are told: one line that changes on a terminal, or
+    a line for each new state."""
+    if _is_watched():
+        from kdiag.render.terminal import waiting
+
+        with waiting(sys.stderr) as line:
+            yield lambda state, how_long: line(f"{how_long} · {state}")
+        return
+    last = ""
+
+    def note(state: str, _: str) -> None:
+        nonlocal last
+        if state != last:
+            click.echo(f"kdiag: waiting: {state}", err=True)
+            last = state
+
+    yield note
 
 
 @contextmanager
 def watched() -> Iterator[Observer | None]:
     """A live view on a terminal's stderr; none in CI or a pipe."""
-    if not sys.stderr.isatty() or os.environ.get("CI") or os.environ.get("TERM") == "dumb":
+    if not _is_watched():
         yield None
         return
     from kdiag.render.terminal import live
 
     with live(sys.stderr) as observe:
         yield observe
+
+
+def _is_watched() -> bool:
+    quiet = os.environ.get("CI") or os.environ.get("TERM") == "dumb"
+    return sys.stderr.isatty() and not quiet

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from kdiag.report import Report
+    from kdiag.reports import Reports
 
 RENDERERS = {
     "terminal": "kdiag.render.terminal",
@@ -21,3 +22,8 @@ RENDERERS = {
 def render(form: str, report: Report, stream: TextIO) -> None:
     """Writes a report in one of RENDERERS' formats; only that renderer is imported."""
     import_module(RENDERERS[form]).write(report, stream)
+
+
+def render_all(form: str, reports: Reports, stream: TextIO) -> None:
+    """Writes several reports as one, each whole and under its label."""
+    import_module(RENDERERS[form]).write_all(reports, stream)

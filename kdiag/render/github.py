@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
 from kdiag.render import order
-from kdiag.render.markdown import document
+from kdiag.render.markdown import document, documents
 from kdiag.report import Report
+from kdiag.reports import Reports
 from kdiag.rule import Finding
 
 
@@ -19,18 +20,34 @@ def write(report: Report, stream: TextIO) -> None:
     The whole report is added to the file that GITHUB_STEP_SUMMARY names, where it names one; raises
     OSError where it cannot be.
     """
+    _annotate(report, stream)
+    _summarise(document(report))
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """The same for each, its label in the titles of its annotations; one summary of all."""
+    for label, report in reports.reports.items():
+        _annotate(report, stream, f"{label}: ")
+    stream.write(order.fitted(f"kdiag: {order.verdict_of_all(reports)}\n", stream))
+    _summarise(documents(reports))
+
+
+def _annotate(report: Report, stream: TextIO, whose: str = "") -> None:
     for finding, follows in order.causes(report):
-        title = escaped(f"{finding.code} {finding.name}", ":,")
+        title = escaped(f"{whose}{finding.code} {finding.name}", ":,")
         said = escaped("\n".join(_told(finding, follows, root=finding is report.cause)))
         stream.write(order.fitted(f"::{finding.severity.value} title={title}::{said}\n", stream))
-    target = ", ".join(report.target)
+    target = whose + ", ".join(report.target)
     said = f"kdiag: {report.verdict} · {target} · {order.verdict(report)}"
     said = " ".join(said.split()).replace("##[", "## [")  # an older way to give a command
     stream.write(order.fitted(f"{said}\n", stream))
+
+
+def _summarise(lines: Iterable[str]) -> None:
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as file:
-            file.write("\n".join(document(report)) + "\n\n")
+            file.write("\n".join(lines) + "\n\n")
 
 
 def _told(finding: Finding, follows: Sequence[Finding], *, root: bool) -> Iterator[str]:

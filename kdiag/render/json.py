@@ -9,11 +9,21 @@ import msgspec
 
 from kdiag.attempt import LAYERS, Failure
 from kdiag.report import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED, Report
+from kdiag.reports import Reports
 
 
 def write(report: Report, stream: TextIO) -> None:
     """One object, indented, in ASCII, so that the stream's encoding does not matter."""
-    text = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
+    _write(report, stream)
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """One object; its `reports` maps each label to what `write` would have written."""
+    _write(reports, stream)
+
+
+def _write(said: Report | Reports, stream: TextIO) -> None:
+    text = msgspec.json.format(msgspec.json.encode(said), indent=2).decode()
     stream.write("".join(c if c.isascii() else _escape(c) for c in text) + "\n")
 
 

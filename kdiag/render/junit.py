@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element, indent
 from kdiag.render import order
 from kdiag.render.markup import add, as_xml
 from kdiag.report import Report, Step
+from kdiag.reports import Reports
 from kdiag.rule import Finding
 
 
@@ -40,9 +41,32 @@ class _Case:
 def write(report: Report, stream: TextIO) -> None:
     """One document by the schema that Jenkins has."""
     root = Element("testsuites", name="kdiag", time=_seconds(report.elapsed_ms))
+    _suites(root, report)
+    _finish(root, stream)
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """One document; the suites of each report have its label in their names."""
+    longest = max(report.elapsed_ms for report in reports.reports.values())
+    root = Element("testsuites", name="kdiag", time=_seconds(longest))
+    for label, report in reports.reports.items():
+        before = len(root)
+        _suites(root, report)
+        for suite in root[before:]:
+            for element in (suite, *suite.iter("testcase")):
+                key = "name" if element is suite else "classname"
+                _, _, hop = element.get(key, "").partition(".")
+                element.set(key, f"kdiag.{label}.{hop}")
+    _finish(root, stream)
+
+
+def _suites(root: Element, report: Report) -> None:
     failing = order.failing(report)
     for step in report.hops:
         _suite(root, report, step, [f for f in failing if f.hop == step.hop])
+
+
+def _finish(root: Element, stream: TextIO) -> None:
     for count in ("tests", "failures", "errors"):
         root.set(count, str(sum(int(suite.get(count, 0)) for suite in root)))
     indent(root)

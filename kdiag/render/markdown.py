@@ -11,6 +11,7 @@ from kdiag.inventory import AwsAddress
 from kdiag.render import order
 from kdiag.render.order import MANY_BROKERS
 from kdiag.report import UNKNOWN, BrokerReport, Report, Step
+from kdiag.reports import Reports
 from kdiag.rule import Finding, Remedy
 
 _MARKS = {"pass": "✅ ", "warn": "⚠️ ", "fail": "❌ ", "skipped": "➖ "}
@@ -28,8 +29,32 @@ _TICKS = re.compile("`+")
 
 def write(report: Report, stream: TextIO) -> None:
     """One document: CommonMark, with GitHub's tables."""
-    marks = _MARKS if order.fits("".join(_MARKS.values()), stream) else _NO_MARKS
-    stream.write(order.fitted("\n".join(document(report, marks)) + "\n", stream))
+    stream.write(order.fitted("\n".join(document(report, _marks(stream))) + "\n", stream))
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """One document: a table of all, then each report under its label."""
+    marks = _marks(stream)
+    stream.write(order.fitted("\n".join(documents(reports, marks)) + "\n", stream))
+
+
+def documents(reports: Reports, marks: dict[str, str] = _MARKS) -> Iterator[str]:
+    """The lines of the document on several."""
+    yield f"# {marks[reports.verdict]}kdiag: {order.verdict_of_all(reports)}"
+    yield from _table(
+        ["status", "target", "verdict"],
+        [
+            [f"{marks[report.verdict]}{report.verdict}", code(label), prose(order.verdict(report))]
+            for label, report in reports.reports.items()
+        ],
+    )
+    for label, report in reports.reports.items():
+        yield from ("", f"# {code(label)}", "")
+        yield from document(report, marks)
+
+
+def _marks(stream: TextIO) -> dict[str, str]:
+    return _MARKS if order.fits("".join(_MARKS.values()), stream) else _NO_MARKS
 
 
 def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:

@@ -7,24 +7,37 @@ checks do not collide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO, get_args
 
 from kdiag.render import order
 from kdiag.report import BrokerReport, Report, Status
+from kdiag.reports import Reports
 
 Sample = tuple[Mapping[str, str], float]
 
 
 def write(report: Report, stream: TextIO) -> None:
     """Every family that has samples, with its help."""
-    target = {"target": ",".join(report.target)}
-    for name, help_, samples in _families(report):
-        lines = [
-            f"{name}{_labels({**target, **labels})} {value:.15g}\n" for labels, value in samples
-        ]
+    _write([({}, report)], stream)
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """The same families, with the label of each report as `check`."""
+    _write([({"check": label}, report) for label, report in reports.reports.items()], stream)
+
+
+def _write(checks: Sequence[tuple[Mapping[str, str], Report]], stream: TextIO) -> None:
+    families: dict[tuple[str, str], list[str]] = {}
+    for whose, report in checks:
+        about = {**whose, "target": ",".join(report.target)}
+        for name, help_, samples in _families(report):
+            families.setdefault((name, help_), []).extend(
+                f"{name}{_labels({**about, **labels})} {value:.15g}\n" for labels, value in samples
+            )
+    for (name, help_), lines in families.items():
         if lines:
             stream.write(f"# HELP {name} {help_}\n# TYPE {name} gauge\n")
             stream.write(order.fitted("".join(lines), stream))

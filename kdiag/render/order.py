@@ -10,6 +10,7 @@ from typing import TextIO, TypeVar
 from kdiag.attempt import LAYERS
 from kdiag.inventory import AwsAddress
 from kdiag.report import BrokerReport, Report, ServerReport
+from kdiag.reports import Reports
 from kdiag.rule import Finding, rule_url
 
 HOPS = ("bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect")
@@ -21,7 +22,7 @@ _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
 # What a report says with these it can say with ASCII too.
 PLAIN = str.maketrans(
-    {"√": "+", "‼": "!", "×": "x", "–": "-", "·": "-", "…": "...", "—": "-", "│": "|"}
+    {"√": "+", "‼": "!", "×": "x", "–": "-", "·": "-", "…": "...", "—": "-", "─": "-", "│": "|"}
 )
 
 VERDICTS = ("blocked", "unknown", "allowed")  # of AWS, the worst first
@@ -156,3 +157,10 @@ def no_endless_word(text: str) -> str:
 def snippet(lines: Sequence[str]) -> tuple[Sequence[str], int]:
     """Of the lines to copy as many as are shown, and how many are left out."""
     return lines[:MANY_SNIPPET_LINES], max(0, len(lines) - MANY_SNIPPET_LINES)
+
+
+def verdict_of_all(reports: Reports) -> str:
+    """The verdict on several in a line, but for its word."""
+    count, failed = len(reports.reports), reports.failed
+    said = f"{failed} of {count} fail" if failed else f"all {count} pass"
+    return f"{said} · exit {reports.exit_code}"

@@ -17,6 +17,7 @@ from kdiag.inventory import AwsAddress
 from kdiag.render import order
 from kdiag.render.order import MANY_BROKERS
 from kdiag.report import UNKNOWN, BrokerReport, Report, Step
+from kdiag.reports import Reports
 from kdiag.rule import Finding, Remedy
 
 WIDEST, NARROWEST = 120, 50
@@ -35,7 +36,7 @@ _VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
 def write(report: Report, stream: TextIO) -> None:
     """Prints the report: terse when all is well, full when not."""
     console = _console(stream)
-    page = _Page(console, order.fits("".join(_MARKS.values()), stream))
+    page = _Page(console, _fits(stream))
     with console.capture() as captured:
         _print(page, report)
     stream.write(_TRAILING.sub(r"\1", captured.get()))
@@ -58,28 +59,72 @@ def _print(page: _Page, report: Report) -> None:
     page.verdict(report)
 
 
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """Prints each report under its label, and a line on each at the end."""
+    console = _console(stream)
+    page = _Page(console, _fits(stream))
+    with console.capture() as captured:
+        for label, report in reports.reports.items():
+            page.label(label)
+            _print(page, report)
+            page.gap()
+        page.summary(reports)
+    stream.write(_TRAILING.sub(r"\1", captured.get()))
+
+
+@contextmanager
+def live_all(stream: TextIO) -> Iterator[Callable[[str, str, str | None], None]]:
+    """Several walks as they go, a line for each."""
+    console = _console(stream)
+    told: dict[str, str] = {}
+    with console.status(Text("starting"), spinner=_spinner(stream)) as status:
+
+        def observe(label: str, hop: str, summary: str | None) -> None:
+            told[label] = (
+                f"{label}: {_under_way(hop)}" if summary is None else f"{label}: {summary}"
+            )
+            status.update(Text("\n".join(told.values())))
+
+        yield observe
+
+
+@contextmanager
+def waiting(stream: TextIO) -> Iterator[Callable[[str], None]]:
+    """One line that changes, on a terminal; it is wiped at the end."""
+    console = _console(stream)
+    with console.status(Text("waiting"), spinner=_spinner(stream)) as status:
+        yield lambda line: status.update(Text(line, no_wrap=True, overflow="ellipsis"))
+
+
+def _under_way(hop: str) -> str:
+    number = order.number(hop)
+    place = f"hop {number} of {order.IN_THE_WALK}" if number <= order.IN_THE_WALK else "beside it"
+    return f"{place}, {hop}"
+
+
 @contextmanager
 def live(stream: TextIO) -> Iterator[Callable[[str, str | None], None]]:
     """The walk as it goes, on a terminal; it is wiped when the report is due."""
     console = _console(stream)
-    mark = (
-        "·" if order.fits("".join(_MARKS.values()), stream) else "-"
-    )  # whether a hop passed is for the rules to say, later
+    mark = "·" if _fits(stream) else "-"  # whether a hop passed is for the rules to say, later
     done: list[str] = []
-    with console.status(
-        Text("starting"), spinner="dots" if order.fits("".join(_MARKS.values()), stream) else "line"
-    ) as status:
+    with console.status(Text("starting"), spinner=_spinner(stream)) as status:
 
         def observe(hop: str, summary: str | None) -> None:
             if summary is not None:
                 done.append(f"{mark} {hop}: {summary}")
-            number = order.number(hop)
-            walk = order.IN_THE_WALK
-            place = f"hop {number} of {walk}" if number <= walk else "beside it"
-            under_way = [f"{place}, {hop}"] if summary is None else []
+            under_way = [_under_way(hop)] if summary is None else []
             status.update(Text("\n".join(under_way + done)))
 
         yield observe
+
+
+def _fits(stream: TextIO) -> bool:
+    return order.fits("".join(_MARKS.values()), stream)
+
+
+def _spinner(stream: TextIO) -> str:
+    return "dots" if _fits(stream) else "line"
 
 
 class _Page:
@@ -113,6 +158,25 @@ class _Page:
             grid.add_row(first, paragraph)
             paragraph = grid
         self.console.print(Padding(paragraph, (0, 0, 0, indent)))
+
+    def label(self, label: str) -> None:
+        """Whose report follows."""
+        self.line((f"{self.plain('──')} {label}", "bold"))
+        self.gap()
+
+    def summary(self, reports: Reports) -> None:
+        """A line on each report, and the verdict on all of them."""
+        table = Table.grid(padding=(0, 1))
+        table.add_column(width=1)
+        table.add_column(max_width=self.console.width // 3, overflow="fold")
+        table.add_column(overflow="fold")
+        for label, report in reports.reports.items():
+            mark = Text(self.marks[report.verdict], style=_STYLES[report.verdict])
+            table.add_row(mark, self.text((label, "bold")), self.text(order.verdict(report)))
+        self.console.print(Padding(table, (0, 0, 0, 1)))
+        self.gap()
+        style = f"bold {_STYLES[reports.verdict]}"
+        self.line((reports.verdict.upper(), style), f" · {order.verdict_of_all(reports)}")
 
     def gap(self) -> None:
         self.console.print()
