@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import time
 from contextlib import suppress
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from kdiag.attempt import clean
 
 MAX_TEXT = 8 << 20  # bytes of one answer
+_LOG = re.compile(r"[EWIF]\d{4} \d\d:")
 _KAFKA = "kafkas.kafka.strimzi.io"
 
 # What kubectl says on standard error → why: its own words are shown beside it.
@@ -71,12 +73,11 @@ async def resources(namespace: str, name: str, seconds: float) -> Shown:
 async def _asked(call: tuple[str, ...], seconds: float) -> str | Untold:
     """One command's standard output, or why there is none."""
     command = f"kubectl {' '.join(call)}"
-    limit = f"--request-timeout={max(1, int(seconds))}s"
     try:
         process = await asyncio.create_subprocess_exec(
             "kubectl",
             *call,
-            *("-o", "yaml", limit),
+            *("-o", "yaml"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -97,8 +98,8 @@ async def _asked(call: tuple[str, ...], seconds: float) -> str | Untold:
     if len(out) > MAX_TEXT:
         return Untold(command, "large", f"it shows more than {MAX_TEXT >> 20} MiB")
     if process.returncode:
-        words = err.decode("utf-8", "replace").strip()
-        return Untold(command, _reason(words), clean(words.replace("\n", " "), 400))
+        words = _words(err.decode("utf-8", "replace"))
+        return Untold(command, _reason(words), words)
     return out.decode("utf-8", "replace")
 
 
@@ -119,6 +120,13 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
+
+
+def _words(said: str) -> str:
+    """What kubectl says to its user; newer ones write a log before it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    told = [line for line in lines if not _LOG.match(line)] or lines
+    return clean(" ".join(told[-3:]), 400)
 
 
 def _reason(words: str) -> str:

@@ -36,6 +36,7 @@ DEBIAN = {
     "ssh-keygen": "openssh-client",
     "redis-server": "redis-server",
     "pg_createcluster": "postgresql",
+    "kubectl": "kubernetes-client",
     "chromium": "chromium",
 }
 KAFKA = ("java", "mvn")

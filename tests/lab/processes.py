@@ -19,6 +19,7 @@ def spawn(
     command: Sequence[str | os.PathLike[str]],
     stdout: IO[bytes] | int = subprocess.DEVNULL,
     stderr: IO[bytes] | int = subprocess.DEVNULL,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Starts a process that the kernel kills as soon as this one is gone."""
     parent = os.getpid()
@@ -28,15 +29,13 @@ def spawn(
         if os.getppid() != parent:
             os._exit(1)
 
-    return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr, preexec_fn=tie
-    )
+    return subprocess.Popen(command, stdin=stdin, stdout=stdout, stderr=stderr, preexec_fn=tie)
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """Kills a process, paused or not, and waits until it is gone."""
     process.kill()
     process.wait(10)
-    for stream in (process.stdout, process.stderr):
+    for stream in (process.stdin, process.stdout, process.stderr):
         if stream:
             stream.close()
