@@ -18,8 +18,10 @@ from pathlib import Path
 import pytest
 
 from kdiag import __version__
+from kdiag.cli import cli
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.rule import RULES
+from kdiag.rules import load_all
 from tests import peers
 from tests.running import ENOUGH, ROOT, Brokers, command, environment, kdiag
 
@@ -486,7 +488,7 @@ def imported(*arguments: str) -> set[str]:
     return set(IMPORTED.findall(done.stderr))
 
 
-@pytest.mark.parametrize("help_for", [[], ["check"], ["lint"], ["demo"], ["explain"]], ids=" ".join)
+@pytest.mark.parametrize("help_for", [[], *([name] for name in cli.commands)], ids=" ".join)
 def test_help_imports_click_and_nothing_heavier(help_for: list[str]) -> None:
     mine = imported("-m", "kdiag", *help_for, "--help")
     bare = imported("-c", textwrap.dedent(ALONE))
@@ -551,6 +553,19 @@ def test_a_code_that_is_nearly_one(wrong: str, near: str) -> None:
     done = kdiag("explain", wrong)
     assert done.returncode == 2
     assert f"did you mean {near}" in done.stderr
+
+
+def test_all_findings_are_listed() -> None:
+    load_all()
+    done = kdiag("findings", COLUMNS="80")
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line[:5] for line in lines if line.startswith("KD")] == sorted(RULES)
+    assert max(map(len, lines)) <= 80
+    told = json.loads(kdiag("findings", "-o", "json").stdout)
+    assert [one["code"] for one in told["findings"]] == sorted(RULES)
+    first = {"code": "KD001", "name": "internal-error", "severity": "error"}
+    assert first.items() <= told["findings"][0].items()
 
 
 def test_the_tour() -> None:

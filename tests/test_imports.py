@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Each outside library, and the only modules that may open its door. One that is not here may not
 # be imported at all.
-COMMAND_LINE = ("check", "demo", "explain", "files", "lint", "show", "watching")
+COMMAND_LINE = (
+    *("check", "completion", "demo", "explain", "files", "findings", "lint", "show", "watching"),
+)
 DOORS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},
     "rich": {"kdiag.render.terminal"},

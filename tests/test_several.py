@@ -209,7 +209,8 @@ def test_as_junit_the_suites_have_the_labels() -> None:
 
 
 def test_as_openmetrics_the_families_are_whole() -> None:
-    told = list(text_string_to_metric_families(shown("openmetrics", a=PASS, b=REFUSED)))
+    text = shown("openmetrics", a=PASS, b=REFUSED)
+    told = list(text_string_to_metric_families(text))  # type: ignore[no-untyped-call]
     success = next(one for one in told if one.name == "kdiag_check_success")
     assert {s.labels["check"]: s.value for s in success.samples} == {"a": 1, "b": 0}
     assert len({one.name for one in told}) == len(told)

@@ -12,9 +12,11 @@ import click
 
 from kdiag import __version__
 from kdiag.cli.check import check
+from kdiag.cli.completion import completion
 from kdiag.cli.demo import demo
 from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
 from kdiag.cli.explain import explain
+from kdiag.cli.findings import findings
 from kdiag.cli.lint import lint
 from kdiag.cli.show import show
 
@@ -38,7 +40,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (check, demo, lint, explain, show):
+for command in (check, demo, lint, explain, findings, show, completion):
     cli.add_command(command)
 
 

@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from kdiag import __version__
+from kdiag.cli import completion
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import configuration, named, read
 from kdiag.cli.watching import ready, walked
@@ -27,7 +28,11 @@ MOST_WAIT = 86400  # seconds
 
 @click.command(epilog=EXIT_CODES)
 @click.argument(
-    "bootstraps", nargs=-1, metavar="BOOTSTRAP[,BOOTSTRAP...]", envvar="KDIAG_BOOTSTRAP"
+    "bootstraps",
+    nargs=-1,
+    metavar="BOOTSTRAP[,BOOTSTRAP...]",
+    envvar="KDIAG_BOOTSTRAP",
+    shell_complete=completion.targets,
 )
 @click.option(
     "-X", "--property", "given", multiple=True, metavar="KEY=VALUE", help="A client property."
@@ -88,6 +93,7 @@ MOST_WAIT = 86400  # seconds
     "--expect",
     multiple=True,
     envvar="KDIAG_EXPECT",
+    shell_complete=completion.expectations,
     metavar="NAME=VALUE",
     help="What must be so besides, as brokers=3 or 'certificate-days>=30'; may be repeated.",
 )
@@ -95,6 +101,7 @@ MOST_WAIT = 86400  # seconds
     "--ignore",
     multiple=True,
     envvar="KDIAG_IGNORE",
+    shell_complete=completion.codes,
     metavar="CODE",
     help="Report this finding, but do not let it count; may be repeated.",
 )
@@ -140,6 +147,7 @@ MOST_WAIT = 86400  # seconds
     multiple=True,
     metavar="FORMAT[=FILE]",
     envvar="KDIAG_OUTPUT",
+    shell_complete=completion.words(*RENDERERS),
     help=f"{', '.join(RENDERERS)}: to standard output or to a file; may be repeated.",
 )
 @click.pass_context

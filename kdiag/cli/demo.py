@@ -8,19 +8,26 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kdiag.cli.completion import scenarios, words
 from kdiag.cli.watching import ready, watched
-from kdiag.render import render
+from kdiag.render import RENDERERS, render
 
 if TYPE_CHECKING:
     from kdiag.report import Report
 
 
 @click.command()
-@click.argument("scenario", required=False)
+@click.argument("scenario", required=False, shell_complete=scenarios)
 @click.option("--list", "listing", is_flag=True, help="List the scenarios.")
 @click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one dial.")
 @click.option(
-    "-o", "--output", "outputs", multiple=True, metavar="FORMAT[=FILE]", help="As with check."
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    help="As with check.",
+    shell_complete=words(*RENDERERS),
 )
 def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[str]) -> int:
     """Walk an embedded cluster: nothing to install, and no packet leaves this machine.

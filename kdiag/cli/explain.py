@@ -7,18 +7,21 @@ from typing import TextIO
 
 import click
 
+from kdiag.cli.completion import codes, words
+
 FORMS = ("text", "json")
 
 
 # A number of librdkafka begins with a dash, and is no option.
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("subject", metavar="CODE|ERROR")
+@click.argument("subject", metavar="CODE|ERROR", shell_complete=codes)
 @click.option(
     "-o",
     "--output",
     "outputs",
     multiple=True,
     metavar="FORMAT[=FILE]",
+    shell_complete=words(*FORMS),
     help="text or json, to standard output or to a file; may be repeated.",
 )
 def explain(subject: str, outputs: Sequence[str]) -> int:

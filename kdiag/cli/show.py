@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import click
 
+from kdiag.cli.completion import words
 from kdiag.cli.files import read
 from kdiag.render import RENDERERS, render
 
@@ -18,6 +19,7 @@ from kdiag.render import RENDERERS, render
     "outputs",
     multiple=True,
     metavar="FORMAT[=FILE]",
+    shell_complete=words(*RENDERERS),
     help=f"{' or '.join(RENDERERS)}, to standard output or to a file; may be repeated.",
 )
 def show(report: str, outputs: Sequence[str]) -> int:

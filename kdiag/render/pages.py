@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any, TextIO
 
 from kdiag.logs.errors import KafkaError
 from kdiag.rule import RULES, Rule, rule_url
 
+FORMS = ("text", "json")
 SCHEMA_VERSION = 1
 WIDTH = 100
 
@@ -32,6 +34,29 @@ def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
             "url": rule.url,
         },
     )
+
+
+def of_all(form: str, stream: TextIO) -> None:
+    """Every finding there is: a line for each, as wide as the terminal, or one object."""
+    rules = sorted(RULES.values(), key=lambda rule: rule.code)
+    if form == "json":
+        listed = [
+            {
+                "code": rule.code,
+                "name": rule.name,
+                "severity": rule.severity.value,
+                "title": rule.title,
+                "url": rule.url,
+            }
+            for rule in rules
+        ]
+        _object(stream, {"findings": listed})
+        return
+    name = max(len(rule.name) for rule in rules)
+    width = min(get_terminal_size().columns, WIDTH)
+    for rule in rules:
+        head = f"{rule.code}  {rule.name:{name}}  {rule.severity.value:7}  "
+        stream.write(fill(head + rule.title, width, subsequent_indent=" " * len(head)) + "\n")
 
 
 def of_error(form: str, error: KafkaError, stream: TextIO) -> None:

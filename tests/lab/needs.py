@@ -38,6 +38,9 @@ DEBIAN = {
     "pg_createcluster": "postgresql",
     "kubectl": "kubernetes-client",
     "chromium": "chromium",
+    "bash": "bash",
+    "zsh": "zsh",
+    "fish": "fish",
 }
 KAFKA = ("java", "mvn")
 LAB = (*KAFKA, "ip", "nft", "nsenter")

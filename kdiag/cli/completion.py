@@ -1,0 +1,85 @@
+"""kdiag completion: what a shell needs to complete command lines, and what it is offered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+def completion(shell: str) -> int:
+    """Print what makes SHELL complete commands, options, codes, targets and formats.
+
+    \b
+    bash  eval "$(kdiag completion bash)"        in ~/.bashrc
+    zsh   eval "$(kdiag completion zsh)"         in ~/.zshrc, after compinit
+    fish  kdiag completion fish | source         in ~/.config/fish/config.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    root = click.get_current_context().find_root()
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(root.command, {}, "kdiag", "_KDIAG_COMPLETE").source())
+    if shell == "bash":  # which takes the @ of a target for a word of its own
+        click.echo("COMP_WORDBREAKS=${COMP_WORDBREAKS//@}")
+    return 0
+
+
+def codes(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Codes of findings; their names, where a name was begun."""
+    from kdiag.rule import RULES
+    from kdiag.rules import load_all
+
+    load_all()
+    by_code = begun[:2].lower() in ("", "k", "kd")
+    said = {rule.code if by_code else rule.name: rule.title for rule in RULES.values()}
+    return _items(said.items(), begun.upper() if by_code else begun)
+
+
+def scenarios(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The demo's scenarios."""
+    from kdiag.demo.scenarios import SCENARIOS
+
+    return _items(((name, (s.__doc__ or "").strip()) for name, s in SCENARIOS.items()), begun)
+
+
+def targets(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The targets of kdiag.toml, with an @ before them; nothing where there are none."""
+    import os
+
+    from kdiag.targets import ALL, names
+    from kdiag.usage import UsageError
+
+    try:
+        known = names(os.environ)
+    except UsageError:
+        return []
+    return _items(((f"@{name}", "") for name in (*known, ALL)), begun)
+
+
+def expectations(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """What can be expected."""
+    import kdiag.expectations  # noqa: F401
+    from kdiag.expectation import EXPECTABLES
+
+    return _items(((f"{name}", one.doc) for name, one in EXPECTABLES.items()), begun)
+
+
+def words(*known: str) -> Callable[..., list[CompletionItem]]:
+    """These words."""
+    return lambda context, parameter, begun: _items(((word, "") for word in known), begun)
+
+
+def _items(known: Iterable[tuple[str, str]], begun: str) -> list[CompletionItem]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name, help=said) for name, said in known if name.startswith(begun)]
