@@ -119,7 +119,9 @@ async def greet(walk: Walk, knock: Knock) -> Greeting:
             others.append(heard)
         tried = await first
         if others:
-            await asyncio.wait(others, timeout=_GRACE if silent else None)
+            # One that ended in the end was slow, not silent: so is the other, then.
+            patient = not silent or _gave_up(tried.dial)
+            await asyncio.wait(others, timeout=None if patient else _GRACE)
         if _perhaps_other(tried.dial, encrypted) and other.done():
             tried = _told_apart(walk, tried, other.result(), encrypted)
         if tried.dial.protocol:
@@ -131,6 +133,11 @@ async def greet(walk: Walk, knock: Knock) -> Greeting:
     finally:
         for task in (first, *others):
             task.cancel()
+
+
+def _gave_up(dial: Dial) -> bool:
+    """Whether the peer ended a dial."""
+    return dial.failed is not None and dial.failed.failure in (*_GONE, Failure.HANDSHAKE)
 
 
 async def _followed_up(walk: Walk, knock: Knock, said: Sequence[bytes]) -> list[bytes]:
