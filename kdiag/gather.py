@@ -11,7 +11,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
-from kdiag.attempt import clean
+from kdiag.attempt import LAYERS, clean
+from kdiag.clients.errors import NAMES
 from kdiag.clients.net import Net
 from kdiag.hop import Halt, Halts, Hop, Walk
 from kdiag.hops import HOPS
@@ -20,7 +21,9 @@ from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce
-from kdiag.security import redacted
+from kdiag.properties.names import PROTOCOLS
+from kdiag.redaction import redacted, secrets, without
+from kdiag.security import MECHANISMS
 from kdiag.settings import Settings
 
 if TYPE_CHECKING:
@@ -30,6 +33,9 @@ Observer = Callable[[str, Optional[str]], None]
 MakeNet = Callable[[Settings], Net]
 
 INTERRUPTED = "interrupted"  # why a hop did not run
+
+# What rules go by, whatever a password is.
+_OWN = frozenset((*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in (*HOPS, aws))))
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,19 @@ async def gather(
         facts.get(Listeners),
         facts.get(Produce),
     )
-    return Haul(gathered, facts.get(Aws), shared.told)
+    told = _told(shared)
+    return Haul(without(gathered, told, _OWN), facts.get(Aws), told)
+
+
+def _told(shared: Walk) -> tuple[str, ...]:
+    """The secrets that are to be hidden in what was gathered."""
+    asked, sasl = shared.settings, shared.login.ready
+    in_the_open = [str(endpoint) for endpoint in asked.bootstrap]
+    in_the_open += [word for each in asked.mapped for word in (each.advertised, each.candidate)]
+    in_the_open += [asked.topic or "", asked.client.get("client.id", "")]
+    if sasl:
+        in_the_open += [sasl.username, sasl.client_id, sasl.endpoint, sasl.scope]
+    return secrets(shared.told, in_the_open)
 
 
 async def _leg(
@@ -146,7 +164,7 @@ async def _leg(
     if gathered is None:
         return _skipped(hop, _reason(before, halts))
     facts[hop.gives] = gathered
-    observe(hop.id, gathered.summary)
+    observe(hop.id, without(gathered.summary, _told(shared)))
     because = gathered.skipped_because if isinstance(gathered, Produce) else None
     return Leg(hop.id, round(gathered.elapsed * 1000), because or None, gathered.summary)
 

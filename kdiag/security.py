@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from kdiag.usage import quoted
 
 LONGEST = 255  # characters of a file's name that is shown
-
-_LEAST_BASE64 = 6  # characters; fewer stand in many a word by chance
 
 MECHANISMS = (
     "PLAIN",
@@ -88,32 +86,6 @@ class Security:
         if self.sasl:
             found += [self.sasl.password, self.sasl.token, self.sasl.client_secret]
         return tuple(text for text in found if text)
-
-
-def redacted(text: str, told: Iterable[str]) -> str:
-    """Words without the secrets that their speaker was told: it may repeat them, as they are, in a
-    URL or in base64."""
-    spelt = {spelling for secret in filter(None, told) for spelling in _spellings(secret)}
-    for spelling in sorted(spelt, key=len, reverse=True):
-        text = text.replace(spelling, "***")
-    return text
-
-
-def _spellings(secret: str) -> Iterator[str]:
-    from base64 import b64encode  # where there is a secret, and words that may repeat it
-    from urllib.parse import quote, quote_plus
-
-    raw = secret.encode("utf-8", "surrogateescape")
-    yield secret
-    yield quote(raw, safe="")
-    yield quote(raw)
-    yield quote_plus(raw)
-    for before in range(3):  # bytes in front of it move all others: user and password are one text
-        whole = b64encode(bytes(before) + raw).decode()
-        own = whole[(before * 8 + 5) // 6 : (before + len(raw)) * 8 // 6]
-        if len(own) >= _LEAST_BASE64:
-            yield own
-            yield own.replace("+", "-").replace("/", "_")
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pty
+import select
+import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kdiag.demo.broker import Broker, Cluster, Node
+from kdiag.demo.logins import Logins
 
 T = TypeVar("T")
 
@@ -53,6 +59,42 @@ def kdiag(
     )
 
 
+def on_terminal(*arguments: str, **given: str) -> tuple[str, str]:
+    """What kdiag prints to standard output and to standard error, each a terminal of its own."""
+    masters, slaves = zip(pty.openpty(), pty.openpty(), strict=True)
+    process = subprocess.Popen(
+        command(*arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=slaves[0],
+        stderr=slaves[1],
+        cwd=ROOT,
+        env=environment(**given),
+    )
+    for slave in slaves:
+        os.close(slave)
+    heard = dict.fromkeys(masters, b"")
+    give_up = time.monotonic() + ENOUGH
+    try:
+        open_ones = set(masters)
+        while open_ones and time.monotonic() < give_up:
+            for master in select.select(open_ones, [], [], 1.0)[0]:
+                try:
+                    data = os.read(master, 65536)
+                except OSError:  # how Linux says that the other side is closed
+                    data = b""
+                heard[master] += data
+                if not data:
+                    open_ones.discard(master)
+        process.wait(ENOUGH)
+    finally:
+        process.kill()
+        process.wait(ENOUGH)
+        for master in masters:
+            os.close(master)
+    out, err = (heard[master].decode("utf-8", "replace") for master in masters)
+    return out, err
+
+
 @contextmanager
 def started(*arguments: str, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """kdiag as a process that runs; it is killed at the end, if it is still there."""
@@ -85,15 +127,17 @@ class Brokers:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._servers: list[asyncio.Server] = []
 
-    def three(self) -> Brokers:
+    def three(self, *, tls: ssl.SSLContext | None = None, sasl: Logins | None = None) -> Brokers:
         """Three brokers that advertise the ports they listen on."""
-        return self.many(3)
+        return self.many(3, tls=tls, sasl=sasl)
 
-    def many(self, count: int) -> Brokers:
+    def many(
+        self, count: int, *, tls: ssl.SSLContext | None = None, sasl: Logins | None = None
+    ) -> Brokers:
         """So many of them."""
         for node in range(1, count + 1):
-            self.brokers[node] = Broker(self.cluster, node)
-            port = self._do(self.brokers[node].start)
+            self.brokers[node] = Broker(self.cluster, node, sasl=sasl)
+            port = self._do(partial(self.brokers[node].start, tls=tls))
             self.cluster.nodes.append(Node(node, "127.0.0.1", port))
         return self
 

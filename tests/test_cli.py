@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import stat
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +20,7 @@ from kdiag.demo.scenarios import SCENARIOS
 from kdiag.rule import RULES
 from kdiag.rules import load_all
 from tests import peers
-from tests.running import ENOUGH, ROOT, Brokers, command, environment, kdiag
+from tests.running import ENOUGH, ROOT, Brokers, environment, kdiag, on_terminal
 
 ESCAPE = "\x1b"
 COLOUR = re.compile(ESCAPE + r"\[[0-9;]*m")
@@ -402,42 +399,6 @@ def test_a_list_of_scenarios_in_ascii() -> None:
 
 
 # The live view, on a terminal of its own.
-
-
-def on_terminal(*arguments: str, **given: str) -> tuple[str, str]:
-    """What kdiag prints to standard output and to standard error, each a terminal of its own."""
-    masters, slaves = zip(pty.openpty(), pty.openpty(), strict=True)
-    process = subprocess.Popen(
-        command(*arguments),
-        stdin=subprocess.DEVNULL,
-        stdout=slaves[0],
-        stderr=slaves[1],
-        cwd=ROOT,
-        env=environment(**given),
-    )
-    for slave in slaves:
-        os.close(slave)
-    heard = dict.fromkeys(masters, b"")
-    give_up = time.monotonic() + ENOUGH
-    try:
-        open_ones = set(masters)
-        while open_ones and time.monotonic() < give_up:
-            for master in select.select(open_ones, [], [], 1.0)[0]:
-                try:
-                    data = os.read(master, 65536)
-                except OSError:  # how Linux says that the other side is closed
-                    data = b""
-                heard[master] += data
-                if not data:
-                    open_ones.discard(master)
-        process.wait(ENOUGH)
-    finally:
-        process.kill()
-        process.wait(ENOUGH)
-        for master in masters:
-            os.close(master)
-    out, err = (heard[master].decode("utf-8", "replace") for master in masters)
-    return out, err
 
 
 def test_a_terminal_shows_the_walk_as_it_goes_and_wipes_it() -> None:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import datetime
+import json
 import os
+import signal
+import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +18,26 @@ from urllib.parse import quote
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 
+from kdiag.attempt import TEXT_LIMIT
 from kdiag.clients.wire import API_VERSIONS, METADATA, SASL_AUTHENTICATE, Request
 from kdiag.demo.broker import HANG_UP, SILENCE
 from kdiag.demo.logins import Logins
-from kdiag.demo.world import World, WorldNet, endpoint
+from kdiag.demo.world import CLUSTER_ID, PUBLIC, World, WorldNet, endpoint
+from kdiag.gather import Observer
 from kdiag.render import RENDERERS
 from kdiag.report import Report
 from kdiag.security import Sasl, Security, Tls
 from kdiag.settings import UsageError, parse_properties, settings
 from kdiag.walk import walk
 from tests import walks
-from tests.running import Brokers, kdiag
+from tests.running import ENOUGH, Brokers, environment, kdiag, on_terminal, started
 
 PASSWORD, TOKEN = "Wonder&land/7+secret", "tok3n-of-nobody-else"
 CLIENT_SECRET, KEY_PASSWORD = "0auth client $ecret", "key=pass:word"
@@ -46,7 +59,7 @@ def spelt(secret: str) -> tuple[str, ...]:
     """As it is, and as it may travel."""
     raw = secret.encode()
     plain = base64.b64encode(b"\0alice\0" + raw).decode()
-    return (secret, quote(secret, safe=""), base64.b64encode(raw).decode(), plain)
+    return (secret, quote(secret, safe=""), base64.b64encode(raw).decode(), plain, raw.hex())
 
 
 def leaked(text: str) -> list[str]:
@@ -112,13 +125,22 @@ OUTCOMES: dict[str, Build] = {
 }
 
 
-def report(build: Build, security: Security = ALL, net: type[WorldNet] = WorldNet) -> Report:
+def unobserved(hop: str, summary: str | None) -> None:
+    """Nobody watches."""
+
+
+def report(
+    build: Build,
+    security: Security = ALL,
+    net: type[WorldNet] = WorldNet,
+    observe: Observer = unobserved,
+) -> Report:
     async def run() -> Report:
         world = World()
         await build(world)
         try:
             asked = replace(settings(endpoint(), timeout=0.5), security=security)
-            return await walk(asked, lambda _: net(world, asked), lambda hop, summary: None)
+            return await walk(asked, lambda _: net(world, asked), observe)
         finally:
             await world.end()
 
@@ -148,7 +170,13 @@ ENCODED: dict[str, Callable[[bytes], str]] = {
     "for a URL": lambda said: base64.urlsafe_b64encode(said).decode(),
     "a URL": lambda _: f"https://idp/?u=alice&p={quote(PASSWORD, safe='')}",
     "a path": lambda _: f"https://idp/{quote(PASSWORD)}",
+    "hex": lambda said: said.hex(),
+    "JSON": lambda said: json.dumps({"said": said.decode()}),
+    "letter by letter": lambda _: "\0".join(PASSWORD),
+    "cut at the end of what is kept": lambda _: "x " * (TEXT_LIMIT // 2 - 10) + PASSWORD,
 }
+# The beginning of it, as it may be left in front of a cut.
+BEGINNING = PASSWORD[:6]
 
 
 @pytest.mark.parametrize("name", ENCODED)
@@ -171,9 +199,98 @@ def test_nor_in_another_spelling(name: str) -> None:
     for form in RENDERERS:
         text = walks.shown(made, form)
         assert leaked(text) == []
+        assert BEGINNING not in text
         if form != "openmetrics":  # which has no words
             assert "wrong: " in text
             assert "***" in text
+
+
+def named(spell: Callable[[str], str]) -> Build:
+    """Brokers that were told the password, and give it for a name to whoever asks."""
+
+    async def build(world: World) -> None:
+        await accepted(world)
+        host = "".join(char if char.isalnum() else "-" for char in spell(PASSWORD))
+        world.cluster.id = spell(PASSWORD)
+        world.cluster.nodes[1] = replace(world.cluster.nodes[1], host=f"{host}.example.com")
+        world.names[f"{host}.example.com"] = [PUBLIC[1]]
+
+    return build
+
+
+NAMED: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in another case": str.upper,
+    "hex": lambda text: text.encode().hex(),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("spell", NAMED.values(), ids=NAMED)
+def test_nor_as_a_name_that_a_broker_gives(spell: Callable[[str], str]) -> None:
+    seen: list[str | None] = []
+    made = report(named(spell), observe=lambda hop, summary: seen.append(summary))
+    assert made.cluster and len(made.cluster.brokers) == 3
+    assert made.cluster.id and made.cluster.id.startswith("***")
+    assert any("***" in (summary or "") for summary in seen)
+    for text in (*(walks.shown(made, form) for form in RENDERERS), repr(made), repr(seen)):
+        assert leaked(text) == []
+        assert spell(PASSWORD) not in text
+        assert "".join(filter(str.isalnum, spell(PASSWORD))).lower() not in text.lower()
+
+
+def test_a_password_that_is_a_common_word_takes_nothing_with_it() -> None:
+    """It is hidden where it stands alone, and what rules go by is as it was."""
+    word = "none"
+    plain = replace(ALL, sasl=Sasl("PLAIN", "alice", word))
+
+    async def build(world: World) -> None:
+        await world.three(sasl=Logins({"alice": word}))
+
+    made = report(build, plain)
+    assert (made.verdict, made.root_cause) == ("warn", None)
+    assert made.cluster and made.cluster.id == CLUSTER_ID
+
+
+async def untrusted(world: World) -> None:
+    await world.three(tls=served(trustme.CA()), sasl=Logins({"alice": PASSWORD}))
+
+
+async def expired(world: World) -> None:
+    await world.three(tls=served(CA, datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)))
+
+
+async def a_client_of_their_own(world: World) -> None:
+    context = served(CA)
+    context.verify_mode = ssl.CERT_REQUIRED
+    trustme.CA().configure_trust(context)
+    await world.three(tls=context, sasl=Logins({"alice": PASSWORD}))
+
+
+def served(ca: trustme.CA, until: datetime.datetime | None = None) -> ssl.SSLContext:
+    """What a server shows that is certified by that authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    begin = until and until - datetime.timedelta(days=9)
+    ca.issue_cert(PUBLIC[0], not_before=begin, not_after=until).configure_cert(context)
+    return context
+
+
+TLS_FAILURES: dict[str, tuple[Build, str]] = {
+    "another authority": (untrusted, "KD112"),
+    "expired": (expired, "KD114"),
+    "our certificate refused": (a_client_of_their_own, "KD115"),
+    "no TLS there": (accepted, "KD111"),
+}
+
+
+@pytest.mark.parametrize(("build", "code"), TLS_FAILURES.values(), ids=TLS_FAILURES)
+def test_nor_when_tls_fails(build: Build, code: str) -> None:
+    tls = replace(TLS, ca=CA.cert_pem.bytes().decode())
+    made = report(build, replace(ALL, protocol="SASL_SSL", tls=tls))
+    assert made.root_cause == code
+    assert leaked(repr(made)) == []
+    for form in RENDERERS:
+        assert leaked(walks.shown(made, form)) == [], form
 
 
 class Broken(WorldNet):
@@ -251,6 +368,81 @@ def test_no_error_repeats_one(name: str) -> None:
     except UsageError as error:
         said = str(error)
     assert leaked(said) == []
+
+
+LOGIN = ("-X", "security.protocol=SASL_PLAINTEXT", "-X", "sasl.mechanism=PLAIN",
+         "-X", "sasl.username=alice")  # fmt: skip
+
+
+@pytest.fixture
+def telling(brokers: Brokers) -> Brokers:
+    """Brokers with a login, whose cluster is named like the password."""
+    brokers.three(sasl=Logins({"alice": PASSWORD}))
+    brokers.cluster.id = f"the password is {PASSWORD}"
+    return brokers
+
+
+def test_nor_while_the_walk_is_watched_on_a_terminal(telling: Brokers) -> None:
+    out, err = on_terminal("check", telling.bootstrap, *LOGIN, KDIAG_X_SASL_PASSWORD=PASSWORD)
+    assert "cluster the password is ***" in out
+    assert "cluster the password is ***" in err
+    assert leaked(out + err) == []
+
+
+def test_nor_when_it_is_interrupted(telling: Brokers, tmp_path: Path) -> None:
+    here, patient = threading.Event(), ("--timeout", "600", "--deadline", "600")
+
+    def hanging(_: Request) -> object:
+        here.set()
+        return SILENCE
+
+    telling.brokers[3].control = hanging
+    files = {form: tmp_path / form for form in RENDERERS}
+    outputs = [part for form, file in files.items() for part in ("-o", f"{form}={file}")]
+    env = environment(KDIAG_X_SASL_PASSWORD=PASSWORD)
+    asked = ("check", telling.bootstrap, *LOGIN, *patient, "-o", "terminal", *outputs)
+    with started(*asked, env=env) as process:
+        assert here.wait(ENOUGH)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=ENOUGH)
+    assert process.returncode == 130, err
+    assert "cluster the password is ***" in out
+    for text in (out, err, *(file.read_text("utf-8") for file in files.values())):
+        assert leaked(text) == []
+        assert "Traceback" not in text
+
+
+FILES: dict[str, str] = {
+    "for Java": "ssl.keystore.type=PEM\nssl.keystore.location={identity}\n"
+    "ssl.key.password={password}\nssl.truststore.type=PEM\nssl.truststore.location={ca}\n",
+    "for librdkafka": "ssl.certificate.location={identity}\nssl.key.location={identity}\n"
+    "ssl.key.password={password}\nssl.ca.location={ca}\n",
+}
+
+
+@pytest.mark.parametrize("right", [True, False], ids=["the right password", "a wrong one"])
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+def test_nor_of_a_file_with_an_encrypted_key(
+    brokers: Brokers, tmp_path: Path, text: str, right: bool
+) -> None:
+    context = served(CA)
+    context.verify_mode = ssl.CERT_REQUIRED
+    CA.configure_trust(context)
+    target = brokers.three(tls=context).bootstrap
+    identity, authority, file = (tmp_path / name for name in ("own.pem", "ca.pem", "client"))
+    locked = load_pem_private_key(KEY.encode(), None).private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(KEY_PASSWORD.encode())
+    )
+    identity.write_bytes(locked + OWN.cert_chain_pems[0].bytes())
+    authority.write_bytes(CA.cert_pem.bytes())
+    password = KEY_PASSWORD if right else CLIENT_SECRET
+    given = text.format(identity=identity, ca=authority, password=password)
+    file.write_text(f"security.protocol=SSL\nssl.endpoint.identification.algorithm=\n{given}")
+    for form in RENDERERS:
+        done = kdiag("check", target, "-F", str(file), "-o", form)
+        assert done.returncode == (0 if right else 2), done.stdout + done.stderr
+        assert leaked(done.stdout + done.stderr) == [], form
+        assert not any(line in done.stdout + done.stderr for line in locked.decode().split()[3:-4])
 
 
 def test_the_whole_command(brokers: Brokers, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_NAMES = """
+NAMES = """
 UNKNOWN_SERVER_ERROR NONE OFFSET_OUT_OF_RANGE CORRUPT_MESSAGE UNKNOWN_TOPIC_OR_PARTITION
 INVALID_FETCH_SIZE LEADER_NOT_AVAILABLE NOT_LEADER_OR_FOLLOWER REQUEST_TIMED_OUT
 BROKER_NOT_AVAILABLE REPLICA_NOT_AVAILABLE MESSAGE_TOO_LARGE STALE_CONTROLLER_EPOCH
@@ -45,4 +45,4 @@ STREAMS_INVALID_TOPOLOGY_EPOCH STREAMS_TOPOLOGY_FENCED SHARE_SESSION_LIMIT_REACH
 
 def error_name(code: int) -> str:
     """The name of an error code, or "error N" for one that is newer than this list."""
-    return _NAMES[code + 1] if -1 <= code < len(_NAMES) - 1 else f"error {code}"
+    return NAMES[code + 1] if -1 <= code < len(NAMES) - 1 else f"error {code}"

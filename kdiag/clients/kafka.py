@@ -21,7 +21,8 @@ from confluent_kafka import (
 
 from kdiag.attempt import ClientRun, Delivery, Failure, clean
 from kdiag.clients.conversation import Reply
-from kdiag.security import Sasl, Security, librdkafka, redacted
+from kdiag.redaction import redacted
+from kdiag.security import Sasl, Security, librdkafka
 
 LOGIN_FAILED = "_AUTHENTICATION"
 MAX_WORDS = 40  # lines of the client's log that are kept

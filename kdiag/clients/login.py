@@ -11,7 +11,7 @@ from kdiag.attempt import Attempt, Failure, clean
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
 from kdiag.clients.wire import SASL_AUTHENTICATE
-from kdiag.security import Sasl, Security, redacted
+from kdiag.security import Sasl
 
 if TYPE_CHECKING:
     from kdiag.clients.sasl import Ready
@@ -122,7 +122,7 @@ async def _exchanged(conversation: Conversation, sasl: Sasl, host: str) -> Ended
                 return reply.failure, reply.detail
             error = error_name(reply.body["error_code"])
             if error != "NONE":
-                message = redacted(reply.body["error_message"] or "", Security(sasl=sasl).secrets)
+                message = reply.body["error_message"]
                 return Failure.CREDENTIALS, f"{error}: {message}" if message else error
             said = steps.next(reply.body["auth_bytes"])
             if said is None:

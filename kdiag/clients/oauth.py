@@ -19,7 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from kdiag.attempt import clean
 from kdiag.clients.net import in_thread
 from kdiag.clients.sasl import Ready
-from kdiag.security import Sasl, redacted
+from kdiag.security import Sasl
 
 MAX_ANSWER = 1 << 20  # bytes
 _LAST_SECOND = 253402300799  # of the year 9999
@@ -83,7 +83,6 @@ async def fetched(sasl: Sasl, timeout: float) -> Ready:
     plain = f"the client secret went to {where} without TLS"
     notes = (plain,) if url.scheme == "http" else ()
     basic = base64.b64encode(f"{sasl.client_id}:{sasl.client_secret}".encode("utf-8", "replace"))
-    told = (sasl.client_secret, basic.decode())
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     try:
         connection = _connection(url.scheme == "https", host, port, timeout, sasl.endpoint_ca)
@@ -95,10 +94,10 @@ async def fetched(sasl: Sasl, timeout: float) -> Ready:
     except asyncio.TimeoutError:
         return Ready(sasl, f"{where} did not answer within {timeout:g} s", notes)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return Ready(sasl, f"{where}: {clean(redacted(_words(error), told), 200)}", notes)
+        return Ready(sasl, f"{where}: {clean(_words(error), 200)}", notes)
     finally:
         _cut(connection)
-    token, flaw = _granted(status, body, told)
+    token, flaw = _granted(status, body)
     return Ready(replace(sasl, token=token), flaw and f"{where} {flaw}", notes)
 
 
@@ -142,11 +141,11 @@ def _cut(connection: http.client.HTTPConnection) -> None:
     connection.close()
 
 
-def _granted(status: int, body: bytes, told: tuple[str, ...]) -> tuple[str, str]:
+def _granted(status: int, body: bytes) -> tuple[str, str]:
     """The token, or what is wrong with the answer."""
 
     def words(said: object) -> str:
-        return clean(redacted(said, told), 200) if isinstance(said, str) else ""
+        return clean(said, 200) if isinstance(said, str) else ""
 
     if len(body) > MAX_ANSWER:
         return "", f"answered with more than {MAX_ANSWER} bytes"

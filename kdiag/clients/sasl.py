@@ -1,6 +1,6 @@
 """The client's side of SASL mechanisms: bytes in, bytes out, no socket.
 
-Whatever a broker says, only SaslError comes out, in bounded time; its text is safe to print.
+Whatever a broker says, only SaslError comes out, in bounded time; its text is clean.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from kdiag.attempt import clean
 from kdiag.clients.sigv4 import presigned
-from kdiag.security import Sasl, redacted
+from kdiag.security import Sasl
 
 USER_AGENT = "kdiag"
 MAX_CHALLENGE = 16 << 10  # bytes; a real one has a few hundred
@@ -29,13 +29,14 @@ MIN_ITERATIONS, MAX_ITERATIONS = 4096, 1_000_000
 
 
 class SaslError(Exception):
-    """The exchange cannot go on. The text is safe to print: it holds no secret."""
+    """The exchange cannot go on. The text is clean, and what it quotes of a broker may repeat
+    a secret."""
 
 
 @dataclass(frozen=True)
 class Ready:
     """What there is to log in with: `sasl` with token or keys filled in, unless `error` says why
-    there are none. `notes` are sentences for the user. All text is clean and without secrets."""
+    there are none. `notes` are sentences for the user. All text is clean."""
 
     sasl: Sasl
     error: str = ""
@@ -105,7 +106,7 @@ class Scram:
         if self._expected is None:
             return self._prove(said)
         if said.startswith("e="):
-            raise SaslError(f"the broker refused: {_words(said[2:], self._password)}")
+            raise SaslError(f"the broker refused: {clean(said[2:], 200)}")
         signature = _base64(said[2:].split(",")[0]) if said.startswith("v=") else b""
         if not hmac.compare_digest(signature, self._expected):
             raise SaslError(
@@ -121,7 +122,7 @@ class Scram:
     def _prove(self, said: str) -> bytes:
         found = _SERVER_FIRST.fullmatch(said)
         if not found:
-            raise SaslError(f"no SCRAM challenge: {_words(said, self._password)}")
+            raise SaslError(f"no SCRAM challenge: {clean(said, 200)}")
         nonce, iterations = found["nonce"], int(found["iterations"])
         if not nonce.startswith(self._nonce) or nonce == self._nonce:
             raise SaslError("the broker's nonce does not continue the client's")
@@ -172,7 +173,7 @@ class Bearer:
             raise SaslError(f"the broker refused the token: {self.refused}")
         if not challenge:
             return None
-        self.refused = _bearer_words(challenge, self._token)
+        self.refused = _bearer_words(challenge)
         return b"\x01"
 
 
@@ -260,11 +261,7 @@ def _base64(text: str) -> bytes:
         raise SaslError("no valid base64 in the broker's SCRAM message") from None
 
 
-def _words(said: str, secret: str) -> str:
-    return clean(redacted(said, (secret,)), 200)
-
-
-def _bearer_words(challenge: bytes, token: str) -> str:
+def _bearer_words(challenge: bytes) -> str:
     """What RFC 7628's error says: status, the scope that is missing, where to ask for a token."""
     text = challenge[:MAX_CHALLENGE].decode("utf-8", "replace")
     try:
@@ -272,9 +269,9 @@ def _bearer_words(challenge: bytes, token: str) -> str:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict) or not isinstance(said.get("status"), str):
-        return _words(text, token)
-    found = [_words(said["status"], token)]
+        return clean(text, 200)
+    found = [clean(said["status"], 200)]
     for field, name in (("scope", "scope"), ("openid-configuration", "configuration")):
         if isinstance(said.get(field), str):
-            found.append(f"{name} {_words(said[field], token)}")
+            found.append(f"{name} {clean(said[field], 200)}")
     return ", ".join(found)
