@@ -223,10 +223,11 @@ def _step(leg: Leg) -> Step:
 def _config(given: ConfigAccess, facts: dict[type, Any], shown: Shown | None) -> Step:
     """The files as they were given, and what kubectl has shown."""
     from kdiag.lint.given import Config
+    from kdiag.lint.live import KUBECTL
 
     sources = dict(given.files)
     if shown and shown.text:
-        sources[f"kubectl:{given.strimzi}"] = shown.text
+        sources[f"{KUBECTL}{given.strimzi}"] = shown.text
     took, untold = (shown.elapsed, shown.untold) if shown else (0.0, ())
     facts[Config] = found = Config(sources, took, given.strimzi, untold)
     return Step(hop="config", status="pass", elapsed_ms=round(took * 1000), summary=found.summary)

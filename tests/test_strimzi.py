@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from kdiag.settings import UsageError, settings
 from tests.lab.kubernetes import Kubernetes, kubeconfig, kubernetes
 from tests.lab.needs import KAFKA, require
 from tests.lint.texts import kafka
+from tests.running import ENOUGH
 from tests.walks import walked
 
 DOORS = ",".join(endpoint(address) for address in PUBLIC)
@@ -78,9 +81,28 @@ def test_it_reads_the_cluster_and_all_that_is_beside_it(
     assert "brokers of this cluster have the ids 1, 2 and 3" in found["KD611"]  # the pool's status
     assert "Service other/shop" in found["KD614"]  # of another namespace
     assert "no node has any more" in found["KD628"]  # the nodes' addresses
-    assert report.cause
-    assert report.cause.remedies[0].kind == "diff"
-    assert f"advertisedHost: {PUBLIC[2]}" in report.cause.remedies[0].snippet
+
+
+def test_the_command_that_it_proposes_puts_the_cluster_right(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with kubernetes(tmp_path) as served:
+        served.create(
+            kafka("brokers:", "  - broker: 0 # the first", "    advertisedHost: 10.0.1.11") + POOL
+        )
+        report = checked(monkeypatch, served.environment)
+        assert report.cause
+        fix = report.cause.remedies[0]
+        assert fix.snippet.startswith("kubectl patch kafka my-cluster -n kafka --type json")
+        command = ["sh", "-euc", fix.snippet]
+        subprocess.run(command, check=True, timeout=ENOUGH, stdout=subprocess.DEVNULL)
+        shown = served.kubectl("get", "kafka", "my-cluster", "-n", "kafka", "-o", "json")
+        again = checked(monkeypatch, served.environment)
+    listeners = json.loads(shown)["spec"]["kafka"]["listeners"]
+    told = {x["broker"]: x["advertisedHost"] for x in listeners[1]["configuration"]["brokers"]}
+    assert [told[node] for node in (1, 2, 3)] == list(PUBLIC)
+    assert listeners[0]["name"] == "plain"  # what was right is as it was
+    assert again.root_cause == "KD627"  # the operator of this cluster does not roll it out
 
 
 def test_what_may_not_be_read_is_said_and_the_rest_is_judged(

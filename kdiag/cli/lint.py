@@ -16,6 +16,9 @@ from kdiag.cli.files import configuration, named
 @click.option("--fix", is_flag=True, help="Print the corrected file, and what is left to do.")
 @click.option("--diff", "as_diff", is_flag=True, help="Print the corrections as a unified diff.")
 @click.option(
+    "--patch", "as_patch", is_flag=True, help="Print them as kubectl patch commands, for Strimzi."
+)
+@click.option(
     "--report",
     "saved",
     metavar="FILE",
@@ -44,6 +47,7 @@ def lint(
     files: Sequence[str],
     fix: bool,
     as_diff: bool,
+    as_patch: bool,
     saved: str | None,
     skip_unknown: bool,
     fail_on: str,
@@ -55,24 +59,30 @@ def lint(
     get -o yaml prints; - is standard input. They are judged together. kdiag lint needs PyYAML: pip
     install 'kdiag[lint]'.
 
-    With --fix or --diff the exit code, and what goes to standard error, is about the corrected
-    files.
+    With --fix, --diff or --patch the exit code, and what goes to standard error, is about the
+    corrected files.
     """
     from kdiag.delivery import deliver, destinations
     from kdiag.lint.edit import diff
     from kdiag.lint.live import of_report
+    from kdiag.lint.patch import commands
     from kdiag.linting import after_fixes, lint
     from kdiag.render.lint import FORMS
     from kdiag.render.lint import render as say
 
-    if (fix or as_diff) and outputs:
-        raise click.UsageError("--fix and --diff have standard output to themselves: leave -o out")
-    if fix and (as_diff or len(files) > 1):
-        raise click.UsageError("--fix prints one corrected file; --diff is for several")
+    corrections = fix + as_diff + as_patch
+    if corrections and outputs:
+        raise click.UsageError(
+            "--fix, --diff and --patch have standard output to themselves: leave -o out"
+        )
+    if corrections > 1 or (fix and len(files) > 1):
+        raise click.UsageError(
+            "--fix prints one corrected file; --diff and --patch are for several"
+        )
     sources = {named(name): configuration(name) for name in files}
     live = of_report(saved, configuration(saved)) if saved else None
-    report = lint(sources, fail_on, skip_unknown, fix or as_diff, live)
-    if not fix and not as_diff:
+    report = lint(sources, fail_on, skip_unknown, bool(corrections), live)
+    if not corrections:
         with destinations(outputs, FORMS, "text") as opened:
             deliver(lambda form, stream: say(form, report, stream), opened)
         return report.exit_code
@@ -80,6 +90,9 @@ def lint(
     fixed = {each.name: each.after for each in report.fixed}
     for name, before in sources.items():
         after = fixed.get(name, before)
-        click.echo(after if fix else diff(name, before, after), nl=False)
+        if as_patch:
+            click.echo("".join(commands(name, before, after)), nl=False)
+        else:
+            click.echo(after if fix else diff(name, before, after), nl=False)
     say("text", left, sys.stderr)
     return left.exit_code

@@ -9,6 +9,7 @@ from typing import Any
 from kdiag.attempt import clean
 from kdiag.usage import UsageError
 
+KUBECTL = "kubectl:"  # begins the name of what kubectl has shown
 MAX_BROKERS = 10_000
 
 Where = tuple[str, int]  # a host and its port

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdiag.lint.edit import diff
+from kdiag.lint.live import KUBECTL
+from kdiag.lint.patch import commands
 from kdiag.rule import Remedy
 
 MOST_LINES = 200  # of a difference
@@ -159,7 +161,11 @@ def ask_kubectl(reason: str) -> Remedy:
 
 
 def corrected(name: str, before: str, after: str) -> Remedy:
-    """A file with every fix in it, as a difference to what it is."""
+    """A file with every fix in it, as a difference to what it is; what kubectl showed, as commands
+    that change it there."""
+    typed = "".join(commands(name, before, after)) if name.startswith(KUBECTL) else ""
+    if typed:
+        return Remedy(f"Change {name.removeprefix(KUBECTL)} like this:", typed, "shell")
     said = diff(name, before, after)
     if said.count("\n") > MOST_LINES:
         said = "".join(said.splitlines(keepends=True)[:MOST_LINES])

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.lint.corpus import FOLDER
 from tests.running import ENOUGH, ROOT, environment, kdiag
@@ -76,6 +77,33 @@ def test_standard_input_and_a_diff_that_patch_takes(tmp_path: Path) -> None:
     assert (tmp_path / "kafka.yaml").read_text() == done.stdout
 
 
+def test_commands_for_kubectl_change_what_is_wrong_alone() -> None:
+    done = kdiag("lint", "--patch", "tests/lint/corpus/strimzi/ids-settled.yaml")
+    first, *patch, last = done.stdout.splitlines()
+    assert first == (
+        "kubectl patch kafka my-cluster -n kafka --type json --patch-file /dev/stdin <<'EOF'"
+    )
+    assert last == "EOF"
+    (change,) = yaml.safe_load("\n".join(patch))
+    assert (change["op"], change["path"]) == ("add", "/spec/kafka/listeners")
+    assert [x["broker"] for x in change["value"][0]["configuration"]["brokers"]] == [3, 4, 5]
+
+
+def test_what_cannot_be_patched_line_by_line_is_edited(tmp_path: Path) -> None:
+    (tmp_path / "k.yaml").write_text(
+        "{apiVersion: kafka.strimzi.io/v1, kind: Kafka, metadata: {name: 'a b', namespace: n},\n"
+        " spec: {kafka: {listeners: [{name: a, port: 9092, type: Internal, tls: false}]}}}\n"
+    )
+    done = kdiag("lint", "--patch", str(tmp_path / "k.yaml"))
+    assert done.stdout == "kubectl edit kafka 'a b' -n n\n"
+
+
+def test_a_file_for_no_kubernetes_has_no_command_for_it() -> None:
+    done = kdiag("lint", "--patch", "tests/lint/corpus/compose/port-differs.yaml")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "published as" not in done.stderr
+
+
 def test_what_needs_no_fix_comes_out_as_it_is() -> None:
     done = kdiag("lint", "--fix", GOOD)
     assert done.stdout == (ROOT / GOOD).read_text()
@@ -98,7 +126,7 @@ def test_exit_codes() -> None:
         (["pyproject.toml"], "nothing that kdiag knows"),
         ([GOOD, "-o", "xml"], "one of text, json, sarif, github"),
         ([GOOD, "--fix", "-o", "json"], "leave -o out"),
-        ([GOOD, TUTORIAL, "--fix"], "--diff is for several"),
+        ([GOOD, TUTORIAL, "--fix"], "--diff and --patch are for several"),
         ([], "Missing argument"),
     ],
     ids=["nowhere", "folder", "prose", "toml", "form", "fix-and-form", "fix-two", "nothing"],

@@ -1,0 +1,94 @@
+"""Corrections of Strimzi resources as kubectl takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from shlex import quote
+
+from kdiag.lint.documents import STRIMZI, Document, read
+from kdiag.lint.reader import Unreadable, document, segments, split
+from kdiag.lint.tree import Entry, Node, Plain, Scalar, entries, get, items, last_line, text
+
+Value = Plain | list["Value"] | dict[str, "Value"]
+_Key = tuple[str, str, str]  # kind, namespace, name
+
+
+def commands(name: str, before: str, after: str) -> list[str]:
+    """A `kubectl patch` for each resource that the corrections change; `kubectl edit` where only a
+    person can type it. What is in no Strimzi resource has no command."""
+    known = dict(_resources(before))
+    found = []
+    for each in read(name, after).documents:
+        if each.kind not in STRIMZI or each.root is None:
+            continue
+        old = known.get(_key(each.root, each.kind))
+        changed = [x for x in _parts(each.root, each.kind) if _value(x.value) != _of(old, each, x)]
+        if changed:
+            found.append(_command(each, changed, split(after)))
+    return found
+
+
+def _of(old: Node | None, new: Document, part: Entry) -> Value:
+    """What the resource had for this part of it before."""
+    path = ("spec", "kafka") if new.kind == "Kafka" else ("spec",)
+    return _value(get(old, *path, part.key.text))
+
+
+def _command(resource: Document, changed: list[Entry], lines: list[str]) -> str:
+    assert resource.root
+    name = text(resource.root, "metadata", "name")
+    namespace = text(resource.root, "metadata", "namespace")
+    what = f"{resource.kind.lower()} {quote(name) if name else '<name of the cluster>'}"
+    where = f"{what}{f' -n {quote(namespace)}' if namespace else ''}"
+    parts = [_lines(each, lines) for each in changed]
+    if not all(parts):
+        return f"kubectl edit {where}\n"
+    above = "/spec/kafka" if resource.kind == "Kafka" else "/spec"
+    said = []
+    for each, (first, *rest) in zip(changed, parts, strict=True):
+        value = f"value{first[each.key.end.column - each.key.start.column :]}"
+        said += ["- op: add", f"  path: {above}/{each.key.text}"]
+        said += [f"  {line}".rstrip() for line in (value, *rest)]
+    patch = "\n".join(said)
+    return f"kubectl patch {where} --type json --patch-file /dev/stdin <<'EOF'\n{patch}\nEOF\n"
+
+
+def _lines(part: Entry, lines: list[str]) -> list[str]:
+    """The lines of an entry, at the left margin; none where it does not stand on its own."""
+    first, margin = part.key.start.line - 1, part.key.start.column - 1
+    found = [line.rstrip("\r\n") for line in lines[first : last_line(part.value)]]
+    alone = all(not line[:margin].strip() for line in found)
+    return [line[margin:] for line in found] if alone and not part.merged else []
+
+
+def _resources(body: str) -> Iterator[tuple[_Key, Node]]:
+    """The Strimzi resources of a text as it stands, as far as it can be read."""
+    for first, part in segments(body):
+        try:
+            root, _ = document(part, first)
+        except Unreadable:
+            continue
+        listed = items(root, "items") if text(root, "kind").endswith("List") else (root,)
+        for each in listed:
+            if each is not None:
+                yield _key(each, text(each, "kind") or "Kafka"), each
+
+
+def _key(root: Node, kind: str) -> _Key:
+    return kind, text(root, "metadata", "namespace"), text(root, "metadata", "name")
+
+
+def _parts(root: Node, kind: str) -> tuple[Entry, ...]:
+    return entries(root, *(("spec", "kafka") if kind == "Kafka" else ("spec",)))
+
+
+def _value(node: Node | None) -> Value:
+    """What a node says, without its places."""
+    if node is None:
+        return None
+    if isinstance(node, Scalar):
+        return node.value
+    told = entries(node)
+    if told or not items(node):
+        return {each.key.text: _value(each.value) for each in told}
+    return [_value(each) for each in items(node)]
