@@ -1,4 +1,4 @@
-"""Logging in over SASL: credentials are tried once, and never again after the first refusal."""
+"""Logging in over SASL: credentials are tried once, and nowhere else until they were accepted."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ _UNSUPPORTED_MECHANISM = "UNSUPPORTED_SASL_MECHANISM"
 
 
 class Login:
-    """The login of one walk, if there is anything to log in with. The first one goes alone; once it
-    is known to be refused, no other follows: no account gets locked by a check of many addresses.
+    """The login of one walk, if there is anything to log in with. The first one goes alone; unless
+    it is accepted no other follows, and none does once one is refused: no account gets locked by a
+    check of many addresses. Who gives no answer to credentials may have counted them as well.
     """
 
     def __init__(self, sasl: Sasl | None, timeout: float) -> None:
@@ -37,7 +38,7 @@ class Login:
         self._ready: Ready | None = None
         self._alone = asyncio.Lock()
         self._accepted = False
-        self._refused: Attempt | None = None
+        self._ended: Attempt | None = None  # the login after which there is no other
         self._clients = asyncio.Semaphore(MAX_CLIENTS)
 
     @property
@@ -77,20 +78,25 @@ class Login:
                 return await client()
 
         if self._accepted:
-            return await self._tried(log_in)
+            return self._not_again() or await self._tried(log_in)
         async with self._alone:
-            if self._refused:
-                words = f"not tried again: {self._refused.detail}"
-                return Attempt("sasl", 0.0, Failure.CREDENTIALS, words)
-            return await self._tried(log_in)
+            return self._not_again() or await self._tried(log_in)
+
+    def _not_again(self) -> Attempt | None:
+        if self._ended is None:
+            return None
+        words = f"not tried again: {self._ended.detail}"
+        if self._ended.failure is not Failure.CREDENTIALS:
+            words = f"not tried, after another login without success: {self._ended.detail}"
+        return Attempt("sasl", 0.0, self._ended.failure, words)
 
     async def _tried(self, log_in: Callable[[], Awaitable[Ended]]) -> Attempt:
         started = time.perf_counter()
         failure, words = await log_in()
         tried = Attempt("sasl", time.perf_counter() - started, failure, words)
         self._accepted = self._accepted or failure is None
-        if failure is Failure.CREDENTIALS:
-            self._refused = tried
+        if failure is Failure.CREDENTIALS or (failure and not self._accepted):
+            self._ended = tried
         return tried
 
     async def _logged_in(self, conversation: Conversation, host: str) -> Ended:

@@ -11,9 +11,19 @@ from kdiag.attempt import Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
+from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.beside import let_through, on_hosts, refusing
-from kdiag.rules.place import HOPS, Place, evidence, failing, judge, match, places, split_by_family
+from kdiag.rules.place import (
+    HOPS,
+    Place,
+    evidence,
+    failing,
+    judge,
+    judge_others,
+    match,
+    places,
+    split_by_family,
+)
 from kdiag.rules.words import escaped, listed
 from kdiag.stranger import Stranger, recognise
 from kdiag.ways import Ways
@@ -160,21 +170,43 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
     An idle proxy or load balancer accepts for a broker that is not behind it, a tunnel is half
     open, a broker hangs, or the port belongs to a server that waits for its own protocol.
 
+    Where the login gets no answer, what the broker asks about users may hang. The try may have been
+    counted, so kdiag takes the same credentials to no other server until one has accepted them.
+
     Prove it: look who owns the port on that host; ask the load balancer for its healthy targets.
     """
-    yield from judge(
-        {Failure.SILENT},
-        bootstrap,
-        listeners,
-        "{who} accept{s} the connection and then stay{s} silent",
-        lambda hit: (
-            remedies.say(
-                "Find out who accepts there: a broker that hangs (its log, its garbage "
-                "collection, its disks), a proxy, load balancer or tunnel without a working broker "
-                "behind it, or a server of another protocol."
-            ),
+    said = "{who} accept{s} the connection and then stay{s} silent"
+    for hop, hit, severity in failing({Failure.SILENT}, bootstrap, listeners):
+        logins = [p for p in hit if p.contact.failed and p.contact.failed.layer == "sasl"]
+        others = [place for place in hit if place not in logins]
+        if others:
+            yield match(hop, others, said, _who_accepts, severity)
+        if logins:
+            unanswered = "No answer to the login at {who}"
+            if len(logins) > 1:
+                unanswered = "No login to {who}: the one that was tried got no answer"
+            yield match(hop, logins, unanswered, _who_knows_users, severity)
+    yield from judge_others({Failure.SILENT}, bootstrap, listeners, said, _who_accepts)
+
+
+def _who_accepts(_: Sequence[Place]) -> tuple[Remedy, ...]:
+    return (
+        remedies.say(
+            "Find out who accepts there: a broker that hangs (its log, its garbage "
+            "collection, its disks), a proxy, load balancer or tunnel without a working broker "
+            "behind it, or a server of another protocol."
         ),
     )
+
+
+def _who_knows_users(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+    fix = remedies.say(
+        "Find out what the broker waits for: whom it asks about users (LDAP, an OAuth endpoint, a "
+        "callback handler of its own), its log, its threads."
+    )
+    if len(hit) == 1:
+        return (fix,)
+    return fix, remedies.say("To try the login at another server, check that one alone.")
 
 
 @rule("KD108", "not-kafka", Severity.ERROR, "Something else than Kafka answers")

@@ -129,6 +129,17 @@ def judge(
     addresses only. `message` takes {who}, {verb}, {s}."""
     for hop, failed, severity in failing(failures, bootstrap, listeners):
         yield match(hop, failed, message, fix, severity)
+    yield from judge_others(failures, bootstrap, listeners, message, fix)
+
+
+def judge_others(
+    failures: set[Failure],
+    bootstrap: Bootstrap,
+    listeners: Listeners | None,
+    message: str,
+    fix: Fix,
+) -> Iterator[Match]:
+    """The second half of `judge`: contacts that work by other addresses only."""
     for hop in HOPS:
         partly = [
             place

@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 from kdiag.attempt import Dial, Failure
-from kdiag.clients.wire import API_VERSIONS, SASL_HANDSHAKE, Request
-from kdiag.demo.broker import HANG_UP, Broker
+from kdiag.clients.wire import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
+from kdiag.demo.broker import HANG_UP, SILENCE, Broker, Control
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import PORT, PUBLIC, World, endpoint
 from kdiag.hop import Walk
@@ -132,12 +132,28 @@ CASES: dict[str, tuple[Security, Serve, Logins | None, str, str]] = {
 }  # fmt: skip
 
 
-async def reached(world: World, security: Security, servers: str = endpoint()) -> Bootstrap:
+async def reached(
+    world: World, security: Security, servers: str = endpoint(), timeout: float = 5.0
+) -> Bootstrap:
     """Hop 1's facts, for a client that is set up like this."""
-    asked = replace(settings(servers, timeout=5.0), security=security)
+    asked = replace(settings(servers, timeout=timeout), security=security)
     net = world.net(asked)
     try:
         found: Bootstrap = await bootstrap.gather(Walk(asked, net))
+        return found
+    finally:
+        await net.close()
+
+
+async def listened(world: World, security: Security, timeout: float = 5.0) -> Listeners:
+    """Hop 3's facts, for a client that is set up like this."""
+    asked = replace(settings(endpoint(), timeout=timeout), security=security)
+    net = world.net(asked)
+    walk = Walk(asked, net)
+    try:
+        first = await bootstrap.gather(walk)
+        told = await metadata.gather(walk, first)
+        found: Listeners = await listeners.gather(walk, first, told)
         return found
     finally:
         await net.close()
@@ -200,19 +216,54 @@ async def test_credentials_that_one_broker_refuses_are_not_taken_to_the_next(wor
     for node in (2, 3):
         broker = Broker(world.cluster, node, sasl=bad)
         await world.broker(PUBLIC[node - 1], PORT, broker)
-    asked = replace(
-        settings(endpoint(), timeout=5.0), security=Security("SASL_PLAINTEXT", sasl=SCRAM)
-    )
-    net = world.net(asked)
-    walk = Walk(asked, net)
-    try:
-        first = await bootstrap.gather(walk)
-        told = await metadata.gather(walk, first)
-        found: Listeners = await listeners.gather(walk, first, told)
-    finally:
-        await net.close()
+    found = await listened(world, Security("SASL_PLAINTEXT", sasl=SCRAM))
     assert [x.broker.node for x in found.reached] == [1]
     assert bad.attempts[USER] <= 2  # both were under way at once; neither was tried again
+
+
+def no_answer(request: Request) -> Any:
+    return SILENCE if request.api is SASL_AUTHENTICATE else None
+
+
+def nonsense(request: Request) -> Any:
+    return b"\0\0\0\4nope" if request.api is SASL_AUTHENTICATE else None
+
+
+def shown_to(world: World) -> list[int]:
+    """The brokers that were shown credentials, once for each time."""
+    return [
+        node
+        for node, broker in world.brokers.items()
+        for request in broker.requests
+        if request.api is SASL_AUTHENTICATE
+    ]
+
+
+@pytest.mark.parametrize("answer", [no_answer, nonsense])
+@pytest.mark.parametrize("sasl", [PLAIN, SCRAM], ids=["PLAIN", "SCRAM"])
+async def test_no_answer_to_credentials_is_a_try_too(
+    world: World, answer: Control, sasl: Sasl
+) -> None:
+    """Who is silent may have counted them, so nobody else gets them."""
+    await world.three(sasl=Logins({USER: PASSWORD}))
+    for broker in world.brokers.values():
+        broker.control = answer
+    servers = ",".join(map(endpoint, PUBLIC))
+    found = await reached(world, Security("SASL_PLAINTEXT", sasl=sasl), servers, timeout=1.0)
+    assert not found.usable
+    assert len(shown_to(world)) == 1
+    failed = [d.failed for c in found.contacts for d in c.dials if d.failed]
+    assert len({(attempt.layer, attempt.failure) for attempt in failed}) == 1
+    assert sum("not tried, after another" in attempt.detail for attempt in failed) == 2
+
+
+async def test_silence_of_one_broker_does_not_end_the_logins_that_are_known_to_be_good(
+    world: World,
+) -> None:
+    await world.three(sasl=Logins({USER: PASSWORD}))
+    world.brokers[2].control = no_answer
+    found = await listened(world, Security("SASL_PLAINTEXT", sasl=SCRAM), timeout=1.0)
+    assert [x.broker.node for x in found.reached] == [1, 3]
 
 
 async def test_kerberos_is_left_to_the_real_client_which_is_heard(world: World) -> None:

@@ -25,6 +25,7 @@ NAMES = {
     "timeout": "KD104",
     "unreachable": "KD105",
     "kafka:silent": "KD107",
+    "sasl:silent": "KD107",
     "kafka:not_kafka": "KD108",
     "kafka:controller": "KD109",
     "tls:tls_required": "KD110",
@@ -84,6 +85,15 @@ def test_silent_about_every_other_failure(code: str) -> None:
     others = [failed for failed, named in NAMES.items() if named != code]
     for failed in others:
         assert found_by(code, bootstrap(contact(NAME, failed))) == []
+
+
+def test_a_login_without_an_answer_is_told_apart() -> None:
+    """Of two servers one was tried: nobody knows whether the other is silent."""
+    here, there = (contact(f"{host}:9094", "sasl:silent") for host in ("a", "b"))
+    (one,) = found(bootstrap(here))
+    (two,) = found(bootstrap(here, there))
+    assert one.message == "No answer to the login at a:9094"
+    assert two.message == "No login to a:9094 and b:9094: the one that was tried got no answer"
 
 
 def test_every_failure_of_a_first_connection_has_a_code() -> None:
