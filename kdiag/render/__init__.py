@@ -15,6 +15,7 @@ RENDERERS = {
     "junit": "kdiag.render.junit",
     "markdown": "kdiag.render.markdown",
     "github": "kdiag.render.github",
+    "html": "kdiag.render.html",
     "openmetrics": "kdiag.render.openmetrics",
 }
 

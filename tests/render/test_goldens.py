@@ -17,6 +17,7 @@ from kdiag.demo.scenarios import SCENARIOS
 from kdiag.report import Report
 from tests import walks
 from tests.render import cases
+from tests.render.pages import outline
 
 GOLDENS = Path(__file__).parent.parent / "goldens"
 EVERY = [*SCENARIOS, *cases.BY_HAND]
@@ -136,10 +137,16 @@ def test_openmetrics(name: str, golden: SnapshotAssertion) -> None:
     assert walks.shown(report(name), "openmetrics") == golden
 
 
+@pytest.mark.parametrize("name", READ)
+def test_html(name: str, golden: SnapshotAssertion) -> None:
+    """As an outline: what is said, in which elements. What it looks like, a browser is asked."""
+    assert outline(walks.shown(report(name), "html")) == golden
+
+
 def test_no_golden_is_left_over(request: pytest.FixtureRequest) -> None:
     """Of a scenario that is gone, or of a form."""
     forms = {"terminal-80": EVERY, "terminal-120": EVERY, "terminal-ascii": EVERY}
-    forms |= dict.fromkeys(("json", "junit", "markdown", "github"), READ)
+    forms |= dict.fromkeys(("json", "junit", "markdown", "github", "html"), READ)
     forms |= {"openmetrics": MEASURED}
     expected = {f"{form}/{name}" for form, names in forms.items() for name in names}
     expected |= {f"terminal-colour/{name}" for name in COLOURED}
