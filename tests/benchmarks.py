@@ -14,15 +14,23 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = 7
 TIMEOUT = 2.0
 
 OWN_COST_MS, MEMORY_MB, HELP_MS = 120, 60, 100
+
+# How long a call to AWS takes, and how many of them wait for each other at least: which instances
+# there are, and what stands before them. tests/clients/test_aws_chain.py holds kdiag to that chain.
+CALL, CHAIN, ADDED = 0.4, 2, 1.2
+ROUND_TRIP = 0.05  # seconds, to brokers in that region
 
 
 def serve() -> None:
@@ -42,6 +50,43 @@ def serve() -> None:
         await asyncio.Event().wait()
 
     asyncio.run(run())
+
+
+def account() -> None:
+    """Another process: three brokers in an AWS account that takes its time, and how to ask it."""
+    from tempfile import TemporaryDirectory
+
+    from kdiag.demo.broker import Broker, Cluster, Node
+    from tests.accounts import environment, late, served
+
+    async def run(publics: Sequence[str], variables: dict[str, str]) -> None:
+        cluster = Cluster("distantCluster00000001")
+        for node, public in enumerate(publics, 1):
+            behind = await Broker(cluster, node).start()
+            server = await asyncio.start_server(partial(distant, behind), public, 0)
+            cluster.nodes.append(Node(node, public, server.sockets[0].getsockname()[1]))
+        print(json.dumps([f"{publics[0]}:{cluster.nodes[0].port}", variables]), flush=True)
+        await asyncio.Event().wait()
+
+    with served() as there, TemporaryDirectory() as folder:
+        publics = there.three()
+        there.allow((1024, 65535))
+        there.instead["*"] = late(CALL)
+        asyncio.run(run(publics, environment(there, Path(folder))))
+
+
+async def distant(
+    port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:  # fmt: skip
+    """A connection to a port of this machine, half a round trip away."""
+    behind, before = await asyncio.open_connection("127.0.0.1", port)
+
+    async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while said := await source.read(65536):
+            asyncio.get_running_loop().call_later(ROUND_TRIP / 2, sink.write, said)
+        sink.close()
+
+    await asyncio.gather(pump(reader, before), pump(behind, writer))
 
 
 def walk(bootstrap: str) -> None:
@@ -87,15 +132,14 @@ def cost(*arguments: str) -> float:
 
 
 @contextmanager
-def brokers() -> Iterator[tuple[int, dict[str, int]]]:
-    """The ports of the healthy cluster and of the silent ones."""
+def told_by(what: str) -> Iterator[Any]:
+    """What another process prints when it is ready."""
     process = subprocess.Popen(
-        [sys.executable, __file__, "serve"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, what], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout
-        healthy, silent = json.loads(process.stdout.readline())
-        yield healthy, silent
+        yield json.loads(process.stdout.readline())
     finally:
         process.kill()
         process.wait()
@@ -117,7 +161,7 @@ def measure() -> list[bool]:
     print(f"     {'Python by itself':44} {start:8.1f} ms")
     print(f"     {'asyncio, click and rich':44} {libraries:8.1f} ms")
     kept = [bar("kdiag --help", helping, HELP_MS, "ms")]
-    with brokers() as (healthy, silent):
+    with told_by("serve") as (healthy, silent):
         bootstrap = f"127.0.0.1:{healthy}"
         own = cost("-m", "kdiag", "check", bootstrap) - start
         kept.append(bar("healthy walk, kdiag's own cost", own, OWN_COST_MS, "ms"))
@@ -130,13 +174,33 @@ def measure() -> list[bool]:
             kept.append(bar(f"{count} silent brokers: the verdict", took, most, "ms"))
             memory = max(found["memory_mb"] for found in walks)
             kept.append(bar(f"{count} silent brokers: peak memory", memory, MEMORY_MB, "MB"))
-    return kept
+    return [*kept, asked_aws()]
+
+
+def asked_aws() -> bool:
+    """What --aws adds to the wall time, to that of a chain of calls that nobody can shorten."""
+    with told_by("account") as (bootstrap, environment):
+
+        def wall(*options: str) -> float:
+            begun = time.monotonic()
+            command = [sys.executable, "-m", "kdiag", "check", bootstrap, *options]
+            variables = {**os.environ, **environment}
+            done = subprocess.run(command, cwd=ROOT, env=variables, stdout=subprocess.DEVNULL)
+            assert done.returncode == 0, command
+            return (time.monotonic() - begun) * 1000
+
+        wall("--aws")
+        added = [wall("--aws", "--aws-source", "203.0.113.10") - wall() for _ in range(RUNS)]
+        chain = CALL * CHAIN * 1000
+        return bar("what --aws adds to a walk", statistics.median(added), ADDED * chain, "ms")
 
 
 def main(arguments: Sequence[str]) -> int:
     sys.path.insert(0, str(ROOT))
     if arguments[:1] == ["serve"]:
         serve()
+    elif arguments[:1] == ["account"]:
+        account()
     elif arguments[:1] == ["walk"]:
         walk(arguments[1])
     else:

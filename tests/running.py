@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -135,10 +135,20 @@ class Brokers:
         self, count: int, *, tls: ssl.SSLContext | None = None, sasl: Logins | None = None
     ) -> Brokers:
         """So many of them."""
-        for node in range(1, count + 1):
+        return self.on(["127.0.0.1"] * count, sasl=sasl, tls=tls)
+
+    def on(
+        self,
+        hosts: Sequence[str],
+        *,
+        sasl: Logins | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> Brokers:
+        """A broker on each of these addresses of loopback."""
+        for node, host in enumerate(hosts, 1):
             self.brokers[node] = Broker(self.cluster, node, sasl=sasl)
-            port = self._do(partial(self.brokers[node].start, tls=tls))
-            self.cluster.nodes.append(Node(node, "127.0.0.1", port))
+            port = self._do(partial(self.brokers[node].start, host, tls=tls))
+            self.cluster.nodes.append(Node(node, host, port))
         return self
 
     def serve(self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> int:
@@ -153,7 +163,7 @@ class Brokers:
     @property
     def bootstrap(self) -> str:
         """Where the first broker listens."""
-        return f"127.0.0.1:{self.cluster.nodes[0].port}"
+        return f"{self.cluster.nodes[0].host}:{self.cluster.nodes[0].port}"
 
     def _do(self, work: Callable[[], Awaitable[T]]) -> T:
         async def done() -> T:
