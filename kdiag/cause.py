@@ -36,7 +36,7 @@ _ADDRESSED = tuple(f"KD30{digit}" for digit in "123456")  # what is advertised d
 _BESIDE = {
     "KD506": _VANISHED,
     "KD511": ("KD101", "KD103", "KD301", "KD304", "KD305", *_VANISHED),
-    "KD510": ("KD103", "KD107", "KD121", "KD305", *_VANISHED),
+    "KD510": ("KD103", "KD107", "KD108", "KD121", "KD305", *_VANISHED),
     "KD504": ("KD301", "KD304"),
     "KD503": _VANISHED,
     "KD502": _VANISHED,

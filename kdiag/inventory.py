@@ -52,7 +52,7 @@ class AwsAddress:
 @dataclass(frozen=True, kw_only=True)
 class AwsGap:
     """A call that AWS did not answer, where and why: credentials, expired, denied, region,
-    throttled, unreachable or failed; in AWS's words."""
+    throttled, unreachable, failed, or skipped where kdiag did not ask; in AWS's words."""
 
     call: str
     region: str

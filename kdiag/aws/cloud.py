@@ -184,7 +184,8 @@ class MskCluster:
 class Gap:
     """Something that AWS did not tell: which call (`ec2:DescribeNetworkAcls`), where, why; what is
     unknown because of it is for the judge to say. `reason` is one of credentials, expired, denied,
-    region, throttled, unreachable, failed; `words` are AWS's, clean and without secrets."""
+    region, throttled, unreachable, failed, or skipped: kdiag did not ask, for it would have taken
+    too many calls; `words` are AWS's, clean and without secrets."""
 
     call: str
     region: str

@@ -178,6 +178,10 @@ class Api:
             self._answered = True
         return pages
 
+    def skip(self, call: str, region: str, words: str) -> None:
+        """Notes what is not asked, for it would take too many calls."""
+        self._note(Gap(call, region, "skipped", words))
+
     def regions(self) -> tuple[str, ...]:
         """All regions that are enabled for this account."""
         pages = self.ask("ec2", "DescribeRegions", self.configured or _GLOBAL)

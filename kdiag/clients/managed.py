@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from kdiag.address import msk_label
 from kdiag.aws.cloud import LoadBalancer, LoadBalancerListener, MskCluster, TargetHealth
 from kdiag.clients.ec2 import Answer, Api, listed
 
-MANY_BALANCERS = 64
+# AWS tells of these one at a time, two calls for each.
+MANY_BALANCERS, MANY_GROUPS = 32, 64
 MANY_CLUSTERS = 4  # of names alike
+
+_IAM = "elasticloadbalancing"
+_SKIPPED = "{} of them, and AWS tells of one at a time: kdiag asks about the first {}"
+
+Pages = list[Answer] | None
+Behind = tuple[bool, tuple[TargetHealth, ...]]
 
 
 def balancers(api: Api, region: str, names: Sequence[str]) -> list[LoadBalancer]:
     """The load balancers of these DNS names or descriptions (`net/kafka/8f1c2d3e4a5b6c7d`).
 
-    AWS tells of listeners for one load balancer at a time, of health for one target group.
+    AWS tells of listeners for one load balancer at a time, of health for one target group; what is
+    beyond MANY_BALANCERS and MANY_GROUPS is a gap.
     Source: the Elastic Load Balancing API reference, version 2015-12-01.
     """
     pages = api.ask("elbv2", "DescribeLoadBalancers", region)
@@ -27,7 +35,20 @@ def balancers(api: Api, region: str, names: Sequence[str]) -> list[LoadBalancer]
         if told.get("DNSName", "").lower() in wanted
         or told.get("LoadBalancerArn", "").partition(":loadbalancer/")[2] in wanted
     ]
-    made = api.together(*(partial(_balancer, api, region, t) for t in meant[:MANY_BALANCERS]))
+    few = meant[:MANY_BALANCERS]
+    if len(meant) > len(few):
+        api.skip(f"{_IAM}:DescribeListeners", region, _SKIPPED.format(len(meant), len(few)))
+    told = api.together(*(partial(_parts, api, region, t.get("LoadBalancerArn", "")) for t in few))
+    listening = [parts[0] if parts else None for parts in told]
+    groups = list(
+        dict.fromkeys(g for pages in listening for x in listed(pages, "Listeners") for g in _to(x))
+    )
+    some = groups[:MANY_GROUPS]
+    if len(groups) > len(some):
+        api.skip(f"{_IAM}:DescribeTargetHealth", region, _SKIPPED.format(len(groups), len(some)))
+    behind = api.together(*(partial(_group, api, region, group) for group in some))
+    known = {group: found for group, found in zip(some, behind, strict=True) if found}
+    made = [_balancer(t, parts, known) for t, parts in zip(few, told, strict=True) if parts]
     return [one for one in made if one]
 
 
@@ -48,25 +69,30 @@ def clusters(api: Api, region: str, hosts: Sequence[str]) -> list[MskCluster]:
     return [one for one in made if one]
 
 
-def _balancer(api: Api, region: str, told: Answer) -> LoadBalancer | None:
-    """A load balancer; None where a part of it was not told: it would seem to lack a listener, or
-    a target."""
-    arn = told.get("LoadBalancerArn", "")
+def _parts(api: Api, region: str, arn: str) -> tuple[Pages, Pages]:
+    """The listeners of a load balancer, and its attributes."""
 
-    def asked(operation: str) -> list[Answer] | None:
+    def asked(operation: str) -> Pages:
         return api.ask("elbv2", operation, region, LoadBalancerArn=arn)
 
     pages, attributes = api.together(
         partial(asked, "DescribeListeners"), partial(asked, "DescribeLoadBalancerAttributes")
     )
+    return pages, attributes
+
+
+def _balancer(
+    told: Answer, parts: tuple[Pages, Pages], known: Mapping[str, Behind]
+) -> LoadBalancer | None:
+    """A load balancer, with what is behind its target groups; None where a part of it was not told:
+    it would seem to lack a listener, or a target."""
+    pages, attributes = parts
     listeners = list(listed(pages, "Listeners"))
-    groups = sorted({group for each in listeners for group in _forwarded(each)})
-    behind = api.together(*(partial(_group, api, region, group) for group in groups))
-    known = {group: found for group, found in zip(groups, behind, strict=True) if found}
-    if pages is None or attributes is None or len(known) < len(groups):
+    whole = all(group in known for each in listeners for group in _to(each))
+    if pages is None or attributes is None or not whole:
         return None
     return LoadBalancer(
-        arn=arn,
+        arn=told.get("LoadBalancerArn", ""),
         name=told.get("LoadBalancerName", ""),
         dns_name=told.get("DNSName", ""),
         scheme=told.get("Scheme", ""),
@@ -79,12 +105,12 @@ def _balancer(api: Api, region: str, told: Answer) -> LoadBalancer | None:
                 each.get("Port", 0), each.get("Protocol", ""), group, *known.get(group, (False, ()))
             )
             for each in listeners
-            for group in _forwarded(each) or [""]
+            for group in _to(each) or [""]
         ),
     )
 
 
-def _forwarded(listener: Answer) -> list[str]:
+def _to(listener: Answer) -> list[str]:
     """The target groups that a listener passes everything on to."""
     found: dict[str, None] = {}
     for action in listener.get("DefaultActions") or ():
@@ -95,11 +121,11 @@ def _forwarded(listener: Answer) -> list[str]:
     return list(found)
 
 
-def _group(api: Api, region: str, arn: str) -> tuple[bool, tuple[TargetHealth, ...]] | None:
+def _group(api: Api, region: str, arn: str) -> Behind | None:
     """Whether the targets of a group see the client's address, and how they fare; None where that
     was not told."""
 
-    def asked(operation: str) -> list[Answer] | None:
+    def asked(operation: str) -> Pages:
         return api.ask("elbv2", operation, region, TargetGroupArn=arn)
 
     health, attributes = api.together(

@@ -46,10 +46,10 @@ def advertise_public(addresses: Sequence[tuple[int, Endpoint]]) -> Remedy:
     )
 
 
-def balancer_for_each() -> Remedy:
-    """The second."""
+def balancer_for_each(begins: str = "Put") -> Remedy:
+    """A load balancer that Kafka can use; where it is one of several options, it begins so."""
     return Remedy(
-        "2. Or put an internet-facing Network Load Balancer in front, with a listener of its own "
+        f"{begins} an internet-facing Network Load Balancer in front, with a listener of its own "
         "for every broker (and one for bootstrap), and advertise its name with those ports."
     )
 
@@ -144,6 +144,25 @@ def describe_targets(region: str, target_group: str) -> Remedy:
         "group to let the load balancer's own addresses in:",
         f"aws elbv2 describe-target-health --region {region} --target-group-arn {target_group}",
         "shell",
+    )
+
+
+def look_at_classic(region: str, name: str) -> Remedy:
+    """A load balancer of the first generation."""
+    return Remedy(
+        "Look at its listeners and instances yourself. A Network Load Balancer is the better one "
+        "for Kafka: it has a listener for every broker.",
+        f"aws elb describe-load-balancers --region {region} --load-balancer-names '{name}'\n"
+        f"aws elb describe-instance-health --region {region} --load-balancer-name '{name}'",
+        "shell",
+    )
+
+
+def msk_serverless() -> Remedy:
+    """MSK without brokers of one's own."""
+    return Remedy(
+        "Run the client in one of the VPCs that the cluster was made for, or bring it there by VPN "
+        "or peering, and log in with IAM on port 9098."
     )
 
 

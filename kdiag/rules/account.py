@@ -53,6 +53,7 @@ _REASONS = {
     "throttled": "AWS asks to slow down",
     "unreachable": "the API cannot be reached",
     "failed": "the call failed",
+    "skipped": "there are too many to ask about",
 }
 
 

@@ -145,7 +145,7 @@ def no_public_address(ways: Ways) -> Iterator[Match]:
             (*steps(hit), *_addresses(hit)),
             (
                 remedies.elastic_ip(where.region, [b.reach.interface.id for b in hit]),
-                remedies.balancer_for_each(),
+                remedies.balancer_for_each("2. Or put"),
                 remedies.come_by_vpn(where.vpc),
             ),
         )

@@ -15,10 +15,12 @@ from kdiag.aws.cloud import (
 )
 from kdiag.aws.outcome import Outcome
 from kdiag.aws.reachability import Reach, Step, admitted
+from kdiag.hops.bootstrap import Bootstrap
 from kdiag.remedies import aws as remedies
 from kdiag.remedies import permissions
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.blocks import HOP
+from kdiag.rules.place import Place, evidence
 from kdiag.rules.words import listed, once
 from kdiag.ways import Way, Ways
 
@@ -33,6 +35,8 @@ MSK_PORTS = {
     9198: "IAM, public",
 }
 _PUBLIC_PORTS = (9194, 9196, 9198)
+IAM_PORT = 9098
+_SERVERLESS = ".kafka-serverless."
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,9 @@ class _Fault:
 @rule("KD510", "load-balancer", Severity.ERROR, "The load balancer does not pass it on")
 def load_balancer(ways: Ways) -> Iterator[Match]:
     """A load balancer before the brokers has no listener there, or nothing healthy behind it.
+
+    Only a Network Load Balancer passes Kafka on: an Application Load Balancer speaks HTTP. What is
+    behind a Classic Load Balancer kdiag does not read, and says so.
 
     Its targets have security groups of their own. With client-IP preservation they see the client's
     address and must let it in; without, the load balancer's. With preservation, a target that dials
@@ -63,15 +70,34 @@ def load_balancer(ways: Ways) -> Iterator[Match]:
         for fault in _passing(ways, way, balancer)
     ]
     yield from _match(faults)
+    classic = [w for w in ways.ways if not w.contact.usable and _classic(w)]
+    if classic:
+        names = once(_classic(way) for way in classic)
+        yield Match(
+            HOP,
+            f"{listed(names)} {'is a' if len(names) == 1 else 'are'} Classic Load Balancer"
+            f"{'' if len(names) == 1 else 's'}: what {'is' if len(names) == 1 else 'are'} behind "
+            "was not asked for",
+            tuple(once(way.subject for way in classic)),
+            tuple(f"{way.where}: load balancer {_classic(way)}" for way in classic),
+            tuple(
+                dict.fromkeys(
+                    remedies.look_at_classic(way.reach.interface.region, _classic(way))
+                    for way in classic
+                    if way.reach
+                )
+            ),
+            Severity.WARNING,
+        )
 
 
 @rule("KD511", "msk-access", Severity.ERROR, "MSK does not offer this way in")
-def msk_access(ways: Ways) -> Iterator[Match]:
+def msk_access(bootstrap: Bootstrap, ways: Ways) -> Iterator[Match]:
     """An MSK cluster is asked for what it does not offer: from outside, or with another login.
 
     Without public access its brokers have private addresses only. Each authentication has a port
     of its own: 9092 plaintext, 9094 TLS, 9096 SASL/SCRAM, 9098 IAM, and 9194, 9196, 9198 for
-    clients outside.
+    clients outside. MSK Serverless has IAM on 9098 alone, and for clients in its VPCs.
 
     Prove it: `aws kafka get-bootstrap-brokers --cluster-arn ARN`, which has a line for every way
     in.
@@ -85,6 +111,23 @@ def msk_access(ways: Ways) -> Iterator[Match]:
         for fault in _offered(way, cluster)
     ]
     yield from _match(faults)
+    met = [
+        contact
+        for contact in bootstrap.contacts
+        if not contact.usable and _SERVERLESS in contact.endpoint.host.lower()
+    ]
+    if met:
+        hit = [contact.endpoint for contact in met]
+        other = [at for at in hit if at.port != IAM_PORT]
+        asked = f"MSK Serverless offers TCP {IAM_PORT} (IAM) alone, and no TCP "
+        inner = f"MSK Serverless is for clients in its own VPCs: {hit[0]} is not reached from here"
+        yield Match(
+            HOP,
+            f"{asked}{listed(once(str(at.port) for at in other))}" if other else inner,
+            tuple(f"bootstrap {at}" for at in hit),
+            tuple(line for each in met for line in evidence(Place("bootstrap", "", each))),
+            (remedies.msk_serverless(),),
+        )
 
 
 def _match(faults: Sequence[_Fault]) -> Iterator[Match]:
@@ -109,10 +152,22 @@ def _balancers(snapshot: Snapshot, way: Way) -> list[LoadBalancer]:
     ]
 
 
+def _classic(way: Way) -> str:
+    """The name of the Classic Load Balancer that this way leads to, "" if it leads to none: others
+    have a slash in what their interfaces are described as."""
+    described = way.reach.interface.description if way.reach else ""
+    name = described.removeprefix("ELB ") if described.startswith("ELB ") else ""
+    return "" if "/" in name else name
+
+
 def _passing(ways: Ways, way: Way, balancer: LoadBalancer) -> Iterator[_Fault]:
     """What keeps a load balancer from passing this way on."""
     region = balancer.arn.split(":")[3] if balancer.arn.count(":") > 3 else ""
     port = way.endpoint.port
+    if balancer.kind == "application":
+        words = f"{balancer.name} is an Application Load Balancer: it speaks HTTP, and not Kafka"
+        yield _Fault(way, words, (remedies.balancer_for_each(),))
+        return
     dead_end = way.reach and any(s.outcome is Outcome.BLOCKED for s in way.reach.at("address"))
     if balancer.scheme == "internal" and dead_end:
         words = f"load balancer {balancer.name} is internal: it has no public address"

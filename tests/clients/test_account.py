@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from kdiag.aws.cloud import Instance, Snapshot
+from kdiag.clients import managed
 from kdiag.clients.account import snapshot
 from kdiag.clients.ec2 import BATCH, Api
-from tests.accounts import LAPTOP, PRIVATE, REGION, Account, paged, told
+from tests.accounts import LAPTOP, PRIVATE, REGION, Account, paged, said, told
 
 MSK = "demo.a1b2c3.c2.kafka.eu-west-2.amazonaws.com"
 
@@ -108,6 +109,35 @@ def test_public_addresses_of_no_instance(account: Account) -> None:
     found = look(public)
     (one,) = found.behind(public)
     assert (one.instance, one.description) == ("", "ECS task")
+
+
+def test_every_private_address_of_an_interface_has_its_own_public_one(account: Account) -> None:
+    """Two listeners on one instance, each with an elastic address: AWS finds the instance by the
+    first alone. moto has no secondary addresses."""
+    account.three()
+    pairs = {"10.0.1.21": "198.51.100.21", "10.0.1.22": "198.51.100.22", "10.0.1.23": ""}
+    items = "".join(
+        f"<item><privateIpAddress>{own}</privateIpAddress>"
+        + (f"<association><publicIp>{outer}</publicIp></association>" if outer else "")
+        + "</item>"
+        for own, outer in pairs.items()
+    )
+    one = (
+        f"<item><networkInterfaceId>eni-1</networkInterfaceId><vpcId>{account.vpc}</vpcId>"
+        f"<subnetId>{account.subnet}</subnetId><privateIpAddress>10.0.1.21</privateIpAddress>"
+        f"<privateIpAddressesSet>{items}</privateIpAddressesSet></item>"
+    )
+    account.instead["ec2:DescribeNetworkInterfaces"] = said(
+        200,
+        "<DescribeNetworkInterfacesResponse><networkInterfaceSet>"
+        f"{one}</networkInterfaceSet></DescribeNetworkInterfacesResponse>",
+        "text/xml",
+    )
+    found = look("198.51.100.22", "10.0.1.21")
+    (interface,) = found.behind("198.51.100.22")
+    assert interface.private == tuple(pairs)
+    assert interface.public == {"10.0.1.21": "198.51.100.21", "10.0.1.22": "198.51.100.22"}
+    assert found.behind("10.0.1.21") == (interface,)
 
 
 def test_ipv6(account: Account) -> None:
@@ -262,6 +292,38 @@ def test_a_load_balancer_by_its_name(account: Account) -> None:
     assert account.group in found.groups
     looked({PRIVATE[0]: (PRIVATE[0],)})
     assert account.counted["DescribeLoadBalancers"] == 1, "only where a name points there"
+
+
+def test_of_many_target_groups_the_first_are_asked_about(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS tells of one at a time: what is beyond a bound is a gap, and nothing is claimed of it."""
+    monkeypatch.setattr(managed, "MANY_BALANCERS", 2)
+    monkeypatch.setattr(managed, "MANY_GROUPS", 3)
+    account.three(public=False)
+    elb = account.client("elbv2")
+    names = []
+    for front in ("a", "b", "c"):
+        made = elb.create_load_balancer(Name=front, Type="network", Subnets=[account.subnet])
+        names.append(made["LoadBalancers"][0]["DNSName"])
+        for port in (9094, 9095):
+            group = elb.create_target_group(
+                Name=f"{front}-{port}", Protocol="TCP", Port=port, VpcId=account.vpc
+            )["TargetGroups"][0]["TargetGroupArn"]
+            elb.create_listener(
+                LoadBalancerArn=made["LoadBalancers"][0]["LoadBalancerArn"],
+                Protocol="TCP",
+                Port=port,
+                DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+            )
+    account.calls.clear()
+    found = looked(dict.fromkeys(names, ("198.51.100.9",)))
+    assert [(b.name, len(b.listeners)) for b in found.balancers] == [("a", 2)]
+    assert [(gap.call, gap.reason) for gap in found.gaps] == [
+        ("elasticloadbalancing:DescribeListeners", "skipped"),
+        ("elasticloadbalancing:DescribeTargetHealth", "skipped"),
+    ]
+    assert (account.counted["DescribeListeners"], account.counted["DescribeTargetHealth"]) == (2, 3)
 
 
 def test_an_msk_cluster_by_the_names_of_its_brokers(account: Account) -> None:

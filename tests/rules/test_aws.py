@@ -138,6 +138,18 @@ def msk(port: int, *, public: str = "DISABLED", state: str = "ACTIVE", **ports: 
     )  # fmt: skip
 
 
+def serverless(port: int, failed: str = "timeout") -> Case:
+    """A name without the cluster's in it, of which AWS tells nothing."""
+    host = "boot-a1b2c3.c1.kafka-serverless.eu-west-2.amazonaws.com"
+    met = contact(f"{host}:{port}", failed)
+    return Case(snapshot(), (), bootstrap(met), {host: [] if failed.startswith("dns") else [host]})
+
+
+OLD = replace(BALANCED, description="ELB old-kafka")
+CLASSIC = Case(snapshot(OLD, *INNER, groups=[group("sgr-9 tcp 9094 0.0.0.0/0", name="sg-9")]),
+               at(9094, "closed"))  # fmt: skip
+
+
 FIRES = [
     ("KD501", Case(world())),
     ("KD501", Case(world(), told={"source": ""})),
@@ -171,6 +183,10 @@ FIRES = [
     ("KD510", behind(serves(32001, "healthy"), rule="sgr-1 tcp 9094 198.51.100.0/24")),
     ("KD510", behind(serves(32001, "healthy", keeps=False))),  # it sees 10.0.1.99
     ("KD510", behind(serves(32001, "healthy"), told={"source": PRIVATE[0]})),
+    ("KD510", behind(serves(32001, "healthy"), kind="application")),
+    ("KD511", serverless(9098)),
+    ("KD511", serverless(9098, "dns:not_found")),
+    ("KD511", serverless(9092)),
     ("KD511", msk(9098)),
     ("KD511", msk(9098, public="SERVICE_PROVIDED_EIPS")),
     ("KD511", msk(9196, public="SERVICE_PROVIDED_EIPS", IAM=9198)),
@@ -217,6 +233,7 @@ SILENT = [
     ("KD510", behind(serves(32001, "healthy"), rule="sgr-1 tcp 9094 sg-9")),
     ("KD510", behind(serves(32001, "healthy", keeps=False), rule="sgr-1 tcp 9094 10.0.1.0/24")),
     ("KD510", behind(serves(32001, "healthy", keeps=False), rule="sgr-1 tcp 9094 sg-9")),
+    ("KD511", serverless(9098, "")),
     ("KD511", msk(9198, public="SERVICE_PROVIDED_EIPS", IAM=9198)),
     ("KD511", Case(world(), at(9094))),
 ]  # fmt: skip
@@ -462,6 +479,35 @@ def test_what_refuses_is_cleared() -> None:
     """Groups and network ACLs drop: who refuses is a host, which they let through."""
     (finding,) = Case(world(), at(32001, "refused")).judged("KD305")
     assert any("3.10.139.221:32001 (broker 1) refuses" in line for line in finding.evidence)
+
+
+def test_a_classic_load_balancer_is_named_and_nothing_is_claimed_of_it() -> None:
+    (finding,) = CLASSIC.judged("KD510")
+    assert finding.severity == "warning"
+    assert finding.subjects == ["broker 1"]
+    assert (
+        finding.message == "old-kafka is a Classic Load Balancer: what is behind was not asked for"
+    )
+    assert "--load-balancer-name 'old-kafka'" in finding.remedies[0].snippet
+
+
+def test_an_application_load_balancer_does_not_speak_kafka() -> None:
+    (finding,) = behind(serves(32001, "healthy"), kind="application").judged("KD510")
+    assert finding.message == (
+        "kafka is an Application Load Balancer: it speaks HTTP, and not Kafka"
+    )
+
+
+@pytest.mark.parametrize(
+    ("port", "said"),
+    [
+        (9092, "MSK Serverless offers TCP 9098 (IAM) alone, and no TCP 9092"),
+        (9098, "MSK Serverless is for clients in its own VPCs: "),
+    ],
+)
+def test_msk_serverless(port: int, said: str) -> None:
+    (finding,) = serverless(port).judged("KD511")
+    assert finding.message.startswith(said)
 
 
 def test_the_table_of_the_report() -> None:
