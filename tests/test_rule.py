@@ -135,7 +135,7 @@ ADDED = {
 
 AREAS = {
     "0": {"walk"},
-    "1": {"connection", "tls", "sasl"},
+    "1": {"connection", "tls", "certificates", "sasl"},
     "2": {"metadata"},
     "3": {"listeners", "advertised", "identity"},
     "4": {"produce"},

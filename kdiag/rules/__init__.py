@@ -4,6 +4,7 @@
 def load() -> None:
     """Declares the rules that every walk applies."""
     from kdiag.rules import (  # noqa: F401
+        certificates,
         connection,
         expect,
         identity,

@@ -17,7 +17,7 @@ def principal(security: Security) -> str:
         return _quoted(sasl.username) if sasl.mechanism in _NAMED else "User:<this client>"
     if not security.tls.certificate:
         return "User:ANONYMOUS"
-    from kdiag.rules.tls import own_certificate  # what few clients bring
+    from kdiag.rules.handshake import own_certificate  # what few clients bring
 
     own = own_certificate(security.tls)
     return _quoted(own.subject) if own and own.subject else "User:<subject of the certificate>"
