@@ -33,6 +33,7 @@ from tests.facts import (
     produced,
     reported,
 )
+from tests.render.pages import read
 from tests.running import ROOT, Brokers, kdiag
 
 WELL = listener(1, "198.51.100.1:9094")
@@ -223,6 +224,18 @@ def test_for_github_there_is_one_summary(tmp_path: Path, monkeypatch: pytest.Mon
     summary = (tmp_path / "summary").read_text("utf-8")
     assert summary.startswith("# ❌ kdiag: 1 of 2 fail · exit 10\n")
     assert summary.count("\n# ") == 2
+
+
+def test_as_html_the_parts_do_not_get_into_each_others_way() -> None:
+    root = read(shown("html", a=PASS, b=REFUSED, c=HOP_3))
+    ids = [node.attributes["id"] for node in root.every() if "id" in node.attributes]
+    assert len(ids) == len(set(ids))
+    for node in root.every():
+        assert set(node.attributes.get("aria-labelledby", "").split()) <= set(ids)
+    links = [node.attributes["href"] for node in root.every("a")]
+    assert [link for link in links if link.startswith("#")] == ["#check-1", "#check-2", "#check-3"]
+    assert [node.text for node in root.every("h1")] == ["fail2 of 3 fail · exit 10"]
+    assert len(list(root.every("article"))) == 3
 
 
 # On the wire.

@@ -12,9 +12,10 @@ from xml.etree.ElementTree import Element, tostring
 
 from kdiag.inventory import AwsAddress
 from kdiag.render import order
-from kdiag.render.markup import add, then
+from kdiag.render.markup import add, legal, then
 from kdiag.render.picture import NARROW, WIDE, draw
 from kdiag.report import UNKNOWN, BrokerReport, CertificateReport, ExpectationReport, Report
+from kdiag.reports import Reports
 from kdiag.rule import Finding, Remedy
 
 Entry = TypeVar("Entry")
@@ -30,10 +31,57 @@ _VERDICTS = {"blocked": "fail", "unknown": "warn", "allowed": "ok"}
 def write(report: Report, stream: TextIO) -> None:
     """The whole page. It is ASCII, so the stream's encoding does not matter."""
     root = Element("html", lang="en")
-    _head(root, report)
+    cause = f" {report.cause.code} {report.cause.name}" if report.cause else ""
+    about = f"kdiag {report.verdict}{cause}: {', '.join(report.target)}"
+    _head(root, about, report.kdiag_version)
     body = add(root, "body")
-    _title(body, report)
+    _title(add(body, "header"), "h1", report)
+    _contents(add(body, "main"), report)
+    said = f"kdiag {report.kdiag_version} · {report.started_at} · exit {report.exit_code}"
+    _finish(root, body, said, stream)
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """One page: a list of all checks, then each of them whole."""
+    said = order.verdict_of_all(reports)
+    root = Element("html", lang="en")
+    _head(root, f"kdiag {reports.verdict}: {said}", reports.kdiag_version)
+    body = add(root, "body")
+    title = add(add(body, "header"), "h1")
+    add(title, "span", reports.verdict, class_=f"badge {reports.verdict}")
+    then(title, said)
     main = add(body, "main")
+    listed = add(_section(main, "checks", "Checks"), "ol", class_="hops")
+    for number, (label, report) in enumerate(reports.reports.items(), 1):
+        name = f"check-{number}"
+        item = add(listed, "li")
+        add(item, "span", _WORDS[report.verdict], class_=f"status {report.verdict}")
+        add(add(item, "span", class_="name"), "a", label, href=f"#{name}")
+        add(item, "span", order.verdict(report), class_="learnt")
+        article = add(main, "article", aria_labelledby="label")
+        add(article, "h2", label, id="label")
+        _title(article, "p", report)
+        _contents(article, report)
+        _set_apart(article, name, label)
+        article.set("id", name)
+    _finish(root, body, f"kdiag {reports.kdiag_version} · exit {reports.exit_code}", stream)
+
+
+def _set_apart(article: Element, name: str, label: str) -> None:
+    """Makes the ids and the labels in one check's part of the page differ from those in others."""
+    for element in article.iter():
+        if element.get("id"):
+            element.set("id", f"{name}-{element.get('id')}")
+        for key in ("aria-labelledby", "aria-describedby"):
+            if element.get(key):
+                named = [f"{name}-{each}" for each in str(element.get(key)).split()]
+                element.set(key, " ".join(dict.fromkeys([f"{name}-label", *named])))
+        if element.get("aria-label"):
+            element.set("aria-label", f"{legal(label)}: {element.get('aria-label')}")
+
+
+def _contents(main: Element, report: Report) -> None:
+    """All of a check but its title."""
     _pictures(main, report)
     for finding, follows in order.causes(report):
         _finding(main, report, finding, follows)
@@ -44,14 +92,16 @@ def write(report: Report, stream: TextIO) -> None:
     _expectations(main, report)
     _evidence(main, report)
     _environment(main, report)
-    foot = add(body, "footer")
-    add(foot, "p", f"kdiag {report.kdiag_version} · {report.started_at} · exit {report.exit_code}")
+
+
+def _finish(root: Element, body: Element, said: str, stream: TextIO) -> None:
+    add(add(body, "footer"), "p", said)
     add(body, "script", _part("page.js"))
     text = tostring(root, encoding="us-ascii", method="html").decode()
     stream.write(f"<!DOCTYPE html>\n{text}\n")
 
 
-def _head(root: Element, report: Report) -> None:
+def _head(root: Element, title: str, version: str) -> None:
     head = add(root, "head")
     add(head, "meta", charset="utf-8")
     style, script = _digest("page.css"), _digest("page.js")
@@ -62,9 +112,8 @@ def _head(root: Element, report: Report) -> None:
     add(head, "meta", http_equiv="Content-Security-Policy", content=policy)
     add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
     add(head, "meta", name="color-scheme", content="light dark")
-    add(head, "meta", name="generator", content=f"kdiag {report.kdiag_version}")
-    cause = f" {report.cause.code} {report.cause.name}" if report.cause else ""
-    add(head, "title", f"kdiag {report.verdict}{cause}: {', '.join(report.target)}"[:200])
+    add(head, "meta", name="generator", content=f"kdiag {version}")
+    add(head, "title", title[:200])
     add(head, "style", _part("page.css"))
 
 
@@ -78,9 +127,8 @@ def _digest(name: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(_part(name).encode()).digest()).decode()}"
 
 
-def _title(body: Element, report: Report) -> None:
-    header = add(body, "header")
-    title = add(header, "h1")
+def _title(header: Element, tag: str, report: Report) -> None:
+    title = add(header, tag)
     add(title, "span", report.verdict, class_=f"badge {report.verdict}")
     if report.interrupted:
         said = "The check was interrupted"

@@ -15,7 +15,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from kdiag.render import render, render_all
 from kdiag.report import Report
+from kdiag.reports import Reports, together
 from tests import walks
 from tests.lab import needs
 from tests.render import cases
@@ -70,7 +72,7 @@ class Desk:
         self.browser, self.folder = browser, folder
 
     def open(
-        self, made: Report, screen: str = "desk", scheme: str = "light", **more: Any
+        self, made: Report | Reports, screen: str = "desk", scheme: str = "light", **more: Any
     ) -> Opened:
         width, height = SCREENS[screen]
         context = self.browser.new_context(
@@ -81,7 +83,9 @@ class Desk:
         page = context.new_page()
         opened = Opened(page, [], [])
         file = self.folder / "kdiag.html"
-        file.write_text(walks.shown(made, "html"), "ascii")
+        write = render if isinstance(made, Report) else render_all
+        with file.open("w", encoding="ascii") as stream:
+            write("html", made, stream)  # type: ignore[arg-type]
         page.on("request", lambda request: opened.asked.append(request.url))
         page.on("console", lambda message: opened.complaints.append(message.text))
         page.on("pageerror", lambda error: opened.complaints.append(str(error)))
@@ -111,6 +115,25 @@ def test_everybody_can_read_it(desk: Desk, name: str) -> None:
         assert (opened.asked, opened.complaints) == ([], [])
         beyond = "document.documentElement.scrollWidth - window.innerWidth"
         assert opened.page.evaluate(beyond) <= 0
+        desk.close()
+
+
+def test_everybody_can_read_several(desk: Desk) -> None:
+    """The page of several targets: as the page of one, and its list leads to each of them."""
+    labels = ("prod", "staging <b>", "10.0.0.1:9092")
+    made = together(
+        dict(zip(labels, map(report, ("healthy", "unmet", "hostile-names")), strict=True)), "X.Y.Z"
+    )
+    for screen, scheme in (("desk", "light"), ("phone", "dark")):
+        opened = desk.open(made, screen, scheme)
+        judged = Axe().run(opened.page)
+        assert judged.violations_count == 0, judged.generate_report()
+        assert (opened.asked, opened.complaints) == ([], [])
+        beyond = "document.documentElement.scrollWidth - window.innerWidth"
+        assert opened.page.evaluate(beyond) <= 0
+        for number, label in enumerate(labels, 1):
+            opened.page.get_by_role("link", name=label, exact=True).click()
+            assert opened.page.evaluate("location.hash") == f"#check-{number}"
         desk.close()
 
 
