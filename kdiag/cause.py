@@ -25,7 +25,10 @@ _ORDER = (
     "KD306",
     "KD305",
 )
-_HOPS = ("bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect")
+_HOPS = (
+    *("bootstrap", "metadata", "listeners", "produce"),
+    *("aws", "config", "expect", "vantage"),
+)
 
 _BESIDE_THE_WALK = ("aws", "config")
 

@@ -23,15 +23,17 @@ from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce
 from kdiag.properties.names import PROTOCOLS
 from kdiag.redaction import redacted, secrets, without
-from kdiag.security import MECHANISMS
+from kdiag.security import MECHANISMS, Sasl
 from kdiag.settings import Settings
 
 if TYPE_CHECKING:
     from kdiag.aws.cloud import Cloud
+    from kdiag.vantage.unreached import Unreached
 
 Observer = Callable[[str, Optional[str]], None]
 MakeNet = Callable[[Settings], Net]
 
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, in UTC
 INTERRUPTED = "interrupted"  # why a hop did not run
 
 # What rules go by, whatever a password is.
@@ -71,12 +73,13 @@ class Gathered:
 
 
 class Haul(NamedTuple):
-    """What `gather` comes back with: beside what it learnt, what AWS says, and every secret that it
-    was told or fetched, which is never to be printed."""
+    """What comes of a walk: beside what it learnt, what AWS says, every secret that it was told or
+    fetched, which is never to be printed, and why it was not walked at all."""
 
     gathered: Gathered
     aws: Aws | None = None
     told: tuple[str, ...] = ()
+    unreached: Unreached | None = None
 
 
 async def gather(
@@ -84,7 +87,7 @@ async def gather(
 ) -> Haul:
     """Walks the hops; with `cloud`, AWS is asked too. `observe` hears each hop's id as it starts,
     and again with its summary as it ends. Cancelled, it still tells what is known so far."""
-    started_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    started_at = _now()
     started = time.perf_counter()
     facts: dict[type, Any] = {Settings: asked}
     legs: list[Leg] = []
@@ -125,15 +128,30 @@ async def gather(
     return Haul(without(gathered, told, _OWN), facts.get(Aws), told)
 
 
+def veiled(gathered: Gathered, asked: Settings) -> Gathered:
+    """What was gathered elsewhere, without the secrets that were told there."""
+    told = _hidden(asked, asked.security.secrets, asked.security.sasl)
+    found: Gathered = without(gathered, told, _OWN)
+    return found
+
+
 def _told(shared: Walk) -> tuple[str, ...]:
     """The secrets that are to be hidden in what was gathered."""
-    asked, sasl = shared.settings, shared.login.ready
+    return _hidden(shared.settings, shared.told, shared.login.ready)
+
+
+def _hidden(asked: Settings, told: Sequence[str], sasl: Sasl | None) -> tuple[str, ...]:
     in_the_open = [str(endpoint) for endpoint in asked.bootstrap]
     in_the_open += [word for each in asked.mapped for word in (each.advertised, each.candidate)]
     in_the_open += [asked.topic or "", asked.client.get("client.id", "")]
     if sasl:
         in_the_open += [sasl.username, sasl.client_id, sasl.endpoint, sasl.scope]
-    return secrets(shared.told, in_the_open)
+    return secrets(told, in_the_open)
+
+
+def not_gathered(because: str) -> Gathered:
+    """What is known where no hop was walked, and why none was."""
+    return Gathered(_now(), 0, tuple(_skipped(hop, because) for hop in HOPS))
 
 
 async def _leg(
@@ -186,6 +204,10 @@ def place(error: Exception, told: Sequence[str]) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{Path(frame.filename).name}:{frame.lineno}"
     return clean(f"{type(error).__name__} at {where}: {redacted(str(error), told)}", 300)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime(MOMENT)
 
 
 def plain_net(asked: Settings) -> Net:

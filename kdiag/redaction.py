@@ -105,7 +105,7 @@ def without(value: Any, hidden: tuple[str, ...], own: frozenset[str] = frozenset
         return _bytes(value, hidden)
     if isinstance(value, (tuple, list)):
         parts = [without(part, hidden, own) for part in value]
-        same = all(part is old for part, old in zip(parts, value))  # noqa: B905, Python 3.9
+        same = all(part is old for part, old in zip(parts, value))
         return value if same else type(value)(parts)
     if isinstance(value, Mapping):
         return {without(k, hidden, own): without(v, hidden, own) for k, v in value.items()}

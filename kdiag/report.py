@@ -32,6 +32,7 @@ EXIT_CODES = {
     "aws": 50,
     "config": 60,
     "expect": 70,
+    "vantage": 80,
 }
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import kdiag.rules
@@ -14,13 +14,13 @@ from kdiag.attempt import clean
 from kdiag.expectations import Expected, expected, held
 from kdiag.gather import (
     INTERRUPTED,
-    Gathered,
     Haul,
     Leg,
     MakeNet,
     Observer,
     gather,
     nobody,
+    not_gathered,
     place,
     plain_net,
 )
@@ -177,10 +177,8 @@ def _reading(asked: Settings) -> asyncio.Task[Shown] | None:
 
 def unwalked(asked: Settings) -> Report:
     """The report on a walk that was interrupted before it began."""
-    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    legs = tuple(Leg(hop.id, 0, INTERRUPTED) for hop in HOPS)
-    haul = Haul(Gathered(at, 0, legs, interrupted=True))
-    return judged(asked, haul, time.perf_counter())
+    nothing = replace(not_gathered(INTERRUPTED), interrupted=True)
+    return judged(asked, Haul(nothing), time.perf_counter())
 
 
 def judged(asked: Settings, haul: Haul, started: float, shown: Shown | None = None) -> Report:
@@ -191,6 +189,9 @@ def judged(asked: Settings, haul: Haul, started: float, shown: Shown | None = No
     if haul.aws:
         facts[Aws] = haul.aws
     steps = [_step(leg) for leg in gathered.legs]
+    if haul.unreached:
+        facts[type(haul.unreached)] = haul.unreached
+        steps.insert(0, Step(hop="vantage", status="pass", elapsed_ms=0, summary="not reached"))
     halts = list(gathered.halts)
     if asked.config:
         steps.append(_config(asked.config, facts, shown))

@@ -48,6 +48,7 @@ AREAS = {
     "5": "AWS",
     "6": "Configuration files",
     "7": "Expectations",
+    "8": "Vantage points",
 }
 
 _MARKED = re.compile(r"(<!-- derived: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -35,7 +35,7 @@ DOORS = {
 # What gathers facts can be sent to a machine that has only Python. What it must not import there
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
-    *("gather", "hop", "hops", "clients", "stranger", "attempt", "lookup"),
+    *("gather", "parcel", "probe", "hop", "hops", "clients", "stranger", "attempt", "lookup"),
     *("settings", "properties", "security", "usage", "address", "annotation"),
 )
 BEHIND_DOORS = {"kdiag.clients.kafka"}
@@ -44,7 +44,7 @@ BEHIND_DOORS = {"kdiag.clients.kafka"}
 STAYS = BEHIND_DOORS | {
     *(
         f"kdiag.clients.{name}"
-        for name in ("account", "aws", "ec2", "managed", "resolver", "responses")
+        for name in ("account", "aws", "ec2", "kubectl", "managed", "resolver", "responses")
     ),
 }
 

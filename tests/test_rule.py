@@ -131,6 +131,7 @@ ADDED = {
     "KD638": "old-setting",
     "KD639": "unknown-setting",
     "KD640": "listens-on-loopback",
+    "KD801": "vantage-unreachable",
 }
 
 AREAS = {
@@ -141,6 +142,7 @@ AREAS = {
     "4": {"produce"},
     "5": {"aws", "account", "managed"},
     "7": {"expect"},
+    "8": {"vantage"},
     "6": {
         *("config", "config_strimzi", "config_addresses", "config_ports", "config_brokers"),
         *("config_live", "kubernetes"),
@@ -156,6 +158,7 @@ NOT_IN_THE_DEMO = {
     "KD405": "as KD403",
     "KD406": "as KD403",
     "KD407": "as KD403",
+    "KD801": "the demo has one place; tests/vantage has ways that do not lead there",
     # Files have no scenario: tests/lint/corpus has a case for each of these.
     **{code: "is about files" for code in RULES if code.startswith("KD6")},
 }

@@ -13,12 +13,13 @@ from kdiag import __version__
 from kdiag.cli import completion
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import configuration, named, read
-from kdiag.cli.watching import ready, walked
+from kdiag.cli.watching import ready, walked, walked_from
 from kdiag.render import RENDERERS, render, render_all
 
 if TYPE_CHECKING:
     from kdiag.expectation import Expectation
     from kdiag.settings import Settings
+    from kdiag.vantage.where import Where
 
 CHECK_IP = "https://checkip.amazonaws.com"  # says by which address it was asked
 ALL = "all"
@@ -141,6 +142,15 @@ MOST_WAIT = 86400  # seconds
     help="Read the cluster's Strimzi resources, through your own kubectl.",
 )
 @click.option(
+    "--from",
+    "places",
+    multiple=True,
+    envvar="KDIAG_FROM",
+    metavar="WHERE",
+    help="Walk from there instead: ssh://HOST, k8s://NAMESPACE/POD, docker://CONTAINER or local; "
+    "may be repeated.",
+)
+@click.option(
     "-o",
     "--output",
     "outputs",
@@ -156,6 +166,7 @@ def check(
     /,
     bootstraps: Sequence[str],
     wait: float | None,
+    places: Sequence[str],
     outputs: Sequence[str],
     **written: Any,
 ) -> int:
@@ -173,12 +184,14 @@ def check(
 
     try:
         asked = _all_asked(context, bootstraps, written)
+        wheres = _wheres(places, asked, wait) if places else ()
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     ready()
     with destinations(outputs) as opened:
-        reports = walked(asked, wait)
-        if len(bootstraps) < 2 and bootstraps != (f"@{ALL}",):
+        reports = walked_from(asked, wheres) if wheres else walked(asked, wait)
+        one = len(bootstraps) < 2 and bootstraps != (f"@{ALL}",) and len(wheres) < 2
+        if one and len(reports) == 1:
             (report,) = reports.values()
             deliver(lambda form, stream: render(form, report, stream), opened)
             return report.exit_code
@@ -256,6 +269,21 @@ def _asked(
         config=written["config"],
         strimzi=written["strimzi"],
     )
+
+
+def _wheres(
+    places: Sequence[str], asked: Mapping[str, Settings], wait: float | None
+) -> Sequence[Where]:
+    """Where it is to be walked from."""
+    from kdiag.usage import UsageError
+    from kdiag.vantage.where import parse_all, travels
+
+    if len(asked) != 1 or wait is not None:
+        raise UsageError("--from walks to one target, and once: leave out --wait and the others")
+    wheres = parse_all(places)
+    for one in asked.values():
+        travels(one, wheres)
+    return wheres
 
 
 def _expected(texts: Sequence[str], topic: str | None) -> Sequence[Expectation]:

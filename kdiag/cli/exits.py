@@ -13,4 +13,5 @@ Exit codes:
   50           the walk passes, but what AWS says does not
   60           a file that configures the cluster has errors, and no hop fails
   70           the walk passes, but not what --expect says
+  80           a vantage point could not be reached
   130          interrupted"""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kdiag.gather import Observer
     from kdiag.report import Report
     from kdiag.settings import Settings
+    from kdiag.vantage.where import Where
 
 
 def ready() -> None:
@@ -66,6 +67,21 @@ def walked(asked: Mapping[str, Settings], wait: float | None = None) -> dict[str
 
     with live_all(sys.stderr) as observe_all:
         return run_all(asked, observe_all)
+
+
+def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Where]) -> dict[str, Report]:
+    """The one check from every place, by the places' labels."""
+    from kdiag.elsewhere import run_from
+
+    (one,) = asked.values()
+    for note in one.notes:
+        click.echo(f"kdiag: note: {note}", err=True)
+    if not _is_watched():
+        return run_from(one, wheres)
+    from kdiag.render.terminal import live_all
+
+    with live_all(sys.stderr) as observe_all:
+        return run_from(one, wheres, observe_all)
 
 
 def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:

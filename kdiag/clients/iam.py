@@ -73,9 +73,12 @@ class _Missing(Exception):
 
 def _keys(profile: str) -> tuple[str, str, str, str]:
     """Key id, secret, session token ("" if none) and the configured region ("" if none)."""
-    import botocore.session
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
+    try:
+        import botocore.session
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError:  # where only Python is
+        raise _Missing("finding AWS credentials takes botocore, which is not there") from None
 
     try:
         session: Any = botocore.session.Session(profile=profile or None)

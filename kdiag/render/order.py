@@ -13,7 +13,10 @@ from kdiag.report import BrokerReport, Report, ServerReport
 from kdiag.reports import Reports
 from kdiag.rule import Finding, rule_url
 
-HOPS = ("bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect")
+HOPS = (
+    *("bootstrap", "metadata", "listeners", "produce"),
+    *("aws", "config", "expect", "vantage"),
+)
 IN_THE_WALK = 4  # hops; what has a higher number goes on beside it
 
 MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32

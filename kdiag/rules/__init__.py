@@ -41,8 +41,14 @@ def load_joined() -> None:
     load_config()
 
 
+def load_vantage() -> None:
+    """Declares the rules on other vantage points, which a walk from here has no use for."""
+    from kdiag.rules import vantage  # noqa: F401
+
+
 def load_all() -> None:
     """Declares every rule there is."""
     load()
     load_aws()
     load_joined()
+    load_vantage()

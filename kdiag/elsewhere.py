@@ -1,0 +1,170 @@
+"""One check from several vantage points at once: each has its own report, under its own label."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import kdiag.rules
+from kdiag.gather import Gathered, Haul, not_gathered, plain_net
+from kdiag.parcel import ParcelError
+from kdiag.report import Report
+from kdiag.settings import Settings
+from kdiag.vantage import docker, k8s, ssh
+from kdiag.vantage.answer import Question, question
+from kdiag.vantage.archive import NO_PYTHON, OLDEST
+from kdiag.vantage.process import Ended, ask
+from kdiag.vantage.unreached import NotReached, Unreached
+from kdiag.vantage.where import LOCAL, Where
+from kdiag.walk import judged, unwalked, walk
+
+kdiag.rules.load_vantage()
+
+AT_ONCE = 64  # vantage points: each is a process that waits
+SETTING_UP = 15.0  # seconds, beside the walk's own, for a connection and for a Python to start
+
+PROGRAMS = {"ssh": ssh.PROGRAM, "docker": docker.PROGRAM, "k8s": k8s.PROGRAM}
+UNWRITTEN = (
+    "no record was written from there: that takes confluent-kafka, which does not travel; every "
+    "broker got the produce request that writes nothing"
+)
+
+Observer = Callable[[str, str, str | None], None]
+T = TypeVar("T")
+
+
+def run_from(
+    asked: Settings, wheres: Sequence[Where], observe: Observer | None = None
+) -> dict[str, Report]:
+    """Walks from every place, AT_ONCE of them at a time, in an event loop of its own; `travels` has
+    let it pass. `observe` hears a label and what a walk from here tells. Interrupted, it gives what
+    is known of each."""
+    return asyncio.run(_Journey(asked, observe).all_of_them(wheres))
+
+
+@dataclass(frozen=True)
+class _Came:
+    """What came of one journey: facts and notes, or why there are none."""
+
+    gathered: Gathered | None = None
+    notes: tuple[str, ...] = ()
+    unreached: Unreached | None = None
+
+
+class _Journey:
+    """All of the vantage points of one check."""
+
+    def __init__(self, asked: Settings, observe: Observer | None) -> None:
+        self._asked = asked
+        self._observe = observe
+        self._longest = asked.deadline + SETTING_UP
+        self._gate = asyncio.Semaphore(AT_ONCE)
+        self._interrupted = False
+
+    async def all_of_them(self, wheres: Sequence[Where]) -> dict[str, Report]:
+        """Every report, in the order of the places."""
+        found = await self._each({where.text: self._points(where) for where in wheres})
+        places = {label: [] if came is None else came for label, came in found.items()}
+        named = [points for points in places.values() if isinstance(points, list)]
+        each = {point.text: point for points in named for point in points}  # one may stand in two
+        walked = await self._each({text: self._walked(point) for text, point in each.items()})
+        reports: dict[str, Report] = {}
+        for label, points in places.items():
+            if isinstance(points, Unreached):
+                reports[label] = self._judged(_Came(unreached=points), time.perf_counter())
+                continue
+            for text in [point.text for point in points] or [label]:
+                reports[text] = walked.get(text) or unwalked(self._asked)
+        return reports
+
+    async def _each(self, doing: Mapping[str, Coroutine[Any, Any, T]]) -> dict[str, T | None]:
+        """What becomes of each, all at once; None for what was interrupted."""
+        tasks = {label: asyncio.ensure_future(one) for label, one in doing.items()}
+        if not tasks:
+            return {}
+        if self._interrupted:
+            for task in tasks.values():
+                task.cancel()
+        try:
+            await asyncio.wait(tasks.values())
+        except asyncio.CancelledError:
+            self._interrupted = True
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.wait(tasks.values())
+        return {label: None if task.cancelled() else task.result() for label, task in tasks.items()}
+
+    async def _points(self, where: Where) -> list[Where] | Unreached:
+        """The places that one WHERE stands for."""
+        try:
+            return await k8s.pods(where) if where.scheme == "k8s" else [where]
+        except NotReached as error:
+            return _unreached(where, error)
+
+    async def _walked(self, where: Where) -> Report:
+        async with self._gate:
+            if where.scheme == LOCAL:
+                return await self._here(where)
+            started = time.perf_counter()
+            return self._judged(await self._there(where), started)
+
+    async def _here(self, where: Where) -> Report:
+        def told(hop: str, summary: str | None) -> None:
+            if self._observe:
+                self._observe(where.text, hop, summary)
+
+        return await walk(self._asked, plain_net, told)
+
+    async def _there(self, where: Where) -> _Came:
+        asking = question(self._asked)
+        try:
+            answer, notes = await self._answer(where, asking)
+            return _Came(asking.gathered(answer), (*notes, *self._unwritten))
+        except NotReached as error:
+            return _Came(unreached=_unreached(where, error))
+        except ParcelError as error:
+            wrong = NotReached(f"what came back is no answer: {error}")
+            return _Came(unreached=_unreached(where, wrong))
+
+    async def _answer(self, where: Where, asking: Question) -> tuple[bytes, tuple[str, ...]]:
+        """What comes back from one place, by its engine, and what is to be noted about that."""
+        try:
+            if where.scheme == "k8s":
+                return await k8s.walked(where, asking, self._longest)
+            if where.scheme == "docker":
+                return await ask(docker.command(where), asking, self._longest), ()
+            return await ask(ssh.command(where, SETTING_UP / 2), asking, self._longest), ()
+        except Ended as error:
+            raise _not_reached(where, error) from None
+
+    @property
+    def _unwritten(self) -> tuple[str, ...]:
+        return (UNWRITTEN,) if self._asked.topic else ()
+
+    def _judged(self, came: _Came, started: float) -> Report:
+        gathered = came.gathered or not_gathered("the vantage point was not reached")
+        gathered = replace(gathered, notes=(*gathered.notes, *came.notes))
+        told = self._asked.security.secrets
+        return judged(self._asked, Haul(gathered, None, told, came.unreached), started)
+
+
+def _unreached(where: Where, error: NotReached) -> Unreached:
+    return Unreached(where.text, error.words, error.evidence, error.remedy)
+
+
+def _not_reached(where: Where, error: Ended) -> NotReached:
+    """Why a command that leads there ended without an answer."""
+    program = PROGRAMS[where.scheme]
+    if error.code == NO_PYTHON:
+        oldest = ".".join(map(str, OLDEST))
+        return NotReached(
+            f"there is no Python {oldest} or newer over there",
+            error.words,
+            f"Name a place that has Python {oldest}, as python3; nothing else is needed there.",
+        )
+    words = f"{program} ended with {error.code} and without an answer"
+    remedies = {"ssh": ssh.REMEDY} if error.code == ssh.CANNOT else {}
+    return NotReached(words, error.words, remedies.get(where.scheme, ""))

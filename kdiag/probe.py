@@ -1,0 +1,80 @@
+"""The far side: settings come in, the walk is walked there, and facts go out. It judges nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from typing import BinaryIO
+
+from kdiag.gather import Gathered, MakeNet, gather, nobody, plain_net
+from kdiag.parcel import ParcelError, packed, unpacked
+from kdiag.security import Security
+from kdiag.settings import Endpoint, Mapped, Settings
+
+REFUSED = 87  # what came in is no errand
+MAX_LINE = 32  # bytes of a line that tells a length
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What the far side has to know, and no more: of `Settings`, what gathering needs. `mark` is
+    what it is to write in front of the facts, so that they can be told from what a login prints."""
+
+    mark: str
+    bootstrap: tuple[Endpoint, ...]
+    topic: str | None
+    timeout: float
+    deadline: float
+    mapped: tuple[Mapped, ...]
+    family: str
+    security: Security
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the walk there."""
+        names = [field.name for field in fields(self) if field.name != "mark"]
+        return Settings(**{name: getattr(self, name) for name in names})
+
+
+def errand(asked: Settings, mark: str) -> Errand:
+    """What a walk elsewhere needs of these settings."""
+    names = [field.name for field in fields(Errand) if field.name != "mark"]
+    return Errand(mark, **{name: getattr(asked, name) for name in names})
+
+
+def main(make_net: MakeNet = plain_net) -> int:
+    """Reads an errand (a line with its length before it) from standard input, runs it, and writes
+    the mark, the length and the facts to standard output. Gives the exit code.
+
+    Standard input stays open for as long as somebody waits for the answer: when it ends before,
+    so does the walk, and none goes on that nobody asks for.
+    """
+    source = sys.stdin.buffer
+    try:
+        asked = unpacked(Errand, source.read(int(source.readline(MAX_LINE))))
+    except (ParcelError, ValueError) as error:
+        sys.stderr.write(f"kdiag: no errand: {error}\n")
+        sys.stderr.flush()
+        return REFUSED
+    facts = packed(asyncio.run(_walked(asked, make_net, source)))
+    with suppress(OSError):
+        sys.stdout.buffer.write(b"\n%s %d\n%s\n" % (asked.mark.encode(), len(facts), facts))
+        sys.stdout.buffer.flush()
+    return 0
+
+
+async def _walked(asked: Errand, make_net: MakeNet, source: BinaryIO) -> Gathered:
+    walking = asyncio.ensure_future(gather(asked.settings, make_net, nobody))
+    loop = asyncio.get_running_loop()
+
+    def wait() -> None:
+        while source.read(4096):
+            pass
+        with suppress(RuntimeError):  # the walk is over, and its loop closed
+            loop.call_soon_threadsafe(walking.cancel)
+
+    threading.Thread(target=wait, daemon=True).start()
+    return (await walking).gathered

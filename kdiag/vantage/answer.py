@@ -1,0 +1,100 @@
+"""What a far side is told, and its answer, which is held to what the walk there can have found."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from kdiag.address import parse
+from kdiag.attempt import LAYERS, Contact, clean
+from kdiag.gather import MOMENT, Gathered, veiled
+from kdiag.hops import HOPS
+from kdiag.parcel import MAX_BYTES, ParcelError, packed, unpacked
+from kdiag.probe import errand
+from kdiag.properties.names import PROTOCOLS
+from kdiag.settings import Settings
+from kdiag.vantage.archive import luggage
+
+MAX_HEAD = 1 << 16  # bytes that may stand in front of an answer: what a login prints
+MAX_TEXT = 16384  # characters; the longest of our own is a detail with every character escaped
+
+
+@dataclass(frozen=True)
+class Question:
+    """One walk that is to be walked elsewhere, and how its answer is known."""
+
+    asked: Settings
+    mark: str
+
+    @cached_property
+    def sent(self) -> bytes:
+        """All that goes to a Python that was started over there."""
+        told = packed(errand(self.asked, self.mark))
+        return luggage() + b"%d\n%s" % (len(told), told)
+
+    def span(self, heard: bytes) -> slice | None:
+        """Where in all that is heard the answer will stand, None until that is known. Raises
+        ParcelError."""
+        before, mark, rest = heard.partition(b"\n%s " % self.mark.encode())
+        length, newline, _ = rest.partition(b"\n")
+        if not newline and len(heard) > MAX_HEAD:
+            raise ParcelError(f"no answer in the first {MAX_HEAD} bytes")
+        if not newline:
+            return None
+        if not length.isdigit() or len(length) > 9 or int(length) > MAX_BYTES:
+            raise ParcelError("its length is not one that an answer has")
+        start = len(before) + len(mark) + len(length) + 1
+        return slice(start, start + int(length))
+
+    def gathered(self, answer: bytes) -> Gathered:
+        """The facts. Raises ParcelError for what no walk can have found."""
+        found = unpacked(Gathered, answer, lambda said: clean(said, MAX_TEXT))
+        _check(found, self.asked)
+        return veiled(found, self.asked)
+
+
+def question(asked: Settings) -> Question:
+    """A question that is told from all others."""
+    return Question(asked, f"kdiag-{secrets.token_hex(8)}")
+
+
+def _check(found: Gathered, asked: Settings) -> None:
+    """What the types do not say: rules rest on it. Raises ParcelError."""
+    try:
+        datetime.strptime(found.started_at, MOMENT)
+    except ValueError:
+        raise ParcelError("a time that is none") from None
+    if [leg.hop for leg in found.legs] != [hop.id for hop in HOPS]:
+        raise ParcelError("other hops than those of a walk")
+    contacts = list(found.bootstrap.contacts) if found.bootstrap else []
+    if found.bootstrap and tuple(c.endpoint for c in contacts) != asked.bootstrap:
+        raise ParcelError("other bootstrap servers than were asked for")
+    if not found.bootstrap and (found.metadata or found.listeners or found.produce):
+        raise ParcelError("facts without those that they rest on")
+    if not found.metadata and (found.listeners or found.produce):
+        raise ParcelError("facts without those that they rest on")
+    if found.produce and not found.listeners:
+        raise ParcelError("facts without those that they rest on")
+    for listener in found.listeners.listeners if found.listeners else ():
+        contacts += [listener.contact, *listener.candidates]
+    for contact in contacts:
+        _check_contact(contact)
+
+
+def _check_contact(contact: Contact) -> None:
+    for dial in contact.dials:
+        layers = [attempt.layer for attempt in dial.attempts]
+        if not layers or layers != sorted(set(layers), key=_place):
+            raise ParcelError("layers that no connection has")
+        if not parse(dial.address) or (dial.source and not parse(dial.source)):
+            raise ParcelError("an address that is none")
+        if dial.protocol and dial.protocol not in PROTOCOLS:
+            raise ParcelError("a protocol that Kafka has not")
+
+
+def _place(layer: str) -> int:
+    if layer not in LAYERS:
+        raise ParcelError("a layer that no connection has")
+    return LAYERS.index(layer)

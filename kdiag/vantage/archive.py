@@ -1,0 +1,106 @@
+"""What travels: one archive of kdiag's own files, and what makes a Python over there run it."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from functools import cache
+from pathlib import Path
+
+# All that kdiag.probe imports, by rooms; a test holds this to it.
+_ROOMS = {
+    "": "access address annotation attempt gather hop lookup parcel probe redaction security "
+    "settings stranger usage",
+    "properties/": "layers names",
+    "clients/": "codec conversation credentials errors iam login net oauth sasl sigv4 sockets tls "
+    "wire",
+    "hops/": "aws bootstrap dial listeners metadata produce",
+}
+PARTS = tuple(
+    f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())
+)
+
+OLDEST = (3, 9)
+NO_PYTHON = 86  # how it exits over there where no Python is as new as that
+
+_MAIN = "import os\nfrom kdiag.probe import main\nos._exit(main())\n"
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same files make the same archive
+_TEXT = re.compile(r'(?ms)(?:(^[ \t]*)|)""".*?"""')
+_REMARK = re.compile(r"(?m)^[ \t]*#.*$")
+
+# Pythons to look for: by the names that systems and images give them.
+_NAMES = "python3 " + " ".join(f"python3.{minor}" for minor in range(15, OLDEST[1] - 1, -1))
+_NAMES += " /usr/libexec/platform-python"
+
+# The first line that Python reads is what it is to do; the rest of its input is for that to read.
+_ONE = (
+    f"import sys; sys.version_info < {OLDEST} and sys.exit({NO_PYTHON}); "
+    "exec(sys.stdin.buffer.readline())"
+)
+SHELL = (
+    f"for p in {_NAMES}; do command -v $p >/dev/null 2>&1 || continue; "
+    f'$p -IS -c "{_ONE}"; s=$?; [ $s = {NO_PYTHON} ] || exit $s; done; exit {NO_PYTHON}'
+)
+
+# Reads the archive, its length in a line before it, and runs it from memory: no file is written.
+_LOADER = """
+import importlib.abc, importlib.util, io, os, sys, zipfile
+source = sys.stdin.buffer
+packed = zipfile.ZipFile(io.BytesIO(source.read(int(source.readline()))))
+names = set(packed.namelist())
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def find_spec(self, name, path=None, target=None):
+        for end in ("/__init__.py", ".py"):
+            if name.replace(".", "/") + end in names:
+                return importlib.util.spec_from_loader(
+                    name, self, origin=name.replace(".", "/") + end, is_package=end[0] == "/")
+    def is_package(self, name):
+        return name.replace(".", "/") + "/__init__.py" in names
+    def get_source(self, name):
+        return packed.read(self.find_spec(name).origin).decode()
+    def exec_module(self, module):
+        origin = module.__spec__.origin
+        exec(compile(packed.read(origin), origin, "exec"), module.__dict__)
+sys.meta_path.insert(0, Finder())
+exec(packed.read("__main__.py"))
+"""
+
+
+@cache
+def luggage() -> bytes:
+    """What a Python that was started by SHELL reads first: how to load the archive, and it."""
+    packed = archive()
+    return f"exec({_LOADER!r})\n{len(packed)}\n".encode() + packed
+
+
+@cache
+def archive() -> bytes:
+    """A zipapp of PARTS, the same whenever it is made of the same files."""
+    here = Path(__file__).resolve().parent.parent
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as packing:
+        _add(packing, "__main__.py", _MAIN)
+        for part in sorted(PARTS):
+            source = (here / f"{part}.py").read_text(encoding="utf-8")
+            _add(packing, f"kdiag/{part}.py", bare(source))
+    return made.getvalue()
+
+
+def bare(source: str) -> str:
+    """A module without its docstrings and remarks, which nobody reads over there; what is left
+    stands in the lines where it was."""
+    return _REMARK.sub("", _TEXT.sub(_emptied, source))
+
+
+def _emptied(found: re.Match[str]) -> str:
+    docstring = found.group(1) is not None and found.string[found.end() :][:1] == "\n"
+    if not docstring:
+        return found.group()
+    return f'{found.group(1)}""' + "\n" * found.group().count("\n")
+
+
+def _add(packing: zipfile.ZipFile, name: str, text: str) -> None:
+    info = zipfile.ZipInfo(name, _LONG_AGO)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    packing.writestr(info, text.encode("utf-8"), compresslevel=9)

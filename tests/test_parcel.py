@@ -1,0 +1,128 @@
+"""Plain values travel whole, and nothing else is taken for one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as profile
+from hypothesis import strategies as st
+
+from kdiag.attempt import Attempt, Contact, Dial, Failure
+from kdiag.gather import Gathered, Leg
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.parcel import MAX_BYTES, MAX_ITEMS, MAX_NUMBER, ParcelError, packed, unpacked
+from kdiag.probe import Errand, errand
+from kdiag.security import Sasl, Security, Tls
+from kdiag.settings import Endpoint, settings
+
+st.register_type_strategy(float, st.floats(-MAX_NUMBER, MAX_NUMBER))
+st.register_type_strategy(int, st.integers(-MAX_NUMBER, MAX_NUMBER))
+st.register_type_strategy(str, st.text(max_size=20))
+st.register_type_strategy(bytes, st.binary(max_size=20))
+
+slow = profile(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+@slow
+@given(st.from_type(Gathered))
+def test_facts_come_out_as_they_went_in(facts: Gathered) -> None:
+    assert unpacked(Gathered, packed(facts)) == facts
+
+
+@slow
+@given(st.from_type(Errand))
+def test_an_errand_comes_out_as_it_went_in(asked: Errand) -> None:
+    assert unpacked(Errand, packed(asked)) == asked
+
+
+def test_an_errand_asks_for_what_was_asked() -> None:
+    security = Security("SASL_SSL", Tls(ca="x" * 300_000), Sasl("PLAIN", "u", "p"))
+    asked = settings("a:1,[::1]:2", topic="t", timeout=1, deadline=2, mapped=["a=b:3"])
+    asked = dataclasses.replace(asked, security=security)
+    told = unpacked(Errand, packed(errand(asked, "mark"))).settings
+    assert told == asked
+
+
+def _facts() -> Gathered:
+    dial = Dial("127.0.0.1", (Attempt("tcp", 0.1, Failure.REFUSED, "no"),), heard=(b"\0x",))
+    contact = Contact(Endpoint("h", 1), Attempt("dns", 0.0), (dial,))
+    legs = (Leg("bootstrap", 1), Leg("metadata", 0, "bootstrap failed"))
+    return Gathered("now", 3, legs, bootstrap=Bootstrap((contact,), {18: (0, 4)}))
+
+
+def _changed(change: Any) -> bytes:
+    said = json.loads(packed(_facts()))
+    change(said)
+    return json.dumps(said).encode()
+
+
+def _dial(said: Any) -> Any:
+    return said["bootstrap"]["contacts"][0]["dials"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said.pop("halts"),
+        lambda said: said.update(more=1),
+        lambda said: said.update(elapsed_ms="3"),
+        lambda said: said.update(elapsed_ms=True),
+        lambda said: said.update(elapsed_ms=3.5),
+        lambda said: said.update(elapsed_ms=MAX_NUMBER + 1),
+        lambda said: said.update(interrupted=0),
+        lambda said: said.update(started_at=None),
+        lambda said: said.update(started_at=["now"]),
+        lambda said: said.update(legs={}),
+        lambda said: said.update(legs=None),
+        lambda said: said.update(notes=[""] * (MAX_ITEMS + 1)),
+        lambda said: said["bootstrap"].update(apis=[[18, [0, 4]], [18, [0, 4]]]),
+        lambda said: said["bootstrap"].update(apis=[[18, [0, 4, 5]]]),
+        lambda said: said["bootstrap"].update(apis=[[18]]),
+        lambda said: said["bootstrap"].update(apis=[[[], [0, 4]]]),
+        lambda said: _dial(said).update(heard=["&"]),
+        lambda said: _dial(said).update(heard=["é"]),
+        lambda said: _dial(said)["attempts"][0].update(failure="nonsense"),
+        lambda said: _dial(said)["attempts"][0].update(failure=[]),
+        lambda said: _dial(said)["attempts"][0].update(elapsed=1e300),
+    ],
+)
+def test_what_is_no_such_value_is_refused(change: Any) -> None:
+    with pytest.raises(ParcelError):
+        unpacked(Gathered, _changed(change))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{}",
+        b'"x"',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"1" * 10_000,
+        packed(_facts()).replace(b'"elapsed_ms":3,', b'"elapsed_ms":NaN,'),
+        packed(_facts()).replace(b'"elapsed":0.1,', b'"elapsed":Infinity,'),
+        packed(_facts())[:-1],
+        b" " * (MAX_BYTES + 1),
+    ],
+)
+def test_what_is_no_parcel_is_refused(data: bytes) -> None:
+    with pytest.raises(ParcelError):
+        unpacked(Gathered, data)
+
+
+def test_every_text_is_seen() -> None:
+    seen: set[str] = set()
+
+    def text(said: str) -> str:
+        seen.add(said)
+        return said
+
+    unpacked(Gathered, packed(_facts()), text)
+    assert {"now", "h", "no", "metadata", "bootstrap failed", "tcp"} <= seen

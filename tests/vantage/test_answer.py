@@ -1,0 +1,167 @@
+"""What comes back from elsewhere is taken for a peer's words, and for nothing that it cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import replace
+from typing import Any
+
+import jsonschema
+import pytest
+
+from kdiag.demo.scenarios import SCENARIOS
+from kdiag.demo.world import World
+from kdiag.gather import Gathered, Haul, gather, nobody
+from kdiag.parcel import MAX_BYTES, ParcelError, packed
+from kdiag.render import RENDERERS
+from kdiag.security import Sasl, Security
+from kdiag.settings import Settings, settings
+from kdiag.vantage.answer import MAX_HEAD, MAX_TEXT, Question
+from kdiag.walk import judged
+from tests.hostile.walking import SCHEMA
+from tests.walks import shown
+
+
+def found(name: str) -> tuple[Settings, Gathered]:
+    """What is gathered in a scenario."""
+
+    async def run() -> tuple[Settings, Gathered]:
+        world = World()
+        try:
+            start = await SCENARIOS[name](world)
+            asked = replace(settings(start.bootstrap, timeout=1.0), security=start.security)
+            return asked, (await gather(asked, world.net, nobody)).gathered
+        finally:
+            await world.end()
+
+    return asyncio.run(run())
+
+
+ASKED, FACTS = found("wrong-broker")
+
+
+def test_what_a_login_prints_before_it_is_not_the_answer() -> None:
+    asking = Question(ASKED, "mark")
+    answer = packed(FACTS)
+    heard = b"\nWelcome!\nmark 3\nmar\n" + b"\nmark %d\n%s\n" % (len(answer), answer)
+    asking = Question(ASKED, "other")
+    heard = b"\nWelcome!\nmark 3\nabc\nother %d\n%s\n" % (len(answer), answer)
+    span = asking.span(heard)
+    assert span
+    assert heard[span] == answer
+    assert asking.gathered(heard[span]) == FACTS
+    assert asking.span(b"\nWelcome!\nother 12") is None
+
+
+@pytest.mark.parametrize(
+    "heard",
+    [
+        b"\nmark -1\n",
+        b"\nmark x\n",
+        b"\nmark 1 2\n",
+        b"\nmark %d\n" % (MAX_BYTES + 1),
+        b"\nmark 0000000000001\n",
+        b"\n" + b"x" * (MAX_HEAD + 1),
+        b"\nmark " + b"1" * (MAX_HEAD + 1),
+    ],
+)
+def test_what_cannot_become_an_answer_ends_at_once(heard: bytes) -> None:
+    with pytest.raises(ParcelError):
+        Question(ASKED, "mark").span(heard)
+
+
+def _first_dial(said: Any) -> Any:
+    return said["bootstrap"]["contacts"][0]["dials"][0]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda said: said["legs"].pop(),
+        lambda said: said["legs"].reverse(),
+        lambda said: said.update(bootstrap=None),
+        lambda said: said.update(metadata=None),
+        lambda said: said.update(listeners=None),
+        lambda said: said["bootstrap"]["contacts"][0]["endpoint"].update(host="evil"),
+        lambda said: said["bootstrap"].update(contacts=[]),
+        lambda said: _first_dial(said).update(address="example.org"),
+        lambda said: _first_dial(said).update(source="example.org"),
+        lambda said: _first_dial(said).update(protocol="HTTP"),
+        lambda said: _first_dial(said).update(attempts=[]),
+        lambda said: _first_dial(said)["attempts"].reverse(),
+        lambda said: _first_dial(said)["attempts"][0].update(layer="magic"),
+    ],
+)
+def test_what_no_walk_can_have_found_is_refused(change: Any) -> None:
+    said = json.loads(packed(FACTS))
+    change(said)
+    with pytest.raises(ParcelError):
+        Question(ASKED, "mark").gathered(json.dumps(said).encode())
+
+
+def test_its_words_are_cleaned_cut_and_without_secrets() -> None:
+    login = Sasl("PLAIN", "alice", "alice-secret")
+    asked = replace(ASKED, security=Security("SASL_PLAINTEXT", sasl=login))
+    said = json.loads(packed(FACTS))
+    attempt = _first_dial(said)["attempts"][-1]
+    attempt.update(failure="refused", detail="\x1b[31malice-secret" + "x" * (2 * MAX_TEXT))
+    said["notes"] = ["the password is alice-secret"]
+    said["metadata"]["cluster_id"] = "\x1b]0;title\x07"
+    facts = Question(asked, "mark").gathered(json.dumps(said).encode())
+    dial = facts.bootstrap.contacts[0].dials[0] if facts.bootstrap else None
+    assert dial
+    assert dial.attempts[-1].detail.startswith("\\x1b[31m***x")
+    assert len(dial.attempts[-1].detail) <= MAX_TEXT + 20
+    assert facts.notes == ("the password is ***",)
+    assert facts.metadata
+    assert facts.metadata.cluster_id == "\\x1b]0;title\\x07"
+
+
+# Whatever types allow: judging it never fails, and what is printed is valid.
+
+_VALUES: dict[type, list[Any]] = {
+    str: [
+        "",
+        "x",
+        "\x1b[2J\n",
+        "10.0.0.1",
+        "::",
+        "é" * 300,
+        "timeout",
+        "KAFKA_STORAGE_ERROR",
+        "tls",
+    ],
+    int: [0, -1, 1, 2, 3, 2**39, -(2**39), 65536],
+    float: [0.0, -1.0, 1e12, 0.5],
+    bool: [True, False],
+    type(None): [None, 0, "x", False],
+}
+
+
+def _spoilt(value: Any, draw: random.Random) -> Any:
+    """The same with some values changed for others of their kind."""
+    if isinstance(value, dict):
+        return {name: _spoilt(one, draw) for name, one in value.items()}
+    if isinstance(value, list):
+        made = [_spoilt(one, draw) for one in value]
+        return draw.choice((made * 2, [], made[:1])) if draw.random() < 0.02 else made
+    return draw.choice(_VALUES[type(value)]) if draw.random() < 0.01 else value
+
+
+def test_facts_that_mean_harm_end_in_a_report_or_are_refused() -> None:
+    draw = random.Random(20261124)
+    whole, taken = packed(FACTS), 0
+    for _ in range(600):
+        said = json.dumps(_spoilt(json.loads(whole), draw)).encode()
+        try:
+            facts = Question(ASKED, "mark").gathered(said)
+        except ParcelError:
+            continue
+        taken += 1
+        report = judged(ASKED, Haul(facts), 0.0)
+        for form in RENDERERS:
+            assert "\x1b[2J" not in shown(report, form)
+        jsonschema.validate(json.loads(shown(report, "json")), SCHEMA)
+    assert taken > 50
