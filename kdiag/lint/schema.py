@@ -35,7 +35,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
-_MANY = 8  # allowed values that are named
+_MANY = 8  # allowed values, or fields, that are named
 _LIST = "a list, each item with a dash"
 
 
@@ -80,6 +80,12 @@ def api_version(kind: str) -> str:
     """The version that the schema is of: kafka.strimzi.io/v1."""
     found: str = _data()["kinds"][kind]["apiVersion"]
     return found
+
+
+def strimzi_version() -> str:
+    """The version of Strimzi that the schema is of: 1.2."""
+    found: str = _data()["strimzi"]
+    return found.removesuffix(".0")
 
 
 def known_kinds() -> tuple[str, ...]:
@@ -218,7 +224,11 @@ def _stray(entry: Entry, parent: Map, schema: Schema, path: Path_, kind: str) ->
             return Deviation(
                 Flaw.MISPLACED, entry.key, path, name, entry, parent, near=spelt, homes=homes
             )
-    return Deviation(Flaw.UNKNOWN, entry.key, path, name, entry, parent, near=near)
+    has = list(schema.get("properties", {}))
+    expected = ", ".join(f"`{key}`" for key in has) if len(has) <= _MANY and not near else ""
+    return Deviation(
+        Flaw.UNKNOWN, entry.key, path, name, entry, parent, expected=expected, near=near
+    )
 
 
 def _scalar(node: Node, schema: Schema, path: Path_) -> Iterator[Deviation]:

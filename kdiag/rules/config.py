@@ -8,7 +8,7 @@ from kdiag.lint.documents import STRIMZI, Document
 from kdiag.lint.edit import Edit, Edits, into_item, replace
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.move import moved
-from kdiag.lint.schema import Deviation, Flaw, api_version
+from kdiag.lint.schema import Deviation, Flaw, api_version, strimzi_version
 from kdiag.lint.tree import Items, Map, Node, Scalar, Spot, entry, get, text
 from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Remedy, Severity, rule
@@ -64,13 +64,18 @@ def unknown_field(document: Document) -> Iterator[Match]:
     """A resource has a field that its schema does not know: a slip of the pen, or of an older time.
 
     Kubernetes drops such a field; `kubectl apply` says so in one line, and what was meant does not
-    happen. Field names count capitals: `nodePort`, `advertisedHost`.
+    happen. Field names count capitals: `nodePort`, `advertisedHost`. A newer Strimzi than the one
+    that kdiag knows may have fields of its own.
 
     Prove it: `kubectl explain kafka.spec.kafka.listeners.configuration`.
     """
     for each in _flaws(document, Flaw.UNKNOWN):
-        hint = f": did you mean `{each.near}`?" if each.near else ""
-        said = f"{_where(each)} has no field `{each.key}`{hint}"
+        said = f"{_where(each)} has no field `{each.key}`"
+        if each.near:
+            said += f": did you mean `{each.near}`?"
+        else:
+            said += f" in Strimzi {strimzi_version()}"
+            said += f": it has {each.expected}" if each.expected else ""
         edits = _renamed(each)
         fix = (
             remedies.say(f"Write {each.near}.", f"{each.near}:", "yaml")

@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 import yaml
 
+import kdiag.rules
 from kdiag.lint.schema import resource
 from kdiag.linting import after_fixes, lint
 from kdiag.rule import RULES
@@ -82,6 +83,7 @@ def resources(text: str) -> list[Any]:
 
 
 def test_every_rule_on_files_has_a_file() -> None:
+    kdiag.rules.load_all()
     shown = {code for case in cases() for code, _, _ in case.expected}
     assert {code for code in RULES if code.startswith("KD6")} - shown == BESIDE_A_WALK
 
