@@ -31,6 +31,7 @@ from kdiag.render import render
 from kdiag.render.json import schema
 from kdiag.report import Report
 from kdiag.rule import RULES, Rule
+from tests import pictures
 
 kdiag.rules.load_all()
 
@@ -38,6 +39,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 WIDTH = 80
 PLAIN = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
+
+DRAWN = "private-address"
 
 AREAS = {
     "0": "The walk itself",
@@ -60,6 +63,13 @@ def derived() -> Iterator[tuple[Path, Callable[[], str]]]:
     for path in pages():
         if path.name != "findings.md":
             yield path, partial(quoted_anew, path)
+    for name, drawn in (("terminal", pictures.terminal), ("page", pictures.page)):
+        yield ROOT / f"docs/pictures/{name}.svg", partial(_drawn, drawn)
+
+
+def _drawn(drawn: Callable[[str, Report], str]) -> str:
+    """A picture of the report that the README begins with."""
+    return drawn(DRAWN, settled(asyncio.run(play(DRAWN))))
 
 
 def pages() -> list[Path]:
