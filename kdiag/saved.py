@@ -11,6 +11,7 @@ import msgspec
 
 from kdiag.attempt import LAYERS, clean
 from kdiag.report import EXIT_CODES, SCHEMA_VERSION, Report
+from kdiag.reports import Reports, together
 from kdiag.usage import UsageError
 
 MOST = 32 << 20  # bytes: a check of a thousand brokers that all fail is a tenth of it
@@ -28,12 +29,40 @@ def read(data: bytes, name: str) -> Report:
     Its texts are cleaned as a peer's are; a report as kdiag writes it comes back as it was. Raises
     UsageError, one sentence, for anything else.
     """
+    found = _found(data, name)
+    if "reports" in found:
+        raise UsageError(f"{name} has the reports of several checks, and one is needed here")
+    return _report(found, name)
+
+
+def read_any(data: bytes, name: str) -> Report | Reports:
+    """The same; or the several reports of a file that has them, judged anew as one answer."""
+    found = _found(data, name)
+    if "reports" not in found:
+        return _report(found, name)
+    several = found["reports"]
+    if not isinstance(several, dict) or not several:
+        raise UsageError(f"{name} is not a report of kdiag check: `reports` has none")
+    version = clean(str(found.get("kdiag_version", "")), _TEXT_LIMIT)
+    read_ = {}
+    for label, one in several.items():
+        whose = f"{name}: {clean(label, 80)}"
+        read_[clean(label, _TEXT_LIMIT)] = _report(_versioned(one, whose), whose)
+    return together(read_, version)
+
+
+def _found(data: bytes, name: str) -> dict[str, Any]:
+    """The object in a file. Raises UsageError for what is none of kdiag's."""
     try:
         found = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise UsageError(
             f"{name} is not JSON: a report is what kdiag check -o json writes"
         ) from None
+    return _versioned(found, name)
+
+
+def _versioned(found: Any, name: str) -> dict[str, Any]:
     version = found.get("schema_version") if isinstance(found, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise UsageError(f"{name} is not a report that kdiag check -o json wrote")
@@ -42,6 +71,11 @@ def read(data: bytes, name: str) -> Report:
             f"{name} has schema_version {min(version, _LARGEST)}, and this kdiag reads up to "
             f"{SCHEMA_VERSION}: it takes a newer kdiag"
         )
+    assert isinstance(found, dict)
+    return found
+
+
+def _report(found: dict[str, Any], name: str) -> Report:
     try:
         report = msgspec.convert(_cleaned(found), Report)
         wrong = next(_wrong(report), None)

@@ -196,9 +196,39 @@ def test_as_json_each_is_a_report_by_the_schema() -> None:
         *("schema_version", "kdiag_version", "verdict", "worst", "exit_code", "reports")
     ]
     assert (told["worst"], told["exit_code"], told["verdict"]) == ("b", 10, "fail")
-    schema = json.loads((ROOT / "kdiag/schema.json").read_bytes())
+    schema = jsonschema.Draft202012Validator(json.loads((ROOT / "kdiag/schema.json").read_bytes()))
+    schema.validate(told)
     for report in told["reports"].values():
-        jsonschema.Draft202012Validator(schema).validate(report)
+        schema.validate(report)
+    for wrong in ({**told, "reports": {"a": {}}}, {**told, "exit_code": 3}):
+        assert not schema.is_valid(wrong)
+
+
+@pytest.mark.parametrize("form", RENDERERS)
+def test_several_that_were_saved_are_shown_again(form: str, tmp_path: Path) -> None:
+    file = tmp_path / "several.json"
+    file.write_text(shown("json", a=PASS, b=REFUSED))
+    done = kdiag("show", str(file), "-o", form, COLUMNS="80")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == shown(form, a=PASS, b=REFUSED)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"schema_version": 1, "reports": {}}', "`reports` has none"),
+        ('{"schema_version": 1, "reports": [1]}', "`reports` has none"),
+        ('{"schema_version": 1, "reports": {"a\\n": 1}}', "a\\n is not a report"),
+        ('{"schema_version": 1, "reports": {"a": {"schema_version": 1}}}', "a is not a report of"),
+    ],
+)
+def test_what_is_saved_wrongly(text: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "several.json"
+    file.write_text(text)
+    done = kdiag("show", str(file))
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_as_junit_the_suites_have_the_labels() -> None:

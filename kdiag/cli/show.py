@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
 from kdiag.cli.completion import words
 from kdiag.cli.files import read
-from kdiag.render import RENDERERS, render
+from kdiag.render import RENDERERS, render, render_all
 
 
 @click.command()
@@ -29,11 +30,18 @@ def show(report: str, outputs: Sequence[str]) -> int:
     ended: that is in the report.
     """
     from kdiag.delivery import deliver, destinations
-    from kdiag.saved import MOST
-    from kdiag.saved import read as parse
+    from kdiag.report import Report
+    from kdiag.saved import MOST, read_any
 
     name = "standard input" if report == "-" else report
-    saved = parse(read(report, MOST, "a report: 32 MiB at most"), name)
+    saved = read_any(read(report, MOST, "a report: 32 MiB at most"), name)
+
+    def write(form: str, stream: TextIO) -> None:
+        if isinstance(saved, Report):
+            render(form, saved, stream)
+        else:
+            render_all(form, saved, stream)
+
     with destinations(outputs) as opened:
-        deliver(lambda form, stream: render(form, saved, stream), opened)
+        deliver(write, opened)
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import TextIO
+from typing import Any, TextIO
 
 import msgspec
 
@@ -36,13 +36,19 @@ def _escape(char: str) -> str:
 
 
 def schema() -> bytes:
-    """The JSON Schema of every report, as shipped in kdiag/schema.json.
+    """The JSON Schema of every report, and of several together, as shipped in kdiag/schema.json.
 
     To the types it adds what only the contract says: every key is there, and the words are these.
     """
-    described = msgspec.json.schema(Report)
-    described["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    described["title"] = "kdiag report"
+    either, defined = msgspec.json.schema_components(
+        (Report, Reports), ref_template="#/$defs/{name}"
+    )
+    described: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "kdiag report",
+        "anyOf": list(either),
+        "$defs": dict(defined),
+    }
     for structure in described["$defs"].values():
         structure["description"] = inspect.cleandoc(structure.get("description", ""))
         if "properties" in structure:
@@ -55,6 +61,7 @@ def schema() -> bytes:
 def _words() -> dict[str, dict[str, object]]:
     """The closed vocabularies: structure → key → what it may hold."""
     hop = {"enum": list(EXIT_CODES)}
+    exit_code = {"enum": [0, EXIT_INTERNAL, *EXIT_CODES.values(), EXIT_INTERRUPTED]}
     outcome = {"enum": ["ok", *(failure.value for failure in Failure), None]}
     code = {"type": "string", "pattern": "^KD[0-9]{3}$"}
     layers = {
@@ -67,8 +74,9 @@ def _words() -> dict[str, dict[str, object]]:
             "started_at": {"type": "string", "format": "date-time"},
             "failing_hop": {"enum": [*EXIT_CODES, None]},
             "root_cause": {"anyOf": [code, {"type": "null"}]},
-            "exit_code": {"enum": [0, EXIT_INTERNAL, *EXIT_CODES.values(), EXIT_INTERRUPTED]},
+            "exit_code": exit_code,
         },
+        "Reports": {"exit_code": exit_code},
         "Step": {"hop": hop},
         "BrokerReport": {"layers": layers, "produce": outcome},
         "Finding": {
