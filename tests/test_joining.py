@@ -12,6 +12,7 @@ import yaml
 
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 from kdiag.report import Report
+from tests.lint.test_corpus import validator
 from tests.lint.texts import compose, kafka, nodes
 from tests.running import ENOUGH, Brokers, kdiag
 from tests.test_cli import imported
@@ -49,7 +50,11 @@ def patched(report: Report, text: str, folder: Path) -> str:
     (folder / "kafka.yaml").write_text(text)
     command = ["git", "apply", "-"]
     subprocess.run(command, input=fix.snippet, text=True, cwd=folder, check=True, timeout=ENOUGH)
-    return (folder / "kafka.yaml").read_text()
+    after = (folder / "kafka.yaml").read_text()
+    for resource in yaml.safe_load_all(after):
+        if resource.get("kind") == "Kafka":
+            assert [error.message for error in validator("Kafka").iter_errors(resource)] == []
+    return after
 
 
 def test_the_root_cause_has_the_corrected_file_with_real_ids_and_addresses(tmp_path: Path) -> None:

@@ -28,14 +28,12 @@ def nodes(*addresses: str) -> str:
     )
 
 
-def compose(advertised: str, published: str) -> str:
-    """A Compose file of one broker."""
+def compose(advertised: str, published: str, protocol: str = "SASL_PLAINTEXT") -> str:
+    """A Compose file of one broker, whose listeners all speak this."""
     listeners = ",".join(
         f"{each.partition('://')[0]}://:{each.rpartition(':')[2]}" for each in advertised.split(",")
     )
-    protocols = ",".join(
-        f"{each.partition('://')[0]}:SASL_PLAINTEXT" for each in advertised.split(",")
-    )
+    protocols = ",".join(f"{each.partition('://')[0]}:{protocol}" for each in advertised.split(","))
     return (
         "services:\n  kafka:\n    image: apache/kafka:4.3.1\n"
         f'    ports: ["{published}"]\n    environment:\n      KAFKA_NODE_ID: 1\n'
