@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from shlex import quote
 from typing import Any
 
 import kdiag.rules
@@ -17,7 +18,7 @@ from kdiag.lint.live import Entrance, Live, LiveBroker, Where
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
 from kdiag.linting import lint
-from kdiag.remedies.config import corrected
+from kdiag.remedies.config import THIS_FILE, corrected
 from kdiag.rule import Finding, Remedy, Severity
 from kdiag.settings import Endpoint
 from kdiag.ways import Ways
@@ -44,17 +45,18 @@ class Joined:
         """The findings of a walk, and those on files beside them. The corrected files are the fix
         of what is foremost wrong."""
         found = [*walked, *_grouped(self.report.problems)]
-        if not self.report.fixed:
-            return found
-        wrong = [f for f in found if f.code in _ADVERTISED] or [
-            f for f in found if f.hop == "config"
-        ]
-        first = foremost(wrong)
-        fixes = tuple(corrected(each.name, each.before, each.after) for each in self.report.fixed)
-        return [
-            replace(each, remedies=[*fixes, *each.remedies]) if each is first else each
-            for each in found
-        ]
+        fixes = [corrected(each.name, each.before, each.after) for each in self.report.fixed]
+        first = foremost(self._mended(found)) if fixes else None
+        return [replace(f, remedies=_first(fixes, f)) if f is first else f for f in found]
+
+    def _mended(self, found: Sequence[Finding]) -> list[Finding]:
+        """What the corrected files are a fix for: what is advertised, where they change that on the
+        very listener that was entered, or else what is wrong with them."""
+        fixed = {each.finding.code for each in self.report.problems if each.fixed}
+        wrong = [each for each in found if each.code in _ADVERTISED]
+        if wrong and self.report.entrance and fixed & _ADVERTISING:
+            return wrong
+        return [each for each in found if each.code in fixed and each.hop == "config"]
 
 
 def join(facts: Mapping[type, Any]) -> Joined:
@@ -115,8 +117,13 @@ def _grouped(problems: Sequence[Problem]) -> Iterator[Finding]:
             message=f"{_place(first)}: {finding.message}{and_more}",
             subjects=list(dict.fromkeys(s for x in (first, *more) for s in x.finding.subjects)),
             evidence=[*finding.evidence, *(f"{_place(x)}: {x.finding.message}" for x in more)],
-            remedies=[] if first.fixed else finding.remedies,
+            remedies=[] if first.fixed else [_for(first.file, each) for each in finding.remedies],
         )
+
+
+def _for(file: str, remedy: Remedy) -> Remedy:
+    """A fix with the name of the file that it is about."""
+    return replace(remedy, snippet=remedy.snippet.replace(THIS_FILE, quote(file)))
 
 
 def _place(problem: Problem) -> str:

@@ -63,7 +63,8 @@ def test_the_root_cause_has_the_corrected_file_with_real_ids_and_addresses(tmp_p
     assert (report.root_cause, report.exit_code) == ("KD301", 30)
     cause = report.cause
     assert cause
-    assert cause.remedies[0].kind == "diff"
+    kinds = [fix.kind for fix in cause.remedies]
+    assert kinds == ["diff", "text"]  # the general ones give way to it
     listener = yaml.safe_load(patched(report, text, tmp_path))["spec"]["kafka"]["listeners"][1]
     told = {each["broker"]: each["advertisedHost"] for each in listener["configuration"]["brokers"]}
     assert {node: told[node] for node in (1, 2, 3)} == dict(zip((1, 2, 3), PUBLIC, strict=True))
@@ -115,6 +116,7 @@ def test_what_is_declared_and_not_advertised_is_not_rolled_out() -> None:
     assert (report.root_cause, report.failing_hop, report.exit_code) == ("KD627", "listeners", 30)
     assert report.cause
     assert "it is not rolled out" in report.cause.message
+    assert "kubectl apply -n kafka -f kafka.yaml\n" in report.cause.remedies[0].snippet
     assert f"broker 3 advertises {PRIVATE[2]}:{PORT}" in " ".join(report.cause.evidence)
     assert "KD301" in [f.code for f in report.findings if f.consequence_of == "KD627"]
 
@@ -129,6 +131,7 @@ def test_what_the_operator_says_against_it_is_quoted() -> None:
     found = next(f for f in report.findings if f.code == "KD627")
     assert "the operator has not taken it up" in found.message
     assert "NotReady: InvalidResourceException: port 9404 is forbidden" in found.evidence
+    assert "kubectl logs" in found.remedies[0].snippet
 
 
 def test_one_broker_that_was_not_restarted_is_named() -> None:

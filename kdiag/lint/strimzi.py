@@ -137,7 +137,8 @@ class Cluster:
     `seen` where a walk has them, to which one that is down is missing.
     `pods` are the names of the brokers' pods, as far as they are known.
 
-    `pending`: its status is of an older generation. `refused` is what its status complains of.
+    `reported`: it has a status, as kubectl shows it. `pending`: that is of an older generation.
+    `refused` is what it complains of.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Cluster:
     settled: bool
     seen: bool = False
     pods: Mapping[int, str] = field(default_factory=dict)
+    reported: bool = False
     pending: bool = False
     refused: tuple[str, ...] = ()
 
@@ -186,6 +188,7 @@ def cluster(root: Node, around: Surroundings) -> Cluster:
         settled or bool(met),
         bool(met),
         {} if met or not name else brokers,
+        observed is not None,
         observed is not None and observed < (number(root, "metadata", "generation") or 0),
         tuple(_complaints(root)),
     )

@@ -10,6 +10,7 @@ from kdiag.lint.live import KUBECTL
 from kdiag.lint.patch import commands
 from kdiag.rule import Remedy
 
+THIS_FILE = "<this file>"
 MOST_LINES = 200  # of a difference
 _EXPORT = "kubectl get kafka,kafkanodepool,svc,node -o yaml"
 
@@ -110,8 +111,19 @@ def apply(cluster: str, namespace: str) -> Remedy:
     within = f" -n {namespace}" if namespace else ""
     return Remedy(
         "Apply the file, and wait until the operator has restarted the brokers:",
-        f"kubectl apply{within} -f <this file>\n"
+        f"kubectl apply{within} -f {THIS_FILE}\n"
         f"kubectl wait kafka/{cluster or '<cluster>'}{within} --for=condition=Ready --timeout=10m",
+        "shell",
+    )
+
+
+def ask_the_operator(cluster: str, namespace: str) -> Remedy:
+    """What keeps a resource from being rolled out."""
+    within = f" -n {namespace}" if namespace else ""
+    return Remedy(
+        "See what keeps the operator from it, and put that right:",
+        f"kubectl get kafka {cluster or '<cluster>'}{within} -o jsonpath='{{.status.conditions}}'\n"
+        "kubectl logs deployment/strimzi-cluster-operator -n <namespace of the operator>",
         "shell",
     )
 

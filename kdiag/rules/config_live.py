@@ -97,15 +97,16 @@ def _behind(
     first, met, where = hit[0]
     said = f"broker {met.node} advertises {shown(met.advertised)}, and is to advertise "
     said += _shown(where) + (f"; so with {len(hit) - 1} more" if hit[1:] else "")
+    running = [met for _, met, _ in hit]
     if cluster.pending or cluster.refused:
         said += ": the operator has not taken it up"
-    elif all_of_them:
+        fix = remedies.ask_the_operator(cluster.name, cluster.namespace)
+    elif all_of_them and not cluster.reported:
         said += ": it is not rolled out"
+        fix = remedies.apply(cluster.name, cluster.namespace)
     else:
         said += ": not restarted since"
-    running = [met for _, met, _ in hit]
-    apply = remedies.apply(cluster.name, cluster.namespace)
-    fix = apply if all_of_them or cluster.pending else _restart(cluster, running)
+        fix = _restart(cluster, running)
     found = mistake(listener, said, spot_of(first, "advertisedHost"), fix, _level(running))
     evidence = [
         f"broker {met.node} advertises {shown(met.advertised)}, declared is {_shown(where)}"
