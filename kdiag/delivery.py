@@ -78,6 +78,10 @@ def destinations(
                 f"-o {output!r}: write FORMAT or FORMAT=FILE; FORMAT is one of {', '.join(known)}"
             )
         wanted.append((form, path))
+    files = [Path(path).resolve() for _, path in wanted if path]
+    regular = [path for path in files if path.is_file() or not path.exists()]
+    if len(set(regular)) < len(regular):
+        raise UsageError(f"-o {' -o '.join(outputs)}: give each of them a file of its own")
     on_stdout = [form for form, path in wanted if not path]
     if len(on_stdout) > 1:
         raise UsageError(
@@ -106,20 +110,30 @@ def deliver(write: Callable[[str, TextIO], None], opened: Sequence[Destination])
     the form and the stream.
 
     Ctrl-C does not keep from being printed what is known: KeyboardInterrupt comes when that is
-    done, or with the second Ctrl-C. Raises UsageError when a destination could not be written.
+    done, or with the second Ctrl-C. Raises UsageError when a destination could not be written, and
+    what `write` raised for one of them.
     """
     failed: list[str] = []
+    raised: list[Exception] = []
     with _held():
         for destination in opened:
+            beside = None  # a file that the form writes beside its stream
             try:
-                write(destination.form, destination.stream)
+                try:
+                    write(destination.form, destination.stream)
+                except OSError as error:
+                    beside = error.filename
+                    raise
                 destination.keep()
             except BrokenPipeError:
                 if destination.stream is sys.stdout:
                     forget_stdout()
             except OSError as error:
-                name = error.filename or destination.name
-                failed.append(f"cannot write {name}: {error.strerror}")
+                failed.append(f"cannot write {beside or destination.name}: {error.strerror}")
+            except Exception as error:
+                raised.append(error)
+    if raised:
+        raise raised[0]
     if failed:
         raise UsageError("; ".join(failed))
 
