@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNS = 7
 TIMEOUT = 2.0
 
-OWN_COST_MS, MEMORY_MB, HELP_MS = 120, 60, 100
+OWN_COST_MS, MEMORY_MB, HELP_MS, DRAW_MS = 120, 60, 100, 1000
 LINT_MS, LARGE_MS = 150, 1000
 
 # How long a call to AWS takes, and how many of them wait for each other at least: which instances
@@ -109,6 +109,25 @@ def walk(bootstrap: str) -> None:
         "walk_ms": report.elapsed_ms,
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
+    print(json.dumps(found))
+
+
+def draw() -> None:
+    """Another process: 1000 brokers that all fail, in each format; the milliseconds that each took
+    go to standard output."""
+    import time
+    from io import StringIO
+
+    from kdiag.render import RENDERERS, render
+    from tests.render.cases import private
+
+    report = private(1000)
+    found = {}
+    for form in RENDERERS:
+        render(form, report, StringIO())  # loads what it needs
+        started = time.process_time()
+        render(form, report, StringIO())
+        found[form] = (time.process_time() - started) * 1000
     print(json.dumps(found))
 
 
@@ -220,6 +239,8 @@ def main(arguments: Sequence[str]) -> int:
         serve()
     elif arguments[:1] == ["account"]:
         account()
+    elif arguments[:1] == ["draw"]:
+        draw()
     elif arguments[:1] == ["walk"]:
         walk(arguments[1])
     else:

@@ -24,7 +24,9 @@ def write_all(reports: Reports, stream: TextIO) -> None:
 
 def _write(said: Report | Reports, stream: TextIO) -> None:
     text = msgspec.json.format(msgspec.json.encode(said), indent=2).decode()
-    stream.write("".join(c if c.isascii() else _escape(c) for c in text) + "\n")
+    if not text.isascii():
+        text = "".join(c if c.isascii() else _escape(c) for c in text)
+    stream.write(text + "\n")
 
 
 def _escape(char: str) -> str:
