@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -113,6 +114,12 @@ CODES = {
     "ThrottlingException": "throttled",
     "TooManyRequestsException": "throttled",
 }
+
+# What botocore puts before AWS's own words; which call it was is known.
+_WHOSE = re.compile(
+    r"\AAn error occurred \((\w[\w.]*)\) when calling the \w+ operation"
+    r"(?: \(reached max retries: \d+\))?"
+)
 
 _NOBODY = ("credentials", "expired")  # where one of these is the answer, no other call fares better
 
@@ -297,7 +304,7 @@ class Api:
             self._gaps.setdefault((gap.call, gap.region, gap.reason), gap)
 
     def _missed(self, call: str, region: str, error: BaseException) -> None:
-        words = str(error).partition("Encoded authorization failure message")[0]
+        words = _WHOSE.sub(r"\1", str(error)).partition("Encoded authorization failure message")[0]
         for secret in self._secrets:
             words = words.replace(secret, "…")
         self._note(Gap(call, region, reason(error), clean(" ".join(words.split()), _WORDS)))

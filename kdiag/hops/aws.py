@@ -40,8 +40,11 @@ class Aws:
     def summary(self) -> str:
         """What was learnt, in one line."""
         found = sum(any(self.snapshot.behind(a) for a in ips) for ips in self.addresses.values())
-        regions = ", ".join(self.snapshot.regions) or "no region"
-        return f"{found} of {len(self.addresses)} addresses found in {regions}"
+        if not self.snapshot.regions:
+            return "AWS told nothing"
+        unknown = "" if self.source.network or not found else "; your own is not known"
+        where = ", ".join(self.snapshot.regions)
+        return f"{found} of {len(self.addresses)} addresses found in {where}{unknown}"
 
     @property
     def failed(self) -> tuple[str, ...]:

@@ -121,7 +121,8 @@ def allow_reading(calls: Sequence[str]) -> Remedy:
     """Describe* calls were denied."""
     actions = ", ".join(f'"{call}"' for call in dict.fromkeys(calls))
     return Remedy(
-        "Allow this identity to read; kdiag changes nothing:",
+        "Allow this identity to read; kdiag changes nothing. The whole policy is in "
+        "https://kdiag.readthedocs.io/en/latest/aws/",
         '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",\n'
         f'  "Action": [{actions}], "Resource": "*"}}]}}',
         "json",

@@ -24,7 +24,7 @@ from kdiag.ways import Way, Ways
 _TELLS = {
     "ec2:DescribeNetworkInterfaces": "which interface has which address, so nothing else either",
     "ec2:DescribeAddresses": "which elastic IP belongs to what",
-    "ec2:DescribeInstances": "whether instances run",
+    "ec2:DescribeInstances": "which instance has which public address, and whether it runs",
     "ec2:DescribeSecurityGroups": "which security groups there are, and what they let in",
     "ec2:DescribeSecurityGroupRules": "what security groups let in, and the ids of their rules",
     "ec2:DescribeNetworkAcls": "what network ACLs let through",
@@ -44,11 +44,12 @@ _TELLS = {
     "kafka:ListNodes": "the brokers of MSK clusters",
     "kafka:GetBootstrapBrokers": "the addresses of MSK clusters",
 }
+_NOBODY = ("credentials", "expired")
 _EVERYTHING = ("credentials", "expired", "unreachable", "region")
 _REASONS = {
     "credentials": "there are no credentials",
     "expired": "the credentials have expired",
-    "denied": "this identity may not",
+    "denied": "this identity lacks the permission",
     "region": "no such region, or it is not enabled",
     "throttled": "AWS asks to slow down",
     "unreachable": "the API cannot be reached",
@@ -138,9 +139,10 @@ def aws_unavailable(ways: Ways) -> Iterator[Match]:
     gaps = ways.snapshot.gaps
     if gaps:
         reasons = once(_REASONS.get(gap.reason, gap.reason) for gap in gaps)
+        told = "did not tell everything" if ways.snapshot.interfaces else "told nothing"
         yield Match(
             HOP,
-            f"AWS did not tell everything: {listed(reasons)}. The verdict of the walk stands",
+            f"AWS {told}: {listed(reasons)}. The verdict of the walk stands",
             tuple(once(gap.call for gap in gaps)),
             tuple(once(_told(gap) for gap in gaps)),
             tuple(_access(gaps)),
@@ -239,8 +241,10 @@ def _told(gap: Gap) -> str:
     where = f" in {gap.region}" if gap.region else ""
     said = f" ({gap.words})" if gap.words else ""
     why = _REASONS.get(gap.reason, gap.reason)
-    blind = "everything that AWS could tell" if gap.reason in _EVERYTHING else "what it tells"
-    unknown = _TELLS.get(gap.call, blind)
+    if gap.reason in _NOBODY:
+        unknown = "anything that AWS could tell"
+    else:
+        unknown = _TELLS.get(gap.call, "what it tells")
     return f"{gap.call}{where}: {why}{said}; not known: {unknown}"
 
 

@@ -428,8 +428,8 @@ def test_what_is_denied_and_what_is_unknown_by_it() -> None:
     (finding,) = Case(world(gaps=gaps), WELL).judged("KD508")
     assert finding.subjects == ["ec2:DescribeNetworkAcls"]
     assert finding.evidence == [
-        "ec2:DescribeNetworkAcls in eu-west-2: this identity may not (UnauthorizedOperation); "
-        "not known: what network ACLs let through"
+        "ec2:DescribeNetworkAcls in eu-west-2: this identity lacks the permission "
+        "(UnauthorizedOperation); not known: what network ACLs let through"
     ]
     assert '"Action": ["ec2:DescribeNetworkAcls"]' in finding.remedies[0].snippet
     assert Case(world(gaps=gaps), WELL).report.exit_code == 0
@@ -508,6 +508,13 @@ def test_an_application_load_balancer_does_not_speak_kafka() -> None:
 def test_msk_serverless(port: int, said: str) -> None:
     (finding,) = serverless(port).judged("KD511")
     assert finding.message.startswith(said)
+
+
+def test_the_line_of_the_hop() -> None:
+    known, unknown, nothing = aws(world()), aws(world(), source=""), aws(Snapshot())
+    assert known.summary.endswith("addresses found in eu-west-2")
+    assert unknown.summary == f"{known.summary}; your own is not known"
+    assert nothing.summary == "AWS told nothing"
 
 
 def test_the_table_of_the_report() -> None:
