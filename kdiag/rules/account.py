@@ -177,7 +177,7 @@ def address_not_in_account(ways: Ways) -> Iterator[Match]:
             if not several
             else f"Which interface has {which} is not clear",
             tuple(once(way.subject for way in hit)),
-            tuple(once(_nowhere(ways, way) for way in hit)),
+            tuple(_nowhere(ways, hit)),
             (remedies.whose_account(),),
         )
 
@@ -265,10 +265,12 @@ def _access(gaps: Sequence[Gap]) -> Iterator[Remedy]:
         )
 
 
-def _nowhere(ways: Ways, way: Way) -> str:
-    found = ways.snapshot.behind(way.address)
-    at = f"{way.subject}: {Endpoint(way.address, way.endpoint.port)}"
-    if found:
-        there = listed([f"{one.id} in {one.vpc}" for one in found])
-        return f"{at} is {there}, and nothing tells which of them"
-    return f"{at} is of no interface that was told of"
+def _nowhere(ways: Ways, hit: Sequence[Way]) -> Iterator[str]:
+    """Those of no interface, then those of several."""
+    gone = once(way.where for way in hit if not ways.snapshot.behind(way.address))
+    if gone:
+        yield f"{listed(gone)}: no interface that was told of has th{'is' if len(gone) == 1 else 'ese'}"
+    for way in hit:
+        if found := ways.snapshot.behind(way.address):
+            there = listed([f"{one.id} in {one.vpc}" for one in found])
+            yield f"{way.where} is {there}, and nothing tells which of them"

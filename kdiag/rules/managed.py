@@ -135,7 +135,10 @@ def _match(faults: Sequence[_Fault]) -> Iterator[Match]:
         subjects = once(fault.way.subject for fault in faults)
         words = once(fault.words for fault in faults)
         more = f", and {len(words) - 1} more: see the evidence" if len(words) > 1 else ""
-        lines = once(f"{fault.way.where}: {fault.words}" for fault in faults)
+        lines = [
+            f"{listed(once(f.way.where for f in faults if f.words == said))}: {said}"
+            for said in words
+        ]
         remedies = dict.fromkeys(r for fault in faults for r in fault.remedies)
         yield Match(HOP, f"{words[0]}{more}", tuple(subjects), tuple(lines), tuple(remedies))
 
