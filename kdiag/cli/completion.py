@@ -45,6 +45,13 @@ def codes(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionI
     return _items(said.items(), begun.upper() if by_code else begun)
 
 
+def codes_and_files(
+    context: click.Context, parameter: click.Parameter, begun: str
+) -> list[CompletionItem]:
+    """Codes of findings, and files, which the shell knows itself."""
+    return codes(context, parameter, begun) or [CompletionItem(begun, type="file")]
+
+
 def scenarios(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
     """The demo's scenarios."""
     from kdiag.demo.scenarios import SCENARIOS

@@ -1,20 +1,28 @@
-"""kdiag explain: what a finding or an error means."""
+"""kdiag explain: what a finding, an error or a log means."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
-from typing import TextIO
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import click
 
-from kdiag.cli.completion import codes, words
+from kdiag.cli.completion import codes_and_files, words
+from kdiag.cli.exits import EXIT_CODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FORMS = ("text", "json")
 
+Say = Callable[[str, TextIO], None]
+
 
 # A number of librdkafka begins with a dash, and is no option.
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("subject", metavar="CODE|ERROR", shell_complete=codes)
+@click.command(context_settings={"ignore_unknown_options": True}, epilog=EXIT_CODES)
+@click.argument("subject", metavar="CODE|ERROR|FILE|-", shell_complete=codes_and_files)
 @click.option(
     "-o",
     "--output",
@@ -25,21 +33,28 @@ FORMS = ("text", "json")
     help="text or json, to standard output or to a file; may be repeated.",
 )
 def explain(subject: str, outputs: Sequence[str]) -> int:
-    """Say what a finding or an error means, how to prove it and how to fix it.
+    """Say what a finding, an error or a log means, how to prove it and how to fix it.
 
     CODE is a finding's code or name (KD301, private-address). ERROR is a number or name of Kafka's
     protocol (72, LISTENER_NOT_FOUND, LeaderNotAvailableException) or of librdkafka (-195,
     _TRANSPORT).
+
+    FILE is a log of a client or a broker, - is standard input: kdiag finds the lines that matter,
+    and says which hop fails, and why. A line of a log in quotes will do too. Nothing is dialled.
+    The exit code is that of the hop, where the log tells it, and 0 where it says nothing.
     """
     from kdiag.delivery import deliver, destinations
 
-    say = _page(subject) or _unknown(subject)
+    say = _page(subject)
+    code = 0
+    if say is None:
+        say, code = _log(subject)
     with destinations(outputs, FORMS, "text") as opened:
         deliver(say, opened)
-    return 0
+    return code
 
 
-def _page(subject: str) -> Callable[[str, TextIO], None] | None:
+def _page(subject: str) -> Say | None:
     """What prints the page of a finding or an error; None where it is neither."""
     from kdiag.logs.errors import find
     from kdiag.render.pages import of_error, of_finding
@@ -57,8 +72,48 @@ def _page(subject: str) -> Callable[[str, TextIO], None] | None:
     return lambda form, stream: of_error(form, error, stream)
 
 
-def _unknown(subject: str) -> Callable[[str, TextIO], None]:
-    """Refuses it, with what resembles it. Raises click.UsageError."""
+def _log(subject: str) -> tuple[Say, int]:
+    """What prints the explanation of a log, and its exit code. Raises click.UsageError."""
+    from kdiag.attempt import clean
+    from kdiag.explaining import explain as explained
+    from kdiag.render.log import render
+
+    try:
+        with _opened(subject) as (stream, name):
+            explanation = explained(stream, clean(name, 200))
+    except OSError as error:
+        raise click.UsageError(f"cannot read {subject}: {error.strerror}") from None
+    return lambda form, stream: render(form, explanation, stream), explanation.exit_code
+
+
+@contextmanager
+def _opened(subject: str) -> Iterator[tuple[BinaryIO, str]]:
+    """The bytes of a log, and what it is called: of a file, of standard input, or a line."""
+    from io import BytesIO
+    from pathlib import Path
+
+    if subject == "-":
+        yield sys.stdin.buffer, "standard input"
+    elif _exists(subject):
+        with Path(subject).open("rb") as stream:
+            yield stream, subject
+    elif len(subject.split()) > 1:
+        yield BytesIO(subject.encode("utf-8", "surrogateescape")), "the line"
+    else:
+        raise _unknown(subject)
+
+
+def _exists(subject: str) -> bool:
+    from pathlib import Path
+
+    try:
+        return Path(subject).exists()
+    except (OSError, ValueError):  # longer than any name, or with a zero byte in it
+        return False
+
+
+def _unknown(subject: str) -> click.UsageError:
+    """What is said of something that is nothing known, with what resembles it."""
     from difflib import get_close_matches
 
     from kdiag.logs.errors import names
@@ -69,6 +124,7 @@ def _unknown(subject: str) -> Callable[[str, TextIO], None]:
     known |= {name.lower(): name for name in names()}
     near = get_close_matches(subject.strip().lower(), known, n=1)
     hint = f"; did you mean {known[near[0]]}?" if near else ""
-    raise click.UsageError(
-        f"{quoted(subject)} is no finding of kdiag and no error of Kafka or librdkafka{hint}"
+    return click.UsageError(
+        f"{quoted(subject)} is no finding of kdiag, no error of Kafka or librdkafka, and no file"
+        f"{hint}"
     )

@@ -35,14 +35,20 @@ _VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
 
 def write(report: Report, stream: TextIO) -> None:
     """Prints the report: terse when all is well, full when not."""
-    console = _console(stream)
-    page = _Page(console, _fits(stream))
-    with console.capture() as captured:
+    with written(stream) as page:
         _print(page, report)
+
+
+@contextmanager
+def written(stream: TextIO) -> Iterator[Page]:
+    """A page to print on; it goes to the stream when it is whole."""
+    console = _console(stream)
+    with console.capture() as captured:
+        yield Page(console, _fits(stream))
     stream.write(_TRAILING.sub(r"\1", captured.get()))
 
 
-def _print(page: _Page, report: Report) -> None:
+def _print(page: Page, report: Report) -> None:
     page.head(report)
     for step in report.hops:
         page.step(step)
@@ -61,15 +67,12 @@ def _print(page: _Page, report: Report) -> None:
 
 def write_all(reports: Reports, stream: TextIO) -> None:
     """Prints each report under its label, and a line on each at the end."""
-    console = _console(stream)
-    page = _Page(console, _fits(stream))
-    with console.capture() as captured:
+    with written(stream) as page:
         for label, report in reports.reports.items():
             page.label(label)
             _print(page, report)
             page.gap()
         page.summary(reports)
-    stream.write(_TRAILING.sub(r"\1", captured.get()))
 
 
 @contextmanager
@@ -127,7 +130,7 @@ def _spinner(stream: TextIO) -> str:
     return "dots" if _fits(stream) else "line"
 
 
-class _Page:
+class Page:
     """What is printed where. Text of a peer only ever goes through `Text`, never through markup."""
 
     def __init__(self, console: Console, fits: bool) -> None:

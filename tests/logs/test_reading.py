@@ -1,0 +1,424 @@
+"""Logs: every pattern by its own example, the lines that people paste, and what means harm."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kdiag.explaining import explain
+from kdiag.logs.explanation import Explanation
+from kdiag.logs.pattern import SHOWS, Pattern
+from kdiag.logs.reader import FAMILIES, read
+from kdiag.logs.words import WORDS
+from kdiag.rule import RULES
+from tests.running import ENOUGH, ROOT, environment, kdiag
+
+PATTERNS = [(name, pattern) for name, patterns in FAMILIES.items() for pattern in patterns]
+
+
+def told(text: str | bytes) -> Explanation:
+    data = text if isinstance(text, bytes) else text.encode()
+    return explain(io.BytesIO(data), "client.log")
+
+
+@pytest.mark.parametrize(
+    ("client", "pattern"), PATTERNS, ids=[f"{name}: {p.key}" for name, p in PATTERNS]
+)
+def test_every_pattern_finds_its_example(client: str, pattern: Pattern) -> None:
+    """Among other lines; one that was meant for another pattern would be dead."""
+    noise = "INFO order 7 processed in 3 ms, status OK\n" * 3
+    log = read(io.BytesIO(f"{noise}{pattern.example}\n{noise}".encode()))
+    found = [sign for sign in log.signs if sign.line == 4]
+    assert pattern in [sign.pattern for sign in found]
+    assert not pattern.code or pattern.code in RULES
+    assert pattern.shows in ("", *SHOWS)
+
+
+@pytest.mark.parametrize(("client", "pattern"), PATTERNS)
+def test_every_pattern_that_has_a_code_comes_to_something(client: str, pattern: Pattern) -> None:
+    if pattern.code:
+        assert pattern.code in WORDS or pattern.shows == "after"
+        said = told(pattern.example)
+        assert said.root_cause is not None or pattern.shows == "after"
+
+
+def test_what_is_said_of_each_code_is_whole() -> None:
+    for code, (message, fix) in WORDS.items():
+        assert code in RULES
+        said = message.format(who="x", Who="X", at="", s="s", es="es")
+        assert said[0].isupper()
+        assert not said.endswith(".")
+        assert fix.endswith(".")
+
+
+# The lines that people paste into tickets, from public issue threads: what each comes to. A hop in
+# brackets is the likeliest, where the line does not tell it.
+PASTED = [
+    (
+        "%3|1|FAIL|rdkafka#producer-1| [thrd:ip-10-0-145-219.us-west-2.compute.internal:9092/0]: "
+        "ip-10-0-145-219.us-west-2.compute.internal:9092/0: Failed to resolve "
+        "'ip-10-0-145-219.us-west-2.compute.internal:9092': nodename nor servname provided, or not "
+        "known (after 5ms in state CONNECT)",
+        *("KD304", "listeners", 30),
+    ),
+    (
+        "%3|1|FAIL|rdkafka#consumer-1| [thrd:10.10.0.3:31313/1002]: 10.10.0.3:31313/1002: Connect "
+        "to ipv4#10.10.0.3:31313 failed: Connection timed out (after 131226ms in state CONNECT)",
+        *("KD301", "listeners", 30),
+    ),
+    (
+        "%3|1|FAIL|c#producer-1| [thrd:localhost:9093/bootstrap]: localhost:9093/bootstrap: "
+        "Connect to ipv6#[::1]:9093 failed: Connection refused (after 0ms in state CONNECT)",
+        *("KD103", "bootstrap", 10),
+    ),
+    (
+        "%3|1|FAIL|c#producer-1| [thrd:kafka:9091/bootstrap]: kafka:9091/bootstrap: Disconnected "
+        "while requesting ApiVersion: might be caused by incorrect security.protocol configuration "
+        "(connecting to a SSL listener?) or broker version is < 0.10 (see api.version.request) "
+        "(after 1ms in state APIVERSION_QUERY)",
+        *("KD110", "bootstrap", 10),
+    ),
+    (
+        "%3|1|FAIL|c#producer-1| [thrd:ssl://k:9094/bootstrap]: ssl://k:9094/bootstrap: SSL "
+        "handshake failed: Disconnected: connecting to a PLAINTEXT broker listener? (after 3ms in "
+        "state SSL_HANDSHAKE)",
+        *("KD111", "bootstrap", 10),
+    ),
+    (
+        "%3|1|FAIL|c#producer-1| [thrd:kafka:9092/0]: kafka:9092/0: Host resolution failure: "
+        "kafka:9092/0: Failed to resolve 'kafka:9092': Name or service not known",
+        *("KD304", "listeners", 30),
+    ),
+    ("dial tcp 127.0.0.1:9092: connect: connection refused", "KD103", "(bootstrap)", 0),
+    ("lookup c3d0d2984699: no such host", "KD101", "(bootstrap)", 0),
+    ("lookup b-1.msk.internal on 127.0.0.53:53: server misbehaving", "KD102", "(bootstrap)", 0),
+    (
+        "kafka: client has run out of available brokers to talk to (Is your cluster reachable?)",
+        *(None, None, 0),
+    ),
+    ("Error: connect ETIMEDOUT 172.21.1.13:9092", "KD104", "(bootstrap)", 0),
+    (
+        "KafkaJSConnectionError: Connection error: getaddrinfo ENOTFOUND kafka-2.kafka.svc",
+        *("KD101", "(bootstrap)", 0),
+    ),
+    (
+        "WARN [Producer clientId=p] Connection to node 2 (/10.36.13.61:9094) could not be "
+        "established. Broker may not be available. (org.apache.kafka.clients.NetworkClient)",
+        *("KD301", "listeners", 30),
+    ),
+    (
+        "WARN [Consumer clientId=c, groupId=g] Connection to node -1 (localhost/127.0.0.1:9092) "
+        "could not be established. Broker may not be available.",
+        *("KD103", "bootstrap", 10),
+    ),
+    (
+        "WARN [AdminClient clientId=a] Connection to node -1 (kafka/10.16.28.206:443) failed "
+        "authentication due to: SSL handshake failed",
+        *("KD116", "bootstrap", 10),
+    ),
+    (
+        "WARN [Producer clientId=p] Bootstrap broker 10.100.10.3:9094 (id: -1 rack: null) "
+        "disconnected",
+        *("KD121", "bootstrap", 10),
+    ),
+    (
+        "javax.net.ssl.SSLHandshakeException: No subject alternative names matching IP address "
+        "10.132.131.34 found",
+        *("KD113", "(bootstrap)", 0),
+    ),
+    (
+        "No subject alternative DNS name matching strimzi-kafka-0.svc.cumulus-k8s found.",
+        *("KD113", "(bootstrap)", 0),
+    ),
+    (
+        "Unexpected handshake request with client mechanism SCRAM-SHA-512, enabled mechanisms are "
+        "[]",
+        *("KD118", "(bootstrap)", 0),
+    ),
+    (
+        "The broker does not support the requested SASL mechanism.",
+        *("KD119", "(bootstrap)", 0),
+    ),
+    (
+        "org.apache.kafka.common.errors.TimeoutException: Timed out waiting for a node assignment. "
+        "Call: listTopics",
+        *(None, None, 0),
+    ),
+    (
+        "Expiring 1 record(s) for test-1: 1511 ms has passed since batch creation plus linger time",
+        *(None, None, 0),
+    ),
+    ("Request METADATA failed on brokers List(x:32447 (id: -1 rack: null))", None, None, 0),
+    (
+        "kafka.conn DNS lookup failed for kafka:9092 (AddressFamily.AF_UNSPEC)",
+        *("KD101", "(bootstrap)", 0),
+    ),
+    (
+        "org.apache.kafka.common.network.InvalidReceiveException: Invalid receive (size = "
+        "369295617 larger than 104857600)",
+        *("KD111", "(bootstrap)", 0),
+    ),
+    (
+        "Invalid receive (size = 352518912 larger than 104857600)",
+        *("KD110", "(bootstrap)", 0),
+    ),
+    (
+        "Invalid receive (size = 1195725856 larger than 104857600)",
+        *("KD108", "(bootstrap)", 0),
+    ),
+    ("java.lang.OutOfMemoryError: Java heap space", "KD110", "(bootstrap)", 0),
+    (
+        "INFO Failed authentication with /10.0.0.7 (Unexpected Kafka request of type METADATA "
+        "during SASL handshake.) (org.apache.kafka.common.network.Selector)",
+        *("KD117", "bootstrap", 10),
+    ),
+    ("Received request api key METADATA which is not enabled", "KD109", "bootstrap", 10),
+    ("The node does not support METADATA", "KD109", "(bootstrap)", 0),
+    (
+        "2 partitions have leader brokers without a matching listener, including [orders-0]",
+        *("KD207", "metadata", 20),
+    ),
+    (
+        "Unexpected broker id, expected 2 or empty string, but received 1",
+        *("KD307", "listeners", 30),
+    ),
+    ("Error: NOT_LEADER_OR_FOLLOWER", "KD405", "produce", 40),
+    ("kafka.errors.NoBrokersAvailable: NoBrokersAvailable", None, None, 0),
+    (
+        'KafkaError{code=_ALL_BROKERS_DOWN,val=-187,str="3/3 brokers are down"}',
+        *(None, None, 0),
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "hop", "exit_code"), PASTED)
+def test_a_line_that_people_paste(
+    line: str, code: str | None, hop: str | None, exit_code: int
+) -> None:
+    said = told(line)
+    assert said.root_cause == code
+    assert (said.hop if said.hop_told or not said.hop else f"({said.hop})") == hop
+    assert said.exit_code == exit_code
+    assert said.outcomes or said.findings
+
+
+@pytest.mark.parametrize(
+    ("size", "means"),
+    [
+        (369295616, "a TLS handshake"),
+        (369295617, "a TLS handshake"),
+        (369296129, "a TLS handshake"),
+        (352518400, "a TLS alert"),
+        (352518912, "a TLS alert"),
+        (1213486160, "the answer of an HTTP server"),
+        (1195725856, "an HTTP request"),
+        (1397966893, "the greeting of an SSH server"),
+    ],
+)
+def test_a_size_that_is_no_size_is_decoded(size: int, means: str) -> None:
+    said = told(f"Invalid receive (size = {size} larger than 104857600)")
+    assert said.cause is not None
+    assert said.cause.finding.evidence == [
+        f"the size {size} is no size: its four bytes are {means}"
+    ]
+
+
+def test_consequences_are_folded() -> None:
+    said = told(
+        "%4|1|FAIL|p| [thrd:10.0.1.11:9094/1]: 10.0.1.11:9094/1: Connection setup timed out in "
+        "state CONNECT (after 30029ms in state CONNECT)\n"
+        'Message delivery failed: KafkaError{code=_MSG_TIMED_OUT,val=-192,str="Local: Message '
+        'timed out"}\n' * 3
+    )
+    found = {r.finding.code: r.finding.consequence_of for r in said.findings}
+    assert found == {"KD301": None, "KD104": "KD301"}
+    assert [(line.line, line.count) for line in said.outcomes] == [(2, 3)]
+
+
+def test_where_the_metadata_came_a_bootstrap_server_that_is_down_is_not_the_cause() -> None:
+    said = told(
+        "%3|1|FAIL|p| [thrd:a:9092/bootstrap]: a:9092/bootstrap: Connect to ipv4#198.51.100.1:9092 "
+        "failed: Connection refused (after 0ms in state CONNECT)\n"
+        "%3|1|FAIL|p| [thrd:localhost:9092/2]: localhost:9092/2: Connect to ipv4#127.0.0.1:9092 "
+        "failed: Connection refused (after 0ms in state CONNECT)\n"
+    )
+    assert (said.root_cause, said.hop, said.exit_code) == ("KD302", "listeners", 30)
+    assert said.command == "kdiag check a:9092"
+
+
+def test_brokers_at_home_advertise_private_addresses_to_those_at_home() -> None:
+    said = told(
+        "%4|1|FAIL|p| [thrd:10.0.1.10:9092/bootstrap]: 10.0.1.10:9092/bootstrap: Connect to "
+        "ipv4#10.0.1.10:9092 failed: Connection refused (after 0ms in state CONNECT)\n"
+        "%4|1|FAIL|p| [thrd:10.0.1.11:9094/1]: 10.0.1.11:9094/1: Connection setup timed out in "
+        "state CONNECT (after 30029ms in state CONNECT)\n"
+    )
+    assert said.root_cause == "KD306"
+
+
+def test_a_stack_trace_belongs_to_the_line_before_it() -> None:
+    said = told(
+        "ERROR [Producer clientId=p] Connection to node 3 (/198.51.100.3:9094) failed "
+        "authentication due to: SSL handshake failed (org.apache.kafka.clients.NetworkClient)\n"
+        "org.apache.kafka.common.errors.SslAuthenticationException: SSL handshake failed\n"
+        "Caused by: javax.net.ssl.SSLHandshakeException: PKIX path building failed: "
+        "sun.security.provider.certpath.SunCertPathBuilderException: unable to find valid "
+        "certification path to requested target\n"
+    )
+    assert (said.root_cause, said.hop, said.exit_code) == ("KD112", "listeners", 30)
+    assert said.cause is not None
+    assert said.cause.finding.subjects == ["broker 3"]
+
+
+# What means harm, or is just odd.
+
+
+def test_a_log_that_says_nothing_is_nothing() -> None:
+    for text in ("", "\n\n", "INFO all is well\n" * 1000, "\x00" * 5000):
+        said = told(text)
+        assert (said.root_cause, said.exit_code, said.findings, said.outcomes) == (None, 0, [], [])
+
+
+REFUSED = (
+    b"%3|1|FAIL|p| [thrd:k:9092/bootstrap]: k:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 "
+    b"failed: Connection refused (after 0ms in state CONNECT)"
+)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\x1b[31m" + REFUSED + b"\x1b[0m\x1b]0;owned\x07",
+        b"\xfd\xfe\xff\x80 " + REFUSED + b"\xc3",
+        bytes(range(256)).replace(b"\n", b"") * 3 + b" " + REFUSED,
+        REFUSED + b"x" * 5_000_000,
+        b"y" * 3_000_000 + b"\n" + REFUSED,
+        REFUSED.decode().encode("utf-16"),
+        (REFUSED.decode() + "\r\nnext\r\n").encode("utf-16"),
+        REFUSED.replace(b" ", b"\xc2\xa0 ", 1),
+        b'{"log":"' + REFUSED.replace(b'"', b'\\"') + b'\\n","stream":"stderr"}',
+    ],
+)
+def test_an_odd_log_is_read_and_cleaned(data: bytes) -> None:
+    said = told(data)
+    assert said.root_cause == "KD103"
+    for reading in said.findings:
+        for text in (reading.finding.message, *(line.text for line in reading.lines)):
+            assert text.isprintable()
+            assert len(text) < 500
+
+
+def test_many_kinds_of_lines_are_bounded() -> None:
+    lines = (
+        f"%3|1|FAIL|p| [thrd:h{n}:9092/{n}]: h{'x' * (n % 50)}{n}.example.com:9092/{n}: Failed to "
+        f"resolve 'h{n}:9092': Name or service not known\n"
+        for n in range(20_000)
+    )
+    said = told("".join(lines))
+    assert said.root_cause is not None
+    assert said.notes == [
+        "there were more kinds of lines than are told apart: the rest is left out"
+    ]
+    assert sum(len(reading.lines) for reading in said.findings) < 100
+
+
+SECRETS = [
+    ("sasl.password=hunter2-secret", "hunter2-secret"),
+    (
+        'sasl.jaas.config=o.a.k.PlainLoginModule required username="u" password="hunter2-s";',
+        "hunter2-s",
+    ),
+    ('{"password": "hunter2-secret"}', "hunter2-secret"),
+    ("ssl.key.password = 'hunter2 secret'", "hunter2 secret"),
+    ("Authorization: Bearer abcdef0123456789", "abcdef0123456789"),
+    ("http://user:hunter2-secret@proxy:8080/", "hunter2-secret"),
+    ("token=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "eyJhbGciOiJIUzI1NiJ9"),
+    ("using key AKIAIOSFODNN7EXAMPLE here", "AKIAIOSFODNN7EXAMPLE"),
+    ("X-Amz-Signature=0123456789abcdef&x=1", "0123456789abcdef"),
+]
+
+
+@pytest.mark.parametrize(("said", "secret"), SECRETS)
+def test_a_secret_in_a_line_is_not_printed(said: str, secret: str) -> None:
+    log = f"{said} {REFUSED.decode()} {said}\n"
+    for form in ("text", "json"):
+        done = kdiag("explain", "-", "-o", form, stdin=log)
+        assert done.returncode == 10
+        assert secret not in done.stdout + done.stderr
+        assert "***" in done.stdout
+
+
+# The command.
+
+
+def test_explain_reads_files_standard_input_and_a_line(tmp_path: Path) -> None:
+    log = tmp_path / "client.log"
+    log.write_bytes(REFUSED + b"\n")
+    for done in (
+        kdiag("explain", str(log)),
+        kdiag("explain", "-", stdin=REFUSED.decode()),
+        kdiag("explain", REFUSED.decode()),
+    ):
+        assert (done.returncode, done.stderr) == (10, "")
+        assert "root cause: KD103 refused · hop 1, bootstrap · tcp · sure" in done.stdout
+        assert "kdiag check k:9092" in done.stdout
+    done = kdiag("explain", str(log), "-o", "json")
+    assert done.returncode == 10
+    found = json.loads(done.stdout)
+    assert (found["kind"], found["root_cause"], found["hop"]) == ("log", "KD103", "bootstrap")
+    assert found["findings"][0]["lines"][0]["line"] == 1
+    (tmp_path / "KD301").write_bytes(REFUSED)
+    assert kdiag("explain", "KD301", cwd=tmp_path).returncode == 0  # the code; ./KD301 is the file
+    assert kdiag("explain", "./KD301", cwd=tmp_path).returncode == 10
+
+
+def test_explain_refuses_what_cannot_be_read(tmp_path: Path) -> None:
+    done = kdiag("explain", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Is a directory" in done.stderr
+    done = kdiag("explain", str(tmp_path / "gone.log"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "and no file" in done.stderr
+
+
+def test_it_looks_well_in_ascii_and_at_80_columns() -> None:
+    done = kdiag("explain", "-", stdin=REFUSED.decode(), COLUMNS="80", PYTHONIOENCODING="ascii")
+    assert done.stdout.isascii()
+    assert max(map(len, done.stdout.splitlines())) <= 80
+
+
+@pytest.mark.timeout(240)
+def test_a_hundred_megabytes_in_a_hundred_megabytes(tmp_path: Path) -> None:
+    """Of memory. How long it takes is for tests/benchmarks.py to say."""
+    log = tmp_path / "application.log"
+    block = "".join(
+        f"2026-11-24 12:32:39,753 [exec-{n % 200}] INFO OrderService - order {n * 7919} "
+        f"of {n * 104729:x}-{n * 15485863:x} processed in {n % 900} ms, status OK\n"
+        for n in range(50_000)
+    ).encode()
+    with log.open("wb") as file:
+        for _ in range(100_000_000 // len(block) + 1):
+            file.write(block)
+        file.write(REFUSED + b"\n")
+    script = (
+        "import resource, sys; from kdiag.explaining import explain\n"
+        "said = explain(open(sys.argv[1], 'rb'), 'x')\n"
+        "print(said.root_cause, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(log)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+        timeout=4 * ENOUGH,
+        check=True,
+    )
+    code, megabytes = done.stdout.split()
+    assert code == "KD103"
+    assert int(megabytes) < 100
