@@ -20,6 +20,9 @@ from tests.running import ENOUGH, environment, kdiag
 
 TAB, START_OF_LINE = "\t", "\x01"
 
+# Each line that is completed starts a Python, on a machine that may be busy.
+pytestmark = pytest.mark.timeout(300)
+
 SHELLS = {
     "bash": ["bash", "--norc", "--noprofile", "-i"],
     "zsh": ["zsh", "-f", "-i"],
@@ -41,6 +44,9 @@ TYPED = {
     "kdiag explain certificate-n": "kdiag explain certificate-name",
     "kdiag demo wrong-b": "kdiag demo wrong-broker",
     "kdiag completion fi": "kdiag completion fish",
+    "kdiag check -F client.prop": "kdiag check -F client.properties",
+    "kdiag lint compo": "kdiag lint compose.yaml",
+    "kdiag show saved.j": "kdiag show saved.json",
 }
 
 
@@ -73,6 +79,8 @@ def commands(folder: Path) -> dict[str, str]:
     (folder / "kdiag.toml").write_text(
         '[targets.prod]\nbootstrap = "a"\n[targets.staging]\nbootstrap = "b"\n'
     )
+    for name in ("client.properties", "compose.yaml", "saved.json"):
+        (folder / name).touch()
     return {"PATH": f"{script.parent}:{os.environ['PATH']}", "HOME": str(folder)}
 
 

@@ -14,6 +14,7 @@ import junitparser
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
+from kdiag.demo.logins import Logins
 from kdiag.render import RENDERERS, render_all
 from kdiag.report import Report
 from kdiag.reports import together
@@ -34,7 +35,7 @@ from tests.facts import (
     reported,
 )
 from tests.render.pages import read
-from tests.running import ROOT, Brokers, kdiag
+from tests.running import ROOT, Brokers, kdiag, on_terminal
 
 WELL = listener(1, "198.51.100.1:9094")
 PASS = reported(came_in(), metadata(WELL.broker), listeners(WELL), produce(produced(1)))
@@ -360,3 +361,60 @@ def test_when_time_is_up_the_last_report_is_printed() -> None:
     assert done.returncode == 10
     assert done.stderr == "kdiag: waiting: bootstrap: KD103 refused\n"
     assert "× root cause: KD103" in done.stdout
+
+
+def test_a_refused_login_is_not_tried_again(brokers: Brokers) -> None:
+    """However long is waited: a server may lock the account."""
+    logins = Logins({"alice": "wonderland"})
+    brokers.three(sasl=logins)
+    login = [
+        *("-X", "security.protocol=SASL_PLAINTEXT", "-X", "sasl.mechanism=PLAIN"),
+        *("-X", "sasl.username=alice", "-X", "sasl.password=wrong"),
+    ]
+    done = kdiag("check", brokers.bootstrap, *login, "--wait", "600")
+    assert done.returncode == 10
+    assert logins.attempts["alice"] == 1
+    assert done.stderr == f"kdiag: note: {NOT_AGAIN}\n"
+    assert "root cause: KD120" in done.stdout
+
+
+def test_a_try_opens_no_more_connections_than_a_check(brokers: Brokers) -> None:
+    """Hop 3 fails for good: as many connections for each try, and few tries."""
+    brokers.three()
+    brokers.cluster.nodes[2] = replace(brokers.cluster.nodes[2], port=1)
+    assert kdiag("check", brokers.bootstrap).returncode == 30
+    once = brokers.brokers[1].connections
+    done = kdiag("check", brokers.bootstrap, "--wait", "4")
+    assert done.returncode == 30
+    again = brokers.brokers[1].connections - once
+    assert again % once == 0
+    assert 1 < again // once <= 4
+
+
+def test_a_targets_odd_name_is_shown_harmlessly(brokers: Brokers, tmp_path: Path) -> None:
+    (tmp_path / "kdiag.toml").write_text(
+        f'[targets."a\\u001b[31m<b>"]\nbootstrap = "{brokers.three().bootstrap}"\n'
+    )
+    for form in RENDERERS:
+        done = kdiag("check", "@all", "-o", form, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "\x1b" not in done.stdout
+    junit = kdiag("check", "@all", "-o", "junit", cwd=tmp_path).stdout
+    assert junitparser.JUnitXml.fromstring(junit.encode()).failures == 0
+
+
+def test_a_terminal_shows_each_walk_as_it_goes(brokers: Brokers) -> None:
+    silent = f"127.0.0.1:{brokers.serve(peers.silent)}"
+    target = brokers.three().bootstrap
+    out, err = on_terminal("check", target, silent, "--timeout", "1")
+    assert f"{silent}: hop 1 of 4, bootstrap" in err
+    assert f"{target}: 3 of 3 brokers answered" in err
+    assert "1 of 2 fail" in out
+    assert "hop 1 of 4" not in out
+
+
+def test_a_terminal_shows_one_line_while_it_waits() -> None:
+    out, err = on_terminal("check", "127.0.0.1:1", "--wait", "1.2")
+    assert "s left · bootstrap: KD103 refused" in err
+    assert "kdiag: waiting" not in err
+    assert "KD103" in out

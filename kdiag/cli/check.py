@@ -43,6 +43,7 @@ MOST_WAIT = 86400  # seconds
     "--command-config",
     metavar="FILE",
     envvar="KDIAG_COMMAND_CONFIG",
+    shell_complete=completion.paths,
     help="A file of client properties, as Java's or librdkafka's clients take them.",
 )
 @click.option(
@@ -133,6 +134,7 @@ MOST_WAIT = 86400  # seconds
     "files",
     multiple=True,
     metavar="FILE",
+    shell_complete=completion.paths,
     help="A file that configures the cluster, as kdiag lint takes it; may be repeated.",
 )
 @click.option(
@@ -206,6 +208,7 @@ def _all_asked(
     context: click.Context, bootstraps: Sequence[str], written: Mapping[str, Any]
 ) -> dict[str, Settings]:
     """What is to be checked, by label: a target's name, or the bootstrap servers."""
+    from kdiag.attempt import clean
     from kdiag.targets import names
     from kdiag.usage import UsageError
 
@@ -222,7 +225,7 @@ def _all_asked(
                 unnamed = name and name.startswith("@") and name[1:] not in str(error)
                 raise UsageError(f"{name}: {error}" if unnamed else str(error)) from None
             label = name[1:] if name and name.startswith("@") else None
-            found[label or ",".join(map(str, asked.bootstrap))] = asked
+            found[clean(label or ",".join(map(str, asked.bootstrap)))] = asked
     return found
 
 

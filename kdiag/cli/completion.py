@@ -81,6 +81,13 @@ def expectations(_: click.Context, __: click.Parameter, begun: str) -> list[Comp
     return _items(((f"{name}", one.doc) for name, one in EXPECTABLES.items()), begun)
 
 
+def paths(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The shell's own files and folders."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(begun, type="file")]
+
+
 def words(*known: str) -> Callable[..., list[CompletionItem]]:
     """These words."""
     return lambda context, parameter, begun: _items(((word, "") for word in known), begun)

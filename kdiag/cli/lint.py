@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 import click
 
+from kdiag.cli.completion import paths
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import configuration, named
 
 
 @click.command(epilog=EXIT_CODES)
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=paths)
 @click.option("--fix", is_flag=True, help="Print the corrected file, and what is left to do.")
 @click.option("--diff", "as_diff", is_flag=True, help="Print the corrections as a unified diff.")
 @click.option(

@@ -7,13 +7,13 @@ from typing import TextIO
 
 import click
 
-from kdiag.cli.completion import words
+from kdiag.cli.completion import paths, words
 from kdiag.cli.files import read
 from kdiag.render import RENDERERS, render, render_all
 
 
 @click.command()
-@click.argument("report", metavar="REPORT.json")
+@click.argument("report", metavar="REPORT.json", shell_complete=paths)
 @click.option(
     "-o",
     "--output",
