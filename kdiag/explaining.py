@@ -26,8 +26,9 @@ _NEAR = 40  # lines: a stack trace belongs to what was logged before it
 _SHOWN = 8  # lines of a finding
 _SERVERS = 3
 _ORDER = ("bootstrap", "metadata", "listeners", "produce")
-# What these say may only follow from connections that fail, where they are not sure.
-_VAGUE = ("KD116", "KD121", "KD204", "KD206", "KD405")
+# What these say may only follow from connections that fail: the higher, the likelier.
+_VAGUE = {"KD116": 1, "KD121": 1, "KD204": 2, "KD206": 2, "KD405": 2}
+_BY_ADDRESS = ("KD101", "KD103", "KD104", "KD105")
 _AREAS = {"2": "metadata", "3": "listeners", "4": "produce"}
 _BOOTSTRAP = "bootstrap server"
 _SERVER = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}")
@@ -108,7 +109,8 @@ def _placed(sign: Sign, log: Log) -> Iterator[_Placed]:
     at = who.at or log.advertised.get(node if node is not None else -1, "")
     if not at and hop == "bootstrap" and len(log.bootstrap) == 1:
         at = log.bootstrap[0]
-    yield _Placed(sign, code, hop, told, node, at, sign.pattern.sure)
+    nameless = hop == "listeners" and not at and code in _BY_ADDRESS  # the address may say more
+    yield _Placed(sign, code, hop, told, node, at, sign.pattern.sure and not nameless)
 
 
 def _code(sign: Sign) -> str:
@@ -166,7 +168,7 @@ def _deeper(each: _Placed, log: Log) -> Iterator[_Placed]:
     outside = not any(is_private(name) or is_loopback(name) for name in home)
     if each.code in ("KD110", "KD111"):
         yield replace(each, code="KD312")
-    if each.code not in ("KD101", "KD103", "KD104", "KD105"):
+    if each.code not in _BY_ADDRESS:
         return
     if host and is_unusable(host, int(port) if port.isdecimal() else 0):
         yield replace(each, code="KD303", sure=True)
@@ -260,7 +262,7 @@ def _root(readings: Sequence[Reading], placed: Sequence[_Placed], log: Log) -> R
         key=lambda reading: (
             reading.finding.severity is not Severity.ERROR,
             reading.confidence != "sure",
-            reading.finding.code in _VAGUE,
+            _VAGUE.get(reading.finding.code, 0),
             _ORDER.index(reading.finding.hop),
             -len(reading.finding.subjects),
         ),
