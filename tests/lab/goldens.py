@@ -1,7 +1,8 @@
 """The reports of the lab as a person reads them: goldens/MODULE/TEST.txt for each test that checks.
 
 Everything that differs from run to run is made the same in the JSON report, which is rendered then;
-so lines break where they always do. `pytest tests/lab --snapshot-update` rewrites them.
+so lines break where they always do. `pytest tests/lab --snapshot-update` rewrites them, and keeps
+that JSON report beside each: tests/render/test_lab.py puts it through every output.
 """
 
 from __future__ import annotations
@@ -59,10 +60,12 @@ class Golden:
             for variable in ("FORCE_COLOR", "NO_COLOR"):
                 env.delenv(variable, raising=False)
             env.setenv("COLUMNS", "80")
-            text = shown(msgspec.convert(_same(told), Report))
+            report = msgspec.convert(_same(told), Report)
+            text = shown(report)
         if self.rewrite and not self.held:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.write_text(text, "utf-8")
+            self.path.with_suffix(".json").write_text(shown(report, "json"), "ascii")
         self.held = True
         assert self.path.is_file(), f"no {self.path}: pytest tests/lab --snapshot-update"
         assert text == self.path.read_text("utf-8"), f"{self.path.name} is another report"

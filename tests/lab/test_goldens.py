@@ -20,7 +20,8 @@ def test_no_golden_is_left_over(request: pytest.FixtureRequest) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     tests = {goldens.path(line) for line in done.stdout.splitlines() if "::" in line}
     assert tests
-    over = {path for path in goldens.GOLDENS.rglob("*.txt") if path not in tests}
+    kept = [*goldens.GOLDENS.rglob("*/*.txt"), *goldens.GOLDENS.rglob("*/*.json")]
+    over = {path for path in kept if path.with_suffix(".txt") not in tests}
     if request.config.getoption("update_snapshots"):
         for path in over:
             path.unlink()

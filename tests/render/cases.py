@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from kdiag.attempt import clean
 from kdiag.report import Report
+from kdiag.saved import read as parse
+from tests import walks
 from tests.facts import (
     DOOR,
     bootstrap,
@@ -22,7 +25,9 @@ from tests.facts import (
     reported,
     topic,
 )
+from tests.lab.goldens import GOLDENS
 
+LAB = "lab/"
 SILENT = "no answer within 3 s"
 LONG_NAME = ".".join(["broker", *(["a-rather-long-label"] * 11), "example.com"])  # 244 characters
 HOSTILE = (
@@ -196,3 +201,13 @@ BY_HAND: dict[str, Callable[[], Report]] = {
         unmet,
     )
 }
+
+
+@cache
+def report(name: str) -> Report:
+    """One of these, of the demo, or of the lab: `lab/aws/mtu_black_hole`."""
+    if name.startswith(LAB):
+        path = GOLDENS / f"{name.removeprefix(LAB)}.json"
+        return parse(path.read_bytes(), name)
+    made = BY_HAND.get(name)
+    return made() if made else walks.scenarios()[name]

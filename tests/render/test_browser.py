@@ -20,7 +20,7 @@ from kdiag.report import Report
 from kdiag.reports import Reports, together
 from tests import walks
 from tests.lab import needs
-from tests.render import cases
+from tests.render.cases import report
 from tests.render.test_html import crowd
 
 ARGUMENTS = (
@@ -49,11 +49,6 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
-
-
-def report(name: str) -> Report:
-    made = cases.BY_HAND.get(name)
-    return made() if made else walks.scenarios()[name]
 
 
 @dataclass

@@ -9,18 +9,13 @@ from pathlib import Path
 import pytest
 
 from kdiag.demo.scenarios import SCENARIOS
-from kdiag.report import Report
 from tests import walks
 from tests.render import cases
+from tests.render.cases import report
 from tests.running import kdiag
 
 EVERY = [*SCENARIOS, *cases.BY_HAND]
 COMMAND = re.compile(r"::(?P<name>[\w-]+)(?: (?P<properties>.*?))?::(?P<message>.*)")
-
-
-def report(name: str) -> Report:
-    made = cases.BY_HAND.get(name)
-    return made() if made else walks.scenarios()[name]
 
 
 def commands(text: str) -> list[tuple[str, dict[str, str], str]]:

@@ -17,6 +17,7 @@ from kdiag.rule import DOCS_URL, Remedy
 from tests import walks
 from tests.facts import came_in, listener, listeners, metadata, produce, produced, reported
 from tests.render import cases
+from tests.render.cases import report
 from tests.render.pages import Node, read
 from tests.render.test_terminal import spoken
 
@@ -33,11 +34,6 @@ HOSTILE = (
     "</title></svg></desc>",
     "</pre></code>",
 )
-
-
-def report(name: str) -> Report:
-    made = cases.BY_HAND.get(name)
-    return made() if made else walks.scenarios()[name]
 
 
 def page(made: Report) -> Node:

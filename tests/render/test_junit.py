@@ -13,10 +13,10 @@ import pytest
 import xmlschema
 
 from kdiag.demo.scenarios import SCENARIOS
-from kdiag.report import Report
 from tests import walks
 from tests.facts import brokers, came_in, listener, listeners, metadata, partition, reported, topic
 from tests.render import cases
+from tests.render.cases import report
 
 EVERY = [*SCENARIOS, *cases.BY_HAND]
 
@@ -25,11 +25,6 @@ EVERY = [*SCENARIOS, *cases.BY_HAND]
 def jenkins() -> xmlschema.XMLSchema:
     """The schema of Jenkins' xunit plugin; pytest holds its own reports to it too."""
     return xmlschema.XMLSchema(Path(__file__).parent / "data" / "jenkins-junit-10.xsd")
-
-
-def report(name: str) -> Report:
-    made = cases.BY_HAND.get(name)
-    return made() if made else walks.scenarios()[name]
 
 
 def read(text: str) -> junitparser.JUnitXml:

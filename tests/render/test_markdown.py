@@ -14,10 +14,10 @@ from markdown_it.token import Token
 from kdiag.attempt import clean
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.render.markdown import code, prose
-from kdiag.report import Report
 from kdiag.rule import DOCS_URL, Remedy
 from tests import walks
 from tests.render import cases
+from tests.render.cases import report
 from tests.render.test_terminal import spoken
 
 EVERY = [*SCENARIOS, *cases.BY_HAND]
@@ -30,11 +30,6 @@ HOSTILE = (
     "- a", "1. a", "1) a", "# a", "> a", "===", "---", "+", "| --- |", "    a", "\\`a`", "$x$",
     "@everyone #1 :boom:", "[^1]: a", "[a]: //evil.example", "<!-- a", "a\\", "**", "(`a`)", '"_"',
 )  # fmt: skip
-
-
-def report(name: str) -> Report:
-    made = cases.BY_HAND.get(name)
-    return made() if made else walks.scenarios()[name]
 
 
 def every(tokens: list[Token]) -> Iterator[Token]:

@@ -15,14 +15,10 @@ from kdiag.report import Report
 from tests import walks
 from tests.facts import brokers, came_in, listener, listeners, metadata, reported
 from tests.render import cases
+from tests.render.cases import report
 
 EVERY = [*SCENARIOS, *cases.BY_HAND]
 HOSTILE = ('"', "\\", '\\"', '"} 1\nevil 1', "{}", "# EOF", "\\n", "é漢", "a=b,c")
-
-
-def report(name: str) -> Report:
-    made = cases.BY_HAND.get(name)
-    return made() if made else walks.scenarios()[name]
 
 
 def families(text: str, parse: Callable[[str], Iterable[Metric]] = openmetrics) -> list[Metric]:
