@@ -115,7 +115,15 @@ def from_environment(environ: Mapping[str, str], notes: list[str]) -> dict[str, 
 def _home(environ: Mapping[str, str]) -> Path:
     base = environ.get("XDG_CONFIG_HOME") or ""
     # A relative one is to be ignored, says the XDG specification.
-    return (Path(base) if base.startswith("/") else Path.home() / ".config") / "kdiag"
+    return (Path(base) if base.startswith("/") else _own() / ".config") / "kdiag"
+
+
+def _own() -> Path:
+    """The user's folder; in a container the user may be a number that has none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path("/")
 
 
 def _files(environ: Mapping[str, str]) -> Iterator[Path]:
@@ -175,7 +183,10 @@ def _unknown(place: object, key: str, known: Any, write: str) -> UsageError:
 
 def _beside(file: Path, name: str) -> str:
     """A file's name, relative to the file that names it."""
-    return str(file.parent / Path(name).expanduser())
+    try:
+        return str(file.parent / Path(name).expanduser())
+    except RuntimeError:  # there is no such user, or none that has a folder
+        return str(file.parent / name)
 
 
 def _text(place: str, value: Any) -> str:

@@ -86,6 +86,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "a second that is none": (["check", "BROKER", "another:bad"], "'bad' is not a number"),
     "a target among others": (["check", "BROKER", "@none"], "@none: there is no kdiag.toml here"),
     "all of no targets": (["check", "@all"], "there is no target"),
+    "files for two clusters": (["check", "BROKER", "b:1", "--strimzi", "a/b"], "about one cluster"),
     "waiting for nothing": (["check", "BROKER", "--wait", "soon"], "--wait"),
     "waiting backwards": (["check", "BROKER", "--wait", "-1"], "--wait"),
     "waiting without end": (["check", "BROKER", "--wait", "inf"], "--wait"),

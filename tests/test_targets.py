@@ -129,6 +129,20 @@ def test_where_the_users_own_is_without_xdg(here: Path, monkeypatch: pytest.Monk
         assert target("small", environ).bootstrap == "c"
 
 
+def test_a_user_who_is_a_number_has_no_folder(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container: no HOME, and nobody of that number."""
+
+    def nobody(_: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(UsageError, match=r"nor in /\.config/kdiag/kdiag.toml"):
+        target("prod", {})
+    (here / "kdiag.toml").write_text('[targets.a]\nbootstrap = "a"\ncommand-config = "~/x"')
+    assert target("a", {}).command_config == "~/x"
+
+
 def test_an_unknown_target_is_answered_with_those_that_exist(here: Path) -> None:
     (here / "kdiag.toml").write_text(WHOLE)
     assert refused("prd", here) == (

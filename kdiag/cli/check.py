@@ -214,8 +214,6 @@ def _all_asked(
 
     files: dict[str, bytes] = {}  # standard input can be read once only
     config = {named(name): configuration(name) for name in written["files"]}
-    if len(bootstraps) > 1 and (config or written["strimzi"]):
-        raise UsageError("--config and --strimzi are about one cluster: check it alone")
     found: dict[str, Settings] = {}
     for one in bootstraps or (None,):
         for name in [f"@{name}" for name in names(os.environ)] if one == f"@{ALL}" else [one]:
@@ -226,6 +224,8 @@ def _all_asked(
                 raise UsageError(f"{name}: {error}" if unnamed else str(error)) from None
             label = name[1:] if name and name.startswith("@") else None
             found[clean(label or ",".join(map(str, asked.bootstrap)))] = asked
+    if len(found) > 1 and (config or written["strimzi"]):
+        raise UsageError("--config and --strimzi are about one cluster: check it alone")
     return found
 
 
