@@ -84,6 +84,12 @@ def same_network(one: str, other: str) -> bool:
     return network is not None and b in network
 
 
+def network_of(host: str) -> str | None:
+    """The private network that an address is likely in, None for a public one: 10.0.0.0/16."""
+    network = _private_network(parse(host))
+    return str(network) if network else None
+
+
 def internal_name(host: str) -> str | None:
     """Which kind of name that only its own network can resolve `host` looks like, else None."""
     name = host.rstrip(".").lower()

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from kdiag.comparison import Comparison, compare
 from kdiag.report import EXIT_INTERNAL, EXIT_INTERRUPTED, SCHEMA_VERSION, Report
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reports:
     """Several checks. `reports` maps a label to its report; `worst` is the label of the one whose
-    exit code is that of all of them, null where each of them is 0."""
+    exit code is that of all of them, null where each of them is 0. `comparison` is there where one
+    cluster was looked at from several places."""
 
     schema_version: int
     kdiag_version: str
@@ -20,6 +22,7 @@ class Reports:
     worst: str | None
     exit_code: int
     reports: dict[str, Report]
+    comparison: Comparison | None = None
 
     @property
     def failed(self) -> int:
@@ -27,8 +30,9 @@ class Reports:
         return sum(not report.ok for report in self.reports.values())
 
 
-def together(reports: Mapping[str, Report], version: str) -> Reports:
-    """Several reports as one answer: the worst verdict, and the worst exit code."""
+def together(reports: Mapping[str, Report], version: str, *, compared: bool = False) -> Reports:
+    """Several reports as one answer: the worst verdict, and the worst exit code; `compared` where
+    they are on one cluster, from several places."""
     worst = min(reports, key=lambda label: _rank(reports[label].exit_code))
     verdicts = {report.verdict for report in reports.values()}
     return Reports(
@@ -38,6 +42,7 @@ def together(reports: Mapping[str, Report], version: str) -> Reports:
         worst=None if reports[worst].ok else worst,
         exit_code=reports[worst].exit_code,
         reports=dict(reports),
+        comparison=compare(reports) if compared else None,
     )
 
 

@@ -48,7 +48,7 @@ def read_any(data: bytes, name: str) -> Report | Reports:
     for label, one in several.items():
         whose = f"{name}: {clean(label, 80)}"
         read_[clean(label, _TEXT_LIMIT)] = _report(_versioned(one, whose), whose)
-    return together(read_, version)
+    return together(read_, version, compared=found.get("comparison") is not None)
 
 
 def _found(data: bytes, name: str) -> dict[str, Any]:

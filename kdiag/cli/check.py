@@ -199,7 +199,7 @@ def check(
             return report.exit_code
         from kdiag.reports import together
 
-        several = together(reports, __version__)
+        several = together(reports, __version__, compared=bool(wheres))
         deliver(lambda form, stream: render_all(form, several, stream), opened)
     return several.exit_code
 

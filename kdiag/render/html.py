@@ -51,8 +51,12 @@ def write_all(reports: Reports, stream: TextIO) -> None:
     add(title, "span", reports.verdict, class_=f"badge {reports.verdict}")
     then(title, said)
     main = add(body, "main")
-    listed = add(_section(main, "checks", "Checks"), "ol", class_="hops")
-    for number, (label, report) in enumerate(reports.reports.items(), 1):
+    checks = _section(main, "checks", "Checks")
+    if reports.comparison:
+        for line in (order.sentence(reports.comparison), *reports.comparison.differences):
+            add(checks, "p", line)
+    listed = add(checks, "ol", class_="hops")
+    for number, (label, report) in enumerate(order.distinct(reports), 1):
         name = f"check-{number}"
         item = add(listed, "li")
         add(item, "span", _WORDS[report.verdict], class_=f"status {report.verdict}")

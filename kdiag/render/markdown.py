@@ -45,10 +45,13 @@ def documents(reports: Reports, marks: dict[str, str] = _MARKS) -> Iterator[str]
         ["status", "target", "verdict"],
         [
             [f"{marks[report.verdict]}{report.verdict}", code(label), prose(order.verdict(report))]
-            for label, report in reports.reports.items()
+            for label, report in order.distinct(reports)
         ],
     )
-    for label, report in reports.reports.items():
+    if reports.comparison:
+        yield from ("", prose(order.sentence(reports.comparison)), "")
+        yield from (f"- {prose(line)}" for line in reports.comparison.differences)
+    for label, report in order.distinct(reports):
         yield from ("", f"# {code(label)}", "")
         yield from document(report, marks)
 

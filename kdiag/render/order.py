@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TextIO, TypeVar
 
 from kdiag.attempt import LAYERS
+from kdiag.comparison import Comparison, Outcome, named
 from kdiag.inventory import AwsAddress
 from kdiag.report import BrokerReport, Report, ServerReport
 from kdiag.reports import Reports
@@ -160,6 +161,39 @@ def no_endless_word(text: str) -> str:
 def snippet(lines: Sequence[str]) -> tuple[Sequence[str], int]:
     """Of the lines to copy as many as are shown, and how many are left out."""
     return lines[:MANY_SNIPPET_LINES], max(0, len(lines) - MANY_SNIPPET_LINES)
+
+
+def distinct(reports: Reports) -> list[tuple[str, Report]]:
+    """The reports to be read, each with whose it is: of those that compare alike the first."""
+    if reports.comparison is None:
+        return list(reports.reports.items())
+    return [
+        (named(outcome.labels), reports.reports[outcome.labels[0]])
+        for outcome in reports.comparison.outcomes
+    ]
+
+
+def sentence(compared: Comparison) -> str:
+    """What several places come to, as a sentence."""
+    return (
+        f"It {compared.sentence}."
+        if compared.outcomes[0].failing_hop != "vantage"
+        else (f"{compared.sentence}.")
+    )
+
+
+def brokers(outcome: Outcome) -> str:
+    """How the brokers ended, those that ended alike together: "1, 2: tcp timeout"."""
+    alike: dict[str, list[str]] = {}
+    for broker, how in outcome.brokers.items():
+        alike.setdefault(how or "not tried", []).append(broker.removeprefix("broker "))
+    if len(alike) == 1:
+        (how,) = alike
+        return f"all {len(outcome.brokers)} {how}" if len(outcome.brokers) > 1 else how
+    return "; ".join(
+        f"{', '.join(nodes) if len(nodes) <= MANY_BROKERS else len(nodes)}: {how}"
+        for how, nodes in alike.items()
+    )
 
 
 def verdict_of_all(reports: Reports) -> str:

@@ -13,6 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from kdiag.comparison import Comparison, named
 from kdiag.inventory import AwsAddress
 from kdiag.render import order
 from kdiag.render.order import MANY_BROKERS
@@ -68,11 +69,16 @@ def _print(page: Page, report: Report) -> None:
 def write_all(reports: Reports, stream: TextIO) -> None:
     """Prints each report under its label, and a line on each at the end."""
     with written(stream) as page:
-        for label, report in reports.reports.items():
+        for label, report in order.distinct(reports):
             page.label(label)
             _print(page, report)
             page.gap()
-        page.summary(reports)
+        if reports.comparison:
+            page.comparison(reports.comparison)
+        else:
+            page.summary(reports)
+        style = f"bold {_STYLES[reports.verdict]}"
+        page.line((reports.verdict.upper(), style), f" · {order.verdict_of_all(reports)}")
 
 
 @contextmanager
@@ -168,7 +174,7 @@ class Page:
         self.gap()
 
     def summary(self, reports: Reports) -> None:
-        """A line on each report, and the verdict on all of them."""
+        """A line on each report."""
         table = Table.grid(padding=(0, 1))
         table.add_column(width=1)
         table.add_column(max_width=self.console.width // 3, overflow="fold")
@@ -178,8 +184,29 @@ class Page:
             table.add_row(mark, self.text((label, "bold")), self.text(order.verdict(report)))
         self.console.print(Padding(table, (0, 0, 0, 1)))
         self.gap()
-        style = f"bold {_STYLES[reports.verdict]}"
-        self.line((reports.verdict.upper(), style), f" · {order.verdict_of_all(reports)}")
+
+    def comparison(self, compared: Comparison) -> None:
+        """Who saw the same: a row for each outcome, a column for each hop; and the sentence."""
+        hops = list(dict.fromkeys(hop for o in compared.outcomes for hop in o.hops))
+        table = Table.grid(padding=(0, 2))
+        table.add_column(max_width=self.console.width // 3, overflow="fold")
+        for hop in hops:
+            table.add_column(width=len(hop))
+        table.add_column(overflow="fold")
+        table.add_row("", *(Text(hop, style="bold") for hop in hops), Text("brokers", style="bold"))
+        for outcome in compared.outcomes:
+            marks = (outcome.hops.get(hop, "skipped") for hop in hops)
+            table.add_row(
+                self.text((named(outcome.labels), "bold")),
+                *(Text(self.marks[mark], style=_STYLES[mark]) for mark in marks),
+                self.text(order.brokers(outcome)),
+            )
+        self.console.print(Padding(table, (0, 0, 0, 1)))
+        self.gap()
+        self.line(order.sentence(compared))
+        for difference in compared.differences:
+            self.line(difference, lead="· ", indent=4)
+        self.gap()
 
     def gap(self) -> None:
         self.console.print()
