@@ -269,7 +269,8 @@ def _nowhere(ways: Ways, hit: Sequence[Way]) -> Iterator[str]:
     """Those of no interface, then those of several."""
     gone = once(way.where for way in hit if not ways.snapshot.behind(way.address))
     if gone:
-        yield f"{listed(gone)}: no interface that was told of has th{'is' if len(gone) == 1 else 'ese'}"
+        which = "this" if len(gone) == 1 else "these"
+        yield f"{listed(gone)}: no interface that was told of has {which}"
     for way in hit:
         if found := ways.snapshot.behind(way.address):
             there = listed([f"{one.id} in {one.vpc}" for one in found])
