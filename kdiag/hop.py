@@ -53,10 +53,11 @@ class Walk:
     """What hops share beside facts: the settings, the network, and what is still on the wire.
 
     `login` logs in; `protocol` is the security.protocol that was asked for or, from hop 1 on,
-    found. `asked` holds the metadata answers that were asked for in hop 1's flight, `kept` the
-    connection to each broker that proved itself, for the hop after. `cloud` is the door to AWS, if
-    it is to be asked, `looking` what it is asked beside the hops. At `until`, in the loop's
-    seconds, the deadline passes.
+    found. `asked` holds the metadata answers that were asked for in hop 1's flight, `listing` that
+    about all topics where the one asked for does not exist, `kept` the connection to each broker
+    that proved itself, for the hop after. `cloud` is the door to AWS, if it is to be asked,
+    `looking` what it is asked beside the hops. At `until`, in the loop's seconds, the deadline
+    passes.
     """
 
     settings: Settings
@@ -67,6 +68,7 @@ class Walk:
     login: Login = field(init=False)
     protocol: str | None = field(init=False)
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
+    listing: asyncio.Future[Reply] | None = None
     kept: dict[int, Conversation] = field(default_factory=dict)
 
     @property

@@ -21,7 +21,7 @@ DEFAULT_PORT = 9092
 FAMILIES = ("any", "v4", "v6")
 LEAST, MOST = 0.05, 3600  # seconds, of any limit
 
-_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
+TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
 _AWS = re.compile(r"\.amazonaws\.com(\.cn)?\.?\Z", re.IGNORECASE)
 _HOST = re.compile(r"[\w.-]{1,255}\Z")
 _ZONE = re.compile(r"(%[\w.-]{1,15})?\Z")
@@ -122,7 +122,7 @@ def settings(
     target = bootstrap if bootstrap is not None else given.get("bootstrap.servers")
     if target is None:
         raise UsageError("no bootstrap server: write `kdiag check HOST:PORT`")
-    if topic is not None and (not _TOPIC.match(topic) or topic in (".", "..")):
+    if topic is not None and (not TOPIC.match(topic) or topic in (".", "..")):
         raise UsageError(
             f"--topic {quoted(topic)}: a topic name has 1 to 249 letters, digits, dots, dashes "
             "and underscores"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from kdiag.attempt import Contact
+from kdiag.clients.conversation import Reply
+from kdiag.clients.errors import UNKNOWN_TOPIC, error_name
 from kdiag.clients.wire import METADATA
 from kdiag.hop import Walk, hop
 from kdiag.hops.dial import Greeting, contact
@@ -69,7 +72,7 @@ async def bootstrap(walk: Walk) -> Bootstrap:
     question = (METADATA, 7, {"topics": topics, "allow_auto_topic_creation": False})
     met = await asyncio.gather(
         *(
-            contact(walk, endpoint, [question], _until_answered)
+            contact(walk, endpoint, [question], partial(_until_answered, walk))
             for endpoint in walk.settings.bootstrap
         )
     )
@@ -85,9 +88,27 @@ async def bootstrap(walk: Walk) -> Bootstrap:
     return Bootstrap(contacts, apis)
 
 
-async def _until_answered(greeting: Greeting) -> Greeting:
-    """Leaves the connection open as long as the answer to Metadata is due."""
+async def _until_answered(walk: Walk, greeting: Greeting) -> Greeting:
+    """Leaves the connection open as long as the answer to Metadata is due; and the first on which
+    the topic turns out not to exist, until all topics are listed."""
     conversation = greeting.conversation
-    if conversation and greeting.replies:
-        greeting.replies[0].add_done_callback(lambda _: conversation.close())
+    if conversation is None or not greeting.replies:
+        return greeting
+
+    def answered(reply: asyncio.Future[Reply]) -> None:
+        assert conversation is not None
+        if walk.listing is None and not reply.cancelled() and _unknown_topic(reply.result()):
+            walk.listing = conversation.ask(
+                METADATA, 7, {"topics": None, "allow_auto_topic_creation": False}
+            )
+            walk.listing.add_done_callback(lambda _: conversation.close())
+        else:
+            conversation.close()
+
+    greeting.replies[0].add_done_callback(answered)
     return greeting
+
+
+def _unknown_topic(reply: Reply) -> bool:
+    topics = reply.body.get("topics", ())
+    return any(error_name(topic["error_code"]) == UNKNOWN_TOPIC for topic in topics)

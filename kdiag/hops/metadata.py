@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from kdiag.attempt import Failure
 from kdiag.clients.conversation import Reply
-from kdiag.clients.errors import error_name
+from kdiag.clients.errors import UNKNOWN_TOPIC, error_name
 from kdiag.clients.wire import MAX_FRAME
 from kdiag.hop import Walk, hop
 from kdiag.hops.bootstrap import Bootstrap
-from kdiag.settings import Endpoint
+from kdiag.settings import TOPIC, Endpoint
 
 SPARE = 64 << 10  # bytes
+MOST_ALIKE, MOST_TOPICS = 3, 20_000  # told, and looked at
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,18 @@ class Answer:
 
 @dataclass(frozen=True)
 class Metadata:
-    """The cluster, by the first bootstrap connection that listed brokers; `answers` has all."""
+    """The cluster, by the first bootstrap connection that listed brokers; `answers` has all.
+
+    `alike` are the topics whose names are much like that of a `topic` which does not exist, the
+    most alike first; None where nobody told.
+    """
 
     answers: tuple[Answer, ...]
     brokers: tuple[Broker, ...] = ()
     cluster_id: str | None = None
     controller: int | None = None
     topic: Topic | None = None
+    alike: tuple[str, ...] | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -111,7 +118,29 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
     best = max(replies, key=_worth)
     # What one broker says of the cluster the others say too: none has reason to say much more.
     walk.net.max_frame = min(MAX_FRAME, 2 * best.size + SPARE)
-    return Metadata(answers, *_read(best.body, asked)) if not best.failure else Metadata(answers)
+    if best.failure:
+        return Metadata(answers)
+    found = Metadata(answers, *_read(best.body, asked))
+    if walk.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
+        listed = await walk.listing
+        if not listed.failure:
+            names = (topic["name"] for topic in listed.body["topics"] if not topic["is_internal"])
+            return replace(found, alike=_alike(found.topic.name, names))
+    return found
+
+
+def _alike(name: str, others: Iterable[str]) -> tuple[str, ...]:
+    """Up to MOST_ALIKE of these topics, upper and lower case being the same."""
+    from difflib import get_close_matches  # only where a topic does not exist
+
+    # What could be no topic's name is a text that somebody wants to see in a command.
+    near = {
+        other.lower(): other
+        for other in islice(others, MOST_TOPICS)
+        if abs(len(other) - len(name)) <= len(name) // 2 and TOPIC.match(other)
+    }
+    found = get_close_matches(name.lower(), near, n=MOST_ALIKE, cutoff=0.7)
+    return tuple(near[lowered] for lowered in found)
 
 
 def _about(reply: Reply, topic: str | None) -> Reply:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from kdiag.attempt import Failure
 from kdiag.hops.metadata import Answer, Metadata, Partition, Topic
 from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
+from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.principal import principal, secured
 from kdiag.rules.words import brokers, count_of, listed, sentence
 from kdiag.settings import Settings
@@ -83,18 +83,27 @@ def unknown_topic(metadata: Metadata) -> Iterator[Match]:
     """The cluster has no topic of that name, or does not show it to this client.
 
     kdiag never creates a topic. With authorization on, a topic that this client may not describe
-    looks the same on some clusters.
+    looks the same on some clusters. Names that are much like it are found among the topics that the
+    cluster lists for this client, which it is asked for in this case alone.
 
     Prove it: `kafka-topics.sh --list`, as a user who may see all.
     """
     topic = metadata.topic
     if topic and topic.error == "UNKNOWN_TOPIC_OR_PARTITION":
+        evidence = [f"Metadata for topic {topic.name}: {topic.error}"]
+        meant: tuple[Remedy, ...] = ()
+        if metadata.alike:
+            evidence.append(f"the cluster has {listed(metadata.alike)}")
+            meant = (remedies.say(f"Is {' or '.join(metadata.alike)} meant?"),)
+        elif metadata.alike is not None:
+            evidence.append("none of the topics that it lists for this client has a name like that")
         yield Match(
             HOP,
             f"Topic {topic.name} does not exist on cluster {metadata.cluster_id}",
             (f"topic {topic.name}",),
-            (f"Metadata for topic {topic.name}: {topic.error}",),
+            tuple(evidence),
             (
+                *meant,
                 remedies.say(
                     "Check the name, upper and lower case included, and the cluster; or create it:",
                     f"kafka-topics.sh --bootstrap-server {metadata.answers[0].endpoint} "

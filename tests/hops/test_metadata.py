@@ -278,3 +278,74 @@ async def test_an_answer_without_the_topic_asked_for_is_none(
     assert said.failure is Failure.NOT_KAFKA
     assert said.detail == "Metadata answer: not a word of topic orders"
     assert met.metadata.failed == (f"bootstrap {endpoint()}",)
+
+
+def others(*names: str, internal: bool = False) -> Control:
+    """Says that the topic asked for does not exist, and lists these."""
+
+    def control(request: Request) -> object:
+        if request.api is not METADATA:
+            return None
+        asked = request.body["topics"]
+        told = names if asked is None else [topic["name"] for topic in asked]
+        error = 3 if asked is not None else 0
+        return answer(
+            topics=[
+                {"error_code": error, "name": name, "is_internal": internal, "partitions": []}
+                for name in told
+            ]
+        )
+
+    return control
+
+
+@pytest.mark.parametrize(
+    ("names", "alike"),
+    [
+        (("orders", "payments"), ("orders",)),
+        (("ORDERS", "Order"), ("ORDERS", "Order")),
+        (("payments", "a", ""), ()),
+        ((), ()),
+        (("ordres; reboot", "ord\x1b[31mres", "ordres\n", "o" * 300), ()),
+        (tuple(f"ordres-{n}" for n in range(9)), ("ordres-8", "ordres-7", "ordres-6")),
+    ],
+    ids=["a typo", "in another case", "nothing like it", "no topic", "no names", "many"],
+)
+async def test_topics_with_a_name_like_the_one_that_does_not_exist(
+    world: World, names: tuple[str, ...], alike: tuple[str, ...]
+) -> None:
+    await world.three()
+    world.brokers[1].control = others(*names)
+    told = (await gather(world, until="metadata", topic="ordres")).metadata
+    assert told.topic and told.topic.error == "UNKNOWN_TOPIC_OR_PARTITION"
+    assert told.alike == alike
+
+
+async def test_kafka_s_own_topics_are_none_of_them(world: World) -> None:
+    await world.three()
+    world.brokers[1].control = others("__consumer_offsets", internal=True)
+    told = (await gather(world, until="metadata", topic="__consumer_offset")).metadata
+    assert told.alike == ()
+
+
+async def test_who_does_not_list_its_topics_has_answered_all_the_same(world: World) -> None:
+    def unlisted(request: Request) -> object:
+        hidden = request.api is METADATA and request.body["topics"] is None
+        return SILENCE if hidden else None
+
+    await world.three()
+    world.brokers[1].control = unlisted
+    told = (await gather(world, until="metadata", topic="ordres", timeout=0.5)).metadata
+    assert told.brokers
+    assert told.alike is None
+
+
+async def test_all_topics_are_listed_for_nothing_else(world: World) -> None:
+    await world.three()
+    world.cluster.topics["orders"] = [1, 2, 3]
+    for topic, count in (("orders", 1), ("ordres", 2)):
+        world.brokers[1].requests.clear()
+        await gather(world, until="metadata", topic=topic)
+        asked = [r for r in world.brokers[1].requests if r.api is METADATA]
+        assert len(asked) == count
+        assert not any(request.body["allow_auto_topic_creation"] for request in asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kdiag.hops.metadata import Answer, Metadata
@@ -113,3 +115,21 @@ def test_a_topic_to_create_has_its_name() -> None:
     assert finding.remedies[0].snippet == (
         f"kafka-topics.sh --bootstrap-server {SERVER} --create --topic ordres"
     )
+
+
+@pytest.mark.parametrize(
+    ("alike", "evidence", "fixes"),
+    [
+        (("orders", "order"), "the cluster has orders and order", ["Is orders or order meant?"]),
+        ((), "none of the topics that it lists for this client has a name like that", []),
+        (None, "", []),
+    ],
+    ids=["some", "none", "not known"],
+)
+def test_topics_with_a_name_like_it(
+    alike: tuple[str, ...] | None, evidence: str, fixes: list[str]
+) -> None:
+    missing = topic(name="ordres", error="UNKNOWN_TOPIC_OR_PARTITION")
+    (finding,) = found_by("KD204", replace(metadata(*THREE, topic=missing), alike=alike))
+    assert finding.evidence[1:] == ([evidence] if evidence else [])
+    assert [remedy.summary for remedy in finding.remedies[:-1]] == fixes

@@ -42,8 +42,9 @@ async def no_brokers(world: World) -> Start:
 
 @scenario
 async def unknown_topic(world: World) -> Start:
-    """The topic does not exist."""
+    """The topic does not exist, one of nearly the same name does."""
     await world.three()
+    world.cluster.topics["orders"] = [1, 2, 3]
     return Start(topic="ordres")
 
 
