@@ -16,6 +16,9 @@ from kdiag.report import Report, Step
 from kdiag.reports import Reports
 from kdiag.rule import Finding
 
+_VERDICTS = {"allowed": "ok", "blocked": "blocked", "unknown": None}
+_MET = {True: "ok", False: "not met", None: None}
+
 
 class _Told:
     """A finding that was told: at which check, and its evidence by what each line is about."""
@@ -145,6 +148,13 @@ def _checks(report: Report, step: Step) -> Iterator[_Case]:
         checks = [(f"broker {b.node}", x, b.layers[x]) for b in brokers for x in layers]
     elif step.hop == "produce":
         checks = [(f"broker {broker.node}", "produce", broker.produce) for broker in brokers]
+    elif step.hop == "aws":
+        known = report.aws.addresses if report.aws else []
+        checks = [
+            (row.subject, f"{row.judged}:{row.port}", _VERDICTS[row.verdict]) for row in known
+        ]
+    elif step.hop == "expect":
+        checks = [(f"expectation {e.expectation}", "", _MET[e.met]) for e in report.expectations]
     elif step.hop == "expect":
         outcomes = {True: "ok", False: "not met", None: "not known"}
         checks = [
@@ -152,8 +162,9 @@ def _checks(report: Report, step: Step) -> Iterator[_Case]:
             for one in report.expectations
         ]
     because = f"skipped: {step.skipped_because}" if step.skipped_because else "not tried"
-    for subject, check, outcome in checks:
-        yield _Case(subject, f"{subject}: {check}", outcome, because=because)
+    for subject, check, outcome in dict.fromkeys(checks):
+        name = f"{subject}: {check}" if check else subject
+        yield _Case(subject, name, outcome, because=because)
     if not checks:
         went_well = "ok" if step.status in ("pass", "warn") else None
         yield _Case(f"hop {step.hop}", step.hop, went_well, because=because)

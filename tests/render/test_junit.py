@@ -111,6 +111,18 @@ def test_what_no_layer_shows_is_a_case_of_its_own() -> None:
     ]
 
 
+def test_each_expectation_and_each_address_in_aws_is_a_case() -> None:
+    told = walks.shown(report("unmet"), "junit")
+    expected = {c.name: c for suite, c in every_case(told) if suite == "kdiag.expect"}
+    assert {f"expectation {e.expectation}" for e in report("unmet").expectations} == set(expected)
+    text = walks.shown(report("security-group-blocks"), "junit")
+    met = {c.name: c.is_failure for suite, c in every_case(text) if suite == "kdiag.aws"}
+    assert met == {
+        "bootstrap 3.10.139.221:9094: 3.10.139.221:9094": False,
+        **{f"broker {n}: 3.10.139.22{n}:3200{n}": True for n in (1, 2, 3)},
+    }
+
+
 def test_the_topic_is_a_case() -> None:
     well = reported(came_in(), metadata(*brokers(1), topic=topic(partition(0))))
     assert ("kdiag.metadata", "topic orders") in [
