@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kdiag.address import network_of, parse
+from kdiag.contrast import contrasts
 from kdiag.report import EXIT_CODES, BrokerReport, Report
 from kdiag.rules.words import listed
 
@@ -171,6 +172,7 @@ def _differences(reports: Mapping[str, Report]) -> Iterator[str]:
         yield from _apart(f"broker {node} advertises", found, why)
     for name, found in _certificates(reports).items():
         yield from _apart(f"{name} shows", found, "something in between may end TLS")
+    yield from contrasts(reports, named)
 
 
 def _apart(whose: str, found: Mapping[str, list[str]], why: str) -> Iterator[str]:

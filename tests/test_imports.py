@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each outside library, and the only modules that may open its door. One that is not here may not
 # be imported at all.
 COMMAND_LINE = (
-    *("check", "completion", "demo", "explain", "files", "findings", "lint", "show", "watching"),
+    *("check", "completion", "demo", "diff", "explain", "files", "findings", "lint", "show"),
+    "watching",
 )
 DOORS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},

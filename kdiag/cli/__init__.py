@@ -14,6 +14,7 @@ from kdiag import __version__
 from kdiag.cli.check import check
 from kdiag.cli.completion import completion
 from kdiag.cli.demo import demo
+from kdiag.cli.diff import diff
 from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
 from kdiag.cli.explain import explain
 from kdiag.cli.findings import findings
@@ -40,7 +41,7 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (check, demo, lint, explain, findings, show, completion):
+for command in (check, demo, lint, explain, findings, diff, show, completion):
     cli.add_command(command)
 
 

@@ -1,0 +1,69 @@
+"""kdiag diff: saved reports of several vantage points, one answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import click
+
+from kdiag import __version__
+from kdiag.cli.completion import words
+from kdiag.cli.exits import EXIT_CODES
+from kdiag.cli.files import read
+from kdiag.render import RENDERERS, render_all
+
+
+@click.command(epilog=EXIT_CODES)
+@click.argument("saved", nargs=-1, required=True, metavar="A.json B.json...")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORMAT[=FILE]",
+    shell_complete=words(*RENDERERS),
+    help=f"{', '.join(RENDERERS)}: to standard output or to a file; may be repeated.",
+)
+def diff(saved: Sequence[str], outputs: Sequence[str]) -> int:
+    """Say what differs between reports on one cluster that were saved with -o json: two vantage
+    points, one answer.
+
+    Each is called by its file's name; a file may have the reports of several. The exit code is that
+    of the worst.
+    """
+    from kdiag.delivery import deliver, destinations
+    from kdiag.report import Report
+    from kdiag.reports import together
+    from kdiag.saved import MOST, read_any
+
+    found: dict[str, Report] = {}
+    for path, name in zip(saved, _names(saved), strict=True):
+        what = "standard input" if path == "-" else path
+        one = read_any(read(path, MOST, "a report: 32 MiB at most"), what)
+        if isinstance(one, Report):
+            found[name] = one
+            continue
+        for label, report in one.reports.items():
+            found[label if len(saved) == 1 else f"{name}: {label}"] = report
+    if len(found) < 2:
+        raise click.UsageError("it takes the reports of two vantage points at least")
+    several = together(found, __version__, compared=True)
+    with destinations(outputs) as opened:
+        deliver(lambda form, stream: render_all(form, several, stream), opened)
+    return several.exit_code
+
+
+def _names(saved: Sequence[str]) -> list[str]:
+    """What to call each file: its name without .json, with as much of its path as tells it from
+    the others, and a number where nothing does."""
+    from kdiag.attempt import clean
+
+    parts = [os.path.splitext(path)[0].replace("\\", "/").split("/") for path in saved]  # noqa: PTH122
+    names = [own[-1] for own in parts]
+    if len(set(names)) < len(names):
+        names = ["/".join(own[-2:]) for own in parts]
+    return [
+        clean(name, 80) if names.count(name) == 1 else f"{clean(name, 80)} ({place})"
+        for place, name in enumerate(names, 1)
+    ]
