@@ -14,7 +14,7 @@ from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Broker, Metadata
 from kdiag.lint.given import Config
-from kdiag.lint.live import Entrance, Live, LiveBroker, Where
+from kdiag.lint.live import Entrance, Live, LiveBroker, Where, at
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
 from kdiag.linting import lint
@@ -83,16 +83,15 @@ def met(facts: Mapping[type, Any]) -> Live | None:
 def _broker(broker: Broker, listener: Listener | None, ways: Ways | None) -> LiveBroker:
     advertised = _where(broker.advertised)
     if listener and listener.contact.usable:
-        return LiveBroker(broker.node, advertised, True, advertised)
+        return LiveBroker(broker.node, advertised, True, at(*advertised))
     proven = listener.proven if listener else None
     if proven:
-        return LiveBroker(broker.node, advertised, False, _where(proven.endpoint))
+        return LiveBroker(broker.node, advertised, False, at(*_where(proven.endpoint)))
     way = ways.of_node(broker.node) if ways else None
     proof = way.proof if way else None
     sure = proof and proof.usable and proof.best and proof.best.answered_as == broker.node
-    return LiveBroker(
-        broker.node, advertised, False, _where(proof.endpoint) if proof and sure else None
-    )
+    reached = at(*_where(proof.endpoint)) if proof and sure else None
+    return LiveBroker(broker.node, advertised, False, reached)
 
 
 def _where(endpoint: Endpoint) -> Where:

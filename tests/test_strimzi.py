@@ -21,7 +21,7 @@ from tests.lab.kubernetes import Kubernetes, kubeconfig, kubernetes
 from tests.lab.needs import KAFKA, require
 from tests.lint.texts import kafka
 from tests.running import ENOUGH
-from tests.walks import walked
+from tests.walks import shown, walked
 
 DOORS = ",".join(endpoint(address) for address in PUBLIC)
 POOL = """\
@@ -189,6 +189,28 @@ def test_what_kubectl_calls_ends_with_it(monkeypatch: pytest.MonkeyPatch, tmp_pa
     while any(map(_runs, begun)) and time.monotonic() < give_up:
         time.sleep(0.05)
     assert not any(map(_runs, begun))
+
+
+@pytest.mark.parametrize(
+    ("prints", "words"),
+    [
+        ("printf '\\377\\376\\033[31m: [: {'", ""),
+        ("yes x | head -c 9000000", "it shows more than is read"),
+        ("echo kind: Pod", ""),
+        ("printf '\\033[31mno\\007' >&2; exit 3", "it failed"),
+        ("kill -9 $$", "it failed"),
+    ],
+    ids=["bytes", "endless", "else", "escapes", "killed"],
+)
+def test_whatever_kubectl_prints_the_walk_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prints: str, words: str
+) -> None:
+    (tmp_path / "kubectl").write_text(f"#!/bin/sh\n{prints}\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    report = checked(monkeypatch, {"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    assert (report.root_cause, report.exit_code) == ("KD301", 30)
+    assert words in " ".join(untold(report))
+    assert shown(report).replace("\n", "").isprintable()
 
 
 def _runs(process: int) -> bool:

@@ -27,6 +27,10 @@ _REASONS = (
 )
 
 
+class _TooLarge(Exception):
+    """More than is read."""
+
+
 @dataclass(frozen=True)
 class Untold:
     """A call that kubectl did not answer: the command, why (missing, hanging, large, one of those
@@ -93,10 +97,10 @@ async def _asked(call: tuple[str, ...], seconds: float) -> str | Untold:
         await asyncio.wait_for(process.wait(), seconds)
     except asyncio.TimeoutError:
         return Untold(command, "hanging", f"it did not answer in {seconds:g} s")
+    except _TooLarge:
+        return Untold(command, "large", f"it shows more than {MAX_TEXT >> 20} MiB")
     finally:
         await _end(process)
-    if len(out) > MAX_TEXT:
-        return Untold(command, "large", f"it shows more than {MAX_TEXT >> 20} MiB")
     if process.returncode:
         words = _words(err.decode("utf-8", "replace"))
         return Untold(command, _reason(words), words)
@@ -104,21 +108,24 @@ async def _asked(call: tuple[str, ...], seconds: float) -> str | Untold:
 
 
 async def _all(stream: asyncio.StreamReader | None) -> bytes:
-    """What a stream gives, and no more than one byte beyond the most that is read."""
-    found = b""
-    while stream and len(found) <= MAX_TEXT:
-        part = await stream.read(1 << 16)
-        if not part:
-            break
+    """What a stream gives. Raises _TooLarge as soon as that is too much."""
+    found = bytearray()
+    while stream and (part := await stream.read(1 << 16)):
         found += part
-    return found
+        if len(found) > MAX_TEXT:
+            raise _TooLarge
+    return bytes(found)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Ends what has not ended yet: kubectl, and what it has called."""
-    if process.returncode is None:
+    running = process.returncode is None
+    if running:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+    # Lets go of its pipes: it is not waited for while they are open, and something may hold them.
+    process._transport.close()  # type: ignore[attr-defined]
+    if running:
         await process.wait()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ KUBECTL = "kubectl:"  # begins the name of what kubectl has shown
 MAX_BROKERS = 10_000
 
 Where = tuple[str, int]  # a host and its port
+
+_HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}\Z|[0-9A-Fa-f:.]{2,45}\Z")
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,11 @@ class Entrance:
     others: tuple[str, ...]
 
 
+def at(host: str, port: int) -> Where | None:
+    """Where a broker answered, to be written into a file; None for what is no host or no port."""
+    return (host, port) if _HOST.match(host) and 0 < port < 65536 else None
+
+
 def shown(where: Where) -> str:
     """`host:port`, with brackets around IPv6."""
     host, port = where
@@ -87,13 +95,13 @@ def of_report(name: str, text: str) -> Live:
 def _brokers(report: Mapping[str, Any]) -> Iterator[LiveBroker]:
     public = dict(_public(report))
     for each in map(_object, _list(_object(report.get("cluster")).get("brokers"))[:MAX_BROKERS]):
-        node, advertised = each.get("node"), _where(each.get("advertised"))
+        node, advertised = each.get("node"), _where(each.get("advertised"), writable=False)
         if not isinstance(node, int) or isinstance(node, bool) or advertised is None:
             continue
         works = _fine(each.get("layers"))
         answered = _object(each.get("candidates")).items()
         proven = [_where(told) for told, who in answered if who == node and who is not True]
-        reached = advertised if works else next(iter(proven), public.get(node))
+        reached = at(*advertised) if works else next(iter(proven), public.get(node))
         yield LiveBroker(node, advertised, works, reached)
 
 
@@ -114,12 +122,12 @@ def _fine(layers: object) -> bool:
     return told.get("kafka") == "ok" and all(x in ("ok", None, "denied") for x in told.values())
 
 
-def _where(said: object) -> Where | None:
-    """`host:port`; None where it is not that."""
+def _where(said: object, writable: bool = True) -> Where | None:
+    """`host:port`; None where it is not that, or where that is nothing to write into a file."""
     host, _, port = clean(said).rpartition(":") if isinstance(said, str) else ("", "", "")
     if not (port.isascii() and port.isdecimal() and len(port) < 6) or len(host) > 255:
         return None
-    return host.strip("[]"), int(port)
+    return at(host.strip("[]"), int(port)) if writable else (host.strip("[]"), int(port))
 
 
 def _object(value: object) -> Mapping[str, Any]:

@@ -60,6 +60,11 @@ class StrimziListener:
         """How a walk that came in by this listener fared at a broker."""
         return self.live.broker(node) if self.live else None
 
+    def proven(self, each: BrokerEntry) -> bool:
+        """Whether a walk met a broker at the very address that its entry has."""
+        met = self.met(each.id)
+        return met is not None and met.reached == (each.host(), each.port("advertisedPort"))
+
     @property
     def outside(self) -> bool:
         """Whether it is for clients outside of Kubernetes."""

@@ -36,7 +36,7 @@ def advertised_port_not_exposed(cluster: Cluster) -> Iterator[Match]:
         for each in listener.brokers:
             port, pinned = each.port("advertisedPort"), each.port("nodePort")
             own = pinned if pinned is not None else listener.node_ports.get(each.id)
-            if port is None or port in (own, listener.port):
+            if port is None or port in (own, listener.port) or listener.proven(each):
                 continue
             node = each.scalar("advertisedPort")
             if own is not None:
@@ -78,6 +78,8 @@ def listener_port_advertised(cluster: Cluster) -> Iterator[Match]:
             port, own = each.port("advertisedPort"), each.port("nodePort")
             found = entry(each.node, "advertisedPort")
             if listener.type != "nodeport" or port is None or port != listener.port or not found:
+                continue
+            if listener.proven(each):
                 continue
             said = (
                 f"broker {each.id} will advertise port {port}: the listener's, which is no NodePort"

@@ -264,6 +264,8 @@ def brokers_share_address(cluster: Cluster) -> Iterator[Match]:
             own = listener.type == "nodeport" and port is None
             if not each.host() or own or listener.setting("advertisedPortTemplate"):
                 continue
+            if listener.proven(each):
+                continue
             shown = default_port(listener) if port is None else port
             key = (each.host(), shown)
             if key in seen:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kdiag.lint.documents import read
 from kdiag.lint.edit import apply
+from kdiag.lint.live import Live, LiveBroker, at
 from kdiag.lint.reader import Unreadable, document
 from kdiag.linting import lint
 from kdiag.usage import UsageError
@@ -82,6 +83,39 @@ def test_lines_at_random_indents_do_not_crash_it(text: str, data: st.DataObject)
 def test_no_bytes_crash_it(data: bytes) -> None:
     for encoding in ("utf-8", "utf-16", "latin-1"):
         linted("stdin", data.decode(encoding, "replace"))
+
+
+HOSTS = st.sampled_from(["3.10.139.221", "10.0.1.11", "localhost", "2001:db8::1", "", "a: b", "#"])
+WHERES = st.tuples(HOSTS, st.sampled_from([9092, 9094, 32001, 32100, 0, 70000]))
+LIVE = st.builds(
+    Live,
+    st.lists(WHERES, max_size=2).map(tuple),
+    st.lists(
+        st.builds(
+            LiveBroker,
+            st.integers(0, 7),
+            WHERES,
+            st.booleans(),
+            WHERES.map(lambda where: at(*where)),
+        ),
+        max_size=4,
+        unique_by=lambda broker: broker.node,
+    ).map(tuple),
+)
+
+
+@QUICK
+@given(st.sampled_from(TEXTS), LIVE)
+def test_whatever_a_walk_has_met_fixes_leave_a_file_that_can_be_read(text: str, live: Live) -> None:
+    report = lint({"a.yaml": text}, skip_unknown=True, fix=True, live=live)
+    broken = [p for p in report.problems if p.finding.code == "KD601"]
+    for fixed in report.fixed:
+        assert fixed.before == text
+        left = [p.finding.code for p in fixed.left]
+        assert left.count("KD601") == len(broken)
+        assert not [p for p in fixed.left if p.fixed]
+        again = lint({"a.yaml": fixed.after}, skip_unknown=True, fix=True, live=live)
+        assert again.fixed == ()
 
 
 @pytest.mark.parametrize(
