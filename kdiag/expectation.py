@@ -43,12 +43,14 @@ class Form:
 
 
 def number(text: str) -> Form:
-    """A number, compared; `text` says of what."""
+    """A number, compared; `text` says of what. Nothing holds of words in its place."""
     return Form(
         ("=", "!=", ">=", "<=", ">", "<"),
         f"a number {text}".rstrip(),
         lambda value: bool(_NUMBER.match(value)),
-        lambda found, operator, value: _COMPARED[operator](found, float(value)),
+        lambda found, operator, value: (
+            not isinstance(found, str) and _COMPARED[operator](found, float(value))
+        ),
     )
 
 

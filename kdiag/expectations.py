@@ -133,7 +133,10 @@ def certificate_days(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Rea
     for whose, contact in _contacts(bootstrap, listeners):
         shown = contact.best.handshake if contact.best else None
         end = read(shown.chain[0]).not_after if shown and shown.chain else None
-        yield whose, None if shown is None or end is None else int((end - shown.at) // _DAY)
+        if shown and end is not None:
+            yield whose, int((end - shown.at) // _DAY)
+        else:
+            yield whose, "no certificate" if contact.usable and shown is None else None
 
 
 @expectable("identity", one_of("proven"), "identity=proven")

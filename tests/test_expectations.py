@@ -16,7 +16,6 @@ from kdiag.usage import UsageError
 from tests.certificates import END, made, name
 from tests.facts import (
     CLUSTER_ID,
-    DOOR,
     bootstrap,
     came_in,
     client,
@@ -84,7 +83,8 @@ def met(text: str, *facts: object) -> bool | None:
         ("topic-partitions=5", False),
         ("acks-ms<200", True),
         ("acks-ms<1", False),
-        ("certificate-days>=30", None),  # nobody showed one
+        ("certificate-days>=0", False),  # nobody has one
+        ("certificate-days<30", False),
     ],
 )
 def test_it_is_held_to_what_was_met(text: str, holds: bool | None) -> None:
@@ -226,14 +226,22 @@ def test_all_that_was_expected_is_so() -> None:
 
 
 def test_what_is_not_known_fails_where_the_walk_passes() -> None:
-    report = reported(*ALL, expect=["certificate-days>=30"])
+    silent = metadata(*(x.broker for x in TWO), cluster_id=None)
+    report = reported(came_in(), silent, *ALL[2:], expect=["cluster-id=x"])
     assert report.exit_code == 70
     assert report.expectations[0].met is None
-    said = f"not known of bootstrap {DOOR}:9094, broker 1, broker 2"
-    assert report.findings[0].message == f"Expected certificate-days>=30: {said}"
+    said = "Expected cluster-id=x: not known, nothing told its cluster-id"
+    assert report.findings[0].message == said
     without = reported(came_in(), metadata(), expect=["cluster-id=x", "advertised=x"])
     reasons = [one.reason for one in without.expectations]
     assert reasons == [None, "not known, nothing told its advertised"]
+
+
+def test_a_path_without_tls_has_no_certificate_that_expires() -> None:
+    report = reported(*ALL, expect=["certificate-days>=30"])
+    assert report.expectations[0].met is False
+    assert set(report.expectations[0].found.values()) == {"no certificate"}
+    assert "broker 1: no certificate" in report.findings[0].evidence
 
 
 def test_a_walk_that_fails_stays_the_cause() -> None:

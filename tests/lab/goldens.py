@@ -36,6 +36,7 @@ _SAME = (
     (re.compile(r"/tmp/[^\s,]+/"), "/lab/"),
     (re.compile(r"\b(trustme v|nginx/|OpenSSH_)[\d.p]+( Debian-\S+)?"), r"\1X.Y"),
 )
+_MEASURED = ("acks-ms", "certificate-days")  # expectations
 _NUMBERS = {"elapsed_ms": 7, "controller": 3}
 _TEXTS = {
     "started_at": "2026-11-23T11:20:00Z",
@@ -119,6 +120,11 @@ def path(nodeid: str) -> Path:
 
 def _same(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
+        if str(value.get("expectation", "")).startswith(_MEASURED):
+            measured = {
+                k: 7 if isinstance(v, int | float) else v for k, v in value["found"].items()
+            }
+            value = {**value, "found": measured}
         return {_text(k): _same(v, k) for k, v in value.items()}
     if isinstance(value, list | dict):
         return [_same(one) for one in value]
