@@ -19,6 +19,7 @@ TICK = 1.0  # seconds between two words on how long it still waits
 
 REFUSED = "KD120"
 NOT_AGAIN = "the login was refused, and is not tried again: some servers lock an account for that"
+NO_ANSWER = "the login got no answer, and is not tried again: it may have been counted all the same"
 
 Observer = Callable[[str, str, str | None], None]
 Walks = Callable[[Mapping[str, Settings]], dict[str, Report]]
@@ -75,8 +76,8 @@ def until_ready(
     """Walks until each of them passes, or `seconds` are over; gives the last full reports.
 
     Only what did not pass is walked again, after pauses that grow. What would not get better by
-    itself is not: kdiag's own failure, and a login that was refused. `say` hears the reports, and
-    the seconds that are left. A try that has begun is not cut short.
+    itself is not: kdiag's own failure, and a login that was refused or may have been. `say` hears
+    the reports, and the seconds that are left. A try that has begun is not cut short.
     """
     until = clock() + seconds
     reports = walks(asked)
@@ -100,17 +101,20 @@ def until_ready(
 
 
 def _may_change(report: Report) -> bool:
-    return not report.ok and not _refused(report) and report.exit_code != EXIT_INTERNAL
+    return not report.ok and not _login(report) and report.exit_code != EXIT_INTERNAL
 
 
-def _refused(report: Report) -> bool:
-    return any(finding.code == REFUSED for finding in report.findings)
+def _login(report: Report) -> str:
+    """Why the login of a walk is not to be made again, "" where it may be."""
+    if any(finding.code == REFUSED for finding in report.findings):
+        return NOT_AGAIN
+    logins = {server.layers.get("sasl") for server in report.bootstrap}
+    return NO_ANSWER if "silent" in logins and "ok" not in logins else ""
 
 
 def _final(report: Report) -> Report:
-    if report.ok or not _refused(report):
-        return report
-    return replace(report, notes=[*report.notes, NOT_AGAIN])
+    why = "" if report.ok else _login(report)
+    return replace(report, notes=[*report.notes, why]) if why else report
 
 
 def _interrupted(report: Report) -> Report:

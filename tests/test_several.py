@@ -19,7 +19,7 @@ from kdiag.render import RENDERERS, render_all
 from kdiag.report import Report
 from kdiag.reports import together
 from kdiag.settings import Settings, settings
-from kdiag.several import AT_ONCE, LONGEST_PAUSE, NOT_AGAIN, run_all, until_ready
+from kdiag.several import AT_ONCE, LONGEST_PAUSE, NO_ANSWER, NOT_AGAIN, run_all, until_ready
 from tests import peers
 from tests.facts import (
     DOOR,
@@ -44,6 +44,7 @@ WARN = reported(
 )
 REFUSED = reported(bootstrap(contact(f"{DOOR}:9094", "refused")))
 LOGIN = reported(bootstrap(contact(f"{DOOR}:9094", "sasl:credentials")))
+UNANSWERED = reported(bootstrap(contact(f"{DOOR}:9094", "sasl:silent")))
 BUG = reported(came_in(), halts(("metadata", "KeyError at metadata.py:71")))
 STOPPED = replace(REFUSED, interrupted=True, exit_code=130)
 HOP_3 = replace(REFUSED, exit_code=30, failing_hop="listeners")
@@ -113,13 +114,17 @@ def test_without_any_time_it_is_walked_once() -> None:
     assert len(machine.tried) == 1
 
 
-@pytest.mark.parametrize("report", [LOGIN, BUG], ids=["a refused login", "a bug"])
-def test_what_gets_no_better_is_not_repeated(report: Report) -> None:
+@pytest.mark.parametrize(
+    ("report", "why"),
+    [(LOGIN, [NOT_AGAIN]), (UNANSWERED, [NO_ANSWER]), (BUG, [])],
+    ids=["a refused login", "a login without an answer", "a bug"],
+)
+def test_what_gets_no_better_is_not_repeated(report: Report, why: list[str]) -> None:
     machine = Machine(report)
     found = machine.until(600)["b"]
     assert len(machine.tried) == 1
     assert found.exit_code == report.exit_code
-    assert (NOT_AGAIN in found.notes) is (report is LOGIN)
+    assert found.notes == why
 
 
 def test_only_what_did_not_pass_is_walked_again() -> None:
