@@ -27,8 +27,8 @@ _VALIDITY = re.compile(r"valid \S+ to \S+")
 
 @cache
 def scenarios() -> dict[str, Report]:
-    """Every scenario of the demo, walked: some at once, since silence costs a timeout, and not all at
-    once, since they would keep each other from the processor for as long, on a busy machine."""
+    """Every scenario of the demo, walked: some at once, since silence costs a timeout; and not all,
+    since on a busy machine they would keep each other from the processor for as long."""
 
     async def all_of_them() -> list[Report]:
         gate = asyncio.Semaphore(AT_ONCE)
