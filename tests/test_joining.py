@@ -196,6 +196,26 @@ def test_a_walk_that_passes_fails_for_its_files_alone() -> None:
     assert "kafka.yaml:22:33: " in shown(report)
 
 
+def test_secrets_of_a_file_are_in_no_report() -> None:
+    async def build(world: World) -> None:
+        await world.three(("10.0.1.11", PORT))
+
+    secret = "hunter2-is-my-password"
+    beside = f"      KAFKA_SSL_KEYSTORE_PASSWORD: {secret}\n"
+    text = compose("PLAINTEXT://10.0.1.11:9094", "9094:9094")
+    jaas = 'org.apache.kafka.common.security.plain.PlainLoginModule required password="{}";'
+    listener = f"listenerConfig: {{sasl.jaas.config: '{jaas.format(secret)}'}}"
+    custom = kafka(f"brokers: [{{broker: 1, {listener}, advertisedHost: 10.0.1.11}}]")
+    lines = text.splitlines(keepends=True)
+    for given in (text + beside, "".join([*lines[:6], beside, *lines[6:]]), custom):
+        report = joined(build, given, bootstrap=endpoint())
+        assert report.cause
+        assert "kafka.yaml" in report.cause.remedies[0].summary
+        assert not any(secret in shown(report, form) for form in ("terminal", "json", "html"))
+    (first, *_) = joined(build, text + beside, bootstrap=endpoint()).cause.remedies  # type: ignore[union-attr]
+    assert f"+      KAFKA_ADVERTISED_LISTENERS: PLAINTEXT://{PUBLIC[0]}:9094" in first.snippet
+
+
 def test_files_are_judged_where_no_broker_is_known() -> None:
     async def build(world: World) -> None:
         world.closed(PUBLIC[0], PORT)

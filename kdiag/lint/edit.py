@@ -46,12 +46,12 @@ def apply(text: str, fixes: Iterable[Edits]) -> str:
     return "".join(lines)
 
 
-def diff(name: str, before: str, after: str) -> str:
-    """A unified diff, as patch and git apply take it."""
+def diff(name: str, before: str, after: str, around: int = 3) -> str:
+    """A unified diff, as patch and git apply take it, with so many lines around each change."""
     from difflib import unified_diff
 
     path = name.lstrip("/")
-    parts = unified_diff(split(before), split(after), f"a/{path}", f"b/{path}")
+    parts = unified_diff(split(before), split(after), f"a/{path}", f"b/{path}", n=around)
     ended = (
         part if part.endswith("\n") else f"{part}\n\\ No newline at end of file\n" for part in parts
     )

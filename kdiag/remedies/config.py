@@ -3,6 +3,7 @@ angle brackets."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from kdiag.lint.edit import diff
@@ -11,6 +12,9 @@ from kdiag.lint.patch import commands
 from kdiag.rule import Remedy
 
 THIS_FILE = "<this file>"
+_TELLING = re.compile(
+    r"(?i)passw|passphrase|jaas|secret(?!_?name)|token|credential|api.?key|private key|bearer|\beyJ"
+)
 MOST_LINES = 200  # of a difference
 _EXPORT = "kubectl get kafka,kafkanodepool,svc,node -o yaml"
 
@@ -174,14 +178,20 @@ def ask_kubectl(reason: str) -> Remedy:
 
 def corrected(name: str, before: str, after: str) -> Remedy:
     """A file with every fix in it, as a difference to what it is; what kubectl showed, as commands
-    that change it there."""
+    that change it there. Lines that look like secrets are not copied: reports are passed on."""
     typed = "".join(commands(name, before, after)) if name.startswith(KUBECTL) else ""
+    name = name.removeprefix(KUBECTL)
+    said = typed or diff(name, before, after)
+    if _TELLING.search(said):
+        said = diff(name, before, after, around=0)
+        typed = ""
+    if _TELLING.search(said):
+        return Remedy(
+            f"{name} has secrets beside what is wrong: kdiag lint --diff shows the change"
+        )
     if typed:
-        return Remedy(f"Change {name.removeprefix(KUBECTL)} like this:", typed, "shell")
-    said = diff(name, before, after)
+        return Remedy(f"Change {name} like this:", typed, "shell")
     if said.count("\n") > MOST_LINES:
         said = "".join(said.splitlines(keepends=True)[:MOST_LINES])
-        return Remedy(
-            f"Change {name} like this, and so on (all of it: kdiag lint --diff):", said, "diff"
-        )
+        return Remedy(f"Change {name} so, and on (all of it: kdiag lint --diff):", said, "diff")
     return Remedy(f"Change {name} like this:", said, "diff")

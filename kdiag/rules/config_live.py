@@ -127,8 +127,8 @@ def _declared(listener: StrimziListener, each: BrokerEntry) -> tuple[str, int | 
 
 def _differs(advertised: Where, declared: tuple[str, int | None]) -> bool:
     host, port = declared
-    same_port = port in (None, advertised[1])
-    return advertised[0] != host or not same_port
+    same_host = advertised[0].lower().rstrip(".") == host.lower().rstrip(".")
+    return not same_host or port not in (None, advertised[1])
 
 
 def _shown(declared: tuple[str, int | None]) -> str:
