@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kdiag.rule import Finding, Severity
+from kdiag.rule import NEVER_IGNORED, Finding, Severity
 
 # Within a hop, what comes first explains what comes after, as far as it is about the same brokers:
 # why an address cannot work, then what was met there, then what happened to the connection.
@@ -25,6 +25,7 @@ _ORDER = (
     "KD306",
     "KD305",
 )
+_COUNTS = "it was to be ignored, and counts all the same: the walk ended here"
 _HOPS = (
     *("bootstrap", "metadata", "listeners", "produce"),
     *("aws", "config", "expect", "vantage"),
@@ -69,6 +70,46 @@ def of_hop(findings: Sequence[Finding], hop: str | None) -> list[Finding]:
     here = [finding for finding in findings if finding.hop == hop]
     named = {finding.consequence_of for finding in here}
     return here + [f for f in findings if f.code in named and f.code in _BESIDE and f.hop != hop]
+
+
+def ignored(findings: Sequence[Finding], codes: Sequence[str], last: str | None) -> list[Finding]:
+    """The findings, with those of the codes, and what only follows from them, marked as ignored.
+
+    An error of the hop that ended the walk, `last`, counts all the same: nothing behind it was
+    checked.
+    """
+
+    def counts(finding: Finding) -> bool:
+        ends = finding.hop == last and finding.severity is Severity.ERROR
+        return ends or finding.code in NEVER_IGNORED
+
+    own = {f.code for f in findings if f.code in codes and not counts(f)}
+    marked = [
+        replace(f, evidence=[*f.evidence, _COUNTS])
+        if f.code in codes and counts(f)
+        else replace(f, ignored=not counts(f) and bool(own & {f.code, f.consequence_of}))
+        for f in findings
+    ]
+    left = {f.code for f in marked if not f.ignored}
+    return [
+        f if f.ignored or f.consequence_of in left else replace(f, consequence_of=None)
+        for f in marked
+    ]
+
+
+def following(
+    findings: Sequence[Finding], cause: Finding | None, unknown: Sequence[str]
+) -> list[Finding]:
+    """The findings; that of an expectation it is not known whether it holds (`unknown` has the
+    subjects) follows from what made the walk fail."""
+    if cause is None or cause.hop == "expect":
+        return list(findings)
+    return [
+        replace(f, consequence_of=cause.code)
+        if f.hop == "expect" and set(f.subjects) <= set(unknown)
+        else f
+        for f in findings
+    ]
 
 
 def root(findings: Sequence[Finding]) -> Finding | None:

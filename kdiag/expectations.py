@@ -53,6 +53,11 @@ class Expected:
     held: tuple[Held, ...]
 
     @property
+    def unknown(self) -> tuple[str, ...]:
+        """Those of which it is not known, as findings name them."""
+        return tuple(f"expectation {one.expectation}" for one in self.held if one.unknown)
+
+    @property
     def summary(self) -> str:
         """How many hold, in one line."""
         count = len(self.held)

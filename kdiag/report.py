@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from kdiag.attempt import LAYERS, Contact, Dial
-from kdiag.cause import explained, of_hop, root
+from kdiag.cause import explained, following, ignored, of_hop, root
 from kdiag.certificate import read
 from kdiag.expectations import Expected
 from kdiag.gather import INTERRUPTED
@@ -17,7 +17,7 @@ from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce
 from kdiag.inventory import AwsReport, inventory
-from kdiag.rule import NEVER_IGNORED, Finding, Severity
+from kdiag.rule import Finding, Severity
 from kdiag.security import Sasl, matching, preferred
 from kdiag.settings import Settings
 from kdiag.ways import Ways
@@ -37,8 +37,6 @@ EXIT_CODES = {
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
 
 EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
-
-COUNTS = "it was to be ignored, and counts all the same: the walk ended here"
 
 Status = Literal["pass", "warn", "fail", "skipped"]
 
@@ -193,7 +191,7 @@ def report(
     notes: Sequence[str] = (),
 ) -> Report:
     """The report on a walk: its facts by type, the rules' findings, and the hops as they ended."""
-    found = _ignored(explained(findings), settings.ignore, walked)
+    found = ignored(explained(findings), settings.ignore, _last(walked))
     counted = [finding for finding in found if not finding.ignored]
     steps = [_judged(step, counted, settings.fail_on) for step in walked]
     failing = next((step.hop for step in steps if step.status == "fail"), None)
@@ -223,7 +221,10 @@ def report(
         exit_code=code,
         hops=steps,
         cluster=_cluster(facts),
-        findings=sorted(_told(found, cause, expected), key=lambda f: f is not cause),
+        findings=sorted(
+            following(found, cause, expected.unknown if expected else ()),
+            key=lambda f: f is not cause,
+        ),
         notes=[*settings.notes, *notes],
         interrupted=interrupted,
         aws=inventory(facts.get(Ways)),
@@ -234,52 +235,14 @@ def report(
     )
 
 
-def _ignored(
-    found: Sequence[Finding], codes: Sequence[str], walked: Sequence[Step]
-) -> list[Finding]:
-    """The findings, with those of the codes, and what only follows from them, marked as ignored.
-
-    An error that ended the walk counts all the same: nothing behind it was checked.
-    """
+def _last(walked: Sequence[Step]) -> str | None:
+    """The hop that ended the walk: those behind it did not run for want of it."""
     end = next((n for n, step in enumerate(walked) if _unseen(step)), 0)
-    last = walked[end - 1].hop if end else None
-
-    def counts(finding: Finding) -> bool:
-        ends = finding.hop == last and finding.severity is Severity.ERROR
-        return ends or finding.code in NEVER_IGNORED
-
-    own = {f.code for f in found if f.code in codes and not counts(f)}
-    marked = [
-        replace(f, evidence=[*f.evidence, COUNTS])
-        if f.code in codes and counts(f)
-        else replace(f, ignored=not counts(f) and bool(own & {f.code, f.consequence_of}))
-        for f in found
-    ]
-    left = {f.code for f in marked if not f.ignored}
-    return [
-        f if f.ignored or f.consequence_of in left else replace(f, consequence_of=None)
-        for f in marked
-    ]
+    return walked[end - 1].hop if end else None
 
 
 def _unseen(step: Step) -> bool:
-    """Whether a hop did not run for want of those before it."""
     return step.status == "skipped" and not step.summary and step.skipped_because != INTERRUPTED
-
-
-def _told(
-    found: Sequence[Finding], cause: Finding | None, expected: Expected | None
-) -> list[Finding]:
-    """The findings; that an expectation's facts are not known follows from what ended the walk."""
-    if expected is None or cause is None or cause.hop == "expect":
-        return list(found)
-    unknown = {f"expectation {one.expectation}" for one in expected.held if one.unknown}
-    return [
-        replace(f, consequence_of=cause.code)
-        if f.hop == "expect" and unknown.issuperset(f.subjects)
-        else f
-        for f in found
-    ]
 
 
 def _expectations(expected: Expected | None) -> list[ExpectationReport]:

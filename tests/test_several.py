@@ -325,6 +325,16 @@ expect = "brokers=4"
     assert json.loads(alone.stdout)["exit_code"] == 0, "one target is one report"
 
 
+def test_a_blank_beside_a_comma_makes_no_second_cluster(brokers: Brokers) -> None:
+    first, second, _ = (f"127.0.0.1:{node.port}" for node in brokers.three().cluster.nodes)
+    for done in (
+        kdiag("check", f"{first},", second, "-o", "json"),
+        kdiag("check", first, ",", second, "-o", "json"),
+        kdiag("check", "-o", "json", KDIAG_BOOTSTRAP=f"{first}, {second}"),
+    ):
+        assert json.loads(done.stdout)["target"] == [first, second]
+
+
 def test_a_mistake_in_one_of_several_is_named_and_none_is_dialled(
     brokers: Brokers, tmp_path: Path
 ) -> None:

@@ -184,6 +184,7 @@ def check(
     from kdiag.delivery import deliver, destinations
     from kdiag.settings import UsageError
 
+    bootstraps = _whole(bootstraps)
     try:
         asked = _all_asked(context, bootstraps, written)
         wheres = _wheres(places, asked, wait) if places else ()
@@ -192,7 +193,7 @@ def check(
     ready()
     with destinations(outputs) as opened:
         reports = walked_from(asked, wheres) if wheres else walked(asked, wait)
-        one = len(bootstraps) < 2 and bootstraps != (f"@{ALL}",) and len(wheres) < 2
+        one = len(bootstraps) < 2 and bootstraps != [f"@{ALL}"] and len(wheres) < 2
         if one and len(reports) == 1:
             (report,) = reports.values()
             deliver(lambda form, stream: render(form, report, stream), opened)
@@ -202,6 +203,17 @@ def check(
         several = together(reports, __version__, compared=bool(wheres))
         deliver(lambda form, stream: render_all(form, several, stream), opened)
     return several.exit_code
+
+
+def _whole(bootstraps: Sequence[str]) -> list[str]:
+    """The lists of servers, each in one piece: a blank beside a comma does not end one."""
+    found: list[str] = []
+    for part in bootstraps:
+        if found and (found[-1].endswith(",") or part.startswith(",")):
+            found[-1] += part
+        else:
+            found.append(part)
+    return found
 
 
 def _all_asked(
