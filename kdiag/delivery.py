@@ -105,6 +105,22 @@ def destinations(
         yield opened
 
 
+@contextmanager
+def file(form: str, name: str | None) -> Iterator[list[Destination]]:
+    """One more file, beside what `-o` names; none where there is no name. Raises UsageError."""
+    if name is None:
+        yield []
+        return
+    try:
+        opened = File(form, name)
+    except OSError as error:
+        raise UsageError(f"cannot write {name}: {error.strerror}") from None
+    try:
+        yield [opened]
+    finally:
+        opened.drop()
+
+
 def deliver(write: Callable[[str, TextIO], None], opened: Sequence[Destination]) -> None:
     """Has the report written to every destination, whatever happens to the others: `write` takes
     the form and the stream.

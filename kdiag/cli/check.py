@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from click.core import ParameterSource
@@ -18,11 +18,13 @@ from kdiag.render import RENDERERS, render, render_all
 
 if TYPE_CHECKING:
     from kdiag.expectation import Expectation
+    from kdiag.report import Report
+    from kdiag.reports import Reports
     from kdiag.settings import Settings
     from kdiag.vantage.where import Where
 
 CHECK_IP = "https://checkip.amazonaws.com"  # says by which address it was asked
-ALL = "all"
+ALL, BUNDLE = "all", "bundle"
 MAX_FILE = 1 << 20  # bytes of a properties file
 MOST_WAIT = 86400  # seconds
 
@@ -153,6 +155,14 @@ MOST_WAIT = 86400  # seconds
     "may be repeated.",
 )
 @click.option(
+    "--bundle",
+    metavar="FILE.zip",
+    envvar="KDIAG_BUNDLE",
+    shell_complete=completion.paths,
+    help="Write what a ticket needs: report, page, settings without secrets, versions, resolver "
+    "and routes.",
+)
+@click.option(
     "-o",
     "--output",
     "outputs",
@@ -169,6 +179,7 @@ def check(
     bootstraps: Sequence[str],
     wait: float | None,
     places: Sequence[str],
+    bundle: str | None,
     outputs: Sequence[str],
     **written: Any,
 ) -> int:
@@ -181,7 +192,7 @@ def check(
     Options can be given in the environment, as KDIAG_TOPIC is for --topic, and so can properties:
     KDIAG_X_SASL_PASSWORD is sasl.password.
     """
-    from kdiag.delivery import deliver, destinations
+    from kdiag.delivery import deliver, destinations, file
     from kdiag.settings import UsageError
 
     bootstraps = _whole(bootstraps)
@@ -191,17 +202,17 @@ def check(
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     ready()
-    with destinations(outputs) as opened:
+    with destinations(outputs) as opened, file(BUNDLE, bundle) as packed:
         reports = walked_from(asked, wheres) if wheres else walked(asked, wait)
         one = len(bootstraps) < 2 and bootstraps != [f"@{ALL}"] and len(wheres) < 2
         if one and len(reports) == 1:
             (report,) = reports.values()
-            deliver(lambda form, stream: render(form, report, stream), opened)
+            deliver(_writer(report, asked), [*opened, *packed])
             return report.exit_code
         from kdiag.reports import together
 
         several = together(reports, __version__, compared=bool(wheres))
-        deliver(lambda form, stream: render_all(form, several, stream), opened)
+        deliver(_writer(several, asked), [*opened, *packed])
     return several.exit_code
 
 
@@ -214,6 +225,24 @@ def _whole(bootstraps: Sequence[str]) -> list[str]:
         else:
             found.append(part)
     return found
+
+
+def _writer(said: Report | Reports, asked: Mapping[str, Settings]) -> Callable[[str, TextIO], None]:
+    """What writes the answer in any form."""
+
+    def write(form: str, stream: TextIO) -> None:
+        from kdiag.report import Report
+
+        if form == BUNDLE:
+            from kdiag.bundle import write as pack
+
+            pack(said, asked, stream.buffer)
+        elif isinstance(said, Report):
+            render(form, said, stream)
+        else:
+            render_all(form, said, stream)
+
+    return write
 
 
 def _all_asked(
