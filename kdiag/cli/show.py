@@ -21,7 +21,7 @@ from kdiag.render import RENDERERS, render, render_all
     multiple=True,
     metavar="FORMAT[=FILE]",
     shell_complete=words(*RENDERERS),
-    help=f"{' or '.join(RENDERERS)}, to standard output or to a file; may be repeated.",
+    help=f"{', '.join(RENDERERS)}: to standard output or to a file; may be repeated.",
 )
 def show(report: str, outputs: Sequence[str]) -> int:
     """Show a report that was saved with -o json again, in any output; - is standard input.

@@ -298,7 +298,7 @@ def _aws(main: Element, report: Report) -> None:
         add(line, "td", each.decided_by or "–", class_="mono")
         owner = [each.instance or each.interface, *each.groups]
         add(line, "td", ", ".join(name for name in owner if name), class_="mono")
-        add(line, "td", each.reason)
+        add(line, "td", each.reason, class_="words")
 
     if known:
         head = ("address", "verdict", "decided by", "instance, groups", "reason")
