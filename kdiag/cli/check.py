@@ -73,7 +73,7 @@ MOST_WAIT = 86400  # seconds
 @click.option(
     "--wait",
     metavar="SECONDS",
-    type=click.FloatRange(0, MOST_WAIT),
+    type=float,
     envvar="KDIAG_WAIT",
     help="Walk again and again until it passes, for so long at most.",
 )
@@ -195,6 +195,8 @@ def check(
     from kdiag.delivery import deliver, destinations, file
     from kdiag.settings import UsageError
 
+    if wait is not None and not 0 <= wait <= MOST_WAIT:
+        raise click.UsageError(f"--wait {wait:g}: write seconds between 0 and {MOST_WAIT}")
     bootstraps = _whole(bootstraps)
     try:
         asked = _all_asked(context, bootstraps, written)
