@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import kdiag.rules
 from kdiag.gather import Gathered, Haul, not_gathered, plain_net
@@ -21,12 +21,20 @@ from kdiag.vantage.unreached import NotReached, Unreached
 from kdiag.vantage.where import LOCAL, Where
 from kdiag.walk import judged, unwalked, walk
 
+if TYPE_CHECKING:
+    from kdiag.vantage.ssm import Fleet
+
 kdiag.rules.load_vantage()
 
 AT_ONCE = 64  # vantage points: each is a process that waits
 SETTING_UP = 15.0  # seconds, beside the walk's own, for a connection and for a Python to start
 
-PROGRAMS = {"ssh": ssh.PROGRAM, "docker": docker.PROGRAM, "k8s": k8s.PROGRAM}
+PROGRAMS = {
+    "ssh": ssh.PROGRAM,
+    "docker": docker.PROGRAM,
+    "k8s": k8s.PROGRAM,
+    "ssm": "the command",
+}
 UNWRITTEN = (
     "no record was written from there: that takes confluent-kafka, which does not travel; every "
     "broker got the produce request that writes nothing"
@@ -63,9 +71,16 @@ class _Journey:
         self._longest = asked.deadline + SETTING_UP
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._interrupted = False
+        self._fleets: dict[str, Fleet] = {}
 
     async def all_of_them(self, wheres: Sequence[Where]) -> dict[str, Report]:
         """Every report, in the order of the places."""
+        try:
+            return await self._all_of_them(wheres)
+        finally:
+            await asyncio.gather(*(fleet.end() for fleet in set(self._fleets.values())))
+
+    async def _all_of_them(self, wheres: Sequence[Where]) -> dict[str, Report]:
         found = await self._each({where.text: self._points(where) for where in wheres})
         places = {label: [] if came is None else came for label, came in found.items()}
         named = [points for points in places.values() if isinstance(points, list)]
@@ -100,9 +115,20 @@ class _Journey:
     async def _points(self, where: Where) -> list[Where] | Unreached:
         """The places that one WHERE stands for."""
         try:
-            return await k8s.pods(where) if where.scheme == "k8s" else [where]
+            if where.scheme == "k8s":
+                return await k8s.pods(where)
+            return await self._fleet(where) if where.scheme == "ssm" else [where]
         except NotReached as error:
             return _unreached(where, error)
+
+    async def _fleet(self, where: Where) -> list[Where]:
+        """The instances that one command was sent to; loads boto3."""
+        from kdiag.vantage.ssm import Fleet
+
+        fleet = self._fleets[where.text] = Fleet(where, question(self._asked), self._longest)
+        points = await fleet.points()
+        self._fleets |= {point.text: fleet for point in points}
+        return points
 
     async def _walked(self, where: Where) -> Report:
         async with self._gate:
@@ -134,6 +160,8 @@ class _Journey:
         try:
             if where.scheme == "k8s":
                 return await k8s.walked(where, asking, self._longest)
+            if where.scheme == "ssm":
+                return await self._fleets[where.text].answer(where["instance"]), ()
             if where.scheme == "docker":
                 return await ask(docker.command(where), asking, self._longest), ()
             return await ask(ssh.command(where, SETTING_UP / 2), asking, self._longest), ()

@@ -27,8 +27,8 @@ DOORS = {
     "confluent_kafka": {"kdiag.clients.kafka"},
     "cryptography": {"kdiag.certificate", "kdiag.demo.certificates", "kdiag.properties.stores"},
     "dns": {"kdiag.clients.resolver"},
-    "boto3": {"kdiag.clients.ec2"},
-    "botocore": {"kdiag.clients.ec2", "kdiag.clients.iam"},
+    "boto3": {"kdiag.clients.ec2", "kdiag.clients.ssm"},
+    "botocore": {"kdiag.clients.ec2", "kdiag.clients.iam", "kdiag.clients.ssm"},
     "msgspec": {"kdiag.render.json", "kdiag.saved"},
     "yaml": {"kdiag.lint.reader"},
 }
@@ -45,7 +45,9 @@ BEHIND_DOORS = {"kdiag.clients.kafka"}
 STAYS = BEHIND_DOORS | {
     *(
         f"kdiag.clients.{name}"
-        for name in ("account", "aws", "ec2", "kubectl", "managed", "resolver", "responses")
+        for name in (
+            *("account", "aws", "ec2", "kubectl", "managed", "resolver", "responses", "ssm"),
+        )
     ),
 }
 

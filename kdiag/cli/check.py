@@ -151,8 +151,8 @@ MOST_WAIT = 86400  # seconds
     multiple=True,
     envvar="KDIAG_FROM",
     metavar="WHERE",
-    help="Walk from there instead: ssh://HOST, k8s://NAMESPACE/POD, docker://CONTAINER or local; "
-    "may be repeated.",
+    help="Walk from there instead: ssh://HOST, k8s://NAMESPACE/POD, docker://CONTAINER, "
+    "ssm://INSTANCE or local; may be repeated.",
 )
 @click.option(
     "--bundle",

@@ -15,8 +15,8 @@ def vantage_unreachable(unreached: Unreached) -> Iterator[Match]:
     nothing about Kafka: the walk was not walked from there. The other vantage points are not kept
     from theirs.
 
-    kdiag goes there as you do: by your own ssh, kubectl or docker, with your configuration, and
-    without asking anything. Over there it needs Python 3.9 or newer, and leaves nothing behind.
+    kdiag goes there as you do: by your own ssh, kubectl or docker, or AWS's Run Command, with your
+    configuration, and without asking anything. Over there it needs Python 3.9 or newer.
 
     Prove it: run the same way by hand, `ssh -oBatchMode=yes HOST python3 --version`,
     `kubectl exec POD -- python3 --version` or `docker exec CONTAINER python3 --version`.

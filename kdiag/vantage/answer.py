@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
+import zlib
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -12,10 +14,10 @@ from kdiag.attempt import LAYERS, Contact, clean
 from kdiag.gather import MOMENT, Gathered, veiled
 from kdiag.hops import HOPS
 from kdiag.parcel import MAX_BYTES, ParcelError, packed, unpacked
-from kdiag.probe import errand
+from kdiag.probe import NARROW, errand
 from kdiag.properties.names import PROTOCOLS
 from kdiag.settings import Settings
-from kdiag.vantage.archive import luggage
+from kdiag.vantage.archive import luggage, script
 
 MAX_HEAD = 1 << 16  # bytes that may stand in front of an answer: what a login prints
 MAX_TEXT = 16384  # characters; the longest of our own is a detail with every character escaped
@@ -47,6 +49,29 @@ class Question:
             raise ParcelError("its length is not one that an answer has")
         start = len(before) + len(mark) + len(length) + 1
         return slice(start, start + int(length))
+
+    @cached_property
+    def script(self) -> str:
+        """All that goes to a shell that takes nothing else."""
+        return script(packed(errand(self.asked, self.mark)))
+
+    def narrow(self, heard: str) -> bytes:
+        """The answer in all that such a shell has printed. Raises ParcelError."""
+        _, mark, rest = f"\n{heard}".partition(f"\n{self.mark} ")
+        facts = rest.partition("\n")[0].strip()
+        if facts.startswith("takes "):
+            raise ParcelError(
+                f"it takes {facts[6:15]} characters, and {NARROW} are let through: there are too "
+                "many brokers or certificates for this way back; ssh:// has no such limit"
+            )
+        try:
+            read = zlib.decompressobj()
+            answer = read.decompress(base64.b64decode(facts, validate=True), MAX_BYTES)
+        except (ValueError, zlib.error):
+            raise ParcelError("it is cut or spoilt") from None
+        if not mark or not read.eof:
+            raise ParcelError("there is none in it" if not mark else "it is cut or spoilt")
+        return answer
 
     def gathered(self, answer: bytes) -> Gathered:
         """The facts. Raises ParcelError for what no walk can have found."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
+import lzma
 import re
 import zipfile
 from functools import cache
@@ -65,6 +68,55 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
 sys.meta_path.insert(0, Finder())
 exec(packed.read("__main__.py"))
 """
+
+
+# The same where a program is all that can be told. Without secrets there are no logins.
+_HEAVY = tuple(f"clients/{name}" for name in ("credentials", "iam", "oauth", "sasl", "sigv4"))
+_NARROW = """
+import sys; sys.version_info < {oldest} and sys.exit({no_python})
+import base64, importlib.abc, importlib.util, json, lzma, os
+parts = json.loads(lzma.decompress(base64.b64decode("{packed}")))
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def find_spec(self, name, path=None, target=None):
+        for end in ("/__init__", ""):
+            if name.replace(".", "/") + end in parts:
+                return importlib.util.spec_from_loader(
+                    name, self, origin=name.replace(".", "/") + end, is_package=end != "")
+    def is_package(self, name):
+        return name.replace(".", "/") + "/__init__" in parts
+    def get_source(self, name):
+        return parts[self.find_spec(name).origin]
+    def exec_module(self, module):
+        origin = module.__spec__.origin
+        exec(compile(parts[origin], origin + ".py", "exec"), module.__dict__)
+sys.meta_path.insert(0, Finder())
+from kdiag.probe import narrow
+os._exit(narrow(base64.b64decode("{told}")))
+"""
+
+
+def script(told: bytes) -> str:
+    """A shell script that runs an errand, whole: nothing else has to be sent."""
+    program = _NARROW.strip().format(
+        oldest=OLDEST, no_python=NO_PYTHON, packed=_packed(), told=base64.b64encode(told).decode()
+    )
+    return (
+        f"for p in {_NAMES}; do command -v $p >/dev/null 2>&1 || continue\n"
+        f"$p -IS - <<'KDIAG'\n{program}\nKDIAG\n"
+        f"s=$?; [ $s = {NO_PYTHON} ] || exit $s; done; exit {NO_PYTHON}"
+    )
+
+
+@cache
+def _packed() -> str:
+    here = Path(__file__).resolve().parent.parent
+    parts = {
+        f"kdiag/{part}": bare((here / f"{part}.py").read_text(encoding="utf-8"))
+        for part in sorted(set(PARTS).difference(_HEAVY))
+    }
+    small = json.dumps(parts, separators=(",", ":")).encode("ascii")
+    data = lzma.compress(small, format=lzma.FORMAT_ALONE, preset=9 | lzma.PRESET_EXTREME)
+    return base64.b64encode(data).decode("ascii")
 
 
 @cache

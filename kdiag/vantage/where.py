@@ -11,8 +11,8 @@ from kdiag.usage import UsageError, quoted
 
 LOCAL = "local"
 FORMS = (
-    "local, ssh://[user@]host[:port], docker://container, k8s://namespace/pod[/container] or "
-    "k8s://namespace/label=value"
+    "local, ssh://[user@]host[:port], docker://container, k8s://namespace/pod[/container], "
+    "k8s://namespace/label=value, ssm://i-0123456789abcdef0 or ssm://tag:Role=app"
 )
 
 # None of these can begin with a dash: each becomes an argument of a command line, where it must
@@ -29,8 +29,10 @@ _LABEL = re.compile(
     rf"(?P<namespace>{_NAME})/(?P<selector>(?:{_NAME}/)?{_WORD}={_WORD}"
     rf"(?:,(?:{_NAME}/)?{_WORD}={_WORD}){{0,9}})\Z"
 )
+_INSTANCE = re.compile(r"(?P<instance>m?i-[0-9a-f]{8,17})\Z")
+_TAG = re.compile(r"tag:(?P<tag>[\w.:/+@-]{1,128})=(?P<value>[\w .:/+@-]{1,256})\Z")
 
-_SHAPES = {"ssh": (_SSH,), "docker": (_DOCKER,), "k8s": (_LABEL, _POD)}
+_SHAPES = {"ssh": (_SSH,), "docker": (_DOCKER,), "k8s": (_LABEL, _POD), "ssm": (_INSTANCE, _TAG)}
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,12 @@ def travels(asked: Settings, wheres: Sequence[Where]) -> None:
         raise UsageError(
             "--strimzi is not asked for together with --from: write the Kafka resource to a file, "
             "and name that with --config"
+        )
+    if asked.security.secrets and any(where.scheme == "ssm" for where in wheres):
+        raise UsageError(
+            "ssm:// keeps what it is told, in the history of Run Command, and no secret may stand "
+            "there: leave out the login and the private key, to check the path up to there, or go "
+            "by ssh:// over Session Manager"
         )
     sasl = asked.security.sasl
     if sasl and sasl.mechanism == "GSSAPI" and any(where.scheme != LOCAL for where in wheres):

@@ -4,7 +4,6 @@ lines as the real ones, and run what they are given on this machine."""
 from __future__ import annotations
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -266,5 +265,5 @@ def test_one_place_is_one_report_and_several_are_one_answer(ways: Ways, healthy:
     assert text.count("PASS") == 1
     code, text = said(healthy, "--from", "ssh://host", "--from", "ssh://down")
     assert code == 80
-    assert re.search(r"ssh://host +the path works|ssh://host .*exit 0", text)
+    assert "It works from ssh://host; ssh://down could not be reached." in text
     assert "KD801" in text
