@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import kdiag.rules
+from kdiag.attempt import Attempt, Contact, Dial, Failure
 from kdiag.gather import Gathered, Haul, not_gathered, plain_net
+from kdiag.hops.bootstrap import Bootstrap
 from kdiag.parcel import ParcelError
 from kdiag.report import Report
 from kdiag.settings import Settings
+from kdiag.several import REFUSED, logged_in, not_again
 from kdiag.vantage import docker, k8s, ssh
 from kdiag.vantage.answer import Question, question
 from kdiag.vantage.archive import NO_PYTHON, OLDEST
@@ -85,7 +88,7 @@ class _Journey:
         places = {label: [] if came is None else came for label, came in found.items()}
         named = [points for points in places.values() if isinstance(points, list)]
         each = {point.text: point for points in named for point in points}  # one may stand in two
-        walked = await self._each({text: self._walked(point) for text, point in each.items()})
+        walked = await self._all_walked(each)
         reports: dict[str, Report] = {}
         for label, points in places.items():
             if isinstance(points, Unreached):
@@ -94,6 +97,43 @@ class _Journey:
             for text in [point.text for point in points] or [label]:
                 reports[text] = walked.get(text) or unwalked(self._asked)
         return reports
+
+    async def _all_walked(self, places: Mapping[str, Where]) -> dict[str, Report | None]:
+        """Every place's report. Where there is a login one place goes first, then two, four and so
+        on, until a login is answered: a wrong password is not tried from everywhere."""
+        found: dict[str, Report | None] = {}
+        left = list(places.items())
+        size = 1 if self._asked.security.sasl else len(left)
+        while left:
+            here, left = left[:size], left[size:]
+            met = await self._each({text: self._walked(place) for text, place in here})
+            found |= met
+            reports = {text: report for text, report in met.items() if report}
+            for text, report in reports.items():
+                if not_again(report):
+                    return found | {
+                        other: self._held_back(other, text, report) for other, _ in left
+                    }
+            size = len(left) if any(map(logged_in, reports.values())) else 2 * size
+        return found
+
+    def _held_back(self, place: str, where: str, report: Report) -> Report:
+        """The report of a place from where no login was tried after that of another one."""
+        refused = any(finding.code == REFUSED for finding in report.findings)
+        failure = Failure.CREDENTIALS if refused else Failure.SILENT
+        words = f"not tried from here, after {where}: {not_again(report)}"
+        tried = Attempt("sasl", 0.0, failure, words)
+        met = Bootstrap(
+            tuple(
+                Contact(server, Attempt("dns", 0.0), (Dial(server.host, (tried,)),))
+                for server in self._asked.bootstrap
+            )
+        )
+        first, *others = not_gathered("bootstrap failed").legs
+        legs = (replace(first, skipped_because=None, summary=met.summary), *others)
+        gathered = replace(not_gathered(""), legs=legs, bootstrap=met)
+        note = f"no login was tried from {place}: after that from {where} none is known to be good"
+        return self._judged(_Came(gathered, (note,)), time.perf_counter())
 
     async def _each(self, doing: Mapping[str, Coroutine[Any, Any, T]]) -> dict[str, T | None]:
         """What becomes of each, all at once; None for what was interrupted."""

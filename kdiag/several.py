@@ -101,19 +101,24 @@ def until_ready(
 
 
 def _may_change(report: Report) -> bool:
-    return not report.ok and not _login(report) and report.exit_code != EXIT_INTERNAL
+    return not report.ok and not not_again(report) and report.exit_code != EXIT_INTERNAL
 
 
-def _login(report: Report) -> str:
+def not_again(report: Report) -> str:
     """Why the login of a walk is not to be made again, "" where it may be."""
     if any(finding.code == REFUSED for finding in report.findings):
         return NOT_AGAIN
-    logins = {server.layers.get("sasl") for server in report.bootstrap}
-    return NO_ANSWER if "silent" in logins and "ok" not in logins else ""
+    silent = any(server.layers.get("sasl") == "silent" for server in report.bootstrap)
+    return NO_ANSWER if silent and not logged_in(report) else ""
+
+
+def logged_in(report: Report) -> bool:
+    """Whether a server that was asked for has accepted the login."""
+    return any(server.layers.get("sasl") == "ok" for server in report.bootstrap)
 
 
 def _final(report: Report) -> Report:
-    why = "" if report.ok else _login(report)
+    why = "" if report.ok else not_again(report)
     return replace(report, notes=[*report.notes, why]) if why else report
 
 

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from kdiag.clients.wire import SASL_AUTHENTICATE, Request
+from kdiag.demo.broker import SILENCE
+from kdiag.demo.logins import Logins
 from kdiag.elsewhere import AT_ONCE, UNWRITTEN, run_from
 from kdiag.report import Report
 from kdiag.settings import settings
 from kdiag.vantage.where import parse_all
+from tests.running import Brokers
 from tests.vantage.conftest import Ways
 from tests.walks import scrubbed
 
@@ -76,6 +80,59 @@ def test_no_secret_is_on_a_command_line(ways: Ways, healthy: str) -> None:
 def test_with_a_topic_it_says_that_no_record_is_written(ways: Ways, healthy: str) -> None:
     reports = walked(healthy, "ssh://host", topic="orders")
     assert UNWRITTEN in reports["ssh://host"].notes
+
+
+def login(password: str) -> dict[str, str]:
+    return {
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanism": "SCRAM-SHA-512",
+        "sasl.username": "alice",
+        "sasl.password": password,
+    }
+
+
+def test_a_wrong_password_is_tried_from_one_place_alone(ways: Ways, brokers: Brokers) -> None:
+    logins = Logins({"alice": "alice-secret"})
+    target = brokers.three(sasl=logins).bootstrap
+    places = ("ssh://down", *(f"ssh://host{n}" for n in range(6)))
+    reports = walked(target, *places, properties=login("wrong-password"))
+    # Two went at once, since none had come that far.
+    assert logins.attempts["alice"] <= 2
+    assert list(reports) == list(places)
+    lost, *others = reports.values()
+    assert lost.root_cause == "KD801"
+    assert {(report.root_cause, report.exit_code) for report in others} == {("KD120", 10)}
+    assert others[-1].cause
+    assert "not tried from here, after ssh://host" in others[-1].cause.evidence[0]
+    assert [hop.status for hop in others[-1].hops][1:4] == ["skipped"] * 3
+
+
+def test_no_answer_to_a_login_is_not_asked_for_from_everywhere(
+    ways: Ways, brokers: Brokers
+) -> None:
+    target = brokers.three(sasl=Logins({"alice": "alice-secret"})).bootstrap
+    asked: list[Request] = []
+
+    def silent(request: Request) -> object:
+        if request.api is not SASL_AUTHENTICATE:
+            return None
+        asked.append(request)
+        return SILENCE
+
+    for broker in brokers.brokers.values():
+        broker.control = silent
+    places = [f"ssh://host{n}" for n in range(4)]
+    reports = walked(target, *places, properties=login("alice-secret"), timeout=1.0)
+    assert len(asked) == 1
+    assert {report.root_cause for report in reports.values()} == {"KD107"}
+
+
+def test_a_right_password_opens_the_way_for_all(ways: Ways, brokers: Brokers) -> None:
+    target = brokers.three(sasl=Logins({"alice": "alice-secret"})).bootstrap
+    places = [f"ssh://host{n}" for n in range(4)]
+    reports = walked(target, *places, properties=login("alice-secret"))
+    assert list(reports) == places
+    assert all(report.ok for report in reports.values())
 
 
 # Places that cannot be reached.
