@@ -48,6 +48,8 @@ class Target:
     aws_region: str | None = None
     aws_profile: str | None = None
     aws_echo: str | None = None
+    config: tuple[str, ...] = ()
+    strimzi: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
@@ -168,6 +170,8 @@ def _target(file: Path, name: str, table: Any) -> Target:
     read = {key: _READERS[key](f"{place}.{key}", value) for key, value in table.items()}
     if "command-config" in read:
         read["command-config"] = _beside(file, read["command-config"])
+    if "config" in read:
+        read["config"] = tuple(_beside(file, name) for name in read["config"])
     properties = {
         key: _beside(file, value) if _FILES.match(key) and value != "probe" else value
         for key, value in read.get("properties", {}).items()
@@ -259,5 +263,7 @@ _READERS: dict[str, Any] = {
     "aws-region": _text,
     "aws-profile": _text,
     "aws-echo": _text,
+    "config": _texts,
+    "strimzi": _text,
     "properties": _named,
 }

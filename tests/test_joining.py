@@ -264,6 +264,13 @@ def test_on_the_command_line(brokers: Brokers, tmp_path: Path) -> None:
     assert "did you mean `advertisedHost`?" in " ".join(done.stdout.split())
 
 
+def test_a_target_may_name_its_files(brokers: Brokers, tmp_path: Path) -> None:
+    (tmp_path / "kafka.yaml").write_text(kafka("brokers: [{broker: 1, advirtisedHost: x}]"))
+    target = f'[targets.a]\nbootstrap = "{brokers.three().bootstrap}"\nconfig = "kafka.yaml"\n'
+    (tmp_path / "kdiag.toml").write_text(target)
+    assert kdiag("check", "@a", cwd=tmp_path).returncode == 60
+
+
 def test_files_that_kdiag_knows_nothing_of_are_refused_before_anything_is_dialled(
     tmp_path: Path,
 ) -> None:

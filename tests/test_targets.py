@@ -24,6 +24,8 @@ map = "10.0.1.11=3.10.139.221"
 fail-on = "warning"
 expect = ["brokers=3", "identity=proven"]
 ignore = "KD113"
+config = "kafka.yaml"
+strimzi = "kafka/my-cluster"
 
 [targets.prod.properties]
 security.protocol = "SASL_SSL"
@@ -83,6 +85,8 @@ def test_a_target_says_what_options_would(here: Path) -> None:
         fail_on="warning",
         expect=("brokers=3", "identity=proven"),
         ignore=("KD113",),
+        config=("kafka.yaml",),
+        strimzi="kafka/my-cluster",
         properties={
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": "PLAIN",
@@ -102,6 +106,7 @@ def test_files_are_beside_the_file_that_names_them(here: Path) -> None:
     folder = own(here, WHOLE)
     prod = found("prod", here)
     assert prod.command_config == str(folder / "conf" / "prod.properties")
+    assert prod.config == (str(folder / "kafka.yaml"),)
     assert prod.properties["ssl.ca.location"] == str(folder / "ca.pem")
     assert prod.properties["ssl.key.location"] == "/etc/key.pem"
 

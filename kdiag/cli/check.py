@@ -312,8 +312,8 @@ def _asked(
         aws_region=of("aws_region"),
         aws_profile=of("aws_profile"),
         aws_echo=of("aws_echo") or ("off" if os.environ.get("CI") else CHECK_IP),
-        config=written["config"],
-        strimzi=written["strimzi"],
+        config=written["config"] or {name: configuration(name) for name in chosen.config},
+        strimzi=of("strimzi"),
     )
 
 
