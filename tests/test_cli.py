@@ -85,6 +85,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "an unknown option": (["check", "BROKER", "--verbose"], "--verbose"),
     "a second that is none": (["check", "BROKER", "another:bad"], "'bad' is not a number"),
     "a target among others": (["check", "BROKER", "@none"], "@none: there is no kdiag.toml here"),
+    "a target with an escape": (["check", "@a\x1b[31mb"], "@a…: there is no kdiag.toml here"),
     "all of no targets": (["check", "@all"], "there is no target"),
     "files for two clusters": (["check", "BROKER", "b:1", "--strimzi", "a/b"], "about one cluster"),
     "waiting for nothing": (["check", "BROKER", "--wait", "soon"], "--wait"),

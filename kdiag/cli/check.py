@@ -33,7 +33,7 @@ MOST_WAIT = 86400  # seconds
 @click.argument(
     "bootstraps",
     nargs=-1,
-    metavar="BOOTSTRAP[,BOOTSTRAP...]",
+    metavar="BOOTSTRAP[,BOOTSTRAP...]...",
     envvar="KDIAG_BOOTSTRAP",
     shell_complete=completion.targets,
 )
@@ -263,13 +263,22 @@ def _all_asked(
             try:
                 asked = _asked(context, name, {**written, "config": config}, files)
             except UsageError as error:
-                unnamed = name and name.startswith("@") and name[1:] not in str(error)
-                raise UsageError(f"{name}: {error}" if unnamed else str(error)) from None
+                raise UsageError(_of_target(name, str(error))) from None
             label = name[1:] if name and name.startswith("@") else None
             found[clean(label or ",".join(map(str, asked.bootstrap)))] = asked
     if len(found) > 1 and (config or written["strimzi"]):
         raise UsageError("--config and --strimzi are about one cluster: check it alone")
     return found
+
+
+def _of_target(name: str | None, said: str) -> str:
+    """What is wrong, with the target's name before it unless it is told already."""
+    from kdiag.usage import word
+
+    if name is None or not name.startswith("@"):
+        return said
+    shown = word(name[1:])
+    return said if f"@{shown}" in said or f"targets.{shown}" in said else f"@{shown}: {said}"
 
 
 def _asked(
