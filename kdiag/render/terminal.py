@@ -30,6 +30,8 @@ _MARKS = {"pass": "√", "warn": "‼", "fail": "×", "skipped": "–"}
 _ASCII_MARKS = {"pass": "+", "warn": "!", "fail": "x", "skipped": "-"}
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "bright_black"}
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
+# What the log of a job obeys, on GitHub where a line begins with it, on Azure anywhere in a line.
+_COMMAND = re.compile(r"^[ \t]*:(?=:[A-Za-z-]+(?: [^\n]*)?::)|#(?=#(?:vso)?\[)", re.MULTILINE)
 _LABEL = re.compile(r"[^.:]+[.:]*|[.:]+")
 _VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
 
@@ -46,7 +48,8 @@ def written(stream: TextIO) -> Iterator[Page]:
     console = _console(stream)
     with console.capture() as captured:
         yield Page(console, _fits(stream))
-    stream.write(_TRAILING.sub(r"\1", captured.get()))
+    text = _TRAILING.sub(r"\1", captured.get())
+    stream.write(_COMMAND.sub(lambda found: f"{found.group()} ", text))
 
 
 def _print(page: Page, report: Report) -> None:

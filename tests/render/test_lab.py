@@ -82,4 +82,4 @@ def test_no_output_has_changed(request: pytest.FixtureRequest) -> None:
         PRINTS.write_text("{\n" + ",\n".join(lines) + "\n}\n", "ascii")
     known = json.loads(PRINTS.read_text("ascii"))
     changed = {name for name in found.keys() | known.keys() if found.get(name) != known.get(name)}
-    assert changed == set(), "kdiag show tests/lab/goldens/….json -o FORMAT"
+    assert changed == set(), "if it should: pytest tests/render/test_lab.py --snapshot-update"

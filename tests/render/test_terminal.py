@@ -86,6 +86,29 @@ def test_markup_is_text(said: str) -> None:
     assert said in walks.shown(spoken(report, said), encoding="ascii")
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("::stop-commands::x", ": :stop-commands::x"),
+        ("::error file=a,line=1::x", ": :error file=a,line=1::x"),
+        ("##[error]x", "# #[error]x"),
+        ("##vso[task.setvariable variable=PATH]/evil", "# #vso[task.setvariable"),
+        ("::1 and ::ffff:10.0.1.11", "::1 and ::ffff:10.0.1.11"),
+    ],
+)
+def test_nothing_of_a_peer_reaches_the_log_of_a_job_as_a_command(said: str, shown: str) -> None:
+    """Where the line is broken, its rest begins a line."""
+    made = reported(came_in(), metadata())
+    for before in range(60, 78):
+        evidence = [f"{'x' * before} {said}"]
+        first = replace(made.findings[0], evidence=evidence, remedies=[Remedy("Do.", said)])
+        text = walks.shown(replace(made, findings=[first]))
+        assert shown in text
+        begun = [line.strip() for line in text.splitlines()]
+        assert not [line for line in begun if re.match(r"::[a-z-]+( .*)?::", line)]
+        assert not re.search(r"##(vso)?\[", text)
+
+
 def spoken(report: Report, said: str) -> Report:
     """The report with this in every place that a peer's text may come to."""
     first = replace(
