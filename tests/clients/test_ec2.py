@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore
 import pytest
 from botocore import exceptions
+from botocore.loaders import JSONFileLoader
 
 from kdiag.aws.cloud import Gap, Snapshot
 from kdiag.clients.account import snapshot
-from kdiag.clients.ec2 import CALLS, CODES, REASONS, Api, reason
+from kdiag.clients.ec2 import CALLS, CODES, REASONS, Api, Models, reason
 from tests.accounts import MOTO, PRIVATE, REGION, SECRET, Account, late, refused, said, told
 
 POLICY = Path(__file__).parents[2] / "docs" / "aws.md"
@@ -65,6 +67,15 @@ def test_every_error_of_botocore_has_its_reason() -> None:
         found = reason(kind.__new__(kind))
         assert (found == "failed") is (kind.__name__ in FAILED), kind.__name__
     assert set(REASONS.values()) | set(CODES.values()) == REASONABLE
+
+
+def test_the_models_are_those_that_botocore_reads() -> None:
+    plain, own = JSONFileLoader(), Models()
+    folder = Path(botocore.__file__).parent / "data"
+    for name in ("endpoints", "ec2/2016-11-15/service-2", "ec2/2016-11-15/paginators-1", "none"):
+        path = str(folder / name)
+        assert own.exists(path) == plain.exists(path) == (name != "none")
+        assert json.dumps(own.load_file(path)) == json.dumps(plain.load_file(path)), name
 
 
 def test_reasons_name_errors_that_there_are() -> None:
