@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RUNS = 7
 TIMEOUT = 2.0
 
-OWN_COST_MS, MEMORY_MB, HELP_MS, DRAW_MS = 120, 60, 100, 1000
+OWN_COST_MS, MEMORY_MB, HELP_MS, DRAW_MS, FROM_MS = 120, 60, 100, 1000, 300
 LINT_MS, LARGE_MS = 150, 1000
 
 # How long a call to AWS takes, and how many of them wait for each other at least: which instances
@@ -174,6 +174,26 @@ def bar(what: str, figure: float, most: float, unit: str) -> bool:
     return kept
 
 
+def elsewhere(bootstrap: str) -> bool:
+    """What it adds to a walk that it is walked by the probe, both sides together: `ssh` here
+    connects to nowhere and runs what it is given on this machine."""
+    from tempfile import TemporaryDirectory
+
+    before = os.environ["PATH"]
+    with TemporaryDirectory() as folder:
+        ssh = Path(folder, "ssh")
+        ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+        ssh.chmod(0o755)
+        Path(folder, "python3").symlink_to(sys.executable)
+        os.environ["PATH"] = f"{folder}:{before}"
+        try:
+            here = cost("-m", "kdiag", "check", bootstrap)
+            there = cost("-m", "kdiag", "check", bootstrap, "--from", "ssh://here")
+        finally:
+            os.environ["PATH"] = before
+    return bar("--from, beside the connection, adds", there - here, FROM_MS, "ms")
+
+
 def measure() -> list[bool]:
     """Every bar of the walk, on this machine."""
     start = cost("-c", "pass")
@@ -187,6 +207,7 @@ def measure() -> list[bool]:
         own = cost("-m", "kdiag", "check", bootstrap) - start
         kept.append(bar("healthy walk, kdiag's own cost", own, OWN_COST_MS, "ms"))
         found = json.loads(timed(__file__, "walk", bootstrap)[1])
+        kept.append(elsewhere(bootstrap))
         kept.append(bar("healthy walk, peak memory", found["memory_mb"], MEMORY_MB, "MB"))
         for count, port in silent.items():
             walks = [json.loads(timed(__file__, "walk", f"127.0.0.1:{port}")[1]) for _ in range(3)]

@@ -309,6 +309,15 @@ def test_a_walk_that_does_not_ask_aws_loads_nothing_for_it() -> None:
     assert not loaded & {"boto3", *(f"kdiag.{name}" for name in judges)}
 
 
+def test_a_walk_from_here_loads_nothing_for_walks_from_elsewhere() -> None:
+    code = "import sys, kdiag.cli, kdiag.walk, kdiag.settings; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    loaded = set(ran.stdout.split())
+    assert "kdiag.gather" in loaded
+    away = {"kdiag.elsewhere", "kdiag.parcel", "kdiag.probe", "kdiag.rules.vantage", "zipfile"}
+    assert not [name for name in loaded if name in away or name.startswith("kdiag.vantage")]
+
+
 def test_only_the_command_line_exits_or_prints() -> None:
     assert exits_and_prints(ROOT) == []
 

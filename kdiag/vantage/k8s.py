@@ -74,10 +74,11 @@ async def walked(where: Where, question: Question, longest: float) -> tuple[byte
         f"{where.text} has no Python: this is how it looks from another pod of its namespace, "
         f"{IMAGE}, which network policies and the pod's own node may treat otherwise"
     )
-    return await _beside(where["namespace"], question, longest), (note,)
+    return await beside(where["namespace"], question, longest), (note,)
 
 
-async def _beside(namespace: str, question: Question, longest: float) -> bytes:
+async def beside(namespace: str, question: Question, longest: float) -> bytes:
+    """The answer from a pod of our own in a namespace, which is deleted. Raises NotReached."""
     name = f"kdiag-{secrets.token_hex(4)}"
     space = f"--namespace={namespace}"
     life = round(longest + READY)

@@ -3,6 +3,7 @@ lines as the real ones, and run what they are given on this machine."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -19,7 +20,11 @@ from kdiag.demo.logins import Logins
 from kdiag.elsewhere import AT_ONCE, UNWRITTEN, run_from
 from kdiag.report import Report
 from kdiag.settings import settings
+from kdiag.vantage import k8s
+from kdiag.vantage.answer import question
+from kdiag.vantage.unreached import NotReached
 from kdiag.vantage.where import parse_all
+from tests.lab import needs
 from tests.running import Brokers
 from tests.vantage.conftest import Ways
 from tests.walks import scrubbed
@@ -212,6 +217,48 @@ def test_a_pod_that_nothing_can_stand_in_for_is_said(
     assert lost.cause
     assert "no pod of python:3.13-alpine can stand in for it" in lost.cause.message
     assert ways.pods == ["bare-0"]
+
+
+@pytest.mark.parametrize("place", ["k8s://shop/web-0/app", "k8s://shop/app=web"])
+def test_the_real_kubectl_takes_these_command_lines(
+    healthy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, place: str
+) -> None:
+    """As far as it gets without a cluster."""
+    needs.require("kubectl")
+    config = tmp_path / "config"
+    config.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(config))
+    (lost,) = walked(healthy, place).values()
+    assert lost.cause
+    said = " ".join(lost.cause.evidence)
+    assert "127.0.0.1:1" in said
+    assert "refused" in said
+    assert "unknown" not in said
+
+
+def test_the_real_kubectl_takes_those_for_a_pod_of_our_own(
+    healthy: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    needs.require("kubectl")
+    config = tmp_path / "config"
+    config.write_text(KUBECONFIG)
+    monkeypatch.setenv("KUBECONFIG", str(config))
+    asking = question(settings(healthy))
+    with pytest.raises(NotReached) as refused:
+        asyncio.run(k8s.beside("shop", asking, 5.0))
+    said = " ".join(refused.value.evidence)
+    assert "127.0.0.1:1" in said
+    assert "unknown" not in said
+
+
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: nowhere
+clusters: [{name: nowhere, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: nobody, user: {token: none}}]
+contexts: [{name: nowhere, context: {cluster: nowhere, user: nobody}}]
+"""
 
 
 # Many at once.
