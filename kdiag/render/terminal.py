@@ -22,6 +22,7 @@ from kdiag.reports import Reports
 from kdiag.rule import Finding, Remedy
 
 WIDEST, NARROWEST = 120, 50
+MANY_WALKS = 8  # lines of the live view
 NARROW_NAME, MANY_NAME_LINES = 8, 4  # an advertised address in the table: cells, lines
 
 Part = tuple[str, str] | str  # a text and its style, or a text
@@ -86,16 +87,15 @@ def write_all(reports: Reports, stream: TextIO) -> None:
 
 @contextmanager
 def live_all(stream: TextIO) -> Iterator[Callable[[str, str, str | None], None]]:
-    """Several walks as they go, a line for each."""
+    """Several walks as they go: a line for each of those that were heard of last."""
     console = _console(stream)
     told: dict[str, str] = {}
     with console.status(Text("starting"), spinner=_spinner(stream)) as status:
 
         def observe(label: str, hop: str, summary: str | None) -> None:
-            told[label] = (
-                f"{label}: {_under_way(hop)}" if summary is None else f"{label}: {summary}"
-            )
-            status.update(Text("\n".join(told.values())))
+            told.pop(label, None)
+            told[label] = f"{label}: {_under_way(hop) if summary is None else summary}"
+            status.update(Text("\n".join([*told.values()][-MANY_WALKS:])))
 
         yield observe
 
