@@ -78,6 +78,7 @@ def _families(report: Report) -> Iterator[tuple[str, str, Iterator[Sample]]]:
         "When the certificate expires, in seconds since 1970.",
         _certificates(report),
     )
+    yield "kdiag_expectation_met", "1 when what was expected is known to be so.", _expected(report)
     yield "kdiag_finding", "How many findings have this code.", _findings(report)
 
 
@@ -143,6 +144,11 @@ def _certificates(report: Report) -> Iterator[Sample]:
         if certificate and certificate.not_after:
             with suppress(ValueError):  # a saved report may say anything
                 yield {"subject": subject}, _seconds(certificate.not_after)
+
+
+def _expected(report: Report) -> Iterator[Sample]:
+    for one in {one.expectation: one for one in report.expectations}.values():
+        yield {"expectation": one.expectation}, one.met is True
 
 
 def _findings(report: Report) -> Iterator[Sample]:
