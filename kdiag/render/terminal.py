@@ -30,6 +30,7 @@ Part = tuple[str, str] | str  # a text and its style, or a text
 _MARKS = {"pass": "√", "warn": "‼", "fail": "×", "skipped": "–"}
 _ASCII_MARKS = {"pass": "+", "warn": "!", "fail": "x", "skipped": "-"}
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "bright_black"}
+ROOMY = 100  # columns: room for the names of hops in a table
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
 # What the log of a job obeys, on GitHub where a line begins with it, on Azure anywhere in a line.
 _COMMAND = re.compile(r"^[ \t]*:(?=:[A-Za-z-]+(?: [^\n]*)?::)|#(?=#(?:vso)?\[)", re.MULTILINE)
@@ -192,11 +193,15 @@ class Page:
         """Who saw the same: a row for each outcome, a column for each hop; and the sentence."""
         hops = list(dict.fromkeys(hop for o in compared.outcomes for hop in o.hops))
         table = Table.grid(padding=(0, 2))
+        roomy = self.console.width >= ROOMY
+        heads = [hop if roomy else f"hop {order.number(hop)}" for hop in hops]
         table.add_column(max_width=self.console.width // 3, overflow="fold")
-        for hop in hops:
-            table.add_column(width=len(hop))
+        for head in heads:
+            table.add_column(width=len(head))
         table.add_column(overflow="fold")
-        table.add_row("", *(Text(hop, style="bold") for hop in hops), Text("brokers", style="bold"))
+        table.add_row(
+            "", *(Text(head, style="bold") for head in heads), Text("brokers", style="bold")
+        )
         for outcome in compared.outcomes:
             marks = (outcome.hops.get(hop, "skipped") for hop in hops)
             table.add_row(
