@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 
 from kdiag.lookup import Lookup
+from kdiag.readable import TEXT_LIMIT as TEXT_LIMIT
+from kdiag.readable import clean as clean
+from kdiag.readable import clean_bytes as clean_bytes
 from kdiag.settings import Endpoint
 
 LAYERS = ("dns", "tcp", "tls", "kafka", "sasl", "identity")
-
-TEXT_LIMIT = 1024
 
 
 class Failure(str, Enum):
@@ -169,25 +169,3 @@ class ClientRun:
     deliveries: tuple[Delivery, ...]
     words: tuple[str, ...] = ()
     throttle_ms: int = 0
-
-
-def clean(text: str, limit: int = TEXT_LIMIT) -> str:
-    """Text of a peer, fit for a terminal, JSON and XML: escapes shown, length bounded."""
-    if len(text) > limit:
-        text = text[: limit - 1] + "…"
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else _escaped(c) for c in text)
-
-
-def clean_bytes(data: bytes, limit: int = 120) -> str:
-    """The first bytes of a strange answer, readable: text as it is, everything else escaped."""
-    return clean(data[:limit].decode("ascii", "backslashreplace").strip(), limit * 4)
-
-
-@lru_cache(maxsize=1024)  # a frame can hold millions of the same one
-def _escaped(char: str) -> str:
-    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    code = ord(char)
-    wide = f"\\u{code:04x}" if code < 65536 else f"\\U{code:08x}"
-    return short.get(char) or (f"\\x{code:02x}" if code < 256 else wide)

@@ -6,7 +6,6 @@ import os
 import signal
 import stat
 import sys
-import tempfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -45,6 +44,8 @@ class File(Destination):
         if self._target.exists():
             with self._target.open("a"):  # raises where it must not be written to
                 mode = stat.S_IMODE(self._target.stat().st_mode)
+        import tempfile  # for files alone
+
         handle, part = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=self._target.parent)
         self._part = Path(part)
         self.stream = os.fdopen(handle, "w", encoding="utf-8")

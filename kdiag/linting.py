@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import kdiag.rules
-from kdiag.attempt import clean
 from kdiag.lint.broker import Broker
 from kdiag.lint.containers import of_compose, of_properties, of_workload
 from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
@@ -21,6 +20,7 @@ from kdiag.lint.report import Fixed, LintReport
 from kdiag.lint.schema import Flaw, meant
 from kdiag.lint.strimzi import Cluster, Surroundings, cluster, kube_node, pool, service
 from kdiag.lint.tree import Spot
+from kdiag.readable import clean
 from kdiag.rule import RULES, Finding, Remedy
 from kdiag.usage import UsageError
 

@@ -36,7 +36,18 @@ DOORS = {
 # What gathers facts can be sent to a machine that has only Python. What it must not import there
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
-    *("gather", "parcel", "probe", "hop", "hops", "clients", "stranger", "attempt", "lookup"),
+    *(
+        "gather",
+        "parcel",
+        "probe",
+        "hop",
+        "hops",
+        "clients",
+        "stranger",
+        "attempt",
+        "lookup",
+        "readable",
+    ),
     *("settings", "properties", "security", "usage", "address", "annotation"),
 )
 BEHIND_DOORS = {"kdiag.clients.kafka"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kdiag.attempt import clean
+from kdiag.readable import clean
 from kdiag.usage import UsageError
 
 KUBECTL = "kubectl:"  # begins the name of what kubectl has shown

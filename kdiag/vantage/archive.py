@@ -13,8 +13,8 @@ from pathlib import Path
 
 # All that kdiag.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
-    "": "access address annotation attempt gather hop lookup parcel probe redaction security "
-    "settings stranger usage",
+    "": "access address annotation attempt gather hop lookup parcel probe readable redaction "
+    "security settings stranger usage",
     "properties/": "layers names",
     "clients/": "codec conversation credentials errors iam login net oauth sasl sigv4 sockets tls "
     "wire",

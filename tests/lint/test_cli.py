@@ -231,3 +231,4 @@ def test_it_loads_nothing_of_a_walk() -> None:
     heavy = {"asyncio", "ssl", "rich", "msgspec", "cryptography", "kdiag.walk", "kdiag.hops"}
     assert not found & heavy
     assert not found & {"kdiag.rules.connection", "kdiag.report", "difflib"}
+    assert not found & {"kdiag.settings", "kdiag.attempt", "kdiag.clients", "tempfile"}
