@@ -38,6 +38,7 @@ PROGRAMS = {
     "k8s": k8s.PROGRAM,
     "ssm": "the command",
 }
+WALKED_FROM = "walked from"
 UNWRITTEN = (
     "no record was written from there: that takes confluent-kafka, which does not travel; every "
     "broker got the produce request that writes nothing"
@@ -175,7 +176,9 @@ class _Journey:
             if where.scheme == LOCAL:
                 return await self._here(where)
             started = time.perf_counter()
-            return self._judged(await self._there(where), started)
+            came = await self._there(where)
+            came = replace(came, notes=(f"{WALKED_FROM} {where.text}", *came.notes))
+            return self._judged(came, started)
 
     async def _here(self, where: Where) -> Report:
         def told(hop: str, summary: str | None) -> None:

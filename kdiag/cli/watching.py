@@ -71,17 +71,27 @@ def walked(asked: Mapping[str, Settings], wait: float | None = None) -> dict[str
 
 def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Where]) -> dict[str, Report]:
     """The one check from every place, by the places' labels."""
-    from kdiag.elsewhere import run_from
+    from kdiag.comparison import named
+    from kdiag.elsewhere import WALKED_FROM, run_from
 
     (one,) = asked.values()
     for note in one.notes:
         click.echo(f"kdiag: note: {note}", err=True)
-    if not _is_watched():
-        return run_from(one, wheres)
-    from kdiag.render.terminal import live_all
+    if _is_watched():
+        from kdiag.render.terminal import live_all
 
-    with live_all(sys.stderr) as observe_all:
-        return run_from(one, wheres, observe_all)
+        with live_all(sys.stderr) as observe_all:
+            reports = run_from(one, wheres, observe_all)
+    else:
+        reports = run_from(one, wheres)
+    noted: dict[str, list[str]] = {}
+    for label, report in reports.items():
+        for note in report.notes[len(one.notes) :]:
+            if not note.startswith(WALKED_FROM):
+                noted.setdefault(note, []).append(label)
+    for note, labels in noted.items():
+        click.echo(f"kdiag: note: {named(labels)}: {note}", err=True)
+    return reports
 
 
 def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:

@@ -11,8 +11,10 @@ from functools import cached_property
 
 from kdiag.address import parse
 from kdiag.attempt import LAYERS, Contact, clean
+from kdiag.clients.net import MAX_ADDRESSES
 from kdiag.gather import MOMENT, Gathered, veiled
 from kdiag.hops import HOPS
+from kdiag.hops.listeners import MAX_BROKERS, MAX_CANDIDATES
 from kdiag.parcel import MAX_BYTES, ParcelError, packed, unpacked
 from kdiag.probe import NARROW, errand
 from kdiag.properties.names import PROTOCOLS
@@ -102,13 +104,22 @@ def _check(found: Gathered, asked: Settings) -> None:
         raise ParcelError("facts without those that they rest on")
     if found.produce and not found.listeners:
         raise ParcelError("facts without those that they rest on")
-    for listener in found.listeners.listeners if found.listeners else ():
+    listeners = found.listeners.listeners if found.listeners else ()
+    if len(listeners) > MAX_BROKERS or len(found.produce.produced if found.produce else ()) > len(
+        listeners
+    ):
+        raise ParcelError("more brokers than a walk dials")
+    for listener in listeners:
         contacts += [listener.contact, *listener.candidates]
+        if len(listener.candidates) > MAX_CANDIDATES:
+            raise ParcelError("more addresses than a walk tries")
     for contact in contacts:
         _check_contact(contact)
 
 
 def _check_contact(contact: Contact) -> None:
+    if len(contact.dials) > MAX_ADDRESSES:
+        raise ParcelError("more addresses than a walk tries")
     for dial in contact.dials:
         layers = [attempt.layer for attempt in dial.attempts]
         if not layers or layers != sorted(set(layers), key=_place):

@@ -10,13 +10,13 @@ import asyncio
 import json
 import secrets
 from contextlib import suppress
-from dataclasses import replace
 
+from kdiag.usage import UsageError
 from kdiag.vantage.answer import Question
 from kdiag.vantage.archive import NO_PYTHON, SHELL
 from kdiag.vantage.process import Ended, ask, said
 from kdiag.vantage.unreached import NotReached
-from kdiag.vantage.where import Where
+from kdiag.vantage.where import Where, parse_where
 
 PROGRAM = "kubectl"
 IMAGE = "python:3.13-alpine"
@@ -43,14 +43,10 @@ async def pods(where: Where) -> list[Where]:
         raise NotReached(f"no pod in {namespace} runs that has {selector}")
     if len(names) > MAX_PODS:
         raise NotReached(f"{len(names)} pods have {selector}: {MAX_PODS} at most")
-    return [
-        replace(
-            where,
-            text=f"k8s://{namespace}/{name}",
-            parts=(("namespace", namespace), ("pod", name)),
-        )
-        for name in names
-    ]
+    try:
+        return [parse_where(f"k8s://{namespace}/{name}") for name in names]
+    except UsageError:
+        raise NotReached("kubectl lists what is no name of a pod") from None
 
 
 def command(where: Where) -> list[str]:

@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
-from dataclasses import replace
 
 from kdiag.attempt import clean
 from kdiag.clients.net import in_thread
 from kdiag.clients.ssm import MAX_SCRIPT, RunCommand, SsmError
+from kdiag.usage import UsageError
 from kdiag.vantage.answer import Question
 from kdiag.vantage.archive import NO_PYTHON
 from kdiag.vantage.process import Ended
 from kdiag.vantage.unreached import NotReached
-from kdiag.vantage.where import Where
+from kdiag.vantage.where import Where, parse_where
 
 _WAITING = {"Pending", "InProgress", "Delayed", "Cancelling"}
 _PAUSE, _LONGEST_PAUSE = 0.5, 3.0  # seconds between two questions
@@ -52,10 +52,10 @@ class Fleet:
         if not instances:
             raise NotReached(f"no managed instance has {named['tag']}={named['value']}")
         self._asking = asyncio.ensure_future(self._follow(set(instances)))
-        return [
-            replace(self._where, text=f"ssm://{one}", parts=(("instance", one),))
-            for one in instances
-        ]
+        try:
+            return [parse_where(f"ssm://{one}") for one in instances]
+        except UsageError:
+            raise NotReached("AWS lists what is no instance") from None
 
     async def answer(self, instance: str) -> bytes:
         """What the walk on one instance has found. Raises NotReached, Ended and ParcelError."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from kdiag.elsewhere import run_from
 from kdiag.parcel import ParcelError
 from kdiag.probe import NARROW
 from kdiag.report import Report
-from kdiag.security import Sasl, Security
+from kdiag.security import Sasl, Security, Tls
 from kdiag.settings import Settings, settings
 from kdiag.usage import UsageError
 from kdiag.vantage.answer import Question, question
@@ -46,7 +47,9 @@ def walked(bootstrap: str, *places: str, **asked: object) -> dict[str, Report]:
 def test_an_instance_ends_in_the_same_report(aws: RunCommand, healthy: str) -> None:
     reports = walked(healthy, "local", f"ssm://{FLEET[0]}")
     assert reports["local"].ok
-    assert scrubbed(reports[f"ssm://{FLEET[0]}"]) == scrubbed(reports["local"])
+    there = reports[f"ssm://{FLEET[0]}"]
+    assert there.notes == [f"walked from ssm://{FLEET[0]}"]
+    assert scrubbed(replace(there, notes=[])) == scrubbed(reports["local"])
 
 
 def test_a_fleet_is_one_command_and_a_report_each(aws: RunCommand, healthy: str) -> None:
@@ -132,10 +135,6 @@ def test_the_script_is_small_enough_for_a_document(healthy: str) -> None:
 
 
 def test_what_is_too_much_to_send_is_said(aws: RunCommand, healthy: str) -> None:
-    from dataclasses import replace
-
-    from kdiag.security import Tls
-
     asked = settings(healthy)
     large = replace(asked, security=Security(tls=Tls(ca="x" * 10_000)))
     (lost,) = run_from(large, parse_all([f"ssm://{FLEET[0]}"])).values()
