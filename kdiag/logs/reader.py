@@ -19,7 +19,7 @@ from kdiag.logs.who import who
 
 MOST = 4 << 30  # bytes that are read
 _CHUNK = 1 << 20
-_LONGEST = 16_384  # bytes of a line that are looked at
+_LONGEST = 4096  # bytes of a line that are looked at
 _SHOWN = 400  # characters of a line that are kept
 _LOOKS = 64  # at lines that differ in digits only; then they are counted
 _SHAPES = 50_000
@@ -264,7 +264,7 @@ def _about(text: str, pattern: Pattern, said: dict[str, str]) -> Who:
         at = said.get("ip", "")
     hop = found.hop or (pattern.hop if pattern.hop in ("bootstrap", "listeners") else "")
     node = found.node
-    if node is None and said.get("node", "").isdecimal():
+    if node is None and re.fullmatch(r"\d{1,9}", said.get("node", "")):
         node, hop = int(said["node"]), "listeners"
     return Who(hop, node, clean(at, 300))
 

@@ -13,10 +13,10 @@ _NAMES = (
 _SECRETS = (
     # password=x, "password": "x", ssl.key.password = x, jaas.config's password="x"
     re.compile(
-        rf"""(?i)((?:[\w.-]*{_NAMES}[\w.-]*)["']?\s*(?:=|:|=>)\s*)("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&)\]}}]+)"""
+        rf"""(?i)({_NAMES}[\w.-]{{0,40}}["']?\s{{0,8}}(?:=|:|=>)\s{{0,8}})("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&)\]}}]+)"""
     ),
     re.compile(r"(?i)(\b(?:bearer|basic|authorization:?)\s+)([\w+/=.~-]{8,})"),
-    re.compile(r"(://[^\s/:@]+:)([^\s/@]+)(?=@)"),
+    re.compile(r"(://[^\s/:@]{1,200}:)([^\s/@]{1,200})(?=@)"),
     re.compile(r"()(eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?)"),  # a JSON web token
     re.compile(r"()((?:AKIA|ASIA)[A-Z0-9]{12,})"),
     re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)([^\s&]+)"),

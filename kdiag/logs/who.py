@@ -7,7 +7,9 @@ from functools import lru_cache
 
 from kdiag.logs.facts import Who
 
-_AT = r"(?P<at>(?:\[[0-9a-fA-F:.%]+\]|[\w.-]+):\d{1,5})"
+# It begins where a word does, and has an end: a line may be all digits.
+_AT = r"(?<![\w.-])(?P<at>(?:\[[0-9a-fA-F:.%]{2,60}\]|[\w.-]{1,255}):\d{1,5})"
+_N = r"\d{1,10}"
 _COORDINATOR = 2_147_483_647  # Java's node id of a group's coordinator, less the broker's own
 _MOST_NODES = 1_000_000
 
@@ -15,28 +17,29 @@ _MOST_NODES = 1_000_000
 _NAMED = tuple(
     re.compile(pattern)
     for pattern in (
-        rf"{_AT}/(?P<node>bootstrap|\d+)\b",  # librdkafka
-        rf"GroupCoordinator(?:/\d+)?: {_AT}(?P<node>)",
-        rf"node_id=(?P<node>bootstrap|\d+)(?:-\d+)? host=\[?{_AT}",  # kafka-python
-        rf"(?:node_id|to) (?P<node>bootstrap|\d+)(?:-\d+)? at {_AT}",
-        r"(?:node_id=|[Bb]ootstrap (?:connection to |attempt to )?)(?P<node>bootstrap|\d+)",
-        r"node (?P<node>-?\d+) \((?P<name>[\w.-]*)/(?P<ip>[\w.:%-]*):(?P<port>\d+)\)",  # Java
-        r"[Nn]ode (?P<name>[\w.:-]+):(?P<port>\d+) \(id: (?P<node>-?\d+)",
-        r"[Bb]roker (?P<name>[\w.:-]+):(?P<port>\d+) \(id: (?P<node>-?\d+)",
-        rf"addr: {_AT}, broker: (?P<node>seed|\d+)",  # franz-go
-        r"broker: (?P<node>seed|\d+)",
-        rf"broker #(?P<node>\d+) at {_AT}",  # sarama
-        rf"to broker at {_AT} \((?:registered as #)?(?P<node>\d+|unregistered)\)",
+        rf"{_AT}/(?P<node>bootstrap|{_N})\b",  # librdkafka
+        rf"GroupCoordinator(?:/{_N})?: {_AT}(?P<node>)",
+        rf"node_id=(?P<node>bootstrap|{_N})(?:-{_N})? host=\[?{_AT}",  # kafka-python
+        rf"(?:node_id|to) (?P<node>bootstrap|{_N})(?:-{_N})? at {_AT}",
+        rf"(?:node_id=|[Bb]ootstrap (?:connection to |attempt to )?)(?P<node>bootstrap|{_N})",
+        rf"node (?P<node>-?{_N}) \((?P<name>[\w.-]{{0,255}})/"  # Java
+        rf"(?P<ip>[\w.:%-]{{0,255}}):(?P<port>{_N})\)",
+        rf"[Nn]ode (?P<name>[\w.:-]{{1,255}}):(?P<port>{_N}) \(id: (?P<node>-?{_N})",
+        rf"[Bb]roker (?P<name>[\w.:-]{{1,255}}):(?P<port>{_N}) \(id: (?P<node>-?{_N})",
+        rf"addr: {_AT}, broker: (?P<node>seed|{_N})",  # franz-go
+        rf"broker: (?P<node>seed|{_N})",
+        rf"broker #(?P<node>{_N}) at {_AT}",  # sarama
+        rf"to broker at {_AT} \((?:registered as #)?(?P<node>{_N}|unregistered)\)",
         rf"(?:to|[Ff]rom|with|of) (?:broker )?{_AT}(?P<node>)(?=[:\s]|$)",
-        r"from broker (?P<node>-?\d+) while",
-        r"producer/broker/(?P<node>\d+)",
+        rf"from broker (?P<node>-?{_N}) while",
+        rf"producer/broker/(?P<node>{_N})",
         rf'"broker":"{_AT}"(?P<node>)',  # kafkajs
         r"\[(?P<node>BrokerPool)\]",
-        r"node with id (?P<node>\d+)",  # aiokafka
+        rf"node with id (?P<node>{_N})",  # aiokafka
         rf'(?P<node>Unable connect to|request metadata from) "{_AT}"',
-        r"channelId=(?P<node>-?\d+)\)",  # Java again
-        r"[Nn]ode (?P<node>-?\d+)\b",
-        r"node_id (?P<node>\d+)",
+        rf"channelId=(?P<node>-?{_N})\)",  # Java again
+        rf"[Nn]ode (?P<node>-?{_N})\b",
+        rf"node_id (?P<node>{_N})",
     )
 )
 _FIRST = {"bootstrap", "seed", "unregistered", "BrokerPool", "Unable connect to"}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from kdiag.explaining import explain
 from kdiag.logs.explanation import Explanation
 from kdiag.logs.pattern import SHOWS, Pattern
 from kdiag.logs.reader import FAMILIES, read
 from kdiag.logs.words import WORDS
+from kdiag.render.log import render
 from kdiag.rule import RULES
 from tests.running import ENOUGH, ROOT, environment, kdiag
 
@@ -422,3 +426,28 @@ def test_a_hundred_megabytes_in_a_hundred_megabytes(tmp_path: Path) -> None:
     code, megabytes = done.stdout.split()
     assert code == "KD103"
     assert int(megabytes) < 100
+
+
+@given(st.data())
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_stands_in_a_line_is_explained_or_passed_over(data: st.DataObject) -> None:
+    """Lines that clients write, spoilt: cut, doubled, with endless digits and odd characters."""
+    lines = []
+    for _ in range(data.draw(st.integers(1, 4))):
+        line = data.draw(st.sampled_from([pattern.example for _, pattern in PATTERNS]))
+        at = data.draw(st.integers(0, len(line)))
+        more = data.draw(st.sampled_from(["9" * 5000, "٣" * 20, "\x1b[2J", "\x00", "[" * 50, ""]))
+        some = data.draw(st.text(max_size=8))
+        end = data.draw(st.integers(at, len(line)))
+        lines.append(line[:at] + some + more + line[end if data.draw(st.booleans()) else at :])
+    said = told("\n".join(lines).encode("utf-8", "surrogatepass"))
+    stream = io.StringIO()
+    for form in ("text", "json"):
+        render(form, said, stream)
+    assert all(c.isprintable() or c == "\n" for c in stream.getvalue())
+
+
+@pytest.mark.parametrize(("client", "pattern"), PATTERNS)
+def test_numbers_without_end_are_no_numbers(client: str, pattern: Pattern) -> None:
+    for digits in set(re.findall(r"\d+", pattern.example)):
+        told(pattern.example.replace(digits, "7" * 4500))
