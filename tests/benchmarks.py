@@ -28,6 +28,7 @@ TIMEOUT = 2.0
 
 OWN_COST_MS, MEMORY_MB, HELP_MS, DRAW_MS, FROM_MS = 120, 60, 100, 1000, 300
 LINT_MS, LARGE_MS = 150, 1000
+EXPLAIN_MS = 5000  # a log of 100 MB
 
 # How long a call to AWS takes, and how many of them wait for each other at least: which instances
 # there are, and what stands before them. tests/clients/test_aws_chain.py holds kdiag to that chain.
@@ -254,6 +255,31 @@ def lint() -> list[bool]:
     return [*kept, bar("kdiag lint, 10,000 lines", took, LARGE_MS, "ms")]
 
 
+def explain() -> list[bool]:
+    """The bar of kdiag explain: logs of 100 MB, of lines that are alike and that are not."""
+    alike = "".join(
+        f"2026-11-24 12:32:39,753 [exec-{n % 200}] INFO OrderService - order {n * 7919} of "
+        f"{n * 104729:x} processed in {n % 900} ms, status OK\n"
+        for n in range(50_000)
+    )
+    words = ["".join(chr(103 + n * k % 19) for k in range(3, 9)) for n in range(1, 5000)]
+    other = "".join(
+        "ERROR connection failed "
+        + " ".join(words[(n * k + n // 7) % len(words)] for k in range(1, 10))
+        + "\n"
+        for n in range(1, 200_000)
+    )
+    kept = []
+    for name, text in (("alike", alike), ("all different", other)):
+        with tempfile.NamedTemporaryFile("w", suffix=".log") as log:
+            for _ in range(100_000_000 // len(text) + 1):
+                log.write(text)
+            log.flush()
+            took = timed("-m", "kdiag", "explain", log.name)[0]
+        kept.append(bar(f"kdiag explain, 100 MB of lines, {name}", took, EXPLAIN_MS, "ms"))
+    return kept
+
+
 def main(arguments: Sequence[str]) -> int:
     sys.path.insert(0, str(ROOT))
     if arguments[:1] == ["serve"]:
@@ -266,7 +292,7 @@ def main(arguments: Sequence[str]) -> int:
         walk(arguments[1])
     else:
         print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, timeout {TIMEOUT:g} s")
-        return 0 if all([*measure(), *lint()]) else 1
+        return 0 if all([*measure(), *lint(), *explain()]) else 1
     return 0
 
 
