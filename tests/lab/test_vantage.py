@@ -19,7 +19,7 @@ from tests.lab import needs
 from tests.lab.lab import Lab
 from tests.lab.listeners import PORTS
 from tests.lab.network import HOMES, PUBLICS
-from tests.lab.processes import ROOT
+from tests.lab.processes import ROOT, command_lines
 from tests.lab.sshd import Sshd, served
 
 PATIENCE = 90  # seconds; nothing takes that long unless it hangs
@@ -57,10 +57,7 @@ def check(
 
 def over_there() -> list[str]:
     """What runs on any far side of this machine."""
-    listed = subprocess.run(["ps", "-ewwo", "args"], capture_output=True, text=True, check=True)
-    return [
-        line for line in listed.stdout.splitlines() if OVER_THERE in line and " ps " not in line
-    ]
+    return [line for line in command_lines() if OVER_THERE in line]
 
 
 @pytest.mark.lab

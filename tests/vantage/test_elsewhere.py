@@ -26,6 +26,7 @@ from kdiag.vantage.answer import question
 from kdiag.vantage.unreached import NotReached
 from kdiag.vantage.where import parse_all
 from tests.lab import needs
+from tests.lab.processes import command_lines
 from tests.running import Brokers
 from tests.vantage.conftest import Ways
 from tests.walks import scrubbed
@@ -288,8 +289,7 @@ def test_fifty_places_are_walked_from_at_once(
 
 
 def _running(words: str) -> list[str]:
-    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True)
-    return [line for line in listed.stdout.splitlines() if line.endswith(words)]
+    return [line for line in command_lines() if line.endswith(words)]
 
 
 def _until(true: Callable[[], object]) -> None:
