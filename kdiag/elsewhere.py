@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import kdiag.rules
 from kdiag.attempt import Attempt, Contact, Dial, Failure
-from kdiag.gather import Gathered, Haul, not_gathered, plain_net
+from kdiag.gather import Gathered, Haul, not_gathered, place, plain_net
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.parcel import ParcelError
 from kdiag.report import Report
@@ -22,7 +22,7 @@ from kdiag.vantage.archive import NO_PYTHON, OLDEST
 from kdiag.vantage.process import Ended, ask
 from kdiag.vantage.unreached import NotReached, Unreached
 from kdiag.vantage.where import LOCAL, Where
-from kdiag.walk import judged, unwalked, walk
+from kdiag.walk import door, judged, unwalked, walk
 
 if TYPE_CHECKING:
     from kdiag.vantage.ssm import Fleet
@@ -53,7 +53,8 @@ def run_from(
 ) -> dict[str, Report]:
     """Walks from every place, AT_ONCE of them at a time, in an event loop of its own; `travels` has
     let it pass. `observe` hears a label and what a walk from here tells. Interrupted, it gives what
-    is known of each."""
+    is known of each. Raises UsageError for what cannot be done from here."""
+    door(asked)
     return asyncio.run(_Journey(asked, observe).all_of_them(wheres))
 
 
@@ -196,6 +197,9 @@ class _Journey:
             return _Came(unreached=_unreached(where, error))
         except ParcelError as error:
             wrong = NotReached(f"what came back is no answer: {error}")
+            return _Came(unreached=_unreached(where, wrong))
+        except Exception as error:  # of ours; the other places are none the worse for it
+            wrong = NotReached("kdiag failed", (place(error, self._asked.security.secrets),))
             return _Came(unreached=_unreached(where, wrong))
 
     async def _answer(self, where: Where, asking: Question) -> tuple[bytes, tuple[str, ...]]:
