@@ -29,7 +29,7 @@ MAX_FILE = 1 << 20  # bytes of a properties file
 MOST_WAIT = 86400  # seconds
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, short_help="Walk the four hops, and say which one fails.")
 @click.argument(
     "bootstraps",
     nargs=-1,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kdiag.report import Report
 
 
-@click.command()
+@click.command(short_help="Walk an embedded cluster: nothing to install.")
 @click.argument("scenario", required=False, shell_complete=scenarios)
 @click.option("--list", "listing", is_flag=True, help="List the scenarios.")
 @click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one dial.")

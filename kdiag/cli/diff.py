@@ -14,7 +14,7 @@ from kdiag.cli.files import read
 from kdiag.render import RENDERERS, render_all
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, short_help="Compare what was seen from several places.")
 @click.argument("saved", nargs=-1, required=True, metavar="A.json B.json...")
 @click.option(
     "-o",

@@ -21,7 +21,11 @@ Say = Callable[[str, TextIO], None]
 
 
 # A number of librdkafka begins with a dash, and is no option.
-@click.command(context_settings={"ignore_unknown_options": True}, epilog=EXIT_CODES)
+@click.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=EXIT_CODES,
+    short_help="Say what a code, an error or a log means.",
+)
 @click.argument("subject", metavar="CODE|ERROR|FILE|-", shell_complete=codes_and_files)
 @click.option(
     "-o",

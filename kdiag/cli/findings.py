@@ -9,7 +9,7 @@ import click
 from kdiag.cli.completion import words
 
 
-@click.command()
+@click.command(short_help="List every finding.")
 @click.option(
     "-o",
     "--output",

@@ -12,7 +12,7 @@ from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import configuration, named
 
 
-@click.command(epilog=EXIT_CODES)
+@click.command(epilog=EXIT_CODES, short_help="Say what will go wrong with configuration files.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=paths)
 @click.option("--fix", is_flag=True, help="Print the corrected file, and what is left to do.")
 @click.option("--diff", "as_diff", is_flag=True, help="Print the corrections as a unified diff.")

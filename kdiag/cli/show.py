@@ -12,7 +12,7 @@ from kdiag.cli.files import read
 from kdiag.render import RENDERERS, render, render_all
 
 
-@click.command()
+@click.command(short_help="Show a saved report again, in any format.")
 @click.argument("report", metavar="REPORT.json", shell_complete=paths)
 @click.option(
     "-o",
