@@ -143,10 +143,15 @@ class Account:
     def reset(self) -> None:
         """An empty account, that nobody has asked anything; the ids to come are always the same."""
         self.instead.clear()
-        for what in ("reset", "seed?a=1"):
-            ask = urllib.request.Request(f"{self.url}/moto-api/{what}", method="POST")
-            urllib.request.urlopen(ask, timeout=10).close()
+        self._do("reset")
+        self.client().describe_vpcs()  # moto makes a region when it is first asked of, with ids
+        self._do("seed?a=1")
         self.calls.clear()
+
+    def _do(self, what: str) -> None:
+        """One of moto's own commands."""
+        ask = urllib.request.Request(f"{self.url}/moto-api/{what}", method="POST")
+        urllib.request.urlopen(ask, timeout=10).close()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
         """Notes a request, and has it answered."""

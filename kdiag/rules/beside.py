@@ -45,8 +45,8 @@ def mapped(ways: Ways, way: Way) -> list[str]:
 
 
 def found_public(ways: Ways | None, hit: Sequence[Listener]) -> tuple[list[Listener], Public]:
-    """These brokers with what was met at their public addresses as candidates, and for each node
-    that has one its public address."""
+    """These brokers with what was met at their public addresses as candidates, instead of guesses
+    that were not theirs, and for each node that has one its public address."""
     there = {x.broker.node: way for x in hit if ways and (way := ways.of_node(x.broker.node))}
     public = {
         node: Endpoint(way.instead.address, way.endpoint.port)
@@ -55,16 +55,25 @@ def found_public(ways: Ways | None, hit: Sequence[Listener]) -> tuple[list[Liste
     }
     proofs = {node: way.proof for node, way in there.items()}
     met = [
-        replace(x, candidates=(*x.candidates, proof)) if (proof := proofs.get(x.broker.node)) else x
+        replace(x, candidates=(*([x.proven] if x.proven else []), proof))
+        if (proof := proofs.get(x.broker.node))
+        else x
         for x in hit
     ]
     return met, public
 
 
 def where_public(ways: Ways | None, hit: Sequence[Listener]) -> tuple[str, ...]:
-    """What AWS says of the private addresses that these brokers advertise."""
+    """What AWS says of the private addresses that these brokers advertise, and of their public ones
+    where nobody answers."""
     there = [ways.of_node(x.broker.node) for x in hit] if ways else []
-    return tuple(line for way in there if ways and way for line in mapped(ways, way)[:1])
+    return tuple(line for way in there if ways and way for line in _where(ways, way))
+
+
+def _where(ways: Ways, way: Way) -> list[str]:
+    best = way.proof.best if way.proof else None
+    answered = best is not None and best.answered_as is not None  # candidates tell who it was
+    return mapped(ways, way)[: 1 if answered else None]
 
 
 def let_through(ways: Ways | None, names: Sequence[str]) -> tuple[str, ...]:

@@ -131,6 +131,7 @@ CASES = {
     "private address advertised, public one closed": Case(
         World(lets=[f"9095 {ME}"], apart={2: [f"9095 {OFFICE}"]}),
         ("listeners", "KD301", 30), (f"{PUBLICS[1]}:9095",), "{group2}", "PRIVATE",
+        mentions={"KD301": f"TCP connect to {PUBLICS[1]}:9095: no answer"},
         after=("listeners", "KD301", 30),
     ),
     "all TCP from the world": Case(
