@@ -42,7 +42,7 @@ _MARKS = (
     ("kafkajs", re.compile(r'"logger":"kafkajs"|KafkaJS|\[BrokerPool\]')),
     (
         "kafka-python or aiokafka",
-        re.compile(r"\bkafka\.(?:conn|net|client|cluster|coord|prod|err)"),
+        re.compile(r"(?<![\w.])kafka\.(?:conn|net|client|cluster|coord|prod|err)"),
     ),
     ("kafka-python or aiokafka", re.compile(r"aiokafka|<BrokerConnection|<KafkaConn|_ssl\.c:")),
     ("a broker", re.compile(r"\[SocketServer|\[KafkaRaftServer|kafka\.server\.|\[BrokerServer")),
