@@ -110,9 +110,10 @@ def _verdict(page: Page, explanation: Explanation) -> None:
     cause = explanation.cause
     page.gap()
     if cause is None:
-        what = "the log does not say why" if explanation.outcomes else "nothing found in it"
-        page.line(("NOTHING FOUND" if not explanation.outcomes else "UNEXPLAINED", "bold yellow"),
-                  f" · {what} · prove it: {explanation.command}")  # fmt: skip
+        found, what = "NOTHING FOUND", "no line in it tells of a failure"
+        if explanation.outcomes:
+            found, what = "UNEXPLAINED", "something failed, and the log does not say why"
+        page.line((found, "bold yellow"), f" · {what} · ask the cluster: {explanation.command}")
         return
     finding = cause.finding
     hop = f"hop {order.number(finding.hop)} {finding.hop}"
