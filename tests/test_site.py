@@ -25,6 +25,8 @@ HOME = "https://kdiag.readthedocs.io/en/latest/"
 _MARKED = re.compile(r"<!-- derived: .+? -->\n.*?<!-- end -->", re.DOTALL)
 _CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
+pytestmark = pytest.mark.xdist_group("site")  # it is built once
+
 
 class Page(HTMLParser):
     """The links of a page, what it loads, and the places in it that a link can lead to."""

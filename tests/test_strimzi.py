@@ -45,7 +45,8 @@ metadata: {name: shop, namespace: other}
 spec: {type: NodePort, ports: [{port: 80, nodePort: 32100}]}
 """
 
-pytestmark = pytest.mark.kafka  # Java, and Maven Central
+# Java, and Maven Central; one server for all of it.
+pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("strimzi")]
 
 
 @pytest.fixture(scope="module")

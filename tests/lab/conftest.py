@@ -18,11 +18,15 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks at its own turn
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With xdist's --dist loadgroup one worker runs all of this, so one cluster at a time is up."""
+    """With xdist's --dist loadgroup one worker runs all that needs the same cluster, so that it is
+    started once; what has a server of its own stays with its file."""
     for item in items:
         if item.path.parent == Path(__file__).parent:
-            item.add_marker(pytest.mark.xdist_group("lab"))
+            needed = getattr(item, "fixturenames", ())
+            shared = next((name for name in ("lab", "kafka") if name in needed), item.path.stem)
+            item.add_marker(pytest.mark.xdist_group(shared))
             item.add_marker(pytest.mark.timeout(240))
 
 
