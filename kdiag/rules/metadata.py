@@ -94,7 +94,7 @@ def unknown_topic(metadata: Metadata) -> Iterator[Match]:
         meant: tuple[Remedy, ...] = ()
         if metadata.alike:
             evidence.append(f"the cluster has {listed(metadata.alike)}")
-            meant = (remedies.say(f"Is {' or '.join(metadata.alike)} meant?"),)
+            meant = (remedies.say(f"Ask for {' or '.join(metadata.alike)}, if that is meant."),)
         elif metadata.alike is not None:
             evidence.append("none of the topics that it lists for this client has a name like that")
         yield Match(

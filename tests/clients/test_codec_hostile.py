@@ -337,7 +337,8 @@ def peak_of_decoding(api: Api, version: int, frame: bytes) -> tuple[Body | None,
 @pytest.mark.parametrize(("api", "version", "frame"), list(worst()))
 def test_the_largest_frames_take_little_memory(api: Api, version: int, frame: bytes) -> None:
     assert MAX_FRAME - 33_000 < len(frame) <= MAX_FRAME  # no item is longer
-    _, peak = peak_of_decoding(api, version, frame)
+    # What other threads of this process hold counts as well, but not each time.
+    peak = min(peak_of_decoding(api, version, frame)[1] for _ in range(3))
     assert 0 < peak < MEMORY
 
 

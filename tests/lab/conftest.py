@@ -26,7 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.parent == Path(__file__).parent:
             needed = getattr(item, "fixturenames", ())
             shared = next((name for name in ("lab", "kafka") if name in needed), item.path.stem)
-            item.add_marker(pytest.mark.xdist_group(shared))
+            if item.get_closest_marker("xdist_group") is None:
+                item.add_marker(pytest.mark.xdist_group(shared))
             item.add_marker(pytest.mark.timeout(240))
 
 

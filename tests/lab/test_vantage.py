@@ -25,6 +25,9 @@ from tests.lab.sshd import Sshd, served
 PATIENCE = 90  # seconds; nothing takes that long unless it hangs
 OVER_THERE = "sys.stdin.buffer.readline"  # in the command line of what runs over there
 
+# Which is looked for on the whole machine: none of these tests runs beside another.
+pytestmark = pytest.mark.xdist_group("lab")
+
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Sshd]:
@@ -81,7 +84,7 @@ def test_it_works_in_the_vpc_and_fails_from_the_laptop(lab: Lab, tmp_path: Path)
     assert there["source_addresses"] != here["source_addresses"]
     assert (told["exit_code"], done.returncode) == (30, 30)
     assert connections == 1
-    assert over_there() == []
+    _until(lambda: over_there() == [])
 
 
 def test_an_unknown_host_key_is_said_and_asked_about_by_nobody(sshd: Sshd, silent: str) -> None:

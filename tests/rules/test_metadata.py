@@ -120,7 +120,11 @@ def test_a_topic_to_create_has_its_name() -> None:
 @pytest.mark.parametrize(
     ("alike", "evidence", "fixes"),
     [
-        (("orders", "order"), "the cluster has orders and order", ["Is orders or order meant?"]),
+        (
+            ("orders", "order"),
+            "the cluster has orders and order",
+            ["Ask for orders or order, if that is meant."],
+        ),
         ((), "none of the topics that it lists for this client has a name like that", []),
         (None, "", []),
     ],
