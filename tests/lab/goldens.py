@@ -113,7 +113,7 @@ def named(value: object) -> str | None:
 
 def path(nodeid: str) -> Path:
     """Where the golden of a test is, by pytest's name for it."""
-    module, _, function = nodeid.removesuffix("@lab").partition("::")  # xdist adds the group
+    module, _, function = re.sub(r"@\w+$", "", nodeid).partition("::")  # xdist adds the group
     name = re.sub(r"[^\w.-]+", "-", function.removeprefix("test_")).strip("-")
     return GOLDENS / Path(module).stem.removeprefix("test_") / f"{name}.txt"
 
