@@ -41,6 +41,7 @@ DEBIAN = {
     "bash": "bash",
     "zsh": "zsh",
     "fish": "fish",
+    **_KERBEROS,
 }
 KAFKA = ("java", "mvn")
 LAB = (*KAFKA, "ip", "nft", "nsenter")
