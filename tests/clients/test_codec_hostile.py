@@ -338,8 +338,8 @@ def peak_of_decoding(api: Api, version: int, frame: bytes) -> tuple[Body | None,
 def test_the_largest_frames_take_little_memory(api: Api, version: int, frame: bytes) -> None:
     assert MAX_FRAME - 33_000 < len(frame) <= MAX_FRAME  # no item is longer
     # What other threads of this process hold counts as well, but not each time.
-    peak = min(peak_of_decoding(api, version, frame)[1] for _ in range(3))
-    assert 0 < peak < MEMORY
+    peaks = (peak_of_decoding(api, version, frame)[1] for _ in range(3))
+    assert any(0 < peak < MEMORY for peak in peaks)
 
 
 def test_the_largest_request_takes_little_memory() -> None:
