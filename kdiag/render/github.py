@@ -9,6 +9,7 @@ from typing import TextIO
 
 from kdiag.render import order
 from kdiag.render.markdown import document, documents
+from kdiag.render.workflow import command
 from kdiag.report import Report
 from kdiag.reports import Reports
 from kdiag.rule import Finding
@@ -34,9 +35,10 @@ def write_all(reports: Reports, stream: TextIO) -> None:
 
 def _annotate(report: Report, stream: TextIO, whose: str = "") -> None:
     for finding, follows in order.causes(report):
-        title = escaped(f"{whose}{finding.code} {finding.name}", ":,")
-        said = escaped("\n".join(_told(finding, follows, root=finding is report.cause)))
-        stream.write(order.fitted(f"::{finding.severity.value} title={title}::{said}\n", stream))
+        title = f"{whose}{finding.code} {finding.name}"
+        said = "\n".join(_told(finding, follows, root=finding is report.cause))
+        annotation = command(finding.severity.value, {"title": title}, said)
+        stream.write(order.fitted(annotation, stream))
     target = whose + ", ".join(report.target)
     said = f"kdiag: {report.verdict} · {target} · {order.verdict(report)}"
     said = " ".join(said.split()).replace("##[", "## [")  # an older way to give a command
@@ -64,10 +66,3 @@ def _told(finding: Finding, follows: Sequence[Finding], *, root: bool) -> Iterat
     if follows:
         yield f"explains: {', '.join(dict.fromkeys(f'{f.code} {f.name}' for f in follows))}"
     yield f"see {finding.url}"
-
-
-def escaped(said: str, more: str = "") -> str:
-    """As GitHub wants it: percent, line breaks, and in properties what separates them."""
-    for char in f"%\r\n{more}":
-        said = said.replace(char, f"%{ord(char):02X}")
-    return said

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from kdiag import __version__
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
+from kdiag.render.workflow import command
 from kdiag.rule import Severity
 
 SCHEMA_VERSION = 1
@@ -100,9 +101,7 @@ def github(report: LintReport, stream: TextIO) -> None:
             "col": str(each.spot.column),
             "title": f"{each.finding.code} {each.finding.name}",
         }
-        given = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
-        message = _escaped(each.finding.message)
-        stream.write(f"::{each.finding.severity.value} {given}::{message}\n")
+        stream.write(command(each.finding.severity.value, properties, each.finding.message))
 
 
 FORMS: Mapping[str, Callable[[LintReport, TextIO], None]] = {
@@ -137,10 +136,3 @@ def _as_object(each: Problem) -> dict[str, Any]:
 
 def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
-
-def _escaped(said: str, more: str = "") -> str:
-    """As GitHub wants it: percent, line breaks, and in properties what separates them."""
-    for char in f"%\r\n{more}":
-        said = said.replace(char, f"%{ord(char):02X}")
-    return said

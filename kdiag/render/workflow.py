@@ -1,0 +1,18 @@
+"""Workflow commands: what GitHub Actions takes for an annotation in the output of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def command(kind: str, properties: Mapping[str, str], message: str) -> str:
+    """One command, a line; `kind` is error, warning or notice."""
+    given = ",".join(f"{name}={_escaped(value, ':,')}" for name, value in properties.items())
+    return f"::{kind} {given}::{_escaped(message)}\n"
+
+
+def _escaped(said: str, more: str = "") -> str:
+    """As GitHub wants it: percent, line breaks, and in properties what separates them."""
+    for char in f"%\r\n{more}":
+        said = said.replace(char, f"%{ord(char):02X}")
+    return said
