@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from kdiag.address import network_of, parse
 from kdiag.contrast import contrasts
-from kdiag.report import EXIT_CODES, BrokerReport, Report
+from kdiag.report import EXIT_CODES, BrokerReport, Report, ServerReport
 from kdiag.rules.words import listed
 
 MANY = 3  # labels that are named; of more, their number
@@ -29,6 +29,11 @@ class Outcome:
     exit_code: int
     hops: dict[str, str]
     brokers: dict[str, str | None]
+
+    @property
+    def whose(self) -> str:
+        """Who saw it, as a text names them."""
+        return named(self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +130,7 @@ def _sentence(outcomes: Sequence[Outcome], reports: Mapping[str, Report]) -> str
         place = f"inside {inside}" if inside else f"from {named(works)}"
         parts.append(f"works {'everywhere: ' if whole and len(works) > 1 else ''}{place}")
     for outcome in fails:
-        place = "outside" if inside and len(fails) == 1 else f"from {named(outcome.labels)}"
+        place = "outside" if inside and len(fails) == 1 else f"from {outcome.whose}"
         parts.append(f"fails {place}{_how(reports[outcome.labels[0]])}")
     gone = [label for outcome in lost for label in outcome.labels]
     if gone:
@@ -193,17 +198,23 @@ def _clusters(reports: Mapping[str, Report]) -> dict[str, list[str]]:
     return found
 
 
+def _met(report: Report) -> dict[str, BrokerReport | ServerReport]:
+    """Whom a report tells of, by address: a bootstrap server before a broker at the same one."""
+    brokers = report.cluster.brokers if report.cluster else ()
+    return {
+        **{broker.advertised: broker for broker in brokers},
+        **{server.server: server for server in report.bootstrap},
+    }
+
+
 def _addresses(reports: Mapping[str, Report]) -> Seen:
     """Name → addresses → who resolved it to these."""
     found: Seen = {}
     for label, report in reports.items():
-        brokers = report.cluster.brokers if report.cluster else ()
-        told = {broker.advertised: broker.addresses for broker in brokers}
-        told |= {server.server: server.addresses for server in report.bootstrap}
-        for endpoint, addresses in told.items():
+        for endpoint, met in _met(report).items():
             host = endpoint.rpartition(":")[0].strip("[]")
-            if addresses and not parse(host):
-                resolved = found.setdefault(host, {}).setdefault(listed(sorted(addresses)), [])
+            if met.addresses and not parse(host):
+                resolved = found.setdefault(host, {}).setdefault(listed(sorted(met.addresses)), [])
                 resolved += [] if label in resolved else [label]
     return found
 
@@ -221,11 +232,11 @@ def _certificates(reports: Mapping[str, Report]) -> Seen:
     """Endpoint → certificate → to whom it was shown."""
     found: Seen = {}
     for label, report in reports.items():
-        brokers = report.cluster.brokers if report.cluster else ()
-        told = {broker.advertised: broker.certificate for broker in brokers}
-        told |= {server.server: server.certificate for server in report.bootstrap}
-        for endpoint, shown in told.items():
-            if shown:
-                what = f"a certificate of {shown.issuer}, SHA-256 {shown.sha256[:16]}…"
+        for endpoint, met in _met(report).items():
+            if met.certificate:
+                what = (
+                    f"a certificate of {met.certificate.issuer}, "
+                    f"SHA-256 {met.certificate.sha256[:16]}…"
+                )
                 found.setdefault(endpoint, {}).setdefault(what, []).append(label)
     return found

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kdiag.attempt import LAYERS, Contact, Dial
 from kdiag.cause import explained, following, ignored, of_hop, root
 from kdiag.certificate import read
-from kdiag.expectations import Expected
 from kdiag.gather import INTERRUPTED
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
@@ -21,6 +20,9 @@ from kdiag.rule import Finding, Severity
 from kdiag.security import Sasl, matching, preferred
 from kdiag.settings import Settings
 from kdiag.ways import Ways
+
+if TYPE_CHECKING:
+    from kdiag.expectations import Expected
 
 SCHEMA_VERSION = 1
 
@@ -196,7 +198,7 @@ def report(
     steps = [_judged(step, counted, settings.fail_on) for step in walked]
     failing = next((step.hop for step in steps if step.status == "fail"), None)
     cause = root([f for f in of_hop(counted, failing) if _fails(f, settings.fail_on)])
-    expected: Expected | None = facts.get(Expected)
+    expected = _expected(settings, facts)
     code = EXIT_CODES[failing] if failing else 0
     if cause and cause.code == "KD001":
         code = EXIT_INTERNAL
@@ -243,6 +245,15 @@ def _last(walked: Sequence[Step]) -> str | None:
 
 def _unseen(step: Step) -> bool:
     return step.status == "skipped" and not step.summary and step.skipped_because != INTERRUPTED
+
+
+def _expected(settings: Settings, facts: Mapping[type, Any]) -> Expected | None:
+    """What became of the expectations, where there are any."""
+    if not settings.expect:
+        return None
+    from kdiag.expectations import Expected
+
+    return facts.get(Expected)
 
 
 def _expectations(expected: Expected | None) -> list[ExpectationReport]:

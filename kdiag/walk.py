@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import kdiag.rules
 from kdiag import __version__
 from kdiag.attempt import clean
-from kdiag.expectations import Expected, expected, held
 from kdiag.gather import (
     INTERRUPTED,
     Haul,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from kdiag.access import ConfigAccess
     from kdiag.aws.cloud import Cloud
     from kdiag.clients.kubectl import Shown
+    from kdiag.expectation import Expectation
 
 kdiag.rules.load()
 
@@ -95,6 +95,17 @@ def check(
         strimzi=strimzi,
     )
     return run(asked)
+
+
+def expected(
+    texts: Sequence[str], *, topic: str | None, place: str = "--expect"
+) -> Sequence[Expectation]:
+    """What is to be so besides. Raises UsageError for what is no expectation."""
+    if not texts:
+        return ()
+    from kdiag import expectations
+
+    return expectations.expected(texts, topic=topic, place=place)
 
 
 def ignored(names: Sequence[str], place: str = "--ignore") -> tuple[str, ...]:
@@ -242,6 +253,9 @@ def _expect(
     told: Sequence[str],
 ) -> Step:
     """What was expected, held to what the walk has learnt."""
+    from kdiag.expectations import Expected, held
+
+    kdiag.rules.load_expect()
     started = time.perf_counter()
     unseen = [step for step in before if step.status == "skipped" and not step.summary]
     because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from kdiag.attempt import LAYERS
-from kdiag.comparison import Comparison, Outcome, named
 from kdiag.inventory import AwsAddress
 from kdiag.report import BrokerReport, Report, ServerReport
-from kdiag.reports import Reports
 from kdiag.rule import Finding, rule_url
+
+if TYPE_CHECKING:
+    from kdiag.comparison import Comparison, Outcome
+    from kdiag.reports import Reports
 
 HOPS = (
     *("bootstrap", "metadata", "listeners", "produce"),
@@ -168,7 +170,7 @@ def distinct(reports: Reports) -> list[tuple[str, Report]]:
     if reports.comparison is None:
         return list(reports.reports.items())
     return [
-        (named(outcome.labels), reports.reports[outcome.labels[0]])
+        (outcome.whose, reports.reports[outcome.labels[0]])
         for outcome in reports.comparison.outcomes
     ]
 

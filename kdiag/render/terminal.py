@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.cells import cell_len, chop_cells
 from rich.console import Console, RenderableType
@@ -13,13 +13,15 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from kdiag.comparison import Comparison, named
 from kdiag.inventory import AwsAddress
 from kdiag.render import order
 from kdiag.render.order import MANY_BROKERS
 from kdiag.report import UNKNOWN, BrokerReport, Report, Step
-from kdiag.reports import Reports
 from kdiag.rule import Finding, Remedy
+
+if TYPE_CHECKING:
+    from kdiag.comparison import Comparison
+    from kdiag.reports import Reports
 
 WIDEST, NARROWEST = 120, 50
 MANY_WALKS = 8  # lines of the live view
@@ -205,7 +207,7 @@ class Page:
         for outcome in compared.outcomes:
             marks = (outcome.hops.get(hop, "skipped") for hop in hops)
             table.add_row(
-                self.text((named(outcome.labels), "bold")),
+                self.text((outcome.whose, "bold")),
                 *(Text(self.marks[mark], style=_STYLES[mark]) for mark in marks),
                 self.text(order.brokers(outcome)),
             )

@@ -6,7 +6,6 @@ def load() -> None:
     from kdiag.rules import (  # noqa: F401
         certificates,
         connection,
-        expect,
         identity,
         listeners,
         metadata,
@@ -15,6 +14,11 @@ def load() -> None:
         tls,
         walk,
     )
+
+
+def load_expect() -> None:
+    """Declares the rule on expectations, which a walk without any has no use for."""
+    from kdiag.rules import expect  # noqa: F401
 
 
 def load_aws() -> None:
@@ -49,6 +53,7 @@ def load_vantage() -> None:
 def load_all() -> None:
     """Declares every rule there is."""
     load()
+    load_expect()
     load_aws()
     load_joined()
     load_vantage()
