@@ -23,7 +23,7 @@ from typing import IO, Any
 
 from kdiag import __version__
 from kdiag.attempt import clean
-from kdiag.render import render, render_all
+from kdiag.render import render
 from kdiag.report import Report
 from kdiag.reports import Reports
 from kdiag.settings import Settings
@@ -68,10 +68,7 @@ def write(said: Report | Reports, asked: Mapping[str, Settings], stream: IO[byte
 
 def _rendered(form: str, said: Report | Reports) -> str:
     stream = io.StringIO()
-    if isinstance(said, Report):
-        render(form, said, stream)
-    else:
-        render_all(form, said, stream)
+    render(form, said, stream)
     return stream.getvalue()
 
 

@@ -74,10 +74,10 @@ def test_hundreds_stay_readable() -> None:
 def shown_all(reports: dict[str, Report], form: str = "terminal") -> str:
     import io
 
-    from kdiag.render import render_all
+    from kdiag.render import render
 
     stream = io.StringIO()
-    render_all(form, together(reports, "X.Y.Z", compared=True), stream)
+    render(form, together(reports, "X.Y.Z", compared=True), stream)
     return stream.getvalue()
 
 

@@ -18,7 +18,18 @@ ROOT = Path(__file__).resolve().parent.parent
 # Each outside library, and the only modules that may open its door. One that is not here may not
 # be imported at all.
 COMMAND_LINE = (
-    *("check", "completion", "demo", "diff", "explain", "files", "findings", "lint", "show"),
+    *(
+        "check",
+        "completion",
+        "demo",
+        "diff",
+        "explain",
+        "files",
+        "findings",
+        "lint",
+        "options",
+        "show",
+    ),
     "watching",
 )
 DOORS = {

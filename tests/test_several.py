@@ -15,7 +15,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from kdiag.demo.logins import Logins
-from kdiag.render import RENDERERS, render_all
+from kdiag.render import RENDERERS, render
 from kdiag.report import Report
 from kdiag.reports import together
 from kdiag.settings import Settings, settings
@@ -184,7 +184,7 @@ def test_the_worst_verdict() -> None:
 
 def shown(form: str, **reports: Report) -> str:
     stream = io.StringIO()
-    render_all(form, together(reports, "X.Y.Z"), stream)
+    render(form, together(reports, "X.Y.Z"), stream)
     return stream.getvalue()
 
 

@@ -13,8 +13,9 @@ from kdiag import __version__
 from kdiag.cli import completion
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import configuration, named, read
+from kdiag.cli.options import REPORTED, fail_on, output
 from kdiag.cli.watching import ready, walked, walked_from
-from kdiag.render import RENDERERS, render, render_all
+from kdiag.render import render
 
 if TYPE_CHECKING:
     from kdiag.expectation import Expectation
@@ -85,14 +86,7 @@ MOST_WAIT = 86400  # seconds
     metavar="ADVERTISED=CANDIDATE",
     help="What if it advertised that? Dial it as well, and see which broker answers.",
 )
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning"]),
-    default="error",
-    show_default=True,
-    envvar="KDIAG_FAIL_ON",
-    help="What fails a hop.",
-)
+@fail_on("What fails a hop.")
 @click.option(
     "--expect",
     multiple=True,
@@ -162,16 +156,7 @@ MOST_WAIT = 86400  # seconds
     help="Write what a ticket needs: report, page, settings without secrets, versions, resolver "
     "and routes.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORMAT[=FILE]",
-    envvar="KDIAG_OUTPUT",
-    shell_complete=completion.words(*RENDERERS),
-    help=f"{', '.join(RENDERERS)}: to standard output or to a file; may be repeated.",
-)
+@output(REPORTED, envvar="KDIAG_OUTPUT")
 @click.pass_context
 def check(
     context: click.Context,
@@ -233,16 +218,12 @@ def _writer(said: Report | Reports, asked: Mapping[str, Settings]) -> Callable[[
     """What writes the answer in any form."""
 
     def write(form: str, stream: TextIO) -> None:
-        from kdiag.report import Report
-
         if form == BUNDLE:
             from kdiag.bundle import write as pack
 
             pack(said, asked, stream.buffer)
-        elif isinstance(said, Report):
-            render(form, said, stream)
         else:
-            render_all(form, said, stream)
+            render(form, said, stream)
 
     return write
 
@@ -344,7 +325,7 @@ def _wheres(
 def _expected(texts: Sequence[str], topic: str | None) -> Sequence[Expectation]:
     if not texts:
         return ()
-    from kdiag.expectations import expected
+    from kdiag.walk import expected
 
     return expected(texts, topic=topic)
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kdiag.cli.completion import scenarios, words
+from kdiag.cli.completion import scenarios
+from kdiag.cli.options import output
 from kdiag.cli.watching import ready, watched
-from kdiag.render import RENDERERS, render
+from kdiag.render import render
 
 if TYPE_CHECKING:
     from kdiag.report import Report
@@ -20,15 +21,7 @@ if TYPE_CHECKING:
 @click.argument("scenario", required=False, shell_complete=scenarios)
 @click.option("--list", "listing", is_flag=True, help="List the scenarios.")
 @click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one dial.")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORMAT[=FILE]",
-    help="As with check.",
-    shell_complete=words(*RENDERERS),
-)
+@output("As with check.")
 def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[str]) -> int:
     """Walk an embedded cluster: nothing to install, and no packet leaves this machine.
 

@@ -8,23 +8,15 @@ from collections.abc import Sequence
 import click
 
 from kdiag import __version__
-from kdiag.cli.completion import words
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import read
-from kdiag.render import RENDERERS, render_all
+from kdiag.cli.options import REPORTED, output
+from kdiag.render import render
 
 
 @click.command(epilog=EXIT_CODES, short_help="Compare what was seen from several places.")
 @click.argument("saved", nargs=-1, required=True, metavar="A.json B.json...")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORMAT[=FILE]",
-    shell_complete=words(*RENDERERS),
-    help=f"{', '.join(RENDERERS)}: to standard output or to a file; may be repeated.",
-)
+@output(REPORTED)
 def diff(saved: Sequence[str], outputs: Sequence[str]) -> int:
     """Say what differs between reports on one cluster that were saved with -o json: two vantage
     points, one answer.
@@ -50,7 +42,7 @@ def diff(saved: Sequence[str], outputs: Sequence[str]) -> int:
         raise click.UsageError("it takes the reports of two vantage points at least")
     several = together(found, __version__, compared=True)
     with destinations(outputs) as opened:
-        deliver(lambda form, stream: render_all(form, several, stream), opened)
+        deliver(lambda form, stream: render(form, several, stream), opened)
     return several.exit_code
 
 

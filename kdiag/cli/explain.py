@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 
 import click
 
-from kdiag.cli.completion import codes_and_files, words
+from kdiag.cli.completion import codes_and_files
 from kdiag.cli.exits import EXIT_CODES
+from kdiag.cli.options import TEXT_OR_JSON, output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,15 +28,7 @@ Say = Callable[[str, TextIO], None]
     short_help="Say what a code, an error or a log means.",
 )
 @click.argument("subject", metavar="CODE|ERROR|FILE|-", shell_complete=codes_and_files)
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORMAT[=FILE]",
-    shell_complete=words(*FORMS),
-    help="text or json, to standard output or to a file; may be repeated.",
-)
+@output(TEXT_OR_JSON, FORMS)
 def explain(subject: str, outputs: Sequence[str]) -> int:
     """Say what a finding, an error or a log means, how to prove it and how to fix it.
 

@@ -6,19 +6,11 @@ from collections.abc import Sequence
 
 import click
 
-from kdiag.cli.completion import words
+from kdiag.cli.options import TEXT_OR_JSON, output
 
 
 @click.command(short_help="List every finding.")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORMAT[=FILE]",
-    shell_complete=words("text", "json"),
-    help="text or json, to standard output or to a file; may be repeated.",
-)
+@output(TEXT_OR_JSON, ("text", "json"))
 def findings(outputs: Sequence[str]) -> int:
     """List every finding's code, name and severity; kdiag explain CODE has the page of each."""
     from kdiag.delivery import deliver, destinations

@@ -10,6 +10,7 @@ import click
 from kdiag.cli.completion import paths
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import configuration, named
+from kdiag.cli.options import fail_on, output
 
 
 @click.command(epilog=EXIT_CODES, short_help="Say what will go wrong with configuration files.")
@@ -28,21 +29,10 @@ from kdiag.cli.files import configuration, named
 @click.option(
     "--skip-unknown", is_flag=True, help="Pass over files that have nothing to do with Kafka."
 )
-@click.option(
-    "--fail-on",
-    type=click.Choice(["error", "warning"]),
-    default="error",
-    show_default=True,
-    envvar="KDIAG_FAIL_ON",
-    help="What makes the exit code 60.",
-)
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORMAT[=FILE]",
-    help="text, json, sarif or github, to standard output or to a file; may be repeated.",
+@fail_on("What makes the exit code 60.")
+@output(
+    "text, json, sarif or github, to standard output or to a file; may be repeated.",
+    ("text", "json", "sarif", "github"),
 )
 def lint(
     files: Sequence[str],

@@ -20,11 +20,11 @@ RENDERERS = {
 }
 
 
-def render(form: str, report: Report, stream: TextIO) -> None:
-    """Writes a report in one of RENDERERS' formats; only that renderer is imported."""
-    import_module(RENDERERS[form]).write(report, stream)
+def render(form: str, said: Report | Reports, stream: TextIO) -> None:
+    """Writes a report, or several as one, each whole and under its label, in one of RENDERERS'
+    formats; only that renderer is imported."""
+    from kdiag.report import Report
 
-
-def render_all(form: str, reports: Reports, stream: TextIO) -> None:
-    """Writes several reports as one, each whole and under its label."""
-    import_module(RENDERERS[form]).write_all(reports, stream)
+    renderer = import_module(RENDERERS[form])
+    write = renderer.write if isinstance(said, Report) else renderer.write_all
+    write(said, stream)

@@ -15,7 +15,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from kdiag.render import render, render_all
+from kdiag.render import render
 from kdiag.report import Report
 from kdiag.reports import Reports, together
 from tests import walks
@@ -78,9 +78,8 @@ class Desk:
         page = context.new_page()
         opened = Opened(page, [], [])
         file = self.folder / "kdiag.html"
-        write = render if isinstance(made, Report) else render_all
         with file.open("w", encoding="ascii") as stream:
-            write("html", made, stream)  # type: ignore[arg-type]
+            render("html", made, stream)
         page.on("request", lambda request: opened.asked.append(request.url))
         page.on("console", lambda message: opened.complaints.append(message.text))
         page.on("pageerror", lambda error: opened.complaints.append(str(error)))
