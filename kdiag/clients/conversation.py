@@ -62,12 +62,27 @@ class _Asked:
             self.reply.set_result(reply)
 
 
+class _Reader(asyncio.StreamReader):
+    """A reader that gives what came before the connection broke, where asyncio's own drops it: a
+    stranger says who it is, and resets the connection in the same breath."""
+
+    broken: OSError | None = None
+
+    def set_exception(self, exc: Any) -> None:
+        """Takes the end of a connection for the end of what was sent, and keeps its cause."""
+        if isinstance(exc, OSError):
+            self.broken = exc
+            self.feed_eof()
+        else:
+            super().set_exception(exc)
+
+
 class Conversation:
     """Asks and listens. Whatever the peer does, every question ends in a Reply, in time."""
 
     def __init__(
         self,
-        reader: asyncio.StreamReader,
+        reader: _Reader,
         writer: asyncio.StreamWriter,
         timeout: float,
         named: Callable[[OSError], Failure],
@@ -98,8 +113,14 @@ class Conversation:
 
         With a `context` the TLS handshake comes first, within the timeout; raises its errors.
         """
-        opening = asyncio.open_connection(sock=sock, ssl=context, server_hostname=name)
-        reader, writer = await asyncio.wait_for(opening, timeout)
+        loop = asyncio.get_running_loop()
+        reader = _Reader(loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        opening = loop.create_connection(
+            lambda: protocol, sock=sock, ssl=context, server_hostname=name
+        )
+        transport, _ = await asyncio.wait_for(opening, timeout)
+        writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         return cls(reader, writer, timeout, named, max_frame)
 
     def ask(
@@ -139,6 +160,8 @@ class Conversation:
                     return await self._stranger(head)
                 self._answer(await self._reader.readexactly(size))
         except asyncio.IncompleteReadError as error:
+            if self._reader.broken:
+                return self._end(self._named(self._reader.broken), _words(self._reader.broken))
             if error.partial and not self._heard:
                 return self._end(Failure.NOT_KAFKA, clean_bytes(error.partial), error.partial)
             self._end(Failure.CLOSED, "in the middle of an answer" if error.partial else "")

@@ -84,20 +84,33 @@ async def test_an_answer(talk: Talk) -> None:
     assert reply.frame == b""
 
 
-async def test_a_peer_that_was_gone_before_the_conversation_began() -> None:
-    """Its socket has no peer any more, as that of a broker that resets after a TLS handshake."""
+async def after_a_reset(words: bytes) -> Reply:
+    """The answer of a peer that said this and reset the connection before the conversation began,
+    as a broker may after a TLS handshake."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         sock = socket.create_connection(server.getsockname())
         gone, _ = server.accept()
         gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.sendall(words)
         gone.close()
     poll = select.poll()
-    poll.register(sock, select.POLLIN)
+    poll.register(sock, 0)  # the reset shows without being asked for
     assert poll.poll(GENEROUS * 1000)
     sock.setblocking(False)
     conversation = await Conversation.over(sock, GENEROUS, os_failure)
-    assert (await ask(conversation)).failure is Failure.RESET
+    reply = await ask(conversation)
     conversation.close()
+    return reply
+
+
+async def test_a_peer_that_was_gone_before_the_conversation_began() -> None:
+    assert (await after_a_reset(b"")).failure is Failure.RESET
+    assert (await after_a_reset(b"\0")).failure is Failure.RESET
+
+
+async def test_what_a_stranger_said_before_a_reset_is_heard() -> None:
+    reply = await after_a_reset(peers.SSH)
+    assert (reply.failure, reply.detail) == (Failure.NOT_KAFKA, "SSH-2.0-OpenSSH_9.6")
 
 
 async def test_questions_go_out_at_once_and_answers_come_in_order(talk: Talk) -> None:
