@@ -7,6 +7,7 @@ that JSON report beside each: tests/render/test_lab.py puts it through every out
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,7 +70,9 @@ class Golden:
             self.path.with_suffix(".json").write_text(shown(report, "json"), "ascii")
         self.held = True
         assert self.path.is_file(), f"no {self.path}: pytest tests/lab --snapshot-update"
-        assert text == self.path.read_text("utf-8"), f"{self.path.name} is another report"
+        before = self.path.read_text("utf-8")
+        differs = "\n".join(difflib.unified_diff(before.splitlines(), text.splitlines(), n=1))
+        assert text == before, f"{self.path.name} is another report:\n{differs}"
 
 
 _current: list[Golden] = []
