@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import signal
+
+# Objects between two searches for cycles: a check makes 50,000 before its first connection.
+GARBAGE = 100_000
 
 
 def main() -> None:
     """Runs the command line. Ctrl-C while it is loaded ends the process without a traceback."""
+    gc.set_threshold(GARBAGE)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from kdiag.cli import main as run

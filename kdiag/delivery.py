@@ -8,11 +8,13 @@ import stat
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from kdiag.render import RENDERERS
 from kdiag.usage import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Destination:
@@ -34,6 +36,9 @@ class File(Destination):
 
     def __init__(self, form: str, name: str) -> None:
         self.form, self.name = form, name
+        import tempfile  # for files alone, as what it needs
+        from pathlib import Path
+
         self._part: Path | None = None
         path = Path(name)
         if path.exists() and not path.is_file():
@@ -44,8 +49,6 @@ class File(Destination):
         if self._target.exists():
             with self._target.open("a"):  # raises where it must not be written to
                 mode = stat.S_IMODE(self._target.stat().st_mode)
-        import tempfile  # for files alone
-
         handle, part = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=self._target.parent)
         self._part = Path(part)
         self.stream = os.fdopen(handle, "w", encoding="utf-8")
@@ -79,9 +82,7 @@ def destinations(
                 f"-o {output!r}: write FORMAT or FORMAT=FILE; FORMAT is one of {', '.join(known)}"
             )
         wanted.append((form, path))
-    files = [Path(path).resolve() for _, path in wanted if path]
-    regular = [path for path in files if path.is_file() or not path.exists()]
-    if len(set(regular)) < len(regular):
+    if not _apart([path for _, path in wanted if path]):
         raise UsageError(f"-o {' -o '.join(outputs)}: give each of them a file of its own")
     on_stdout = [form for form, path in wanted if not path]
     if len(on_stdout) > 1:
@@ -104,6 +105,17 @@ def destinations(
             stack.callback(file.drop)
             opened.append(file)
         yield opened
+
+
+def _apart(names: Sequence[str]) -> bool:
+    """Whether no two of them are one regular file."""
+    if len(names) < 2:
+        return True
+    from pathlib import Path
+
+    files = [Path(name).resolve() for name in names]
+    regular = [file for file in files if file.is_file() or not file.exists()]
+    return len(set(regular)) == len(regular)
 
 
 @contextmanager

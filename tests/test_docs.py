@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from kdiag.cli import cli
+from kdiag.cli import COMMANDS, cli
 from kdiag.properties.names import KNOWN
 from kdiag.report import EXIT_CODES
 from kdiag.rule import DOCS_URL, RULES
@@ -21,7 +21,7 @@ from tests.derived import ROOT, derived, output, pages, quoted_anew
 
 DERIVED = list(derived())
 PAGES = pages()
-NAMES = {"kdiag", *(f"kdiag {name}" for name in cli.commands)}
+NAMES = {"kdiag", *(f"kdiag {name}" for name in COMMANDS)}
 
 _FENCE = re.compile(r"^(`{3,}).*?^\1", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kdiag.targets import Target, from_environment, target
+from kdiag.environment import from_environment
+from kdiag.targets import Target, target
 from kdiag.usage import UsageError
 from tests.running import kdiag
 

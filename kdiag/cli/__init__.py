@@ -6,23 +6,35 @@ import io
 import os
 import sys
 from contextlib import suppress
+from importlib import import_module
 from typing import NoReturn, TextIO
 
 import click
 
 from kdiag import __version__
-from kdiag.cli.check import check
-from kdiag.cli.completion import completion
-from kdiag.cli.demo import demo
-from kdiag.cli.diff import diff
 from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
-from kdiag.cli.explain import explain
-from kdiag.cli.findings import findings
-from kdiag.cli.lint import lint
-from kdiag.cli.show import show
+
+COMMANDS = ("check", "demo", "lint", "explain", "findings", "diff", "show", "completion")
+
+
+class Commands(click.Group):
+    """A command is the function of its name in the module of its name; one is loaded when it is
+    asked for, and help asks for all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        for name in (
+            [cmd_name] if cmd_name in COMMANDS else COMMANDS
+        ):  # all, to suggest the near one
+            if name not in self.commands:
+                self.add_command(getattr(import_module(f"kdiag.cli.{name}"), name))
+        return self.commands.get(cmd_name)
 
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=EXIT_CODES,
     invoke_without_command=True,
@@ -39,10 +51,6 @@ def cli(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-for command in (check, demo, lint, explain, findings, diff, show, completion):
-    cli.add_command(command)
 
 
 def main() -> NoReturn:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from click.core import ParameterSource
 
 from kdiag import __version__
 from kdiag.cli import completion
+from kdiag.cli.asked import ALL, all_asked, all_wheres
 from kdiag.cli.exits import EXIT_CODES
-from kdiag.cli.files import configuration, named, read
 from kdiag.cli.options import REPORTED, fail_on, output
 from kdiag.cli.watching import ready, walked, walked_from
 from kdiag.render import render
 
 if TYPE_CHECKING:
-    from kdiag.expectation import Expectation
     from kdiag.report import Report
     from kdiag.reports import Reports
     from kdiag.settings import Settings
-    from kdiag.vantage.where import Where
 
-CHECK_IP = "https://checkip.amazonaws.com"  # says by which address it was asked
-ALL, BUNDLE = "all", "bundle"
-MAX_FILE = 1 << 20  # bytes of a properties file
+BUNDLE = "bundle"  # a form that no -o names
 MOST_WAIT = 86400  # seconds
 
 
@@ -184,8 +178,8 @@ def check(
         raise click.UsageError(f"--wait {wait:g}: write seconds between 0 and {MOST_WAIT}")
     bootstraps = _whole(bootstraps)
     try:
-        asked = _all_asked(context, bootstraps, written)
-        wheres = _wheres(places, asked, wait) if places else ()
+        asked = all_asked(context, bootstraps, written)
+        wheres = all_wheres(places, asked, wait) if places else ()
     except UsageError as error:
         raise click.UsageError(str(error)) from None
     ready()
@@ -226,123 +220,3 @@ def _writer(said: Report | Reports, asked: Mapping[str, Settings]) -> Callable[[
             render(form, said, stream)
 
     return write
-
-
-def _all_asked(
-    context: click.Context, bootstraps: Sequence[str], written: Mapping[str, Any]
-) -> dict[str, Settings]:
-    """What is to be checked, by label: a target's name, or the bootstrap servers."""
-    from kdiag.attempt import clean
-    from kdiag.targets import names
-    from kdiag.usage import UsageError
-
-    files: dict[str, bytes] = {}  # standard input can be read once only
-    config = {named(name): configuration(name) for name in written["files"]}
-    found: dict[str, Settings] = {}
-    for one in bootstraps or (None,):
-        for name in [f"@{name}" for name in names(os.environ)] if one == f"@{ALL}" else [one]:
-            try:
-                asked = _asked(context, name, {**written, "config": config}, files)
-            except UsageError as error:
-                raise UsageError(_of_target(name, str(error))) from None
-            label = name[1:] if name and name.startswith("@") else None
-            found[clean(label or ",".join(map(str, asked.bootstrap)))] = asked
-    if len(found) > 1 and (config or written["strimzi"]):
-        raise UsageError("--config and --strimzi are about one cluster: check it alone")
-    return found
-
-
-def _of_target(name: str | None, said: str) -> str:
-    """What is wrong, with the target's name before it unless it is told already."""
-    from kdiag.usage import word
-
-    if name is None or not name.startswith("@"):
-        return said
-    shown = word(name[1:])
-    return said if f"@{shown}" in said or f"targets.{shown}" in said else f"@{shown}: {said}"
-
-
-def _asked(
-    context: click.Context,
-    bootstrap: str | None,
-    written: Mapping[str, Any],
-    files: dict[str, bytes],
-) -> Settings:
-    """One check: its options from the command line or the environment, or else from the target."""
-    from kdiag.settings import parse_properties, parse_property, settings
-    from kdiag.targets import Target, from_environment, target
-
-    noted: list[str] = []
-    chosen = Target()
-    if bootstrap is not None and bootstrap.startswith("@"):
-        chosen, bootstrap = target(bootstrap[1:], os.environ), None
-
-    def of(name: str) -> Any:
-        default = context.get_parameter_source(name) is ParameterSource.DEFAULT
-        fallback = getattr(chosen, name)
-        return fallback if default and fallback is not None else written[name]
-
-    environment = from_environment(os.environ, noted)
-    file, topic = of("command_config"), of("topic")
-    return settings(
-        chosen.bootstrap if bootstrap is None else bootstrap,
-        topic=topic,
-        timeout=of("timeout"),
-        deadline=of("deadline"),
-        properties=dict(parse_property(text) for text in written["given"]),
-        between=[chosen.properties, environment],
-        from_file=parse_properties(_read(file, files)) if file else None,
-        mapped=of("map"),
-        fail_on=of("fail_on"),
-        expect=_expected(of("expect"), topic),
-        ignore=_ignored(of("ignore")),
-        noted=noted,
-        aws=of("aws"),
-        aws_source=of("aws_source"),
-        aws_region=of("aws_region"),
-        aws_profile=of("aws_profile"),
-        aws_echo=of("aws_echo") or ("off" if os.environ.get("CI") else CHECK_IP),
-        config=written["config"] or {name: configuration(name) for name in chosen.config},
-        strimzi=of("strimzi"),
-    )
-
-
-def _wheres(
-    places: Sequence[str], asked: Mapping[str, Settings], wait: float | None
-) -> Sequence[Where]:
-    """Where it is to be walked from."""
-    from kdiag.usage import UsageError
-    from kdiag.vantage.where import parse_all, travels
-
-    if len(asked) != 1 or wait is not None:
-        raise UsageError("--from walks to one target, and once: leave out --wait and the others")
-    wheres = parse_all(places)
-    for one in asked.values():
-        travels(one, wheres)
-    return wheres
-
-
-def _expected(texts: Sequence[str], topic: str | None) -> Sequence[Expectation]:
-    if not texts:
-        return ()
-    from kdiag.walk import expected
-
-    return expected(texts, topic=topic)
-
-
-def _ignored(names: Sequence[str]) -> Sequence[str]:
-    if not names:
-        return ()
-    from kdiag.walk import ignored
-
-    return ignored(names)
-
-
-def _read(name: str, files: dict[str, bytes]) -> str:
-    """A properties file; Java writes them in Latin-1, everybody else in UTF-8."""
-    if name not in files:
-        files[name] = read(name, MAX_FILE, "a file of client properties: 1 MiB at most")
-    try:
-        return files[name].decode("utf-8")
-    except UnicodeDecodeError:
-        return files[name].decode("latin-1")
