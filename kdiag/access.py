@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kdiag.usage import UsageError, quoted
 
@@ -14,8 +14,7 @@ _STRIMZI = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9.-]{0,252}\Z")
 _URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@]*)?\Z")
 
 
-@dataclass(frozen=True)
-class AwsAccess:
+class AwsAccess(NamedTuple):
     """How to ask AWS. `source` is where the client comes from (an address or a network), `region`
     the only one to ask, `profile` whose credentials to use, `echo` the URL of a service that tells
     a client its address; "" leaves it to be found out, or asks nobody."""
@@ -43,8 +42,7 @@ def parse_access(
     return AwsAccess(parse_network(source) if source else "", region or "", profile or "", url)
 
 
-@dataclass(frozen=True)
-class ConfigAccess:
+class ConfigAccess(NamedTuple):
     """What configures the cluster: the texts of files, by name, and the Kafka resource that kubectl
     is asked for, NAMESPACE/NAME, "" for none."""
 

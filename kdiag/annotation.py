@@ -5,11 +5,11 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Callable
-from typing import Any, Optional, Union
+from typing import Any, ForwardRef, Optional, Union
 
 
 def meanings(of: type | Callable[..., Any]) -> dict[str, Any]:
-    """Name → type, of a class's own annotations or a function's; `A | B` is a Union.
+    """Name → type, of a class's own annotations or a function's; `A | B` is a Union on Python 3.9.
 
     The module must have `from __future__ import annotations`, and the names at run time.
     """
@@ -37,7 +37,11 @@ class _Older(ast.NodeTransformer):
 
 
 def _meaning(text: Any, names: dict[str, Any]) -> Any:
+    if isinstance(text, ForwardRef):  # as a NamedTuple keeps them
+        text = text.__forward_arg__
     if not isinstance(text, str):
         return text
+    if sys.version_info >= (3, 10):
+        return eval(text, names)
     tree = ast.fix_missing_locations(_Older().visit(ast.parse(text, mode="eval")))
     return eval(compile(tree, "<annotation>", "eval"), names)

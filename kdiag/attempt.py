@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from kdiag.lookup import Lookup
 from kdiag.readable import TEXT_LIMIT as TEXT_LIMIT
@@ -44,8 +44,7 @@ class Failure(str, Enum):
     DENIED = "denied"
 
 
-@dataclass(frozen=True)
-class Attempt:
+class Attempt(NamedTuple):
     """How one layer of one connection ended. `elapsed` is in seconds, `detail` is clean text."""
 
     layer: str
@@ -54,8 +53,7 @@ class Attempt:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Handshake:
+class Handshake(NamedTuple):
     """What a TLS handshake showed, whether the peer is trusted or not.
 
     `name` is what the certificate is to be for, `chain` the peer's certificates (DER), its own
@@ -74,8 +72,7 @@ class Handshake:
     verify_code: int | None = None
 
 
-@dataclass(frozen=True)
-class Dial:
+class Dial(NamedTuple):
     """One address of an endpoint, dialled: its layers in order, the last one being where it ended.
 
     `address` is an IP literal, `source` our own address on that connection ("" for none).
@@ -104,8 +101,7 @@ class Dial:
         return None
 
 
-@dataclass(frozen=True)
-class Contact:
+class Contact(NamedTuple):
     """One endpoint: its name resolved, and every address of it dialled.
 
     `dns` is None where there was nothing to resolve: an address that nobody can dial. `lookup` is
@@ -149,8 +145,7 @@ class Contact:
         return {layer: outcome.get(layer) for layer in LAYERS}
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One real record to one leader: its offset, or the real client's error name and words."""
 
     node: int
@@ -161,8 +156,7 @@ class Delivery:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class ClientRun:
+class ClientRun(NamedTuple):
     """What the real client did with one record for each leader, and what it logged meanwhile."""
 
     topic: str

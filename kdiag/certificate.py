@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.address import parse
 from kdiag.attempt import clean
@@ -29,8 +27,7 @@ _SHORT = {  # attribute types of a name, by their object identifier
 }
 
 
-@dataclass(frozen=True)
-class Certificate:
+class Certificate(NamedTuple):
     """A certificate as its reader sees it; every text is clean and bounded.
 
     `subject` and `issuer` read "CN=…,O=…". `names` are the host names and IP addresses that it is
@@ -62,8 +59,7 @@ class Kind(str, Enum):
     INSPECTION = "inspection"
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Whose certificate this is. `words` say what it means, `remedy` what to do,
     `command` how, in a shell.
 
@@ -84,6 +80,8 @@ class Origin:
 
 def read(der: bytes) -> Certificate:
     """The certificate in these bytes (DER); what cannot be read is said in its `flaw`."""
+    import hashlib  # as what follows, for certificates alone
+
     from cryptography import x509
 
     fingerprint = hashlib.sha256(der).hexdigest()

@@ -132,8 +132,8 @@ class _Journey:
             )
         )
         first, *others = not_gathered("bootstrap failed").legs
-        legs = (replace(first, skipped_because=None, summary=met.summary), *others)
-        gathered = replace(not_gathered(""), legs=legs, bootstrap=met)
+        legs = (first._replace(skipped_because=None, summary=met.summary), *others)
+        gathered = not_gathered("")._replace(legs=legs, bootstrap=met)
         note = f"no login was tried from {place}: after that from {where} none is known to be good"
         return self._judged(_Came(gathered, (note,)), time.perf_counter())
 
@@ -221,7 +221,7 @@ class _Journey:
 
     def _judged(self, came: _Came, started: float) -> Report:
         gathered = came.gathered or not_gathered("the vantage point was not reached")
-        gathered = replace(gathered, notes=(*gathered.notes, *came.notes))
+        gathered = gathered._replace(notes=(*gathered.notes, *came.notes))
         told = self._asked.security.secrets
         return judged(self._asked, Haul(gathered, None, told, came.unreached), started)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from kdiag.attempt import LAYERS, clean
@@ -40,8 +39,7 @@ INTERRUPTED = "interrupted"  # why a hop did not run
 _OWN = frozenset((*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in (*HOPS, aws))))
 
 
-@dataclass(frozen=True)
-class Leg:
+class Leg(NamedTuple):
     """How one hop went. `summary` is what was learnt, "" where nothing was."""
 
     hop: str
@@ -50,8 +48,7 @@ class Leg:
     summary: str = ""
 
 
-@dataclass(frozen=True)
-class Gathered:
+class Gathered(NamedTuple):
     """All that one walk has learnt, as plain values. `started_at` is UTC, RFC 3339."""
 
     started_at: str
@@ -202,7 +199,7 @@ def _reason(before: Sequence[Leg], halts: Sequence[Halt]) -> str:
 def place(error: Exception, told: Sequence[str]) -> str:
     """What went wrong, and where. Any text may be in an error, so secrets are taken out."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{Path(frame.filename).name}:{frame.lineno}"
+    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
     return clean(f"{type(error).__name__} at {where}: {redacted(str(error), told)}", 300)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kdiag.annotation import may_be_none, meanings, members
 from kdiag.clients.conversation import Conversation, Reply
@@ -32,8 +32,7 @@ class Facts(Protocol):
     def failed(self) -> tuple[str, ...]: ...
 
 
-@dataclass(frozen=True)
-class Halt:
+class Halt(NamedTuple):
     """A hop that did not end: by an error of kdiag's own, or (error "") by the deadline."""
 
     hop: str
@@ -41,8 +40,7 @@ class Halt:
     error: str = ""
 
 
-@dataclass(frozen=True)
-class Halts:
+class Halts(NamedTuple):
     """The hops that did not end."""
 
     halts: tuple[Halt, ...]
@@ -74,15 +72,14 @@ class Walk:
     @property
     def told(self) -> tuple[str, ...]:
         """Every secret that was configured or fetched: none of them may ever be printed."""
-        return replace(self.settings.security, sasl=self.login.ready).secrets
+        return self.settings.security._replace(sasl=self.login.ready).secrets
 
     def __post_init__(self) -> None:
         self.login = Login(self.settings.security.sasl, self.settings.timeout)
         self.protocol = self.settings.security.protocol
 
 
-@dataclass(frozen=True)
-class Hop:
+class Hop(NamedTuple):
     """A hop: its id, the types of the facts it needs, and the function that gathers. Of the facts
     in `optional` it makes use when they are known."""
 

@@ -149,7 +149,7 @@ def _entrance(files: Sequence[Read], live: Live) -> Entrance | None:
             found = found or door_in(each)
         if found:
             spot, there = found
-            return replace(there, place=f"{document.file}:{document.place(spot).line}")
+            return there._replace(place=f"{document.file}:{document.place(spot).line}")
     return None
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """What was learnt of one full name. `server` is who answered, "" when nobody did.
 
     `outcome` is the answer's code (NOERROR, NXDOMAIN, SERVFAIL, REFUSED, …) or "" without one.
@@ -41,8 +40,7 @@ class Answer:
         return f"{self.name}:{via} does not exist, says {self.server}{of}"
 
 
-@dataclass(frozen=True)
-class Lookup:
+class Lookup(NamedTuple):
     """A name explained: the DNS servers that this machine asks, and what each full name gave.
 
     `search` are the domains that were appended, `hosts` the addresses that the hosts file has for

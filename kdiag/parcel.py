@@ -1,4 +1,4 @@
-"""Plain values as JSON and back: a closed encoding by the dataclasses' own annotations.
+"""Plain values as JSON and back: a closed encoding by the annotations of their types.
 
 What comes from elsewhere is held to these types, with bounds; nothing else can be in it.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import dataclasses
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
 from kdiag.annotation import may_be_none, meanings, members
 
@@ -30,12 +30,12 @@ class ParcelError(Exception):
 
 
 def packed(value: object) -> bytes:
-    """A dataclass of plain values, as JSON in ASCII."""
+    """A dataclass or named tuple of plain values, as JSON in ASCII."""
     return json.dumps(_plain(value), separators=(",", ":")).encode("ascii")
 
 
 def unpacked(kind: type[T], data: bytes, text: Text | None = None) -> T:
-    """The dataclass again; `text` makes every text fit to be shown.
+    """The value again; `text` makes every text fit to be shown.
 
     Raises ParcelError for anything that `packed` would not have made of one.
     """
@@ -60,17 +60,21 @@ def _plain(value: object) -> Any:
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(item)] for key, item in value.items()]
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
     kind: Any = type(value)
-    return {name: _plain(getattr(value, name)) for name in _fields(kind)}
+    if _is_record(kind):
+        return {name: _plain(getattr(value, name)) for name in _fields(kind)}
+    assert isinstance(value, (tuple, list)), kind
+    return [_plain(item) for item in value]
+
+
+def _is_record(kind: Any) -> bool:
+    return is_dataclass(kind) or hasattr(kind, "_fields")
 
 
 @cache
 def _fields(kind: Any) -> Mapping[str, Any]:
-    """Name → type, of each field of a dataclass."""
-    known = meanings(kind)
-    return {field.name: known[field.name] for field in dataclasses.fields(kind)}
+    """Name → type, of each field of a dataclass or a named tuple."""
+    return meanings(kind)
 
 
 def _as_it_is(text: str) -> str:
@@ -85,15 +89,15 @@ class _Unpacking:
 
     def one(self, kind: Any, data: Any, where: str) -> Any:
         """The value of a type that the data stands for."""
-        origin = getattr(kind, "__origin__", None)
-        if origin is Union and may_be_none(kind):
+        if may_be_none(kind):
             return None if data is None else self.one(members(kind)[0], data, where)
+        origin = getattr(kind, "__origin__", None)
         if origin is tuple:
             return self._tuple(kind.__args__, data, where)
         if origin is not None and issubclass(origin, Mapping):
             return self._mapping(kind.__args__, data, where)
-        if dataclasses.is_dataclass(kind):
-            return self._dataclass(kind, data, where)
+        if _is_record(kind):
+            return self._record(kind, data, where)
         if isinstance(kind, type) and issubclass(kind, Enum):
             return self._enum(kind, data, where)
         return self._scalar(kind, data, where)
@@ -118,7 +122,7 @@ class _Unpacking:
             raise ParcelError(f"{where}: a list of at most {MAX_ITEMS} expected")
         return data
 
-    def _dataclass(self, kind: Any, data: Any, where: str) -> Any:
+    def _record(self, kind: Any, data: Any, where: str) -> Any:
         fields = _fields(kind)
         if not isinstance(data, dict) or data.keys() != fields.keys():
             raise ParcelError(f"{where}: not the fields of {kind.__name__}")

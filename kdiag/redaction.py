@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 HIDDEN = "***"
 LEAST, LEAST_LETTERS = 4, 8
@@ -38,8 +38,7 @@ _ESCAPES = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class _Needle:
+class _Needle(NamedTuple):
     """What is looked for. `letters` says that in a text letters and digits alone count, `folded`
     that their case does not; `word` that it has to stand alone."""
 
@@ -95,8 +94,8 @@ def secrets(told: Iterable[str], open_words: Iterable[str]) -> tuple[str, ...]:
 
 
 def without(value: Any, hidden: tuple[str, ...], own: frozenset[str] = frozenset()) -> Any:
-    """Plain values, and dataclasses of them, without secrets. Texts that are one of our `own` words
-    stay, and bytes keep their length."""
+    """Plain values, and tuples and dataclasses of them, without secrets. Texts that are one of our
+    `own` words stay, and bytes keep their length."""
     if not hidden or value is None:
         return value
     if type(value) is str:
@@ -106,7 +105,7 @@ def without(value: Any, hidden: tuple[str, ...], own: frozenset[str] = frozenset
     if isinstance(value, (tuple, list)):
         parts = [without(part, hidden, own) for part in value]
         same = all(part is old for part, old in zip(parts, value))
-        return value if same else type(value)(parts)
+        return value if same else getattr(value, "_make", type(value))(parts)
     if isinstance(value, Mapping):
         return {without(k, hidden, own): without(v, hidden, own) for k, v in value.items()}
     if is_dataclass(value) and not isinstance(value, type):

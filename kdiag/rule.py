@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any, get_type_hints
+from typing import Any, NamedTuple
 
+from kdiag.annotation import may_be_none, meanings, members
 from kdiag.usage import UsageError, near, word
 
 DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
@@ -69,8 +70,7 @@ class Match:
 Judge = Callable[..., Iterator[Match]]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """A declared rule. `needs` are the parameter's types; those in `optional` may be None."""
 
     code: str
@@ -79,7 +79,7 @@ class Rule:
     title: str
     judge: Judge
     needs: tuple[type, ...]
-    optional: frozenset[type] = field(default_factory=frozenset)
+    optional: frozenset[type] = frozenset()
 
     @property
     def doc(self) -> str:
@@ -128,11 +128,10 @@ def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judg
     def declare(judge: Judge) -> Judge:
         if code in RULES:
             raise ValueError(f"{code} is declared twice")
-        hints = get_type_hints(judge)
-        hints.pop("return", None)
-        members = [getattr(kind, "__args__", (kind,)) for kind in hints.values()]
-        needs = tuple(next(k for k in kinds if k is not type(None)) for kinds in members)
-        optional = frozenset(n for n, kinds in zip(needs, members, strict=True) if len(kinds) > 1)
+        hints = meanings(judge)
+        hints.pop("return")
+        needs = tuple(members(kind)[0] for kind in hints.values())
+        optional = frozenset(members(kind)[0] for kind in hints.values() if may_be_none(kind))
         RULES[code] = Rule(code, name, severity, title, judge, needs, optional)
         return judge
 

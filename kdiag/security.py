@@ -71,8 +71,7 @@ class Sasl:
     profile: str = ""
 
 
-@dataclass(frozen=True)
-class Security:
+class Security(NamedTuple):
     """`protocol` is the security.protocol that was asked for, None when kdiag is to find out."""
 
     protocol: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.access import AwsAccess, ConfigAccess, parse_access, parse_config
 from kdiag.properties.layers import Layers
@@ -28,8 +28,7 @@ _ZONE = re.compile(r"(%[\w.-]{1,15})?\Z")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*)://(.*)\Z", re.DOTALL)
 
 
-@dataclass(frozen=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """A host (name or IP literal, no brackets) and a port."""
 
     host: str
@@ -39,8 +38,7 @@ class Endpoint:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True)
-class Mapped:
+class Mapped(NamedTuple):
     """One `--map`: the broker that advertises `advertised` is also dialled at `candidate`.
 
     A port of None means: any port on the left, the advertised port on the right.

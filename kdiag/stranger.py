@@ -7,7 +7,7 @@ OpenSSH, Redis, PostgreSQL, MariaDB, RabbitMQ, ZooKeeper and the Prometheus JMX 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kdiag.attempt import clean, clean_bytes
 
@@ -23,8 +23,7 @@ _BANNER_LIMIT = 160
 _BROKER_PORT = "use the port of a broker's listener, usually 9092 to 9094"
 
 
-@dataclass(frozen=True)
-class Stranger:
+class Stranger(NamedTuple):
     """A peer that is no broker. `name` reads on after "this is", `banner` is its own words, clean,
     `hint` is one sentence on what to use instead."""
 
@@ -33,8 +32,7 @@ class Stranger:
     hint: str
 
 
-@dataclass(frozen=True)
-class _Kind:
+class _Kind(NamedTuple):
     """A kind of server, and the pattern that its first bytes match from the start; the pattern's
     group `said`, where it has one, is what to show of them. Patterns are compiled when a stranger
     is met, which seldom happens."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import kdiag.rules
@@ -188,7 +187,7 @@ def _reading(asked: Settings) -> asyncio.Task[Shown] | None:
 
 def unwalked(asked: Settings) -> Report:
     """The report on a walk that was interrupted before it began."""
-    nothing = replace(not_gathered(INTERRUPTED), interrupted=True)
+    nothing = not_gathered(INTERRUPTED)._replace(interrupted=True)
     return judged(asked, Haul(nothing), time.perf_counter())
 
 

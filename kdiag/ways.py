@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdiag.attempt import Contact, Dial, Failure
 from kdiag.aws.outcome import Outcome
@@ -20,8 +19,7 @@ if TYPE_CHECKING:  # judging loads when there is something to judge
 _NOBODY = (Failure.TIMEOUT, Failure.UNREACHABLE)
 
 
-@dataclass(frozen=True)
-class Way:
+class Way(NamedTuple):
     """One address of an endpoint. `reach` is AWS's verdict on it, None where no interface that is
     known has it. `instead` is the verdict on the public address of the same interface, for a
     private one that is not the way from here, and `proof` what was met when that was dialled."""
@@ -77,8 +75,7 @@ class Way:
         return "bootstrap" if self.hop == "bootstrap" else self.subject
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """A way that one step blocks, or may block."""
 
     way: Way
@@ -86,8 +83,7 @@ class Block:
     step: Step
 
 
-@dataclass(frozen=True)
-class Ways:
+class Ways(NamedTuple):
     """All of them: the bootstrap servers', then the brokers'."""
 
     aws: Aws

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,8 +114,8 @@ def test_what_was_not_met_is_not_known(text: str, holds: bool | None) -> None:
 
 def test_a_broker_that_may_not_be_asked_is_not_proven() -> None:
     shy = listener(1, "b-1.example.com:9094")
-    best = replace(shy.contact.dials[0], answered_as=None)
-    shy = replace(shy, contact=replace(shy.contact, dials=(best,)))
+    best = shy.contact.dials[0]._replace(answered_as=None)
+    shy = shy._replace(contact=shy.contact._replace(dials=(best,)))
     assert met("identity=proven", came_in(), metadata(shy.broker), listeners(shy)) is False
 
 
@@ -126,7 +124,7 @@ def test_the_days_that_a_certificate_is_valid() -> None:
     day, chain = 86400, (made(name(cn="b")),)
     end = END.timestamp()
     shown = [
-        contact(f"198.51.100.{days}:9094", "", replace(dial("198.51.100.1"), handshake=shake))
+        contact(f"198.51.100.{days}:9094", "", dial("198.51.100.1")._replace(handshake=shake))
         for days in (10, 40)
         for shake in [Handshake("b", "TLSv1.3", "x", chain, end - days * day)]
     ]
@@ -134,8 +132,8 @@ def test_the_days_that_a_certificate_is_valid() -> None:
     assert met("certificate-days>=10", *facts) is True
     assert met("certificate-days>=11", *facts) is False
     assert met("certificate-days<=39", *facts) is False
-    after = replace(shown[0].dials[0], handshake=Handshake("b", "TLSv1.3", "x", chain, end + day))
-    expired = bootstrap(replace(shown[0], dials=(after,)))
+    after = shown[0].dials[0]._replace(handshake=Handshake("b", "TLSv1.3", "x", chain, end + day))
+    expired = bootstrap(shown[0]._replace(dials=(after,)))
     assert met("certificate-days>=0", expired, listeners()) is False
 
 

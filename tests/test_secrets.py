@@ -242,7 +242,7 @@ def test_nor_as_a_name_that_a_broker_gives(spell: Callable[[str], str]) -> None:
 def test_a_password_that_is_a_common_word_takes_nothing_with_it() -> None:
     """It is hidden where it stands alone, and what rules go by is as it was."""
     word = "none"
-    plain = replace(ALL, sasl=Sasl("PLAIN", "alice", word))
+    plain = ALL._replace(sasl=Sasl("PLAIN", "alice", word))
 
     async def build(world: World) -> None:
         await world.three(sasl=Logins({"alice": word}))
@@ -286,7 +286,7 @@ TLS_FAILURES: dict[str, tuple[Build, str]] = {
 @pytest.mark.parametrize(("build", "code"), TLS_FAILURES.values(), ids=TLS_FAILURES)
 def test_nor_when_tls_fails(build: Build, code: str) -> None:
     tls = replace(TLS, ca=CA.cert_pem.bytes().decode())
-    made = report(build, replace(ALL, protocol="SASL_SSL", tls=tls))
+    made = report(build, ALL._replace(protocol="SASL_SSL", tls=tls))
     assert made.root_cause == code
     assert leaked(repr(made)) == []
     for form in RENDERERS:

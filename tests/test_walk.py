@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import kdiag
-from kdiag.clients.net import Line
+from kdiag.clients.line import Line
 from kdiag.clients.wire import PRODUCE, Request
 from kdiag.demo.broker import SILENCE, Broker, Node
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, WorldNet, endpoint

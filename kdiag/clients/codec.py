@@ -9,8 +9,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from kdiag.attempt import TEXT_LIMIT, clean
 
@@ -82,8 +81,7 @@ class Type(Protocol):
     def write(self, out: bytearray, value: Any, version: int, flexible: bool) -> None: ...
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A fixed-size number, by its struct format."""
 
     format: str
@@ -100,8 +98,7 @@ class Number:
         out += struct.pack(self.format, value)
 
 
-@dataclass(frozen=True)
-class Blob:
+class Blob(NamedTuple):
     """A length and that many bytes; -1 (0 in the compact form) is null."""
 
     prefix: str
@@ -129,8 +126,7 @@ class Blob:
         out += raw or b""
 
 
-@dataclass(frozen=True)
-class Array:
+class Array(NamedTuple):
     """A count and that many items; -1 (0 in the compact form) is null."""
 
     item: Type

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import ssl
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdiag.attempt import Failure, clean_bytes
 from kdiag.clients.codec import Body, WireError
-from kdiag.clients.tls import tls_words
+from kdiag.clients.failures import os_failure, os_words
 from kdiag.clients.wire import (
     MAX_FRAME,
     Api,
@@ -30,8 +29,7 @@ _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
 _BANNER_WAIT = 0.2
 
 
-@dataclass(frozen=True)
-class Reply:
+class Reply(NamedTuple):
     """How one request ended: an answer, or why there is none. `elapsed` is in seconds.
 
     `frame` is the answer as it came, for those who asked for it raw, `body` is empty then; of a
@@ -85,12 +83,11 @@ class Conversation:
         reader: _Reader,
         writer: asyncio.StreamWriter,
         timeout: float,
-        named: Callable[[OSError], Failure],
         max_frame: int = MAX_FRAME,
     ) -> None:
         self._reader, self._writer = reader, writer
         self._max_frame = max_frame
-        self._timeout, self._named = timeout, named
+        self._timeout = timeout
         self._asked: deque[_Asked] = deque()
         self._correlation = 0
         self._ended: tuple[Failure, str, bytes] | None = None
@@ -103,13 +100,12 @@ class Conversation:
         cls,
         sock: socket.socket,
         timeout: float,
-        named: Callable[[OSError], Failure],
         *,
         context: ssl.SSLContext | None = None,
         name: str | None = None,
         max_frame: int = MAX_FRAME,
     ) -> Conversation:
-        """A conversation over a connected socket; `named` maps what the socket may raise.
+        """A conversation over a connected socket.
 
         With a `context` the TLS handshake comes first, within the timeout; raises its errors.
         """
@@ -121,7 +117,7 @@ class Conversation:
         )
         transport, _ = await asyncio.wait_for(opening, timeout)
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        return cls(reader, writer, timeout, named, max_frame)
+        return cls(reader, writer, timeout, max_frame)
 
     def ask(
         self, api: Api, version: int, body: Mapping[str, Any], *, raw: bool = False
@@ -161,13 +157,12 @@ class Conversation:
                 self._answer(await self._reader.readexactly(size))
         except asyncio.IncompleteReadError as error:
             if self._reader.broken:
-                return self._end(self._named(self._reader.broken), _words(self._reader.broken))
+                return self._end(os_failure(self._reader.broken), os_words(self._reader.broken))
             if error.partial and not self._heard:
                 return self._end(Failure.NOT_KAFKA, clean_bytes(error.partial), error.partial)
             self._end(Failure.CLOSED, "in the middle of an answer" if error.partial else "")
         except OSError as error:
-            failure = self._named(error)
-            self._end(failure, _words(error))
+            self._end(os_failure(error), os_words(error))
 
     def _answer(self, frame: bytes) -> None:
         asked = self._asked.popleft()
@@ -213,9 +208,3 @@ class Conversation:
         while self._asked:
             asked = self._asked.popleft()
             asked.settle(self._no_answer(asked, *self._ended))
-
-
-def _words(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return tls_words(error)
-    return os.strerror(error.errno) if error.errno else ""

@@ -7,7 +7,6 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from confluent_kafka import (
@@ -269,7 +268,7 @@ def _signed(security: Security) -> Security:
     from kdiag.clients.iam import bearer  # what few logins need
 
     token = bearer(sasl.region, sasl.username, sasl.password, sasl.token, time.time())
-    return replace(security, sasl=Sasl("OAUTHBEARER", token=token))
+    return security._replace(sasl=Sasl("OAUTHBEARER", token=token))
 
 
 def _secured(security: Security, keytab: bool) -> dict[str, object]:
@@ -296,4 +295,4 @@ def _explained(delivery: Delivery, refusals: Mapping[int, str]) -> Delivery:
         return delivery
     codes = [code for code in vars(KafkaError).values() if isinstance(code, int)]
     names = {KafkaError(code).str(): KafkaError(code).name() for code in codes}
-    return replace(delivery, error=names.get(said, delivery.error), detail=clean(said))
+    return delivery._replace(error=names.get(said, delivery.error), detail=clean(said))

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdiag.address import parse
-from kdiag.attempt import Attempt, Failure, Handshake, clean
+from kdiag.attempt import Attempt, Failure, clean
 from kdiag.clients.conversation import Conversation
+from kdiag.clients.failures import lookup_failure, os_failure, os_words
+from kdiag.clients.line import Connection, Line
 from kdiag.clients.sockets import Sockets, capacity
-from kdiag.clients.tls import Handshakes, Heard, tls_failure, tls_words
 from kdiag.clients.wire import MAX_FRAME
 from kdiag.lookup import Lookup
 from kdiag.security import Tls
 from kdiag.stranger import READ_LIMIT
+
+if TYPE_CHECKING:
+    from kdiag.clients.secured import Secured
 
 T = TypeVar("T")
 Resolve = Callable[..., list[Any]]
@@ -32,77 +32,10 @@ MAX_ADDRESSES = 16  # of one name
 MAX_LOOKUPS = 512  # at once, each in a thread
 MAX_EXPLANATIONS = 3  # of names that do not resolve; the others are likely like them
 
-# A server that misses a client certificate under TLS 1.3 says so after the handshake; whoever
-# writes before it has spoken gets a reset instead of its words.
-_LAST_WORDS = 0.15
-
 _PATIENCE = 1.0  # with a peer that is no broker, in seconds
 _PAUSE = 0.2  # after which it has said what it had to say
 
-_NO_REASON = (Failure.HANDSHAKE, Failure.CLOSED, Failure.RESET)
-_SEE_FOR_YOURSELF = (Failure.UNTRUSTED, Failure.NAME_MISMATCH, Failure.EXPIRED, *_NO_REASON)
-
 _FAMILIES = {"any": socket.AF_UNSPEC, "v4": socket.AF_INET, "v6": socket.AF_INET6}
-
-_BY_ERRNO = {
-    errno.ECONNREFUSED: Failure.REFUSED,
-    errno.ETIMEDOUT: Failure.TIMEOUT,
-    errno.ECONNRESET: Failure.RESET,
-    errno.ECONNABORTED: Failure.RESET,
-    errno.EPIPE: Failure.CLOSED,
-}
-_OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
-
-
-def os_failure(error: OSError) -> Failure:
-    """The failure behind an operating system's error; whatever has no name of its own is a path
-    that does not exist (no route, no such family, forbidden by a local firewall).
-
-    Raises the error itself when it is not the network's: this process is out of descriptors.
-    """
-    if isinstance(error, TimeoutError):
-        return Failure.TIMEOUT
-    if isinstance(error, ssl.SSLError):
-        return tls_failure(error)
-    if error.errno in _OUR_OWN:
-        raise error
-    return _BY_ERRNO.get(error.errno or 0, Failure.UNREACHABLE)
-
-
-def lookup_failure(error: OSError | UnicodeError) -> Failure:
-    """Whether a name does not exist, or the resolver could not tell.
-
-    A label that is empty or too long raises UnicodeError: no such name can exist.
-    """
-    if isinstance(error, socket.gaierror):
-        absent = {socket.EAI_NONAME, socket.EAI_NODATA, getattr(socket, "EAI_ADDRFAMILY", None)}
-        return Failure.NOT_FOUND if error.errno in absent else Failure.RESOLVER_FAILED
-    return Failure.NOT_FOUND if isinstance(error, UnicodeError) else Failure.RESOLVER_FAILED
-
-
-@dataclass(frozen=True)
-class Line:
-    """A TCP connection that came up, or (`sock` None) did not; `source` is our own address on it,
-    "" where there is no way at all.
-    `address` and `port` are what it leads to, for another line to the same place."""
-
-    address: str
-    port: int
-    tcp: Attempt
-    sock: socket.socket | None = None
-    source: str = ""
-
-
-@dataclass(frozen=True)
-class Connection:
-    """How a connection came up: its layers (tcp, and tls where asked for), and who is at the other
-    end. There is no conversation when one of the layers failed; `unverified` is one with a peer
-    that is not to be trusted, good for questions and never for credentials."""
-
-    attempts: tuple[Attempt, ...]
-    conversation: Conversation | None = None
-    handshake: Handshake | None = None
-    unverified: Conversation | None = None
 
 
 class Net:
@@ -127,7 +60,7 @@ class Net:
         tls: Tls | None = None,
     ) -> None:
         self.timeout = timeout
-        self._handshakes = Handshakes(tls or Tls())
+        self._tls = tls or Tls()
         self.capacity = capacity()
         self.max_frame = MAX_FRAME
         self._family = _FAMILIES[family]
@@ -144,6 +77,12 @@ class Net:
     @cached_property
     def _sockets(self) -> Sockets:
         return Sockets(self.capacity - self._most_lookups)
+
+    @cached_property
+    def _secured(self) -> Secured:
+        from kdiag.clients.secured import Secured  # which plaintext has no use for
+
+        return Secured(self, self._tls)
 
     @property
     def _most_lookups(self) -> int:
@@ -232,9 +171,8 @@ class Net:
             source = "" if self._device else _source(sock)
             sock.close()
             elapsed = time.perf_counter() - started
-            failure = os_failure(error) if isinstance(error, OSError) else Failure.TIMEOUT
-            words = _os_words(error, self.timeout)
-            return Line(address, port, Attempt("tcp", elapsed, failure, words), source=source)
+            attempt = Attempt("tcp", elapsed, *self._failed(error))
+            return Line(address, port, attempt, source=source)
         except BaseException:
             sock.close()
             raise
@@ -245,20 +183,19 @@ class Net:
         if line.sock is None:
             return Connection((line.tcp,))
         if name is not None:
-            return await self._looked_at(await self._secured(line, name), line, name)
+            return await self._secured.over(line, name)
         try:
             conversation = await Conversation.over(
-                line.sock, self.timeout, os_failure, max_frame=self.max_frame
+                line.sock, self.timeout, max_frame=self.max_frame
             )
         except (asyncio.TimeoutError, OSError) as error:
             line.sock.close()
-            failure = os_failure(error) if isinstance(error, OSError) else Failure.TIMEOUT
-            words = _os_words(error, self.timeout)
-            return Connection((replace(line.tcp, failure=failure, detail=words),))
+            failure, words = self._failed(error)
+            return Connection((line.tcp._replace(failure=failure, detail=words),))
         except BaseException:
             line.sock.close()
             raise
-        self._open.add(conversation)
+        self.keep(conversation)
         return Connection((line.tcp,), conversation)
 
     async def overhear(self, line: Line, said: bytes) -> bytes:
@@ -283,83 +220,16 @@ class Net:
             await asyncio.wait_for(listen(), patience)
         return bytes(heard[:READ_LIMIT])
 
-    async def _secured(self, line: Line, name: str, *, look: bool = False) -> Connection:
-        """The handshake on a line: the client's own, or one to look with."""
-        assert line.sock is not None
-        heard = self._handshakes.hear()
-        started = time.perf_counter()
-        context = self._handshakes.looking if look else self._handshakes.judging
-
-        def ended(failure: Failure | None = None, detail: str = "") -> tuple[Attempt, Attempt]:
-            return line.tcp, Attempt("tls", time.perf_counter() - started, failure, detail)
-
-        code: int | None = None
-        try:
-            conversation = await Conversation.over(
-                line.sock,
-                self.timeout,
-                os_failure,
-                context=context,
-                name=name,
-                max_frame=self.max_frame,
-            )
-        except ssl.SSLError as error:
-            failure, words = tls_failure(error), tls_words(error)
-            code = getattr(error, "verify_code", None)
-        except asyncio.TimeoutError:
-            failure = Failure.SILENT
-            words = f"no answer to the TLS handshake within {self.timeout:g} s"
-        except OSError as error:
-            # asyncio's word for a peer that closes in the handshake is a reset without a number
-            failure = os_failure(error) if error.errno else Failure.CLOSED
-            words = "ended by the peer during the handshake"
-        except ValueError:  # UnicodeError among them
-            line.sock.close()
-            failure = Failure.HANDSHAKE
-            words = "this name cannot be asked for in a TLS handshake"
-        else:
-            return await self._shaken(conversation, ended(), heard, name, context)
-        if heard.wants_certificate and failure in _NO_REASON:
-            failure = Failure.CLIENT_CERTIFICATE
-        shown = self._handshakes.overheard(heard, name, code)
-        return Connection(ended(failure, words), handshake=shown)
-
-    async def _shaken(
-        self,
-        conversation: Conversation,
-        made: tuple[Attempt, Attempt],
-        heard: Heard,
-        name: str,
-        context: ssl.SSLContext,
-    ) -> Connection:
-        """A connection whose handshake is complete."""
+    def keep(self, conversation: Conversation) -> None:
+        """It is open, until `close` at the latest."""
         self._open.add(conversation)
-        assert conversation.tls is not None
-        code = 0 if context.verify_mode is ssl.CERT_REQUIRED else None
-        if heard.wants_certificate:
-            await conversation.hear_out(_LAST_WORDS)
-        return Connection(
-            made, conversation, self._handshakes.seen(conversation.tls, heard, name, code)
-        )
 
-    async def _looked_at(self, made: Connection, line: Line, name: str) -> Connection:
-        """A connection whose handshake failed for what the peer is: a second one, that takes
-        anybody, shows whom we met."""
-        if made.attempts[-1].failure not in _SEE_FOR_YOURSELF:
-            return made
-        again = await self.connect(line.address, line.port, again=True)
-        if again.sock is None:
-            return made
-        met = await self._secured(again, name, look=True)
-        if not met.conversation or not met.handshake:
-            return made
-        code = made.handshake.verify_code if made.handshake else None
-        shown = replace(met.handshake, verify_code=code)
-        *before, tls = made.attempts
-        if tls.failure in _NO_REASON:  # it does speak TLS, only not as the client would
-            words = f"{tls.detail}; it would take {shown.version} with {shown.cipher}"
-            tls = replace(tls, failure=Failure.HANDSHAKE, detail=words)
-        return replace(made, attempts=(*before, tls), handshake=shown, unverified=met.conversation)
+    def _failed(self, error: OSError | asyncio.TimeoutError) -> tuple[Failure, str]:
+        """Why a connection did not come up, and that in words."""
+        waited = f"no answer within {self.timeout:g} s"
+        if not isinstance(error, OSError):
+            return Failure.TIMEOUT, waited
+        return os_failure(error), os_words(error) or waited
 
     async def close(self) -> None:
         """Closes every conversation that is still open."""
@@ -400,10 +270,3 @@ def _source(sock: socket.socket) -> str:
     """Our own address on a connection that is being made, "" before it has one."""
     host = str(sock.getsockname()[0])
     return "" if host in ("0.0.0.0", "::") else host
-
-
-def _os_words(error: BaseException, timeout: float) -> str:
-    if isinstance(error, socket.gaierror):  # an IPv6 zone that this machine does not have
-        return clean(error.strerror or "")
-    number = getattr(error, "errno", None)
-    return os.strerror(number) if number else f"no answer within {timeout:g} s"

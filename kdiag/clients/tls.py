@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import re
 import ssl
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from kdiag.attempt import Failure, Handshake
@@ -257,6 +255,9 @@ def as_file(*parts: str) -> Iterator[str]:
         finally:
             os.close(handle)
         return
+    import tempfile  # where there is no other way
+    from pathlib import Path
+
     with tempfile.TemporaryDirectory(prefix="kdiag") as folder:
         path = Path(folder, "client.pem")
         path.touch(0o600)

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from kdiag.clients.codec import (
     BOOL,
@@ -38,8 +37,7 @@ CLIENT_ID = "kdiag"
 MAX_FRAME = 4 << 20
 
 
-@dataclass(frozen=True)
-class Api:
+class Api(NamedTuple):
     """One API: the versions spoken here, and how its request and its response look."""
 
     key: int
@@ -188,8 +186,7 @@ APIS: Final[Mapping[int, Api]] = {
 }
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """What a client asked, as a broker reads it."""
 
     api: Api
@@ -286,9 +283,9 @@ def _zigzag(value: int) -> bytes:
 
 @lru_cache(maxsize=8)
 def _crc32c(data: bytes) -> int:
-    crc = 0xFFFFFFFF
+    crc, table = 0xFFFFFFFF, _CRC_TABLE
     for byte in data:
-        crc = _CRC_TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+        crc = table[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc ^ 0xFFFFFFFF
 
 

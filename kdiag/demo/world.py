@@ -11,10 +11,11 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
-from kdiag.clients.net import Line, Net
+from kdiag.clients.line import Line
+from kdiag.clients.net import Net
 from kdiag.demo.broker import Broker, Cluster, Node
 from kdiag.demo.logins import Logins
 from kdiag.settings import Endpoint, Settings
@@ -117,7 +118,7 @@ class WorldNet(Net):
         if (address, port) not in self._nat:
             return await super().connect(address, port, again=again)
         line = await super().connect("127.0.0.1", self._nat[address, port], again=again)
-        return replace(line, address=address, port=port, source=line.source and CLIENT)
+        return line._replace(address=address, port=port, source=line.source and CLIENT)
 
 
 def endpoint(address: str = PUBLIC[0], port: int = PORT) -> str:

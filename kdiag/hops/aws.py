@@ -6,8 +6,8 @@ import asyncio
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.address import ec2_address, ec2_public_address, parse
 from kdiag.attempt import Contact
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 SPARE = 0.1  # seconds before the deadline
 
 
-@dataclass(frozen=True)
-class Aws:
+class Aws(NamedTuple):
     """The facts of the AWS hop. `addresses` maps every host that the walk was given or told
     (bootstrap and advertised) to the IP addresses that it stands for; `elapsed` is in seconds.
     `proofs` has, for a broker (node id) whose advertised address is private, what was met at the
@@ -34,7 +33,7 @@ class Aws:
     source: Source
     addresses: Mapping[str, tuple[str, ...]]
     elapsed: float
-    proofs: Mapping[int, Contact] = field(default_factory=dict)
+    proofs: Mapping[int, Contact] = MappingProxyType({})
 
     @property
     def summary(self) -> str:
@@ -52,8 +51,7 @@ class Aws:
         return ()
 
 
-@dataclass(frozen=True)
-class Looked:
+class Looked(NamedTuple):
     """What AWS said of these addresses; the loop's seconds when it was first asked, and told."""
 
     snapshot: Snapshot

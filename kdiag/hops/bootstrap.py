@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 from kdiag.attempt import Contact
 from kdiag.clients.conversation import Reply
@@ -15,12 +16,11 @@ from kdiag.hop import Walk, hop
 from kdiag.hops.dial import Greeting, contact
 
 
-@dataclass(frozen=True)
-class Bootstrap:
+class Bootstrap(NamedTuple):
     """Every bootstrap server, dialled. `apis` (key → versions) is what the first usable one has."""
 
     contacts: tuple[Contact, ...]
-    apis: Mapping[int, tuple[int, int]] = field(default_factory=dict)
+    apis: Mapping[int, tuple[int, int]] = MappingProxyType({})
 
     @property
     def usable(self) -> tuple[Contact, ...]:

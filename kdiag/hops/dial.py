@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdiag.attempt import Attempt, Contact, Dial, Failure, clean_bytes
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
-from kdiag.clients.net import Connection, Line, in_thread
+from kdiag.clients.line import Connection, Line
+from kdiag.clients.net import in_thread
 from kdiag.clients.wire import API_VERSIONS, METADATA, PRODUCE, SASL_HANDSHAKE, Api
 from kdiag.hop import Walk
 from kdiag.settings import Endpoint
@@ -50,8 +50,7 @@ MAX_MECHANISMS = 16
 Question = tuple[Api, int, Mapping[str, Any]]
 
 
-@dataclass(frozen=True)
-class Greeting:
+class Greeting(NamedTuple):
     """What came of one address: its dial and, where a broker answered, the connection and the
     replies to what was asked along with ApiVersions (the same flight)."""
 
@@ -61,8 +60,7 @@ class Greeting:
     replies: tuple[asyncio.Future[Reply], ...] = ()
 
 
-@dataclass(frozen=True)
-class Knock:
+class Knock(NamedTuple):
     """One address to greet: where it is, what its certificate is to name, and what to ask."""
 
     address: str
@@ -129,7 +127,7 @@ async def greet(walk: Walk, knock: Knock) -> Greeting:
         if not silent:
             heard = asyncio.ensure_future(_followed_up(walk, knock, tried.dial.heard))
             await heard
-        return replace(tried, dial=_named(tried.dial, heard.result() if heard.done() else ()))
+        return tried._replace(dial=_named(tried.dial, heard.result() if heard.done() else ()))
     finally:
         for task in (first, *others):
             task.cancel()
@@ -171,7 +169,7 @@ def _named(dial: Dial, heard: Sequence[bytes]) -> Dial:
     if last.failure is not Failure.NOT_KAFKA:
         words = clean_bytes(telling[-1])
         last = Attempt("kafka", last.elapsed, Failure.NOT_KAFKA, words)
-    return replace(dial, attempts=(*before, last), heard=(*dial.heard, *telling))
+    return dial._replace(attempts=(*before, last), heard=(*dial.heard, *telling))
 
 
 async def _other_way(walk: Walk, knock: Knock, encrypted: bool) -> Greeting:
@@ -215,7 +213,7 @@ def _told_apart(walk: Walk, tried: Greeting, other: Greeting, encrypted: bool) -
     failure = Failure.TLS_NOT_OFFERED if encrypted else Failure.TLS_REQUIRED
     seconds = sum(attempt.elapsed for attempt in rest)
     attempts = (tcp, Attempt("tls", seconds, failure, f"it speaks {spoken}"))
-    return Greeting(replace(other.dial, attempts=attempts, protocol=spoken))
+    return Greeting(other.dial._replace(attempts=attempts, protocol=spoken))
 
 
 async def _greet(
@@ -225,7 +223,7 @@ async def _greet(
     met = await walk.net.converse(line, knock.endpoint.host if encrypted else None)
     dial = Dial(knock.address, met.attempts, line.source, handshake=met.handshake)
     if encrypted and (met.handshake or met.attempts[-1].failure in _BY_TLS):
-        dial = replace(dial, protocol="SSL")
+        dial = dial._replace(protocol="SSL")
     if met.conversation is None:
         return Greeting(await _asked_for_sasl(dial, met.unverified))
     try:
@@ -260,15 +258,15 @@ async def _introduced(
     kafka, apis = _speaker(spoken)
     if met.handshake and met.handshake.wants_certificate and kafka.failure in _ENDED:
         # Under TLS 1.3 the server judges the client's certificate after the handshake.
-        refused = replace(met.attempts[-1], failure=Failure.CLIENT_CERTIFICATE, detail=kafka.detail)
+        refused = met.attempts[-1]._replace(failure=Failure.CLIENT_CERTIFICATE, detail=kafka.detail)
         conversation.close()
-        return Greeting(replace(dial, attempts=(*met.attempts[:-1], refused)))
+        return Greeting(dial._replace(attempts=(*met.attempts[:-1], refused)))
     heard = (spoken.frame,) if spoken.frame else ()
-    dial = replace(dial, attempts=(*met.attempts, kafka), heard=heard)
+    dial = dial._replace(attempts=(*met.attempts, kafka), heard=heard)
     if kafka.failure:
         conversation.close()
         return Greeting(dial)
-    dial = replace(dial, protocol="SSL" if encrypted else "PLAINTEXT")
+    dial = dial._replace(protocol="SSL" if encrypted else "PLAINTEXT")
     greeting = Greeting(dial, conversation, apis, replies)
     if handshake:
         return await _logged_in(walk, knock, greeting, await handshake)
@@ -288,7 +286,7 @@ async def _logged_in(walk: Walk, knock: Knock, met: Greeting, handshake: Reply) 
         from kdiag.clients.kafka import enter
 
         given = walk.settings
-        security = replace(given.security, protocol=f"SASL_{met.dial.protocol}")
+        security = given.security._replace(protocol=f"SASL_{met.dial.protocol}")
         server, limit = str(knock.endpoint), walk.net.timeout
         entered.set_result(
             await in_thread(enter, server, given.topic, limit, given.client, security)
@@ -296,20 +294,20 @@ async def _logged_in(walk: Walk, knock: Knock, met: Greeting, handshake: Reply) 
         return entered.result().failure, entered.result().detail
 
     sasl = await walk.login.on(met.conversation, handshake, knock.endpoint.host, by_client)
-    dial = replace(met.dial, mechanisms=_mechanisms(handshake))
+    dial = met.dial._replace(mechanisms=_mechanisms(handshake))
     offered = sasl.failure is not Failure.SASL_NOT_OFFERED
     if offered or walk.protocol:  # else the credentials are left over, and nobody asked for them
-        dial = replace(dial, attempts=(*dial.attempts, sasl))
+        dial = dial._replace(attempts=(*dial.attempts, sasl))
     if offered:
-        dial = replace(dial, protocol=f"SASL_{dial.protocol}")
+        dial = dial._replace(protocol=f"SASL_{dial.protocol}")
     if dial.failed:
         met.conversation.close()
         return Greeting(dial)
     if entered.done():  # the probe is not logged in: what is known is what the client was told
         met.conversation.close()
-        return replace(met, dial=dial, conversation=None, replies=(entered,))
+        return met._replace(dial=dial, conversation=None, replies=(entered,))
     asked = [met.conversation.ask(*question, raw=knock.raw) for question in knock.questions]
-    return replace(met, dial=dial, replies=tuple(asked))
+    return met._replace(dial=dial, replies=tuple(asked))
 
 
 async def _turned_away(walk: Walk, knock: Knock, met: Greeting, encrypted: bool) -> Greeting:
@@ -330,7 +328,7 @@ async def _turned_away(walk: Walk, knock: Knock, met: Greeting, encrypted: bool)
     sasl = Attempt("sasl", reply.elapsed, Failure.SASL_REQUIRED, ", ".join(mechanisms))
     attempts = (*met.dial.attempts, sasl)
     protocol = f"SASL_{met.dial.protocol}"
-    return Greeting(replace(met.dial, attempts=attempts, protocol=protocol, mechanisms=mechanisms))
+    return Greeting(met.dial._replace(attempts=attempts, protocol=protocol, mechanisms=mechanisms))
 
 
 async def _asked_for_sasl(dial: Dial, unverified: Conversation | None) -> Dial:
@@ -342,7 +340,7 @@ async def _asked_for_sasl(dial: Dial, unverified: Conversation | None) -> Dial:
     finally:
         unverified.close()
     mechanisms = _mechanisms(reply)
-    return replace(dial, protocol="SASL_SSL", mechanisms=mechanisms) if mechanisms else dial
+    return dial._replace(protocol="SASL_SSL", mechanisms=mechanisms) if mechanisms else dial
 
 
 def _mechanisms(reply: Reply) -> tuple[str, ...]:

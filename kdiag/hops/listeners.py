@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from kdiag.address import (
     internal_name,
@@ -33,8 +33,7 @@ _WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty"
 _NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
 
 
-@dataclass(frozen=True)
-class Listener:
+class Listener(NamedTuple):
     """One broker at its advertised address, and at others that it could advertise instead."""
 
     broker: Broker
@@ -51,8 +50,7 @@ class Listener:
         return None
 
 
-@dataclass(frozen=True)
-class Listeners:
+class Listeners(NamedTuple):
     """Every advertised address, dialled; `elapsed` in seconds for all of them at once. `untried`
     counts the brokers beyond MAX_BROKERS."""
 
@@ -187,7 +185,7 @@ async def identified(
 
 def _judged(reached: Contact, broker: Broker) -> Contact:
     """A contact that was made for another broker, as this one's."""
-    return replace(reached, dials=tuple(_meant(broker, dial) for dial in reached.dials))
+    return reached._replace(dials=tuple(_meant(broker, dial) for dial in reached.dials))
 
 
 def _meant(broker: Broker, dial: Dial) -> Dial:
@@ -202,7 +200,7 @@ def _meant(broker: Broker, dial: Dial) -> Dial:
         None if right else Failure.WRONG_NODE,
         "" if right else f"broker {dial.answered_as} answers",
     )
-    return replace(dial, attempts=(*before, identity))
+    return dial._replace(attempts=(*before, identity))
 
 
 def _questions(broker: Broker, apis: Mapping[int, tuple[int, int]]) -> list[Question]:
@@ -232,8 +230,8 @@ async def _identity(broker: Broker, metadata: Metadata, greeting: Greeting) -> D
 
     def ended(failure: Failure | None, detail: str = "") -> Dial:
         attempt = Attempt("identity", elapsed, failure, detail)
-        return replace(
-            dial, attempts=(*dial.attempts, attempt), answered_as=node, cluster_id=cluster_id
+        return dial._replace(
+            attempts=(*dial.attempts, attempt), answered_as=node, cluster_id=cluster_id
         )
 
     if replies[0].failure:
@@ -244,7 +242,7 @@ async def _identity(broker: Broker, metadata: Metadata, greeting: Greeting) -> D
         return ended(None)
     if denied:
         return ended(Failure.DENIED, denied)
-    return replace(dial, cluster_id=cluster_id)
+    return dial._replace(cluster_id=cluster_id)
 
 
 def _cluster(frame: bytes, expected: str | None) -> str | None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdiag.attempt import Failure
 from kdiag.clients.conversation import Reply
@@ -19,8 +18,7 @@ SPARE = 64 << 10  # bytes
 MOST_ALIKE, MOST_TOPICS = 3, 20_000  # told, and looked at
 
 
-@dataclass(frozen=True)
-class Broker:
+class Broker(NamedTuple):
     """A broker as the metadata tells it: node id, advertised address, rack if it has one."""
 
     node: int
@@ -28,19 +26,17 @@ class Broker:
     rack: str | None = None
 
 
-@dataclass(frozen=True)
-class Partition:
+class Partition(NamedTuple):
     """A partition: node ids of its leader (-1 for none), replicas, in-sync replicas; error name."""
 
-    index: int
+    number: int
     leader: int
     replicas: tuple[int, ...]
     isr: tuple[int, ...]
     error: str = "NONE"
 
 
-@dataclass(frozen=True)
-class Topic:
+class Topic(NamedTuple):
     """The topic that was asked for, with the broker's error name for it ("NONE" when it exists)."""
 
     name: str
@@ -48,8 +44,7 @@ class Topic:
     partitions: tuple[Partition, ...] = ()
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(NamedTuple):
     """How one bootstrap connection answered the metadata request; seconds, and why it did not."""
 
     endpoint: Endpoint
@@ -59,8 +54,7 @@ class Answer:
     cluster_id: str | None = None
 
 
-@dataclass(frozen=True)
-class Metadata:
+class Metadata(NamedTuple):
     """The cluster, by the first bootstrap connection that listed brokers; `answers` has all.
 
     `alike` are the topics whose names are much like that of a `topic` which does not exist, the
@@ -125,7 +119,7 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
         listed = await walk.listing
         if not listed.failure:
             names = (topic["name"] for topic in listed.body["topics"] if not topic["is_internal"])
-            return replace(found, alike=_alike(found.topic.name, names))
+            return found._replace(alike=_alike(found.topic.name, names))
     return found
 
 
@@ -148,7 +142,7 @@ def _about(reply: Reply, topic: str | None) -> Reply:
     if reply.failure or topic is None or topic in (t["name"] for t in reply.body["topics"]):
         return reply
     words = f"Metadata answer: not a word of topic {topic}"
-    return replace(reply, body={}, failure=Failure.NOT_KAFKA, detail=words)
+    return reply._replace(body={}, failure=Failure.NOT_KAFKA, detail=words)
 
 
 def _worth(reply: Reply) -> tuple[bool, bool]:

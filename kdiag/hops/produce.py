@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
-from dataclasses import dataclass, replace
+import os
+from typing import NamedTuple
 
 from kdiag.attempt import ClientRun, Failure
 from kdiag.clients.conversation import Conversation, Reply
@@ -19,8 +19,7 @@ from kdiag.hops.metadata import Metadata
 SMALL, LARGE = 1, 16 * 1024  # bytes of one record: one packet, and more than any packet holds
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How one produce request ended: seconds, the broker's error name, or why it has no answer."""
 
     elapsed: float
@@ -30,8 +29,7 @@ class Outcome:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Produced:
+class Produced(NamedTuple):
     """What a broker made of a small and of a large request that write nothing."""
 
     node: int
@@ -44,8 +42,7 @@ class Produced:
         return self.small.failure is None and self.large.failure is None
 
 
-@dataclass(frozen=True)
-class Produce:
+class Produce(NamedTuple):
     """Hop 4's facts. `unreached` are the node ids that hop 3 could not hand over; `produced` is
     empty where only the real client can log in."""
 
@@ -118,7 +115,7 @@ async def _produced(walk: Walk, listener: Listener) -> Produced:
             failure = failed.failure if failed else Failure.CLOSED
             lost = Outcome(elapsed, failure=failure, detail=failed.detail if failed else "")
             return Produced(node, lost, lost)
-    topic = f"kdiag-no-such-topic-{secrets.token_hex(8)}"
+    topic = f"kdiag-no-such-topic-{os.urandom(8).hex()}"
     small, large = await asyncio.gather(
         _ask(conversation, topic, SMALL), _ask(conversation, topic, LARGE)
     )
@@ -153,7 +150,7 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     leaders: dict[int, int] = {}
     for partition in metadata.topic.partitions:
         if partition.leader in reached:
-            leaders.setdefault(partition.leader, partition.index)
+            leaders.setdefault(partition.leader, partition.number)
     if not leaders:
         return None
     # The real client costs an import that only --topic needs, and does not travel with the hops.
@@ -162,6 +159,6 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     answered = (answer.endpoint for answer in metadata.answers if not answer.failure)
     servers = ",".join(map(str, dict.fromkeys(answered)))
     asked = walk.settings
-    security = replace(asked.security, protocol=walk.protocol, sasl=walk.login.ready)
+    security = asked.security._replace(protocol=walk.protocol, sasl=walk.login.ready)
     topic = metadata.topic.name
     return await in_thread(deliver, servers, topic, leaders, asked.timeout, asked.client, security)

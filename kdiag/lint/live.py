@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kdiag.readable import clean
 from kdiag.usage import UsageError
@@ -18,8 +17,7 @@ Where = tuple[str, int]  # a host and its port
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}\Z|[0-9A-Fa-f:.]{2,45}\Z")
 
 
-@dataclass(frozen=True)
-class LiveBroker:
+class LiveBroker(NamedTuple):
     """A broker as the metadata has it. `works`: a client here reaches it at what it advertises;
     `reached` is an address where this very broker answered, None where it did at none."""
 
@@ -34,8 +32,7 @@ class LiveBroker:
         return None if self.works else self.reached
 
 
-@dataclass(frozen=True)
-class Live:
+class Live(NamedTuple):
     """A running cluster. `entered` are the bootstrap servers that a Kafka connection came about
     with, `brokers` those that they told of."""
 
@@ -51,8 +48,7 @@ class Live:
         return tuple(sorted(each.node for each in self.brokers))
 
 
-@dataclass(frozen=True)
-class Entrance:
+class Entrance(NamedTuple):
     """The listener that a walk came in by, as a file has it. `inside`: it is for clients within the
     cluster's own network; `others` are those for clients outside, with their addresses."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from kdiag.aws.outcome import Outcome
 from kdiag.hops.listeners import Listener
@@ -55,7 +54,7 @@ def found_public(ways: Ways | None, hit: Sequence[Listener]) -> tuple[list[Liste
     }
     proofs = {node: way.proof for node, way in there.items()}
     met = [
-        replace(x, candidates=(*([x.proven] if x.proven else []), proof))
+        x._replace(candidates=(*([x.proven] if x.proven else []), proof))
         if (proof := proofs.get(x.broker.node))
         else x
         for x in hit

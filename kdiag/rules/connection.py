@@ -298,7 +298,7 @@ def _stranger(place: Place) -> Stranger:
     name = told[0].name
     if best and best.handshake and name == "an HTTP server":
         name = "an HTTPS server"
-    return replace(told[0], name=name)
+    return told[0]._replace(name=name)
 
 
 def _hint(stranger: Stranger) -> str:

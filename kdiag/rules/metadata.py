@@ -159,7 +159,7 @@ def no_leader(metadata: Metadata) -> Iterator[Match]:
             f"{_count(dead, topic)} of topic {topic.name} without a leader",
             _names(topic, dead),
             tuple(
-                f"{topic.name}-{p.index}: {p.error}, replicas {_nodes(p.replicas)}, "
+                f"{topic.name}-{p.number}: {p.error}, replicas {_nodes(p.replicas)}, "
                 f"in sync {_nodes(p.isr)}"
                 for p in dead
             ),
@@ -194,7 +194,7 @@ def listener_missing_on_leader(metadata: Metadata) -> Iterator[Match]:
             HOP,
             f"{_count(lost, topic)} of topic {topic.name} led by a broker without this listener",
             _names(topic, lost),
-            tuple(f"{topic.name}-{p.index}: {p.error}" for p in lost),
+            tuple(f"{topic.name}-{p.number}: {p.error}" for p in lost),
             (
                 remedies.say(
                     "Give every broker a listener of that name in `listeners`, "
@@ -223,7 +223,7 @@ def under_replicated(metadata: Metadata) -> Iterator[Match]:
             f"on {brokers(nodes)}",
             _names(topic, behind),
             tuple(
-                f"{topic.name}-{p.index}: replicas {_nodes(p.replicas)}, in sync {_nodes(p.isr)}"
+                f"{topic.name}-{p.number}: replicas {_nodes(p.replicas)}, in sync {_nodes(p.isr)}"
                 for p in behind
             ),
             (remedies.say(f"See why {brokers(nodes)} cannot follow the leaders."),),
@@ -275,7 +275,7 @@ def _partitions(topic: Topic | None) -> tuple[Partition, ...]:
 
 
 def _names(topic: Topic, partitions: Sequence[Partition]) -> tuple[str, ...]:
-    return tuple(f"partition {topic.name}-{p.index}" for p in partitions)
+    return tuple(f"partition {topic.name}-{p.number}" for p in partitions)
 
 
 def _count(some: Sequence[Partition], topic: Topic) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kdiag.attempt import Attempt, Contact, Dial, Failure
 from kdiag.hops.bootstrap import Bootstrap
@@ -17,8 +17,7 @@ from kdiag.settings import Endpoint
 HOPS = ("bootstrap", "listeners")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """One contact, and where in the walk it was made."""
 
     hop: str

@@ -16,7 +16,6 @@ import pytest_asyncio
 
 from kdiag.attempt import Failure
 from kdiag.clients.conversation import Conversation, Reply
-from kdiag.clients.net import os_failure
 from kdiag.clients.wire import (
     API_VERSIONS,
     MAX_FRAME,
@@ -51,7 +50,7 @@ async def talk() -> AsyncIterator[Talk]:
         sock = socket.socket()
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
-        conversations.append(await Conversation.over(sock, timeout, os_failure))
+        conversations.append(await Conversation.over(sock, timeout))
         return conversations[-1]
 
     yield begin
@@ -97,7 +96,7 @@ async def after_a_reset(words: bytes) -> Reply:
     poll.register(sock, 0)  # the reset shows without being asked for
     assert poll.poll(GENEROUS * 1000)
     sock.setblocking(False)
-    conversation = await Conversation.over(sock, GENEROUS, os_failure)
+    conversation = await Conversation.over(sock, GENEROUS)
     reply = await ask(conversation)
     conversation.close()
     return reply

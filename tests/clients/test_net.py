@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from kdiag.attempt import Attempt, Failure
-from kdiag.clients.net import Net, in_thread, lookup_failure, os_failure
+from kdiag.clients.failures import lookup_failure, os_failure
+from kdiag.clients.net import Net, in_thread
 from kdiag.settings import settings
 from kdiag.walk import walk
 

@@ -34,7 +34,7 @@ def shown(
     """A server that showed these certificates."""
     handshake = Handshake(host, "TLSv1.3", "TLS_AES_256_GCM_SHA384", tuple(chain), at, False)
     met = dial("203.0.113.7", failed, detail="why")
-    return contact(f"{host}:9094", "", replace(met, handshake=replace(handshake, verify_code=code)))
+    return contact(f"{host}:9094", "", met._replace(handshake=handshake._replace(verify_code=code)))
 
 
 def trusting(*authorities: bytes) -> Security:
@@ -97,7 +97,7 @@ def test_whose_certificate_it_is_instead() -> None:
 def test_the_names_that_a_certificate_is_for_and_those_that_it_covers() -> None:
     chain = (made(name(cn="a"), CA, ["a.example.com", "b.example.com"]),)
     first = shown("tls:name_mismatch", chain, 62, host="kafka.example.com")
-    works = replace(dial("203.0.113.1"), handshake=first.dials[0].handshake)
+    works = dial("203.0.113.1")._replace(handshake=first.dials[0].handshake)
     there = listeners(listener(1, "a.example.com:9094", "", works))
     asked = replace(settings(f"{HOST}:9094"), security=trusting())
     (finding,) = found_by("KD113", bootstrap(first), there, asked)
@@ -137,7 +137,7 @@ def test_soon_out_of_its_time(left: float, said: str) -> None:
 def test_one_certificate_that_expires_is_told_once() -> None:
     at = END.timestamp() - 5 * DAY
     first = shown("", (LEAF,), _OK, at=at)
-    again = replace(dial("203.0.113.1"), handshake=first.dials[0].handshake)
+    again = dial("203.0.113.1")._replace(handshake=first.dials[0].handshake)
     there = listeners(listener(1, "203.0.113.1:9094", "", again))
     (finding,) = found_by("KD114", bootstrap(first), there)
     assert finding.hop == "bootstrap"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from kdiag.hops.metadata import Answer, Metadata
@@ -134,6 +132,6 @@ def test_topics_with_a_name_like_it(
     alike: tuple[str, ...] | None, evidence: str, fixes: list[str]
 ) -> None:
     missing = topic(name="ordres", error="UNKNOWN_TOPIC_OR_PARTITION")
-    (finding,) = found_by("KD204", replace(metadata(*THREE, topic=missing), alike=alike))
+    (finding,) = found_by("KD204", metadata(*THREE, topic=missing)._replace(alike=alike))
     assert finding.evidence[1:] == ([evidence] if evidence else [])
     assert [remedy.summary for remedy in finding.remedies[:-1]] == fixes

@@ -28,7 +28,7 @@ OWN = Tls(
 def shown(failed: str, chain: bytes = LEAF, *, authorities: tuple[bytes, ...] = ()) -> Contact:
     """A server that showed this certificate, and wants one by these authorities."""
     handshake = Handshake(HOST, "TLSv1.2", "x", (chain,), 1.8e9, bool(authorities), authorities, 0)
-    return contact(f"{HOST}:9094", "", replace(dial("203.0.113.7", failed), handshake=handshake))
+    return contact(f"{HOST}:9094", "", dial("203.0.113.7", failed)._replace(handshake=handshake))
 
 
 def findings(code: str, met: Contact, security: Security | None = None) -> list[Finding]:
@@ -98,7 +98,7 @@ def test_versions_that_the_client_insists_on_are_in_the_fix() -> None:
 )
 def test_one_side_speaks_tls(code: str, failed: str, said: str) -> None:
     speaks = "SSL" if code == "KD110" else "PLAINTEXT"
-    met = replace(dial("203.0.113.7", failed), protocol=speaks)
+    met = dial("203.0.113.7", failed)._replace(protocol=speaks)
     (finding,) = findings(code, contact(f"{HOST}:9094", "", met))
     assert said in finding.message
     assert f"security.protocol={speaks}" in finding.remedies[0].snippet

@@ -16,7 +16,6 @@ from kdiag.vantage.archive import OLDEST, archive
 _CODE = """
 import json, os, socket, sys
 sys.path.insert(0, sys.argv[1])
-from dataclasses import replace
 from kdiag.clients.net import Net
 from kdiag.probe import main
 
@@ -40,7 +39,7 @@ class Played(Net):
         if (address, port) not in nat:
             return await super().connect(address, port, **how)
         line = await super().connect("127.0.0.1", nat[address, port], **how)
-        return replace(line, address=address, port=port, source=line.source and told["client"])
+        return line._replace(address=address, port=port, source=line.source and told["client"])
 
 source = sys.stdin.buffer
 source.readline()  # what makes a Python load the archive, which is here already

@@ -80,7 +80,7 @@ async def tls_handshake(world: World) -> Start:
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     await world.three(tls=old)
     asked = trusting()
-    return Start(security=replace(asked, tls=replace(asked.tls, versions=("TLSv1.3",))))
+    return Start(security=asked._replace(tls=replace(asked.tls, versions=("TLSv1.3",))))
 
 
 @scenario
@@ -88,7 +88,7 @@ async def verification_off(world: World) -> Start:
     """The client does not check the name in the certificate, and would not like it."""
     await world.three(tls=serving(authority().issue("broker", ("kafka.example.com",))))
     asked = trusting()
-    return Start(security=replace(asked, tls=replace(asked.tls, verify_name=False)))
+    return Start(security=asked._replace(tls=replace(asked.tls, verify_name=False)))
 
 
 @scenario
