@@ -66,13 +66,28 @@ class _Reader(asyncio.StreamReader):
 
     broken: OSError | None = None
 
+    def __init__(self, sock: socket.socket | None, loop: asyncio.AbstractEventLoop) -> None:
+        """`sock` is what may be read where nothing translates what comes: not under TLS."""
+        super().__init__(loop=loop)
+        self._sock = sock
+
     def set_exception(self, exc: Any) -> None:
         """Takes the end of a connection for the end of what was sent, and keeps its cause."""
         if isinstance(exc, OSError):
             self.broken = exc
+            self._take_the_rest()
             self.feed_eof()
         else:
             super().set_exception(exc)
+
+    def _take_the_rest(self) -> None:
+        """What has come already, where asyncio met the reset as it wrote, before it read."""
+        if self._sock is None:
+            return
+        with suppress(OSError):
+            rest = self._sock.recv(READ_LIMIT)
+            if rest:
+                self.feed_data(rest)
 
 
 class Conversation:
@@ -110,7 +125,7 @@ class Conversation:
         With a `context` the TLS handshake comes first, within the timeout; raises its errors.
         """
         loop = asyncio.get_running_loop()
-        reader = _Reader(loop=loop)
+        reader = _Reader(None if context else sock, loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
         opening = loop.create_connection(
             lambda: protocol, sock=sock, ssl=context, server_hostname=name
