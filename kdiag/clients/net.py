@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdiag.address import parse
@@ -82,7 +82,7 @@ class Net:
     def _secured(self) -> Secured:
         from kdiag.clients.secured import Secured  # which plaintext has no use for
 
-        return Secured(self, self._tls)
+        return Secured(self._tls, self.timeout, partial(self.connect, again=True), self.keep)
 
     @property
     def _most_lookups(self) -> int:
@@ -183,7 +183,7 @@ class Net:
         if line.sock is None:
             return Connection((line.tcp,))
         if name is not None:
-            return await self._secured.over(line, name)
+            return await self._secured.over(line, name, self.max_frame)
         try:
             conversation = await Conversation.over(
                 line.sock, self.timeout, max_frame=self.max_frame

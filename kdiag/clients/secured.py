@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from kdiag.attempt import Attempt, Failure
 from kdiag.clients.conversation import Conversation
@@ -14,8 +14,7 @@ from kdiag.clients.line import Connection, Line
 from kdiag.clients.tls import Handshakes, Heard, tls_failure, tls_words
 from kdiag.security import Tls
 
-if TYPE_CHECKING:
-    from kdiag.clients.net import Net
+Again = Callable[[str, int], Awaitable[Line]]
 
 # A server that misses a client certificate under TLS 1.3 says so after the handshake; whoever
 # writes before it has spoken gets a reset instead of its words.
@@ -26,17 +25,30 @@ _SEE_FOR_YOURSELF = (Failure.UNTRUSTED, Failure.NAME_MISMATCH, Failure.EXPIRED, 
 
 
 class Secured:
-    """The TLS of one walk."""
+    """The TLS of one walk. `timeout` (seconds) bounds a handshake and each answer after it; `again`
+    makes one more line to an address and port; `keep` is told of every conversation."""
 
-    def __init__(self, net: Net, tls: Tls) -> None:
-        self._net = net
+    def __init__(
+        self, tls: Tls, timeout: float, again: Again, keep: Callable[[Conversation], None]
+    ) -> None:
         self._handshakes = Handshakes(tls)
+        self._timeout, self._again, self._keep = timeout, again, keep
 
-    async def over(self, line: Line, name: str) -> Connection:
-        """A conversation with the server of that name, over a line that came up."""
-        return await self._looked_at(await self._shake(line, name), line, name)
+    async def over(self, line: Line, name: str, max_frame: int) -> Connection:
+        """A conversation with the server of that name, over a line that came up. Where the
+        handshake fails for what the peer is, a second one, that takes anybody, shows whom we met.
+        """
+        made = await self._shake(line, name, max_frame)
+        if made.attempts[-1].failure not in _SEE_FOR_YOURSELF:
+            return made
+        again = await self._again(line.address, line.port)
+        if again.sock is None:
+            return made
+        return _seen(made, await self._shake(again, name, max_frame, look=True))
 
-    async def _shake(self, line: Line, name: str, *, look: bool = False) -> Connection:
+    async def _shake(
+        self, line: Line, name: str, max_frame: int, *, look: bool = False
+    ) -> Connection:
         """The handshake on a line: the client's own, or one to look with."""
         assert line.sock is not None
         heard = self._handshakes.hear()
@@ -49,18 +61,14 @@ class Secured:
         code: int | None = None
         try:
             conversation = await Conversation.over(
-                line.sock,
-                self._net.timeout,
-                context=context,
-                name=name,
-                max_frame=self._net.max_frame,
+                line.sock, self._timeout, context=context, name=name, max_frame=max_frame
             )
         except ssl.SSLError as error:
             failure, words = tls_failure(error), tls_words(error)
             code = getattr(error, "verify_code", None)
         except asyncio.TimeoutError:
             failure = Failure.SILENT
-            words = f"no answer to the TLS handshake within {self._net.timeout:g} s"
+            words = f"no answer to the TLS handshake within {self._timeout:g} s"
         except OSError as error:
             # asyncio's word for a peer that closes in the handshake is a reset without a number
             failure = os_failure(error) if error.errno else Failure.CLOSED
@@ -85,7 +93,7 @@ class Secured:
         context: ssl.SSLContext,
     ) -> Connection:
         """A connection whose handshake is complete."""
-        self._net.keep(conversation)
+        self._keep(conversation)
         assert conversation.tls is not None
         code = 0 if context.verify_mode is ssl.CERT_REQUIRED else None
         if heard.wants_certificate:
@@ -94,21 +102,15 @@ class Secured:
             made, conversation, self._handshakes.seen(conversation.tls, heard, name, code)
         )
 
-    async def _looked_at(self, made: Connection, line: Line, name: str) -> Connection:
-        """A connection whose handshake failed for what the peer is: a second one, that takes
-        anybody, shows whom we met."""
-        if made.attempts[-1].failure not in _SEE_FOR_YOURSELF:
-            return made
-        again = await self._net.connect(line.address, line.port, again=True)
-        if again.sock is None:
-            return made
-        met = await self._shake(again, name, look=True)
-        if not met.conversation or not met.handshake:
-            return made
-        code = made.handshake.verify_code if made.handshake else None
-        shown = met.handshake._replace(verify_code=code)
-        *before, tls = made.attempts
-        if tls.failure in _NO_REASON:  # it does speak TLS, only not as the client would
-            words = f"{tls.detail}; it would take {shown.version} with {shown.cipher}"
-            tls = tls._replace(failure=Failure.HANDSHAKE, detail=words)
-        return made._replace(attempts=(*before, tls), handshake=shown, unverified=met.conversation)
+
+def _seen(made: Connection, met: Connection) -> Connection:
+    """A connection whose handshake failed, with what a second one showed."""
+    if not met.conversation or not met.handshake:
+        return made
+    code = made.handshake.verify_code if made.handshake else None
+    shown = met.handshake._replace(verify_code=code)
+    *before, tls = made.attempts
+    if tls.failure in _NO_REASON:  # it does speak TLS, only not as the client would
+        words = f"{tls.detail}; it would take {shown.version} with {shown.cipher}"
+        tls = tls._replace(failure=Failure.HANDSHAKE, detail=words)
+    return made._replace(attempts=(*before, tls), handshake=shown, unverified=met.conversation)
