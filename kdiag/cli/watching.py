@@ -25,7 +25,9 @@ def ready() -> None:
     may fail in any way; from then on it ends the walk, and what is known is printed. So does
     SIGTERM, which a job gets when its time is up."""
     import kdiag.walk  # noqa: F401
+    from kdiag.clients.sockets import raise_limit
 
+    raise_limit()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     elif signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -23,8 +23,8 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 """
 CAPACITY = "from kdiag.clients.sockets import capacity; print(capacity())"
 RAISED = f"""
-from kdiag.clients.sockets import raise_limit
-raise_limit()
+from kdiag.cli.watching import ready
+ready()
 print(*resource.getrlimit(resource.RLIMIT_NOFILE))
 {CAPACITY}
 """
