@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # be imported at all.
 COMMAND_LINE = (
     *(
+        "asked",
         "check",
         "completion",
         "demo",

@@ -16,8 +16,8 @@ _ROOMS = {
     "": "access address annotation attempt gather hop lookup parcel probe readable redaction "
     "security settings stranger usage",
     "properties/": "layers names",
-    "clients/": "codec conversation credentials errors iam login net oauth sasl sigv4 sockets tls "
-    "wire",
+    "clients/": "codec conversation credentials errors failures iam line login net oauth sasl "
+    "secured sigv4 sockets tls wire",
     "hops/": "aws bootstrap dial listeners metadata produce",
 }
 PARTS = tuple(
