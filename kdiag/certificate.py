@@ -46,7 +46,6 @@ class Certificate(NamedTuple):
     not_after: int | None = None
     self_signed: bool = False
     is_ca: bool = False
-    serial: str = ""
     flaw: str = ""
 
 
@@ -103,7 +102,6 @@ def read(der: bytes) -> Certificate:
             not_after=int(found.not_valid_after_utc.timestamp()),
             self_signed=_self_signed(found),
             is_ca=is_ca,
-            serial=f"{found.serial_number:x}",
             flaw=flaw,
         )
     except Exception as error:  # a peer's bytes, and a parser of many error types

@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
 
 from kdiag.annotation import may_be_none, meanings, members
 from kdiag.clients.conversation import Conversation, Reply
@@ -30,6 +30,9 @@ class Facts(Protocol):
 
     @property
     def failed(self) -> tuple[str, ...]: ...
+
+
+Gather = Callable[..., Awaitable[Optional[Facts]]]
 
 
 class Halt(NamedTuple):
@@ -86,7 +89,7 @@ class Hop(NamedTuple):
     id: str
     needs: tuple[type, ...]
     gives: type
-    gather: Callable[..., Awaitable[Any]]
+    gather: Gather
     optional: frozenset[type] = frozenset()
 
     def ready(self, facts: Mapping[type, Any]) -> bool:
@@ -98,14 +101,14 @@ class Hop(NamedTuple):
         return self.gather(walk, *(facts.get(need) for need in self.needs))
 
 
-def hop(id: str) -> Callable[[Callable[..., Awaitable[Any]]], Hop]:  # noqa: A002
+def hop(id: str) -> Callable[[Gather], Hop]:  # noqa: A002
     """Declares a hop. Its first parameter is the Walk, the others are the facts it needs
     (`T | None`: may be missing).
 
     It returns facts, or None when those before it left nothing to work on: the hop is skipped then.
     """
 
-    def declare(gather: Callable[..., Awaitable[Any]]) -> Hop:
+    def declare(gather: Gather) -> Hop:
         hints = meanings(gather)
         gives = members(hints.pop("return"))[0]
         asked = [kind for kind in hints.values() if kind is not Walk]

@@ -51,7 +51,6 @@ def test_a_certificate_is_read() -> None:
         not_after=int(END.timestamp()),
         self_signed=False,
         is_ca=False,
-        serial="cafe",
         flaw="",
     )
 

@@ -28,7 +28,6 @@ class Permission:
     cidr: str = ""
     prefix_list: str = ""
     peer_group: str = ""
-    peer_account: str = ""
     description: str = ""
 
     @property

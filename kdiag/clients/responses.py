@@ -88,7 +88,6 @@ def permission(told: Told) -> Permission:
         cidr=told.get("CidrIpv4") or told.get("CidrIpv6") or "",
         prefix_list=told.get("PrefixListId", ""),
         peer_group=peer.get("GroupId", ""),
-        peer_account=peer.get("UserId", ""),
         description=told.get("Description", ""),
     )
 

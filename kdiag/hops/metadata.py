@@ -19,11 +19,10 @@ MOST_ALIKE, MOST_TOPICS = 3, 20_000  # told, and looked at
 
 
 class Broker(NamedTuple):
-    """A broker as the metadata tells it: node id, advertised address, rack if it has one."""
+    """A broker as the metadata tells it: node id and advertised address."""
 
     node: int
     advertised: Endpoint
-    rack: str | None = None
 
 
 class Partition(NamedTuple):
@@ -155,7 +154,7 @@ def _read(
     """A Metadata response's brokers (once each, by node id), cluster id, controller, and the topic
     that was asked for: nobody else may name one to write to."""
     brokers = {
-        b["node_id"]: Broker(b["node_id"], Endpoint(b["host"], b["port"]), b["rack"])
+        b["node_id"]: Broker(b["node_id"], Endpoint(b["host"], b["port"]))
         for b in reversed(body["brokers"])
     }
     controller = body["controller_id"]

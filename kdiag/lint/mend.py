@@ -111,7 +111,6 @@ class _Mender:
         self.moved: list[Moved] = []
         self.shifts: dict[int, int] = {}
         self._first = first_line
-        self._before = 0  # the shift of the line before
 
     def place(self, line: _Line) -> bool:
         """Finds where a line belongs, and writes it there; False where there is no such place."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from kdiag.lint.live import Live, LiveBroker, Where
-from kdiag.lint.tree import Entry, Map, Node, Scalar, entry, get, items, number, text
+from kdiag.lint.tree import Map, Node, Scalar, get, items, number, text
 
 # Of a node's addresses the first of these that it has, unless the listener prefers a type.
 # Source: Strimzi's NodeUtils; its javadoc has another order.
@@ -317,11 +317,6 @@ def kube_node(root: Node) -> KubeNode:
     found = items(root, "status", "addresses")
     addresses = tuple((text(each, "type"), text(each, "address")) for each in found)
     return KubeNode(text(root, "metadata", "name"), addresses)
-
-
-def configuration_of(listener: StrimziListener, *path: str) -> Entry | None:
-    """The entry at a path of a listener's configuration, None where there is none."""
-    return entry(get(listener.configuration, *path[:-1]), path[-1])
 
 
 def _listeners(root: Node) -> list[StrimziListener]:

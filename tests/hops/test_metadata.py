@@ -17,8 +17,8 @@ from tests.gathered import gather
 TWO = f"{endpoint()},{endpoint(PUBLIC[1])}"
 
 
-def listed(node: int, host: str = "b", port: int = PORT, rack: str | None = None) -> dict[str, Any]:
-    return {"node_id": node, "host": host, "port": port, "rack": rack}
+def listed(node: int, host: str = "b", port: int = PORT) -> dict[str, Any]:
+    return {"node_id": node, "host": host, "port": port, "rack": None}
 
 
 def answer(**changed: Any) -> dict[str, Any]:
@@ -79,16 +79,11 @@ async def test_the_cluster(world: World) -> None:
     assert found.summary == f"3 brokers, cluster {CLUSTER_ID}, controller 3"
 
 
-async def test_brokers_in_order_with_their_racks(world: World) -> None:
-    brokers = [listed(7, rack="eu-west-2a"), listed(-5), listed(2, "x", 0), listed(3, "")]
+async def test_brokers_in_order(world: World) -> None:
+    brokers = [listed(7), listed(-5), listed(2, "x", 0), listed(3, "")]
     await one(world, tells(answer(brokers=brokers)))
     found = (await gather(world, until="metadata")).metadata
-    assert [(b.node, b.rack) for b in found.brokers] == [
-        (-5, None),
-        (2, None),
-        (3, None),
-        (7, "eu-west-2a"),
-    ]
+    assert [b.node for b in found.brokers] == [-5, 2, 3, 7]
     assert [b.advertised for b in found.brokers][1:3] == [Endpoint("x", 0), Endpoint("", PORT)]
 
 
@@ -240,10 +235,10 @@ async def test_servers_of_two_clusters(world: World) -> None:
 
 async def test_what_a_peer_writes_is_cleaned(world: World) -> None:
     nasty = "\x1b[31mred\x07\u202e\n"
-    brokers = [listed(1, nasty, rack=nasty)]
+    brokers = [listed(1, nasty)]
     await one(world, tells(answer(brokers=brokers, cluster_id=nasty)))
     found = (await gather(world, until="metadata")).metadata
-    texts = [found.cluster_id, found.brokers[0].advertised.host, found.brokers[0].rack]
+    texts = [found.cluster_id, found.brokers[0].advertised.host]
     assert all(text and text.isprintable() and "red" in text for text in texts)
 
 

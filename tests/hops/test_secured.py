@@ -139,7 +139,8 @@ async def reached(
     asked = replace(settings(servers, timeout=timeout), security=security)
     net = world.net(asked)
     try:
-        found: Bootstrap = await bootstrap.gather(Walk(asked, net))
+        found = await bootstrap.gather(Walk(asked, net))
+        assert isinstance(found, Bootstrap)
         return found
     finally:
         await net.close()
@@ -153,7 +154,8 @@ async def listened(world: World, security: Security, timeout: float = 5.0) -> Li
     try:
         first = await bootstrap.gather(walk)
         told = await metadata.gather(walk, first)
-        found: Listeners = await listeners.gather(walk, first, told)
+        found = await listeners.gather(walk, first, told)
+        assert isinstance(found, Listeners)
         return found
     finally:
         await net.close()
