@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TextIO, TypeVar
+from typing import TextIO
 from xml.etree.ElementTree import Element, tostring
 
-from kdiag.inventory import AwsAddress
-from kdiag.render import order
+from kdiag.render import order, tables
 from kdiag.render.markup import add, legal, then
+from kdiag.render.parts import bulleted, titled
 from kdiag.render.picture import NARROW, WIDE, draw
-from kdiag.report import UNKNOWN, BrokerReport, CertificateReport, ExpectationReport, Report
+from kdiag.render.surroundings import environment
+from kdiag.report import UNKNOWN, Report
 from kdiag.reports import Reports
 from kdiag.rule import Finding, Remedy
 
-Entry = TypeVar("Entry")
-
-MANY_ROWS = 50  # of a table; the rest is folded away
-MANY_CERTIFICATES = 6
-
 _WORDS = {"pass": "√ pass", "warn": "‼ warning", "fail": "× fail", "skipped": "– skipped"}
-_MET = {True: ("holds", "ok"), False: ("does not hold", "fail"), None: ("not known", "none")}
-_VERDICTS = {"blocked": "fail", "unknown": "warn", "allowed": "ok"}
 
 
 def write(report: Report, stream: TextIO) -> None:
@@ -51,7 +45,7 @@ def write_all(reports: Reports, stream: TextIO) -> None:
     add(title, "span", reports.verdict, class_=f"badge {reports.verdict}")
     then(title, said)
     main = add(body, "main")
-    checks = _section(main, "checks", "Checks")
+    checks = titled(main, "checks", "Checks")
     if reports.comparison:
         for line in (order.sentence(reports.comparison), *reports.comparison.differences):
             add(checks, "p", line)
@@ -90,12 +84,11 @@ def _contents(main: Element, report: Report) -> None:
     for finding, follows in order.causes(report):
         _finding(main, report, finding, follows)
     _hops(main, report)
-    if report.cluster:
-        _brokers(main, report.cluster.brokers)
-    _aws(main, report)
-    _expectations(main, report)
+    tables.brokers(main, report)
+    tables.aws(main, report)
+    tables.expectations(main, report)
     _evidence(main, report)
-    _environment(main, report)
+    environment(main, report)
 
 
 def _finish(root: Element, body: Element, said: str, stream: TextIO) -> None:
@@ -152,20 +145,14 @@ def _title(header: Element, tag: str, report: Report) -> None:
 
 
 def _pictures(main: Element, report: Report) -> None:
-    section = _section(main, "picture", "The way of a client")
+    section = titled(main, "picture", "The way of a client")
     for paper in (WIDE, NARROW):
         svg = draw(report, paper)
         section.append(svg)
 
 
-def _section(main: Element, name: str, title: str) -> Element:
-    section = add(main, "section", aria_labelledby=name)
-    add(section, "h2", title, id=name)
-    return section
-
-
 def _hops(main: Element, report: Report) -> None:
-    section = _section(main, "hops", "Hop by hop")
+    section = titled(main, "hops", "Hop by hop")
     hops = add(section, "ol", class_="hops")
     for step in report.hops:
         item = add(hops, "li")
@@ -232,102 +219,11 @@ def _snippet(parent: Element, lines: str) -> None:
     add(pre, "code", lines)
 
 
-def _brokers(main: Element, brokers: Sequence[BrokerReport]) -> None:
-    layers = order.tried(brokers)
-    if not layers:
-        return
-    section = _section(main, "brokers", "Brokers, layer by layer")
-    ordered = sorted(brokers, key=order.healthy)
-
-    def row(body: Element, broker: BrokerReport) -> None:
-        line = add(body, "tr")
-        add(line, "th", str(broker.node), scope="row")
-        add(line, "td", broker.advertised, class_="address mono")
-        for outcome in (*(broker.layers.get(layer) for layer in layers), broker.produce):
-            add(line, "td", outcome or "–", class_=_class(outcome))
-
-    head = ("broker", "advertised", *layers, "produce")
-    _table(section, "brokers", head, ordered, row)
-
-
-def _class(outcome: str | None) -> str:
-    return {"ok": "ok", None: "none", "denied": "warn"}.get(outcome, "fail")
-
-
-def _table(
-    section: Element,
-    noun: str,
-    head: Sequence[str],
-    rows: Sequence[Entry],
-    row: Callable[[Element, Entry], None],
-) -> None:
-    """The first rows of a table, and the rest of them folded away."""
-    for place, some in enumerate((rows[:MANY_ROWS], rows[MANY_ROWS:])):
-        if not some:
-            continue
-        outer = section
-        if place:
-            outer = add(section, "details")
-            add(outer, "summary", f"{len(some)} more {noun}")
-        label = f"{noun}, continued" if place else noun
-        box = add(outer, "div", class_="scroll", tabindex=0, role="region", aria_label=label)
-        table = add(box, "table")
-        line = add(add(table, "thead"), "tr")
-        for name in head:
-            add(line, "th", name, scope="col")
-        body = add(table, "tbody")
-        for each in some:
-            row(body, each)
-
-
-def _aws(main: Element, report: Report) -> None:
-    known = order.in_aws(report)
-    if not report.aws or not (known or report.aws.gaps):
-        return
-    section = _section(main, "aws", "What AWS says")
-    source = report.aws.source or "an unknown address"
-    regions = ", ".join(report.aws.regions) or "no region"
-    add(section, "p", f"For a client at {source}, in {regions}.", class_="quiet")
-
-    def row(body: Element, each: AwsAddress) -> None:
-        line = add(body, "tr")
-        address = f"[{each.judged}]" if ":" in each.judged else each.judged
-        inner = f" = {each.address}" if each.address != each.judged else ""
-        add(line, "td", f"{address}:{each.port}{inner}", class_="address mono")
-        add(line, "td", each.verdict, class_=_VERDICTS[each.verdict])
-        add(line, "td", each.decided_by or "–", class_="mono")
-        owner = [each.instance or each.interface, *each.groups]
-        add(line, "td", ", ".join(name for name in owner if name), class_="mono")
-        add(line, "td", each.reason, class_="words")
-
-    if known:
-        head = ("address", "verdict", "decided by", "instance, groups", "reason")
-        _table(section, "addresses in AWS", head, known, row)
-    gaps = [f"{gap.call} in {gap.region}: {gap.reason}: {gap.words}" for gap in report.aws.gaps]
-    _lines(section, gaps)
-
-
-def _expectations(main: Element, report: Report) -> None:
-    if not report.expectations:
-        return
-    section = _section(main, "expectations", "What was expected")
-
-    def row(body: Element, each: ExpectationReport) -> None:
-        line = add(body, "tr")
-        add(line, "th", each.expectation, scope="row", class_="mono")
-        word, kind = _MET[each.met]
-        add(line, "td", word, class_=kind)
-        found = [f"{whose}: {what}" if whose else str(what) for whose, what in each.found.items()]
-        add(line, "td", each.reason or ", ".join(found))
-
-    _table(section, "expectations", ("expectation", "verdict", "found"), report.expectations, row)
-
-
 def _evidence(main: Element, report: Report) -> None:
     """What each finding rests on, those that follow from others and those that are ignored too."""
     if not report.findings:
         return
-    section = _section(main, "evidence", "Evidence")
+    section = titled(main, "evidence", "Evidence")
     for finding, follows in order.causes(report):
         _rests_on(section, finding, finding.evidence)
         told = set(finding.evidence)
@@ -344,76 +240,4 @@ def _rests_on(section: Element, finding: Finding, lines: Sequence[str], how: str
     add(head, "span", f" · hop {order.number(finding.hop)}, {finding.hop}{how}", class_="quiet")
     if how:
         add(section, "p", finding.message)
-    _lines(section, lines)
-
-
-def _lines(section: Element, lines: Sequence[str]) -> None:
-    """A list; of a long one the middle is folded away."""
-    first, cut, last = order.shortened(lines)
-    rest = lines[len(first) : len(first) + cut]
-    for some in (first, rest, last):
-        outer = section
-        if some is rest and cut:
-            outer = add(section, "details")
-            add(outer, "summary", f"{cut} more lines")
-        if some:
-            items = add(outer, "ul")
-            for line in some:
-                add(items, "li", line)
-
-
-def _environment(main: Element, report: Report) -> None:
-    section = _section(main, "environment", "Environment")
-    told = add(section, "dl")
-    for name, values in _surroundings(report):
-        if any(values):
-            add(told, "dt", name)
-            add(told, "dd", ", ".join(value for value in values if value))
-    for server in report.bootstrap:
-        add(told, "dt", "bootstrap server")
-        said = [server.server, *(a for a in server.addresses if a not in server.server)]
-        said += [server.protocol or "", *server.mechanisms]
-        add(told, "dd", ", ".join(part for part in said if part))
-    for certificate, whose in _certificates(report):
-        add(told, "dt", "certificate")
-        add(told, "dd", _certified(certificate, whose))
-    for note in report.notes:
-        add(told, "dt", "note")
-        add(told, "dd", note)
-
-
-def _surroundings(report: Report) -> Iterator[tuple[str, Sequence[str]]]:
-    yield "target", report.target
-    yield "this client", report.source_addresses
-    yield "protocol", [report.protocol, "found out" if report.protocol_found else ""]
-    if report.cluster:
-        controller = report.cluster.controller
-        yield "cluster", [report.cluster.id or ""]
-        yield "controller", [str(controller) if controller is not None else ""]
-        if report.cluster.topic:
-            topic = report.cluster.topic
-            yield "topic", [topic.name, topic.error or f"{topic.partitions} partitions"]
-    yield "started", [report.started_at]
-    yield "took", [order.milliseconds(report.elapsed_ms)]
-
-
-def _certificates(report: Report) -> Iterator[tuple[CertificateReport, list[str]]]:
-    """Every certificate once, and who showed it."""
-    shown = [(server.server, server.certificate) for server in report.bootstrap]
-    if report.cluster:
-        shown += [(f"broker {b.node}", b.certificate) for b in report.cluster.brokers]
-    found: dict[str, tuple[CertificateReport, list[str]]] = {}
-    for who, certificate in shown:
-        if certificate:
-            found.setdefault(certificate.sha256, (certificate, []))[1].append(who)
-    yield from list(found.values())[:MANY_CERTIFICATES]
-
-
-def _certified(certificate: CertificateReport, whose: Sequence[str]) -> str:
-    shown = ", ".join(whose[:4]) + (f" and {len(whose) - 4} more" if len(whose) > 4 else "")
-    names = ", ".join(certificate.names[:8])
-    return (
-        f"{certificate.subject}, issued by {certificate.issuer}, for {names or 'no name'}, "
-        f"{certificate.not_before or '?'} to {certificate.not_after or '?'}, "
-        f"{certificate.version}; shown by {shown}"
-    )
+    bulleted(section, lines)
