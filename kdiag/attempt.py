@@ -125,12 +125,13 @@ class Contact(NamedTuple):
         """The layer that makes the endpoint unusable, None when one of its addresses works."""
         if self.dns is None or self.dns.failure:
             return self.dns
-        return self.best.failed if self.best else None
+        best = self.best
+        return best.failed if best else None
 
     @property
     def usable(self) -> bool:
         """True when at least one address of the endpoint went through all layers."""
-        return self.best is not None and self.failed is None
+        return bool(self.dials) and self.failed is None
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

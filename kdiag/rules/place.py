@@ -111,7 +111,7 @@ def failing(
     warning."""
     for hop in HOPS:
         here = [place for place in places(bootstrap, listeners) if place.hop == hop]
-        failed = [p for p in here if p.contact.failed and p.contact.failed.failure in failures]
+        failed = [p for p in here if (end := p.contact.failed) and end.failure in failures]
         spare = hop == "bootstrap" and bootstrap.usable
         if failed:
             yield hop, failed, Severity.WARNING if spare else None
@@ -144,9 +144,9 @@ def judge_others(
             place
             for place in places(bootstrap, listeners)
             if place.hop == hop
+            and any((end := dial.failed) and end.failure in failures for dial in place.dials)
             and place.contact.usable
             and not split_by_family(place.contact)
-            and any(d.failed and d.failed.failure in failures for d in place.dials)
         ]
         if partly:
             by_others = message + "; other addresses of the same name work"
