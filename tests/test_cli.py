@@ -471,6 +471,28 @@ def test_a_check_does_import_what_is_heavy(brokers: Brokers) -> None:
     seldom = {"properties.dialects", "properties.logins", "properties.jaas", "properties.stores"}
     assert not found & {f"kdiag.{name}" for name in (*seldom, "aws.cloud", "demo.world")}
     assert not found & {"kdiag.clients.sasl", "kdiag.clients.credentials", "tomllib", "difflib"}
+    assert not found & {"kdiag.clients.tls", "kdiag.targets", "kdiag.cli.lint"}
+    slow = {"tempfile", "hashlib", "secrets", "pathlib", "urllib.parse", "lzma", "zipfile"}
+    assert not found & slow, "what few checks need loads where it is needed"
+
+
+def test_few_classes_of_a_check_take_long_to_make() -> None:
+    """A dataclass takes five times as long to make as a named tuple: its methods are compiled."""
+    code = """
+    import dataclasses
+    made = []
+    process = dataclasses._process_class
+    def counted(cls, *how):
+        made.append(cls.__module__)
+        return process(cls, *how)
+    dataclasses._process_class = counted
+    import kdiag.cli.check, kdiag.walk, kdiag.render.terminal
+    print(sum(name.startswith("kdiag.") for name in made))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, cwd=ROOT
+    )
+    assert 10 < int(done.stdout) <= 25, done.stderr
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
