@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
@@ -46,6 +46,7 @@ _TOKEN_DELAY = 0.6  # seconds
 _WRITER = re.compile(r"\A[A-Z0-9_]+ \[[^\]]*\] \[thrd:.*?\]: ")
 # What makes the same words differ each time that they are said.
 _TIMES = re.compile(r"after \d+ms (?=in state)|, \d+ identical error\(s\) suppressed")
+_REFUSED_TOPIC = "TOPIC_AUTHORIZATION_FAILED"
 _REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
 
@@ -147,8 +148,8 @@ def deliver(
     lost = words.login or KafkaError(KafkaError._TIMED_OUT)
     for node in leaders.keys() - settled.keys():
         settle(node, lost)
-    told = (_explained(settled[node], words.refusals) for node in leaders)
-    return ClientRun(topic, tuple(told), tuple(words.lines), words.throttle_ms)
+    told = [_explained(settled[node], words.refusals) for node in leaders]
+    return ClientRun(topic, given_up(told), tuple(words.lines), words.throttle_ms)
 
 
 def has_gssapi() -> bool:
@@ -286,6 +287,18 @@ def _secured(security: Security, keytab: bool) -> dict[str, object]:
     if given.get("sasl.mechanism") == "GSSAPI" and not keytab:
         given["sasl.kerberos.min.time.before.relogin"] = 0  # this machine's tickets, as they are
     return given
+
+
+def given_up(told: Sequence[Delivery]) -> tuple[Delivery, ...]:
+    """The deliveries. Once one broker has refused the topic the client sends nothing more to it: a
+    record that was still to go fails for a partition that is unknown, and not for what it is."""
+    refused = next((each for each in told if each.error == _REFUSED_TOPIC), None)
+    return tuple(
+        each._replace(error=refused.error, detail=refused.detail)
+        if refused and each.error == "_UNKNOWN_PARTITION"
+        else each
+        for each in told
+    )
 
 
 def _explained(delivery: Delivery, refusals: Mapping[int, str]) -> Delivery:

@@ -17,8 +17,8 @@ import kdiag.rules
 from kdiag.attempt import Attempt, ClientRun, Contact, Delivery, Failure
 from kdiag.clients.conversation import Reply
 from kdiag.clients.errors import error_name
-from kdiag.clients.kafka import LOGIN_FAILED, deliver, enter, has_gssapi
-from kdiag.clients.wire import SASL_AUTHENTICATE, Request
+from kdiag.clients.kafka import LOGIN_FAILED, deliver, enter, given_up, has_gssapi
+from kdiag.clients.wire import PRODUCE, SASL_AUTHENTICATE, Request
 from kdiag.demo import broker as demo
 from kdiag.demo.broker import SILENCE, Cluster, Node
 from kdiag.demo.logins import Logins, unsecured_token
@@ -134,6 +134,40 @@ async def test_a_record_for_each_leader() -> None:
     assert all(d.offset is not None for d in done.deliveries)
     assert "orders-app" in {r.client_id for broker in brokers for r in broker.requests}
     assert all(isinstance(word, str) and word.isprintable() for word in done.words)
+
+
+def test_what_was_still_to_go_when_the_topic_was_refused_is_refused_as_well() -> None:
+    refused = Delivery(1, 0, 0.1, error="TOPIC_AUTHORIZATION_FAILED", detail="no")
+    lost = Delivery(2, 1, 0.1, error="_UNKNOWN_PARTITION", detail="Local: Unknown partition")
+    other = Delivery(3, 2, 0.1, error="_MSG_TIMED_OUT")
+    said = lost._replace(error=refused.error, detail=refused.detail)
+    assert given_up([refused, lost, other]) == (refused, said, other)
+    assert given_up([lost, other]) == (lost, other)
+
+
+async def test_a_topic_that_one_broker_refuses_is_refused_for_every_record() -> None:
+    """librdkafka gives the topic up at once: what is still to go fails for an unknown partition."""
+
+    def refuse(request: Request) -> Any:
+        if request.api is not PRODUCE:
+            return None
+        partition = {"index": 0, "error_code": 29, "base_offset": -1}
+        partition |= {"log_append_time_ms": -1, "log_start_offset": -1}
+        topics = [{"name": "orders", "partitions": [partition]}]
+        return {"topics": topics, "throttle_time_ms": 0}
+
+    cluster = Cluster("c", topics={"orders": [1, 2]})
+    brokers = await started(cluster, 1, control=refuse)
+    brokers += await started(cluster, 2, control=lambda _: SILENCE)  # its record waits
+    try:
+        done = await run(cluster, {1: 0, 2: 1}, 5.0)
+    finally:
+        for broker in brokers:
+            await broker.stop()
+    assert [(d.node, d.error) for d in done.deliveries] == [
+        (1, "TOPIC_AUTHORIZATION_FAILED"),
+        (2, "TOPIC_AUTHORIZATION_FAILED"),
+    ]
 
 
 async def test_nobody_there_ends_in_time_and_in_words() -> None:
