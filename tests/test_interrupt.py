@@ -9,9 +9,11 @@ import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from kdiag.cli import watching
 from kdiag.clients.wire import METADATA, PRODUCE, Request
 from kdiag.demo.broker import SILENCE, Node
 from tests import peers
@@ -305,3 +307,18 @@ def test_streams_that_were_closed_from_the_start(closed: str) -> None:
     )
     assert done.returncode == 10
     assert done.stderr == ""
+
+
+def test_sigterm_twice_at_once_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `timeout` sends it; a second Ctrl-C would take what is known along."""
+    came: list[int] = []
+    times = iter([100.0, 100.1, 101.0])
+    monkeypatch.setattr(watching, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        handle = watching.Terminated()
+        for _ in range(3):
+            handle(signal.SIGTERM, None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert came == [signal.SIGINT] * 2

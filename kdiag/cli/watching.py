@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from kdiag.report import Report
     from kdiag.settings import Settings
     from kdiag.vantage.where import Where
+
+AT_ONCE = 0.5  # seconds
 
 
 def ready() -> None:
@@ -35,17 +38,26 @@ def ready() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _as_ctrl_c)
+        signal.signal(signal.SIGTERM, Terminated())
 
 
-def _as_ctrl_c(_: int, frame: FrameType | None) -> None:
-    """SIGTERM is what Ctrl-C is, whatever that is at the moment."""
-    handler = signal.getsignal(signal.SIGINT)
-    if callable(handler):
-        handler(signal.SIGINT, frame)
-    elif handler is signal.SIG_DFL:  # the second one: do not wait any longer
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.raise_signal(signal.SIGTERM)
+class Terminated:
+    """SIGTERM is what Ctrl-C is, whatever that is at the moment. `timeout` sends it twice, to the
+    process and to its group: what comes within AT_ONCE is the same one."""
+
+    def __init__(self) -> None:
+        self._came = -AT_ONCE
+
+    def __call__(self, _: int, frame: FrameType | None) -> None:
+        before, self._came = self._came, time.monotonic()
+        if self._came - before < AT_ONCE:
+            return
+        handler = signal.getsignal(signal.SIGINT)
+        if callable(handler):
+            handler(signal.SIGINT, frame)
+        elif handler is signal.SIG_DFL:  # the second one: do not wait any longer
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.raise_signal(signal.SIGTERM)
 
 
 def walked(asked: Mapping[str, Settings], wait: float | None = None) -> dict[str, Report]:
