@@ -47,6 +47,7 @@ _WRITER = re.compile(r"\A[A-Z0-9_]+ \[[^\]]*\] \[thrd:.*?\]: ")
 # What makes the same words differ each time that they are said.
 _TIMES = re.compile(r"after \d+ms (?=in state)|, \d+ identical error\(s\) suppressed")
 _REFUSED_TOPIC = "TOPIC_AUTHORIZATION_FAILED"
+_DROPPED = ("_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "_DESTROY")
 _REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
 
@@ -291,11 +292,11 @@ def _secured(security: Security, keytab: bool) -> dict[str, object]:
 
 def given_up(told: Sequence[Delivery]) -> tuple[Delivery, ...]:
     """The deliveries. Once one broker has refused the topic the client sends nothing more to it: a
-    record that was still to go fails for a partition that is unknown, and not for what it is."""
+    record that was still to go fails for what became of its queue, and not for what it is."""
     refused = next((each for each in told if each.error == _REFUSED_TOPIC), None)
     return tuple(
         each._replace(error=refused.error, detail=refused.detail)
-        if refused and each.error == "_UNKNOWN_PARTITION"
+        if refused and each.error in _DROPPED
         else each
         for each in told
     )

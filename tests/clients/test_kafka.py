@@ -136,9 +136,10 @@ async def test_a_record_for_each_leader() -> None:
     assert all(isinstance(word, str) and word.isprintable() for word in done.words)
 
 
-def test_what_was_still_to_go_when_the_topic_was_refused_is_refused_as_well() -> None:
+@pytest.mark.parametrize("how", ["_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "_DESTROY"])
+def test_what_was_still_to_go_when_the_topic_was_refused_is_refused_as_well(how: str) -> None:
     refused = Delivery(1, 0, 0.1, error="TOPIC_AUTHORIZATION_FAILED", detail="no")
-    lost = Delivery(2, 1, 0.1, error="_UNKNOWN_PARTITION", detail="Local: Unknown partition")
+    lost = Delivery(2, 1, 0.1, error=how, detail="Local: gone")
     other = Delivery(3, 2, 0.1, error="_MSG_TIMED_OUT")
     said = lost._replace(error=refused.error, detail=refused.detail)
     assert given_up([refused, lost, other]) == (refused, said, other)
