@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from confluent_kafka import (
 
 from kdiag.attempt import ClientRun, Delivery, Failure, clean
 from kdiag.clients.conversation import Reply
+from kdiag.clients.wire import no_such_topic
 from kdiag.redaction import redacted
 from kdiag.security import Sasl, Security, librdkafka
 
@@ -46,9 +46,11 @@ _TOKEN_DELAY = 0.6  # seconds
 _WRITER = re.compile(r"\A[A-Z0-9_]+ \[[^\]]*\] \[thrd:.*?\]: ")
 # What makes the same words differ each time that they are said.
 _TIMES = re.compile(r"after \d+ms (?=in state)|, \d+ identical error\(s\) suppressed")
+_REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
+
+# A broker's refusal of a topic, and how the client fails what it has not sent by then.
 _REFUSED_TOPIC = "TOPIC_AUTHORIZATION_FAILED"
 _DROPPED = ("_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "_DESTROY")
-_REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
 
 class _Words(logging.Handler):
@@ -172,7 +174,7 @@ def enter(
     words, connected = _Words(security.secrets), False
     started = time.perf_counter()
     # Without a name the client asks for all topics there are.
-    named = topic or f"kdiag-no-such-topic-{secrets.token_hex(8)}"
+    named = topic or no_such_topic()
 
     def ended(failure: Failure, detail: str) -> Reply:
         return Reply(time.perf_counter() - started, {}, failure, detail)

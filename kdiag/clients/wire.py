@@ -8,6 +8,7 @@ Source: https://kafka.apache.org/protocol (message formats by API key and versio
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -260,6 +261,11 @@ def encode_response(api: Api, version: int, correlation: int, body: Mapping[str,
         out.append(0)
     api.response.write(out, body, version, flexible)
     return struct.pack(">i", len(out)) + bytes(out)
+
+
+def no_such_topic() -> str:
+    """The name of a topic that nobody has, to ask about or to write to without effect."""
+    return f"kdiag-no-such-topic-{os.urandom(8).hex()}"
 
 
 def record_batch(values: Sequence[bytes]) -> bytes:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import NamedTuple
 
 from kdiag.attempt import ClientRun, Failure
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
 from kdiag.clients.net import in_thread
-from kdiag.clients.wire import PRODUCE, record_batch
+from kdiag.clients.wire import PRODUCE, no_such_topic, record_batch
 from kdiag.hop import Walk, hop
 from kdiag.hops.dial import Knock, greet
 from kdiag.hops.listeners import Listener, Listeners
@@ -115,7 +114,7 @@ async def _produced(walk: Walk, listener: Listener) -> Produced:
             failure = failed.failure if failed else Failure.CLOSED
             lost = Outcome(elapsed, failure=failure, detail=failed.detail if failed else "")
             return Produced(node, lost, lost)
-    topic = f"kdiag-no-such-topic-{os.urandom(8).hex()}"
+    topic = no_such_topic()
     small, large = await asyncio.gather(
         _ask(conversation, topic, SMALL), _ask(conversation, topic, LARGE)
     )

@@ -147,7 +147,7 @@ def test_what_was_still_to_go_when_the_topic_was_refused_is_refused_as_well(how:
 
 
 async def test_a_topic_that_one_broker_refuses_is_refused_for_every_record() -> None:
-    """librdkafka gives the topic up at once: what is still to go fails for an unknown partition."""
+    """Whichever way librdkafka fails what is still to go: it gives the topic up at once."""
 
     def refuse(request: Request) -> Any:
         if request.api is not PRODUCE:
