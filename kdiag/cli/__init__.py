@@ -25,9 +25,8 @@ class Commands(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        for name in (
-            [cmd_name] if cmd_name in COMMANDS else COMMANDS
-        ):  # all, to suggest the near one
+        # All of them for a word that is none, so that the near one can be suggested.
+        for name in [cmd_name] if cmd_name in COMMANDS else COMMANDS:
             if name not in self.commands:
                 self.add_command(getattr(import_module(f"kdiag.cli.{name}"), name))
         return self.commands.get(cmd_name)
