@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Optional
 from kdiag.attempt import Attempt, Failure, clean
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
+from kdiag.clients.net import in_thread
 from kdiag.clients.wire import SASL_AUTHENTICATE
 from kdiag.security import Sasl
 
 if TYPE_CHECKING:
-    from kdiag.clients.sasl import Ready
+    from kdiag.clients.sasl import Exchange, Ready
 
 MAX_ROUNDS = 8
 MAX_CLIENTS = 8  # at once: each is some threads
+MAX_PROOFS = 2  # at once: a broker may ask for half a second of a processor, and all ask together
 
 # How a login ended: why it failed, and its words.
 Ended = tuple[Optional[Failure], str]
@@ -40,6 +42,7 @@ class Login:
         self._accepted = False
         self._ended: Attempt | None = None  # the login after which there is no other
         self._clients = asyncio.Semaphore(MAX_CLIENTS)
+        self._proofs = asyncio.Semaphore(MAX_PROOFS)
 
     @property
     def by_client(self) -> bool:
@@ -108,34 +111,39 @@ class Login:
             self.notes = self._ready.notes
         if self._ready.error:
             return Failure.CREDENTIALS, self._ready.error
-        failure, words = await _exchanged(conversation, self._ready.sasl, host)
+        failure, words = await self._exchanged(conversation, self._ready.sasl, host)
         flaw = flaw_of(self._ready.sasl.token, time.time()) if failure else ""
         return failure, f"{words} ({flaw})" if flaw else words
 
+    async def _exchanged(self, conversation: Conversation, sasl: Sasl, host: str) -> Ended:
+        """The mechanism's rounds, until one side has had enough."""
+        from kdiag.clients.sasl import SaslError, exchange
 
-async def _exchanged(conversation: Conversation, sasl: Sasl, host: str) -> Ended:
-    """The mechanism's rounds, until one side has had enough."""
-    from kdiag.clients.sasl import SaslError, exchange
+        try:
+            steps = exchange(sasl, host)
+            said: bytes | None = steps.first()
+            for _ in range(MAX_ROUNDS):
+                reply = await conversation.ask(SASL_AUTHENTICATE, 0, {"auth_bytes": said})
+                if reply.failure in (Failure.CLOSED, Failure.RESET):
+                    return Failure.CREDENTIALS, "the broker closed the connection during the login"
+                if reply.failure:
+                    return reply.failure, reply.detail
+                error = error_name(reply.body["error_code"])
+                if error != "NONE":
+                    message = reply.body["error_message"]
+                    return Failure.CREDENTIALS, f"{error}: {message}" if message else error
+                said = await self._answer(steps, reply.body["auth_bytes"])
+                if said is None:
+                    return None, ""
+        except SaslError as error:
+            return Failure.CREDENTIALS, clean(str(error))
+        return Failure.CREDENTIALS, f"no end after {MAX_ROUNDS} rounds"
 
-    try:
-        steps = exchange(sasl, host)
-        said: bytes | None = steps.first()
-        for _ in range(MAX_ROUNDS):
-            reply = await conversation.ask(SASL_AUTHENTICATE, 0, {"auth_bytes": said})
-            if reply.failure in (Failure.CLOSED, Failure.RESET):
-                return Failure.CREDENTIALS, "the broker closed the connection during the login"
-            if reply.failure:
-                return reply.failure, reply.detail
-            error = error_name(reply.body["error_code"])
-            if error != "NONE":
-                message = reply.body["error_message"]
-                return Failure.CREDENTIALS, f"{error}: {message}" if message else error
-            said = steps.next(reply.body["auth_bytes"])
-            if said is None:
-                return None, ""
-    except SaslError as error:
-        return Failure.CREDENTIALS, clean(str(error))
-    return Failure.CREDENTIALS, f"no end after {MAX_ROUNDS} rounds"
+    async def _answer(self, steps: Exchange, challenge: bytes) -> bytes | None:
+        """The answer to a challenge. The work that it takes is the broker's choice, so it is done
+        beside the loop: the other brokers, and the deadline, do not wait for it."""
+        async with self._proofs:
+            return await in_thread(steps.next, challenge)
 
 
 def flaw_of(token: str, now: float) -> str:
