@@ -67,7 +67,14 @@ class Match:
     severity: Severity | None = None
 
 
-Judge = Callable[..., Iterator[Match]]
+@dataclass(frozen=True)
+class Note:
+    """What a rule says that is no finding: it stands among the report's notes."""
+
+    text: str
+
+
+Judge = Callable[..., Iterator[Match | Note]]
 
 
 class Rule(NamedTuple):
@@ -97,6 +104,10 @@ class Rule(NamedTuple):
 
     def matches(self, facts: Mapping[type, Any]) -> Iterator[Match]:
         """Where it applies, once every needed fact is known."""
+        return (said for said in self.judged(facts) if isinstance(said, Match))
+
+    def judged(self, facts: Mapping[type, Any]) -> Iterator[Match | Note]:
+        """All that it says, once every needed fact is known."""
         if any(kind not in facts for kind in self.needs if kind not in self.optional):
             return
         yield from self.judge(*(facts.get(kind) for kind in self.needs))

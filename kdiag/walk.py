@@ -26,7 +26,7 @@ from kdiag.hop import Halt, Halts
 from kdiag.hops import HOPS
 from kdiag.hops.aws import Aws
 from kdiag.report import Report, Step, report
-from kdiag.rule import RULES, Finding, ignorable
+from kdiag.rule import RULES, Finding, Match, ignorable
 from kdiag.rules.words import listed
 from kdiag.settings import Settings, UsageError, settings
 from kdiag.ways import derived
@@ -208,16 +208,17 @@ def judged(asked: Settings, haul: Haul, started: float, shown: Shown | None = No
     if asked.expect:
         steps.append(_expect(asked, facts, steps, halts, haul.told))
     facts[Halts] = Halts(tuple(halts))
+    findings, notes = _judge(facts, halts, haul.told)
     return report(
         asked,
         facts,
-        _judge(facts, halts, haul.told),
+        findings,
         steps,
         version=__version__,
         started_at=gathered.started_at,
         elapsed_ms=round((time.perf_counter() - started) * 1000),
         interrupted=gathered.interrupted,
-        notes=gathered.notes,
+        notes=[*gathered.notes, *notes],
     )
 
 
@@ -268,9 +269,12 @@ def _expect(
     return Step(hop="expect", status="pass", elapsed_ms=took, summary=summary)
 
 
-def _judge(facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]) -> list[Finding]:
-    """What all rules find. A rule that fails itself becomes a finding too."""
+def _judge(
+    facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]
+) -> tuple[list[Finding], list[str]]:
+    """What all rules find, and their notes. A rule that fails itself becomes a finding too."""
     findings: list[Finding] = []
+    notes: list[str] = []
     broken = list(halts)
     try:
         if Aws in facts:
@@ -292,14 +296,18 @@ def _judge(facts: dict[type, Any], halts: Sequence[Halt], told: Sequence[str]) -
         if rule.code in ("KD001", "KD002"):
             continue
         try:
-            findings += rule.apply(facts)
+            for said in rule.judged(facts):
+                if isinstance(said, Match):
+                    findings.append(rule.finding(said))
+                else:
+                    notes.append(said.text)
         except Exception as error:
             broken.append(Halt(HOPS[-1].id, 0.0, f"rule {rule.code}: {place(error, told)}"))
     findings = joined.beside(findings) if joined else findings
     broken += _unexplained(facts, findings)
     for code in ("KD001", "KD002"):
         findings += RULES[code].apply({Halts: Halts(tuple(broken))})
-    return findings
+    return findings, notes
 
 
 def _unexplained(facts: Mapping[type, Any], findings: Sequence[Finding]) -> Iterator[Halt]:

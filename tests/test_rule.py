@@ -11,7 +11,7 @@ import pytest
 import kdiag.rules
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
-from kdiag.rule import RULES, Match, Rule, Severity, rule
+from kdiag.rule import RULES, Match, Note, Rule, Severity, rule
 from tests import walks
 from tests.facts import came_in, known, listener, listeners
 
@@ -268,3 +268,13 @@ def test_what_a_rule_needs_is_read_from_its_signature() -> None:
     assert RULES["KD302"].needs == (Bootstrap, Listeners)
     assert RULES["KD302"].optional == frozenset()
     assert RULES["KD101"].optional == frozenset({Listeners})
+
+
+def test_what_a_rule_notes_is_no_finding() -> None:
+    def judge(bootstrap: Bootstrap) -> Iterator[Match | Note]:
+        yield Note("by the way")
+        yield Match("bootstrap", "found", ("it",))
+
+    made = Rule("KD999", "made-up", Severity.WARNING, "Made up", judge, (Bootstrap,))
+    assert next(made.judged(known(came_in()))) == Note("by the way")
+    assert [finding.message for finding in made.apply(known(came_in()))] == ["found"]
