@@ -78,8 +78,11 @@ class Walk:
         return self.settings.security._replace(sasl=self.login.ready).secrets
 
     def __post_init__(self) -> None:
-        self.login = Login(self.settings.security.sasl, self.settings.timeout)
-        self.protocol = self.settings.security.protocol
+        security = self.settings.security
+        self.login = Login(
+            security.sasl, self.settings.timeout, only_encrypted=security.only_encrypted
+        )
+        self.protocol = security.protocol
 
 
 class Hop(NamedTuple):

@@ -18,6 +18,9 @@ MECHANISMS = (
     "AWS_MSK_IAM",
     "GSSAPI",
 )
+# Whoever reads such a login on the way can log in with it too; SCRAM and Kerberos only prove that
+# the client knows its secret.
+READABLE = ("PLAIN", "OAUTHBEARER", "AWS_MSK_IAM")
 _BY_PREFERENCE = (
     "SCRAM-SHA-512",
     "SCRAM-SHA-256",
@@ -77,6 +80,12 @@ class Security(NamedTuple):
     protocol: str | None = None
     tls: Tls = Tls()
     sasl: Sasl | None = None
+
+    @property
+    def only_encrypted(self) -> bool:
+        """Whether the login must not travel in plaintext: it can be read on the way, and no
+        security.protocol says that it may."""
+        return self.protocol is None and self.sasl is not None and self.sasl.mechanism in READABLE
 
     @property
     def secrets(self) -> tuple[str, ...]:

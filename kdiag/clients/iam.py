@@ -51,9 +51,11 @@ async def signed_in(sasl: Sasl, host: str, timeout: float) -> Ready:
         return Ready(sasl, f"no AWS region: {clean(host)} names none, and none is configured")
     if sasl.mechanism == "OAUTHBEARER":
         token = bearer(region, key_id, secret, session_token, time.time())
-        return Ready(replace(sasl, region=region, token=token))
+        said = f"the token is signed for {_service(region)}: every MSK cluster there takes it"
+        return Ready(replace(sasl, region=region, token=token), notes=(said,))
     keys = replace(sasl, region=region, username=key_id, password=secret, token=session_token)
-    return Ready(keys)
+    said = f"AWS_MSK_IAM signs for the host that is dialled, first for {clean(host)} in {region}"
+    return Ready(keys, notes=(said,))
 
 
 def bearer(region: str, key_id: str, secret: str, session_token: str, now: float) -> str:
@@ -61,10 +63,15 @@ def bearer(region: str, key_id: str, secret: str, session_token: str, now: float
 
     Source: github.com/aws/aws-msk-iam-sasl-signer-python, MSKAuthTokenProvider.
     """
-    host = f"kafka.{region}.amazonaws.com"
+    host = _service(region)
     query = encoded(presigned(host, region, key_id, secret, session_token, now))
     url = f"https://{host}/?{query}&User-Agent={USER_AGENT}"
     return base64.urlsafe_b64encode(url.encode()).decode().rstrip("=")
+
+
+def _service(region: str) -> str:
+    """The host that MSK's OAUTHBEARER tokens are signed for, whichever broker they go to."""
+    return f"kafka.{region}.amazonaws.com"
 
 
 class _Missing(Exception):

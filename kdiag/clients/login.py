@@ -31,10 +31,12 @@ class Login:
     """The login of one walk, if there is anything to log in with. The first one goes alone; unless
     it is accepted no other follows, and none does once one is refused: no account gets locked by a
     check of many addresses. Who gives no answer to credentials may have counted them as well.
+    With `only_encrypted` no login is sent over a connection without TLS.
     """
 
-    def __init__(self, sasl: Sasl | None, timeout: float) -> None:
+    def __init__(self, sasl: Sasl | None, timeout: float, *, only_encrypted: bool = False) -> None:
         self.sasl = sasl
+        self._only_encrypted = only_encrypted
         self.notes: tuple[str, ...] = ()
         self._timeout = timeout
         self._ready: Ready | None = None
@@ -73,6 +75,8 @@ class Login:
             return Attempt("sasl", handshake.elapsed, Failure.MECHANISM, offered)
         if error != "NONE":
             return Attempt("sasl", handshake.elapsed, Failure.SASL_NOT_OFFERED, error)
+        if self._only_encrypted and conversation.tls is None:
+            return Attempt("sasl", handshake.elapsed, Failure.SASL_REQUIRED, offered)
 
         async def log_in() -> Ended:
             if not self.by_client:
@@ -112,7 +116,7 @@ class Login:
         if self._ready.error:
             return Failure.CREDENTIALS, self._ready.error
         failure, words = await self._exchanged(conversation, self._ready.sasl, host)
-        flaw = flaw_of(self._ready.sasl.token, time.time()) if failure else ""
+        flaw = _flaw(self._ready.sasl, host) if failure else ""
         return failure, f"{words} ({flaw})" if flaw else words
 
     async def _exchanged(self, conversation: Conversation, sasl: Sasl, host: str) -> Ended:
@@ -144,6 +148,14 @@ class Login:
         beside the loop: the other brokers, and the deadline, do not wait for it."""
         async with self._proofs:
             return await in_thread(steps.next, challenge)
+
+
+def _flaw(sasl: Sasl, host: str) -> str:
+    """What is to be known beside a refusal: whom the login was signed for, or what is wrong with
+    its token."""
+    if sasl.mechanism == "AWS_MSK_IAM":
+        return f"signed for {clean(host)} in {sasl.region}"
+    return flaw_of(sasl.token, time.time())
 
 
 def flaw_of(token: str, now: float) -> str:

@@ -9,7 +9,7 @@ from types import ModuleType
 from kdiag.properties import logins
 from kdiag.properties.layers import Layers
 from kdiag.properties.names import PROTOCOLS, USED
-from kdiag.security import Security, Source, Tls
+from kdiag.security import READABLE, Security, Source, Tls
 from kdiag.usage import UsageError, quoted, word
 
 _STORE_TYPES = {"JKS": "STORE", "PKCS12": "STORE", "PEM": "PEM"}
@@ -36,6 +36,8 @@ def secured(given: Layers, notes: list[str]) -> Security:
             )
     reader = _Reader(given)
     tls, sasl = Tls(), None
+    if protocol is None and reader.tls_names:
+        return _over_tls(given, reader, notes)
     if protocol is None or protocol.endswith("SSL"):
         tls = reader.tls()
     elif reader.tls_names:
@@ -47,6 +49,23 @@ def secured(given: Layers, notes: list[str]) -> Security:
             f"{given.named('sasl.mechanism')} has no effect: security.protocol={protocol} is no "
             "SASL"
         )
+    if protocol == "SASL_PLAINTEXT" and sasl and sasl.mechanism in READABLE:
+        notes.append(
+            f"security.protocol=SASL_PLAINTEXT with {sasl.mechanism}: everybody on the way to a "
+            "server can read the login, and so can whoever answers at an advertised address"
+        )
+    return Security(protocol, tls, sasl)
+
+
+def _over_tls(given: Layers, reader: _Reader, notes: list[str]) -> Security:
+    """The security of who says nothing of a protocol, and something of TLS: TLS is meant."""
+    tls = reader.tls()
+    sasl = logins.sasl(given, reader.endpoint_ca, reader.token, notes)
+    protocol = "SASL_SSL" if sasl else "SSL"
+    notes.append(
+        f"no security.protocol is given, and {reader.tls_names[0]} means TLS: kdiag speaks "
+        f"{protocol}; write security.protocol where another one is meant"
+    )
     return Security(protocol, tls, sasl)
 
 
@@ -72,7 +91,7 @@ class _Reader:
     @property
     def tls_names(self) -> list[str]:
         """The properties given that say something of a handshake."""
-        return [name for name in self._given.names() if name.startswith("ssl.")]
+        return [name for name in self._given.names() if name.startswith(("ssl.", "enable.ssl."))]
 
     def tls(self) -> Tls:
         ca, ca_from = self._ca()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from kdiag.address import is_loopback
 from kdiag.properties.layers import Layers
 from kdiag.security import MECHANISMS, Sasl
 from kdiag.usage import UsageError, near, word
@@ -180,6 +181,12 @@ def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]
         return read(name, unquote(url.path)), ""
     if url.scheme not in ("http", "https") or not host:
         raise UsageError(f"{name}: write an http, https or file URL")
+    if url.scheme == "http" and not _may_be_http(given, host):
+        raise UsageError(
+            f"{name}: over http everybody on the way to {word(host)} can read the client's secret "
+            "and the token: write https, or -X kdiag.oauthbearer.allow.http=true where that is "
+            "meant"
+        )
     if "@" in url.netloc:
         raise UsageError(
             f"{name}: leave the credentials out of the URL; they are sasl.oauthbearer.client.id "
@@ -195,6 +202,11 @@ def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]
         if needed not in given:
             raise UsageError(f"{name} needs {needed}")
     return "", text
+
+
+def _may_be_http(given: Layers, host: str) -> bool:
+    """Whether a token may be asked for without TLS: on this machine, or where that was said."""
+    return is_loopback(host) or given.flag("kdiag.oauthbearer.allow.http", False)
 
 
 def _extensions(given: Layers) -> dict[str, str]:

@@ -12,19 +12,19 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 USED = frozenset(
     """
 bootstrap.servers broker.address.family client.id enable.sasl.oauthbearer.unsecure.jwt
-enable.ssl.certificate.verification https.ca.location https.ca.pem kdiag.oauthbearer.token
-metadata.broker.list sasl.client.callback.handler.class sasl.jaas.config sasl.kerberos.keytab
-sasl.kerberos.principal sasl.kerberos.service.name sasl.login.callback.handler.class sasl.mechanism
-sasl.mechanisms sasl.oauthbearer.client.credentials.client.id
-sasl.oauthbearer.client.credentials.client.secret sasl.oauthbearer.client.id
-sasl.oauthbearer.client.secret sasl.oauthbearer.config sasl.oauthbearer.extensions
-sasl.oauthbearer.grant.type sasl.oauthbearer.method sasl.oauthbearer.scope
-sasl.oauthbearer.token.endpoint.url sasl.password sasl.username security.protocol ssl.ca.location
-ssl.ca.pem ssl.certificate.location ssl.certificate.pem ssl.cipher.suites ssl.enabled.protocols
-ssl.endpoint.identification.algorithm ssl.key.location ssl.key.password ssl.key.pem
-ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location ssl.keystore.password
-ssl.keystore.type ssl.truststore.certificates ssl.truststore.location ssl.truststore.password
-ssl.truststore.type
+enable.ssl.certificate.verification https.ca.location https.ca.pem kdiag.oauthbearer.allow.http
+kdiag.oauthbearer.token metadata.broker.list sasl.client.callback.handler.class sasl.jaas.config
+sasl.kerberos.keytab sasl.kerberos.principal sasl.kerberos.service.name
+sasl.login.callback.handler.class sasl.mechanism sasl.mechanisms
+sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.client.credentials.client.secret
+sasl.oauthbearer.client.id sasl.oauthbearer.client.secret sasl.oauthbearer.config
+sasl.oauthbearer.extensions sasl.oauthbearer.grant.type sasl.oauthbearer.method
+sasl.oauthbearer.scope sasl.oauthbearer.token.endpoint.url sasl.password sasl.username
+security.protocol ssl.ca.location ssl.ca.pem ssl.certificate.location ssl.certificate.pem
+ssl.cipher.suites ssl.enabled.protocols ssl.endpoint.identification.algorithm ssl.key.location
+ssl.key.password ssl.key.pem ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location
+ssl.keystore.password ssl.keystore.type ssl.truststore.certificates ssl.truststore.location
+ssl.truststore.password ssl.truststore.type
 """.split()
 )
 

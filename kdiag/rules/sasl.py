@@ -4,36 +4,57 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kdiag.address import is_loopback
 from kdiag.attempt import Dial, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
-from kdiag.rules.place import as_it_speaks, judge, places
+from kdiag.rules.place import Place, as_it_speaks, judge, places
 from kdiag.rules.words import escaped, listed
 from kdiag.settings import Settings
 
 _INSTEAD = {
     "PLAIN": "Use SASL_SSL, or at least SCRAM instead of PLAIN.",
     "OAUTHBEARER": "Use SASL_SSL: whoever reads the token on the way can log in with it, too.",
+    "AWS_MSK_IAM": "Use SASL_SSL: for 15 minutes, whoever reads the signed request on the way can "
+    "log in with it, too.",
 }
 
 
 @rule("KD117", "sasl-required", Severity.ERROR, "The listener wants a login (SASL)")
-def sasl_required(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def sasl_required(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
     """The broker answers ApiVersions, hangs up on the next request, and offers SASL mechanisms.
 
     Before a login a SASL listener takes ApiVersions and the handshake only. The broker logs
     "Unexpected Kafka request of type METADATA during SASL handshake".
 
+    A client without security.protocol speaks PLAINTEXT and does not log in, whatever else it is
+    given. kdiag then logs in over TLS, but never sends a password (PLAIN) or a token (OAUTHBEARER,
+    AWS_MSK_IAM) unencrypted: write security.protocol=SASL_PLAINTEXT where that is meant.
+
     Prove it: the mechanisms in the evidence are the listener's own answer.
     """
+    security = settings.security
+    if not security.only_encrypted:
+        message = "{who} want{s} a SASL login before anything else"
+        yield from judge({Failure.SASL_REQUIRED}, bootstrap, listeners, message, as_it_speaks)
+        return
     yield from judge(
         {Failure.SASL_REQUIRED},
         bootstrap,
         listeners,
-        "{who} want{s} a SASL login before anything else",
-        as_it_speaks,
+        "{who} want{s} a SASL login, here without encryption. kdiag did not send the login: no "
+        "security.protocol says that it may travel unencrypted",
+        lambda hit: (
+            remedies.say(
+                "Write security.protocol=SASL_PLAINTEXT, if it is meant that everybody on the way "
+                "can read the login; else use a listener with SASL_SSL."
+            ),
+            *as_it_speaks(hit, security.sasl),
+        ),
     )
 
 
@@ -117,34 +138,48 @@ def sasl_credentials(
 def credentials_in_clear(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:
-    """A password or token went unencrypted to an address that the cluster named, not you.
+    """A password or token went unencrypted to the bootstrap server or to a broker.
 
-    With SASL_PLAINTEXT and PLAIN or OAUTHBEARER the login can be read by everybody on the way, and
-    whoever answers at an advertised address gets it. Every client does that; SCRAM keeps the
-    password to itself.
+    With SASL_PLAINTEXT and PLAIN, OAUTHBEARER or AWS_MSK_IAM the login can be read by everybody on
+    the way, and whoever answers at an advertised address gets it. Every client does that; SCRAM
+    keeps the password to itself. kdiag says so in a note before it sends the login, and does it
+    only where `security.protocol=SASL_PLAINTEXT` is written. A bootstrap server on this machine's
+    own loopback is not counted: nobody is on the way.
 
-    Prove it: `security.protocol` and `sasl.mechanism` as configured or found.
+    Prove it: `security.protocol` and `sasl.mechanism` as configured.
     """
     sasl = settings.security.sasl
     if sasl is None or sasl.mechanism not in _INSTEAD:
         return
-    named = {endpoint.host for endpoint in settings.bootstrap}
-    hit = [
-        place
-        for place in places(bootstrap, listeners)
-        if place.hop == "listeners"
-        and place.endpoint.host not in named
-        and any(_in_clear(dial) for dial in place.dials)
-    ]
-    if hit:
-        yield Match(
-            "listeners",
-            f"The login went unencrypted to {listed([place.where for place in hit])}",
-            tuple(place.subject for place in hit),
-            (f"SASL_PLAINTEXT with {sasl.mechanism}, at addresses from the metadata",),
-            (remedies.say(_INSTEAD[sasl.mechanism]),),
-        )
+    servers = {endpoint.host for endpoint in settings.bootstrap}
+    named: list[Place] = []  # by the user
+    advertised: list[Place] = []
+    for place in places(bootstrap, listeners):
+        sent_to = [dial.address for dial in place.dials if _in_clear(dial)]
+        if place.hop == "bootstrap" and not all(map(is_loopback, sent_to)):
+            named.append(place)
+        elif place.hop == "listeners" and sent_to and place.endpoint.host not in servers:
+            advertised.append(place)
+    for hit, where in (
+        (named, "as it was asked for"),
+        (advertised, "at addresses from the metadata"),
+    ):
+        if hit:
+            yield Match(
+                hit[0].hop,
+                f"The login went unencrypted to {listed([place.where for place in hit])}",
+                tuple(place.subject for place in hit),
+                (f"SASL_PLAINTEXT with {sasl.mechanism}, {where}",),
+                (remedies.say(_INSTEAD[sasl.mechanism]),),
+            )
 
 
 def _in_clear(dial: Dial) -> bool:
-    return dial.protocol == "SASL_PLAINTEXT" and any(a.layer == "sasl" for a in dial.attempts)
+    """Whether a login was sent in plaintext: one that the mechanism, or kdiag itself, forbade was
+    not."""
+    if dial.protocol != "SASL_PLAINTEXT":
+        return False
+    return any(a.layer == "sasl" and a.failure not in _NOT_SENT for a in dial.attempts)
+
+
+_NOT_SENT = (Failure.SASL_REQUIRED, Failure.MECHANISM, Failure.SASL_NOT_OFFERED)

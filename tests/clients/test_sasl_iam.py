@@ -97,8 +97,14 @@ async def test_keys_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert got.error == ""
     assert got.sasl == Sasl("AWS_MSK_IAM", KEY, SECRET, SESSION, region="eu-west-2")
     assert SECRET not in repr(got) and SESSION not in repr(got)
+    assert got.notes == (
+        f"AWS_MSK_IAM signs for the host that is dialled, first for {HOST} in eu-west-2",
+    )
     bearer = await ready(Sasl("OAUTHBEARER"), HOST, 5.0)
     assert bearer.sasl.token and not bearer.sasl.password
+    assert bearer.notes == (
+        "the token is signed for kafka.eu-west-2.amazonaws.com: every MSK cluster there takes it",
+    )
 
 
 async def test_keys_and_region_from_a_profile(nobody: Path) -> None:

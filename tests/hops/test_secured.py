@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ import trustme
 from kdiag.attempt import Dial, Failure
 from kdiag.clients.wire import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
 from kdiag.demo.broker import HANG_UP, SILENCE, Broker, Control
-from kdiag.demo.logins import Logins
+from kdiag.demo.logins import Logins, unsecured_token
 from kdiag.demo.world import PORT, PUBLIC, World, endpoint
 from kdiag.hop import Walk
 from kdiag.hops.bootstrap import Bootstrap, bootstrap
@@ -305,6 +307,79 @@ async def test_credentials_never_go_to_whom_they_are_not_for(
     assert not logins.attempts
     asked = [r for broker in world.brokers.values() for r in broker.requests]
     assert not [r for r in asked if r.api.name == "SaslAuthenticate"]
+
+
+# Logins that whoever reads them can repeat, as brokers here take them.
+READABLE = (
+    PLAIN,
+    Sasl("OAUTHBEARER", token=unsecured_token(USER)),
+    Sasl("AWS_MSK_IAM", profile=USER, region="eu-west-2"),
+)
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """AWS's keys of a user by that name."""
+    own = f"[{USER}]\naws_access_key_id = {USER}\naws_secret_access_key = {PASSWORD}\n"
+    (tmp_path / "credentials").write_text(own)
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("sasl", READABLE, ids=lambda sasl: sasl.mechanism)
+async def test_what_can_be_read_on_the_way_is_sent_in_plaintext_only_where_that_was_said(
+    world: World, sasl: Sasl
+) -> None:
+    logins = Logins({USER: PASSWORD})
+    await world.three(sasl=logins)
+    met = best(await reached(world, Security(None, sasl=sasl)))
+    assert (end_of(met), met.protocol) == ("sasl:sasl_required", "SASL_PLAINTEXT")
+    assert sasl.mechanism in met.mechanisms
+    assert not shown_to(world)
+    assert not logins.attempts
+    met = best(await reached(world, Security("SASL_PLAINTEXT", sasl=sasl)))
+    assert (end_of(met), met.protocol) == ("", "SASL_PLAINTEXT")
+    assert logins.attempts[USER] == 1
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("sasl", READABLE, ids=lambda sasl: sasl.mechanism)
+async def test_over_tls_it_is_sent_while_the_protocol_is_found_out(
+    world: World, sasl: Sasl
+) -> None:
+    logins = Logins({USER: PASSWORD})
+    await world.three(tls=serving()(), sasl=logins)
+    met = best(await reached(world, Security(None, TLS, sasl)))
+    assert (end_of(met), met.protocol) == ("", "SASL_SSL")
+    assert logins.attempts[USER] == 1
+
+
+async def test_scram_shows_nobody_the_password_and_goes_in_plaintext_too(world: World) -> None:
+    await world.three(sasl=Logins({USER: PASSWORD}))
+    met = best(await reached(world, Security(None, sasl=SCRAM)))
+    assert (end_of(met), met.protocol) == ("", "SASL_PLAINTEXT")
+    sent = [
+        request.body["auth_bytes"]
+        for broker in world.brokers.values()
+        for request in broker.requests
+        if request.api is SASL_AUTHENTICATE
+    ]
+    assert sent
+    assert PASSWORD.encode() not in b"".join(sent)
+
+
+async def test_none_of_several_servers_gets_it_in_plaintext(world: World) -> None:
+    """One that is good over TLS does not open the way to those that are not."""
+    logins = Logins({USER: PASSWORD})
+    await world.three(sasl=logins)
+    await world.broker(PUBLIC[0], PORT + 1, Broker(world.cluster, 1, sasl=logins), tls=serving()())
+    servers = ",".join((endpoint(PUBLIC[0], PORT + 1), *map(endpoint, PUBLIC)))
+    found = await reached(world, Security(None, TLS, PLAIN), servers)
+    assert [str(contact.endpoint) for contact in found.usable] == [endpoint(PUBLIC[0], PORT + 1)]
+    assert logins.attempts[USER] == 1
 
 
 async def test_a_stranger_gets_no_credentials(world: World) -> None:

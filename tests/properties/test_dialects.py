@@ -16,6 +16,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from kdiag.properties.dialects import secured
+from kdiag.properties.layers import Layers
 from kdiag.properties.names import KNOWN, USED
 from kdiag.security import Sasl, Security, Tls
 from kdiag.settings import Settings, UsageError, parse_properties, settings
@@ -565,7 +567,71 @@ def test_both_dialects_may_say_the_same() -> None:
 
 
 def test_a_trust_that_is_to_be_looked_for_is_this_machines_own() -> None:
-    assert security({"ssl.ca.location": "probe"}) == Security()
+    assert security({"ssl.ca.location": "probe"}) == Security("SSL")
+
+
+BY_PASSWORD = {"sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "hunter2"}
+
+
+@pytest.mark.parametrize(
+    ("given", "protocol", "named"),
+    [
+        ({"ssl.ca.pem": CA_PEM}, "SSL", "ssl.ca.pem"),
+        ({"ssl.truststore.certificates": CA_PEM}, "SSL", "ssl.truststore.certificates"),
+        ({"ssl.endpoint.identification.algorithm": ""}, "SSL", "ssl.endpoint.identification.algo"),
+        ({"enable.ssl.certificate.verification": "false"}, "SSL", "enable.ssl.certificate.verifi"),
+        ({"ssl.protocol": "TLS"}, "SSL", "ssl.protocol"),
+        ({"ssl.ca.pem": CA_PEM, **BY_PASSWORD}, "SASL_SSL", "ssl.ca.pem"),
+    ],
+)
+def test_who_says_something_of_tls_means_tls(
+    given: dict[str, str], protocol: str, named: str
+) -> None:
+    notes: list[str] = []
+    found = secured(Layers([given]), notes)
+    assert found.protocol == protocol
+    assert (found.sasl is not None) == protocol.startswith("SASL")
+    assert named in notes[-1]
+    assert f"kdiag speaks {protocol}" in notes[-1]
+    for said in ("PLAINTEXT", "SASL_PLAINTEXT"):  # which is kept to
+        assert secured(Layers([{**given, "security.protocol": said}]), []).protocol == said
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "SCRAM-SHA-512"])
+def test_that_a_login_can_be_read_on_the_way_is_said_before_it_is_sent(mechanism: str) -> None:
+    notes: list[str] = []
+    login = {**BY_PASSWORD, "sasl.mechanism": mechanism}
+    secured(Layers([{**login, "security.protocol": "SASL_PLAINTEXT"}]), notes)
+    assert [note for note in notes if "can read the login" in note] == notes
+    assert len(notes) == (mechanism == "PLAIN")
+    for other in ({"security.protocol": "SASL_SSL"}, {}):
+        quiet: list[str] = []
+        secured(Layers([{**login, **other}]), quiet)
+        assert quiet == []
+
+
+CLIENT_LOGIN = {
+    "sasl.mechanism": "OAUTHBEARER",
+    "sasl.oauthbearer.client.id": "id",
+    "sasl.oauthbearer.client.secret": "hunter2",
+}
+
+
+@pytest.mark.parametrize("host", ["id.example", "10.0.0.1", "localhost.example", "[2001:db8::1]"])
+def test_a_client_secret_goes_over_http_only_where_that_was_said(host: str) -> None:
+    given = {**CLIENT_LOGIN, "sasl.oauthbearer.token.endpoint.url": f"http://{host}/token"}
+    assert "write https, or -X kdiag.oauthbearer.allow.http=true" in refused(given)
+    allowed = security({**given, "kdiag.oauthbearer.allow.http": "true"})
+    assert allowed.sasl
+    assert allowed.sasl.endpoint == f"http://{host}/token"
+    assert "allow.http" in refused({**given, "kdiag.oauthbearer.allow.http": "false"})
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8:8080", "localhost", "[::1]:81"])
+def test_on_this_machine_http_will_do(host: str) -> None:
+    found = security({**CLIENT_LOGIN, "sasl.oauthbearer.token.endpoint.url": f"http://{host}/"})
+    assert found.sasl
+    assert found.sasl.endpoint == f"http://{host}/"
 
 
 @pytest.mark.parametrize(
