@@ -158,9 +158,14 @@ class Delivery(NamedTuple):
 
 
 class ClientRun(NamedTuple):
-    """What the real client did with one record for each leader, and what it logged meanwhile."""
+    """What the real client did with one record for each leader, and what it logged meanwhile.
+
+    `refused` are properties of the user's that it does not take, each with what it says of it; it
+    ran without them.
+    """
 
     topic: str
     deliveries: tuple[Delivery, ...]
     words: tuple[str, ...] = ()
     throttle_ms: int = 0
+    refused: tuple[str, ...] = ()

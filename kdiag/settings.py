@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.access import AwsAccess, ConfigAccess, parse_access, parse_config
 from kdiag.properties.layers import Layers
 from kdiag.properties.names import KNOWN, PROTOCOLS, USED
+from kdiag.properties.producer import handed_over, used_by_client
 from kdiag.security import Security
 from kdiag.usage import SHOWN, near, quoted, word
 from kdiag.usage import UsageError as UsageError
@@ -128,12 +129,7 @@ def settings(
     for option, seconds in (("--timeout", timeout), ("--deadline", deadline)):
         if not LEAST <= seconds <= MOST:
             raise UsageError(f"{option} {seconds:g}: write seconds between {LEAST:g} and {MOST:g}")
-    unused = sorted({name for layer in layers for name in layer if name not in USED})
-    if unused:
-        listed = ", ".join(
-            f"{word(name)}{'' if name in KNOWN else near(name, KNOWN)}" for name in unused
-        )
-        notes.append(f"not used by kdiag: {listed}")
+    notes.extend(_unused({name for layer in layers for name in layer}, given, topic))
     endpoints = parse_bootstrap(target, notes)
     access = parse_access(aws_source, aws_region, aws_profile, aws_echo)
     idle = [] if aws else [n for n in ("source", "region", "profile") if getattr(access, n)]
@@ -150,7 +146,7 @@ def settings(
         family=_choice("broker.address.family", given, FAMILIES, "any"),
         fail_on=fail_on,
         security=security,
-        client=_client(given),
+        client=_client(given, topic),
         notes=tuple(notes),
         aws=access if aws else None,
         expect=tuple(expect),
@@ -320,11 +316,30 @@ def _is_port(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 6 and 0 < int(text) < 65536
 
 
-def _client(given: Mapping[str, str]) -> dict[str, str]:
+def _client(given: Layers, topic: str | None) -> dict[str, str]:
+    """What the real client is given; how it writes is asked for where it is to write."""
     passed = ["client.id", "broker.address.family"]
     if given.get("sasl.mechanism", "GSSAPI") == "GSSAPI":
         passed += ["sasl.kerberos.principal", "sasl.kerberos.keytab"]
-    return {name: given[name] for name in passed if name in given}
+    found = {name: given[name] for name in passed if name in given}
+    return found if topic is None else {**handed_over(given, given.names()), **found}
+
+
+def _unused(names: Collection[str], given: Mapping[str, str], topic: str | None) -> Iterator[str]:
+    """A note for each kind of property that was given and has no part in this check."""
+    rest = sorted(name for name in names if name not in USED)
+    of_client = [name for name in rest if used_by_client(name)]
+    other = [name for name in rest if name not in of_client]
+    if of_client and topic is None:
+        yield f"used with --topic alone: {', '.join(of_client)}"
+    if other:
+        listed = (f"{word(name)}{'' if name in KNOWN else near(name, KNOWN)}" for name in other)
+        yield f"not used by kdiag: {', '.join(listed)}"
+    if topic is not None and "transactional.id" in given:
+        yield (
+            "transactional.id is not given to the real client of --topic: that would fence the "
+            "producer which uses it"
+        )
 
 
 def _has_token(security: Security, endpoints: Sequence[Endpoint]) -> None:

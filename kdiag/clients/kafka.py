@@ -18,29 +18,19 @@ from confluent_kafka import (
 )
 
 from kdiag.attempt import ClientRun, Delivery, Failure, clean
+from kdiag.clients.configuration import NEVER, configuration, signed
 from kdiag.clients.conversation import Reply
 from kdiag.clients.wire import no_such_topic
 from kdiag.redaction import redacted
-from kdiag.security import Sasl, Security, librdkafka
+from kdiag.security import Security
+from kdiag.usage import word
 
 LOGIN_FAILED = "_AUTHENTICATION"
 MAX_WORDS = 40  # lines of the client's log that are kept
 KEY, VALUE = b"kdiag", b"kdiag connectivity check"
-
-# In milliseconds. The client must give up when the probe would, say why a connection failed as soon
-# as it knows, and neither hammer a broker nor create anything. After a connection has failed it
-# tries again when half of _RECONNECT_MS is over, and until then must have been stopped.
-_CONNECT_MS, _RECONNECT_MS = 1000, 2000
-_LONGEST_MS = 300_000  # that the client takes for socket.timeout.ms
+_COMPRESSIBLE = 40  # times the value; less is sent as it is, whatever compression is asked for
 
 _PUSHES_METRICS = 0x02_05_00_00  # the first librdkafka that does, and has a property against it
-
-# The client does not read a token's expiry, and asks anew in time; this one is used once.
-_TOKEN_SECONDS = 3600
-
-# The client looks once a second whether it has its token, and tells nobody of a failed login until
-# then: one that it gets late leaves it no time for a second login.
-_TOKEN_DELAY = 0.6  # seconds
 
 # What the client puts before a line: what kind it is, and which client's which thread wrote it.
 _WRITER = re.compile(r"\A[A-Z0-9_]+ \[[^\]]*\] \[thrd:.*?\]: ")
@@ -58,8 +48,8 @@ class _Words(logging.Handler):
     nowhere else.
 
     `login` is the first login that failed, `throttle_ms` the longest delay that a broker imposed.
-    `refusals` maps a partition to the broker's last words about it. Of errors that the client deems
-    passing its delivery report says no more than that time ran out.
+    `refusals` maps a partition to what brokers said of it, the last at the end. Of errors that the
+    client deems passing its delivery report says no more than that time ran out.
     """
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
@@ -67,7 +57,7 @@ class _Words(logging.Handler):
         self.lines: list[str] = []
         self.login: KafkaError | None = None
         self.throttle_ms = 0
-        self.refusals: dict[int, str] = {}
+        self.refusals: dict[int, list[str]] = {}
         self._secrets = secrets
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -76,7 +66,7 @@ class _Words(logging.Handler):
             return self.say(_WRITER.sub("", line))
         refused = _REFUSAL.search(line)
         if refused:
-            self.refusals[int(refused.group(1))] = refused.group(2)
+            self.refusals.setdefault(int(refused.group(1)), []).append(refused.group(2))
         return None
 
     def fail(self, error: KafkaError) -> None:
@@ -108,51 +98,119 @@ def deliver(
     given: Mapping[str, str],
     security: Security,
 ) -> ClientRun:
-    """Writes one small record to one partition of every leader, acknowledged by all its replicas.
+    """Writes one small record to one partition of every leader, as this client's properties say.
 
     `leaders` maps node id → partition; `given` are client properties beside those of `security`,
     whose token, if it needs one, must be there. Blocks for about `timeout` seconds at most, twice
     that when connections fail, and ends with the first login that fails: the client would try
     again and again. Every failure is in the result.
     """
-    signed = _signed(security)
-    words = _Words((*security.secrets, *signed.secrets))
-    settled: dict[int, Delivery] = {}
-    started = time.perf_counter()
+    logging_in = signed(security)
+    words = _Words((*security.secrets, *logging_in.secrets))
+    compressed = given.get("compression.type", "none") != "none"
+    value = VALUE * _COMPRESSIBLE if compressed else VALUE
+    deliveries = _Deliveries(topic, value, leaders, words)
+    refused: tuple[str, ...] = ()
 
-    def settle(node: int, error: KafkaError | None, offset: int | None = None) -> None:
-        name, detail = (error.name(), words.told(error.str())) if error else (None, "")
-        elapsed = time.perf_counter() - started
-        settled[node] = Delivery(node, leaders[node], elapsed, offset, name, detail)
-
-    def send(producer: Producer, node: int) -> None:
-        def report(error: KafkaError | None, message: Message) -> None:
-            settle(node, error, None if error else message.offset())
-
-        try:
-            producer.produce(topic, VALUE, KEY, partition=leaders[node], on_delivery=report)
-        except KafkaException as error:
-            settle(node, error.args[0])
+    def opened(properties: Mapping[str, str]) -> Producer:
+        return _opened(_configured(servers, timeout, properties, logging_in), words)
 
     try:
-        producer = _opened(_configuration(servers, timeout, given, signed), words)
-    except KafkaException as error:  # a property whose value this client does not take
-        for node in leaders:
-            settle(node, error.args[0])
-        return ClientRun(topic, tuple(settled.values()))
-    for node in leaders:
-        send(producer, node)
-    give_up = started + 2 * max(timeout, 1.0)
-    while len(settled) < len(leaders) and words.login is None and time.perf_counter() < give_up:
-        producer.poll(0.05)
-    if words.login is None:
-        producer.purge()
-        producer.flush(0.2)
-    lost = words.login or KafkaError(KafkaError._TIMED_OUT)
-    for node in leaders.keys() - settled.keys():
-        settle(node, lost)
-    told = [_explained(settled[node], words.refusals) for node in leaders]
-    return ClientRun(topic, given_up(told), tuple(words.lines), words.throttle_ms)
+        try:
+            producer = opened(given)
+        except KafkaException:  # a value that this client does not take; Java's client may
+            taken, refused = _tried(given)
+            if not refused:
+                raise
+            producer = opened(taken)
+    except KafkaException as error:  # properties that do not go together
+        deliveries.lose(error.args[0])
+        return ClientRun(topic, deliveries.all, refused=refused)
+    try:
+        deliveries.send(producer, 2 * max(timeout, 1.0))
+    except KafkaException as error:  # the client cannot go on, and says so where it is polled
+        deliveries.lose(error.args[0])
+    deliveries.lose(words.login or KafkaError(KafkaError._TIMED_OUT))
+    return ClientRun(topic, deliveries.all, tuple(words.lines), words.throttle_ms, refused)
+
+
+class _Deliveries:
+    """A record for each leader, and how its delivery ended."""
+
+    def __init__(self, topic: str, value: bytes, leaders: Mapping[int, int], words: _Words) -> None:
+        self._topic, self._value = topic, value
+        self._leaders, self._words = leaders, words
+        self._settled: dict[int, Delivery] = {}
+        self._started = time.perf_counter()
+
+    @property
+    def all(self) -> tuple[Delivery, ...]:
+        """The deliveries, in the order of the leaders; all of them have to be settled."""
+        told = [_explained(self._settled[node], self._words.refusals) for node in self._leaders]
+        return given_up(told)
+
+    def send(self, producer: Producer, seconds: float) -> None:
+        """Sends the records and waits, that long at most, until all are settled or the login has
+        failed. Raises KafkaException where the client cannot go on."""
+        give_up = self._started + seconds
+        for node in self._leaders:
+            self._produce(producer, node, give_up)
+        while not self._done and self._words.login is None and time.perf_counter() < give_up:
+            producer.poll(0.05)
+        if self._words.login is None:
+            producer.purge()
+            producer.flush(0.2)
+
+    def lose(self, error: KafkaError) -> None:
+        """Settles what is not settled: it failed with this error."""
+        for node in self._leaders.keys() - self._settled.keys():
+            self._settle(node, error)
+
+    @property
+    def _done(self) -> bool:
+        return len(self._settled) == len(self._leaders)
+
+    def _produce(self, producer: Producer, node: int, give_up: float) -> None:
+        def report(error: KafkaError | None, message: Message) -> None:
+            self._settle(node, error, None if error else message.offset())
+
+        while True:
+            try:
+                producer.produce(
+                    self._topic,
+                    self._value,
+                    KEY,
+                    partition=self._leaders[node],
+                    on_delivery=report,
+                )
+            except BufferError:  # its queue may be as small as the user wants it
+                if time.perf_counter() < give_up:
+                    producer.poll(0.05)
+                    continue
+                self._settle(node, KafkaError(KafkaError._QUEUE_FULL))
+            except KafkaException as error:
+                self._settle(node, error.args[0])
+            return
+
+    def _settle(self, node: int, error: KafkaError | None, offset: int | None = None) -> None:
+        name, detail = (error.name(), self._words.told(error.str())) if error else (None, "")
+        elapsed = time.perf_counter() - self._started
+        self._settled[node] = Delivery(node, self._leaders[node], elapsed, offset, name, detail)
+
+
+def _tried(given: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The properties that this client takes by themselves, and a text for each other: its name and
+    value, and what the client says of it."""
+    taken, refused = dict(given), []
+    for name, value in given.items():
+        if name in NEVER:
+            continue
+        try:
+            _opened({name: value}, _Words(()))
+        except KafkaException as error:
+            del taken[name]
+            refused.append(f"{name}={word(value)}: {clean(error.args[0].str().strip())}")
+    return taken, tuple(refused)
 
 
 def has_gssapi() -> bool:
@@ -180,9 +238,9 @@ def enter(
         return Reply(time.perf_counter() - started, {}, failure, detail)
 
     try:
-        configuration = _configuration(server, timeout, given, security)
+        configured = _configured(server, timeout, given, security)
         # Having heard who the brokers are it connects anew before it asks more.
-        client = _opened({**configuration, "reconnect.backoff.ms": 100}, words)
+        client = _opened({**configured, "reconnect.backoff.ms": 100}, words)
     except KafkaException as error:
         return ended(Failure.CREDENTIALS, words.told(error.args[0].str()))
     while (left := started + timeout - time.perf_counter()) > 0:
@@ -239,57 +297,12 @@ def _opened(configuration: Mapping[str, object], words: _Words) -> Producer:
     )
 
 
-def _configuration(
+def _configured(
     servers: str, timeout: float, given: Mapping[str, str], security: Security
 ) -> dict[str, object]:
-    wait = min(int(max(timeout, 1.0) * 1000), _LONGEST_MS)
-    return {
-        **given,
-        **_secured(security, "sasl.kerberos.keytab" in given),
-        "bootstrap.servers": servers,
-        "acks": "all",
-        "retries": 0,
-        "message.timeout.ms": wait,
-        "socket.timeout.ms": wait,
-        "request.timeout.ms": wait,
-        "socket.connection.setup.timeout.ms": max(_CONNECT_MS, min(wait, 3 * _CONNECT_MS)),
-        "topic.metadata.propagation.max.ms": 1000,
-        "reconnect.backoff.ms": _RECONNECT_MS,
-        "reconnect.backoff.max.ms": _RECONNECT_MS,
-        "allow.auto.create.topics": False,
-        **({"enable.metrics.push": False} if libversion()[1] >= _PUSHES_METRICS else {}),
-        "linger.ms": 0,
-        "log.connection.close": True,
-        "debug": "msg",
-    }
-
-
-def _signed(security: Security) -> Security:
-    """The same, with a token in place of AWS's keys: the client has no AWS_MSK_IAM."""
-    sasl = security.sasl
-    if sasl is None or sasl.mechanism != "AWS_MSK_IAM":
-        return security
-    from kdiag.clients.iam import bearer  # what few logins need
-
-    token = bearer(sasl.region, sasl.username, sasl.password, sasl.token, time.time())
-    return security._replace(sasl=Sasl("OAUTHBEARER", token=token))
-
-
-def _secured(security: Security, keytab: bool) -> dict[str, object]:
-    """The properties for this security, and the callback that hands over a token."""
-    given: dict[str, object] = dict(librdkafka(security))
-    sasl = security.sasl
-    if sasl and sasl.token and given.get("sasl.mechanism") == "OAUTHBEARER":
-        login = sasl.token, time.time() + _TOKEN_SECONDS, sasl.username, dict(sasl.extensions)
-
-        def hand_over(_: str) -> tuple[str, float, str, dict[str, str]]:
-            time.sleep(_TOKEN_DELAY)
-            return login
-
-        given["oauth_cb"] = hand_over
-    if given.get("sasl.mechanism") == "GSSAPI" and not keytab:
-        given["sasl.kerberos.min.time.before.relogin"] = 0  # this machine's tickets, as they are
-    return given
+    """The client's configuration, as this version of it takes it."""
+    quiet = {"enable.metrics.push": False} if libversion()[1] >= _PUSHES_METRICS else {}
+    return {**configuration(servers, timeout, given, security), **quiet}
 
 
 def given_up(told: Sequence[Delivery]) -> tuple[Delivery, ...]:
@@ -304,11 +317,14 @@ def given_up(told: Sequence[Delivery]) -> tuple[Delivery, ...]:
     )
 
 
-def _explained(delivery: Delivery, refusals: Mapping[int, str]) -> Delivery:
+def _explained(delivery: Delivery, refusals: Mapping[int, Sequence[str]]) -> Delivery:
     """The delivery; where time ran out over a broker's refusal, with that refusal as its error."""
-    said = refusals.get(delivery.partition)
-    if said is None or delivery.error not in ("_MSG_TIMED_OUT", "_TIMED_OUT"):
+    said = refusals.get(delivery.partition, ())
+    if not said or delivery.error not in ("_MSG_TIMED_OUT", "_TIMED_OUT"):
         return delivery
     codes = [code for code in vars(KafkaError).values() if isinstance(code, int)]
     names = {KafkaError(code).str(): KafkaError(code).name() for code in codes}
-    return delivery._replace(error=names.get(said, delivery.error), detail=clean(said))
+    often = f", {len(said)} times in {delivery.elapsed:.1f} s" if len(said) > 1 else ""
+    return delivery._replace(
+        error=names.get(said[-1], delivery.error), detail=clean(said[-1]) + often
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from kdiag.properties.producer import ALIASES
 from kdiag.usage import UsageError, word
 
 # One thing under two names: the other dialect's → the one used in here.
@@ -133,7 +134,9 @@ def _canonical(layer: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]
             values[name], named[name] = value, shown
 
     for name, value in layer.items():
-        if name != "sasl.jaas.config":
+        if name in ALIASES or name in ALIASES.values():
+            values[ALIASES.get(name, name)], named[ALIASES.get(name, name)] = value, name
+        elif name != "sasl.jaas.config":
             put(_SAME.get(name, name), value, name)
     text = layer.get("sasl.jaas.config", "")
     if "sasl.jaas.config" in layer:

@@ -20,7 +20,7 @@ from kdiag.clients.errors import error_name
 from kdiag.clients.kafka import LOGIN_FAILED, deliver, enter, given_up, has_gssapi
 from kdiag.clients.wire import PRODUCE, SASL_AUTHENTICATE, Request
 from kdiag.demo import broker as demo
-from kdiag.demo.broker import SILENCE, Cluster, Node
+from kdiag.demo.broker import HANG_UP, SILENCE, Cluster, Node
 from kdiag.demo.logins import Logins, unsecured_token
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
@@ -181,15 +181,104 @@ async def test_nobody_there_ends_in_time_and_in_words() -> None:
     assert any("refused" in word.lower() for word in done.words), done.words
 
 
-async def test_a_property_that_the_client_does_not_take_is_told_in_its_words() -> None:
+async def test_a_value_that_the_client_does_not_take_is_left_out_and_told_in_its_words() -> None:
+    cluster = Cluster("c", topics={"orders": [1]})
+    (broker,) = await started(cluster, 1)
+    given = {"socket.nagle.disable": "perhaps", "linger.ms": "900001", "client.id": "me"}
+    given["batch.size"] = "0"  # Java's client takes it
+    try:
+        done = await run(cluster, {1: 0}, 5.0, given=given)
+    finally:
+        await broker.stop()
+    assert [d.error for d in done.deliveries] == [None]
+    assert [text.partition(":")[0] for text in done.refused] == [
+        "socket.nagle.disable=perhaps",
+        "linger.ms=900001",
+        "batch.size=0",
+    ]
+    assert "outside allowed range" in done.refused[2]
+    assert {r.client_id for r in broker.requests} == {"me"}
+
+
+async def test_properties_that_do_not_go_together_are_told_in_its_words() -> None:
     cluster = Cluster("c", topics={"orders": [1]})
     (broker,) = await started(cluster, 1)
     try:
-        done = await run(cluster, {1: 0}, 1.0, given={"socket.nagle.disable": "perhaps"})
+        given = {"enable.idempotence": "true", "acks": "1"}
+        done = await run(cluster, {1: 0}, 1.0, given=given)
     finally:
         await broker.stop()
     assert [d.error for d in done.deliveries] == ["_INVALID_ARG"]
-    assert "socket.nagle.disable" in done.deliveries[0].detail
+    assert "`acks` must be set to `all`" in done.deliveries[0].detail
+    assert done.refused == ()
+
+
+WRITTEN = {"acks": "1", "compression.type": "gzip", "request.timeout.ms": "700"}
+
+
+@pytest.mark.parametrize(
+    ("given", "acks", "milliseconds", "codec"),
+    [
+        ({}, -1, 4000, 0),
+        (WRITTEN, 1, 700, 1),
+        ({**WRITTEN, "request.timeout.ms": "30000", "acks": "all"}, -1, 4000, 1),
+        # Nobody would say that it was refused; and no transaction without its id, whose owner need
+        # not be allowed anything else.
+        ({"acks": "0", "transactional.id": "orders-1", "enable.idempotence": "true"}, 1, 4000, 0),
+        ({"queue.buffering.max.messages": "1", "linger.ms": "5"}, -1, 4000, 0),
+        ({"message.timeout.ms": "0", "linger.ms": "800000", "retries": "100"}, -1, 4000, 0),
+    ],
+)
+async def test_it_writes_as_the_user_asks(
+    given: dict[str, str], acks: int, milliseconds: int, codec: int
+) -> None:
+    cluster = Cluster("c", topics={"orders": [1, 2]})
+    brokers = await started(cluster, 1, 2)
+    try:
+        done = await run(cluster, {1: 0, 2: 1}, 5.0, given=given)
+    finally:
+        for broker in brokers:
+            await broker.stop()
+    assert [(d.error, d.offset is not None) for d in done.deliveries] == [(None, True)] * 2, done
+    bodies = [r.body for broker in brokers for r in broker.requests if r.api is PRODUCE]
+    assert [body["acks"] for body in bodies] == [acks] * 2
+    assert [body["timeout_ms"] for body in bodies] == [milliseconds] * 2
+    assert {body["transactional_id"] for body in bodies} == {None}
+    # The last bits of a batch's attributes tell its compression.
+    assert [batch[22] & 7 for _, _, batch in cluster.records] == [codec] * 2
+
+
+async def test_a_connection_that_breaks_once_is_no_failure() -> None:
+    broken: list[int] = []
+
+    def once(request: Request) -> Any:
+        if request.api is PRODUCE and not broken:
+            broken.append(1)
+            return HANG_UP
+        return None
+
+    cluster = Cluster("c", topics={"orders": [1]})
+    (broker,) = await started(cluster, 1, control=once)
+    try:
+        done = await run(cluster, {1: 0}, 5.0)
+    finally:
+        await broker.stop()
+    assert broken
+    assert [d.error for d in done.deliveries] == [None], done
+    assert len(cluster.records) == 1
+
+
+async def test_a_client_that_is_not_to_try_again_does_not() -> None:
+    cluster = Cluster("c", topics={"orders": [1]})
+    (broker,) = await started(
+        cluster, 1, control=lambda request: HANG_UP if request.api is PRODUCE else None
+    )
+    try:
+        done = await run(cluster, {1: 0}, 5.0, given={"retries": "0"})
+    finally:
+        await broker.stop()
+    assert done.deliveries[0].error is not None
+    assert len([r for r in broker.requests if r.api is PRODUCE]) == 1
 
 
 @pytest.mark.parametrize("timeout", [0.05, 300.0, 3600.0])
