@@ -384,8 +384,8 @@ def test_settings_are_what_was_asked() -> None:
     assert (found.topic, found.timeout, found.deadline) == ("orders", 1, 5.5)
     assert found.mapped == (Mapped("a", None, "b", None), Mapped("c", 1, "d", 2))
     assert (found.family, found.fail_on) == ("v4", "warning")
-    assert found.client == {"client.id": "me", "broker.address.family": "v4"}
-    assert found.notes == ("not used by kdiag: acks", "b: no port given, 9092 assumed")
+    assert found.client == {"client.id": "me", "broker.address.family": "v4", "acks": "all"}
+    assert found.notes == ("b: no port given, 9092 assumed",)
 
 
 def test_settings_have_the_documented_defaults() -> None:
@@ -477,11 +477,12 @@ def test_times_out_of_bounds(option: str, seconds: float) -> None:
 def test_what_a_file_holds_besides_is_noted_by_name_alone() -> None:
     found = settings(
         "a:1",
-        properties={"acks": "all"},
+        properties={"acks": "all", "group.id": "g"},
         from_file={"ssl.truststore.passwd": "hunter2", "log.dirs": "/x", "bootstrap.server": "b:1"},
     )
     assert found.notes == (
-        "not used by kdiag: acks, bootstrap.server (did you mean bootstrap.servers?), log.dirs, "
+        "used with --topic alone: acks",
+        "not used by kdiag: bootstrap.server (did you mean bootstrap.servers?), group.id, log.dirs, "
         "ssl.truststore.passwd (did you mean ssl.truststore.password?)",
     )
     assert "hunter2" not in repr(found)
