@@ -92,6 +92,7 @@ RETIRED: dict[str, str] = {}  # code → the name that it had
 ADDED = {
     "KD122": "credentials-in-clear",
     "KD123": "verification-off",
+    "KD409": "write-failed",
     "KD601": "unreadable-file",
     "KD602": "mis-indented",
     "KD603": "unknown-field",
@@ -139,7 +140,7 @@ AREAS = {
     "1": {"connection", "tls", "certificates", "sasl"},
     "2": {"metadata"},
     "3": {"listeners", "advertised", "identity"},
-    "4": {"produce"},
+    "4": {"produce", "records"},
     "5": {"aws", "account", "managed"},
     "7": {"expect"},
     "8": {"vantage"},
@@ -158,6 +159,7 @@ NOT_IN_THE_DEMO = {
     "KD405": "as KD403",
     "KD406": "as KD403",
     "KD407": "as KD403",
+    "KD409": "as KD403",
     "KD801": "the demo has one place; tests/vantage has ways that do not lead there",
     # Files have no scenario: tests/lint/corpus has a case for each of these.
     **{code: "is about files" for code in RULES if code.startswith("KD6")},

@@ -482,8 +482,8 @@ def test_what_a_file_holds_besides_is_noted_by_name_alone() -> None:
     )
     assert found.notes == (
         "used with --topic alone: acks",
-        "not used by kdiag: bootstrap.server (did you mean bootstrap.servers?), group.id, log.dirs, "
-        "ssl.truststore.passwd (did you mean ssl.truststore.password?)",
+        "not used by kdiag: bootstrap.server (did you mean bootstrap.servers?), group.id, "
+        "log.dirs, ssl.truststore.passwd (did you mean ssl.truststore.password?)",
     )
     assert "hunter2" not in repr(found)
 

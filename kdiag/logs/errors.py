@@ -63,17 +63,17 @@ def _read(table: str, own: bool) -> list[KafkaError]:
 
 # Number, findings | what it means | what to do. The names are those of kdiag/clients/errors.py.
 _PROTOCOL = """
--1 | The broker met an error that has no number of its own. | Read the broker's log at that moment: the real error is there.
+-1 KD409 | The broker met an error that has no number of its own. | Read the broker's log at that moment: the real error is there.
 0 | No error.
 1 | The offset that was asked for is not there: older than what is kept, or newer than what was written. | Set auto.offset.reset, or look at the topic's retention.
-2 | The record's checksum does not fit, or the broker cannot read the batch. | Look at what stands between: a proxy that changes bytes, a client of another version, a disk.
-3 KD204 KD205 | The broker does not know the topic or the partition. It also says so to a client that may not see the topic, where no rule lets it describe it. | Check the name; create the topic; or grant DESCRIBE on it.
-4 | The fetch asks for a size that makes no sense. | Look at fetch.max.bytes and max.partition.fetch.bytes.
-5 KD206 | The partition has no leader just now: it is being elected, or no replica of it is up. Just after a topic was created it passes by itself. | Where it goes on: bring up the brokers that hold its replicas.
+2 KD406 | The record's checksum does not fit, or the broker cannot read the batch. | Look at what stands between: a proxy that changes bytes, a client of another version, a disk.
+3 KD204 KD205 KD405 | The broker does not know the topic or the partition. It also says so to a client that may not see the topic, where no rule lets it describe it. | Check the name; create the topic; or grant DESCRIBE on it.
+4 KD406 | The fetch asks for a size that makes no sense. | Look at fetch.max.bytes and max.partition.fetch.bytes.
+5 KD206 KD405 | The partition has no leader just now: it is being elected, no replica of it is up, or no controller is there to elect one. Just after a topic was created it passes by itself. | Where it goes on: bring up the brokers that hold its replicas, and look whether the cluster has a controller.
 6 KD405 KD307 KD308 | The broker that was asked does not lead the partition. Clients ask for metadata again and go on; where it never ends, the address of one broker leads to another one. | Give each broker an advertised address that leads to itself: several brokers behind one address cannot work.
-7 | The brokers did not get it done in the time that the request allows. | Look at the broker's load and at replicas that are behind.
-8 | The broker is not available. No client gets it from a Kafka of today.
-9 KD208 | A replica is not there; clients may go on.
+7 KD409 | The brokers did not get it done in the time that the request allows (request.timeout.ms). To a record with acks=all the leader says so when it has written it, and its followers, slow or lost, have not confirmed it. | Look at replicas that are behind, and at the load, the disks and the network of their brokers.
+8 KD409 | The broker is not available. No client gets it from a Kafka of today.
+9 KD208 KD405 | A replica is not there; clients may go on.
 10 KD406 | The record is larger than the topic's max.message.bytes, or than the broker's message.max.bytes. | Raise max.message.bytes of the topic, and the client's max.request.size with it; or send less at once.
 11 | A broker acted on the word of a controller that is no longer one. It passes by itself.
 12 | The metadata that is committed with an offset is longer than offset.metadata.max.bytes.
@@ -85,7 +85,7 @@ _PROTOCOL = """
 18 KD406 | The batch is larger than a segment of the topic (segment.bytes). | Send less at once.
 19 KD404 | Fewer replicas are in sync than min.insync.replicas asks for, so the broker refuses the record. | Bring the brokers back that hold the missing replicas, or lower min.insync.replicas.
 20 KD404 | The record was written, but fewer replicas than min.insync.replicas got it in time. | As for NOT_ENOUGH_REPLICAS: bring the missing replicas back.
-21 | acks is none of 0, 1 and all (-1). | Set acks to one of them.
+21 KD406 | acks is none of 0, 1 and all (-1). | Set acks to one of them.
 22 | The group has gone on to another generation without this consumer. It joins again by itself.
 23 | The group's members do not agree on how to assign partitions. | Give all of them the same partition.assignment.strategy.
 24 | The group id is empty or not allowed. | Set group.id.
@@ -107,8 +107,8 @@ _PROTOCOL = """
 40 | A configuration has a value that it cannot take.
 41 | The broker is not the controller, or no longer. Clients look for the new one.
 42 KD307 | The request makes no sense to the broker. "Unexpected broker id, expected 2 or empty string, but received 1" is an address of broker 1 by which broker 2 answers.
-43 | The record needs a newer message format than the topic has.
-44 | A policy of the broker's administrators forbids it.
+43 KD406 | The record needs a newer message format than the topic has.
+44 KD406 | A policy of the broker's administrators forbids it.
 45 | The idempotent producer's records came out of order: a record before them was lost. | Raise retries and delivery.timeout.ms; max.in.flight.requests.per.connection is at most 5.
 46 | The broker has this record already. Nothing is lost.
 47 | Another producer of the same transactional.id, or of the same id, has taken over. | Let each producer have a transactional.id of its own.
@@ -117,10 +117,10 @@ _PROTOCOL = """
 50 | transaction.timeout.ms is longer than the broker's transaction.max.timeout.ms.
 51 | The transaction before is still being ended. It passes by itself.
 52 | A transaction coordinator that is no longer one has spoken. It passes by itself.
-53 | This client may not use the transactional id. | Grant WRITE on it to its principal.
+53 KD403 | This client may not use the transactional id. | Grant WRITE on it to its principal.
 54 | The cluster has no authorizer, so it has no access rules. | Set authorizer.class.name on the brokers.
 55 | Nothing was tried, for an earlier part of the same request failed.
-56 | A disk of the broker fails. | Read the broker's log; the partition's leader has to move.
+56 KD409 | A disk of the broker fails. | Read the broker's log for the disk; the partition's leader has to move to another broker.
 57 | That log directory is not the broker's.
 58 KD120 | The login is refused: unknown user, wrong password or token, an expired one. | Check user and password; look up in the broker's log what it did not like.
 59 | The broker has forgotten this producer: its records were all deleted.
@@ -138,8 +138,8 @@ _PROTOCOL = """
 71 | The fetch session's epoch does not fit. Clients begin a new one.
 72 KD207 | The leader of a partition has no listener of the name by which this client came in, so nobody can tell where it is. | Give every broker a listener of that name in listeners and in advertised.listeners.
 73 | Topics may not be deleted here. | Set delete.topic.enable=true on the brokers.
-74 | The client knows an older leader of the partition than the broker does. It passes by itself.
-75 | The client knows a newer leader of the partition than the broker does. It passes by itself.
+74 KD405 | The client knows an older leader of the partition than the broker does. It passes by itself.
+75 KD405 | The client knows a newer leader of the partition than the broker does. It passes by itself.
 76 KD406 | The broker or the topic does not take this compression. | Set compression.type to one that it takes; zstd needs Kafka 2.1.
 77 | The broker was restarted meanwhile. It passes by itself.
 78 | The leader is so new that it does not know its last offset yet. It passes by itself.
@@ -172,7 +172,7 @@ _PROTOCOL = """
 105 | The transactional id does not exist.
 106 | The fetch session mixes topics by name and by id. Clients begin a new one.
 107 | The replica may not be in sync: its broker is fenced or shutting down.
-108 | A new leader was elected. It passes by itself.
+108 KD405 | A new leader was elected. It passes by itself.
 109 | That part of the log is in tiered storage.
 110 | The member's epoch is an old one. It joins again by itself.
 111 | The group.instance.id still belongs to another member.

@@ -108,18 +108,6 @@ def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
     )
 
 
-def allow_writing(server: Endpoint, topic: str, principal: str, secured: bool) -> Remedy:
-    """An access rule is missing, or one stands against it. `principal` is fit for a shell."""
-    acls = tool("kafka-acls.sh", server, secured)
-    return Remedy(
-        "Grant it, as an administrator; where the list has a rule that denies it, remove that one: "
-        "it wins over all that allow.",
-        f"{acls} --list --topic {shlex.quote(topic)}\n{acls} --add --allow-principal {principal} "
-        f"--operation Describe --operation Write --topic {shlex.quote(topic)}",
-        "shell",
-    )
-
-
 def tool(name: str, server: Endpoint, secured: bool) -> str:
     """The start of a command of Kafka's own, which hangs where it should log in and does not."""
     properties = " --command-config <administrator.properties>" if secured else ""

@@ -10,6 +10,7 @@ def load() -> None:
         listeners,
         metadata,
         produce,
+        records,
         sasl,
         tls,
         walk,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from kdiag.attempt import Failure
 from kdiag.hops.metadata import Answer, Metadata, Partition, Topic
+from kdiag.remedies import acls
 from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Remedy, Severity, rule
 from kdiag.rules.principal import principal, secured
@@ -15,6 +16,7 @@ from kdiag.settings import Settings
 HOP = "metadata"
 
 _TOPIC_CODES = {"UNKNOWN_TOPIC_OR_PARTITION", "TOPIC_AUTHORIZATION_FAILED"}
+_PASSING = "LEADER_NOT_AVAILABLE"
 
 
 @rule("KD201", "metadata-unanswered", Severity.ERROR, "No answer to the metadata request")
@@ -36,7 +38,9 @@ def metadata_error(metadata: Metadata) -> Iterator[Match]:
     """The answer to the metadata request cannot be read, or says that something is wrong.
 
     An answer that is no Metadata response comes from a proxy or from a server that only resembles
-    Kafka. An error for the topic other than "unknown" or "not allowed" is named in the evidence.
+    Kafka. An error for the topic other than "unknown" or "not allowed" is named in the evidence,
+    with what it means. LEADER_NOT_AVAILABLE is a warning: clients ask again, and a topic that was
+    just created is answered so for a moment.
 
     Prove it: the evidence has the error's name, or the first bytes of the answer.
     """
@@ -45,12 +49,18 @@ def metadata_error(metadata: Metadata) -> Iterator[Match]:
         yield _unanswered(metadata, broken, f"{_who(broken)} sent an answer that cannot be read")
     topic = metadata.topic
     if topic and topic.error not in _TOPIC_CODES | {"NONE"}:
+        from kdiag.logs.errors import find  # what few answers need
+
+        known = find(topic.error)
+        told = (f"{known.name}: {known.means}",) if known else ()
+        look_up = f"Look up {topic.error} in the broker's log for this second."
         yield Match(
             HOP,
             f"The cluster answers {topic.error} for topic {topic.name}",
             (f"topic {topic.name}",),
-            (f"Metadata for topic {topic.name}: {topic.error}",),
-            (remedies.say(f"Look up {topic.error} in the broker's log for this second."),),
+            (f"Metadata for topic {topic.name}: {topic.error}", *told),
+            (remedies.say((known.fix if known else "") or look_up),),
+            Severity.WARNING if topic.error == _PASSING else None,
         )
 
 
@@ -130,7 +140,7 @@ def topic_denied(metadata: Metadata, settings: Settings) -> Iterator[Match]:
             (f"topic {topic.name}",),
             (f"Metadata for topic {topic.name}: {topic.error}",),
             (
-                remedies.allow_writing(
+                acls.allow_writing(
                     metadata.answers[0].endpoint,
                     topic.name,
                     principal(settings.security),
@@ -145,32 +155,22 @@ def no_leader(metadata: Metadata) -> Iterator[Match]:
     """Partitions of the topic have no leader: nobody can write to or read from them.
 
     All of their in-sync replicas are down or fenced. Producers retry until they give up with
-    LEADER_NOT_AVAILABLE or a time-out.
+    LEADER_NOT_AVAILABLE or a time-out. Other partitions of the topic work.
 
-    Prove it: `kafka-topics.sh --describe --unavailable-partitions`.
+    Where the cluster lists a broker that holds an in-sync replica, one can be elected at any
+    moment: that is a warning. It is an election, which clients wait for, or the cluster has no
+    controller to hold one, which does not pass.
+
+    Prove it: `kafka-topics.sh --describe --unavailable-partitions`, twice; for the controllers
+    `kafka-metadata-quorum.sh describe --status`.
     """
     topic = metadata.topic
+    known = {broker.node for broker in metadata.brokers}
     dead = [p for p in _partitions(topic) if p.leader < 0 and p.error != "LISTENER_NOT_FOUND"]
-    if topic and dead:
-        known = {broker.node for broker in metadata.brokers}
-        missing = sorted({node for p in dead for node in p.replicas} - known)
-        yield Match(
-            HOP,
-            f"{_count(dead, topic)} of topic {topic.name} without a leader",
-            _names(topic, dead),
-            tuple(
-                f"{topic.name}-{p.number}: {p.error}, replicas {_nodes(p.replicas)}, "
-                f"in sync {_nodes(p.isr)}"
-                for p in dead
-            ),
-            (
-                remedies.say(
-                    f"Bring back {brokers(missing)}, which the cluster does not list."
-                    if missing
-                    else "Bring back a broker that holds an in-sync replica."
-                ),
-            ),
-        )
+    for electing in (False, True):
+        some = [p for p in dead if bool(known & set(p.isr)) is electing]
+        if topic and some:
+            yield _leaderless(topic, some, known, electing=electing)
 
 
 @rule(
@@ -230,12 +230,12 @@ def under_replicated(metadata: Metadata) -> Iterator[Match]:
         )
 
 
-@rule("KD209", "bootstraps-disagree", Severity.ERROR, "The bootstrap servers are of two clusters")
+@rule("KD209", "bootstraps-disagree", Severity.WARNING, "The bootstrap servers are of two clusters")
 def bootstraps_disagree(metadata: Metadata) -> Iterator[Match]:
     """The bootstrap servers of one list lead to different clusters.
 
     A client takes whichever answers first, so it works with one cluster today and with another
-    tomorrow.
+    tomorrow. It does work, so this is a warning; what it writes is where it is not looked for.
 
     Prove it: the cluster ids in the evidence.
     """
@@ -248,6 +248,33 @@ def bootstraps_disagree(metadata: Metadata) -> Iterator[Match]:
             tuple(f"{answer.endpoint}: cluster {answer.cluster_id}" for answer in told),
             (remedies.say("Keep the servers of one cluster only in bootstrap.servers."),),
         )
+
+
+def _leaderless(
+    topic: Topic, dead: Sequence[Partition], known: Set[int], *, electing: bool
+) -> Match:
+    missing = sorted({node for p in dead for node in p.replicas} - known)
+    fix = (
+        "Run it again: an election has ended by then. If it stays, see that the cluster has a "
+        "controller."
+        if electing
+        else f"Bring back {brokers(missing)}, which the cluster does not list."
+        if missing
+        else "Bring back a broker that holds an in-sync replica."
+    )
+    return Match(
+        HOP,
+        f"{_count(dead, topic)} of topic {topic.name} without a leader"
+        + (" just now, though an in-sync replica is up" if electing else ""),
+        _names(topic, dead),
+        tuple(
+            f"{topic.name}-{p.number}: {p.error}, replicas {_nodes(p.replicas)}, "
+            f"in sync {_nodes(p.isr)}"
+            for p in dead
+        ),
+        (remedies.say(fix),),
+        Severity.WARNING if electing else None,
+    )
 
 
 def _unanswered(metadata: Metadata, failed: Sequence[Answer], message: str) -> Match:

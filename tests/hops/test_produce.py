@@ -280,7 +280,9 @@ async def test_without_a_topic_the_real_client_is_not_started(loopback: Loopback
         (32, "KD406"),
         (44, "KD406"),
         (89, "KD408"),
-        (56, "KD407"),
+        (56, "KD409"),
+        (7, "KD409"),
+        (21, "KD406"),
     ],
 )
 async def test_the_leaders_refusal_is_named(loopback: Loopback, code: int, finding: str) -> None:

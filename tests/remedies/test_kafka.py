@@ -8,6 +8,7 @@ from itertools import chain
 
 import pytest
 
+from kdiag.remedies import acls
 from kdiag.remedies import kafka as remedies
 from kdiag.rule import Remedy
 from kdiag.settings import Endpoint
@@ -172,7 +173,7 @@ def test_a_name_from_a_peer_is_copied_into_no_file_and_one_word_of_a_command(hos
     server = str(met.broker.advertised)
     assert shlex.split(compare.snippet)[3] == server
     for fix in (
-        remedies.allow_writing(met.broker.advertised, "orders", "User:bob", secured=True),
+        acls.allow_writing(met.broker.advertised, "orders", "User:bob", secured=True),
         remedies.credentials("SCRAM-SHA-256", "bob", "", met.broker.advertised),
     ):
         assert server in shlex.split(fix.snippet)

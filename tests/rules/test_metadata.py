@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.hops.metadata import Answer, Metadata
+from kdiag.hops.metadata import Answer, Metadata, Partition
 from kdiag.rule import RULES
 from tests.facts import answer, brokers, found_by, metadata, partition, topic
 
 THREE = brokers(1, 2, 3)
 SERVER = "3.10.139.221:9094"
 OTHER = "3.10.139.222:9094"
+
+
+def lost(index: int, *, isr: tuple[int, ...] = (4,), error: str = "NONE") -> Partition:
+    """A partition without a leader, whose replicas are on broker 4, which nobody lists."""
+    return partition(index, -1, (4, 5), isr, error)
+
 
 FIRES = [
     ("KD201", metadata(answers=(answer(SERVER, "silent"),)), [f"bootstrap {SERVER}"]),
@@ -22,10 +28,10 @@ FIRES = [
     ("KD205", metadata(*THREE, topic=topic(error="TOPIC_AUTHORIZATION_FAILED")), ["topic orders"]),
     (
         "KD206",
-        metadata(*THREE, topic=topic(partition(0), partition(1, -1, error="LEADER_NOT_AVAILABLE"))),
+        metadata(*THREE, topic=topic(partition(0), lost(1, error="LEADER_NOT_AVAILABLE"))),
         ["partition orders-1"],
     ),
-    ("KD206", metadata(*THREE, topic=topic(partition(0, -1))), ["partition orders-0"]),
+    ("KD206", metadata(*THREE, topic=topic(lost(0, isr=()))), ["partition orders-0"]),
     (
         "KD207",
         metadata(*THREE, topic=topic(partition(0, -1, error="LISTENER_NOT_FOUND"))),
@@ -60,7 +66,7 @@ SILENT = [
 @pytest.mark.parametrize(("code", "told", "subjects"), FIRES)
 def test_fires(code: str, told: Metadata, subjects: list[str]) -> None:
     (finding,) = found_by(code, told)
-    severity = "warning" if code == "KD208" else "error"
+    severity = "warning" if code in ("KD208", "KD209") else "error"
     assert (finding.code, finding.hop, finding.severity) == (code, "metadata", severity)
     assert finding.subjects == subjects
     assert finding.evidence
@@ -93,6 +99,26 @@ def test_dead_brokers_are_named() -> None:
     assert finding.message == "1 of 2 partitions of topic orders without a leader"
     assert finding.evidence == ["orders-0: LEADER_NOT_AVAILABLE, replicas 4, 5, in sync none"]
     assert finding.remedies[0].summary.startswith("Bring back brokers 4 and 5")
+
+
+def test_a_leader_that_can_be_elected_at_any_moment_is_a_warning() -> None:
+    two = topic(partition(0, -1, isr=(2,), error="LEADER_NOT_AVAILABLE"), lost(1), partition(2))
+    dead, electing = found_by("KD206", metadata(*THREE, topic=two))
+    assert (dead.severity, dead.subjects) == ("error", ["partition orders-1"])
+    assert (electing.severity, electing.subjects) == ("warning", ["partition orders-0"])
+    assert electing.message == (
+        "1 of 3 partitions of topic orders without a leader just now, though an in-sync replica "
+        "is up"
+    )
+    assert "controller" in electing.remedies[0].summary
+
+
+def test_an_error_of_the_topic_is_told_with_what_it_means() -> None:
+    (broken,) = found_by("KD202", metadata(*THREE, topic=topic(error="INVALID_TOPIC_EXCEPTION")))
+    assert broken.evidence[1].startswith("INVALID_TOPIC_EXCEPTION: The topic's name is not allowed")
+    (new,) = found_by("KD202", metadata(*THREE, topic=topic(error="LEADER_NOT_AVAILABLE")))
+    assert (broken.severity, new.severity) == ("error", "warning")
+    assert "Just after a topic was created" in new.evidence[1]
 
 
 def test_brokers_that_are_behind_are_named() -> None:

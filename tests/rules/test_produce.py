@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.clients.errors import error_name
 from kdiag.hops.produce import Produce
 from kdiag.rule import RULES
-from kdiag.rules import produce as rules
+from kdiag.rules.records import code_of
 from tests.facts import DOOR, came_in, client, delivery, found, found_by, produce, produced
 
 ALL_WELL = produce(produced(1), produced(2), produced(3))
@@ -23,7 +24,10 @@ FIRES = [
     ("KD405", produce(produced(1), client=client(delivery(1, "NOT_LEADER_FOR_PARTITION"))), [1]),
     ("KD406", produce(produced(1), client=client(delivery(1, "MSG_SIZE_TOO_LARGE"))), [1]),
     ("KD407", produce(produced(1), client=client(delivery(1, "_MSG_TIMED_OUT"))), [1]),
-    ("KD407", produce(produced(1), client=client(delivery(1, "SOMETHING_NEW"))), [1]),
+    ("KD407", produce(produced(1), client=client(delivery(1, "_NEW_ONE"))), [1]),
+    ("KD409", produce(produced(1), client=client(delivery(1, "SOMETHING_NEW"))), [1]),
+    ("KD409", produce(produced(1), client=client(delivery(1, "KAFKA_STORAGE_ERROR"))), [1]),
+    ("KD409", produce(produced(1), client=client(delivery(1, "REQUEST_TIMED_OUT"))), [1]),
     ("KD408", produce(produced(1), produced(2, throttle_ms=700)), [2]),
     ("KD408", produce(produced(1), client=client(delivery(1, "THROTTLING_QUOTA_EXCEEDED"))), [1]),
 ]
@@ -52,18 +56,88 @@ def test_is_silent(code: str, facts: Produce) -> None:
     assert found_by(code, came_in(), facts) == []
 
 
-ERRORS = sorted(
-    rules.DENIED | rules.REPLICAS | rules.LEADER | rules.REJECTED | rules.THROTTLED | {"_NEW_ONE"}
-)
+EXPLAINED = [
+    ("KAFKA_STORAGE_ERROR", "KD409", "A disk of the broker fails", "log for the disk"),
+    ("REQUEST_TIMED_OUT", "KD409", "followers, slow or lost", "replicas that are behind"),
+    ("LEADER_NOT_AVAILABLE", "KD405", "being elected", "Run it again"),
+    ("NOT_ENOUGH_REPLICAS", "KD404", "min.insync.replicas", "missing replicas"),
+    ("NOT_ENOUGH_REPLICAS_AFTER_APPEND", "KD404", "was written, but", "missing replicas"),
+    ("POLICY_VIOLATION", "KD406", "A policy", "Compare"),
+    ("INVALID_RECORD", "KD406", "no key for a compacted topic", "Compare"),
+    ("MSG_SIZE_TOO_LARGE", "KD406", "max.message.bytes", "max.request.size"),
+    ("RECORD_LIST_TOO_LARGE", "KD406", "segment", "Send less"),
+    ("UNSUPPORTED_FOR_MESSAGE_FORMAT", "KD406", "newer message format", "Compare"),
+    ("UNSUPPORTED_COMPRESSION_TYPE", "KD406", "compression", "compression.type"),
+    ("INVALID_REQUIRED_ACKS", "KD406", "acks is none of", "Set acks"),
+    ("CLUSTER_AUTHORIZATION_FAILED", "KD403", "idempotently", "Grant"),
+    ("THROTTLING_QUOTA_EXCEEDED", "KD408", "quota", "quota"),
+    ("_MSG_TIMED_OUT", "KD407", "was not delivered within", "own words"),
+]
 
 
-@pytest.mark.parametrize("error", ERRORS)
-def test_every_error_of_a_record_is_one_finding(error: str) -> None:
-    (finding,) = found(
-        came_in(), produce(produced(1), client=client(delivery(1, error, "the words")))
-    )
-    assert finding.severity == "error"
+@pytest.mark.parametrize(("error", "code", "means", "fix"), EXPLAINED)
+def test_an_error_is_told_with_what_it_means_and_what_to_do(
+    error: str, code: str, means: str, fix: str
+) -> None:
+    failed = client(delivery(1, error, "the words"))
+    (finding,) = found(came_in(), produce(produced(1), client=failed))
+    assert (finding.code, finding.severity) == (code, "error")
     assert any("the words" in line for line in finding.evidence)
+    assert means in " ".join(finding.evidence)
+    assert fix in finding.remedies[0].summary
+
+
+def test_a_broker_that_answers_is_never_a_disagreement() -> None:
+    """KD407 is for what only the client says."""
+    errors = [error_name(code) for code in range(-1, 200) if code]
+    assert {code_of(error) for error in errors} == {
+        *("KD403", "KD404", "KD405", "KD406", "KD408", "KD409")
+    }
+
+
+def test_an_idempotent_producer_that_may_not_be_one_is_told_its_access_rule() -> None:
+    denied = client(delivery(1, "CLUSTER_AUTHORIZATION_FAILED"), delivery(2))
+    (finding,) = found_by("KD403", came_in(), produce(produced(1), client=denied))
+    assert finding.message == "This client may not be an idempotent producer: orders-0"
+    assert finding.remedies[0].snippet.endswith(
+        "--add --allow-principal User:ANONYMOUS --operation IdempotentWrite --cluster"
+    )
+
+
+def test_two_kinds_of_a_brokers_failure_are_two_findings() -> None:
+    failed = client(
+        delivery(1, "KAFKA_STORAGE_ERROR"),
+        delivery(2, "REQUEST_TIMED_OUT"),
+        delivery(3, "KAFKA_STORAGE_ERROR"),
+    )
+    first, second = found_by("KD409", produce(produced(1), client=failed))
+    assert first.message == "Brokers 1 and 3 answered KAFKA_STORAGE_ERROR for orders-0 and orders-2"
+    assert first.subjects == ["broker 1", "broker 3"]
+    assert second.subjects == ["broker 2"]
+
+
+def test_a_value_that_the_client_does_not_take_is_a_warning() -> None:
+    refused = ("linger.ms=900001: outside allowed range 0..900000",)
+    ran = client(delivery(1))._replace(refused=refused)
+    (finding,) = found_by("KD407", produce(produced(1), client=ran))
+    assert (finding.severity, finding.evidence) == ("warning", list(refused))
+    assert finding.message == "The real client does not take linger.ms, and ran without"
+    assert finding.subjects == ["property linger.ms"]
+
+
+def test_a_client_that_does_not_start_is_told_as_that() -> None:
+    misfit = client(delivery(1, "_INVALID_ARG", "`acks` must be set to `all`"))
+    (finding,) = found_by("KD407", produce(produced(1), client=misfit))
+    assert finding.message == "The real client does not start with these properties"
+    assert finding.severity == "error"
+
+
+def test_it_claims_no_answer_of_a_probe_that_there_was_not() -> None:
+    failed = client(delivery(1, "_MSG_TIMED_OUT"))
+    (lost,) = found_by("KD407", produce(produced(1, "silent", "silent"), client=failed))
+    (well,) = found_by("KD407", produce(produced(1), client=failed))
+    assert "the probe" not in lost.message
+    assert well.message.endswith(", though every broker answers the probe")
 
 
 def test_being_slowed_down_is_a_warning_and_being_refused_for_it_is_not() -> None:

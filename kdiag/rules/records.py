@@ -1,0 +1,299 @@
+"""KD403 to KD409, records: what became of those that the real client wrote.
+
+Which finding an error is, why it comes and what to do stands in one table, `kdiag/logs/errors.py`,
+which `kdiag explain` prints as well.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from kdiag.attempt import ClientRun, Delivery
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.produce import Produce
+from kdiag.remedies import acls
+from kdiag.remedies import kafka as remedies
+from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rules.principal import principal, secured
+from kdiag.rules.words import brokers, listed, once, sentence
+from kdiag.settings import Endpoint, Settings
+
+if TYPE_CHECKING:
+    from kdiag.logs.errors import KafkaError
+
+HOP = "produce"
+
+_BY_TABLE = ("KD403", "KD404", "KD405", "KD406", "KD408")
+_OWN, _BROKERS = "KD407", "KD409"  # the client's own words, and any other answer of a broker
+_IDEMPOTENT = "CLUSTER_AUTHORIZATION_FAILED"
+_MISFIT = "_INVALID_ARG"  # the client does not start with its properties
+
+
+def code_of(error: str) -> str:
+    """The code of the finding that an error of a record is."""
+    known = _known(error)
+    told = [code for code in known.codes if code in _BY_TABLE] if known else []
+    if told:
+        return told[0]
+    return _OWN if error.startswith("_") else _BROKERS
+
+
+@rule("KD403", "produce-denied", Severity.ERROR, "This client may not write to the topic")
+def produce_denied(bootstrap: Bootstrap, produce: Produce, settings: Settings) -> Iterator[Match]:
+    """The broker refuses the record: this client has no permission to write it.
+
+    The whole path works. An access rule (ACL) is missing: Write on the topic; or, for an idempotent
+    producer (`enable.idempotence=true`, the default of Java's since 3.0) that is answered
+    CLUSTER_AUTHORIZATION_FAILED, IdempotentWrite on the cluster. Brokers since 2.8 ask for that one
+    only where the client may write to no topic at all.
+
+    Prove it: `kafka-acls.sh --list --topic NAME`, or `--cluster`.
+    """
+    failed = _failed(produce, "KD403")
+    who = _server(bootstrap), principal(settings.security), secured(settings.security)
+    plain = [d for d in failed if d.error != _IDEMPOTENT]
+    if produce.client and plain:
+        grant = acls.allow_writing(who[0], produce.client.topic, *who[1:])
+        yield _rejected(produce.client, plain, "may not be written to by this client", grant)
+    idempotent = [d for d in failed if d.error == _IDEMPOTENT]
+    if produce.client and idempotent:
+        yield Match(
+            HOP,
+            f"This client may not be an idempotent producer: "
+            f"{_partitions(produce.client, idempotent)}",
+            _brokers(idempotent),
+            _evidence(produce.client, idempotent),
+            (
+                acls.allow_idempotence(*who),
+                remedies.say("Or let the client write without: enable.idempotence=false."),
+            ),
+        )
+
+
+@rule("KD404", "not-enough-replicas", Severity.ERROR, "Too few replicas are in sync to write")
+def not_enough_replicas(produce: Produce) -> Iterator[Match]:
+    """The leader refuses to write: fewer replicas are in sync than `min.insync.replicas` asks for.
+
+    With acks=all nothing is accepted until the followers are back. Connectivity from this client is
+    fine.
+
+    Prove it: `kafka-topics.sh --describe --under-min-isr-partitions`.
+    """
+    fix = remedies.say("Bring the missing replicas back; see which brokers are down or behind.")
+    yield from _rejections(produce, "KD404", "has too few replicas in sync to be written to", fix)
+
+
+@rule("KD405", "not-leader", Severity.ERROR, "The broker is not the leader it was taken for")
+def not_leader(produce: Produce) -> Iterator[Match]:
+    """The broker that the metadata calls leader says that it is not, as often as it was asked.
+
+    The real client asks for the metadata again and tries again until its time is over; the evidence
+    says how often. So either the election takes that long, or the address leads to another broker:
+    a load balancer, swapped ports (KD307).
+
+    Prove it: run it again; see whether identity was proven at hop 3.
+    """
+    fix = remedies.say("Run it again. If it stays, see that each address leads to its own broker.")
+    yield from _rejections(produce, "KD405", "was refused by a broker that is not its leader", fix)
+
+
+@rule("KD406", "record-rejected", Severity.ERROR, "The broker rejects the record itself")
+def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
+    """The broker took the request and rejected the record: its size, form, time or compression.
+
+    The path works. The topic's configuration asks for something that the record does not meet, for
+    example a compacted topic, a size limit, or a policy; or the client's own asks for an `acks` or
+    a compression that the broker does not have. The evidence has what the error means.
+
+    Prove it: `kafka-configs.sh --describe --entity-type topics --entity-name NAME`.
+    """
+    topic = produce.client.topic if produce.client else ""
+    compare = remedies.say(
+        "Compare the topic's configuration with the error in the evidence:",
+        f"{remedies.tool('kafka-configs.sh', _server(bootstrap), False)} --describe --all "
+        f"--entity-type topics --entity-name {shlex.quote(topic)}",
+    )
+    yield from _rejections(produce, "KD406", "does not accept the record", compare, fixed=True)
+
+
+@rule("KD407", "client-disagrees", Severity.ERROR, "The wire works, the real client does not")
+def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
+    """The real client could not deliver its record, and no broker refused it.
+
+    The client's own words are in the evidence. A setting of the client, its own idea of names and
+    addresses, or an error that comes up only with real records makes the difference. What a broker
+    answers is never this finding, but one of KD403 to KD409.
+
+    A property that the real client does not take is a warning: it ran without. A client of
+    librdkafka would not start with it, one of Java may.
+
+    Prove it: run the client with `debug=broker,protocol`.
+    """
+    client = produce.client
+    failed = _failed(produce, _OWN)
+    if client and failed:
+        misfit = failed[0].error == _MISFIT
+        could_not = f"The real client could not write to {_partitions(client, failed)}"
+        agree = {p.node for p in produce.produced if p.answered}
+        if {d.node for d in failed} <= agree:
+            could_not += ", though every broker answers the probe"
+        yield Match(
+            HOP,
+            "The real client does not start with these properties" if misfit else could_not,
+            _brokers(failed),
+            _evidence(client, failed)
+            + _limits(failed, settings)
+            + tuple(f"the client says: {words}" for words in client.words),
+            (
+                remedies.say("Give the client properties that go together.")
+                if misfit
+                else remedies.say(
+                    "Read the client's own words in the evidence; compare its properties and the "
+                    "names it resolves with those of kdiag."
+                ),
+            ),
+        )
+    if client and client.refused:
+        names = [text.partition("=")[0] for text in client.refused]
+        yield Match(
+            HOP,
+            f"The real client does not take {listed(names)}, and ran without",
+            tuple(f"property {name}" for name in names),
+            client.refused,
+            (
+                remedies.say(
+                    "Where the client is librdkafka's (Python, Go, .NET, …), correct the value: it "
+                    "does not start with this one. Java's own client may take it."
+                ),
+            ),
+            Severity.WARNING,
+        )
+
+
+@rule("KD408", "throttled", Severity.WARNING, "The broker slows this client down")
+def throttled(produce: Produce) -> Iterator[Match]:
+    """The broker says that it delays this client, because a quota is used up.
+
+    Producers see growing latency and, in the end, time-outs.
+
+    Prove it: `kafka-configs.sh --describe --entity-type clients`.
+    """
+    slow = [
+        (p.node, max(p.small.throttle_ms, p.large.throttle_ms))
+        for p in produce.produced
+        if max(p.small.throttle_ms, p.large.throttle_ms) > 0
+    ]
+    lines = [f"broker {node}: throttled by {ms} ms" for node, ms in slow]
+    nodes = [node for node, _ in slow]
+    refused = _failed(produce, "KD408")
+    if produce.client:
+        if produce.client.throttle_ms:
+            lines.append(f"the real client was throttled by {produce.client.throttle_ms} ms")
+        lines += _evidence(produce.client, refused)
+        nodes += [delivery.node for delivery in refused]
+    if lines:
+        yield Match(
+            HOP,
+            "The cluster throttles this client",
+            tuple(f"broker {node}" for node in dict.fromkeys(nodes)),
+            tuple(lines),
+            (remedies.say("Raise the quota of this client id or user, or send less."),),
+            Severity.ERROR if refused else None,
+        )
+
+
+@rule("KD409", "write-failed", Severity.ERROR, "The broker could not write the record")
+def write_failed(produce: Produce) -> Iterator[Match]:
+    """The broker took the record, and answered with an error of its own.
+
+    The path, the login and the permission are fine; the broker or the cluster is not. The error
+    tells what: KAFKA_STORAGE_ERROR is a disk of the broker, REQUEST_TIMED_OUT its followers, which
+    are slow or lost; what it means is in the evidence.
+
+    Prove it: the broker's log for this second; `kdiag explain ERROR`.
+    """
+    failed = _failed(produce, _BROKERS)
+    if produce.client is None:
+        return
+    for error in once(d.error for d in failed if d.error):
+        same = [d for d in failed if d.error == error]
+        known = _known(error)
+        yield Match(
+            HOP,
+            f"{sentence(brokers([d.node for d in same]))} answered {error} for "
+            f"{_partitions(produce.client, same)}",
+            _brokers(same),
+            _evidence(produce.client, same),
+            (
+                remedies.say(
+                    (known.fix if known else "")
+                    or "Run it again; where it stays, read the broker's log for this second."
+                ),
+            ),
+        )
+
+
+def _known(error: str) -> KafkaError | None:
+    from kdiag.logs.errors import find  # what only a failure needs
+
+    return find(error)
+
+
+def _rejections(
+    produce: Produce, code: str, what: str, fix: Remedy, *, fixed: bool = False
+) -> Iterator[Match]:
+    """A match where records failed with the errors of a finding; with `fixed`, what the table has
+    to do about each error comes before `fix`."""
+    failed = _failed(produce, code)
+    if produce.client and failed:
+        known = [_known(error) for error in once(d.error for d in failed if d.error)]
+        first = [remedies.say(error.fix) for error in known if fixed and error and error.fix]
+        yield _rejected(produce.client, failed, what, *first, fix)
+
+
+def _rejected(client: ClientRun, failed: Sequence[Delivery], what: str, *fixes: Remedy) -> Match:
+    return Match(
+        HOP,
+        f"Topic {client.topic} {what}: {_partitions(client, failed)}",
+        _brokers(failed),
+        _evidence(client, failed),
+        fixes,
+    )
+
+
+def _failed(produce: Produce, code: str) -> list[Delivery]:
+    """The records whose error is that finding."""
+    told = produce.client.deliveries if produce.client else ()
+    return [delivery for delivery in told if delivery.error and code_of(delivery.error) == code]
+
+
+def _evidence(client: ClientRun, failed: Sequence[Delivery]) -> tuple[str, ...]:
+    """What became of each record, and what each error means."""
+    lines = [f"broker {d.node}, {client.topic}-{d.partition}: {d.error} {d.detail}" for d in failed]
+    for error in once(d.error for d in failed if d.error):
+        known = _known(error)
+        if known:
+            lines.append(f"{known.name}: {known.means}")
+    return tuple(lines)
+
+
+def _limits(failed: Sequence[Delivery], settings: Settings) -> tuple[str, ...]:
+    """The user's own limit, where time ran out and it is one."""
+    limit = settings.client.get("message.timeout.ms")
+    if limit is None or not any(d.error == "_MSG_TIMED_OUT" for d in failed):
+        return ()
+    return (f"the client is configured to give up after {limit} ms",)
+
+
+def _server(bootstrap: Bootstrap) -> Endpoint:
+    return (bootstrap.usable or bootstrap.contacts)[0].endpoint
+
+
+def _partitions(client: ClientRun, failed: Sequence[Delivery]) -> str:
+    return listed([f"{client.topic}-{delivery.partition}" for delivery in failed])
+
+
+def _brokers(failed: Sequence[Delivery]) -> tuple[str, ...]:
+    return tuple(f"broker {delivery.node}" for delivery in failed)
