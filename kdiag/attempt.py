@@ -42,6 +42,12 @@ class Failure(str, Enum):
     WRONG_NODE = "wrong_node"
     WRONG_CLUSTER = "wrong_cluster"
     DENIED = "denied"
+    NO_COMMON_VERSION = "no_common_version"
+    THROTTLED = "throttled"
+
+
+# What breaks no connection: the broker may not say, kdiag cannot ask, or did not wait for it.
+NOT_ASKED = (Failure.DENIED, Failure.NO_COMMON_VERSION, Failure.THROTTLED)
 
 
 class Attempt(NamedTuple):
@@ -79,7 +85,9 @@ class Dial(NamedTuple):
     `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
     `protocol` is the security.protocol that the listener turned out to speak ("" if unknown),
     `mechanisms` the SASL mechanisms it offers, as far as it told. `heard` has the first bytes of
-    what a peer said that speaks no Kafka, the most telling last.
+    what a peer said that speaks no Kafka, the most telling last. `apis` is the table of
+    ApiVersions, each request's key with its least and its most version, empty where it was not
+    told.
     """
 
     address: str
@@ -91,12 +99,13 @@ class Dial(NamedTuple):
     protocol: str = ""
     mechanisms: tuple[str, ...] = ()
     heard: tuple[bytes, ...] = ()
+    apis: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def failed(self) -> Attempt | None:
-        """The layer that broke this connection; being denied the proof of identity breaks none."""
+        """The layer that broke this connection; a question that could not be asked breaks none."""
         for attempt in self.attempts:
-            if attempt.failure not in (None, Failure.DENIED):
+            if attempt.failure not in (None, *NOT_ASKED):
                 return attempt
         return None
 

@@ -83,6 +83,7 @@ def _settings(asked: Settings) -> dict[str, Any]:
         "bootstrap": [str(endpoint) for endpoint in asked.bootstrap],
         "topic": asked.topic,
         "timeout": asked.timeout,
+        "answer_timeout": asked.answer_timeout,
         "deadline": asked.deadline,
         "family": asked.family,
         "fail_on": asked.fail_on,

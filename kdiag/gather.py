@@ -209,7 +209,12 @@ def _now() -> str:
 
 def plain_net(asked: Settings) -> Net:
     """The network as it is."""
-    return Net(asked.timeout, family=asked.family, tls=asked.security.tls)
+    return Net(
+        asked.timeout,
+        answer_timeout=asked.answer_timeout,
+        family=asked.family,
+        tls=asked.security.tls,
+    )
 
 
 def nobody(hop: str, summary: str | None) -> None:

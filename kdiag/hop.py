@@ -12,6 +12,7 @@ from kdiag.annotation import may_be_none, meanings, members
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.login import Login
 from kdiag.clients.net import Net
+from kdiag.clients.wire import Versions
 from kdiag.settings import Endpoint, Settings
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Facts(Protocol):
     def failed(self) -> tuple[str, ...]: ...
 
 
+Table = tuple[tuple[int, int, int], ...]
 Gather = Callable[..., Awaitable[Optional[Facts]]]
 
 
@@ -54,11 +56,12 @@ class Walk:
     """What hops share beside facts: the settings, the network, and what is still on the wire.
 
     `login` logs in; `protocol` is the security.protocol that was asked for or, from hop 1 on,
-    found. `asked` holds the metadata answers that were asked for in hop 1's flight, `listing` that
-    about all topics where the one asked for does not exist, `kept` the connection to each broker
-    that proved itself, for the hop after. `cloud` is the door to AWS, if it is to be asked,
-    `looking` what it is asked beside the hops. At `until`, in the loop's seconds, the deadline
-    passes.
+    found. `apis` is hop 1's table of ApiVersions: versions that brokers not yet met can be supposed
+    to have; `tables` holds each different one once. `asked` holds the metadata answers that were
+    asked for in hop 1's flight, `listing` that about all topics where the one asked for does not
+    exist, `kept` the connection to each broker that proved itself, for the hop after. `cloud` is
+    the door to AWS, if it is to be asked, `looking` what it is asked beside the hops. At `until`,
+    in the loop's seconds, the deadline passes.
     """
 
     settings: Settings
@@ -68,6 +71,8 @@ class Walk:
     until: float = math.inf
     login: Login = field(init=False)
     protocol: str | None = field(init=False)
+    apis: Versions = field(default_factory=dict)
+    tables: dict[Table, Table] = field(default_factory=dict)
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
     listing: asyncio.Future[Reply] | None = None
     kept: dict[int, Conversation] = field(default_factory=dict)
@@ -76,6 +81,11 @@ class Walk:
     def told(self) -> tuple[str, ...]:
         """Every secret that was configured or fetched: none of them may ever be printed."""
         return self.settings.security._replace(sasl=self.login.ready).secrets
+
+    def table(self, apis: Versions) -> Table:
+        """A table of ApiVersions as a fact; brokers with the same one share it."""
+        made = tuple((key, *apis[key]) for key in sorted(apis))
+        return self.tables.setdefault(made, made)
 
     def __post_init__(self) -> None:
         security = self.settings.security

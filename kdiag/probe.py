@@ -30,6 +30,7 @@ class Errand:
     bootstrap: tuple[Endpoint, ...]
     topic: str | None
     timeout: float
+    answer_timeout: float
     deadline: float
     mapped: tuple[Mapped, ...]
     family: str

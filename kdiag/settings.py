@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.access import AwsAccess, ConfigAccess, parse_access, parse_config
 from kdiag.properties.layers import Layers
+from kdiag.properties.limits import answering, reaching
 from kdiag.properties.names import KNOWN, PROTOCOLS, USED
 from kdiag.properties.producer import handed_over, used_by_client
 from kdiag.security import Security
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DEFAULT_PORT = 9092
 FAMILIES = ("any", "v4", "v6")
 LEAST, MOST = 0.05, 3600  # seconds, of any limit
+TIMEOUT, ANSWER_TIMEOUT = 3.0, 10.0  # seconds
 
 TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
 _AWS = re.compile(r"\.amazonaws\.com(\.cn)?\.?\Z", re.IGNORECASE)
@@ -61,12 +63,15 @@ class Mapped(NamedTuple):
 
 @dataclass(frozen=True)
 class Settings:
-    """One check. Times are in seconds; `client` is what the real client is given besides
-    `security`; `ignore` holds codes of findings that are not to count."""
+    """One check. Times are in seconds: `timeout` bounds reaching a peer (DNS, TCP, TLS),
+    `answer_timeout` each answer of a peer that accepted, `deadline` the whole. `client` is what the
+    real client is given besides `security`; `ignore` holds codes of findings that are not to count.
+    """
 
     bootstrap: tuple[Endpoint, ...]
     topic: str | None = None
-    timeout: float = 3.0
+    timeout: float = TIMEOUT
+    answer_timeout: float = ANSWER_TIMEOUT
     deadline: float = 30.0
     mapped: tuple[Mapped, ...] = ()
     family: str = "any"
@@ -84,7 +89,8 @@ def settings(
     bootstrap: str | None,
     *,
     topic: str | None = None,
-    timeout: float = 3.0,
+    timeout: float | None = None,
+    answer_timeout: float | None = None,
     deadline: float = 30.0,
     properties: Mapping[str, str] | None = None,
     from_file: Mapping[str, str] | None = None,
@@ -103,6 +109,7 @@ def settings(
     strimzi: str | None = None,
 ) -> Settings:
     """Settings from what a user wrote. `properties` must be known, `from_file` may hold more;
+    `timeout` and `answer_timeout` of None are what the properties say, or else the defaults;
     `between` are layers of properties over `from_file` and under `properties`, the strongest last;
     `noted` is what the caller has to say about them all. Without `aws` nobody asks AWS, and what
     else is about it is not used. `config` are files that configure the cluster, names and texts;
@@ -126,8 +133,12 @@ def settings(
             f"--topic {quoted(topic)}: a topic name has 1 to 249 letters, digits, dots, dashes "
             "and underscores"
         )
-    for option, seconds in (("--timeout", timeout), ("--deadline", deadline)):
-        if not LEAST <= seconds <= MOST:
+    for option, seconds in (
+        ("--timeout", timeout),
+        ("--answer-timeout", answer_timeout),
+        ("--deadline", deadline),
+    ):
+        if seconds is not None and not LEAST <= seconds <= MOST:
             raise UsageError(f"{option} {seconds:g}: write seconds between {LEAST:g} and {MOST:g}")
     notes.extend(_unused({name for layer in layers for name in layer}, given, topic))
     endpoints = parse_bootstrap(target, notes)
@@ -140,7 +151,8 @@ def settings(
     return Settings(
         bootstrap=endpoints,
         topic=topic,
-        timeout=timeout,
+        timeout=timeout or reaching(given, deadline, notes) or TIMEOUT,
+        answer_timeout=answer_timeout or answering(given, deadline, notes) or ANSWER_TIMEOUT,
         deadline=deadline,
         mapped=tuple(parse_mapped(text) for text in mapped),
         family=_choice("broker.address.family", given, FAMILIES, "any"),

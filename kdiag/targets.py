@@ -28,6 +28,7 @@ class Target:
     command_config: str | None = None
     topic: str | None = None
     timeout: float | None = None
+    answer_timeout: float | None = None
     deadline: float | None = None
     map: tuple[str, ...] = ()
     fail_on: str | None = None
@@ -217,6 +218,7 @@ _READERS: dict[str, Any] = {
     "command-config": _text,
     "topic": _text,
     "timeout": _seconds,
+    "answer-timeout": _seconds,
     "deadline": _seconds,
     "map": _texts,
     "fail-on": _fail_on,

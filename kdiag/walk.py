@@ -46,7 +46,8 @@ def check(
     bootstrap: str,
     *,
     topic: str | None = None,
-    timeout: float = 3.0,
+    timeout: float | None = None,
+    answer_timeout: float | None = None,
     deadline: float = 30.0,
     properties: Mapping[str, str] | None = None,
     mapped: Sequence[str] = (),
@@ -63,8 +64,9 @@ def check(
 ) -> Report:
     """Walks the four hops from this machine and says whether a Kafka client can connect.
 
-    `bootstrap` is "host:port[,host:port...]"; `timeout` bounds one dial and `deadline` the whole
-    walk, in seconds; `properties` are client properties; `mapped` holds "ADVERTISED=CANDIDATE".
+    `bootstrap` is "host:port[,host:port...]"; `timeout` bounds reaching a peer (3 s),
+    `answer_timeout` an answer of a peer that accepted (10 s) and `deadline` the whole walk, in
+    seconds; `properties` are client properties; `mapped` holds "ADVERTISED=CANDIDATE".
     Nothing is written unless `topic` is given. With `aws` EC2 is asked beside the walk; `aws_echo`
     is the URL of a service that tells a client its address, and nobody is asked without. `expect`
     holds what must be so besides, as "brokers=3"; findings of the codes or names in `ignore` are
@@ -79,6 +81,7 @@ def check(
         bootstrap,
         topic=topic,
         timeout=timeout,
+        answer_timeout=answer_timeout,
         deadline=deadline,
         properties=properties,
         mapped=mapped,

@@ -65,7 +65,14 @@ async def gather(
     capacity: int | None = None,
 ) -> Gathered:
     """Runs the hops up to `until`, each as long as what it needs is known, without any judging."""
-    asked = settings(bootstrap, topic=topic, timeout=timeout, mapped=mapped, properties=properties)
+    asked = settings(
+        bootstrap,
+        topic=topic,
+        timeout=timeout,
+        answer_timeout=timeout,
+        mapped=mapped,
+        properties=properties,
+    )
     net = world.net(asked)
     net.capacity = capacity or net.capacity
     walk = Walk(asked, net)

@@ -115,7 +115,7 @@ def floods(start: bytes, block: bytes = b"k" * 65536) -> Serve:
 def versions(correlation: int = 1, error_code: int = 0, keys: bool = True) -> bytes:
     """An answer to ApiVersions 0, as a broker with Metadata and Produce gives it."""
     listed = [
-        {"api_key": api.key, "min_version": 7, "max_version": 7} for api in (PRODUCE, METADATA)
+        {"api_key": api.key, "min_version": 0, "max_version": 13} for api in (PRODUCE, METADATA)
     ]
     body = {"error_code": error_code, "api_keys": listed if keys else []}
     return encode_response(API_VERSIONS, 0, correlation, body)

@@ -91,6 +91,7 @@ def _asked(
         bootstrap,
         topic=topic,
         timeout=of("timeout"),
+        answer_timeout=of("answer_timeout"),
         deadline=of("deadline"),
         properties=dict(parse_property(text) for text in written["given"]),
         between=[chosen.properties if chosen else {}, environment],

@@ -51,11 +51,17 @@ MOST_WAIT = 86400  # seconds
 )
 @click.option(
     "--timeout",
-    default=3.0,
-    show_default=True,
+    type=float,
     metavar="SECONDS",
     envvar="KDIAG_TIMEOUT",
-    help="For one dial.",
+    help="To reach a peer: DNS, TCP, TLS.  [default: 3.0]",
+)
+@click.option(
+    "--answer-timeout",
+    type=float,
+    metavar="SECONDS",
+    envvar="KDIAG_ANSWER_TIMEOUT",
+    help="For an answer of a peer that accepted.  [default: 10.0]",
 )
 @click.option(
     "--deadline",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command(short_help="Walk an embedded cluster: nothing to install.")
 @click.argument("scenario", required=False, shell_complete=scenarios)
 @click.option("--list", "listing", is_flag=True, help="List the scenarios.")
-@click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one dial.")
+@click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one step.")
 @output("As with check.")
 def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[str]) -> int:
     """Walk an embedded cluster: nothing to install, and no packet leaves this machine.

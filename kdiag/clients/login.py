@@ -11,8 +11,9 @@ from kdiag.attempt import Attempt, Failure, clean
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
 from kdiag.clients.net import in_thread
-from kdiag.clients.wire import SASL_AUTHENTICATE
+from kdiag.clients.wire import SASL_AUTHENTICATE, Question
 from kdiag.security import Sasl
+from kdiag.server_words import limits_connections
 
 if TYPE_CHECKING:
     from kdiag.clients.sasl import Exchange, Ready
@@ -66,6 +67,9 @@ class Login:
         """Logs in to `host` where the answer to SaslHandshake allows it: on that conversation, or
         by what `client` does instead where it has to be `by_client`."""
         offered = clean(", ".join(handshake.body.get("mechanisms", ())), 400)
+        if handshake.failure is Failure.NO_COMMON_VERSION:
+            words = "its ApiVersions lists no SaslHandshake"
+            return Attempt("sasl", handshake.elapsed, Failure.SASL_NOT_OFFERED, words)
         if handshake.failure:
             return Attempt("sasl", handshake.elapsed, handshake.failure, handshake.detail)
         error = error_name(handshake.body["error_code"])
@@ -80,14 +84,14 @@ class Login:
 
         async def log_in() -> Ended:
             if not self.by_client:
-                return await self._logged_in(conversation, host)
+                return await self._logged_in(conversation, host, bare=handshake.version == 0)
             async with self._clients:
                 return await client()
 
         if self._accepted:
-            return self._not_again() or await self._tried(log_in)
+            return self._not_again() or await self._tried(log_in, handshake.elapsed)
         async with self._alone:
-            return self._not_again() or await self._tried(log_in)
+            return self._not_again() or await self._tried(log_in, handshake.elapsed)
 
     def _not_again(self) -> Attempt | None:
         if self._ended is None:
@@ -97,16 +101,19 @@ class Login:
             words = f"not tried, after another login without success: {self._ended.detail}"
         return Attempt("sasl", 0.0, self._ended.failure, words)
 
-    async def _tried(self, log_in: Callable[[], Awaitable[Ended]]) -> Attempt:
-        started = time.perf_counter()
+    async def _tried(self, log_in: Callable[[], Awaitable[Ended]], handshake: float) -> Attempt:
+        """A login, after a SaslHandshake that took that many seconds."""
+        started = time.perf_counter() - handshake
         failure, words = await log_in()
         tried = Attempt("sasl", time.perf_counter() - started, failure, words)
         self._accepted = self._accepted or failure is None
+        if failure and limits_connections(words):
+            return tried  # it says nothing of the credentials
         if failure is Failure.CREDENTIALS or (failure and not self._accepted):
             self._ended = tried
         return tried
 
-    async def _logged_in(self, conversation: Conversation, host: str) -> Ended:
+    async def _logged_in(self, conversation: Conversation, host: str, *, bare: bool) -> Ended:
         from kdiag.clients.credentials import ready  # as _exchanged, only where there is a login
 
         assert self.sasl is not None
@@ -115,30 +122,37 @@ class Login:
             self.notes = self._ready.notes
         if self._ready.error:
             return Failure.CREDENTIALS, self._ready.error
-        failure, words = await self._exchanged(conversation, self._ready.sasl, host)
+        failure, words = await self._exchanged(conversation, self._ready.sasl, host, bare=bare)
         flaw = _flaw(self._ready.sasl, host) if failure else ""
         return failure, f"{words} ({flaw})" if flaw else words
 
-    async def _exchanged(self, conversation: Conversation, sasl: Sasl, host: str) -> Ended:
-        """The mechanism's rounds, until one side has had enough."""
+    async def _exchanged(
+        self, conversation: Conversation, sasl: Sasl, host: str, *, bare: bool
+    ) -> Ended:
+        """The mechanism's rounds, until one side has had enough; `bare` without SaslAuthenticate,
+        as after SaslHandshake 0: Kafka before 1.0."""
         from kdiag.clients.sasl import SaslError, exchange
 
         try:
             steps = exchange(sasl, host)
-            said: bytes | None = steps.first()
+            said = steps.first()
             for _ in range(MAX_ROUNDS):
-                reply = await conversation.ask(SASL_AUTHENTICATE, 0, {"auth_bytes": said})
+                reply = await _told(conversation, said, bare)
                 if reply.failure in (Failure.CLOSED, Failure.RESET):
-                    return Failure.CREDENTIALS, "the broker closed the connection during the login"
+                    why = "; a broker before Kafka 1.0 refuses in no other way" if bare else ""
+                    words = f"the broker closed the connection during the login{why}"
+                    return Failure.CREDENTIALS, words
                 if reply.failure:
                     return reply.failure, reply.detail
-                error = error_name(reply.body["error_code"])
+                error = error_name(reply.body.get("error_code", 0))
                 if error != "NONE":
                     message = reply.body["error_message"]
                     return Failure.CREDENTIALS, f"{error}: {message}" if message else error
-                said = await self._answer(steps, reply.body["auth_bytes"])
-                if said is None:
+                challenge = reply.frame if bare else reply.body["auth_bytes"]
+                answer = await self._answer(steps, challenge)
+                if answer is None:
                     return None, ""
+                said = answer
         except SaslError as error:
             return Failure.CREDENTIALS, clean(str(error))
         return Failure.CREDENTIALS, f"no end after {MAX_ROUNDS} rounds"
@@ -156,6 +170,13 @@ def _flaw(sasl: Sasl, host: str) -> str:
     if sasl.mechanism == "AWS_MSK_IAM":
         return f"signed for {clean(host)} in {sasl.region}"
     return flaw_of(sasl.token, time.time())
+
+
+def _told(conversation: Conversation, message: bytes, bare: bool) -> asyncio.Future[Reply]:
+    """One message of the mechanism, on its way."""
+    if bare:
+        return conversation.tell(message)
+    return conversation.send(Question(SASL_AUTHENTICATE, {"auth_bytes": message}))
 
 
 def flaw_of(token: str, now: float) -> str:

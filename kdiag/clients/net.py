@@ -39,7 +39,8 @@ _FAMILIES = {"any": socket.AF_UNSPEC, "v4": socket.AF_INET, "v6": socket.AF_INET
 
 
 class Net:
-    """Dials for one walk. `timeout` (seconds) bounds each lookup, connect and answer.
+    """Dials for one walk. `timeout` (seconds) bounds each lookup, each connect and each TLS
+    handshake, `answer_timeout` each answer of a peer that accepted (None: the same).
 
     `lookup` is what resolves names, `device` the one interface that packets may leave by: the demo
     sets both, so that nothing of it leaves loopback. `capacity` bounds the descriptors in use, and
@@ -54,12 +55,14 @@ class Net:
         self,
         timeout: float,
         *,
+        answer_timeout: float | None = None,
         family: str = "any",
         lookup: Resolve = socket.getaddrinfo,
         device: str | None = None,
         tls: Tls | None = None,
     ) -> None:
         self.timeout = timeout
+        self.answer_timeout = timeout if answer_timeout is None else answer_timeout
         self._tls = tls or Tls()
         self.capacity = capacity()
         self.max_frame = MAX_FRAME
@@ -82,7 +85,8 @@ class Net:
     def _secured(self) -> Secured:
         from kdiag.clients.secured import Secured  # which plaintext has no use for
 
-        return Secured(self._tls, self.timeout, partial(self.connect, again=True), self.keep)
+        again = partial(self.connect, again=True)
+        return Secured(self._tls, self.timeout, self.answer_timeout, again, self.keep)
 
     @property
     def _most_lookups(self) -> int:
@@ -186,7 +190,10 @@ class Net:
             return await self._secured.over(line, name, self.max_frame)
         try:
             conversation = await Conversation.over(
-                line.sock, self.timeout, max_frame=self.max_frame
+                line.sock,
+                self.timeout,
+                answer_timeout=self.answer_timeout,
+                max_frame=self.max_frame,
             )
         except (asyncio.TimeoutError, OSError) as error:
             line.sock.close()

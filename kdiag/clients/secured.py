@@ -25,14 +25,21 @@ _SEE_FOR_YOURSELF = (Failure.UNTRUSTED, Failure.NAME_MISMATCH, Failure.EXPIRED, 
 
 
 class Secured:
-    """The TLS of one walk. `timeout` (seconds) bounds a handshake and each answer after it; `again`
-    makes one more line to an address and port; `keep` is told of every conversation."""
+    """The TLS of one walk. `timeout` (seconds) bounds a handshake, `answer_timeout` each answer
+    after it; `again` makes one more line to an address and port; `keep` is told of every
+    conversation."""
 
     def __init__(
-        self, tls: Tls, timeout: float, again: Again, keep: Callable[[Conversation], None]
+        self,
+        tls: Tls,
+        timeout: float,
+        answer_timeout: float,
+        again: Again,
+        keep: Callable[[Conversation], None],
     ) -> None:
         self._handshakes = Handshakes(tls)
-        self._timeout, self._again, self._keep = timeout, again, keep
+        self._timeout, self._answer_timeout = timeout, answer_timeout
+        self._again, self._keep = again, keep
 
     async def over(self, line: Line, name: str, max_frame: int) -> Connection:
         """A conversation with the server of that name, over a line that came up. Where the
@@ -61,7 +68,12 @@ class Secured:
         code: int | None = None
         try:
             conversation = await Conversation.over(
-                line.sock, self._timeout, context=context, name=name, max_frame=max_frame
+                line.sock,
+                self._timeout,
+                answer_timeout=self._answer_timeout,
+                context=context,
+                name=name,
+                max_frame=max_frame,
             )
         except ssl.SSLError as error:
             failure, words = tls_failure(error), tls_words(error)

@@ -1,7 +1,8 @@
 """The Kafka protocol, as much of it as a probe needs: one table, read both ways.
 
 The table says how each message looks; the demo's and the tests' brokers answer with the same table
-in the other direction. Versions are chosen so that Kafka 2.1 to 4.x answer them all.
+in the other direction. The versions of a request stand in the order of preference: the first one is
+sent to a peer that has not listed its versions yet, and exists from Kafka 0.11 to 4.x.
 
 Source: https://kafka.apache.org/protocol (message formats by API key and version).
 """
@@ -10,7 +11,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -38,8 +40,12 @@ CLIENT_ID = "kdiag"
 MAX_FRAME = 4 << 20
 
 
+Versions = Mapping[int, tuple[int, int]]  # API key → least and most, as ApiVersions lists them
+
+
 class Api(NamedTuple):
-    """One API: the versions spoken here, and how its request and its response look."""
+    """One API: the versions spoken here, the preferred first, and how its request and its response
+    look."""
 
     key: int
     name: str
@@ -48,14 +54,35 @@ class Api(NamedTuple):
     request: Struct
     response: Struct
 
+    def version(self, listed: Versions) -> int | None:
+        """The version to ask in, of those that a peer lists; None where there is no common one."""
+        least, most = listed.get(self.key, (0, -1))
+        return next((one for one in self.versions if least <= one <= most), None)
+
+
+class Question(NamedTuple):
+    """A request whose version the connection chooses. `body` is the request's body, or gives it for
+    a version. With `raw` the answer is left undecoded. `side` marks a question that no client asks:
+    a proxy may close the connection because of it.
+    """
+
+    api: Api
+    body: Mapping[str, Any] | Callable[[int], Mapping[str, Any]]
+    raw: bool = False
+    side: bool = False
+
+    def in_version(self, version: int) -> Mapping[str, Any]:
+        """The body for a version."""
+        return self.body(version) if callable(self.body) else self.body
+
 
 PRODUCE = Api(
     0,
     "Produce",
-    (7,),
+    (3, 4, 5, 6, 7, 2),
     9,
     Struct(
-        ("transactional_id", NULLABLE_STRING),
+        ("transactional_id", NULLABLE_STRING, 3),
         ("acks", INT16),
         ("timeout_ms", INT32),
         ("topics", Array(Struct(("name", STRING), ("partitions", Array(Struct(
@@ -64,7 +91,7 @@ PRODUCE = Api(
     Struct(
         ("topics", Array(Struct(("name", STRING), ("partitions", Array(Struct(
             ("index", INT32), ("error_code", INT16), ("base_offset", INT64),
-            ("log_append_time_ms", INT64), ("log_start_offset", INT64))))))),
+            ("log_append_time_ms", INT64), ("log_start_offset", INT64, 5))))))),
         ("throttle_time_ms", INT32),
     ),
 )  # fmt: skip
@@ -72,31 +99,31 @@ PRODUCE = Api(
 METADATA = Api(
     3,
     "Metadata",
-    (7,),
+    (4, 5, 6, 7, 3, 2, 1),
     9,
     Struct(
         ("topics", Array(Struct(("name", STRING)), nullable=True)),
-        ("allow_auto_topic_creation", BOOL),
+        ("allow_auto_topic_creation", BOOL, 4),
     ),
     Struct(
-        ("throttle_time_ms", INT32),
+        ("throttle_time_ms", INT32, 3),
         ("brokers", Array(Struct(
             ("node_id", INT32), ("host", STRING), ("port", INT32), ("rack", NULLABLE_STRING)))),
-        ("cluster_id", NULLABLE_STRING),
+        ("cluster_id", NULLABLE_STRING, 2),
         ("controller_id", INT32),
         ("topics", Array(Struct(
             ("error_code", INT16), ("name", STRING), ("is_internal", BOOL),
             ("partitions", Array(Struct(
                 ("error_code", INT16), ("partition_index", INT32), ("leader_id", INT32),
-                ("leader_epoch", INT32), ("replica_nodes", INTS), ("isr_nodes", INTS),
-                ("offline_replicas", INTS))))))),
+                ("leader_epoch", INT32, 7), ("replica_nodes", INTS), ("isr_nodes", INTS),
+                ("offline_replicas", INTS, 5))))))),
     ),
 )  # fmt: skip
 
 SASL_HANDSHAKE = Api(
     17,
     "SaslHandshake",
-    (1,),
+    (1, 0),  # after version 0 the mechanism's messages go without a header: Kafka before 1.0
     99,
     Struct(("mechanism", STRING)),
     Struct(("error_code", INT16), ("mechanisms", Array(STRING))),
@@ -119,24 +146,25 @@ API_VERSIONS = Api(
 DESCRIBE_CONFIGS = Api(
     32,
     "DescribeConfigs",
-    (1,),
+    (1, 0),
     4,
     Struct(
         ("resources", Array(Struct(
             ("resource_type", INT8), ("resource_name", STRING),
             ("configuration_keys", Array(STRING, nullable=True))))),
-        ("include_synonyms", BOOL),
+        ("include_synonyms", BOOL, 1),
     ),
     Struct(
         ("throttle_time_ms", INT32),
         ("results", Array(Struct(
             ("error_code", INT16), ("error_message", NULLABLE_STRING), ("resource_type", INT8),
             ("resource_name", STRING),
+            # In version 0 a boolean stands for the source: whether the value is the default.
             ("configs", Array(Struct(
                 ("name", STRING), ("value", NULLABLE_STRING), ("read_only", BOOL),
                 ("config_source", INT8), ("is_sensitive", BOOL),
                 ("synonyms", Array(Struct(
-                    ("name", STRING), ("value", NULLABLE_STRING), ("source", INT8)))))))))),
+                    ("name", STRING), ("value", NULLABLE_STRING), ("source", INT8))), 1))))))),
     ),
 )  # fmt: skip
 
@@ -223,6 +251,11 @@ def decode_response(api: Api, version: int, correlation: int | None, frame: byte
     return api.response.read(reader, version, flexible)
 
 
+def listed_versions(body: Body) -> dict[int, tuple[int, int]]:
+    """The table of an ApiVersions response."""
+    return {api["api_key"]: (api["min_version"], api["max_version"]) for api in body["api_keys"]}
+
+
 def check_correlation(frame: bytes, correlation: int) -> None:
     """Raises WireError unless a frame answers the request of that number."""
     found = INT32.read(Reader(frame), 0, False)
@@ -263,9 +296,36 @@ def encode_response(api: Api, version: int, correlation: int, body: Mapping[str,
     return struct.pack(">i", len(out)) + bytes(out)
 
 
+def throttled_ms(api: Api, version: int, frame: bytes) -> int:
+    """How long a response says that the broker mutes the connection, where the body begins with it;
+    nothing else is decoded."""
+    name, _, since = api.response.fields[0]
+    if name != "throttle_time_ms" or version < since:
+        return 0
+    reader = Reader(frame)
+    reader.take(4)
+    if version >= api.flexible_since:
+        skip_tags(reader)
+    return int(INT32.read(reader, version, False))
+
+
 def no_such_topic() -> str:
     """The name of a topic that nobody has, to ask about or to write to without effect."""
     return f"kdiag-no-such-topic-{os.urandom(8).hex()}"
+
+
+def records(version: int, values: Sequence[bytes]) -> bytes:
+    """Well-formed records, uncompressed, in the format of a version of Produce."""
+    return record_batch(values) if version >= 3 else message_set(values)
+
+
+def message_set(values: Sequence[bytes]) -> bytes:
+    """Well-formed messages (magic 1), which Kafka 0.10 takes, one for each value."""
+    out = b""
+    for offset, value in enumerate(values):
+        checked = struct.pack(">bbqii", 1, 0, 0, -1, len(value)) + value
+        out += struct.pack(">qiI", offset, 4 + len(checked), zlib.crc32(checked)) + checked
+    return out
 
 
 def record_batch(values: Sequence[bytes]) -> bytes:

@@ -34,9 +34,9 @@ from kdiag.demo.logins import ILLEGAL_SASL_STATE, Login, Logins
 BROKER_APIS: Mapping[int, tuple[int, int]] = {
     **dict.fromkeys((2, 8, 9, 10, 11, 12, 13, 14, 19, 20, 37, 44), (0, 4)),
     1: (4, 17),
-    PRODUCE.key: (7, 7),
-    METADATA.key: (7, 7),
-    SASL_HANDSHAKE.key: (1, 1),
+    PRODUCE.key: (3, 7),
+    METADATA.key: (1, 7),
+    SASL_HANDSHAKE.key: (0, 1),
     API_VERSIONS.key: (0, 3),
     DESCRIBE_CONFIGS.key: (1, 1),
     SASL_AUTHENTICATE.key: (0, 1),
@@ -90,6 +90,11 @@ def as_usual(_: Request) -> None:
     """
 
 
+def at_once(_: Request) -> float:
+    """No answer takes any time, and no quota is used up."""
+    return 0.0
+
+
 def one_by_one(_: int) -> Sequence[int]:
     """Every request is answered as it comes."""
     return ()
@@ -102,6 +107,10 @@ class Broker:
     With `sasl` it serves those only who log in, as Kafka does.
     `flights` gives, for the n-th connection, how many requests each flight has: that many are read
     before the first of them is answered, so that a client which waits in between never gets one.
+    `delay` gives the seconds that an answer takes: a connection is served one request at a time.
+    `quota` gives the milliseconds for which the connection is muted after an answer, and which the
+    answer announces. Above `most` connections at once a new one is closed, as by
+    max.connections.per.ip.
     """
 
     cluster: Cluster
@@ -111,6 +120,9 @@ class Broker:
     greeting: bytes = b""
     sasl: Logins | None = None
     flights: Callable[[int], Sequence[int]] = one_by_one
+    delay: Callable[[Request], float] = at_once
+    quota: Callable[[Request], float] = at_once
+    most: int = 1 << 30
     connections: int = 0
     requests: list[Request] = field(default_factory=list)
     _server: asyncio.Server | None = None
@@ -136,13 +148,17 @@ class Broker:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         sizes = iter(self.flights(self.connections))
         self.connections += 1
+        if len(self._serving) >= self.most:
+            writer.close()
+            return
         self._serving[writer] = asyncio.current_task()
         login = Login(self.sasl) if self.sasl else None
         try:
             writer.write(self.greeting)
             going_on = True
             while going_on:
-                frames = [await _frame(reader) for _ in range(next(sizes, 1))]
+                least = 0 if login and login.raw else 8
+                frames = [await _frame(reader, least) for _ in range(next(sizes, 1))]
                 going_on = all([await self._handle(frame, writer, login) for frame in frames])
         except (asyncio.IncompleteReadError, WireError, OSError):
             pass
@@ -154,17 +170,24 @@ class Broker:
         self, frame: bytes, writer: asyncio.StreamWriter, login: Login | None
     ) -> bool:
         """Answers one request; False when the connection is to be closed."""
-        try:
-            request = decode_request(frame)
-        except WireError:
-            key, _, correlation = struct.unpack(">hhi", frame[:8])
-            if key != API_VERSIONS.key:
-                raise
+        if login and login.raw:
+            message = login.token(frame)
+            if message is not None:
+                writer.write(struct.pack(">i", len(message)) + message)
+            return not login.failed
+        key, version, correlation = struct.unpack(">hhi", frame[:8])
+        least, most = self.apis.get(key, (0, -1))
+        served = version in API_VERSIONS.versions and least <= version <= most
+        if key == API_VERSIONS.key and not served:
             body = {"error_code": UNSUPPORTED_VERSION, "api_keys": []}
             writer.write(encode_response(API_VERSIONS, 0, correlation, body))
             return True
+        request = decode_request(frame)
         self.requests.append(request)
+        await asyncio.sleep(self.delay(request))
         answer = self.control(request)
+        if answer is None and not least <= version <= most:
+            raise WireError(f"{request.api.name} {version} is not served here")
         if answer is HANG_UP:
             return False
         if answer is SILENCE:
@@ -173,10 +196,13 @@ class Broker:
             answer = login.answer(request)
         if answer is None:
             answer = self._answer(request)
+        muted = int(self.quota(request))
         if not isinstance(answer, bytes):
-            answer = encode_response(request.api, request.version, request.correlation, answer)
+            body = {**answer, "throttle_time_ms": muted} if muted else answer
+            answer = encode_response(request.api, request.version, request.correlation, body)
         writer.write(answer)
         await writer.drain()
+        await asyncio.sleep(muted / 1000)
         return not (login and login.failed)
 
     def _answer(self, request: Request) -> Mapping[str, Any]:
@@ -284,8 +310,8 @@ class Broker:
         }
 
 
-async def _frame(reader: asyncio.StreamReader) -> bytes:
+async def _frame(reader: asyncio.StreamReader, least: int) -> bytes:
     (size,) = struct.unpack(">i", await reader.readexactly(4))
-    if not 8 <= size <= MAX_FRAME:
+    if not least <= size <= MAX_FRAME:
         raise WireError(f"a request of {size} bytes")
     return await reader.readexactly(size)

@@ -174,6 +174,7 @@ class Login:
         self._mechanism = ""
         self._steps: Steps | None = None
         self._over = False
+        self.raw = False  # after SaslHandshake 0 the mechanism's messages have no header
         self.failed = False
 
     def answer(self, request: Request) -> dict[str, Any] | None:
@@ -189,13 +190,27 @@ class Login:
             self._versions_told = True
             return None
         if request.api is SASL_HANDSHAKE:
+            self.raw = request.version == 0
             return self._handshake(request.body["mechanism"])
         raise WireError(f"unexpected {request.api.name} during SASL handshake")
+
+    def token(self, message: bytes) -> bytes | None:
+        """The challenge to a message without a header; None to hang up, which is the only refusal
+        that there is for one."""
+        assert self._steps
+        try:
+            return self._steps.send(message)
+        except StopIteration as ended:
+            self._over, self.raw = True, False
+            return bytes(ended.value)
+        except (Refused, ValueError, KeyError, TypeError, AttributeError):
+            self.failed = True
+            return None
 
     def _handshake(self, mechanism: str) -> dict[str, Any]:
         enabled = list(self._logins.mechanisms)
         if mechanism not in enabled:
-            self.failed = True
+            self.failed, self.raw = True, False
             return {"error_code": UNSUPPORTED_MECHANISM, "mechanisms": enabled}
         self._mechanism, self._steps = mechanism, self._logins.steps(mechanism)
         return {"error_code": 0, "mechanisms": enabled}

@@ -25,6 +25,7 @@ class Start:
     security: Security = field(default_factory=Security)
     cloud: Cloud | None = None
     expect: Sequence[str] = ()
+    answer_timeout: float | None = None
 
 
 Build = Callable[[World], Awaitable[Start]]
@@ -45,6 +46,7 @@ async def play(
     try:
         start = await SCENARIOS[name](world)
         asked = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
+        asked = replace(asked, answer_timeout=start.answer_timeout or timeout)
         wanted = expected(start.expect, topic=start.topic)
         asked = replace(asked, security=start.security, expect=wanted)
         return await walk(asked, world.net, observe or (lambda hop, summary: None), start.cloud)

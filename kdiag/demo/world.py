@@ -106,6 +106,7 @@ class WorldNet(Net):
     def __init__(self, world: World, settings: Settings) -> None:
         super().__init__(
             settings.timeout,
+            answer_timeout=settings.answer_timeout,
             family=settings.family,
             lookup=world.lookup,
             device="lo",

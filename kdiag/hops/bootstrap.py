@@ -6,14 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kdiag.attempt import Contact
 from kdiag.clients.conversation import Reply
 from kdiag.clients.errors import UNKNOWN_TOPIC, error_name
-from kdiag.clients.wire import METADATA
+from kdiag.clients.wire import METADATA, Question
 from kdiag.hop import Walk, hop
-from kdiag.hops.dial import Greeting, contact
+from kdiag.hops.dial import contact
+from kdiag.hops.greeting import Greeting
 
 
 class Bootstrap(NamedTuple):
@@ -65,11 +66,25 @@ class Bootstrap(NamedTuple):
         return f"{len(self.usable)} of {len(self.contacts)} servers answer"
 
 
+ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": False})
+
+
+def about(topic: str | None, *, raw: bool = False) -> Question:
+    """Metadata of the cluster, and of a topic. Before version 4 a request that names a topic may
+    create it, so that all are asked for instead."""
+
+    def body(version: int) -> dict[str, Any]:
+        named = [{"name": topic}] if topic else []
+        topics = None if topic and version < 4 else named
+        return {"topics": topics, "allow_auto_topic_creation": False}
+
+    return Question(METADATA, body, raw=raw)
+
+
 @hop("bootstrap")
 async def bootstrap(walk: Walk) -> Bootstrap:
     """Dials every address of every server; Metadata is asked for in the flight of ApiVersions."""
-    topics = [{"name": walk.settings.topic}] if walk.settings.topic else []
-    question = (METADATA, 7, {"topics": topics, "allow_auto_topic_creation": False})
+    question = about(walk.settings.topic)
     met = await asyncio.gather(
         *(
             contact(walk, endpoint, [question], partial(_until_answered, walk))
@@ -82,6 +97,7 @@ async def bootstrap(walk: Walk) -> Bootstrap:
             if greeting.apis and greeting.dial.failed is None:
                 apis = apis or greeting.apis
                 walk.asked.append((reached.endpoint, greeting.replies[0]))
+    walk.apis = apis
     contacts = tuple(reached for reached, _ in met)
     found = [d.protocol for c in contacts for d in c.dials if d.protocol and not d.failed]
     walk.protocol = walk.protocol or next(iter(found), None)
@@ -98,9 +114,7 @@ async def _until_answered(walk: Walk, greeting: Greeting) -> Greeting:
     def answered(reply: asyncio.Future[Reply]) -> None:
         assert conversation is not None
         if walk.listing is None and not reply.cancelled() and _unknown_topic(reply.result()):
-            walk.listing = conversation.ask(
-                METADATA, 7, {"topics": None, "allow_auto_topic_creation": False}
-            )
+            walk.listing = conversation.send(ALL_TOPICS)
             walk.listing.add_done_callback(lambda _: conversation.close())
         else:
             conversation.close()

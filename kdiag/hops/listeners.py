@@ -15,12 +15,21 @@ from kdiag.address import (
     same_network,
 )
 from kdiag.attempt import Attempt, Contact, Dial, Failure
-from kdiag.clients.codec import WireError
+from kdiag.clients.codec import Body, WireError
+from kdiag.clients.conversation import Reply
 from kdiag.clients.errors import error_name
-from kdiag.clients.wire import DESCRIBE_CONFIGS, METADATA, decode_response, mentions
+from kdiag.clients.wire import (
+    DESCRIBE_CONFIGS,
+    METADATA,
+    Api,
+    Question,
+    decode_response,
+    mentions,
+)
 from kdiag.hop import Walk, hop
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.dial import Greeting, Question, contact
+from kdiag.hops.bootstrap import Bootstrap, about
+from kdiag.hops.dial import contact
+from kdiag.hops.greeting import Greeting
 from kdiag.hops.metadata import Broker, Metadata
 from kdiag.settings import Endpoint
 
@@ -179,7 +188,7 @@ async def identified(
                 greeting.conversation.close()
         return Greeting(dial)
 
-    reached, _ = await contact(walk, endpoint, _questions(broker, apis), known, raw=True)
+    reached, _ = await contact(walk, endpoint, _questions(broker, apis), known)
     return reached
 
 
@@ -205,16 +214,15 @@ def _meant(broker: Broker, dial: Dial) -> Dial:
 
 def _questions(broker: Broker, apis: Mapping[int, tuple[int, int]]) -> list[Question]:
     """Which cluster are you of? Which broker are you? The second only where it is understood."""
-    questions: list[Question] = [(METADATA, 7, {"topics": [], "allow_auto_topic_creation": False})]
+    questions = [about(None, raw=True)]
     if DESCRIBE_CONFIGS.key in apis:
         resource = {
             "resource_type": _BROKER_RESOURCE,
             "resource_name": str(broker.node),
             "configuration_keys": ["node.id", "broker.id"],
         }
-        questions.append(
-            (DESCRIBE_CONFIGS, 1, {"resources": [resource], "include_synonyms": False})
-        )
+        body = {"resources": [resource], "include_synonyms": False}
+        questions.append(Question(DESCRIBE_CONFIGS, body, raw=True, side=True))
     return questions
 
 
@@ -224,8 +232,8 @@ async def _identity(broker: Broker, metadata: Metadata, greeting: Greeting) -> D
     if dial.failed or not greeting.replies:
         return dial
     replies = await asyncio.gather(*greeting.replies)
-    cluster_id = _cluster(replies[0].frame, metadata.cluster_id)
-    node, denied = _node(broker, replies[1].frame) if len(replies) > 1 else (None, "")
+    cluster_id = _cluster(replies[0], metadata.cluster_id)
+    node, denied = _node(broker, replies[1]) if len(replies) > 1 else (None, "")
     elapsed = max(reply.elapsed for reply in replies)
 
     def ended(failure: Failure | None, detail: str = "") -> Dial:
@@ -245,26 +253,33 @@ async def _identity(broker: Broker, metadata: Metadata, greeting: Greeting) -> D
     return dial._replace(cluster_id=cluster_id)
 
 
-def _cluster(frame: bytes, expected: str | None) -> str | None:
+def _cluster(reply: Reply, expected: str | None) -> str | None:
     """The cluster id in a Metadata answer.
 
     Every broker lists all brokers, so reading n of these in full is quadratic: where the expected
     id stands in the bytes, it is not read again.
     """
-    if expected and mentions(frame, expected):
+    if expected and mentions(reply.frame, expected):
         return expected
     try:
-        found = decode_response(METADATA, 7, None, frame)["cluster_id"] if frame else None
+        found = _decoded(METADATA, reply).get("cluster_id")
     except WireError:
         return None
     return str(found) if found else None
 
 
-def _node(broker: Broker, frame: bytes) -> tuple[int | None, str]:
+def _decoded(api: Api, reply: Reply) -> Body:
+    """A raw answer's body, empty where there is none. Raises WireError."""
+    if reply.failure or not reply.frame:
+        return {}
+    return decode_response(api, reply.version, None, reply.frame)
+
+
+def _node(broker: Broker, reply: Reply) -> tuple[int | None, str]:
     """Which node answered DescribeConfigs for this broker's id, and the error name if it may not
     say. A node that is asked for another's configuration names itself in the error."""
     try:
-        results = decode_response(DESCRIBE_CONFIGS, 1, None, frame)["results"] if frame else []
+        results = _decoded(DESCRIBE_CONFIGS, reply).get("results", [])
     except WireError:
         return None, ""
     for result in results:

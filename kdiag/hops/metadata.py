@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kdiag.attempt import Failure
 from kdiag.clients.conversation import Reply
-from kdiag.clients.errors import UNKNOWN_TOPIC, error_name
+from kdiag.clients.errors import NAMES, UNKNOWN_TOPIC, error_name
 from kdiag.clients.wire import MAX_FRAME
 from kdiag.hop import Walk, hop
 from kdiag.hops.bootstrap import Bootstrap
@@ -51,6 +51,7 @@ class Answer(NamedTuple):
     failure: Failure | None = None
     detail: str = ""
     cluster_id: str | None = None
+    throttle_ms: int = 0
 
 
 class Metadata(NamedTuple):
@@ -105,7 +106,14 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
     replies = [_about(await reply, asked) for _, reply in walk.asked]
     told = list(zip((endpoint for endpoint, _ in walk.asked), replies))
     answers = tuple(
-        Answer(endpoint, reply.elapsed, reply.failure, reply.detail, reply.body.get("cluster_id"))
+        Answer(
+            endpoint,
+            reply.elapsed,
+            reply.failure,
+            reply.detail,
+            reply.body.get("cluster_id"),
+            reply.throttle_ms,
+        )
         for endpoint, reply in told
     )
     best = max(replies, key=_worth)
@@ -140,6 +148,10 @@ def _about(reply: Reply, topic: str | None) -> Reply:
     """The reply, which is none to the question when it leaves out the topic that was asked for."""
     if reply.failure or topic is None or topic in (t["name"] for t in reply.body["topics"]):
         return reply
+    if reply.version < 4:  # all topics were asked for, and it is not among them
+        unknown = {"error_code": NAMES.index(UNKNOWN_TOPIC) - 1, "name": topic, "partitions": []}
+        topics = [*reply.body["topics"], {**unknown, "is_internal": False}]
+        return reply._replace(body={**reply.body, "topics": topics})
     words = f"Metadata answer: not a word of topic {topic}"
     return reply._replace(body={}, failure=Failure.NOT_KAFKA, detail=words)
 
@@ -178,7 +190,7 @@ def _read(
     ]
     return (
         tuple(sorted(brokers.values(), key=lambda broker: broker.node)),
-        body["cluster_id"],
+        body.get("cluster_id"),
         controller if controller >= 0 else None,
         topics[0] if topics else None,
     )

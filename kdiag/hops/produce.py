@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kdiag.attempt import ClientRun, Failure
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.errors import error_name
 from kdiag.clients.net import in_thread
-from kdiag.clients.wire import PRODUCE, no_such_topic, record_batch
+from kdiag.clients.wire import PRODUCE, Question, no_such_topic, records
 from kdiag.hop import Walk, hop
-from kdiag.hops.dial import Knock, greet
+from kdiag.hops.dial import greet
+from kdiag.hops.greeting import Knock
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
 
@@ -124,14 +125,17 @@ async def _produced(walk: Walk, listener: Listener) -> Produced:
 
 async def _ask(conversation: Conversation, topic: str, size: int) -> Outcome:
     """One well-formed batch for a topic that does not exist: it is refused, and proves the path."""
-    partition = {"index": 0, "records": record_batch([b"k" * size])}
-    body = {
-        "transactional_id": None,
-        "acks": -1,
-        "timeout_ms": 1000,
-        "topics": [{"name": topic, "partitions": [partition]}],
-    }
-    return _outcome(await conversation.ask(PRODUCE, 7, body))
+
+    def body(version: int) -> dict[str, Any]:
+        partition = {"index": 0, "records": records(version, [b"k" * size])}
+        return {
+            "transactional_id": None,
+            "acks": -1,
+            "timeout_ms": 1000,
+            "topics": [{"name": topic, "partitions": [partition]}],
+        }
+
+    return _outcome(await conversation.send(Question(PRODUCE, body)))
 
 
 def _outcome(reply: Reply) -> Outcome:
@@ -139,7 +143,7 @@ def _outcome(reply: Reply) -> Outcome:
         return Outcome(reply.elapsed, failure=reply.failure, detail=reply.detail)
     errors = [p["error_code"] for topic in reply.body["topics"] for p in topic["partitions"]]
     name = error_name(errors[0]) if errors else None
-    return Outcome(reply.elapsed, name, reply.body["throttle_time_ms"])
+    return Outcome(reply.elapsed, name, reply.throttle_ms)
 
 
 async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientRun | None:

@@ -13,18 +13,19 @@ USED = frozenset(
     """
 bootstrap.servers broker.address.family client.id enable.sasl.oauthbearer.unsecure.jwt
 enable.ssl.certificate.verification https.ca.location https.ca.pem kdiag.oauthbearer.allow.http
-kdiag.oauthbearer.token metadata.broker.list sasl.client.callback.handler.class sasl.jaas.config
-sasl.kerberos.keytab sasl.kerberos.principal sasl.kerberos.service.name
+kdiag.oauthbearer.token metadata.broker.list request.timeout.ms sasl.client.callback.handler.class
+sasl.jaas.config sasl.kerberos.keytab sasl.kerberos.principal sasl.kerberos.service.name
 sasl.login.callback.handler.class sasl.mechanism sasl.mechanisms
 sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.client.credentials.client.secret
 sasl.oauthbearer.client.id sasl.oauthbearer.client.secret sasl.oauthbearer.config
 sasl.oauthbearer.extensions sasl.oauthbearer.grant.type sasl.oauthbearer.method
 sasl.oauthbearer.scope sasl.oauthbearer.token.endpoint.url sasl.password sasl.username
-security.protocol ssl.ca.location ssl.ca.pem ssl.certificate.location ssl.certificate.pem
-ssl.cipher.suites ssl.enabled.protocols ssl.endpoint.identification.algorithm ssl.key.location
-ssl.key.password ssl.key.pem ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location
-ssl.keystore.password ssl.keystore.type ssl.truststore.certificates ssl.truststore.location
-ssl.truststore.password ssl.truststore.type
+security.protocol socket.connection.setup.timeout.ms socket.timeout.ms ssl.ca.location ssl.ca.pem
+ssl.certificate.location ssl.certificate.pem ssl.cipher.suites ssl.enabled.protocols
+ssl.endpoint.identification.algorithm ssl.key.location ssl.key.password ssl.key.pem
+ssl.keystore.certificate.chain ssl.keystore.key ssl.keystore.location ssl.keystore.password
+ssl.keystore.type ssl.truststore.certificates ssl.truststore.location ssl.truststore.password
+ssl.truststore.type
 """.split()
 )
 
@@ -56,35 +57,33 @@ partitioner.ignore.keys plugin.library.paths produce.offset.report
 queue.buffering.backpressure.threshold queue.buffering.max.kbytes queue.buffering.max.messages
 queue.buffering.max.ms queued.max.messages.kbytes queued.min.messages queuing.strategy rebalance_cb
 receive.buffer.bytes receive.message.max.bytes reconnect.backoff.jitter.ms reconnect.backoff.max.ms
-reconnect.backoff.ms request.required.acks request.timeout.ms resolve_cb retries
-retry.backoff.max.ms retry.backoff.ms sasl.kerberos.kinit.cmd sasl.kerberos.min.time.before.relogin
-sasl.kerberos.ticket.renew.jitter sasl.kerberos.ticket.renew.window.factor sasl.login.class
-sasl.login.connect.timeout.ms sasl.login.read.timeout.ms sasl.login.refresh.buffer.seconds
-sasl.login.refresh.min.period.seconds sasl.login.refresh.window.factor
-sasl.login.refresh.window.jitter sasl.login.retry.backoff.max.ms sasl.login.retry.backoff.ms
-sasl.oauthbearer.assertion.algorithm sasl.oauthbearer.assertion.claim.aud
-sasl.oauthbearer.assertion.claim.exp.seconds sasl.oauthbearer.assertion.claim.iss
-sasl.oauthbearer.assertion.claim.jti.include sasl.oauthbearer.assertion.claim.nbf.seconds
-sasl.oauthbearer.assertion.claim.sub sasl.oauthbearer.assertion.file
-sasl.oauthbearer.assertion.jwt.template.file sasl.oauthbearer.assertion.private.key.file
-sasl.oauthbearer.assertion.private.key.passphrase sasl.oauthbearer.assertion.private.key.pem
-sasl.oauthbearer.assertion.template.file sasl.oauthbearer.clock.skew.seconds
-sasl.oauthbearer.expected.audience sasl.oauthbearer.expected.issuer
-sasl.oauthbearer.header.urlencode sasl.oauthbearer.jwks.endpoint.refresh.ms
-sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms sasl.oauthbearer.jwks.endpoint.retry.backoff.ms
-sasl.oauthbearer.jwks.endpoint.url sasl.oauthbearer.jwt.retriever.class
-sasl.oauthbearer.jwt.validator.class sasl.oauthbearer.metadata.authentication.type
-sasl.oauthbearer.scope.claim.name sasl.oauthbearer.sub.claim.name security.providers
-send.buffer.bytes session.timeout.ms socket.blocking.max.ms socket.cb
-socket.connection.setup.timeout.max.ms socket.connection.setup.timeout.ms socket.keepalive.enable
+reconnect.backoff.ms request.required.acks resolve_cb retries retry.backoff.max.ms retry.backoff.ms
+sasl.kerberos.kinit.cmd sasl.kerberos.min.time.before.relogin sasl.kerberos.ticket.renew.jitter
+sasl.kerberos.ticket.renew.window.factor sasl.login.class sasl.login.connect.timeout.ms
+sasl.login.read.timeout.ms sasl.login.refresh.buffer.seconds sasl.login.refresh.min.period.seconds
+sasl.login.refresh.window.factor sasl.login.refresh.window.jitter sasl.login.retry.backoff.max.ms
+sasl.login.retry.backoff.ms sasl.oauthbearer.assertion.algorithm
+sasl.oauthbearer.assertion.claim.aud sasl.oauthbearer.assertion.claim.exp.seconds
+sasl.oauthbearer.assertion.claim.iss sasl.oauthbearer.assertion.claim.jti.include
+sasl.oauthbearer.assertion.claim.nbf.seconds sasl.oauthbearer.assertion.claim.sub
+sasl.oauthbearer.assertion.file sasl.oauthbearer.assertion.jwt.template.file
+sasl.oauthbearer.assertion.private.key.file sasl.oauthbearer.assertion.private.key.passphrase
+sasl.oauthbearer.assertion.private.key.pem sasl.oauthbearer.assertion.template.file
+sasl.oauthbearer.clock.skew.seconds sasl.oauthbearer.expected.audience
+sasl.oauthbearer.expected.issuer sasl.oauthbearer.header.urlencode
+sasl.oauthbearer.jwks.endpoint.refresh.ms sasl.oauthbearer.jwks.endpoint.retry.backoff.max.ms
+sasl.oauthbearer.jwks.endpoint.retry.backoff.ms sasl.oauthbearer.jwks.endpoint.url
+sasl.oauthbearer.jwt.retriever.class sasl.oauthbearer.jwt.validator.class
+sasl.oauthbearer.metadata.authentication.type sasl.oauthbearer.scope.claim.name
+sasl.oauthbearer.sub.claim.name security.providers send.buffer.bytes session.timeout.ms
+socket.blocking.max.ms socket.cb socket.connection.setup.timeout.max.ms socket.keepalive.enable
 socket.max.fails socket.nagle.disable socket.receive.buffer.bytes socket.send.buffer.bytes
-socket.timeout.ms ssl.ca.certificate.stores ssl.crl.location ssl.curves.list
-ssl.engine.factory.class ssl.engine.id ssl.engine.location ssl.keymanager.algorithm ssl.protocol
-ssl.provider ssl.providers ssl.secure.random.implementation ssl.sigalgs.list
-ssl.trustmanager.algorithm statistics.interval.ms stats_cb sticky.partitioning.linger.ms throttle_cb
-topic.blacklist topic.metadata.propagation.max.ms topic.metadata.refresh.fast.cnt
-topic.metadata.refresh.fast.interval.ms topic.metadata.refresh.interval.ms
-topic.metadata.refresh.sparse transaction.timeout.ms transactional.id value.deserializer
-value.serializer
+ssl.ca.certificate.stores ssl.crl.location ssl.curves.list ssl.engine.factory.class ssl.engine.id
+ssl.engine.location ssl.keymanager.algorithm ssl.protocol ssl.provider ssl.providers
+ssl.secure.random.implementation ssl.sigalgs.list ssl.trustmanager.algorithm statistics.interval.ms
+stats_cb sticky.partitioning.linger.ms throttle_cb topic.blacklist topic.metadata.propagation.max.ms
+topic.metadata.refresh.fast.cnt topic.metadata.refresh.fast.interval.ms
+topic.metadata.refresh.interval.ms topic.metadata.refresh.sparse transaction.timeout.ms
+transactional.id value.deserializer value.serializer
 """.split()
 )
