@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.access import AwsAccess, ConfigAccess, parse_access, parse_config
 from kdiag.properties.layers import Layers
-from kdiag.properties.limits import answering, reaching
 from kdiag.properties.names import KNOWN, PROTOCOLS, USED
 from kdiag.properties.producer import handed_over, used_by_client
 from kdiag.security import Security
@@ -141,6 +140,7 @@ def settings(
         if seconds is not None and not LEAST <= seconds <= MOST:
             raise UsageError(f"{option} {seconds:g}: write seconds between {LEAST:g} and {MOST:g}")
     notes.extend(_unused({name for layer in layers for name in layer}, given, topic))
+    reaching, answering = _limits(given, deadline, notes) if any(layers) else (None, None)
     endpoints = parse_bootstrap(target, notes)
     access = parse_access(aws_source, aws_region, aws_profile, aws_echo)
     idle = [] if aws else [n for n in ("source", "region", "profile") if getattr(access, n)]
@@ -151,8 +151,8 @@ def settings(
     return Settings(
         bootstrap=endpoints,
         topic=topic,
-        timeout=timeout or reaching(given, deadline, notes) or TIMEOUT,
-        answer_timeout=answer_timeout or answering(given, deadline, notes) or ANSWER_TIMEOUT,
+        timeout=timeout or reaching or TIMEOUT,
+        answer_timeout=answer_timeout or answering or ANSWER_TIMEOUT,
         deadline=deadline,
         mapped=tuple(parse_mapped(text) for text in mapped),
         family=_choice("broker.address.family", given, FAMILIES, "any"),
@@ -165,6 +165,12 @@ def settings(
         ignore=tuple(ignore),
         config=parse_config(config or {}, strimzi),
     )
+
+
+def _limits(given: Layers, deadline: float, notes: list[str]) -> tuple[float | None, float | None]:
+    from kdiag.properties import limits  # as _security
+
+    return limits.reaching(given, deadline, notes), limits.answering(given, deadline, notes)
 
 
 def _security(given: Layers, notes: list[str]) -> Security:

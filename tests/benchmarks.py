@@ -103,7 +103,7 @@ def walk(bootstrap: str) -> None:
     from kdiag.settings import settings
     from kdiag.walk import run
 
-    asked = settings(bootstrap, timeout=TIMEOUT)
+    asked = settings(bootstrap, timeout=TIMEOUT, answer_timeout=TIMEOUT)
     report = run(asked, net=lambda s: Net(s.timeout, device="lo"))
     render("terminal", report, StringIO())
     found = {

@@ -506,6 +506,7 @@ async def _walked(met: Met) -> Report:
             met.door,
             topic=met.topic,
             timeout=met.timeout,
+            answer_timeout=met.timeout,
             properties=met.properties,
         )
         return await walk(asked, world.net, lambda hop, summary: None)

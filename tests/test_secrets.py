@@ -139,7 +139,9 @@ def report(
         world = World()
         await build(world)
         try:
-            asked = replace(settings(endpoint(), timeout=0.5), security=security)
+            asked = replace(
+                settings(endpoint(), timeout=0.5, answer_timeout=0.5), security=security
+            )
             return await walk(asked, lambda _: net(world, asked), observe)
         finally:
             await world.end()

@@ -291,7 +291,9 @@ def test_several_are_walked_at_once_and_not_too_many(brokers: Brokers) -> None:
             most = max(most, len(under_way))
 
     silent = {str(n): f"127.0.0.1:{brokers.serve(peers.silent)}" for n in range(6)}
-    asked = {label: settings(target, timeout=0.3) for label, target in silent.items()}
+    asked = {
+        label: settings(target, timeout=0.3, answer_timeout=0.3) for label, target in silent.items()
+    }
     asked["well"] = settings(brokers.three().bootstrap)
     found = run_all(asked, observe)
     assert most == AT_ONCE

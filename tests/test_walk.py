@@ -123,7 +123,7 @@ async def counted(
         nets[0].together, nets[0].capacity = together, capacity
         return nets[0]
 
-    asked = settings(bootstrap, timeout=0.3, deadline=ENOUGH / 2)
+    asked = settings(bootstrap, timeout=0.3, answer_timeout=0.3, deadline=ENOUGH / 2)
     return await walk(asked, net, lambda hop, said: None), nets[0]
 
 
@@ -273,7 +273,7 @@ async def test_a_walk_that_is_cancelled_tells_what_it_knows(world: World) -> Non
         if hop == "listeners" and said is None:
             begun.set()
 
-    asked = settings(endpoint(), timeout=30.0)
+    asked = settings(endpoint(), timeout=30.0, answer_timeout=30.0)
     walking = asyncio.create_task(walk(asked, world.net, observe))
     await asyncio.wait_for(begun.wait(), ENOUGH)
     walking.cancel()

@@ -14,11 +14,11 @@ from pathlib import Path
 # All that kdiag.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
     "": "access address annotation attempt gather hop lookup parcel probe readable redaction "
-    "security settings stranger usage",
-    "properties/": "layers names",
+    "security server_words settings stranger usage",
+    "properties/": "layers limits names",
     "clients/": "codec conversation credentials errors failures iam line login net oauth sasl "
     "secured sigv4 sockets tls wire",
-    "hops/": "aws bootstrap dial listeners metadata produce",
+    "hops/": "aws bootstrap dial greeting listeners metadata produce",
 }
 PARTS = tuple(
     f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())

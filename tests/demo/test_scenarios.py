@@ -139,7 +139,7 @@ def test_a_socket_that_is_not_bound_would_be_noticed(monkeypatch: pytest.MonkeyP
 
 
 async def test_the_worlds_network_keeps_to_its_device_and_its_names(world: World) -> None:
-    asked = settings(endpoint(), timeout=0.2)
+    asked = settings(endpoint(), timeout=0.2, answer_timeout=0.2)
     net = world.net(asked)
     assert isinstance(net, WorldNet)
     assert net.outside is False, "no other client may be sent to these addresses"
@@ -194,7 +194,7 @@ async def test_its_servers_are_stopped_and_its_tasks_end(name: str) -> None:
     before = asyncio.all_tasks()
     world = World()
     start = await SCENARIOS[name](world)
-    asked = settings(start.bootstrap, topic=start.topic, timeout=1.0)
+    asked = settings(start.bootstrap, topic=start.topic, timeout=1.0, answer_timeout=1.0)
     await walk(asked, world.net, lambda hop, said: None)
     await world.end()
     for port in set(world.nat.values()):

@@ -233,7 +233,7 @@ class Loopback:
         return endpoint("127.0.0.1", self.cluster.nodes[0].port)
 
     async def walk(self, topic: str | None, timeout: float = 5.0) -> Report:
-        asked = settings(self.bootstrap, topic=topic, timeout=timeout)
+        asked = settings(self.bootstrap, topic=topic, timeout=timeout, answer_timeout=timeout)
         return await walk(asked, lambda s: Net(s.timeout, device="lo"), lambda hop, said: None)
 
 

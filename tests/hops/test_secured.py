@@ -138,7 +138,7 @@ async def reached(
     world: World, security: Security, servers: str = endpoint(), timeout: float = 5.0
 ) -> Bootstrap:
     """Hop 1's facts, for a client that is set up like this."""
-    asked = replace(settings(servers, timeout=timeout), security=security)
+    asked = replace(settings(servers, timeout=timeout, answer_timeout=timeout), security=security)
     net = world.net(asked)
     try:
         found = await bootstrap.gather(Walk(asked, net))
@@ -150,7 +150,9 @@ async def reached(
 
 async def listened(world: World, security: Security, timeout: float = 5.0) -> Listeners:
     """Hop 3's facts, for a client that is set up like this."""
-    asked = replace(settings(endpoint(), timeout=timeout), security=security)
+    asked = replace(
+        settings(endpoint(), timeout=timeout, answer_timeout=timeout), security=security
+    )
     net = world.net(asked)
     walk = Walk(asked, net)
     try:

@@ -36,7 +36,9 @@ async def among(
     timeout: float = 0.3, deadline: float = 10.0, memory_mb: int = MEMORY_MB,
 ) -> Report:  # fmt: skip
     """The walk in a world, which is ended; it holds to its limits."""
-    asked = settings(servers, timeout=timeout, deadline=deadline, topic=topic)
+    asked = settings(
+        servers, timeout=timeout, answer_timeout=timeout, deadline=deadline, topic=topic
+    )
     return await bounded(world, asked, memory_mb)
 
 

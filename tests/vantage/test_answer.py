@@ -31,7 +31,9 @@ def found(name: str) -> tuple[Settings, Gathered]:
         world = World()
         try:
             start = await SCENARIOS[name](world)
-            asked = replace(settings(start.bootstrap, timeout=1.0), security=start.security)
+            asked = replace(
+                settings(start.bootstrap, timeout=1.0, answer_timeout=1.0), security=start.security
+            )
             return asked, (await gather(asked, world.net, nobody)).gathered
         finally:
             await world.end()

@@ -45,7 +45,7 @@ async def both(name: str, folder: Path, python: str) -> tuple[Report, Report]:
     world = World()
     try:
         start = await SCENARIOS[name](world)
-        asked = settings(start.bootstrap, topic=start.topic, timeout=2.0)
+        asked = settings(start.bootstrap, topic=start.topic, timeout=2.0, answer_timeout=2.0)
         asked = replace(asked, security=start.security)
         here = await walk(asked, world.net, lambda hop, summary: None)
         return here, await by_probe(world, asked, folder, python)
@@ -144,7 +144,7 @@ def test_it_runs_as_a_zipapp_and_takes_no_nonsense(tmp_path: Path) -> None:
 
 
 def test_it_ends_when_nobody_waits_any_more(tmp_path: Path) -> None:
-    asked = settings(endpoint(), timeout=30, deadline=60)
+    asked = settings(endpoint(), timeout=30, answer_timeout=30, deadline=60)
     world = World()  # in which nobody answers
     with subprocess.Popen(
         far.command(world, tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE
