@@ -38,6 +38,8 @@ def made(
     uris: Sequence[str] = (),
     ca: bool = False,
     signed_by: ec.EllipticCurvePrivateKey = KEY,
+    begin: datetime.datetime = BEGIN,
+    end: datetime.datetime = END,
 ) -> bytes:
     """A certificate that carries these names, as DER; its own issuer, if there is none.
 
@@ -49,8 +51,8 @@ def made(
         .issuer_name(issuer if issuer is not None else subject)
         .public_key(KEY.public_key())
         .serial_number(0xCAFE)
-        .not_valid_before(BEGIN)
-        .not_valid_after(END)
+        .not_valid_before(begin)
+        .not_valid_after(end)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
     )
     entries: list[x509.GeneralName] = [_entry(text) for text in names]

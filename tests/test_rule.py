@@ -92,6 +92,7 @@ RETIRED: dict[str, str] = {}  # code → the name that it had
 ADDED = {
     "KD122": "credentials-in-clear",
     "KD123": "verification-off",
+    "KD125": "certificate-expires-soon",
     "KD409": "write-failed",
     "KD601": "unreadable-file",
     "KD602": "mis-indented",

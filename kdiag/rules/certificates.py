@@ -1,4 +1,4 @@
-"""KD112 to KD114, certificates: what is wrong with the one that the peer showed."""
+"""KD112 to KD114 and KD125, certificates: what is wrong with the one that the peer showed."""
 
 from __future__ import annotations
 
@@ -16,11 +16,18 @@ from kdiag.rules.words import escaped, listed
 from kdiag.security import Tls
 from kdiag.settings import Settings
 
-SOON = 30  # days before a certificate expires
+# A certificate is near its end in the last third of its lifetime, 30 days at most. What renews by
+# itself has done so by then: cert-manager does at two thirds, Strimzi 30 days before the end.
+SOON, LAST_PART = 30 * 86400, 1 / 3  # seconds, part of the lifetime
 
 _SELF_SIGNED, _SELF_SIGNED_ROOT = 18, 19
 _NO_ISSUER = (2, 20, 21)
 _TOO_WEAK = (66, 67, 68)
+
+_RENEW = (
+    "Renew the broker's certificate{by}, and have the broker read the new one; where cert-manager, "
+    "Strimzi or MSK renew by themselves, see why they did not."
+)
 
 
 @rule("KD112", "untrusted-certificate", Severity.ERROR, "The certificate is by nobody we trust")
@@ -75,16 +82,12 @@ def certificate_name(
 
 @rule("KD114", "certificate-expired", Severity.ERROR, "The certificate is out of its time")
 def certificate_expired(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
-    """The broker's certificate has expired, is not valid yet, or (a warning) expires in 30 days.
+    """The broker's certificate has expired, or is not valid yet.
 
     When a certificate that others accept is not valid yet, look at this machine's clock.
 
     Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -dates`, and `date`.
     """
-    renew = (
-        "Renew the broker's certificate{by}, and have the broker read the new one; where "
-        "cert-manager, Strimzi or MSK renew by themselves, see why they did not."
-    )
     for hop, hit, severity in failing({Failure.EXPIRED}, bootstrap, listeners):
         early = all(_not_yet(place) for place in hit)
         said = "is not valid yet" if early else _since(hit) or "has expired"
@@ -92,29 +95,40 @@ def certificate_expired(bootstrap: Bootstrap, listeners: Listeners | None) -> It
             "Set this machine's clock right if it is behind. Else the certificate was made for "
             "later: have the broker use one that is valid now."
             if early
-            else renew.format(by="") + " If this machine's clock is ahead, set that right."
+            else _RENEW.format(by="") + " If this machine's clock is ahead, set that right."
         )
         message = f"{{who}} show{{s}} a certificate that {said}"
         yield match(hop, hit, message, _always(fix), severity, (*shown(hit), *_clock(hit)))
-    told: set[str] = set()
+
+
+@rule("KD125", "certificate-expires-soon", Severity.WARNING, "The certificate is near its end")
+def certificate_expires_soon(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The broker's certificate works today, and ends soon.
+
+    Soon is the last third of the certificate's lifetime, and 30 days at most: a certificate of a
+    service mesh lives for 24 hours, and is fine for the first 16 of them.
+
+    Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -dates`, and `date`.
+    """
+    known: set[str] = set()
     for hop in HOPS:
         here = [p for p in places(bootstrap, listeners) if p.hop == hop and p.contact.usable]
-        left = {p: days for p in here if (days := _days_left(p)) is not None and days < SOON}
-        soon = [p for p in left if (leaf := leaf_at(p)) and leaf.fingerprint not in told]
-        told |= {leaf.fingerprint for p in soon if (leaf := leaf_at(p))}
+        left = {place: seconds for place in here if (seconds := _near_end(place)) is not None}
+        soon = [p for p in left if (leaf := leaf_at(p)) and leaf.fingerprint not in known]
+        known |= {leaf.fingerprint for place in soon if (leaf := leaf_at(place))}
         if soon:
-            days = min(left[place] for place in soon)
-            message = f"The certificate of {{who}} expires in {_days(days)}"
-            fix = remedies.say(renew.format(by=" before that"))
-            yield match(hop, soon, message, _always(fix), Severity.WARNING, shown(soon))
+            first = min(left[place] for place in soon)
+            message = f"The certificate of {{who}} expires in {_span(first)}"
+            fix = remedies.say(_RENEW.format(by=" before that"))
+            yield match(hop, soon, message, _always(fix), None, shown(soon))
 
 
 def _always(fix: Remedy) -> Fix:
     return lambda _: (fix,)
 
 
-def _days(days: int) -> str:
-    return f"{days} day{'' if days == 1 else 's'}"
+def _counted(count: int, unit: str) -> str:
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def _since(hit: Sequence[Place]) -> str:
@@ -124,7 +138,7 @@ def _since(hit: Sequence[Place]) -> str:
         for place in hit
         if (leaf := leaf_at(place)) and (handshake := handshake_at(place)) and leaf.not_after
     }
-    return f"expired {_days(ages.pop())} ago" if len(ages) == 1 and min(ages) > 0 else ""
+    return f"expired {_counted(ages.pop(), 'day')} ago" if len(ages) == 1 and min(ages) > 0 else ""
 
 
 def _clock(hit: Sequence[Place]) -> list[str]:
@@ -137,11 +151,22 @@ def _not_yet(place: Place) -> bool:
     return bool(leaf and handshake and leaf.not_before and leaf.not_before > handshake.at)
 
 
-def _days_left(place: Place) -> int | None:
+def _near_end(place: Place) -> float | None:
+    """Seconds until the certificate expires; None where that is not soon, or is not known."""
     leaf, handshake = leaf_at(place), handshake_at(place)
-    if not leaf or not handshake or leaf.not_after is None:
+    if not leaf or not handshake or leaf.not_after is None or leaf.not_before is None:
         return None
-    return max(0, int((leaf.not_after - handshake.at) // 86400))
+    left = leaf.not_after - handshake.at
+    soon = min(SOON, (leaf.not_after - leaf.not_before) * LAST_PART)
+    return max(0.0, left) if left < soon else None
+
+
+def _span(seconds: float) -> str:
+    """A time in the largest unit that it has one of."""
+    for unit, size in (("day", 86400), ("hour", 3600)):
+        if seconds >= size:
+            return _counted(int(seconds // size), unit)
+    return _counted(int(seconds // 60), "minute")
 
 
 def _distrust(place: Place, tls: Tls) -> str:

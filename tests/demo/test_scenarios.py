@@ -26,7 +26,6 @@ from kdiag.walk import walk
 ENDS = {
     "healthy": None,
     "port-closed": "advertised-port-closed",
-    "certificate-expires-soon": "certificate-expired",
     "public-address-found": "private-address",  # which carries it in its fix
 }
 

@@ -36,7 +36,7 @@ def write(folder: Path, homes: tuple[str, ...], publics: tuple[str, ...]) -> Non
     lifetimes = {
         "expired": (now - 60 * day, now - 30 * day),
         "early": (now + 30 * day, now + 60 * day),
-        "soon": (now - day, now + 9 * day),
+        "soon": (now - 60 * day, now + 9 * day),
     }
     for node, (home, public) in enumerate(zip(homes, publics, strict=True), start=1):
         names = [f"b{node}.{DOMAIN}", DOMAIN, home, public]

@@ -75,7 +75,7 @@ def test_a_name_that_is_not_checked_is_a_warning(kafka: Lab) -> None:
 def test_a_certificate_that_expires_soon_is_a_warning(kafka: Lab) -> None:
     report = kafka.client.check(kafka.at("SOON"), given=kafka.properties("SOON"))
     assert (report.told["verdict"], report.told["exit_code"]) == ("warn", 0), report
-    assert {finding["code"] for finding in report.told["findings"]} == {"KD114"}
+    assert {finding["code"] for finding in report.told["findings"]} == {"KD125"}
 
 
 @pytest.mark.parametrize("listener", ["MTLS", "MTLS12"])

@@ -1,7 +1,8 @@
-"""KD112 to KD114: what is wrong with a certificate, in handshakes made by hand with real ones."""
+"""KD112 to KD114 and KD125: what is wrong with a certificate, in handshakes made by hand with real ones."""
 
 from __future__ import annotations
 
+import datetime
 import re
 import ssl
 from collections.abc import Sequence
@@ -11,7 +12,6 @@ import pytest
 
 from kdiag.attempt import Contact, Handshake
 from kdiag.rule import Finding
-from kdiag.rules.certificates import SOON
 from kdiag.security import Security, Tls
 from kdiag.settings import settings
 from tests.certificates import BEGIN, END, OTHER_KEY, made, name
@@ -125,13 +125,31 @@ def test_out_of_its_time(at: float, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "said"), [(SOON - 0.5, "29 days"), (1.5, "1 day"), (0.5, "0 days"), (SOON + 0.5, "")]
+    ("hours", "left", "said"),
+    [
+        # of a certificate for twenty years: 30 days
+        (0, 30 * 24 + 1, ""),
+        (0, 30 * 24 - 1, "29 days"),
+        (0, 36, "1 day"),
+        (0, 12, "12 hours"),
+        (0, 0.5, "30 minutes"),
+        # of a service mesh's for a day: a third of it
+        (24, 23, ""),
+        (24, 8.1, ""),
+        (24, 7.9, "7 hours"),
+        # of one for 30 days, renewed when 10 are left
+        (30 * 24, 10 * 24 + 1, ""),
+        (30 * 24, 10 * 24 - 1, "9 days"),
+    ],
 )
-def test_soon_out_of_its_time(left: float, said: str) -> None:
-    met = shown("", (LEAF,), _OK, at=END.timestamp() - left * DAY)
-    found = findings("KD114", met)
+def test_soon_out_of_its_time(hours: int, left: float, said: str) -> None:
+    begin = END - datetime.timedelta(hours=hours) if hours else BEGIN
+    leaf = made(name(cn=HOST), CA, [HOST], begin=begin)
+    met = shown("", (leaf,), _OK, at=END.timestamp() - left * 3600)
+    found = findings("KD125", met)
     assert [finding.severity for finding in found] == (["warning"] if said else [])
-    assert all(f"expires in {said}" in finding.message for finding in found)
+    assert all(finding.message.endswith(f"expires in {said}") for finding in found)
+    assert findings("KD114", met) == []
 
 
 def test_one_certificate_that_expires_is_told_once() -> None:
@@ -139,7 +157,7 @@ def test_one_certificate_that_expires_is_told_once() -> None:
     first = shown("", (LEAF,), _OK, at=at)
     again = dial("203.0.113.1")._replace(handshake=first.dials[0].handshake)
     there = listeners(listener(1, "203.0.113.1:9094", "", again))
-    (finding,) = found_by("KD114", bootstrap(first), there)
+    (finding,) = found_by("KD125", bootstrap(first), there)
     assert finding.hop == "bootstrap"
 
 
@@ -147,9 +165,9 @@ def test_what_cannot_be_read_is_no_certificate_and_no_crash() -> None:
     garbage = shown("tls:untrusted", (b"\x30\x03\x02\x01\x01",), _NO_ISSUER)
     (finding,) = findings("KD112", garbage)
     assert finding.evidence
-    assert findings("KD114", shown("", (b"", b"\xff"), _OK)) == []
+    assert findings("KD125", shown("", (b"", b"\xff"), _OK)) == []
 
 
-@pytest.mark.parametrize("code", ["KD112", "KD113", "KD114"])
+@pytest.mark.parametrize("code", ["KD112", "KD113", "KD114", "KD125"])
 def test_a_good_certificate(code: str) -> None:
     assert findings(code, shown("", (LEAF,), _OK)) == []
