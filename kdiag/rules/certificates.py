@@ -1,4 +1,4 @@
-"""KD112 to KD114 and KD125, certificates: what is wrong with the one that the peer showed."""
+"""KD112 to KD114, KD125, certificates: what is wrong with the one that a peer showed."""
 
 from __future__ import annotations
 
