@@ -1,4 +1,4 @@
-"""KD112 to KD114 and KD125: what is wrong with a certificate, in handshakes made by hand with real ones."""
+"""KD112 to KD114, KD125: what is wrong with a certificate, in handshakes of real ones."""
 
 from __future__ import annotations
 
