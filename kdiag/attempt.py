@@ -66,6 +66,8 @@ class Handshake(NamedTuple):
     first. `wants_certificate` tells that a client certificate was asked for, `authorities` (DER
     names) of which issuers, empty for any. `at` is when, in seconds since 1970. `verify_code` is
     OpenSSL's (X509_V_ERR_*), 0 for trusted, None where the user did not want it verified.
+    `only_java` tells that the chain is trusted by the rules of Java's client, and not by OpenSSL's.
+    `empty_store` says where this machine's certificates were looked for, in case there are none.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Handshake(NamedTuple):
     wants_certificate: bool = False
     authorities: tuple[bytes, ...] = ()
     verify_code: int | None = None
+    only_java: bool = False
+    empty_store: str = ""
 
 
 class Dial(NamedTuple):
@@ -141,6 +145,12 @@ class Contact(NamedTuple):
     def usable(self) -> bool:
         """True when at least one address of the endpoint went through all layers."""
         return bool(self.dials) and self.failed is None
+
+    @property
+    def only_java(self) -> bool:
+        """True when its certificate is trusted by the rules of Java's client, not by OpenSSL's."""
+        best = self.best
+        return bool(best and best.handshake and best.handshake.only_java)
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

@@ -38,7 +38,8 @@ class Tls:
     `ca` of None means this machine's own trust store; `ca_from` says where it was configured.
     `verify` is False when the client trusts anybody, `verify_name` when it ignores the name.
     `versions` are the protocols allowed ("TLSv1.2", "TLSv1.3"), empty for the default; `ciphers` is
-    OpenSSL's list for TLS 1.2, "" for the default.
+    OpenSSL's list for TLS 1.2, "" for the default. `java_trust` is True where `ca` is the trust
+    store of a Java client, which trusts each certificate in it, issued by whomever, at any time.
     """
 
     ca: str | None = None
@@ -50,6 +51,7 @@ class Tls:
     verify_name: bool = True
     versions: tuple[str, ...] = ()
     ciphers: str = ""
+    java_trust: bool = False
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ class Secured:
                 name=name,
                 max_frame=max_frame,
             )
+            self._check_times(conversation)
         except ssl.SSLError as error:
             failure, words = tls_failure(error), tls_words(error)
             code = getattr(error, "verify_code", None)
@@ -95,6 +96,14 @@ class Secured:
             failure = Failure.CLIENT_CERTIFICATE
         shown = self._handshakes.overheard(heard, name, code)
         return Connection(ended(failure, words), handshake=shown)
+
+    def _check_times(self, conversation: Conversation) -> None:
+        assert conversation.tls is not None
+        try:
+            self._handshakes.check_times(conversation.tls)
+        except ssl.SSLError:
+            conversation.close()
+            raise
 
     async def _shaken(
         self,

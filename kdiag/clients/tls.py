@@ -6,8 +6,8 @@ import os
 import re
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,8 @@ from kdiag.security import Tls
 MAX_CHAIN = 10
 
 # X509_V_ERR_*, from OpenSSL's x509_vfy.h; whatever is not here makes a certificate untrusted.
-_EXPIRED = {9, 10}  # not yet valid, expired
+_NOT_YET, _PAST = 9, 10
+_EXPIRED = {_NOT_YET, _PAST}
 _NAME = {62, 64}  # host name, IP address
 
 # What a server says when it does not like the certificate of a client, or misses it.
@@ -33,6 +34,26 @@ _CLIENT_CERTIFICATE = (
     "ALERT_UNKNOWN_CA",
     "ALERT_ACCESS_DENIED",
 )
+# X509_V_FLAG_*, of the same file. With both of them OpenSSL trusts as Java does: whichever
+# certificate of the trust store comes first on the path, whatever its time.
+_PARTIAL_CHAIN, _NO_CHECK_TIME = 0x80000, 0x200000
+
+# Where librdkafka looks for a machine's authorities beside OpenSSL's own places (rdkafka_ssl.c).
+_CA_PLACES = (
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/certs/ca-bundle.crt",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/ssl/cert.pem",
+    "/etc/ssl/cacert.pem",
+    "/etc/certs/ca-certificates.crt",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/usr/local/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+)
+_HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+\Z")
+
 _PEER_GONE = ("UNEXPECTED_EOF_WHILE_READING", "EOF occurred")
 
 _VERSIONS = {
@@ -95,6 +116,7 @@ class Handshakes:
 
     def __init__(self, tls: Tls) -> None:
         self.tls = tls
+        self.empty_store = ""
 
     def hear(self) -> Heard:
         """Listens to the handshakes that this task makes from now on."""
@@ -110,8 +132,10 @@ class Handshakes:
         context.verify_mode = ssl.CERT_REQUIRED if self.tls.verify else ssl.CERT_NONE
         if self.tls.ca is not None:
             context.load_verify_locations(cadata=self.tls.ca)
+            if self.tls.java_trust:
+                context.verify_flags |= _PARTIAL_CHAIN | _NO_CHECK_TIME
         elif self.tls.verify:
-            context.load_default_certs()
+            self.empty_store = _load_machine(context)
         if self.tls.versions:
             allowed = sorted(_VERSIONS[name] for name in self.tls.versions)
             context.minimum_version, context.maximum_version = allowed[0], allowed[-1]
@@ -129,6 +153,40 @@ class Handshakes:
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         return context
 
+    def check_times(self, made: ssl.SSLObject) -> None:
+        """Raises SSLCertVerificationError where Java would for a certificate out of its time: one
+        below the trust store's first on the path."""
+        if not self.tls.java_trust or made.context is not self.judging:
+            return
+        now = time.time()
+        for der, begin, end in _verified(made):
+            if der in self._store:
+                return
+            if not begin <= now <= end:
+                code = _NOT_YET if now < begin else _PAST
+                words = "is not yet valid" if now < begin else "has expired"
+                error = ssl.SSLCertVerificationError(1, f"certificate {words}")
+                error.verify_code, error.verify_message = code, f"certificate {words}"
+                raise error
+
+    @cached_property
+    def _store(self) -> frozenset[bytes]:
+        """The certificates of the client's own trust store (DER)."""
+        ends = "-----END CERTIFICATE-----"
+        blocks = (self.tls.ca or "").split(ends)[:-1]
+        return frozenset(ssl.PEM_cert_to_DER_cert(block.strip() + ends) for block in blocks)
+
+    def _only_java(self, made: ssl.SSLObject) -> bool:
+        """Whether OpenSSL would surely refuse a path that Java trusts: it has no root, or is not
+        wholly in its time, and no root in the trust store could end another one."""
+        if not self.tls.java_trust or made.context is not self.judging:
+            return False
+        path, now = _path(made), time.time()
+        if not path or any(_is_root(one, now) for one in self.judging.get_ca_certs()):
+            return False
+        in_time = all(begin <= now <= end for _, begin, end in _verified(made))
+        return not (in_time and _is_root(path[-1].get_info(), now))
+
     def seen(
         self, made: ssl.SSLObject, heard: Heard, name: str, verify_code: int | None
     ) -> Handshake:
@@ -143,6 +201,8 @@ class Handshakes:
             wants_certificate=heard.wants_certificate,
             authorities=heard.authorities,
             verify_code=verify_code,
+            only_java=self._only_java(made),
+            empty_store=self.empty_store,
         )
 
     def overheard(self, heard: Heard, name: str, verify_code: int | None) -> Handshake | None:
@@ -158,6 +218,7 @@ class Handshakes:
             wants_certificate=heard.wants_certificate,
             authorities=heard.authorities,
             verify_code=verify_code,
+            empty_store=self.empty_store,
         )
 
     def _context(self) -> ssl.SSLContext:
@@ -186,6 +247,55 @@ def _overhear(
     elif message == _CERTIFICATE:
         heard.chain = _certificates(data[4:], newest)
         heard.version = _NAMES.get(version, "")
+
+
+def _load_machine(context: ssl.SSLContext) -> str:
+    """Loads this machine's authorities, as librdkafka finds them where Python's OpenSSL has none
+    (python.org's for macOS, before its certificates are installed). Gives the places that were
+    looked at, in case there are none, else ""."""
+    context.load_default_certs()
+    places = ssl.get_default_verify_paths()
+    with suppress(OSError):
+        if places.capath and any(_HASHED.match(one.name) for one in os.scandir(places.capath)):
+            return ""
+    for place in _CA_PLACES:
+        if context.cert_store_stats()["x509"]:
+            return ""
+        with suppress(OSError):
+            context.load_verify_locations(cafile=place)
+    if context.cert_store_stats()["x509"]:
+        return ""
+    return f"{places.openssl_cafile} and {places.openssl_capath}"
+
+
+def _path(made: ssl.SSLObject) -> Sequence[Any]:
+    """The verified path's certificates, the peer's first. Python 3.9 does not tell of it."""
+    inner = getattr(made, "_sslobj", None)
+    if inner is None or not hasattr(inner, "get_verified_chain"):
+        return ()
+    return inner.get_verified_chain() or ()
+
+
+def _verified(made: ssl.SSLObject) -> list[tuple[bytes, float, float]]:
+    """The certificates of the verified path (DER), and from when to when each is valid; of the
+    peer's own alone where nobody tells of the path."""
+    path = [(one.get_info(), ssl.PEM_cert_to_DER_cert(one.public_bytes())) for one in _path(made)]
+    path = path or [(made.getpeercert(), made.getpeercert(binary_form=True) or b"")]
+    return [
+        (
+            der,
+            ssl.cert_time_to_seconds(str(told["notBefore"])),
+            ssl.cert_time_to_seconds(str(told["notAfter"])),
+        )
+        for told, der in path
+        if told
+    ]
+
+
+def _is_root(told: Mapping[str, Any], now: float) -> bool:
+    """Whether a certificate, as OpenSSL tells of it, is its own issuer's and in its time."""
+    begin, end = (ssl.cert_time_to_seconds(str(told[name])) for name in ("notBefore", "notAfter"))
+    return told["subject"] == told["issuer"] and begin <= now <= end
 
 
 def _chain(made: ssl.SSLObject) -> tuple[bytes, ...]:

@@ -94,7 +94,7 @@ class _Reader:
         return [name for name in self._given.names() if name.startswith(("ssl.", "enable.ssl."))]
 
     def tls(self) -> Tls:
-        ca, ca_from = self._ca()
+        ca, ca_from, java_trust = self._ca()
         certificate, key = self._identity()
         versions, ciphers = self._versions(), ""
         suites = self._listed("ssl.cipher.suites")
@@ -109,6 +109,7 @@ class _Reader:
             verify_name=self._verify_name(),
             versions=versions,
             ciphers=ciphers,
+            java_trust=java_trust,
         )
 
     def endpoint_ca(self) -> str | None:
@@ -128,7 +129,8 @@ class _Reader:
         text: str = _stores().text(Source(name, path=path))
         return text
 
-    def _ca(self) -> tuple[str | None, str]:
+    def _ca(self) -> tuple[str | None, str, bool]:
+        """What is trusted, where that was configured, and whether it is by Java's properties."""
         sources = [
             self._store("ssl.truststore"),
             self._text("ssl.truststore.certificates"),
@@ -145,8 +147,9 @@ class _Reader:
             return (
                 certificates,
                 source.name if source.path is None else f"{source.name}={source.path}",
+                source.name.startswith("ssl.truststore"),
             )
-        return None, ""
+        return None, "", False
 
     def _identity(self) -> tuple[str | None, str | None]:
         store = self._store("ssl.keystore")

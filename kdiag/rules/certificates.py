@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kdiag.attempt import Failure
-from kdiag.certificate import covers
+from kdiag.certificate import Certificate, covers
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rule import Match, Note, Remedy, Severity, rule
 from kdiag.rules.handshake import chain_at, day, handshake_at, leaf_at, origin_at, shown, trusted
 from kdiag.rules.place import HOPS, Fix, Place, as_it_speaks, failing, match, places
 from kdiag.rules.words import escaped, listed
@@ -21,7 +21,8 @@ from kdiag.settings import Settings
 SOON, LAST_PART = 30 * 86400, 1 / 3  # seconds, part of the lifetime
 
 _SELF_SIGNED, _SELF_SIGNED_ROOT = 18, 19
-_NO_ISSUER = (2, 20, 21)
+_NO_ISSUER_OF_TRUSTED = 2  # the trust store has a certificate of the path, and not its issuer
+_NO_ISSUER = (_NO_ISSUER_OF_TRUSTED, 20, 21)
 _TOO_WEAK = (66, 67, 68)
 
 _RENEW = (
@@ -33,13 +34,18 @@ _RENEW = (
 @rule("KD112", "untrusted-certificate", Severity.ERROR, "The certificate is by nobody we trust")
 def untrusted_certificate(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
-) -> Iterator[Match]:
+) -> Iterator[Match | Note]:
     """The certificate cannot be traced to an authority that this client trusts.
 
     It is self-signed, or by an authority that is missing from the client's trust store, or the
     broker does not send the certificate between its own and that authority. Clients print
     "certificate verify failed" or "unable to find valid certification path". A certificate of an
     ingress, a service mesh or a company's proxy means that you did not reach the broker itself.
+
+    Clients differ in what a trust store may hold. Java's client trusts each certificate in it: the
+    broker's own is enough, and so is an intermediate authority's. OpenSSL's clients, librdkafka
+    and Python among them, want the root. kdiag judges as the client does whose properties it was
+    given: by Java's rule for `ssl.truststore.*`, by OpenSSL's for `ssl.ca.*`.
 
     Prove it: `openssl s_client -connect HOST:PORT -showcerts`.
     """
@@ -54,6 +60,13 @@ def untrusted_certificate(
                 severity,
                 shown(these),
             )
+    if any(p.contact.usable and p.contact.only_java for p in places(bootstrap, listeners)):
+        yield Note(
+            "only Java's client trusts the certificates here by "
+            f"{settings.security.tls.ca_from}: OpenSSL's clients, librdkafka among them, want the "
+            "root authority in the trust store, and every certificate up to it in its time; kdiag "
+            "writes no record there, with --topic, because its client is librdkafka"
+        )
 
 
 @rule("KD113", "certificate-name", Severity.ERROR, "The certificate is for another name")
@@ -81,14 +94,31 @@ def certificate_name(
 
 
 @rule("KD114", "certificate-expired", Severity.ERROR, "The certificate is out of its time")
-def certificate_expired(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
-    """The broker's certificate has expired, or is not valid yet.
+def certificate_expired(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
+    """The broker's certificate has expired, or is not valid yet; or that of an authority has.
+
+    An authority in the client's trust store expires too. OpenSSL's clients, librdkafka among them,
+    then refuse what that authority issued; Java's do not look at the dates of what they trust. The
+    client needs the authority's new certificate then, and no broker has to change.
 
     When a certificate that others accept is not valid yet, look at this machine's clock.
 
     Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -dates`, and `date`.
     """
-    for hop, hit, severity in failing({Failure.EXPIRED}, bootstrap, listeners):
+    tls = settings.security.tls
+    for hop, expired, severity in failing({Failure.EXPIRED}, bootstrap, listeners):
+        late = {place: found for place in expired if (found := _late_authority(place, tls))}
+        for said, fix in dict.fromkeys(late.values()):
+            these = [place for place in expired if late.get(place) == (said, fix)]
+            message = f"{{who}} show{{s}} a certificate that is in its time, but {escaped(said)}"
+            yield match(
+                hop, these, message, _always(fix), severity, (*shown(these), *_clock(these))
+            )
+        hit = [place for place in expired if place not in late]
+        if not hit:
+            continue
         early = all(_not_yet(place) for place in hit)
         said = "is not valid yet" if early else _since(hit) or "has expired"
         fix = remedies.say(
@@ -146,6 +176,47 @@ def _clock(hit: Sequence[Place]) -> list[str]:
     return [f"it is {day(int(handshake.at))} by this machine's clock"] if handshake else []
 
 
+def _late_authority(place: Place, tls: Tls) -> tuple[str, Remedy] | None:
+    """The authority that is out of its time while the broker's certificate is not: whose it is, and
+    the fix. In the client's trust store, as long as nothing else is known: one is there, or
+    verification would have failed otherwise."""
+    handshake, chain = handshake_at(place), chain_at(place)
+    if not handshake or not chain or _late(chain[0], handshake.at):
+        return None
+    issuers = {one.issuer for one in chain}
+    store = () if tls.java_trust else trusted(tls)
+    mine = [one for one in store if one.subject in issuers and _late(one, handshake.at)]
+    theirs = [one for one in chain[1:] if _late(one, handshake.at)]
+    if mine or (not theirs and tls.ca is None):
+        where = tls.ca_from or "this machine's trust store"
+        whose = f"{mine[0].subject}, in {where}" if mine else f"an authority in {where}"
+        until = f"; its certificate ended on {day(mine[0].not_after)}" if mine else ""
+        return (
+            f"the authority that the client trusts it by is out of its time: {whose}{until}",
+            remedies.say(
+                f"Put the authority's new certificate into {where}. The brokers need no change. A "
+                "Java client with the same authority still connects: it does not check the dates "
+                "of what is in its trust store."
+            ),
+        )
+    if theirs:
+        return (
+            f"the certificate of {theirs[0].subject}, which the broker sends along, ended on "
+            f"{day(theirs[0].not_after)}",
+            remedies.say(
+                "Let the broker send the new certificate of that authority: replace it in the "
+                "chain in ssl.keystore, and have the broker read it."
+            ),
+        )
+    return None
+
+
+def _late(one: Certificate, at: float) -> bool:
+    return (
+        one.not_before is None or one.not_after is None or not one.not_before <= at <= one.not_after
+    )
+
+
 def _not_yet(place: Place) -> bool:
     leaf, handshake = leaf_at(place), handshake_at(place)
     return bool(leaf and handshake and leaf.not_before and leaf.not_before > handshake.at)
@@ -179,6 +250,14 @@ def _distrust(place: Place, tls: Tls) -> str:
     top = chain[-1]
     if code in _TOO_WEAK and failed:
         return failed.detail
+    if handshake and handshake.empty_store and tls.ca is None:
+        return (
+            "this machine's trust store is empty: there is no authority's certificate in "
+            f"{handshake.empty_store}, nor where librdkafka looks"
+        )
+    half = _half_trusted(chain, code, tls)
+    if half:
+        return half
     if any(own.subject == top.issuer for own in trusted(tls)) and code != _SELF_SIGNED:
         return (
             f"it is by {top.issuer}, and the authority of that name in {tls.ca_from or 'the trust'}"
@@ -198,6 +277,28 @@ def _distrust(place: Place, tls: Tls) -> str:
     return failed.detail if failed else ""
 
 
+def _half_trusted(chain: Sequence[Certificate], code: int, tls: Tls) -> str:
+    """The trust store has a part of the chain that is enough for Java's client alone; else ""."""
+    store = trusted(tls)
+    if code not in _NO_ISSUER:
+        return ""
+    if any(one.fingerprint == chain[0].fingerprint for one in store):
+        return (
+            f"{tls.ca_from or 'the trust store'} has the broker's own certificate, and this client "
+            f"wants that of the authority which issued it, {chain[0].issuer} (a Java client takes "
+            "the broker's own)"
+        )
+    issuers = {one.issuer for one in chain}
+    between = [c for c in store if c.subject in issuers and not c.self_signed]
+    if code == _NO_ISSUER_OF_TRUSTED and between:
+        return (
+            f"{tls.ca_from or 'the trust store'} has the intermediate authority "
+            f"{between[0].subject} alone, and this client wants the root too, {between[0].issuer} "
+            "(a Java client takes the intermediate one)"
+        )
+    return ""
+
+
 def _trust(hit: Sequence[Place], tls: Tls) -> tuple[Remedy, ...]:
     origin = origin_at(hit[0])
     best = hit[0].contact.best
@@ -205,10 +306,29 @@ def _trust(hit: Sequence[Place], tls: Tls) -> tuple[Remedy, ...]:
     if origin:
         summary = f"{origin.words} {origin.remedy}"
         return (Remedy(summary, origin.command, "shell" if origin.command else "text"), *then)
-    chain = chain_at(hit[0])
+    chain, handshake = chain_at(hit[0]), handshake_at(hit[0])
+    if handshake and handshake.empty_store and tls.ca is None:
+        return (
+            _fill_store(handshake.empty_store),
+            *remedies.trust(hit[0].endpoint, "", False, False),
+        )
     itself = bool(chain) and chain[0].self_signed
     lone = len(chain) == 1 and not itself
     return (*remedies.trust(hit[0].endpoint, tls.ca_from, lone, itself), *then)
+
+
+def _fill_store(places: str) -> Remedy:
+    """This machine trusts nobody at all."""
+    if "Python.framework" in places:
+        return remedies.say(
+            "This Python's OpenSSL came without authorities: run Install Certificates.command in "
+            "its folder, if the broker's certificate is by a public one. Other clients on this "
+            "machine may have authorities of their own."
+        )
+    return remedies.say(
+        "If the broker's certificate is by a public authority, install the package "
+        "ca-certificates here. A Java client brings authorities of its own, and may connect."
+    )
 
 
 def _rename(hit: Sequence[Place]) -> tuple[Remedy, ...]:
