@@ -11,7 +11,7 @@ PREFIX = "KDIAG_X_"  # of an environment variable that is a client property
 TOKEN = "KDIAG_OAUTHBEARER_TOKEN"
 VARIABLES = (
     *("BOOTSTRAP", "COMMAND_CONFIG", "TOPIC", "TIMEOUT", "DEADLINE", "MAP", "FAIL_ON", "WAIT"),
-    *("EXPECT", "IGNORE", "FROM"),
+    *("EXPECT", "IGNORE", "FROM", "TRUST_PROJECT"),
     *("AWS", "AWS_SOURCE", "AWS_REGION", "AWS_PROFILE", "AWS_ECHO"),
 )
 

@@ -188,7 +188,8 @@ def test_expectations_from_everywhere(brokers: Brokers, tmp_path: Path) -> None:
         f'[targets.here]\nbootstrap = "{target}"\nexpect = ["brokers=3", "identity=proven"]\n'
     )
     met = kdiag("check", "@here", cwd=tmp_path)
-    assert (met.returncode, met.stderr) == (0, "")
+    from_here = "kdiag: note: @here is from kdiag.toml in this folder\n"
+    assert (met.returncode, met.stderr) == (0, from_here)
     assert "√ expect    2 of 2 expectations met" in met.stdout
     unmet = kdiag("check", "@here", cwd=tmp_path, KDIAG_EXPECT="brokers=4 acks-ms<60000")
     assert unmet.returncode == 70

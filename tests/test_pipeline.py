@@ -314,7 +314,8 @@ def test_the_cron_job_runs(brokers: Brokers, folder: Path) -> None:
     assert theirs in targets
     (folder / "kdiag.toml").write_text(targets.replace(theirs, brokers.three().bootstrap))
     done = ran(f"kdiag {shlex.join(one['args'])}", folder)
-    assert (done.returncode, done.stderr) == (0, "")
+    from_here = "kdiag: note: @prod is from kdiag.toml in this folder\n"
+    assert (done.returncode, done.stderr) == (0, from_here)
     assert "2 of 2 expectations met" in done.stdout
 
 

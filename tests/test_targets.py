@@ -97,6 +97,8 @@ def test_a_target_says_what_options_would(here: Path) -> None:
             "enable.ssl.certificate.verification": "false",
             "reconnect.backoff.ms": "100",
         },
+        file="kdiag.toml in this folder",
+        project=True,
     )
     small = found("small", here)
     assert (small.bootstrap, small.map) == ("c", ("a=b", "c=d"))
@@ -112,14 +114,23 @@ def test_files_are_beside_the_file_that_names_them(here: Path) -> None:
     assert prod.properties["ssl.key.location"] == "/etc/key.pem"
 
 
-def test_the_file_here_is_asked_before_the_users_own(here: Path) -> None:
-    own(here, '[targets.a]\nbootstrap = "own-a"\n[targets.b]\nbootstrap = "own-b"')
-    (here / "kdiag.toml").write_text('[targets.a]\nbootstrap = "here-a"')
-    assert found("a", here).bootstrap == "here-a"
-    assert found("b", here).bootstrap == "own-b"
+def test_the_users_own_file_is_asked_before_the_file_here(here: Path) -> None:
+    own(here, '[targets.a]\nbootstrap = "own-a"')
+    (here / "kdiag.toml").write_text(
+        '[targets.a]\nbootstrap = "here-a"\n[targets.b]\nbootstrap = "here-b"'
+    )
+    assert (found("a", here).bootstrap, found("b", here).bootstrap) == ("own-a", "here-b")
+    assert (found("a", here).project, found("b", here).project) == (False, True)
+    assert (found("a", here).hides, found("b", here).hides) == (True, False)
     answer = refused("c", here)
-    assert "@c: no such target in kdiag.toml or " in answer
-    assert answer.endswith("; there is a, b")
+    assert "@c: no such target in " in answer
+    assert answer.endswith(" or kdiag.toml; there is a, b")
+
+
+def test_the_users_own_folder_is_no_project(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(own(here, WHOLE))
+    assert not found("prod", here).project
+    assert not found("prod", here).hides
 
 
 def test_a_folder_above_is_not_searched(here: Path) -> None:
@@ -191,6 +202,7 @@ def test_an_unknown_target_is_answered_with_those_that_exist(here: Path) -> None
         ("[targets.x]\nsasl.password: 'hunter2'", "kdiag.toml is not TOML: line 2, column 14"),
         ("a = '\xff'", "kdiag.toml is not TOML in UTF-8"),
         ("a = " + "[" * 5000, "kdiag.toml is not TOML"),
+        ("a = " + "1" * 5000, "kdiag.toml is not TOML: a number in it is too long"),
         ("a" * (1 << 20) + "a", "kdiag.toml is larger than a file of targets: 1 MiB at most"),
     ],
 )
@@ -201,7 +213,7 @@ def test_a_file_that_cannot_be_used(here: Path, text: str, says: str) -> None:
 
 def test_a_file_that_cannot_be_read(here: Path) -> None:
     (here / "kdiag.toml").mkdir()
-    assert refused("x", here) == "kdiag.toml: cannot read it: Is a directory"
+    assert refused("x", here) == "kdiag.toml: it is no file"
 
 
 def test_targets_do_not_show_their_properties(here: Path) -> None:

@@ -35,7 +35,9 @@ def all_asked(
     for one in bootstraps or (None,):
         for name in _every() if one == f"@{ALL}" else [one]:
             try:
-                asked = _asked(context, name, {**written, "config": config}, files)
+                asked = _asked(
+                    context, name, {**written, "config": config, "servers": bootstraps}, files
+                )
             except UsageError as error:
                 raise UsageError(_of_target(name, str(error))) from None
             label = name[1:] if name and name.startswith("@") else None
@@ -73,29 +75,38 @@ def _asked(
     from kdiag.settings import parse_properties, parse_property, settings
 
     noted: list[str] = []
-    chosen = None
+    chosen, held = None, None
     if bootstrap is not None and bootstrap.startswith("@"):
-        from kdiag.targets import target
-
-        chosen = target(bootstrap[1:], os.environ)
+        chosen = _target(bootstrap[1:], noted)
+        if chosen.project and not written["trust_project"]:
+            held = _Held(chosen, bootstrap[1:])
         bootstrap = chosen.bootstrap
 
+    def is_written(name: str) -> bool:
+        return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
     def of(name: str) -> Any:
-        default = context.get_parameter_source(name) is ParameterSource.DEFAULT
         fallback = getattr(chosen, name) if chosen else None
-        return fallback if default and fallback is not None else written[name]
+        return written[name] if is_written(name) or fallback is None else fallback
 
     environment = from_environment(os.environ, noted)
     file, topic = of("command_config"), of("topic")
+    theirs = bool(chosen and file) and not is_written("command_config")
+    from_file = parse_properties(_read(file, files, safely=theirs)) if file else {}
+    properties = dict(parse_property(text) for text in written["given"])
+    if held:
+        mine = [{} if theirs else from_file, environment, properties]
+        given = [name for name in ("aws", "aws_profile", "aws_echo", "strimzi") if is_written(name)]
+        held.to([from_file if theirs else {}], mine, given, written["servers"])
     return settings(
         bootstrap,
         topic=topic,
         timeout=of("timeout"),
         answer_timeout=of("answer_timeout"),
         deadline=of("deadline"),
-        properties=dict(parse_property(text) for text in written["given"]),
+        properties=properties,
         between=[chosen.properties if chosen else {}, environment],
-        from_file=parse_properties(_read(file, files)) if file else None,
+        from_file=from_file,
         mapped=of("map"),
         fail_on=of("fail_on"),
         expect=_expected(of("expect"), topic),
@@ -109,6 +120,42 @@ def _asked(
         config=written["config"] or _configured(chosen),
         strimzi=of("strimzi"),
     )
+
+
+def _target(name: str, noted: list[str]) -> Target:
+    """The target of that name; the report says where it is from."""
+    from kdiag.targets import FILE, target
+    from kdiag.usage import word
+
+    found = target(name, os.environ)
+    hides = f"; {FILE} in this folder has one of that name too, which is not used"
+    noted.append(f"@{word(name)} is from {found.file}{hides if found.hides else ''}")
+    return found
+
+
+class _Held:
+    """A target of the current folder's file, held to what that may decide. Raises UsageError."""
+
+    def __init__(self, target: Target, name: str) -> None:
+        from kdiag.project import hold_files
+
+        self._target, self._name = target, name
+        hold_files(target, name)
+
+    def to(
+        self,
+        theirs: Sequence[Mapping[str, str]],
+        mine: Sequence[Mapping[str, str]],
+        written: Sequence[str],
+        bootstraps: Sequence[str],
+    ) -> None:
+        """Whether the properties of both sides, and the options written, may be used together."""
+        from kdiag.targets import own_targets
+        from kdiag.project import Named, hold
+
+        servers = [one for one in bootstraps if not one.startswith("@")]
+        named = Named.by(servers, mine, own_targets(os.environ))
+        hold(self._target, self._name, [*theirs, self._target.properties], mine, written, named)
 
 
 def _configured(chosen: Target | None) -> dict[str, str]:
@@ -147,9 +194,16 @@ def _ignored(names: Sequence[str]) -> Sequence[str]:
     return ignored(names)
 
 
-def _read(name: str, files: dict[str, bytes]) -> str:
-    """A properties file; Java writes them in Latin-1, everybody else in UTF-8."""
-    if name not in files:
+def _read(name: str, files: dict[str, bytes], *, safely: bool) -> str:
+    """A properties file; Java writes them in Latin-1, everybody else in UTF-8. One that a target
+    names is read `safely`: nobody else may have written it."""
+    if safely:
+        from pathlib import Path
+
+        from kdiag.targets import read_safely
+
+        files[name] = read_safely(Path(name), MAX_FILE)
+    elif name not in files:
         files[name] = read(name, MAX_FILE, "a file of client properties: 1 MiB at most")
     try:
         return files[name].decode("utf-8")

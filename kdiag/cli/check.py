@@ -72,6 +72,12 @@ MOST_WAIT = 86400  # seconds
     help="For the whole walk.",
 )
 @click.option(
+    "--trust-project",
+    is_flag=True,
+    envvar="KDIAG_TRUST_PROJECT",
+    help="Take kdiag.toml of this folder for your own: it may name who gets your secrets.",
+)
+@click.option(
     "--wait",
     metavar="SECONDS",
     type=float,

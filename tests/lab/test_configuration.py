@@ -113,7 +113,9 @@ def test_a_target(kafka: Lab, tmp_path: Path) -> None:
         'security.protocol = "SASL_SSL"\nssl.ca.location = "ca.pem"\n'
         'sasl.mechanism = "SCRAM-SHA-512"\nsasl.username = "alice"\n'
     )
-    report = kafka.client.check("@prod", folder=tmp_path, KDIAG_X_SASL_PASSWORD=USERS["alice"])
+    report = kafka.client.check(
+        "@prod", "--trust-project", folder=tmp_path, KDIAG_X_SASL_PASSWORD=USERS["alice"]
+    )
     assert report.verdict == HEALTHY, report
     assert report.told["target"] == kafka.every("LOGINTLS").split(",")
 
