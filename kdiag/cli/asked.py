@@ -150,8 +150,8 @@ class _Held:
         bootstraps: Sequence[str],
     ) -> None:
         """Whether the properties of both sides, and the options written, may be used together."""
-        from kdiag.targets import own_targets
         from kdiag.project import Named, hold
+        from kdiag.targets import own_targets
 
         servers = [one for one in bootstraps if not one.startswith("@")]
         named = Named.by(servers, mine, own_targets(os.environ))
