@@ -92,6 +92,7 @@ RETIRED: dict[str, str] = {}  # code → the name that it had
 ADDED = {
     "KD122": "credentials-in-clear",
     "KD123": "verification-off",
+    "KD124": "slow-answer",
     "KD125": "certificate-expires-soon",
     "KD409": "write-failed",
     "KD601": "unreadable-file",
@@ -138,7 +139,7 @@ ADDED = {
 
 AREAS = {
     "0": {"walk"},
-    "1": {"connection", "tls", "certificates", "sasl"},
+    "1": {"connection", "slow", "tls", "certificates", "sasl"},
     "2": {"metadata"},
     "3": {"listeners", "advertised", "identity"},
     "4": {"produce", "records"},

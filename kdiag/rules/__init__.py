@@ -12,6 +12,7 @@ def load() -> None:
         produce,
         records,
         sasl,
+        slow,
         tls,
         walk,
     )

@@ -165,7 +165,8 @@ def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterato
 
 @rule("KD107", "silent-peer", Severity.ERROR, "Connected, but no answer")
 def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
-    """The connection is accepted, and then nothing comes: no answer to the first Kafka request.
+    """The connection is accepted, and then nothing comes: no answer to the first Kafka request
+    within `--answer-timeout`.
 
     An idle proxy or load balancer accepts for a broker that is not behind it, a tunnel is half
     open, a broker hangs, or the port belongs to a server that waits for its own protocol.
@@ -173,7 +174,11 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
     Where the login gets no answer, what the broker asks about users may hang. The try may have been
     counted, so kdiag takes the same credentials to no other server until one has accepted them.
 
-    Prove it: look who owns the port on that host; ask the load balancer for its healthy targets.
+    librdkafka gives up after 10 seconds as well; Java waits 30. A peer that needs longer than kdiag
+    waited is not told from one that never answers.
+
+    Prove it: look who owns the port on that host; ask the load balancer for its healthy targets;
+    `--answer-timeout 30` shows an answer that is only late.
     """
     said = "{who} accept{s} the connection and then stay{s} silent"
     for hop, hit, severity in failing({Failure.SILENT}, bootstrap, listeners):
@@ -257,10 +262,21 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
 
     A load balancer without a healthy target does that, a proxy that refuses this client, a port
     forward to a port that is closed, a TLS listener that dislikes plaintext, or a broker that is
-    shutting down.
+    shutting down. Where other connections of the same walk stand, it may also be a broker at its
+    limit of connections: `max.connections`, `max.connections.per.ip` or its rate of new ones. All
+    of them look alike from here.
 
-    Prove it: the same dial past the load balancer or proxy, straight to the broker.
+    Prove it: the same dial past the load balancer or proxy, straight to the broker. A broker at its
+    limit logs "Rejected connection from", with the limit; and closing other clients helps.
     """
+    others_stand = any(
+        dial.failed is None for place in places(bootstrap, listeners) for dial in place.dials
+    )
+    limits = remedies.say(
+        "Other connections stand, so it may be the broker's limit: look for \"Rejected connection "
+        'from" in its log, and at max.connections, max.connections.per.ip and '
+        "max.connection.creation.rate."
+    )
     yield from judge(
         {Failure.CLOSED, Failure.RESET},
         bootstrap,
@@ -272,6 +288,7 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
                 "allow list of the proxy, the target of the port forward. Some TLS listeners end "
                 "plaintext like this too."
             ),
+            *((limits,) if others_stand else ()),
         ),
     )
 

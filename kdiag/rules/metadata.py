@@ -17,6 +17,7 @@ HOP = "metadata"
 
 _TOPIC_CODES = {"UNKNOWN_TOPIC_OR_PARTITION", "TOPIC_AUTHORIZATION_FAILED"}
 _PASSING = "LEADER_NOT_AVAILABLE"
+_OWN_WORDS = (Failure.NOT_KAFKA, Failure.NO_COMMON_VERSION)
 
 
 @rule("KD201", "metadata-unanswered", Severity.ERROR, "No answer to the metadata request")
@@ -26,11 +27,24 @@ def metadata_unanswered(metadata: Metadata) -> Iterator[Match]:
     The path and the protocol are fine, the broker is not: it is overloaded, starting, or cut off
     from the controllers. Or a proxy answers the first request by itself.
 
+    It is a warning where kdiag itself could not ask, because the server has none of the versions of
+    Metadata that kdiag has: the server's clients may well have one.
+
     Prove it: run it again; look into the broker's log for the same second.
     """
-    failed = [a for a in metadata.answers if a.failure and a.failure is not Failure.NOT_KAFKA]
+    failed = [a for a in metadata.answers if a.failure and a.failure not in _OWN_WORDS]
     if failed:
         yield _unanswered(metadata, failed, f"{_who(failed)} did not answer the metadata request")
+    newer = [a for a in metadata.answers if a.failure is Failure.NO_COMMON_VERSION]
+    if newer:
+        yield Match(
+            HOP,
+            f"kdiag cannot ask {_who(newer)} for metadata: they have no version in common",
+            _subjects(newer),
+            tuple(f"{a.endpoint}: {a.detail}" for a in newer),
+            (remedies.say("Take a newer kdiag. Nothing is proven: clients may have them."),),
+            Severity.WARNING,
+        )
 
 
 @rule("KD202", "metadata-error", Severity.ERROR, "The metadata answer is an error or unreadable")

@@ -10,8 +10,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from kdiag.attempt import ClientRun, Delivery
+from kdiag.attempt import ClientRun, Delivery, Failure
 from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce
 from kdiag.remedies import acls
 from kdiag.remedies import kafka as remedies
@@ -173,10 +174,12 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
 
 
 @rule("KD408", "throttled", Severity.WARNING, "The broker slows this client down")
-def throttled(produce: Produce) -> Iterator[Match]:
+def throttled(metadata: Metadata | None, produce: Produce) -> Iterator[Match]:
     """The broker says that it delays this client, because a quota is used up.
 
-    Producers see growing latency and, in the end, time-outs.
+    After an answer that says so the broker reads nothing from that connection for as long
+    (KIP-219). kdiag waits for that time, up to 15 seconds; what is behind a longer one is not
+    judged. Producers see growing latency and, in the end, time-outs.
 
     Prove it: `kafka-configs.sh --describe --entity-type clients`.
     """
@@ -185,7 +188,15 @@ def throttled(produce: Produce) -> Iterator[Match]:
         for p in produce.produced
         if max(p.small.throttle_ms, p.large.throttle_ms) > 0
     ]
-    lines = [f"broker {node}: throttled by {ms} ms" for node, ms in slow]
+    answers = [a for a in metadata.answers if a.throttle_ms] if metadata else []
+    lines = [f"{a.endpoint}: throttled by {a.throttle_ms} ms, after Metadata" for a in answers]
+    lines += [f"broker {node}: throttled by {ms} ms" for node, ms in slow]
+    lines += [
+        f"broker {p.node}: {outcome.detail}"
+        for p in produce.produced
+        for outcome in (p.small, p.large)
+        if outcome.failure is Failure.THROTTLED
+    ]
     nodes = [node for node, _ in slow]
     refused = _failed(produce, "KD408")
     if produce.client:
@@ -197,7 +208,8 @@ def throttled(produce: Produce) -> Iterator[Match]:
         yield Match(
             HOP,
             "The cluster throttles this client",
-            tuple(f"broker {node}" for node in dict.fromkeys(nodes)),
+            tuple(f"broker {node}" for node in dict.fromkeys(nodes))
+            or tuple(f"bootstrap {answer.endpoint}" for answer in answers),
             tuple(lines),
             (remedies.say("Raise the quota of this client id or user, or send less."),),
             Severity.ERROR if refused else None,

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from kdiag.address import is_loopback
 from kdiag.attempt import Dial, Failure
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listeners
 from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
-from kdiag.rules.place import Place, as_it_speaks, judge, places
+from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rules.place import (
+    Place,
+    as_it_speaks,
+    failing,
+    judge,
+    judge_others,
+    match,
+    places,
+)
 from kdiag.rules.words import escaped, listed
+from kdiag.server_words import Known, known
 from kdiag.settings import Settings
 
 _INSTEAD = {
@@ -111,7 +120,12 @@ def sasl_credentials(
     """The listener takes the mechanism and refuses the credentials, or there are none to show.
 
     kdiag tries them once, whatever the number of addresses, so that no account gets locked. The
-    broker's own words are in the evidence; the reason is in its log only.
+    broker's own words are in the evidence, and where they are known, they decide: "Too many
+    connects" is a limit on new connections (kdiag tries three times, a second apart), "Invalid
+    tenant name" is the token's tenant. Otherwise the reason is in the broker's log only.
+
+    A broker that closes the connection without a word may refuse the login like this (Kafka before
+    1.0 knows no other way), or end the connection for another reason.
 
     Prove it: the broker's log says "Failed authentication with" and this client's address.
     """
@@ -125,13 +139,29 @@ def sasl_credentials(
         message = f"The login{who} by Kerberos fails at {{who}}"
     if endpoint:
         message = "{who} cannot be logged in to with a token of the endpoint given"
-    yield from judge(
-        {Failure.CREDENTIALS},
-        bootstrap,
-        listeners,
-        message,
-        lambda hit: (remedies.credentials(mechanism, user, endpoint, hit[0].endpoint),),
-    )
+
+    def fix(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+        return (remedies.credentials(mechanism, user, endpoint, hit[0].endpoint),)
+
+    for hop, hit, severity in failing({Failure.CREDENTIALS}, bootstrap, listeners):
+        for cause in dict.fromkeys(map(_said, hit)):
+            these = [place for place in hit if _said(place) is cause]
+            if cause is None:
+                yield match(hop, these, message, fix, severity)
+            else:
+                yield _known_words(hop, these, cause, severity)
+    yield from judge_others({Failure.CREDENTIALS}, bootstrap, listeners, message, fix)
+
+
+def _said(place: Place) -> Known | None:
+    """What is known of the words in which a login was refused."""
+    failed = place.contact.failed
+    return known(failed.detail) if failed else None
+
+
+def _known_words(hop: str, hit: Sequence[Place], cause: Known, severity: Severity | None) -> Match:
+    message = f"{{who}} refuse{{s}} the login: {escaped(cause.cause)}"
+    return match(hop, hit, message, lambda _: (remedies.say(cause.fix),), severity)
 
 
 @rule("KD122", "credentials-in-clear", Severity.WARNING, "Credentials went over plaintext")

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.hop import Halts
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.metadata import Metadata
 from kdiag.remedies import kafka as remedies
 from kdiag.rule import Match, Severity, rule
+from kdiag.rules.slow import late_answers
 
 
 @rule("KD001", "internal-error", Severity.ERROR, "kdiag itself failed")
@@ -27,20 +30,30 @@ def internal_error(halts: Halts) -> Iterator[Match]:
 
 
 @rule("KD002", "deadline", Severity.ERROR, "The walk ran out of time")
-def deadline(halts: Halts) -> Iterator[Match]:
+def deadline(
+    halts: Halts, bootstrap: Bootstrap | None, metadata: Metadata | None
+) -> Iterator[Match]:
     """`--deadline` ended the walk; the hop that was under way counts as failed.
 
     Either something is very slow, or there is a lot to wait for: many names whose resolver does not
     answer, or more brokers than can be dialled at once.
 
+    Where the answers before it came late (KD124), it is a warning: the cluster answers, only later
+    than kdiag waited in all, and clients wait longer. Nothing is proven about the hop then.
+
     Prove it: `--deadline 120`.
     """
+    late = late_answers(bootstrap, metadata) if bootstrap else []
     for halt in halts.halts:
         if not halt.error:
             yield Match(
                 halt.hop,
                 f"The deadline of {halt.seconds:g} s passed in hop {halt.hop}",
                 (f"hop {halt.hop}",),
-                (f"hop {halt.hop} was under way when {halt.seconds:g} s were over",),
+                (
+                    f"hop {halt.hop} was under way when {halt.seconds:g} s were over",
+                    *(f"{each.where}: {each.what} took {each.seconds:.0f} s" for each in late),
+                ),
                 (remedies.say("Give it more time with --deadline, or less to do."),),
+                Severity.WARNING if late else None,
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import struct
+import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args, get_type_hints
 
@@ -345,3 +346,50 @@ def test_kio_reads_the_record_batches_written_here(contents: list[bytes]) -> Non
 def test_kio_reads_any_record_batch_written_here(contents: list[bytes]) -> None:
     batch, _ = read_batch(wire.record_batch(contents), 0)
     assert [record.value for record in batch.records] == contents
+
+
+def test_old_versions() -> None:
+    """What Kafka 4.0 no longer takes, byte by byte, from the protocol's page."""
+    head = struct.pack(">hhih", 0, 2, 7, 5) + b"kdiag"
+    partition = {"index": 1, "records": b"abc"}
+    body = {"acks": -1, "timeout_ms": 9, "topics": [{"name": "t", "partitions": [partition]}]}
+    rest = struct.pack(">hiih", -1, 9, 1, 1) + b"t" + struct.pack(">iii", 1, 1, 3) + b"abc"
+    assert unframed(wire.encode_request(wire.PRODUCE, 2, 7, body)) == head + rest
+    answer = struct.pack(">iih", 7, 1, 1) + b"t" + struct.pack(">iihqqi", 1, 1, 3, -1, -1, 250)
+    found = wire.decode_response(wire.PRODUCE, 2, 7, answer)
+    assert found["topics"][0]["partitions"] == [
+        {"index": 1, "error_code": 3, "base_offset": -1, "log_append_time_ms": -1}
+    ]
+    assert found["throttle_time_ms"] == 250
+    config = struct.pack(">h", 9) + b"broker.id" + struct.pack(">h", 1) + b"5" + b"\1\0\0"
+    answer = struct.pack(">iii", 7, 0, 1) + struct.pack(">hhbh", 0, -1, 4, 1) + b"5"
+    answer += struct.pack(">i", 1) + config
+    (result,) = wire.decode_response(wire.DESCRIBE_CONFIGS, 0, 7, answer)["results"]
+    (only,) = result["configs"]
+    assert (only["name"], only["value"], only["read_only"]) == ("broker.id", "5", True)
+
+
+def test_a_message_set() -> None:
+    """Kafka's message format 1: offset, size, CRC, magic, attributes, timestamp, key, value."""
+    data = wire.records(2, [b"a", b"bc"])
+    assert wire.records(3, [b"a", b"bc"]) == wire.record_batch([b"a", b"bc"])
+    at, found = 0, []
+    while at < len(data):
+        offset, size, crc = struct.unpack_from(">qiI", data, at)
+        checked = data[at + 16 : at + 12 + size]
+        assert crc == zlib.crc32(checked)
+        magic, attributes, _, key, length = struct.unpack_from(">bbqii", checked)
+        assert (magic, attributes, key, length) == (1, 0, -1, len(checked) - 18)
+        found.append((offset, checked[18:]))
+        at += 12 + size
+    assert found == [(0, b"a"), (1, b"bc")]
+
+
+def test_a_throttle_is_read_without_decoding() -> None:
+    for api, version, frame in (
+        (wire.METADATA, 4, struct.pack(">ii", 1, 77)),
+        (wire.DESCRIBE_CONFIGS, 1, struct.pack(">ii", 1, 77)),
+    ):
+        assert wire.throttled_ms(api, version, frame + b"rest") == 77
+    assert wire.throttled_ms(wire.METADATA, 2, struct.pack(">ii", 1, 77)) == 0
+    assert wire.throttled_ms(wire.PRODUCE, 3, struct.pack(">ii", 1, 77)) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.attempt import Failure
+from kdiag.attempt import NOT_ASKED, Failure
 from tests.facts import (
     DOOR,
     bootstrap,
@@ -98,10 +98,19 @@ def test_a_login_without_an_answer_is_told_apart() -> None:
 
 def test_every_failure_of_a_first_connection_has_a_code() -> None:
     """A failure that no rule names would be a hop that fails without a finding."""
-    elsewhere = {Failure.WRONG_NODE, Failure.WRONG_CLUSTER, Failure.DENIED}  # KD307, KD310, none
+    elsewhere = {Failure.WRONG_NODE, Failure.WRONG_CLUSTER, *NOT_ASKED}  # KD307, KD310, none
     for failure in set(Failure) - elsewhere:
         layer = "dns" if failure.value in ("not_found", "resolver_failed") else "kafka"
         assert found(bootstrap(contact(NAME, f"{layer}:{failure.value}"))), failure
+
+
+def test_a_limit_of_connections_is_a_candidate_only_where_others_stand() -> None:
+    alone = found(bootstrap(contact(NAME, "kafka:closed")))
+    beside = found(came_in(), listeners(listener(1, "198.51.100.1:9094", "kafka:reset")))
+    said = [" ".join(fix.summary for fix in one.remedies) for (one,) in (alone, beside)]
+    assert "max.connections" not in said[0]
+    assert "max.connections.per.ip" in said[1]
+    assert "may be" in said[1]
 
 
 def test_being_denied_the_proof_of_identity_is_no_failure() -> None:

@@ -10,7 +10,7 @@ from kdiag.attempt import Attempt, Contact, Dial, Failure
 from kdiag.rule import Finding
 from kdiag.security import READABLE, Sasl, Security
 from kdiag.settings import parse_endpoint, settings
-from tests.facts import bootstrap, contact, found_by, listener, listeners
+from tests.facts import bootstrap, came_in, contact, found_by, listener, listeners
 
 NAME = "kafka.example.com:9094"
 
@@ -66,3 +66,25 @@ def test_who_learnt_nothing_is_not_counted() -> None:
     assert findings("KD122", refused, security=sent("PLAIN"))
     for address in ("127.0.0.1", "::1"):  # nobody is on the way
         assert not findings("KD122", bootstrap(logged_in(NAME, address)), security=sent("PLAIN"))
+
+
+@pytest.mark.parametrize(
+    ("said", "cause", "fix"),
+    [
+        ("SASL_AUTHENTICATION_FAILED: [8e2b]: Too many connects", "limit", "reconnect.backoff.ms"),
+        ("SASL_AUTHENTICATION_FAILED: Invalid tenant name", "tenant", "token endpoint"),
+    ],
+)
+def test_the_servers_own_words_decide(said: str, cause: str, fix: str) -> None:
+    met = bootstrap(contact(NAME, "sasl:credentials", detail=said))
+    (finding,) = findings("KD120", met, security=sent("OAUTHBEARER"))
+    assert cause in finding.message
+    assert fix in finding.remedies[0].summary
+    assert "password" not in finding.remedies[0].summary
+
+
+def test_brokers_that_refuse_in_other_words_are_told_apart() -> None:
+    limited = listener(1, "198.51.100.1:9094", "sasl:credentials", detail="Too many connects")
+    refused = listener(2, "198.51.100.2:9094", "sasl:credentials", detail="Invalid password")
+    told = findings("KD120", came_in(), listeners(limited, refused), security=sent("PLAIN"))
+    assert [finding.subjects for finding in told] == [["broker 1"], ["broker 2"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kdiag.clients.wire import SASL_AUTHENTICATE
 from kdiag.demo.logins import Logins
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.scenarios.tls import good, trusting
@@ -50,3 +51,14 @@ async def credentials_in_clear(world: World) -> Start:
     """The password goes over plaintext to whatever address is advertised."""
     await world.three(sasl=Logins({USER: PASSWORD}))
     return Start(security=login("PLAIN"))
+
+
+@scenario
+async def slow_answer(world: World) -> Start:
+    """A broker takes long for each login, as without reverse DNS of its own."""
+    await world.three(sasl=Logins({USER: PASSWORD}))
+    world.brokers[1].delay = lambda request: _LOOKUP if request.api is SASL_AUTHENTICATE else 0.0
+    return Start(security=login("SCRAM-SHA-512"), answer_timeout=2 * _LOOKUP)
+
+
+_LOOKUP = 1.4  # seconds; SCRAM has two messages

@@ -1,0 +1,136 @@
+"""KD124, slow answers: what comes late, and clients still wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.listeners import Listeners
+from kdiag.hops.metadata import Metadata
+from kdiag.hops.produce import Produce
+from kdiag.remedies import kafka as remedies
+from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rules.place import places
+from kdiag.rules.words import listed
+
+SLOW = 2.0  # seconds; a healthy broker answers in milliseconds
+
+_LAYERS = {"kafka": "ApiVersions", "sasl": "the login", "identity": "the questions of hop 3"}
+_HOPS = ("bootstrap", "metadata", "listeners", "produce")
+
+
+class Late(NamedTuple):
+    """One answer that came late: where it was asked for, what it answers, and after how long."""
+
+    hop: str
+    subject: str
+    where: str
+    what: str
+    seconds: float
+    address: str = ""
+
+
+@rule("KD124", "slow-answer", Severity.WARNING, "A broker answers late")
+def slow_answer(
+    bootstrap: Bootstrap,
+    metadata: Metadata | None,
+    listeners: Listeners | None,
+    produce: Produce | None,
+) -> Iterator[Match]:
+    """An answer came after two seconds or more. Clients wait for it; each new connection takes as
+    long, and a client with a shorter time-out fails.
+
+    A late login is most often the broker's own reverse DNS: at each login a broker looks its own
+    address up by name, and where its resolver does not answer, this takes 5 seconds and more. A
+    login service behind the broker (LDAP, an OAuth endpoint) is the next candidate. Where
+    everything is late, the broker is busy (request handlers, disks, garbage collection) or
+    something on the way is. Which of them it is, kdiag cannot see from here.
+
+    librdkafka waits 10 seconds for ApiVersions and `kcat -L` 5 for the whole; Java waits 30 for
+    each answer.
+
+    Prove it: on the broker's host, `time getent hosts ADDRESS` with the broker's own address; then
+    the broker's RequestHandlerAvgIdlePercent and its garbage collection log for this minute.
+    """
+    late = late_answers(bootstrap, metadata, listeners, produce)
+    for hop in _HOPS:
+        here = [each for each in late if each.hop == hop]
+        if here:
+            subjects = tuple(dict.fromkeys(each.subject for each in here))
+            who = list(dict.fromkeys(each.where for each in here))
+            slowest = max(each.seconds for each in here)
+            yield Match(
+                hop,
+                f"{listed(who)}: answers come late, after up to {slowest:.0f} s",
+                subjects,
+                tuple(f"{e.where}: {e.what} took {e.seconds:.0f} s" for e in here),
+                _fixes(here),
+            )
+
+
+def late_answers(
+    bootstrap: Bootstrap,
+    metadata: Metadata | None,
+    listeners: Listeners | None = None,
+    produce: Produce | None = None,
+) -> list[Late]:
+    """Every answer that came late, in the order of the hops."""
+    return [
+        *_connections(bootstrap, listeners),
+        *_metadata(metadata),
+        *_produced(produce),
+    ]
+
+
+def _connections(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Late]:
+    for place in places(bootstrap, listeners):
+        for dial in place.dials:
+            for attempt in dial.attempts:
+                if attempt.layer in _LAYERS and attempt.elapsed >= SLOW and not attempt.failure:
+                    what, seconds = _LAYERS[attempt.layer], attempt.elapsed
+                    at = dial.address
+                    yield Late(place.hop, place.subject, place.where, what, seconds, at)
+
+
+def _metadata(metadata: Metadata | None) -> Iterator[Late]:
+    for answer in metadata.answers if metadata else ():
+        if answer.elapsed >= SLOW and not answer.failure:
+            where = str(answer.endpoint)
+            yield Late("metadata", f"bootstrap {where}", where, "Metadata", answer.elapsed)
+
+
+def _produced(produce: Produce | None) -> Iterator[Late]:
+    for produced in produce.produced if produce else ():
+        slowest = max((produced.small, produced.large), key=lambda outcome: outcome.elapsed)
+        if slowest.elapsed >= SLOW and not slowest.failure:
+            who = f"broker {produced.node}"
+            yield Late("produce", who, who, "a produce request", slowest.elapsed)
+
+
+def _fixes(late: Sequence[Late]) -> tuple[Remedy, ...]:
+    logins = [each for each in late if each.what == _LAYERS["sasl"]]
+    fixes = []
+    if logins:
+        address = next((each.address for each in logins if each.address), "ADDRESS")
+        fixes.append(
+            remedies.say(
+                "See how long the broker takes to look its own address up, on its own host; if it "
+                "is seconds, put the address into its /etc/hosts or repair its resolver:",
+                f"time getent hosts {address}",
+            )
+        )
+        fixes.append(
+            remedies.say(
+                "If that is fast: see what the broker asks about users (LDAP, an OAuth endpoint, a "
+                "callback handler of its own)."
+            )
+        )
+    if len(logins) < len(late):
+        fixes.append(
+            remedies.say(
+                "See whether the broker is busy: RequestHandlerAvgIdlePercent, disks, garbage "
+                "collection; and proxies on the way."
+            )
+        )
+    return tuple(fixes)

@@ -1,0 +1,100 @@
+"""KD124 and KD002: what comes late is a warning, and names what is most often behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from kdiag.attempt import Attempt, Failure
+from kdiag.hop import Halt, Halts
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.metadata import Answer
+from kdiag.hops.produce import Outcome, Produce, Produced
+from kdiag.rule import Finding
+from kdiag.rules.slow import SLOW
+from tests.facts import at, brokers, came_in, found_by, listener, listeners, metadata
+
+LATE = SLOW + 3
+
+
+def late(layer: str, seconds: float = LATE, failure: Failure | None = None) -> Bootstrap:
+    """A bootstrap whose connection took that long in one layer."""
+    there = came_in()
+    (contact,) = there.contacts
+    (dial,) = contact.dials
+    attempts = [a for a in dial.attempts if a.layer != layer]
+    slow = Attempt(layer, seconds, failure)
+    dial = dial._replace(attempts=(*attempts, slow))
+    return there._replace(contacts=(contact._replace(dials=(dial,)),))
+
+
+def found(*facts: object) -> list[Finding]:
+    return found_by("KD124", *facts)
+
+
+def fixes(finding: Finding) -> str:
+    return "\n".join(f"{fix.summary} {fix.snippet}" for fix in finding.remedies)
+
+
+def test_a_late_login_names_the_brokers_own_reverse_dns_first() -> None:
+    (finding,) = found(late("sasl"))
+    assert (finding.hop, finding.severity) == ("bootstrap", "warning")
+    assert finding.evidence == ["3.10.139.221:9094: the login took 5 s"]
+    assert "getent hosts 3.10.139.221" in finding.remedies[0].snippet
+    assert "LDAP" in fixes(finding)
+    assert "RequestHandlerAvgIdlePercent" not in fixes(finding)
+
+
+@pytest.mark.parametrize("layer", ["kafka", "identity"])
+def test_a_late_answer_of_another_layer_does_not(layer: str) -> None:
+    (finding,) = found(late(layer))
+    assert "getent" not in fixes(finding)
+    assert "RequestHandlerAvgIdlePercent" in fixes(finding)
+
+
+@pytest.mark.parametrize(
+    "bootstrap",
+    [
+        late("kafka", SLOW - 0.1),
+        late("dns", LATE),
+        late("tcp", LATE),
+        late("sasl", LATE, Failure.CREDENTIALS),
+        late("kafka", LATE, Failure.SILENT),
+    ],
+    ids=["in time", "dns", "tcp", "refused", "never came"],
+)
+def test_what_is_no_late_answer(bootstrap: Bootstrap) -> None:
+    assert found(bootstrap) == []
+
+
+def test_every_hop_says_so_for_itself() -> None:
+    answer = Answer(at("3.10.139.221:9094"), LATE)
+    slow = Produced(2, Outcome(0.1, "NONE"), Outcome(LATE, "NONE"))
+    there = listeners(listener(1, "198.51.100.1:9094"))
+    told = found(
+        came_in(), metadata(*brokers(1), answers=(answer,)), there, Produce((slow,), (), None, 9)
+    )
+    assert [(f.hop, f.subjects) for f in told] == [
+        ("metadata", ["bootstrap 3.10.139.221:9094"]),
+        ("produce", ["broker 2"]),
+    ]
+
+
+def deadline(facts: Sequence[object]) -> Finding:
+    passed = Halts((Halt("listeners", 30.0),))
+    (finding,) = found_by("KD002", passed, *facts)
+    return finding
+
+
+def test_a_deadline_that_late_answers_used_up_proves_nothing() -> None:
+    answer = Answer(at("3.10.139.221:9094"), LATE)
+    finding = deadline((came_in(), metadata(*brokers(1), answers=(answer,))))
+    assert finding.severity == "warning"
+    assert "3.10.139.221:9094: Metadata took 5 s" in finding.evidence
+    assert deadline((late("kafka"),)).severity == "warning"
+
+
+def test_any_other_deadline_fails_the_hop() -> None:
+    assert deadline((came_in(), metadata(*brokers(1)))).severity == "error"
+    assert deadline(()).severity == "error"
