@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+# The built-in part of signal: signal itself imports enum, and Ctrl-C meanwhile is a traceback.
+import _signal as signal  # type: ignore[import-not-found]
 import gc
-import signal
 
 # Objects between two searches for cycles: a check makes 50,000 before its first connection.
 GARBAGE = 100_000

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
+from kdiag import snippet
 from kdiag.address import parse
 from kdiag.attempt import clean
 
@@ -310,8 +311,13 @@ def _strimzi(leaf: Certificate) -> Origin | None:
         f"This is the certificate of a Strimzi broker, signed by {authority}.",
         "Trust the cluster CA. Fetch it, and give it to the client as ssl.ca.location, or in Java "
         "as ssl.truststore.location with ssl.truststore.type=PEM:",
-        f"kubectl get secret {cluster or '<cluster>'}-cluster-ca-cert "
-        f"-n {namespace or '<namespace>'} -o jsonpath='{{.data.ca\\.crt}}' | base64 -d > ca.crt",
+        snippet.fill(
+            "shell",
+            "kubectl get secret {cluster}-cluster-ca-cert -n {namespace} "
+            "-o jsonpath='{{.data.ca\\.crt}}' | base64 -d > ca.crt",
+            cluster=snippet.resource(cluster, "cluster"),
+            namespace=snippet.namespace(namespace),
+        ),
         cluster,
         namespace,
         pod[1] if pod else "",

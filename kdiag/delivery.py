@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
 import sys
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
@@ -15,6 +17,10 @@ from kdiag.usage import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_PART = ".kdiag-part"  # ends the name of a file that is being written
+_FRESH = 60.0  # seconds in which a part may not be held yet
 
 
 class Destination:
@@ -31,7 +37,8 @@ class Destination:
 class File(Destination):
     """A file: what is written takes its name when it is whole, and not before.
 
-    What is no regular file (a device, a pipe) is written to as it is. Raises OSError.
+    An existing file keeps its owner and its mode. What is no regular file (a device, a pipe) is
+    written to as it is. Raises OSError.
     """
 
     def __init__(self, form: str, name: str) -> None:
@@ -40,25 +47,57 @@ class File(Destination):
         from pathlib import Path
 
         self._part: Path | None = None
+        self._in_place = False
         path = Path(name)
+        _no_planted_link(path)
         if path.exists() and not path.is_file():
-            self.stream = path.open("w", encoding="utf-8")
+            self.stream = _device(path)
             return
         self._target = path.resolve()
-        mode = 0o666 & ~_umask()
-        if self._target.exists():
-            with self._target.open("a"):  # raises where it must not be written to
-                mode = stat.S_IMODE(self._target.stat().st_mode)
-        handle, part = tempfile.mkstemp(prefix=f".{self._target.name}.", dir=self._target.parent)
+        _remove_stale(self._target)
+        handle, part = tempfile.mkstemp(
+            prefix=f".{self._target.name}.", suffix=_PART, dir=self._target.parent
+        )
         self._part = Path(part)
         self.stream = os.fdopen(handle, "w", encoding="utf-8")
-        os.fchmod(handle, mode)
+        try:
+            _lock(handle)
+            self._like_the_old_one(handle)
+        except OSError:
+            self.drop()
+            raise
+
+    def _like_the_old_one(self, handle: int) -> None:
+        """Gives the part the mode and the owner of the file whose place it takes. Where the owner
+        cannot be given, the old file stays, and gets what was written."""
+        if not self._target.exists():
+            os.fchmod(handle, 0o666 & ~_umask())
+            return
+        with self._target.open("a"):  # raises where it must not be written to
+            old = self._target.stat()
+        new = os.fstat(handle)
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            try:
+                os.fchown(handle, old.st_uid, old.st_gid)
+            except PermissionError:
+                self._in_place = True
+                return
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
 
     def keep(self) -> None:
         self.stream.close()
-        if self._part:
+        if not self._part:
+            return
+        if self._in_place:
+            from shutil import copyfileobj
+
+            with self._part.open("rb") as whole, self._target.open("r+b") as old:
+                old.truncate()
+                copyfileobj(whole, old)
+            self._part.unlink()
+        else:
             self._part.replace(self._target)
-            self._part = None
+        self._part = None
 
     def drop(self) -> None:
         """Forgets what was written, unless it was kept."""
@@ -66,6 +105,56 @@ class File(Destination):
             self.stream.close()
         if self._part:
             self._part.unlink(missing_ok=True)
+
+
+def _no_planted_link(path: Path) -> None:
+    """Raises OSError for a link in a folder where somebody else may have put it."""
+    if not path.is_symlink():
+        return
+    folder = path.parent.stat()
+    shared = folder.st_mode & stat.S_IWGRP and folder.st_gid != os.getgid()
+    if shared or folder.st_mode & stat.S_IWOTH:
+        raise OSError(errno.ELOOP, "it is a symbolic link, in a folder that others can write to")
+
+
+def _device(path: Path) -> TextIO:
+    """A device or a pipe, open to be written to. Raises OSError for a pipe that nobody reads."""
+    try:
+        handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(error.errno, "nobody reads from this pipe") from None
+        raise
+    os.set_blocking(handle, True)
+    return os.fdopen(handle, "w", encoding="utf-8")
+
+
+def _remove_stale(target: Path) -> None:
+    """Removes what runs that were killed have left of this file: parts that nobody holds."""
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(f".{target.name}.") and entry.name.endswith(_PART):
+                with suppress(OSError):
+                    _remove_unheld(entry.path)
+
+
+def _remove_unheld(part: str) -> None:
+    handle = os.open(part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        if time.time() - os.fstat(handle).st_mtime > _FRESH:
+            _lock(handle)
+            os.unlink(part)  # noqa: PTH108
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    """Holds a file for as long as it is open. Raises OSError where somebody else does."""
+    try:
+        import fcntl
+    except ImportError:
+        return  # Windows removes no file that is open
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
@@ -18,6 +17,7 @@ from kdiag.logs.words import WORDS
 from kdiag.report import EXIT_CODES
 from kdiag.rule import RULES, Finding, Match, Remedy, Severity
 from kdiag.rules.words import brokers, listed, sentence
+from kdiag.snippet import fill
 from kdiag.stranger import decode_size
 
 kdiag.rules.load()
@@ -273,13 +273,18 @@ def _root(readings: Sequence[Reading], placed: Sequence[_Placed], log: Log) -> R
 def _command(cause: Reading | None, log: Log) -> str:
     """What would prove it, from where the client runs."""
     servers = [server for server in log.bootstrap if _SERVER.fullmatch(server)][:_SERVERS]
-    words = ["kdiag", "check", ",".join(servers) or "HOST:PORT"]
+    said = "kdiag check {servers}"
     code = cause.finding.code if cause else ""
     if "KD110" <= code <= "KD120":
-        words += ["-F", "client.properties"]
+        said += " -F client.properties"
     if code[2:3] in ("2", "4"):
-        words += ["--topic", _topic(cause) or "TOPIC"]
-    return shlex.join(words)
+        said += " --topic {topic}"
+    return fill(
+        "shell",
+        said,
+        servers=",".join(servers) or "HOST:PORT",
+        topic=_topic(cause) or "TOPIC",
+    )
 
 
 def _topic(cause: Reading | None) -> str:

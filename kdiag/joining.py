@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from shlex import quote
 from typing import Any
 
 import kdiag.rules
@@ -18,7 +17,7 @@ from kdiag.lint.live import Entrance, Live, LiveBroker, Where, at
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
 from kdiag.linting import lint
-from kdiag.remedies.config import THIS_FILE, corrected
+from kdiag.remedies.config import about, corrected
 from kdiag.rule import Finding, Remedy, Severity
 from kdiag.settings import Endpoint
 from kdiag.ways import Ways
@@ -116,13 +115,8 @@ def _grouped(problems: Sequence[Problem]) -> Iterator[Finding]:
             message=f"{_place(first)}: {finding.message}{and_more}",
             subjects=list(dict.fromkeys(s for x in (first, *more) for s in x.finding.subjects)),
             evidence=[*finding.evidence, *(f"{_place(x)}: {x.finding.message}" for x in more)],
-            remedies=[] if first.fixed else [_for(first.file, each) for each in finding.remedies],
+            remedies=[] if first.fixed else [about(first.file, each) for each in finding.remedies],
         )
-
-
-def _for(file: str, remedy: Remedy) -> Remedy:
-    """A fix with the name of the file that it is about."""
-    return replace(remedy, snippet=remedy.snippet.replace(THIS_FILE, quote(file)))
 
 
 def _place(problem: Problem) -> str:

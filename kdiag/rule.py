@@ -29,6 +29,9 @@ class Remedy:
     snippet: str = ""
     kind: str = "text"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "snippet", str(self.snippet))  # a plain one, for JSON
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -141,20 +142,46 @@ def test_at_any_moment_there_is_no_traceback_of_ours(brokers: Brokers, delay: fl
     assert "kdiag/cli/" not in err
 
 
-def test_sigterm_is_what_ctrl_c_is(brokers: Brokers, tmp_path: Path) -> None:
-    """A job whose time is up gets SIGTERM: what is known is written."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+def test_a_signal_that_ends_is_what_ctrl_c_is(
+    brokers: Brokers, tmp_path: Path, number: signal.Signals
+) -> None:
+    """A job whose time is up gets SIGTERM, and SIGHUP comes when a terminal goes away: what is
+    known is written."""
     brokers.three()
     met = Met(lambda request: True)
     brokers.brokers[3].control = met
     file = tmp_path / "report.json"
     with started("check", brokers.bootstrap, *PATIENT, "-o", f"json={file}") as process:
         met.wait()
-        process.terminate()
+        process.send_signal(number)
         out, err = process.communicate(timeout=ENOUGH)
     assert (process.returncode, err) == (130, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
     assert "√ bootstrap" in out
     report = json.loads(file.read_text("utf-8"))
     assert (report["exit_code"], report["interrupted"]) == (130, True)
+
+
+def test_nohup_keeps_a_check_alive(brokers: Brokers) -> None:
+    """SIGHUP is ignored there, and stays so."""
+    brokers.three()
+    met = Met(lambda request: request.api is PRODUCE)
+    brokers.brokers[2].control = met
+    process = subprocess.Popen(
+        ["sh", "-c", 'trap "" HUP; exec "$@"', "sh",
+         *command("check", brokers.bootstrap, "--timeout", "2", "-o", "json")],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )  # fmt: skip
+    try:
+        met.wait()
+        process.send_signal(signal.SIGHUP)
+        out, _ = process.communicate(timeout=ENOUGH)
+    finally:
+        process.kill()
+        process.wait(ENOUGH)
+    assert json.loads(out)["interrupted"] is False
 
 
 def test_sigterm_ends_what_ignores_ctrl_c(brokers: Brokers) -> None:
@@ -250,6 +277,18 @@ def test_a_background_process_that_ignores_ctrl_c_goes_on(brokers: Brokers) -> N
         process.wait(ENOUGH)
     assert process.returncode == 40
     assert json.loads(out)["interrupted"] is False
+
+
+def test_nothing_is_loaded_before_ctrl_c_is_taken_care_of() -> None:
+    """An import that is interrupted prints a traceback: the first statement of kdiag's that takes
+    any time comes after it."""
+    code = "import sys; before = set(sys.modules); import kdiag.__main__; "
+    code += "print(*sorted(set(sys.modules) - before))"
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); {code}"],
+        capture_output=True, encoding="utf-8", check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == ["__future__", "gc", "kdiag", "kdiag.__main__"]
 
 
 # A reader that goes away.

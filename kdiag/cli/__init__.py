@@ -14,6 +14,7 @@ import click
 from kdiag import __version__
 from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
 
+LONGEST = 4096  # characters of an error: it may have words of a file in it
 COMMANDS = ("check", "demo", "lint", "explain", "findings", "diff", "show", "completion")
 
 
@@ -91,7 +92,10 @@ def _nowhere() -> TextIO:
 
 
 def _refused(words: str) -> int:
-    click.echo(f"kdiag: {' '.join(words.split())}", err=True)
+    from kdiag.readable import clean
+    from kdiag.render.workflow import no_command
+
+    click.echo(f"kdiag: {no_command(clean(' '.join(words.split()), LONGEST))}", err=True)
     return USAGE
 
 

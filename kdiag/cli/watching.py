@@ -26,7 +26,7 @@ AT_ONCE = 0.5  # seconds
 def ready() -> None:
     """Loads the walk. Until then Ctrl-C ends the process at once, for an import that is interrupted
     may fail in any way; from then on it ends the walk, and what is known is printed. So does
-    SIGTERM, which a job gets when its time is up."""
+    SIGTERM, which a job gets when its time is up, and SIGHUP and SIGQUIT of a terminal."""
     import kdiag.walk  # noqa: F401
     from kdiag.clients.sockets import raise_limit
 
@@ -37,18 +37,22 @@ def ready() -> None:
         # Whoever ignores Ctrl-C, a shell for what it starts with &, may still end the process.
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, Terminated())
+    handle = Terminated()
+    for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):  # Windows has the first alone
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, handle)
 
 
 class Terminated:
-    """SIGTERM is what Ctrl-C is, whatever that is at the moment. `timeout` sends it twice, to the
-    process and to its group: what comes within AT_ONCE is the same one."""
+    """A signal that ends a process is what Ctrl-C is, whatever that is at the moment. `timeout`
+    sends it twice, to the process and to its group, and a terminal that goes away two of them: what
+    comes within AT_ONCE is the same one."""
 
     def __init__(self) -> None:
         self._came = -AT_ONCE
 
-    def __call__(self, _: int, frame: FrameType | None) -> None:
+    def __call__(self, number: int, frame: FrameType | None) -> None:
         before, self._came = self._came, time.monotonic()
         if self._came - before < AT_ONCE:
             return
@@ -56,8 +60,8 @@ class Terminated:
         if callable(handler):
             handler(signal.SIGINT, frame)
         elif handler is signal.SIG_DFL:  # the second one: do not wait any longer
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.raise_signal(signal.SIGTERM)
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
 
 def walked(asked: Mapping[str, Settings], wait: float | None = None) -> dict[str, Report]:

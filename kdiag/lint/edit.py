@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kdiag.lint.reader import resolved, split
 from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, entry, last_line
+from kdiag.readable import clean
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def diff(name: str, before: str, after: str, around: int = 3) -> str:
     """A unified diff, as patch and git apply take it, with so many lines around each change."""
     from difflib import unified_diff
 
-    path = name.lstrip("/")
+    path = clean(name.lstrip("/"))
     parts = unified_diff(split(before), split(after), f"a/{path}", f"b/{path}", n=around)
     ended = (
         part if part.endswith("\n") else f"{part}\n\\ No newline at end of file\n" for part in parts

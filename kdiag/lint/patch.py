@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from shlex import quote
 
+from kdiag import snippet
 from kdiag.lint.documents import STRIMZI, Document, read
 from kdiag.lint.reader import Unreadable, document, segments, split
 from kdiag.lint.tree import Entry, Node, Plain, Scalar, entries, get, items, last_line, text
+from kdiag.snippet import fill
 
 Value = Plain | list["Value"] | dict[str, "Value"]
 _Key = tuple[str, str, str]  # kind, namespace, name
+
+_FIELD = re.compile(r"[A-Za-z0-9]+\Z")  # of a resource: it is written into a path
 
 
 def commands(name: str, before: str, after: str) -> list[str]:
@@ -38,10 +42,15 @@ def _command(resource: Document, changed: list[Entry], lines: list[str]) -> str:
     assert resource.root
     name = text(resource.root, "metadata", "name")
     namespace = text(resource.root, "metadata", "namespace")
-    what = f"{resource.kind.lower()} {quote(name) if name else '<name of the cluster>'}"
-    where = f"{what}{f' -n {quote(namespace)}' if namespace else ''}"
+    where = fill(
+        "shell",
+        "{kind} {name} -n {space}" if namespace else "{kind} {name}",
+        kind=resource.kind.lower(),
+        name=snippet.resource(name, "name of the cluster"),
+        space=snippet.namespace(namespace),
+    )
     parts = [_lines(each, lines) for each in changed]
-    if not all(parts):
+    if not all(parts) or not all(_FIELD.match(each.key.text) for each in changed):
         return f"kubectl edit {where}\n"
     above = "/spec/kafka" if resource.kind == "Kafka" else "/spec"
     said = []

@@ -2,42 +2,48 @@
 
 from __future__ import annotations
 
-import shlex
-
 from kdiag.remedies.kafka import tool
 from kdiag.rule import Remedy
 from kdiag.settings import Endpoint
+from kdiag.snippet import Snippet, fill
 
 
-def allow_writing(server: Endpoint, topic: str, principal: str, secured: bool) -> Remedy:
-    """Write on a topic. `principal` is fit for a shell."""
-    return _grant(server, principal, secured, f"--topic {shlex.quote(topic)}", "Describe", "Write")
+def allow_writing(server: Endpoint, topic: str, principal: Snippet, secured: bool) -> Remedy:
+    """Write on a topic."""
+    resource = fill("shell", "--topic {topic}", topic=topic)
+    return _grant(server, principal, secured, resource, "Describe", "Write")
 
 
-def allow_idempotence(server: Endpoint, principal: str, secured: bool) -> Remedy:
+def allow_idempotence(server: Endpoint, principal: Snippet, secured: bool) -> Remedy:
     """What an idempotent producer needs of brokers before 2.8, and of later ones where it may write
     to no topic."""
-    return _grant(server, principal, secured, "--cluster", "IdempotentWrite")
+    return _grant(server, principal, secured, Snippet("--cluster"), "IdempotentWrite")
 
 
 def allow_transactions(
-    server: Endpoint, transactional_id: str, principal: str, secured: bool
+    server: Endpoint, transactional_id: str, principal: Snippet, secured: bool
 ) -> Remedy:
     """What a transactional producer needs on its id."""
-    resource = f"--transactional-id {shlex.quote(transactional_id)}"
+    resource = fill("shell", "--transactional-id {id}", id=transactional_id)
     return _grant(server, principal, secured, resource, "Describe", "Write")
 
 
 def _grant(
-    server: Endpoint, principal: str, secured: bool, resource: str, *operations: str
+    server: Endpoint, principal: Snippet, secured: bool, resource: Snippet, *operations: str
 ) -> Remedy:
     """An access rule is missing, or one stands against it."""
-    acls = tool("kafka-acls.sh", server, secured)
     allowed = " ".join(f"--operation {operation}" for operation in operations)
     return Remedy(
         "Grant it, as an administrator; where the list has a rule that denies it, remove that one: "
         "it wins over all that allow.",
-        f"{acls} --list {resource}\n"
-        f"{acls} --add --allow-principal {principal} {allowed} {resource}",
+        fill(
+            "shell",
+            "{acls} --list {resource}\n"
+            "{acls} --add --allow-principal {principal} {allowed} {resource}",
+            acls=tool("kafka-acls.sh", server, secured),
+            resource=resource,
+            principal=principal,
+            allowed=Snippet(allowed),
+        ),
         "shell",
     )

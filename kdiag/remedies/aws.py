@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kdiag.rule import Remedy
 from kdiag.settings import Endpoint
+from kdiag.snippet import Snippet, fill, unknown
 
 
 def give_source() -> Remedy:
@@ -19,10 +20,15 @@ def give_source() -> Remedy:
 
 def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
     """The first option for instances without a public address."""
-    new = f"aws ec2 allocate-address --region {region} --query AllocationId --output text"
     lines = [
-        f"aws ec2 associate-address --region {region} --network-interface-id {each} \\\n"
-        f'  --allocation-id "$({new})"'
+        fill(
+            "shell",
+            "aws ec2 associate-address --region {region} --network-interface-id {interface} \\\n"
+            '  --allocation-id "$(aws ec2 allocate-address --region {region} '
+            '--query AllocationId --output text)"',
+            region=region,
+            interface=each,
+        )
         for each in dict.fromkeys(interfaces)
     ]
     return Remedy(
@@ -37,7 +43,8 @@ def advertise_public(addresses: Sequence[tuple[int, Endpoint]]) -> Remedy:
     """The public address of every broker (node id, address), as AWS tells."""
     lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
     for node, endpoint in addresses:
-        lines += [f"# broker {node}", f"advertised.listeners=EXTERNAL://{endpoint}"]
+        line = "# broker {node}\nadvertised.listeners=EXTERNAL://{endpoint}"
+        lines.append(fill("properties", line, node=node, endpoint=str(endpoint)))
     return Remedy(
         "Advertise the public addresses on the listener for clients out here. They should be "
         "elastic IPs: others change when the instance stops.",
@@ -67,30 +74,54 @@ def start_instances(region: str, instances: Sequence[str]) -> Remedy:
     return Remedy(
         "Start them. A public address that is no elastic IP changes by that: check then what the "
         "broker advertises.",
-        f"aws ec2 start-instances --region {region} --instance-ids {' '.join(instances)}",
+        fill(
+            "shell",
+            "aws ec2 start-instances --region {region} --instance-ids {instances}",
+            region=region,
+            instances=instances,
+        ),
         "shell",
     )
 
 
-def gateway_of(region: str, vpc: str) -> str:
+def gateway(known: str) -> Snippet:
+    """The option for an internet gateway."""
+    return fill("shell", "--gateway-id {gateway}", gateway=known)
+
+
+def gateway_of(region: str, vpc: str) -> Snippet:
     """The option for the internet gateway of a VPC, which the shell looks up. Without one in the
     VPC it is None, and the command fails."""
-    return (
-        f'--gateway-id "$(aws ec2 describe-internet-gateways --region {region} \\\n'
-        f"    --filters Name=attachment.vpc-id,Values={vpc} \\\n"
-        "    --query 'InternetGateways[0].InternetGatewayId' --output text)\""
+    return fill(
+        "shell",
+        '--gateway-id "$(aws ec2 describe-internet-gateways --region {region} \\\n'
+        "    --filters Name=attachment.vpc-id,Values={vpc} \\\n"
+        "    --query 'InternetGateways[0].InternetGatewayId' --output text)\"",
+        region=region,
+        vpc=vpc,
     )
 
 
-def add_route(region: str, table: str, source: str, target: str, *, version: int) -> Remedy:
-    """A way back to the client; `target` is the option that names where it leads."""
+def add_route(
+    region: str, table: str, source: str, target: Snippet | None, *, version: int
+) -> Remedy:
+    """A way back to the client; `target` is the option that names where it leads, None where that
+    is the client's own network."""
     cidr = source if "/" in source else f"{source}/{32 if version == 4 else 128}"
     option = "--destination-cidr-block" if version == 4 else "--destination-ipv6-cidr-block"
     return Remedy(
         "Give the subnet a way back. For this client alone it is the route below; a subnet for "
         "public brokers has its default route lead to the internet gateway.",
-        f"aws ec2 create-route --region {region} --route-table-id {table} \\\n"
-        f"  {option} '{cidr}' \\\n  {target}",
+        fill(
+            "shell",
+            "aws ec2 create-route --region {region} --route-table-id {table} \\\n"
+            "  {option} {cidr!q} \\\n  {target}",
+            region=region,
+            table=table,
+            option=Snippet(option),
+            cidr=cidr,
+            target=target or unknown("what leads to your network"),
+        ),
         "shell",
     )
 
@@ -102,7 +133,7 @@ def look_on_hosts(ports: Sequence[int]) -> Remedy:
         "What EC2 asks lets it through, so look on the hosts: a firewall there, a NodePort whose "
         "node runs no pod (externalTrafficPolicy: Local), kube-proxy, or a VPN or proxy on the "
         "client's side. Whether the packets arrive there, this shows:",
-        f"tcpdump -ni any 'tcp and ({wanted})'",
+        fill("shell", "tcpdump -ni any {filter!q}", filter=f"tcp and ({wanted})"),
         "shell",
     )
 
@@ -119,7 +150,7 @@ def log_in() -> Remedy:
 
 def allow_reading(calls: Sequence[str]) -> Remedy:
     """Describe* calls were denied."""
-    actions = ", ".join(f'"{call}"' for call in dict.fromkeys(calls))
+    actions = ", ".join(fill("json", "{call}", call=call) for call in dict.fromkeys(calls))
     return Remedy(
         "Allow this identity to read; kdiag changes nothing. The whole policy is in "
         "https://kdiag.readthedocs.io/en/latest/aws/",
@@ -143,7 +174,12 @@ def describe_targets(region: str, target_group: str) -> Remedy:
     return Remedy(
         "Look at why the targets are not healthy; the health check needs the targets' security "
         "group to let the load balancer's own addresses in:",
-        f"aws elbv2 describe-target-health --region {region} --target-group-arn {target_group}",
+        fill(
+            "shell",
+            "aws elbv2 describe-target-health --region {region} --target-group-arn {target_group}",
+            region=region,
+            target_group=target_group,
+        ),
         "shell",
     )
 
@@ -153,8 +189,13 @@ def look_at_classic(region: str, name: str) -> Remedy:
     return Remedy(
         "Look at its listeners and instances yourself. A Network Load Balancer is the better one "
         "for Kafka: it has a listener for every broker.",
-        f"aws elb describe-load-balancers --region {region} --load-balancer-names '{name}'\n"
-        f"aws elb describe-instance-health --region {region} --load-balancer-name '{name}'",
+        fill(
+            "shell",
+            "aws elb describe-load-balancers --region {region} --load-balancer-names {name!q}\n"
+            "aws elb describe-instance-health --region {region} --load-balancer-name {name!q}",
+            region=region,
+            name=name,
+        ),
         "shell",
     )
 
@@ -171,9 +212,15 @@ def add_listener(region: str, balancer: str, port: int) -> Remedy:
     """The load balancer does not listen there."""
     return Remedy(
         "Add the listener, with the target group of that broker, or advertise a port that has one:",
-        f"aws elbv2 create-listener --region {region} --load-balancer-arn {balancer} \\\n"
-        f"  --protocol TCP --port {port} "
-        "--default-actions Type=forward,TargetGroupArn=<target group>",
+        fill(
+            "shell",
+            "aws elbv2 create-listener --region {region} --load-balancer-arn {balancer} \\\n"
+            "  --protocol TCP --port {port} "
+            "--default-actions Type=forward,TargetGroupArn=<target group>",
+            region=region,
+            balancer=balancer,
+            port=port,
+        ),
         "shell",
     )
 
@@ -183,9 +230,14 @@ def no_hairpin(region: str, target_group: str) -> Remedy:
     return Remedy(
         "Switch client-IP preservation off for the target group (it ends for new connections), or "
         "run this client elsewhere than on a target:",
-        f"aws elbv2 modify-target-group-attributes --region {region} \\\n"
-        f"  --target-group-arn {target_group} \\\n"
-        "  --attributes Key=preserve_client_ip.enabled,Value=false",
+        fill(
+            "shell",
+            "aws elbv2 modify-target-group-attributes --region {region} \\\n"
+            "  --target-group-arn {target_group} \\\n"
+            "  --attributes Key=preserve_client_ip.enabled,Value=false",
+            region=region,
+            target_group=target_group,
+        ),
         "shell",
     )
 
@@ -196,9 +248,14 @@ def msk_public(region: str, arn: str) -> Remedy:
         "Switch public access on (it needs public subnets, TLS, and no unauthenticated access), "
         "then use the public bootstrap string; or connect from inside: multi-VPC connectivity, "
         "peering, VPN.",
-        f"aws kafka update-connectivity --region {region} --cluster-arn {arn} \\\n"
-        "  --current-version <current version> \\\n"
-        '  --connectivity-info \'{"PublicAccess": {"Type": "SERVICE_PROVIDED_EIPS"}}\'',
+        fill(
+            "shell",
+            "aws kafka update-connectivity --region {region} --cluster-arn {arn} \\\n"
+            "  --current-version <current version> \\\n"
+            '  --connectivity-info \'{{"PublicAccess": {{"Type": "SERVICE_PROVIDED_EIPS"}}}}\'',
+            region=region,
+            arn=arn,
+        ),
         "shell",
     )
 
@@ -207,6 +264,11 @@ def msk_bootstrap(region: str, arn: str, offered: Sequence[str]) -> Remedy:
     """The addresses by authentication."""
     return Remedy(
         f"Use a port that the cluster offers ({', '.join(offered)}), with the addresses from:",
-        f"aws kafka get-bootstrap-brokers --region {region} --cluster-arn {arn}",
+        fill(
+            "shell",
+            "aws kafka get-bootstrap-brokers --region {region} --cluster-arn {arn}",
+            region=region,
+            arn=arn,
+        ),
         "shell",
     )

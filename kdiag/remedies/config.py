@@ -5,23 +5,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from kdiag.lint.edit import diff
 from kdiag.lint.live import KUBECTL
 from kdiag.lint.patch import commands
 from kdiag.rule import Remedy
+from kdiag.snippet import Snippet, fill, namespace, path, resource, unknown
 
 THIS_FILE = "<this file>"
 _TELLING = re.compile(
     r"(?i)passw|passphrase|jaas|secret(?!_?name)|token|credential|api.?key|private key|bearer|\beyJ"
 )
+_BARE = re.compile(r"(?:-?[0-9]{1,9}|true|false)\Z")
 MOST_LINES = 200  # of a difference
 _EXPORT = "kubectl get kafka,kafkanodepool,svc,node -o yaml"
 
 
-def say(summary: str, snippet: str = "", kind: str = "shell") -> Remedy:
-    """A fix that needs no values of its own."""
-    return Remedy(summary, snippet, kind if snippet else "text")
+def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
+    """A fix; its snippet is a template where it has values."""
+    said = fill(kind, snippet, **values) if values else snippet
+    return Remedy(summary, said, kind if snippet else "text")
 
 
 def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
@@ -32,12 +36,15 @@ def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
     for number, step in enumerate(steps):
         if step == "[]":
             continue
-        lines.append(f"{'  ' * depth}{step}:")
+        lines.append(fill("yaml", "{indent}{step}:", indent=Snippet("  " * depth), step=step))
         depth += 1
         if steps[number + 1 : number + 2] == ["[]"] and step == "brokers":
             lines.append(f"{'  ' * depth}- broker: <node id>")
             depth += 1
-    lines.append(f"{'  ' * depth}{name}: {value or f'<{name}>'}")
+    # What was a number or a truth stays one.
+    said = Snippet(value) if _BARE.match(value) else value or unknown(name)
+    named = fill("yaml", "{key}: {value}", key=name, value=said)
+    lines.append(f"{'  ' * depth}{named}")
     wanted = lines[1:] if lines[0] == "listeners:" and len(lines) > 2 else lines
     cut = len(wanted[0]) - len(wanted[0].lstrip())
     return Remedy("Write it where it belongs:", "\n".join(line[cut:] for line in wanted), "yaml")
@@ -95,7 +102,8 @@ def pin(port: str) -> Remedy:
 def setting(name: str, value: str, what: str) -> Remedy:
     """One of Kafka's settings, in both spellings."""
     variable = f"KAFKA_{name.upper().replace('.', '_')}"
-    return Remedy(f"In {name} ({variable}), {what}:", f"{name}={value}", "properties")
+    line = fill("properties", "{name}={value}", name=Snippet(name), value=value)
+    return Remedy(f"In {name} ({variable}), {what}:", line, "properties")
 
 
 def two_listeners(name: str, host: str, port: int) -> Remedy:
@@ -103,41 +111,62 @@ def two_listeners(name: str, host: str, port: int) -> Remedy:
     inside = 9092 if port != 9092 else 9091
     return Remedy(
         "Keep brokers among themselves, on a listener of their own:",
-        f"listeners=INTERNAL://:{inside},{name}://:{port}\n"
-        f"advertised.listeners=INTERNAL://<name of this host inside>:{inside},{name}://{host}:{port}\n"
-        f"inter.broker.listener.name=INTERNAL",
+        fill(
+            "properties",
+            "listeners=INTERNAL://:{inside},{name}://:{port}\n"
+            "advertised.listeners=INTERNAL://<name of this host inside>:{inside},"
+            "{name}://{host}:{port}\n"
+            "inter.broker.listener.name=INTERNAL",
+            inside=inside,
+            name=name,
+            host=host,
+            port=port,
+        ),
         "properties",
     )
 
 
-def apply(cluster: str, namespace: str) -> Remedy:
+def apply(cluster: str, space: str) -> Remedy:
     """A Kafka resource, taken up by the operator."""
-    within = f" -n {namespace}" if namespace else ""
     return Remedy(
         "Apply the file, and wait until the operator has restarted the brokers:",
-        f"kubectl apply{within} -f {THIS_FILE}\n"
-        f"kubectl wait kafka/{cluster or '<cluster>'}{within} --for=condition=Ready --timeout=10m",
+        fill(
+            "shell",
+            "kubectl apply{within} -f {file}\n"
+            "kubectl wait kafka/{cluster}{within} --for=condition=Ready --timeout=10m",
+            within=_within(space),
+            file=Snippet(THIS_FILE),
+            cluster=resource(cluster, "cluster"),
+        ),
         "shell",
     )
 
 
-def ask_the_operator(cluster: str, namespace: str) -> Remedy:
+def ask_the_operator(cluster: str, space: str) -> Remedy:
     """What keeps a resource from being rolled out."""
-    within = f" -n {namespace}" if namespace else ""
     return Remedy(
         "See what keeps the operator from it, and put that right:",
-        f"kubectl get kafka {cluster or '<cluster>'}{within} -o jsonpath='{{.status.conditions}}'\n"
-        "kubectl logs deployment/strimzi-cluster-operator -n <namespace of the operator>",
+        fill(
+            "shell",
+            "kubectl get kafka {cluster}{within} -o jsonpath='{{.status.conditions}}'\n"
+            "kubectl logs deployment/strimzi-cluster-operator -n <namespace of the operator>",
+            cluster=resource(cluster, "cluster"),
+            within=_within(space),
+        ),
         "shell",
     )
 
 
-def restart_pods(pods: Sequence[str], namespace: str) -> Remedy:
+def restart_pods(pods: Sequence[str], space: str) -> Remedy:
     """Pods that have to read their configuration anew."""
-    within = f" -n {namespace}" if namespace else ""
     return Remedy(
         "Have the operator restart what runs with an older configuration:",
-        f"kubectl annotate pod {' '.join(pods)}{within} strimzi.io/manual-rolling-update=true",
+        fill(
+            "shell",
+            "kubectl annotate pod {pods}{within} strimzi.io/manual-rolling-update=true",
+            pods=[resource(pod, "pod") for pod in pods],
+            within=_within(space),
+        ),
         "shell",
     )
 
@@ -147,7 +176,7 @@ def restart(what: str) -> Remedy:
     service = what.removeprefix("service ")
     if service == what:
         return Remedy("Restart the broker with this configuration: it reads it when it starts.")
-    return Remedy("Start it anew with this file:", f"docker compose up -d {service}", "shell")
+    return say("Start it anew with this file:", "docker compose up -d {service}", service=service)
 
 
 def ask_kubectl(reason: str) -> Remedy:
@@ -174,6 +203,19 @@ def ask_kubectl(reason: str) -> Remedy:
     return Remedy(
         "See that kubectl works by itself:", "kubectl get kafka --all-namespaces", "shell"
     )
+
+
+def about(file: str, remedy: Remedy) -> Remedy:
+    """A fix with the name of the file that it is about."""
+    if THIS_FILE not in remedy.snippet:
+        return remedy
+    named = fill("shell", "{file}", file=path(file))
+    return replace(remedy, snippet=remedy.snippet.replace(THIS_FILE, named))
+
+
+def _within(space: str) -> Snippet:
+    """The option for a namespace; none where none is named."""
+    return fill("shell", " -n {space}", space=namespace(space)) if space else Snippet()
 
 
 def corrected(name: str, before: str, after: str) -> Remedy:

@@ -6,7 +6,6 @@ A fix never invents an address: what is not known is asked for by name, in angle
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -15,6 +14,7 @@ from kdiag.hops.listeners import Listener
 from kdiag.rule import Remedy
 from kdiag.security import matching, preferred
 from kdiag.settings import Endpoint
+from kdiag.snippet import Snippet, fill, path, unknown
 
 NODE_PORTS = range(30000, 32768)
 MANY_PORTS = 6
@@ -53,9 +53,14 @@ def properties(
     """The advertised.listeners line of every broker."""
     lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
     for listener in listeners:
-        lines.append(f"# broker {listener.broker.node}")
-        lines.append(f"advertised.listeners=EXTERNAL://{better(listener, public)}")
+        lines.append(advertising(listener.broker.node, better(listener, public)))
     return Remedy(summary, "\n".join(lines), "properties")
+
+
+def advertising(node: int, where: str) -> Snippet:
+    """The line of a broker, for `host:port`."""
+    line = "# broker {node}\nadvertised.listeners=EXTERNAL://{where}"
+    return fill("properties", line, node=node, where=where)
 
 
 def strimzi(listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]) -> Remedy:
@@ -64,9 +69,9 @@ def strimzi(listeners: Sequence[Listener], summary: str, public: Mapping[int, En
     lines += ["configuration:", "  brokers:"]
     for listener in listeners:
         host, _, port = better(listener, public).rpartition(":")
-        lines.append(f"    - broker: {listener.broker.node}")
-        lines.append(f"      advertisedHost: {_yaml(host.strip('[]'))}")
-        lines.append(f"      advertisedPort: {port}")
+        entry = "    - broker: {node}\n      advertisedHost: {host}\n      advertisedPort: {port}"
+        told = {"host": host.strip("[]"), "port": Snippet(port)}
+        lines.append(fill("yaml", entry, node=listener.broker.node, **told))
     if _node_ports(listeners):
         return Remedy(summary, "\n".join(lines), "yaml")
     return Remedy("With Strimzi, the same in the Kafka resource:", "\n".join(lines), "yaml")
@@ -80,7 +85,7 @@ def better(listener: Listener, public: Mapping[int, Endpoint] = MappingProxyType
         return str(public[listener.broker.node])
     port = listener.broker.advertised.port
     shown = port if 0 < port < 65536 else f"<port of broker {listener.broker.node}>"
-    return f"<reachable address of broker {listener.broker.node}>:{shown}"
+    return Snippet(f"<reachable address of broker {listener.broker.node}>:{shown}")
 
 
 def advertised(listener: Listener, node: int) -> str:
@@ -98,8 +103,7 @@ def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
     for listener in listeners:
         node = listener.broker.node
         host, _, _ = advertised(listener, node).rpartition(":")
-        lines.append(f"# broker {node}")
-        lines.append(f"advertised.listeners=EXTERNAL://{host}:<port of broker {node}>")
+        lines.append(advertising(node, f"{host}:<port of broker {node}>"))
     return Remedy(
         "Give every broker an address or a port of its own, and advertise it: one load balancer "
         "port or NodePort for each broker, beside the one for bootstrap:",
@@ -108,10 +112,16 @@ def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
     )
 
 
-def tool(name: str, server: Endpoint, secured: bool) -> str:
+def tool(name: str, server: Endpoint, secured: bool) -> Snippet:
     """The start of a command of Kafka's own, which hangs where it should log in and does not."""
     properties = " --command-config <administrator.properties>" if secured else ""
-    return f"{name} --bootstrap-server {shlex.quote(str(server))}{properties}"
+    return fill(
+        "shell",
+        "{name} --bootstrap-server {server}{properties}",
+        name=name,
+        server=str(server),
+        properties=Snippet(properties),
+    )
 
 
 def join_the_network(listeners: Sequence[Listener]) -> Remedy:
@@ -128,16 +138,18 @@ def publish_two_listeners(listeners: Sequence[Listener]) -> Remedy:
     first = listeners[0]
     port = first.broker.advertised.port
     inside = 29092 if port != 29092 else 29093
-    snippet = "\n".join(
-        (
-            f"# broker {first.broker.node}; publish {port}:{port}, the same number on both sides",
-            f"KAFKA_LISTENERS: INTERNAL://:{inside},EXTERNAL://:{port},CONTROLLER://:9093",
-            "KAFKA_ADVERTISED_LISTENERS: "
-            f"INTERNAL://<container name>:{inside},EXTERNAL://{better(first)}",
-            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: "
-            "INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT",
-            "KAFKA_INTER_BROKER_LISTENER_NAME: INTERNAL",
-        )
+    snippet = fill(
+        "yaml",
+        "# broker {node}; publish {port}:{port}, the same number on both sides\n"
+        "KAFKA_LISTENERS: INTERNAL://:{inside},EXTERNAL://:{port},CONTROLLER://:9093\n"
+        "KAFKA_ADVERTISED_LISTENERS: INTERNAL://<container name>:{inside},EXTERNAL://{address}\n"
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: "
+        "INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+        "KAFKA_INTER_BROKER_LISTENER_NAME: INTERNAL",
+        node=first.broker.node,
+        port=port,
+        inside=inside,
+        address=better(first),
     )
     return Remedy("In Docker, give outside clients a listener of their own:", snippet, "yaml")
 
@@ -145,7 +157,12 @@ def publish_two_listeners(listeners: Sequence[Listener]) -> Remedy:
 def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
     """/etc/hosts lines for names that only the cluster knows, where the address was proven."""
     lines = [
-        f"{listener.proven.best.address}  {listener.broker.advertised.host}"
+        fill(
+            "hosts",
+            "{address}  {host}",
+            address=listener.proven.best.address,
+            host=listener.broker.advertised.host,
+        )
         for listener in listeners
         if listener.proven
         and listener.proven.best
@@ -179,7 +196,7 @@ def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
         "The host answers that nobody listens there. Check on it that the broker runs and listens "
         "on that port, and that containers, Services and load balancers forward the advertised "
         "port under the same number.",
-        f"ss -ltn 'sport = :{port}'",
+        fill("shell", "ss -ltn {filter!q}", filter=f"sport = :{port}"),
         "shell",
     )
 
@@ -206,7 +223,7 @@ def check_name(host: str) -> Remedy:
     """The name has no address here."""
     return Remedy(
         f"Check the spelling of {host}, and that this machine asks a DNS server that knows it.",
-        f"getent ahosts {shlex.quote(host)}",
+        fill("shell", "getent ahosts {host}", host=host),
         "shell",
     )
 
@@ -216,7 +233,7 @@ def check_resolver(host: str) -> Remedy:
     return Remedy(
         "The DNS server failed or did not answer; the name may well be right. Check "
         "/etc/resolv.conf, the VPN and the zone's servers, then try again.",
-        f"getent ahosts {shlex.quote(host)}",
+        fill("shell", "getent ahosts {host}", host=host),
         "shell",
     )
 
@@ -227,7 +244,7 @@ def pick_family(family: str) -> Remedy:
         f"Let the client use the family that works: librdkafka has broker.address.family={family}; "
         f"Java has -Djava.net.preferIPv{family[1]}Stack=true. Or make the broker listen on both, "
         "or take the other record out of DNS.",
-        f"broker.address.family={family}",
+        fill("properties", "broker.address.family={family}", family=family),
         "properties",
     )
 
@@ -273,7 +290,8 @@ def trust(endpoint: Endpoint, ca_from: str, lone: bool, itself: bool) -> tuple[R
         given = say(
             f"{what} {now} To add it there:",
             "keytool -importcert -alias kafka-ca -file <the CA's certificate.pem> "
-            f"-keystore {shlex.quote(store)}",
+            "-keystore {store}",
+            store=path(store),
         )
     whole = say(
         "If the issuer is an intermediate authority, let the broker send its whole chain: its own "
@@ -282,7 +300,8 @@ def trust(endpoint: Endpoint, ca_from: str, lone: bool, itself: bool) -> tuple[R
     compare = say(
         "What the broker sends, to compare, or to take the authority from once you know it is the "
         "right one:",
-        f"openssl s_client -connect {shlex.quote(str(endpoint))} -showcerts </dev/null",
+        "openssl s_client -connect {endpoint} -showcerts </dev/null",
+        endpoint=str(endpoint),
     )
     return (given, *((whole,) if lone else ()), compare)
 
@@ -292,7 +311,7 @@ def certificate_names(
 ) -> tuple[Remedy, ...]:
     """The certificate must name what clients dial, or they must dial what it names."""
     fit = [host if _HOST.match(host) else "<the name that clients dial>" for host in hosts]
-    wanted = "\n".join(f"  - {_yaml(host)}" for host in fit)
+    wanted = "\n".join(fill("yaml", "  - {host}", host=host) for host in fit)
     made = Remedy(
         "Have the certificate name what clients dial, as a subject alternative name (IP addresses "
         "as IP entries):",
@@ -330,12 +349,15 @@ def client_certificate(shown: bool) -> Remedy:
 def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> Remedy:
     """The login was refused, or there was no token to log in with."""
     if mechanism.startswith("SCRAM"):
-        name = shlex.quote(user) if user else "<user>"
         return Remedy(
             f"Check user and password, and, as an administrator, that the user has credentials for "
             f"{mechanism}; those of the other SCRAM do not count:",
-            f"{tool('kafka-configs.sh', server, True)} --describe --entity-type users "
-            f"--entity-name {name}",
+            fill(
+                "shell",
+                "{tool} --describe --entity-type users --entity-name {user}",
+                tool=tool("kafka-configs.sh", server, True),
+                user=user or unknown("user"),
+            ),
             "shell",
         )
     if mechanism == "OAUTHBEARER":
@@ -370,17 +392,14 @@ def broker_port() -> Remedy:
     )
 
 
-def say(summary: str, snippet: str = "", kind: str = "shell") -> Remedy:
-    """A fix that needs no values of its own."""
-    return Remedy(summary, snippet, kind if snippet else "text")
+def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
+    """A fix; its snippet is a template where it has values."""
+    said = fill(kind, snippet, **values) if values else snippet
+    return Remedy(summary, said, kind if snippet else "text")
 
 
 def _node_ports(listeners: Sequence[Listener]) -> bool:
     return all(listener.broker.advertised.port in NODE_PORTS for listener in listeners)
-
-
-def _yaml(host: str) -> str:
-    return f'"{host}"' if host.startswith("<") or ":" in host else host
 
 
 def _is_address(host: str) -> bool:

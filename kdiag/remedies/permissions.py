@@ -15,6 +15,7 @@ from kdiag.aws.cloud import AclEntry, NetworkAcl, Permission
 from kdiag.aws.reachability import ADVISED
 from kdiag.aws.spans import TCP, Span, ports_of, runs, shown
 from kdiag.rule import Remedy
+from kdiag.snippet import Snippet, fill, unknown
 
 YOU = "<your public address>"
 LAST_NUMBER = 32766  # of a network ACL's entries
@@ -72,8 +73,14 @@ def authorize(wanted: Proposal) -> Remedy:
     who = wanted.network or "your public address (give it with --aws-source)"
     return Remedy(
         f"Let {who} in on TCP {', '.join(map(shown, wanted.ports))}, and nobody else:",
-        f"aws ec2 authorize-security-group-ingress --region {wanted.region} "
-        f"--group-id {wanted.group} \\\n  --ip-permissions '{json.dumps(rules)}'",
+        fill(
+            "shell",
+            "aws ec2 authorize-security-group-ingress --region {region} "
+            "--group-id {group} \\\n  --ip-permissions {rules!q}",
+            region=wanted.region,
+            group=wanted.group,
+            rules=json.dumps(rules),
+        ),
         "shell",
     )
 
@@ -82,13 +89,21 @@ def terraform(wanted: Proposal) -> Remedy:
     """The same for Terraform."""
     _, _, key = _words(wanted)
     blocks = [
-        f'resource "aws_vpc_security_group_ingress_rule" "kafka_{low}" {{\n'
-        f'  security_group_id = "{wanted.group}"\n'
-        f'  {key:<17} = "{wanted.peer}"\n'
-        f'  ip_protocol       = "tcp"\n'
-        f"  from_port         = {low}\n"
-        f"  to_port           = {high}\n"
-        "}"
+        fill(
+            "hcl",
+            'resource "aws_vpc_security_group_ingress_rule" "kafka_{low}" {{\n'
+            "  security_group_id = {group}\n"
+            "  {key} = {peer}\n"
+            '  ip_protocol       = "tcp"\n'
+            "  from_port         = {low}\n"
+            "  to_port           = {high}\n"
+            "}}",
+            group=wanted.group,
+            key=Snippet(f"{key:<17}"),
+            peer=wanted.peer,
+            low=low,
+            high=high,
+        )
         for low, high in wanted.ports
     ]
     return Remedy("With Terraform, the same:", "\n".join(blocks), "hcl")
@@ -98,8 +113,14 @@ def revoke(region: str, group: str, rules: Sequence[str]) -> Remedy:
     """Takes rules away, once what is needed has a rule of its own."""
     return Remedy(
         "Then take the open rule away; whoever else comes by it needs a rule of their own first:",
-        f"aws ec2 revoke-security-group-ingress --region {region} --group-id {group} \\\n"
-        f"  --security-group-rule-ids {' '.join(rules)}",
+        fill(
+            "shell",
+            "aws ec2 revoke-security-group-ingress --region {region} --group-id {group} \\\n"
+            "  --security-group-rule-ids {rules}",
+            region=region,
+            group=group,
+            rules=rules,
+        ),
         "shell",
     )
 
@@ -123,11 +144,22 @@ def acl_entries(
             number = free_number(acl, way == "out", peer, (low, high), taken)
             taken.add(number or 0)
             lines.append(
-                f"aws ec2 create-network-acl-entry --region {region} --network-acl-id {acl.id} "
-                f"--{'in' if way == 'in' else 'e'}gress \\\n"
-                f"  --rule-number {number or '<a free number, before those that deny>'} "
-                f"--protocol 6 --port-range From={low},To={high} \\\n"
-                f"  --{'ipv6-' if ':' in peer else ''}cidr-block '{peer}' --rule-action allow"
+                fill(
+                    "shell",
+                    "aws ec2 create-network-acl-entry --region {region} --network-acl-id {acl} "
+                    "--{way} \\\n"
+                    "  --rule-number {number} "
+                    "--protocol 6 --port-range From={low},To={high} \\\n"
+                    "  --{family}cidr-block {peer!q} --rule-action allow",
+                    region=region,
+                    acl=acl.id,
+                    way=Snippet("ingress" if way == "in" else "egress"),
+                    number=number or unknown("a free number, before those that deny"),
+                    low=low,
+                    high=high,
+                    family=Snippet("ipv6-" if ":" in peer else ""),
+                    peer=peer,
+                )
             )
     return Remedy(
         "Let it through, before the entry that denies. A network ACL keeps no state: requests and "

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
 
 from kdiag import __version__
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
-from kdiag.render.workflow import command
+from kdiag.readable import clean
+from kdiag.render.order import fitted
+from kdiag.render.workflow import command, no_command
 from kdiag.rule import Severity
 
 SCHEMA_VERSION = 1
@@ -21,25 +23,29 @@ _HOME = "https://kdiag.readthedocs.io/"
 def text(report: LintReport, stream: TextIO) -> None:
     """`file:line:column: code message`, a line each; what a fix needs that no file tells is below,
     indented. Then a line with the counts."""
+    stream.write(fitted(no_command("".join(_lines(report))), stream))
+
+
+def _lines(report: LintReport) -> Iterator[str]:
     fixable = 0
     for each in report.problems:
         finding = each.finding
         kind = "" if finding.severity is Severity.ERROR else " warning:"
         mark = " [fixable]" if each.fixed else ""
         fixable += each.fixed
-        stream.write(f"{_place(each)}: {finding.code}{kind} {finding.message}{mark}\n")
+        yield f"{_place(each)}: {finding.code}{kind} {finding.message}{mark}\n"
         if each.fixed:
             continue
         for remedy in finding.remedies:
-            stream.write(f"    {remedy.summary}\n")
-            stream.writelines(f"      {line}\n" for line in remedy.snippet.splitlines())
+            yield f"    {remedy.summary}\n"
+            yield from (f"      {line}\n" for line in remedy.snippet.splitlines())
     files = _count(len(report.files), "file")
     if not report.problems:
-        stream.write(f"{files}: nothing wrong\n")
+        yield f"{files}: nothing wrong\n"
         return
     counts = f"{_count(report.errors, 'error')} and {_count(report.warnings, 'warning')}"
     hint = f"; --fix puts {fixable} of them right" if fixable else ""
-    stream.write(f"{files}: {counts}{hint}\n")
+    yield f"{files}: {counts}{hint}\n"
 
 
 def as_json(report: LintReport, stream: TextIO) -> None:
@@ -49,7 +55,7 @@ def as_json(report: LintReport, stream: TextIO) -> None:
         "kdiag_version": __version__,
         "verdict": report.verdict,
         "exit_code": report.exit_code,
-        "files": list(report.files),
+        "files": [clean(name) for name in report.files],
         "errors": report.errors,
         "warnings": report.warnings,
         "findings": [_as_object(each) for each in report.problems],
@@ -96,12 +102,13 @@ def github(report: LintReport, stream: TextIO) -> None:
     """Workflow commands: GitHub Actions shows each at its line."""
     for each in report.problems:
         properties = {
-            "file": each.file,
+            "file": clean(each.file),
             "line": str(each.spot.line),
             "col": str(each.spot.column),
             "title": f"{each.finding.code} {each.finding.name}",
         }
-        stream.write(command(each.finding.severity.value, properties, each.finding.message))
+        said = command(each.finding.severity.value, properties, each.finding.message)
+        stream.write(fitted(said, stream))
 
 
 FORMS: Mapping[str, Callable[[LintReport, TextIO], None]] = {
@@ -118,7 +125,7 @@ def render(form: str, report: LintReport, stream: TextIO) -> None:
 
 
 def _place(each: Problem) -> str:
-    return f"{each.file}:{each.spot.line}:{each.spot.column}"
+    return f"{clean(each.file)}:{each.spot.line}:{each.spot.column}"
 
 
 def _uri(name: str) -> str:
@@ -130,7 +137,7 @@ def _uri(name: str) -> str:
 
 
 def _as_object(each: Problem) -> dict[str, Any]:
-    place = {"file": each.file, "line": each.spot.line, "column": each.spot.column}
+    place = {"file": clean(each.file), "line": each.spot.line, "column": each.spot.column}
     return {**asdict(each.finding), **place, "fixable": each.fixed}
 
 

@@ -16,6 +16,7 @@ from rich.text import Text
 from kdiag.inventory import AwsAddress
 from kdiag.render import order
 from kdiag.render.order import MANY_BROKERS
+from kdiag.render.workflow import no_command
 from kdiag.report import UNKNOWN, BrokerReport, Report, Step
 from kdiag.rule import Finding, Remedy
 
@@ -34,8 +35,6 @@ _ASCII_MARKS = {"pass": "+", "warn": "!", "fail": "x", "skipped": "-"}
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "bright_black"}
 ROOMY = 100  # columns: room for the names of hops in a table
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
-# What the log of a job obeys, on GitHub where a line begins with it, on Azure anywhere in a line.
-_COMMAND = re.compile(r"^[ \t]*:(?=:[A-Za-z-]+(?: [^\n]*)?::)|#(?=#(?:vso)?\[)", re.MULTILINE)
 _LABEL = re.compile(r"[^.:]+[.:]*|[.:]+")
 _VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
 
@@ -53,7 +52,7 @@ def written(stream: TextIO) -> Iterator[Page]:
     with console.capture() as captured:
         yield Page(console, _fits(stream))
     text = _TRAILING.sub(r"\1", captured.get())
-    stream.write(_COMMAND.sub(lambda found: f"{found.group()} ", text))
+    stream.write(no_command(text))
 
 
 def _print(page: Page, report: Report) -> None:

@@ -232,14 +232,12 @@ def _routes(snapshot: Snapshot, hit: Sequence[Block]) -> Iterator[Remedy]:
             if route.target.startswith("igw-") and not route.blackhole
         ]
         region, private = reach.interface.region, reach.address in reach.interface.private
-        gateway = f"--gateway-id {gateways[0]}" if gateways else ""
+        gateway = remedies.gateway(gateways[0]) if gateways else None
         yield remedies.add_route(
             region,
             table,
             _peer(hit[0]) or permissions.YOU,
-            "<what leads to your network>"
-            if private
-            else gateway or remedies.gateway_of(region, reach.interface.vpc),
+            None if private else gateway or remedies.gateway_of(region, reach.interface.vpc),
             version=6 if ":" in reach.address else 4,
         )
 

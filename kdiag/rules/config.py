@@ -78,7 +78,7 @@ def unknown_field(document: Document) -> Iterator[Match]:
             said += f": it has {each.expected}" if each.expected else ""
         edits = _renamed(each)
         fix = (
-            remedies.say(f"Write {each.near}.", f"{each.near}:", "yaml")
+            remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
             if each.near
             else remedies.say("Take it out, or write the field that was meant.")
         )
@@ -140,7 +140,7 @@ def missing_field(document: Document) -> Iterator[Match]:
         yield from _fragment(document, document.root)
     for each in _flaws(document, Flaw.MISSING):
         said = f"`{_dotted(each.path)}` lacks `{each.key}`, which is required"
-        fix = remedies.say("Add it:", f"{each.key}: <{each.key}>", "yaml")
+        fix = remedies.say("Add it:", "{key}: <{key}>", "yaml", key=each.key)
         yield _mistake(document, each, said, fix, ())
 
 
@@ -163,7 +163,7 @@ def duplicate_key(document: Document) -> Iterator[Match]:
         if whole and twin.key.start.column > 2 and not whole.closed:
             merged.append(whole)
             said = f"`{twin.key.text}` begins another item, and has no dash"
-            fix = remedies.say("Put the dash before it:", f"- {twin.key.text}: …", "yaml")
+            fix = remedies.say("Put the dash before it:", "- {key}: …", "yaml", key=twin.key.text)
             start, column = twin.key.start, twin.key.start.column - 2
             edits = (Edit(Spot(start.line, column), start, "- "),)
             what = (f"`{twin.key.text}`",)
@@ -195,8 +195,9 @@ def old_api_version(document: Document) -> Iterator[Match]:
         said = f"{document.api_version} is gone since Strimzi 1.0, which knows {wanted} only"
         fix = remedies.say(
             "With operator 0.49 or newer, convert it; with an older one, leave it:",
-            f"apiVersion: {wanted}",
+            "apiVersion: {wanted}",
             "yaml",
+            wanted=wanted,
         )
         yield Mistake(HOP, said, (document.kind,), (), (fix,), spot=spot)
 

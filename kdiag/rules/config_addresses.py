@@ -15,6 +15,7 @@ from kdiag.rule import Match, Severity, rule
 from kdiag.rules.config_strimzi import mistake, spot_of
 from kdiag.rules.doors import Door, doors, is_host, is_public, proven_address, told
 from kdiag.rules.words import listed, once
+from kdiag.snippet import unknown
 
 
 @rule(
@@ -88,7 +89,10 @@ def advertises_nothing(cluster: Cluster | None, broker: Broker | None) -> Iterat
             said = f"broker {each.id}: {host} is no host name and no address"
             edits: Edits = (replace(node, bare),) if bare else ()
             fix = remedies.say(
-                "Write the host alone:", f"advertisedHost: {bare or '<host>'}", "yaml"
+                "Write the host alone:",
+                "advertisedHost: {host}",
+                "yaml",
+                host=bare or unknown("host"),
             )
             spot = spot_of(each, "advertisedHost")
             yield mistake(listener, said, spot, fix, None, edits, each.id)

@@ -141,7 +141,9 @@ def published_port_differs(broker: Broker) -> Iterator[Match]:
             inside = broker.inside(door.address)
             said = f"{door.address.name} advertises {door.host}:{port}"
             said += f", and port {inside} is not published"
-            fix = remedies.say("Publish it:", f'ports:\n  - "{port}:{inside}"', "yaml")
+            fix = remedies.say(
+                "Publish it:", 'ports:\n  - "{port}:{inside}"', "yaml", port=port, inside=inside
+            )
             yield told(broker, said, door.spot, fix)
 
 

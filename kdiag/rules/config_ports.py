@@ -12,6 +12,7 @@ from kdiag.remedies import config as remedies
 from kdiag.rule import Match, Severity, rule
 from kdiag.rules.config_strimzi import mistake, spot_of
 from kdiag.rules.words import listed, once
+from kdiag.snippet import fill, unknown
 
 
 @rule(
@@ -51,8 +52,10 @@ def advertised_port_not_exposed(cluster: Cluster) -> Iterator[Match]:
                 edits = insert(each.node, "nodePort", str(port))
             fix = remedies.say(
                 "Advertise the broker's NodePort: leave advertisedPort out, or pin nodePort to it.",
-                f"- broker: {each.id}\n  nodePort: {port if not outside else '<NodePort>'}",
+                "- broker: {broker}\n  nodePort: {port}",
                 "yaml",
+                broker=each.id,
+                port=unknown("NodePort") if outside else port,
             )
             level = Severity.WARNING if outside else None
             yield mistake(
@@ -170,10 +173,10 @@ def name_not_in_certificate(cluster: Cluster) -> Iterator[Match]:
                 f"bootstrap may be answered by any broker, and not every certificate names "
                 f"{listed(absent)}"
             )
-            lines = "\n".join(f"      - {host}" for host in absent)
+            lines = [fill("yaml", "      - {host}", host=host) for host in absent]
             fix = remedies.say(
                 "Have all certificates name the addresses that clients bootstrap at:",
-                f"configuration:\n  bootstrap:\n    alternativeNames:\n{lines}",
+                "\n".join(("configuration:", "  bootstrap:", "    alternativeNames:", *lines)),
                 "yaml",
             )
             spot = spot_of(listener.brokers[0], "advertisedHost")

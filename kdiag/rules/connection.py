@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -131,7 +130,8 @@ def unreachable(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
         lambda hit: (
             remedies.say(
                 "Check the route, the VPN, and firewalls that reject.",
-                f"ip route get {shlex.quote(_address(hit[0]))}",
+                "ip route get {address}",
+                address=_address(hit[0]),
             ),
         ),
     )

@@ -331,5 +331,4 @@ def _right_way_round(hit: Sequence[Listener]) -> Iterator[str]:
     for listener in hit:
         node = answered(listener)
         if node is not None:
-            yield f"# broker {node}"
-            yield f"advertised.listeners=EXTERNAL://{remedies.advertised(listener, node)}"
+            yield remedies.advertising(node, remedies.advertised(listener, node))

@@ -130,8 +130,9 @@ def unknown_topic(metadata: Metadata) -> Iterator[Match]:
                 *meant,
                 remedies.say(
                     "Check the name, upper and lower case included, and the cluster; or create it:",
-                    f"kafka-topics.sh --bootstrap-server {metadata.answers[0].endpoint} "
-                    f"--create --topic {topic.name}",
+                    "{tool} --create --topic {topic}",
+                    tool=remedies.tool("kafka-topics.sh", metadata.answers[0].endpoint, False),
+                    topic=topic.name,
                 ),
             ),
         )

@@ -6,7 +6,6 @@ which `kdiag explain` prints as well.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -113,8 +112,9 @@ def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
     topic = produce.client.topic if produce.client else ""
     compare = remedies.say(
         "Compare the topic's configuration with the error in the evidence:",
-        f"{remedies.tool('kafka-configs.sh', _server(bootstrap), False)} --describe --all "
-        f"--entity-type topics --entity-name {shlex.quote(topic)}",
+        "{tool} --describe --all --entity-type topics --entity-name {topic}",
+        tool=remedies.tool("kafka-configs.sh", _server(bootstrap), False),
+        topic=topic,
     )
     yield from _rejections(produce, "KD406", "does not accept the record", compare, fixed=True)
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as bounded
+from hypothesis import strategies as st
 
 from kdiag.access import AwsAccess
 from kdiag.security import Sasl, Security
@@ -10,6 +13,7 @@ from kdiag.settings import Settings, settings
 from kdiag.usage import UsageError
 from kdiag.vantage import docker, k8s, ssh
 from kdiag.vantage.where import parse_all, parse_where, travels
+from tests.copying import HOSTILE
 
 
 @pytest.mark.parametrize(
@@ -86,6 +90,25 @@ def test_what_a_user_wrote_is_never_an_option(command: list[str]) -> None:
         "docker exec --interactive app sh -c",
         "kubectl exec --stdin --namespace=shop --container=app web-0 -- sh -c",
     )
+
+
+@bounded(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(
+    st.sampled_from(["ssh://{}", "ssh://{}@h", "ssh://b@{}:22", "docker://{}", "k8s://{}/p",
+                     "k8s://n/{}", "k8s://n/p/{}", "k8s://n/{}=x", "k8s://n/x={}"]),
+    st.sampled_from(HOSTILE) | st.from_regex(r"-{0,2}[a-zA-Z0-9.;$ =]{1,9}", fullmatch=True),
+)  # fmt: skip
+def test_whatever_is_written_is_no_option_and_no_word_of_a_shell(form: str, name: str) -> None:
+    try:
+        where = parse_where(form.format(name))
+    except UsageError:
+        return
+    for _, part in where.parts:
+        assert part[0] not in "-=:" and not set(part) & set(" ;|&<>$`'\"\\\n*?(){}!#~")
+    if where.scheme == "ssh":
+        *options, dashes, host, script = ssh.command(where, 3.0)
+        assert dashes == "--" and host == where["host"].strip("[]") and script.startswith("sh -c ")
+        assert options[-2:] == ["-l", where["user"]] or not where["user"]
 
 
 def _asked(**more: object) -> Settings:
