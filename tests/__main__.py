@@ -24,11 +24,18 @@ STAMP = VENV / "installed-from"
 
 # Hashes and no URLs, for every platform at once. What is locked stays so, but for --upgrade.
 COMPILE = (
-    *("uv", "pip", "compile", "pyproject.toml", "--group", "dev", "--all-extras", "--quiet"),
+    *("uv", "pip", "compile", "--quiet"),
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"),
     *("--no-emit-index-url", "--custom-compile-command", "python3 tests --lock"),
-    *("--output-file", "requirements.lock"),
 )
+# Each file and what goes into it: all, what an installation needs, and what builds one. The first
+# decides on the versions of the others.
+PARTS = ("-c", "requirements.lock")
+LOCKS = {
+    "requirements.lock": ("pyproject.toml", "--group", "dev", "--all-extras"),
+    "docs/deploy/requirements.lock": ("pyproject.toml", "--extra", "lint", *PARTS),
+    "docs/deploy/build.lock": ("--group", "build", *PARTS),
+}
 
 # Two workers have a real Kafka each for much of their lives, and wait more than they work; so does
 # what is left for the third.
@@ -39,7 +46,12 @@ CHECKS = (
     ("ruff", "format", "--check"),
     ("mypy",),
     ("lint-imports", "--no-logo"),
+    ("zizmor", "--offline", "--quiet", "--no-progress", ".github"),
+    ("python", "-m", "tests.sbom"),
 )
+ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+AUDIT = ("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json")
+NOT_RUN = -1  # in the place of an exit code
 
 
 def main(arguments: list[str]) -> int:
@@ -54,18 +66,62 @@ def main(arguments: list[str]) -> int:
     if not _install():
         return 1
     if arguments[:1] == ["--lock"]:
-        return _run("pip", "install", "--quiet", "uv") or _run(*COMPILE, *arguments[1:])
+        return _lock(arguments[1:])
     if arguments[:1] == ["--rewrite"]:
         return _rewrite(arguments[1:])
-    outcome = {"what real servers need": 1 if _missing() and os.environ.get("CI") else 0}
+    outcome = {"pip-audit": _audit(), "actionlint": _actionlint()}
+    outcome |= {"what real servers need": 1 if _missing() and os.environ.get("CI") else 0}
     for check in (*CHECKS, (*PYTEST, *arguments)):
         started = time.monotonic()
         code = _run(*check)
         outcome[f"{' '.join(check[:3])} ({time.monotonic() - started:.0f} s)"] = code
     print()
     for name, code in outcome.items():
-        print(f"{'FAILED' if code else 'ok':6}  {name}")
-    return 1 if any(outcome.values()) else 0
+        print(f"{'not run' if code == NOT_RUN else 'FAILED' if code else 'ok':7}  {name}")
+    return 1 if any(code not in (0, NOT_RUN) for code in outcome.values()) else 0
+
+
+def _lock(arguments: list[str]) -> int:
+    """Writes every lock file anew, the whole one first."""
+    code = _run("pip", "install", "--quiet", "uv")
+    for file, parts in LOCKS.items():
+        code = code or _run(*COMPILE, *parts, "--output-file", file, *arguments)
+    return code
+
+
+def _audit() -> int:
+    """Asks for known vulnerabilities of every library that is locked. Where nobody answers, nothing
+    is known, and pip-audit calls that fine."""
+    code = 0
+    for file in LOCKS:
+        _say(f"pip-audit -r {file}")
+        command = [str(PYTHON.parent / "pip-audit"), *AUDIT, "-r", file]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            told = json.loads(done.stdout)["dependencies"]
+        except (ValueError, KeyError):
+            told = []
+        if not told or all("skip_reason" in each for each in told):
+            print("nobody here tells of vulnerabilities: run it where PyPI is reached")
+            return code or NOT_RUN
+        for each in told:
+            for found in each.get("vulns", ()):
+                print(f"{each['name']} {each['version']}: {found['id']}")
+                code = 1
+    return code
+
+
+def _actionlint() -> int:
+    """Reads the workflows, and the one that docs/ci.md has, where there is Go to build it with."""
+    tool = PYTHON.parent / "actionlint"
+    if not tool.exists():
+        if not shutil.which("go"):
+            return NOT_RUN
+        _say(f"go install {ACTIONLINT}")
+        told = {**os.environ, "GOBIN": str(tool.parent.resolve())}
+        if subprocess.run(["go", "install", ACTIONLINT], env=told, check=False).returncode:
+            return NOT_RUN
+    return _run("actionlint", *map(str, Path(".github/workflows").glob("*.yml")))
 
 
 def _install() -> bool:

@@ -31,7 +31,7 @@ from kdiag.render import render
 from kdiag.render.json import schema
 from kdiag.report import Report
 from kdiag.rule import RULES, Rule
-from tests import pictures
+from tests import pictures, sbom
 
 kdiag.rules.load_all()
 
@@ -63,6 +63,7 @@ def derived() -> Iterator[tuple[Path, Callable[[], str]]]:
     for path in pages():
         if path.name != "findings.md":
             yield path, partial(quoted_anew, path)
+    yield sbom.SBOM, sbom.sbom
     for name, drawn in (("terminal", pictures.terminal), ("page", pictures.page)):
         yield ROOT / f"docs/pictures/{name}.svg", partial(_drawn, drawn)
 

@@ -176,7 +176,10 @@ def wanted() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     groups = [
         project["project"]["dependencies"],
-        project["dependency-groups"]["dev"],
+        *(
+            [text for text in group if isinstance(text, str)]
+            for group in project["dependency-groups"].values()
+        ),
         *project["project"].get("optional-dependencies", {}).values(),
     ]
     return [Requirement(text) for group in groups for text in group]
