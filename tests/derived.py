@@ -32,6 +32,7 @@ from kdiag.render.json import schema
 from kdiag.report import Report
 from kdiag.rule import RULES, Rule
 from tests import pictures, sbom
+from tests.control.page import compatibility
 
 kdiag.rules.load_all()
 
@@ -60,8 +61,9 @@ _MARKED = re.compile(r"(<!-- derived: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 def derived() -> Iterator[tuple[Path, Callable[[], str]]]:
     """Every file with something derived in it, and what makes its whole text."""
     yield ROOT / "docs/findings.md", findings
+    yield ROOT / "docs/compatibility.md", compatibility
     for path in pages():
-        if path.name != "findings.md":
+        if path.name not in ("findings.md", "compatibility.md"):
             yield path, partial(quoted_anew, path)
     yield sbom.SBOM, sbom.sbom
     for name, drawn in (("terminal", pictures.terminal), ("page", pictures.page)):

@@ -26,6 +26,7 @@ _KERBEROS = {
 DEBIAN = {
     "java": "default-jre-headless",
     "mvn": "maven",
+    "go": "golang-go",
     "ip": "iproute2",
     "nft": "nftables",
     "nsenter": "util-linux",

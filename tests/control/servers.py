@@ -1,0 +1,290 @@
+"""What the control run goes to, beside real servers: one small declaration for each.
+
+Each says where its behaviour was read, and whether a real client can produce there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.control.partial import (
+    API_VERSIONS,
+    CLOSE,
+    DESCRIBE_CONFIGS,
+    INIT_PRODUCER_ID,
+    KAFKA,
+    LIST_OFFSETS,
+    METADATA,
+    PASSWORD,
+    PRODUCE,
+    SASL_AUTHENTICATE,
+    SASL_HANDSHAKE,
+    SILENCE,
+    TOPIC,
+    USER,
+    Asked,
+    Partial,
+    Throttled,
+    refused_login,
+)
+
+LOGIN = {
+    "security.protocol": "SASL_PLAINTEXT",
+    "sasl.mechanism": "PLAIN",
+    "sasl.username": USER,
+    "sasl.password": PASSWORD,
+}
+# Java's producer is idempotent unless told otherwise, and asks for a producer id first.
+PLAIN_JAVA = {"enable.idempotence": "false"}
+
+
+@dataclass(frozen=True)
+class Fake:
+    """A server, and what becomes of a real client there.
+
+    `works` tells whether a client can produce, `nameless` whether kdiag can know that it cannot
+    where it is given no topic. `java` are more properties of Java's client. A client gets
+    `patience` seconds; `options` are more of `kdiag check`'s.
+    """
+
+    name: str
+    what: str
+    partial: Partial
+    works: bool = True
+    nameless: bool = True
+    topic: str = TOPIC
+    properties: Mapping[str, str] = field(default_factory=dict)
+    java: Mapping[str, str] = field(default_factory=dict)
+    patience: float = 12.0
+    options: tuple[str, ...] = ()
+
+
+def without(*apis: int) -> dict[int, tuple[int, int]]:
+    """All of Kafka but these APIs."""
+    return {key: versions for key, versions in KAFKA.items() if key not in apis}
+
+
+def closes_on(*apis: int) -> Callable[[Asked], Any]:
+    """A proxy that hangs up on a request that it forbids."""
+    return lambda asked: CLOSE if asked.api in apis else None
+
+
+def dummy_settings(asked: Asked) -> Any:
+    """Kafka on Pulsar: the same three settings for any broker that is asked for."""
+    if asked.api == DESCRIBE_CONFIGS:
+        settings = {
+            "num.partitions": "1",
+            "default.replication.factor": "1",
+            "delete.topic.enable": "true",
+        }
+        entries = [
+            {"name": name, "value": value, "read_only": True, "config_source": 5}
+            for name, value in settings.items()
+        ]
+        return {
+            "results": [
+                {
+                    "resource_type": resource.resource_type,
+                    "resource_name": resource.resource_name,
+                    "configs": entries,
+                }
+                for resource in asked.body.resources
+            ]
+        }
+    return None
+
+
+def mesh(instead: object) -> Callable[[Asked], Any]:
+    """Envoy's mesh filter: a record for a topic that no rule routes ends the connection, or is
+    dropped."""
+
+    def rule(asked: Asked) -> Any:
+        unrouted = asked.api == PRODUCE and any(t.name != TOPIC for t in asked.body.topic_data)
+        return instead if unrouted else None
+
+    return rule
+
+
+def envoy(instead: object) -> Partial:
+    """Envoy's mesh filter: one broker, itself, whose metadata leaves out what no rule routes."""
+    return Partial(MESH, nodes=(0,), rule=mesh(instead), omits_unknown=True)
+
+
+def throttles(seconds: float, *apis: int) -> Callable[[Asked], Any]:
+    """A quota that is used up, as KIP-219 has it."""
+    return lambda asked: Throttled(seconds) if asked.api in apis else None
+
+
+def too_many(asked: Asked) -> Any:
+    """MSK above its rate of new connections."""
+    if asked.api == SASL_AUTHENTICATE:
+        return refused_login("[7d0ab893-9b16-4371-a8b2-1ae9b5ce73a5]: Too many connects")
+    return None
+
+
+def each(seconds: float) -> Callable[[Asked], float]:
+    """Every request takes so long."""
+    return lambda asked: seconds
+
+
+def logins(seconds: float) -> Callable[[Asked], float]:
+    """Every login does: a broker that looks its own address up, and whose resolver is silent."""
+    return lambda asked: seconds if asked.api == SASL_HANDSHAKE else 0.0
+
+
+EVENT_HUBS = {
+    PRODUCE: (3, 7),
+    LIST_OFFSETS: (1, 2),
+    METADATA: (0, 5),
+    SASL_HANDSHAKE: (0, 1),
+    API_VERSIONS: (0, 2),
+    INIT_PRODUCER_ID: (0, 1),
+    SASL_AUTHENTICATE: (0, 1),
+}
+PULSAR = {
+    PRODUCE: (3, 6),
+    LIST_OFFSETS: (1, 3),
+    METADATA: (0, 6),
+    SASL_HANDSHAKE: (0, 1),
+    API_VERSIONS: (0, 2),
+    INIT_PRODUCER_ID: (0, 1),
+    DESCRIBE_CONFIGS: (1, 2),
+    SASL_AUTHENTICATE: (0, 0),
+}
+MESH = {PRODUCE: (5, 7), METADATA: (1, 7)}
+
+SERVERS: tuple[Fake, ...] = (
+    Fake("whole", "All of Kafka 4, three brokers", Partial()),
+    Fake(
+        "event-hubs",
+        "As Azure Event Hubs: one broker, Metadata 0 to 5, Produce up to 7, no DescribeConfigs",
+        Partial(EVENT_HUBS, nodes=(0,), login=True),
+        properties=LOGIN,
+    ),
+    Fake(
+        "pulsar",
+        "As Kafka on Pulsar: Metadata up to 6, dummy settings for any broker",
+        Partial(PULSAR, rule=dummy_settings),
+    ),
+    Fake(
+        "envoy-mesh-closes",
+        "As Envoy's mesh filter: Produce 5 to 7, Metadata 1 to 7, closes on a topic without a rule",
+        envoy(CLOSE),
+        java=PLAIN_JAVA,
+    ),
+    Fake(
+        "envoy-mesh-drops",
+        "The same, but it drops the request for a topic without a rule",
+        envoy(SILENCE),
+        java=PLAIN_JAVA,
+    ),
+    Fake(
+        "envoy-mesh-no-rule",
+        "The same, asked for a topic without a rule",
+        envoy(CLOSE),
+        works=False,
+        nameless=False,
+        topic="unrouted",
+        java=PLAIN_JAVA,
+    ),
+    Fake(
+        "envoy-broker",
+        "As Envoy's broker filter with DescribeConfigs denied: it closes the connection",
+        Partial(rule=closes_on(DESCRIBE_CONFIGS)),
+    ),
+    Fake(
+        "kafka-proxy",
+        "As grepplabs' kafka-proxy with DescribeConfigs and ListOffsets forbidden: it closes",
+        Partial(rule=closes_on(DESCRIBE_CONFIGS, LIST_OFFSETS)),
+    ),
+    Fake(
+        "one-address-serves",
+        "Three brokers behind one address that serves all of them",
+        Partial(without(DESCRIBE_CONFIGS), together=True, leads=lambda dialled, leader: True),
+    ),
+    Fake(
+        "one-address-leads-to-one",
+        "Three brokers behind one address that leads to the first",
+        Partial(together=True),
+        works=False,
+    ),
+    Fake(
+        "one-address-unnamed",
+        "The same without DescribeConfigs",
+        Partial(without(DESCRIBE_CONFIGS), together=True),
+        works=False,
+    ),
+    Fake(
+        "swapped-unnamed",
+        "Two of three brokers swapped, without DescribeConfigs",
+        Partial(
+            without(DESCRIBE_CONFIGS),
+            leads=lambda dialled, leader: {1: 1, 2: 3, 3: 2}[dialled] == leader,
+        ),
+        works=False,
+    ),
+    Fake(
+        "quota",
+        "A quota that is used up: each produce and metadata request is answered, then 2 s of mute",
+        Partial(rule=throttles(2.0, PRODUCE, METADATA)),
+        patience=25.0,
+    ),
+    Fake(
+        "quota-longer",
+        "The same with 8 s, longer than --timeout, for produce requests",
+        Partial(rule=throttles(8.0, PRODUCE)),
+        patience=25.0,
+    ),
+    Fake(
+        "too-many-connects",
+        "As MSK above its connection rate: every login is refused with Too many connects",
+        Partial(login=True, rule=too_many),
+        works=False,
+        properties=LOGIN,
+    ),
+    Fake(
+        "wrong-password",
+        "A listener that refuses the login",
+        Partial(login=True),
+        works=False,
+        properties={**LOGIN, "sasl.password": "another"},
+    ),
+    Fake("slow-1", "Each request takes 1 s", Partial(takes=each(1.0)), patience=30.0),
+    Fake("slow-4", "Each request takes 4 s", Partial(takes=each(4.0)), patience=50.0),
+    Fake(
+        "slow-8",
+        "Each request takes 8 s",
+        Partial(takes=each(8.0)),
+        patience=70.0,
+        options=("--deadline", "120"),
+    ),
+    Fake(
+        "slow-login",
+        "Each login takes 5 s: the broker waits for its resolver",
+        Partial(login=True, takes=logins(5.0)),
+        properties=LOGIN,
+        patience=30.0,
+    ),
+    Fake(
+        "silent",
+        "It accepts, and answers nothing",
+        Partial(rule=lambda asked: SILENCE),
+        works=False,
+    ),
+    Fake(
+        "one-closed",
+        "One of three brokers advertises a port on which nobody listens",
+        Partial(closed=(3,)),
+        works=False,
+    ),
+)
+
+# Those on which kdiag disagrees today.
+NOT_YET = {
+    "event-hubs", "pulsar", "envoy-mesh-closes", "envoy-mesh-drops", "envoy-mesh-no-rule",
+    "envoy-broker", "kafka-proxy", "one-address-serves", "swapped-unnamed", "quota-longer",
+    "slow-1", "slow-4", "slow-8", "slow-login",
+}  # fmt: skip
+SERVERS = tuple(server for server in SERVERS if server.name not in NOT_YET)
