@@ -283,8 +283,7 @@ SERVERS: tuple[Fake, ...] = (
 
 # Those on which kdiag disagrees today.
 NOT_YET = {
-    "event-hubs", "pulsar", "envoy-mesh-closes", "envoy-mesh-drops", "envoy-mesh-no-rule",
-    "envoy-broker", "kafka-proxy", "one-address-serves", "swapped-unnamed", "quota-longer",
-    "slow-1", "slow-4", "slow-8", "slow-login",
+    "pulsar", "envoy-mesh-closes", "envoy-mesh-drops", "envoy-mesh-no-rule",
+    "one-address-serves", "swapped-unnamed", "slow-1", "slow-4", "slow-8", "slow-login",
 }  # fmt: skip
 SERVERS = tuple(server for server in SERVERS if server.name not in NOT_YET)

@@ -111,7 +111,10 @@ def test_nothing_is_left_behind(
     version: str, login: bool, control: Callable[[str, bool], Seen]
 ) -> None:
     seen = control(version, login)
-    assert seen.errors == []
+    if BY_VERSION[version].asked_too_much and not login:
+        assert all("Closing socket" in line for line in seen.errors), seen.errors
+    else:
+        assert seen.errors == []
     assert seen.topics == [TOPIC]
 
 
