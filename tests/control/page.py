@@ -26,7 +26,8 @@ KINDS = {
     ),
     "others": (
         "Servers of others",
-        "The real ones, as their projects publish them. Java's client does not talk to the mock cluster.",
+        "The real ones, as their projects publish them. Java's client does not talk to the mock "
+        "cluster.",
     ),
     "stand-ins": (
         "Stand-ins",
