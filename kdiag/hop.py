@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
 
 from kdiag.annotation import may_be_none, meanings, members
+from kdiag.attempt import Dial
 from kdiag.clients.conversation import Conversation, Reply
 from kdiag.clients.login import Login
 from kdiag.clients.net import Net
@@ -31,6 +32,15 @@ class Facts(Protocol):
 
     @property
     def failed(self) -> tuple[str, ...]: ...
+
+
+class Peer(NamedTuple):
+    """Whom a connection is with: an address, by the name that it was dialled under, over TLS or
+    not."""
+
+    address: str
+    endpoint: Endpoint
+    encrypted: bool
 
 
 Table = tuple[tuple[int, int, int], ...]
@@ -59,9 +69,10 @@ class Walk:
     found. `apis` is hop 1's table of ApiVersions: versions that brokers not yet met can be supposed
     to have; `tables` holds each different one once. `asked` holds the metadata answers that were
     asked for in hop 1's flight, `listing` that about all topics where the one asked for does not
-    exist, `kept` the connection to each broker that proved itself, for the hop after. `cloud` is
-    the door to AWS, if it is to be asked, `looking` what it is asked beside the hops. At `until`,
-    in the loop's seconds, the deadline passes.
+    exist. `standing` are hop 1's connections to addresses that are advertised too, until hop 3 goes
+    on with them, `kept` the connection to each broker that proved itself, for the hop after.
+    `cloud` is the door to AWS, if it is to be asked, `looking` what it is asked beside the hops. At
+    `until`, in the loop's seconds, the deadline passes.
     """
 
     settings: Settings
@@ -76,11 +87,26 @@ class Walk:
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
     listing: asyncio.Future[Reply] | None = None
     kept: dict[int, Conversation] = field(default_factory=dict)
+    standing: dict[Peer, tuple[Dial, Conversation]] = field(default_factory=dict)
 
     @property
     def told(self) -> tuple[str, ...]:
         """Every secret that was configured or fetched: none of them may ever be printed."""
         return self.settings.security._replace(sasl=self.login.ready).secrets
+
+    def hold(self, peer: Peer, dial: Dial, conversation: Conversation) -> bool:
+        """Leaves a connection open for hop 3, as far as descriptors allow."""
+        room = len(self.standing) < self.net.keepable // 4 and peer not in self.standing
+        if room:
+            self.standing[peer] = dial, conversation
+        return room
+
+    def release(self, advertised: Collection[Endpoint]) -> None:
+        """Closes the connections of hop 1 that lead to no advertised address."""
+        for peer in list(self.standing):
+            if peer.endpoint not in advertised:
+                _, conversation = self.standing.pop(peer)
+                conversation.close()
 
     def table(self, apis: Versions) -> Table:
         """A table of ApiVersions as a fact; brokers with the same one share it."""

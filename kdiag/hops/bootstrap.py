@@ -12,9 +12,10 @@ from kdiag.attempt import Contact
 from kdiag.clients.conversation import Reply
 from kdiag.clients.errors import UNKNOWN_TOPIC, error_name
 from kdiag.clients.wire import METADATA, Question
-from kdiag.hop import Walk, hop
+from kdiag.hop import Peer, Walk, hop
 from kdiag.hops.dial import contact
 from kdiag.hops.greeting import Greeting
+from kdiag.settings import Endpoint
 
 
 class Bootstrap(NamedTuple):
@@ -87,7 +88,7 @@ async def bootstrap(walk: Walk) -> Bootstrap:
     question = about(walk.settings.topic)
     met = await asyncio.gather(
         *(
-            contact(walk, endpoint, [question], partial(_until_answered, walk))
+            contact(walk, endpoint, [question], partial(_until_answered, walk, endpoint))
             for endpoint in walk.settings.bootstrap
         )
     )
@@ -104,20 +105,26 @@ async def bootstrap(walk: Walk) -> Bootstrap:
     return Bootstrap(contacts, apis)
 
 
-async def _until_answered(walk: Walk, greeting: Greeting) -> Greeting:
+async def _until_answered(walk: Walk, endpoint: Endpoint, greeting: Greeting) -> Greeting:
     """Leaves the connection open as long as the answer to Metadata is due; and the first on which
-    the topic turns out not to exist, until all topics are listed."""
+    the topic turns out not to exist, until all topics are listed. Then it stands by for hop 3: who
+    advertises this very endpoint is not connected to, and logged in to, a second time."""
     conversation = greeting.conversation
     if conversation is None or not greeting.replies:
         return greeting
 
+    def ended(reply: asyncio.Future[Reply]) -> None:
+        peer = Peer(greeting.dial.address, endpoint, conversation.tls is not None)
+        well = not reply.cancelled() and not reply.result().failure
+        if not (well and walk.hold(peer, greeting.dial, conversation)):
+            conversation.close()
+
     def answered(reply: asyncio.Future[Reply]) -> None:
-        assert conversation is not None
         if walk.listing is None and not reply.cancelled() and _unknown_topic(reply.result()):
             walk.listing = conversation.send(ALL_TOPICS)
-            walk.listing.add_done_callback(lambda _: conversation.close())
+            walk.listing.add_done_callback(ended)
         else:
-            conversation.close()
+            ended(reply)
 
     greeting.replies[0].add_done_callback(answered)
     return greeting

@@ -7,10 +7,18 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from kdiag.attempt import Attempt, Contact, Dial, Failure, clean_bytes
+from kdiag.clients.conversation import Conversation
 from kdiag.clients.line import Line
 from kdiag.clients.wire import Question
-from kdiag.hop import Walk
-from kdiag.hops.greeting import GONE, Greeting, Knock, Way, greet_one_way
+from kdiag.hop import Peer, Walk
+from kdiag.hops.greeting import (
+    GONE,
+    Greeting,
+    Knock,
+    Way,
+    ended_by_a_side_question,
+    greet_one_way,
+)
 from kdiag.settings import Endpoint
 from kdiag.stranger import follow_ups, recognise
 
@@ -52,10 +60,13 @@ async def greet(walk: Walk, knock: Knock) -> Greeting:
     listener that speaks the other (TLS or not) is asked that way as well: it is entered when the
     protocol is ours to find out, and named as the failure when it was asked for.
     """
+    encrypted = bool(walk.protocol and walk.protocol.endswith("SSL"))
+    standing = walk.standing.pop(Peer(knock.address, knock.endpoint, encrypted), None)
+    if standing and (resumed := await _resumed(knock, *standing)):
+        return resumed
     line = await walk.net.connect(knock.address, knock.endpoint.port)
     if line.sock is None:
         return Greeting(Dial(knock.address, (line.tcp,), source=line.source))
-    encrypted = bool(walk.protocol and walk.protocol.endswith("SSL"))
     spoken = asyncio.Event()
     first = asyncio.ensure_future(greet_one_way(walk, knock, line, Way(encrypted, True, spoken)))
     others: list[asyncio.Future[Any]] = []
@@ -89,6 +100,19 @@ async def greet(walk: Walk, knock: Knock) -> Greeting:
     finally:
         for task in (first, *others):
             task.cancel()
+
+
+async def _resumed(knock: Knock, dial: Dial, conversation: Conversation) -> Greeting | None:
+    """A greeting by a connection that stands since hop 1, None where it has ended since then, or
+    ends on a question that no client asks. It costs no time here, so its layers have none."""
+    replies = tuple(conversation.send(question) for question in knock.questions)
+    layers = tuple(attempt._replace(elapsed=0.0) for attempt in dial.attempts)
+    greeting = Greeting(dial._replace(attempts=layers), conversation, conversation.apis, replies)
+    ended = bool(replies) and (await replies[0]).failure in GONE
+    if ended or await ended_by_a_side_question(knock, greeting):
+        conversation.close()
+        return None
+    return greeting
 
 
 async def _heard_of(

@@ -89,7 +89,7 @@ async def greet_one_way(walk: Walk, knock: Knock, line: Line, way: Way) -> Greet
             break
         await asyncio.sleep(_BACKOFF)
         greeting = await _greet(walk, knock, await _line(walk, knock), way)
-    if not await _ended_by_a_side_question(knock, greeting):
+    if not await ended_by_a_side_question(knock, greeting):
         return greeting
     assert greeting.conversation is not None
     greeting.conversation.close()
@@ -105,7 +105,7 @@ async def greet_one_way(walk: Walk, knock: Knock, line: Line, way: Way) -> Greet
     return again._replace(replies=tuple(replies))
 
 
-async def _ended_by_a_side_question(knock: Knock, greeting: Greeting) -> bool:
+async def ended_by_a_side_question(knock: Knock, greeting: Greeting) -> bool:
     """Whether the peer closed the connection with a side question unanswered: a broker serves a
     connection in order, so what comes behind that question cannot be why."""
     if len(greeting.replies) != len(knock.questions):

@@ -102,6 +102,12 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
     """Waits for the answers to what hop 1 asked, from every bootstrap connection."""
     if not bootstrap.usable:
         return None
+    found = await _answered(walk)
+    walk.release({broker.advertised for broker in found.brokers})
+    return found
+
+
+async def _answered(walk: Walk) -> Metadata:
     asked = walk.settings.topic
     replies = [_about(await reply, asked) for _, reply in walk.asked]
     told = list(zip((endpoint for endpoint, _ in walk.asked), replies))

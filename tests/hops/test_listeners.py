@@ -62,7 +62,7 @@ async def test_every_broker_is_who_the_metadata_says(world: World) -> None:
 async def test_each_broker_costs_one_connection(world: World) -> None:
     await world.three()
     await gather(world, until=LISTENERS)
-    assert [world.brokers[node].connections for node in (1, 2, 3)] == [2, 1, 1]
+    assert [world.brokers[node].connections for node in (1, 2, 3)] == [1, 1, 1]
 
 
 async def test_all_questions_of_a_broker_are_in_one_flight(world: World) -> None:
