@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import io
 import json
@@ -15,7 +16,7 @@ from pathlib import Path
 _ROOMS = {
     "": "access address annotation attempt gather hop lookup parcel probe readable redaction "
     "security server_words settings stranger usage",
-    "properties/": "layers limits names",
+    "properties/": "layers limits names producer",
     "clients/": "codec conversation credentials errors failures iam line login net oauth sasl "
     "secured sigv4 sockets tls wire",
     "hops/": "aws bootstrap dial greeting listeners metadata produce",
@@ -30,6 +31,7 @@ NO_PYTHON = 86  # how it exits over there where no Python is as new as that
 _MAIN = "import os\nfrom kdiag.probe import main\nos._exit(main())\n"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same files make the same archive
 _TEXT = re.compile(r'(?ms)(?:(^[ \t]*)|)""".*?"""')
+_INDENT = re.compile(r"(?m)^(?: {4})+")
 _REMARK = re.compile(r"(?m)^[ \t]*#.*$")
 
 # Pythons to look for: by the names that systems and images give them.
@@ -75,7 +77,7 @@ _HEAVY = tuple(f"clients/{name}" for name in ("credentials", "iam", "oauth", "sa
 _NARROW = """
 import sys; sys.version_info < {oldest} and sys.exit({no_python})
 import base64, importlib.abc, importlib.util, json, lzma, os
-parts = json.loads(lzma.decompress(base64.b64decode("{packed}")))
+parts = json.loads(lzma.decompress(base64.b85decode("{packed}")))
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
     def find_spec(self, name, path=None, target=None):
         for end in ("/__init__", ""):
@@ -111,12 +113,12 @@ def script(told: bytes) -> str:
 def _packed() -> str:
     here = Path(__file__).resolve().parent.parent
     parts = {
-        f"kdiag/{part}": bare((here / f"{part}.py").read_text(encoding="utf-8"))
+        f"kdiag/{part}": barest((here / f"{part}.py").read_text(encoding="utf-8"))
         for part in sorted(set(PARTS).difference(_HEAVY))
     }
     small = json.dumps(parts, separators=(",", ":")).encode("ascii")
     data = lzma.compress(small, format=lzma.FORMAT_ALONE, preset=9 | lzma.PRESET_EXTREME)
-    return base64.b64encode(data).decode("ascii")
+    return base64.b85encode(data).decode("ascii")  # it has no quote and no backslash
 
 
 @cache
@@ -143,6 +145,17 @@ def bare(source: str) -> str:
     """A module without its docstrings and remarks, which nobody reads over there; what is left
     stands in the lines where it was."""
     return _REMARK.sub("", _TEXT.sub(_emptied, source))
+
+
+def barest(source: str) -> str:
+    """A module in as few characters as will do, its lines not those of the source: where every one
+    of them counts."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return _INDENT.sub(lambda found: found.group()[::4], ast.unparse(tree))
 
 
 def _emptied(found: re.Match[str]) -> str:
