@@ -21,6 +21,7 @@ from kdiag.lint.schema import Flaw, meant
 from kdiag.lint.strimzi import Cluster, Surroundings, cluster, kube_node, pool, service
 from kdiag.lint.tree import Spot
 from kdiag.readable import clean
+from kdiag.redaction import without_userinfo
 from kdiag.rule import RULES, Finding, Remedy
 from kdiag.usage import UsageError
 
@@ -201,14 +202,23 @@ def _met(brokers: Sequence[Broker], live: Live | None) -> list[Broker]:
 
 
 def _cleaned(finding: Finding) -> Finding:
-    """A file may hold anything: a terminal is to show it, and not to obey it."""
+    """A file may hold anything: a terminal is to show it, and not to obey it. A user and a password
+    in a listener's URL are not shown."""
+
+    def shown(text: str) -> str:
+        return clean(without_userinfo(text))
+
     return replace(
         finding,
-        message=clean(finding.message),
-        subjects=[clean(each) for each in finding.subjects],
-        evidence=[clean(each) for each in finding.evidence],
+        message=shown(finding.message),
+        subjects=[shown(each) for each in finding.subjects],
+        evidence=[shown(each) for each in finding.evidence],
         remedies=[
-            Remedy(each.summary, "\n".join(map(clean, each.snippet.split("\n"))), each.kind)
+            Remedy(
+                without_userinfo(each.summary),
+                "\n".join(map(shown, each.snippet.split("\n"))),
+                each.kind,
+            )
             for each in finding.remedies
         ],
     )

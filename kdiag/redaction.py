@@ -31,6 +31,7 @@ _MOST_CUTS = 16
 _PERHAPS_CUT = 100  # characters of a text that may have been cut without a mark, by whoever sent it
 _MARK = "…"
 
+_USERINFO = re.compile(r"(://)(?:(?!://)[^\s'\"`])*@")
 _NO_LETTER = re.compile(r"[\W_]+")
 _ESCAPES = re.compile(
     r"(?:%[0-9A-Fa-f]{2})+|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\[nrtbf\"\\\\/]"
@@ -114,6 +115,11 @@ def without(value: Any, hidden: tuple[str, ...], own: frozenset[str] = frozenset
         changed = {name: part for name, part in new.items() if part is not old[name]}
         return replace(value, **changed) if changed else value
     return value
+
+
+def without_userinfo(text: str) -> str:
+    """A text whose URLs have neither user nor password: SASL_SSL://…@broker:9092."""
+    return _USERINFO.sub(r"\1…@", text) if "@" in text else text
 
 
 def redacted(text: str, hidden: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from kdiag.usage import quoted
+from kdiag.usage import is_file_name, quoted
 
 LONGEST = 255  # characters of a file's name that is shown
 
@@ -113,9 +113,11 @@ class Source:
     key_password: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
-        """The property and its file, fit to be printed: a long one may be no file name at all."""
+        """The property and its file, fit to be printed: what is no file's name may be a secret."""
         if self.path is None or len(self.path) > LONGEST or "-----" in self.path:
             return self.name
+        if not is_file_name(self.path):
+            return f"{self.name}=…"
         return f"{self.name}={quoted(self.path, LONGEST)}"
 
 

@@ -12,13 +12,14 @@ from kdiag.properties.layers import Layers
 from kdiag.properties.names import KNOWN, PROTOCOLS, USED
 from kdiag.properties.producer import handed_over, used_by_client
 from kdiag.security import Security
-from kdiag.usage import SHOWN, near, quoted, word
+from kdiag.usage import SHORT, SHOWN, like, near, quoted, word
 from kdiag.usage import UsageError as UsageError
 
 if TYPE_CHECKING:
     from kdiag.expectation import Expectation
 
 DEFAULT_PORT = 9092
+MOST_STRANGE = 50  # names that the nearest one is looked for
 FAMILIES = ("any", "v4", "v6")
 LEAST, MOST = 0.05, 3600  # seconds, of any limit
 TIMEOUT, ANSWER_TIMEOUT = 3.0, 10.0  # seconds
@@ -120,7 +121,7 @@ def settings(
     for name in properties or {}:
         if name not in KNOWN:
             raise UsageError(
-                f"-X {word(name)}: no Kafka client has such a property{near(name, KNOWN)}"
+                f"-X {like(name, KNOWN)}: no Kafka client has such a property{near(name, KNOWN)}"
             )
     layers = [from_file or {}, *between, properties or {}]
     given = Layers(layers)
@@ -210,7 +211,7 @@ def parse_endpoint(text: str, notes: list[str] | None = None) -> Endpoint:
         if notes is not None:
             notes.append(f"{text}: no port given, {DEFAULT_PORT} assumed")
         return Endpoint(host, DEFAULT_PORT)
-    return Endpoint(host, _port(port, text))
+    return Endpoint(host, _port(port, host))
 
 
 def parse_mapped(text: str) -> Mapped:
@@ -218,25 +219,38 @@ def parse_mapped(text: str) -> Mapped:
     left, separator, right = text.partition("=")
     if not separator or not left.strip() or not right.strip():
         raise UsageError(
-            f"--map {_address(text)}: write ADVERTISED=CANDIDATE, for example "
-            "--map 10.0.1.11=3.10.139.221 or --map 10.0.1.11:9094=3.10.139.221:32001"
+            f"--map {quoted(text) if len(text) <= SHORT else '…'}: write ADVERTISED=CANDIDATE, for "
+            "example --map 10.0.1.11=3.10.139.221 or --map 10.0.1.11:9094=3.10.139.221:32001"
         )
     sides: list[tuple[str, int | None]] = []
-    for side in (left.strip(), right.strip()):
-        host, port = _split(side)
+    for side, where in ((left.strip(), "left"), (right.strip(), "right")):
+        host, port = _side(side)
         if not _is_host(host):
+            # It may be a password, in the place of an address or behind a user's name.
+            shown = quoted(side) if len(side) <= SHORT else "…"
             raise UsageError(
-                f"--map {_address(text)}: {_address(host)} is not a host name or an IP address"
+                f"--map, {where} of the =: {shown} is not a host name or an IP address, with or "
+                "without a port"
             )
-        sides.append((host, None if port is None else _port(port, side)))
+        sides.append((host, None if port is None else _port(port, host)))
     return Mapped(sides[0][0], sides[0][1], sides[1][0], sides[1][1])
+
+
+def _side(text: str) -> tuple[str, str | None]:
+    """Host and port of one side of a --map, "" where it is no address."""
+    try:
+        return _split(text)
+    except UsageError:
+        if _is_host(text):
+            raise  # an IPv6 address without brackets
+        return "", None
 
 
 def parse_property(text: str) -> tuple[str, str]:
     """`name=value`, as on the command line."""
     name, separator, value = text.partition("=")
     if not separator or not name.strip():
-        raise UsageError(f"-X {word(text.strip())}: write NAME=VALUE")
+        raise UsageError(f"-X {like(text.strip(), KNOWN)}: write NAME=VALUE")
     return name.strip(), value.strip()
 
 
@@ -322,11 +336,11 @@ def _is_host(host: str) -> bool:
     return bool(_HOST.match(host))
 
 
-def _port(text: str, where: str) -> int:
+def _port(text: str, host: str) -> int:
     if not _is_port(text):
-        raise UsageError(
-            f"{_address(where)}: port {_address(text)} is not a number between 1 and 65535"
-        )
+        # A longer one is no port that was mistyped: it may be a password, after a user's name.
+        shown = quoted(text) if len(text) <= SHORT else "…"
+        raise UsageError(f"{_address(host)}: port {shown} is not a number between 1 and 65535")
     return int(text)
 
 
@@ -351,13 +365,26 @@ def _unused(names: Collection[str], given: Mapping[str, str], topic: str | None)
     if of_client and topic is None:
         yield f"used with --topic alone: {', '.join(of_client)}"
     if other:
-        listed = (f"{word(name)}{'' if name in KNOWN else near(name, KNOWN)}" for name in other)
-        yield f"not used by kdiag: {', '.join(listed)}"
+        yield f"not used by kdiag: {', '.join(_named(other))}"
     if topic is not None and "transactional.id" in given:
         yield (
             "transactional.id is not given to the real client of --topic: that would fence the "
             "producer which uses it"
         )
+
+
+def _named(names: Sequence[str]) -> Iterator[str]:
+    """Names of properties. One that resembles none of a client's may be a secret on a line of its
+    own, and is counted."""
+    strange = 0
+    for name in names:
+        meant = "" if name in KNOWN or strange > MOST_STRANGE else near(name, KNOWN)
+        if name in KNOWN or meant:
+            yield f"{word(name)}{meant}"
+        else:
+            strange += 1
+    if strange:
+        yield f"{strange} that no Kafka client has"
 
 
 def _has_token(security: Security, endpoints: Sequence[Endpoint]) -> None:
@@ -375,7 +402,7 @@ def _has_token(security: Security, endpoints: Sequence[Endpoint]) -> None:
 def _choice(name: str, given: Mapping[str, str], choices: Sequence[str], default: str) -> str:
     value = given.get(name, default)
     if value not in choices:
-        raise UsageError(f"{name}={word(value)}: write one of {', '.join(choices)}")
+        raise UsageError(f"{name}={like(value, choices)}: write one of {', '.join(choices)}")
     return value
 
 

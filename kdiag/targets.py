@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kdiag.properties.names import KNOWN
 from kdiag.settings import LEAST, MOST
-from kdiag.usage import UsageError, near, word
+from kdiag.usage import UsageError, like, near, word
 
 FILE = "kdiag.toml"
 ALL = "all"  # not a name: every target there is
@@ -228,7 +228,7 @@ def _target(file: _File, name: str, table: Any) -> Target:
 
 
 def _unknown(place: object, key: str, known: Any, write: str) -> UsageError:
-    return UsageError(f"{place}: unknown key {word(key)}{near(key, known)}: {write}")
+    return UsageError(f"{place}: unknown key {like(key, known)}{near(key, known)}: {write}")
 
 
 def _beside(file: Path, name: str) -> str:
@@ -275,7 +275,8 @@ def _named(place: str, value: Any) -> dict[str, str]:
     for name in found:
         if name not in KNOWN:
             raise UsageError(
-                f"{place}: {word(name)}: no Kafka client has such a property{near(name, KNOWN)}"
+                f"{place}: {like(name, KNOWN)}: no Kafka client has such a property"
+                f"{near(name, KNOWN)}"
             )
     return found
 
@@ -291,7 +292,7 @@ def _flat(place: str, table: Mapping[str, Any], prefix: str = "") -> Iterator[tu
         elif isinstance(value, str | int | float):
             yield name, str(value)
         else:
-            raise UsageError(f"{place}: {word(name)}: write its value as a text in quotes")
+            raise UsageError(f"{place}: {like(name, KNOWN)}: write its value as a text in quotes")
 
 
 _READERS: dict[str, Any] = {

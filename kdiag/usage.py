@@ -6,6 +6,12 @@ import re
 from collections.abc import Iterable
 
 SHOWN = 80  # characters of what a user wrote
+SHORT = 5  # characters of what is no secret, wherever it stands
+_ENDINGS = (
+    *(".pem", ".crt", ".cer", ".key", ".der", ".jks", ".p12", ".pfx", ".ks", ".keystore"),
+    *(".truststore", ".keytab", ".token", ".jwt", ".txt", ".properties", ".conf", ".cfg", ".ini"),
+    *(".yaml", ".yml", ".toml", ".json", ".env", ".log", ".zip"),
+)
 
 
 class UsageError(Exception):
@@ -22,6 +28,28 @@ def word(text: str) -> str:
     """A name that a user wrote, up to what no name has: a secret may follow a mistyped `=`."""
     found = re.split(r"[^\w.-]", text, maxsplit=1)[0][:SHOWN]
     return found if found == text else f"{found}…"
+
+
+def like(text: str, known: Iterable[str]) -> str:
+    """What a user wrote where one of `known` belongs, if it resembles one or is no longer than
+    SHORT; else "…": what stands in the wrong place may be a secret."""
+    choices = {choice.lower() for choice in known}
+    shown = len(text) <= SHORT or text.lower() in choices or near(text.lower(), choices)
+    return word(text) if shown else "…"
+
+
+def is_file_name(text: str) -> bool:
+    """Whether a text is plainly a file's name: something is there, or could be; else it may be a
+    secret in the place of one."""
+    if text.lower().endswith(_ENDINGS):
+        return True
+    from pathlib import Path  # only where something was written wrongly
+
+    try:
+        path = Path(text)
+        return path.exists() or bool(path.parent.name and path.parent.is_dir())
+    except (OSError, ValueError):  # longer than any name, or with a zero byte in it
+        return False
 
 
 def near(name: str, known: Iterable[str]) -> str:

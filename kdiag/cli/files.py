@@ -15,7 +15,10 @@ def read(name: str, most: int, what: str) -> bytes:
         with click.open_file(name, "rb") as file:
             data: bytes = file.read(most + 1)
     except OSError as error:
-        raise click.UsageError(f"cannot read {name}: {error.strerror}") from None
+        from kdiag.usage import is_file_name
+
+        shown = name if is_file_name(name) else "…"
+        raise click.UsageError(f"cannot read {shown}: {error.strerror}") from None
     if len(data) > most:
         raise click.UsageError(f"{name} is larger than {what}")
     return data

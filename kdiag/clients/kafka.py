@@ -23,7 +23,7 @@ from kdiag.clients.conversation import Reply
 from kdiag.clients.wire import no_such_topic
 from kdiag.redaction import redacted
 from kdiag.security import Security
-from kdiag.usage import word
+from kdiag.usage import like
 
 LOGIN_FAILED = "_AUTHENTICATION"
 MAX_WORDS = 40  # lines of the client's log that are kept
@@ -209,7 +209,12 @@ def _tried(given: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
             _opened({name: value}, _Words(()))
         except KafkaException as error:
             del taken[name]
-            refused.append(f"{name}={word(value)}: {clean(error.args[0].str().strip())}")
+            number = value.isdigit() and len(value) < 10
+            shown = value if number else like(value, ("true", "false"))
+            said = error.args[0].str().strip()
+            if shown != value:  # it may be a secret in the wrong place
+                said = said.replace(value, shown)
+            refused.append(f"{name}={shown}: {clean(said)}")
     return taken, tuple(refused)
 
 

@@ -10,7 +10,7 @@ from kdiag.properties import logins
 from kdiag.properties.layers import Layers
 from kdiag.properties.names import PROTOCOLS, USED
 from kdiag.security import READABLE, Security, Source, Tls
-from kdiag.usage import UsageError, quoted, word
+from kdiag.usage import UsageError, like
 
 _STORE_TYPES = {"JKS": "STORE", "PKCS12": "STORE", "PEM": "PEM"}
 _VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
@@ -31,7 +31,7 @@ def secured(given: Layers, notes: list[str]) -> Security:
         protocol = protocol.upper()
         if protocol not in PROTOCOLS:
             raise UsageError(
-                f"security.protocol={word(given['security.protocol'])}: "
+                f"security.protocol={like(given['security.protocol'], PROTOCOLS)}: "
                 f"write one of {', '.join(PROTOCOLS)}"
             )
     reader = _Reader(given)
@@ -195,7 +195,8 @@ class _Reader:
         type_ = given.get(f"{prefix}.type", "JKS").upper()
         if type_ not in _STORE_TYPES:
             raise UsageError(
-                f"{prefix}.type={word(type_)}: kdiag reads stores of type {', '.join(_STORE_TYPES)}"
+                f"{prefix}.type={like(type_, _STORE_TYPES)}: kdiag reads stores of type "
+                f"{', '.join(_STORE_TYPES)}"
             )
         return Source(
             shown or location,
@@ -222,7 +223,9 @@ class _Reader:
         name = "ssl.endpoint.identification.algorithm"
         value = self._given.get(name, "https")
         if value.lower() not in ("https", "", "none"):
-            raise UsageError(f"{name}={word(value)}: write https, or nothing to switch it off")
+            raise UsageError(
+                f"{name}={like(value, ('https', 'none'))}: write https, or nothing to switch it off"
+            )
         return value.lower() == "https"
 
     def _versions(self) -> tuple[str, ...]:
@@ -230,7 +233,8 @@ class _Reader:
         for version in found:
             if version not in _VERSIONS:
                 raise UsageError(
-                    f"ssl.enabled.protocols={word(version)}: write some of {', '.join(_VERSIONS)}"
+                    f"ssl.enabled.protocols={like(version, _VERSIONS)}: write some of "
+                    f"{', '.join(_VERSIONS)}"
                 )
         return found
 
@@ -261,9 +265,7 @@ def _suites(suites: Sequence[str], versions: tuple[str, ...]) -> tuple[tuple[str
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(":".join(older))
         except ssl.SSLError:
-            raise UsageError(
-                f"ssl.cipher.suites={quoted(','.join(suites))}: OpenSSL knows none of these"
-            ) from None
+            raise UsageError("ssl.cipher.suites: OpenSSL knows none of these") from None
     if not older and not versions:
         versions = ("TLSv1.3",)
     elif modern == [] and not versions and all(name.startswith("TLS_") for name in suites):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from kdiag.properties.producer import ALIASES
-from kdiag.usage import UsageError, word
+from kdiag.usage import UsageError, like
 
 # One thing under two names: the other dialect's → the one used in here.
 _SAME = {
@@ -97,7 +97,9 @@ class Layers(Mapping[str, str]):
         """A boolean as librdkafka reads one."""
         value = self._values.get(name, str(default)).lower()
         if value not in _TRUE + _FALSE:
-            raise UsageError(f"{self.named(name)}={word(value)}: write true or false")
+            raise UsageError(
+                f"{self.named(name)}={like(value, _TRUE + _FALSE)}: write true or false"
+            )
         return value in _TRUE
 
     def named(self, name: str) -> str:

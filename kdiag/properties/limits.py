@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdiag.properties.layers import Layers
-from kdiag.usage import UsageError, word
+from kdiag.usage import UsageError
 
 
 def reaching(given: Layers, deadline: float, notes: list[str]) -> float | None:
@@ -27,7 +27,7 @@ def _limit(
         return None
     text = given[name]
     if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text)):
-        raise UsageError(f"{name}={word(text)}: write milliseconds, more than 0")
+        raise UsageError(f"{name}: write milliseconds, more than 0")
     seconds, most = int(text) / 1000, deadline / 2
     if seconds > most:
         notes.append(f"{name}={text}: kdiag waits {most:g} s, half of --deadline; {option} sets it")

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from kdiag.address import is_loopback
 from kdiag.properties.layers import Layers
 from kdiag.security import MECHANISMS, Sasl
-from kdiag.usage import UsageError, near, word
+from kdiag.usage import UsageError, like, near
 
 # Which login modules go with a mechanism in Java's client.
 _MODULES = {
@@ -38,6 +38,10 @@ _OWN_HANDLERS = ("OAuthBearerLoginCallbackHandler", "OAuthBearerUnsecuredLoginCa
 _IAM_HANDLER = "IAMOAuthBearerLoginCallbackHandler"
 _TOKEN = re.compile(r"[\x21-\x7e]+\Z")
 _LIFETIME = 3600.0
+_GRANTS = ("client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+# A client runs kinit with these in a command line of the shell.
+_PRINCIPAL = re.compile(r"[\w.@/+-]{1,255}\Z")
+_KEYTAB = re.compile(r"[^\"'`$;&|<>\x00-\x1f\x7f]+(?<!\\)\Z")
 
 ReadToken = Callable[[str, str], str]
 
@@ -63,7 +67,7 @@ def sasl(
         return _by_default(given, module)
     if mechanism not in MECHANISMS:
         raise UsageError(
-            f"{given.named('sasl.mechanism')}={word(mechanism)}: write one of "
+            f"{given.named('sasl.mechanism')}={like(mechanism, MECHANISMS)}: write one of "
             f"{', '.join(MECHANISMS)}"
         )
     if module and module not in _MODULES[mechanism]:
@@ -110,6 +114,16 @@ def _password(given: Layers, mechanism: str) -> Sasl:
 
 def _kerberos(given: Layers) -> Sasl:
     service = given.get("sasl.kerberos.service.name", "kafka")
+    for name, shape in (
+        ("sasl.kerberos.principal", _PRINCIPAL),
+        ("sasl.kerberos.service.name", _PRINCIPAL),
+        ("sasl.kerberos.keytab", _KEYTAB),
+    ):
+        if name in given and not shape.match(given[name]):
+            raise UsageError(
+                f"{given.named(name)} has a character that it cannot have: clients run kinit with "
+                "it, by the shell"
+            )
     return Sasl("GSSAPI", username=given.get("sasl.kerberos.principal", ""), service_name=service)
 
 
@@ -154,8 +168,8 @@ def _bearer(
         raise UsageError(f"{given.named('kdiag.oauthbearer.token')}: a token has no blanks in it")
     if not token and not endpoint and handler and handler not in _OWN_HANDLERS:
         raise UsageError(
-            f"sasl.login.callback.handler.class={word(handler)}: kdiag cannot run it; give a ready "
-            "token with KDIAG_OAUTHBEARER_TOKEN or kdiag.oauthbearer.token"
+            "sasl.login.callback.handler.class: kdiag cannot run that one; give a ready token with "
+            "KDIAG_OAUTHBEARER_TOKEN or kdiag.oauthbearer.token"
         )
     return Sasl(
         "OAUTHBEARER",
@@ -183,9 +197,8 @@ def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]
         raise UsageError(f"{name}: write an http, https or file URL")
     if url.scheme == "http" and not _may_be_http(given, host):
         raise UsageError(
-            f"{name}: over http everybody on the way to {word(host)} can read the client's secret "
-            "and the token: write https, or -X kdiag.oauthbearer.allow.http=true where that is "
-            "meant"
+            f"{name}: over http everybody on the way can read the client's secret and the token: "
+            "write https, or -X kdiag.oauthbearer.allow.http=true where that is meant"
         )
     if "@" in url.netloc:
         raise UsageError(
@@ -195,7 +208,7 @@ def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]
     grant = given.get("sasl.oauthbearer.grant.type", "client_credentials")
     if grant != "client_credentials":
         raise UsageError(
-            f"sasl.oauthbearer.grant.type={word(grant)}: kdiag fetches tokens by "
+            f"sasl.oauthbearer.grant.type={like(grant, _GRANTS)}: kdiag fetches tokens by "
             "client_credentials only; give a ready token with KDIAG_OAUTHBEARER_TOKEN"
         )
     for needed in ("sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret"):

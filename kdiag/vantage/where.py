@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from kdiag.settings import Settings
-from kdiag.usage import UsageError, quoted
+from kdiag.usage import UsageError, like
 
 LOCAL = "local"
 FORMS = (
@@ -98,8 +98,7 @@ def travels(asked: Settings, wheres: Sequence[Where]) -> None:
 
 
 def _refused(text: str) -> UsageError:
-    head, at, rest = text.rpartition("@")
-    scheme = head.partition("://")[0]
-    # What stands before an @ may be a password.
-    shown = f"{scheme}://…@{rest}" if at and ":" in head.partition("://")[2] else text
-    return UsageError(f"--from {quoted(shown)}: write {FORMS}")
+    scheme, separator, _ = text.partition("://")
+    # What stands behind it may be a user with a password, wherever that was put.
+    shown = f"{like(scheme, _SHAPES)}://…" if separator else like(text, (*_SHAPES, LOCAL))
+    return UsageError(f"--from {shown}: write {FORMS}")

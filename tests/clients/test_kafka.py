@@ -193,7 +193,7 @@ async def test_a_value_that_the_client_does_not_take_is_left_out_and_told_in_its
         await broker.stop()
     assert [d.error for d in done.deliveries] == [None]
     assert [text.partition(":")[0] for text in done.refused] == [
-        "socket.nagle.disable=perhaps",
+        "socket.nagle.disable=…",
         "linger.ms=900001",
         "batch.size=0",
     ]

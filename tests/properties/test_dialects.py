@@ -419,7 +419,7 @@ def test_the_authority_of_a_token_endpoint(tmp_path: Path) -> None:
         ({"kdiag.oauthbearer.token": "two hunter2"}, "a token has no blanks in it"),
         (
             {"sasl.login.callback.handler.class": "com.example.Handler"},
-            "handler.class=Handler: kdiag cannot run it; give a ready token",
+            "handler.class: kdiag cannot run that one; give a ready token",
         ),
         ({"sasl.oauthbearer.extensions": "hunter2"}, "write NAME=VALUE[,NAME=VALUE...]"),
         (
@@ -568,6 +568,16 @@ def test_both_dialects_may_say_the_same() -> None:
 
 def test_a_trust_that_is_to_be_looked_for_is_this_machines_own() -> None:
     assert security({"ssl.ca.location": "probe"}) == Security("SSL")
+
+
+@pytest.mark.parametrize("name", ["sasl.kerberos.principal", "sasl.kerberos.service.name",
+                                  "sasl.kerberos.keytab"])  # fmt: skip
+def test_what_goes_into_a_command_of_the_shell_has_none_in_it(name: str) -> None:
+    login = {"security.protocol": "SASL_SSL", "sasl.mechanism": "GSSAPI"}
+    for text in ("a;touch b", "$(id)", "`id`", 'a" b', "a|b", "a&b", "a>b", "a\\"):
+        assert f"{name} has a character that it cannot have" in refused({**login, name: text}), text
+    fine = "/etc/a b/kafka.keytab" if name.endswith("keytab") else "kafka/host.example@A.EXAMPLE"
+    assert security({**login, name: fine}).sasl
 
 
 BY_PASSWORD = {"sasl.mechanism": "PLAIN", "sasl.username": "u", "sasl.password": "hunter2"}

@@ -354,7 +354,7 @@ def said(*arguments: str) -> tuple[int, str]:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--from", "nowhere"), "--from 'nowhere': write local, ssh://"),
+        (("--from", "nowhere"), "--from …: write local, ssh://"),
         (("h:1", "--from", "local"), "--from walks to one target"),
         (("--from", "local", "--wait", "1"), "--from walks to one target"),
         (("--from", "local", "--aws"), "--aws asks about the way from this machine"),
