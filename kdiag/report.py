@@ -230,7 +230,8 @@ def report(
         notes=[*settings.notes, *notes],
         interrupted=interrupted,
         aws=inventory(facts.get(Ways)),
-        protocol_found=settings.security.protocol is None and protocol != UNKNOWN,
+        protocol_found=protocol != UNKNOWN
+        and (settings.security.protocol is None or settings.security.inferred),
         client_properties=_properties(protocol, dials, settings.security.sasl),
         bootstrap=[_server(contact) for contact in contacts],
         expectations=_expectations(expected),

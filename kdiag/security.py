@@ -77,11 +77,13 @@ class Sasl:
 
 
 class Security(NamedTuple):
-    """`protocol` is the security.protocol that was asked for, None when kdiag is to find out."""
+    """`protocol` is the security.protocol that was asked for, None when kdiag is to find out;
+    `inferred` where nobody wrote it, and properties of TLS mean it."""
 
     protocol: str | None = None
     tls: Tls = Tls()
     sasl: Sasl | None = None
+    inferred: bool = False
 
     @property
     def only_encrypted(self) -> bool:

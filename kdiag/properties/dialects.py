@@ -66,7 +66,7 @@ def _over_tls(given: Layers, reader: _Reader, notes: list[str]) -> Security:
         f"no security.protocol is given, and {reader.tls_names[0]} means TLS: kdiag speaks "
         f"{protocol}; write security.protocol where another one is meant"
     )
-    return Security(protocol, tls, sasl)
+    return Security(protocol, tls, sasl, inferred=True)
 
 
 def _no_providers(given: Layers) -> None:

@@ -567,7 +567,7 @@ def test_both_dialects_may_say_the_same() -> None:
 
 
 def test_a_trust_that_is_to_be_looked_for_is_this_machines_own() -> None:
-    assert security({"ssl.ca.location": "probe"}) == Security("SSL")
+    assert security({"ssl.ca.location": "probe"}) == Security("SSL", inferred=True)
 
 
 @pytest.mark.parametrize("name", ["sasl.kerberos.principal", "sasl.kerberos.service.name",
@@ -599,7 +599,7 @@ def test_who_says_something_of_tls_means_tls(
 ) -> None:
     notes: list[str] = []
     found = secured(Layers([given]), notes)
-    assert found.protocol == protocol
+    assert (found.protocol, found.inferred) == (protocol, True)
     assert (found.sasl is not None) == protocol.startswith("SASL")
     assert named in notes[-1]
     assert f"kdiag speaks {protocol}" in notes[-1]
