@@ -18,6 +18,8 @@ from kdiag.clients.failures import os_failure, os_words
 from kdiag.clients.wire import (
     API_VERSIONS,
     MAX_FRAME,
+    SASL_AUTHENTICATE,
+    SASL_HANDSHAKE,
     Api,
     Question,
     Versions,
@@ -31,6 +33,12 @@ from kdiag.stranger import READ_LIMIT
 
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
 _BANNER_WAIT = 0.2
+
+# At a login a broker may first ask a resolver that is silent, ten seconds by default, or a login
+# service; a client waits for 30 seconds and longer.
+PATIENCE_AT_LOGIN = 2
+_LOGIN = (None, SASL_HANDSHAKE, SASL_AUTHENTICATE)
+
 MAX_THROTTLE = 15.0  # seconds that a quota may mute a connection, and kdiag still waits
 
 
@@ -104,7 +112,8 @@ class Conversation:
     """Asks and listens. Whatever the peer does, every question ends in a Reply, in time.
 
     `answer_timeout` (seconds) bounds the wait for an answer once the one before it has come:
-    brokers serve a connection one request at a time. `apis` is the table of ApiVersions, once it
+    brokers serve a connection one request at a time; an answer at a login may take twice as long.
+    `apis` is the table of ApiVersions, once it
     was asked for and has come.
     """
 
@@ -276,7 +285,8 @@ class Conversation:
 
     def _wait(self, asked: _Asked) -> None:
         begins = max(asked.sent, self._free)
-        self._timer = self._loop.call_at(begins + self._timeout, self._silent)
+        limit = self._timeout * (PATIENCE_AT_LOGIN if asked.api in _LOGIN else 1)
+        self._timer = self._loop.call_at(begins + limit, self._silent, limit)
 
     def _elapsed(self, asked: _Asked) -> float:
         return max(0.0, self._loop.time() - max(asked.sent, self._free))
@@ -296,10 +306,10 @@ class Conversation:
         self._end(Failure.NOT_KAFKA, clean_bytes(bytes(said)), bytes(said[:READ_LIMIT]))
         return None
 
-    def _silent(self) -> None:
+    def _silent(self, limit: float) -> None:
         """Nobody waits any longer for what was asked: the answers come in order, if ever."""
         self._timer = None
-        words = f"no answer within {self._timeout:g} s"
+        words = f"no answer within {limit:g} s"
         for asked in self._asked:
             asked.settle(Reply(self._elapsed(asked), {}, Failure.SILENT, words))
 

@@ -43,6 +43,7 @@ class Login:
         self._ready: Ready | None = None
         self._alone = asyncio.Lock()
         self._accepted = False
+        self.slowest = 0.0  # seconds that a login took
         self._ended: Attempt | None = None  # the login after which there is no other
         self._clients = asyncio.Semaphore(MAX_CLIENTS)
         self._proofs = asyncio.Semaphore(MAX_PROOFS)
@@ -107,6 +108,7 @@ class Login:
         failure, words = await log_in()
         tried = Attempt("sasl", time.perf_counter() - started, failure, words)
         self._accepted = self._accepted or failure is None
+        self.slowest = max(self.slowest, tried.elapsed)
         if failure and limits_connections(words):
             return tried  # it says nothing of the credentials
         if failure is Failure.CREDENTIALS or (failure and not self._accepted):

@@ -79,6 +79,8 @@ class Cluster:
     records: list[tuple[str, int, bytes]] = field(default_factory=list)
 
 
+_LONGEST_MUTE = 60_000  # milliseconds
+
 SILENCE, HANG_UP = object(), object()
 Control = Callable[[Request], Any]
 
@@ -202,7 +204,7 @@ class Broker:
             answer = encode_response(request.api, request.version, request.correlation, body)
         writer.write(answer)
         await writer.drain()
-        await asyncio.sleep(muted / 1000)
+        await asyncio.sleep(min(muted, _LONGEST_MUTE) / 1000)
         return not (login and login.failed)
 
     def _answer(self, request: Request) -> Mapping[str, Any]:

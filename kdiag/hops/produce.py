@@ -167,4 +167,7 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     asked = walk.settings
     security = asked.security._replace(protocol=walk.protocol, sasl=walk.login.ready)
     topic = metadata.topic.name
-    return await in_thread(deliver, servers, topic, leaders, asked.timeout, asked.client, security)
+    # The client connects, logs in and asks twice, for the metadata and to a leader.
+    late = max(walk.login.slowest, *(answer.elapsed for answer in metadata.answers))
+    limit = asked.timeout + 2.5 * late
+    return await in_thread(deliver, servers, topic, leaders, limit, asked.client, security)

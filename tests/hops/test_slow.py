@@ -22,8 +22,9 @@ from kdiag.clients.wire import (
 )
 from kdiag.demo.broker import HANG_UP, SILENCE
 from kdiag.demo.logins import Logins, Refused, Steps
-from kdiag.demo.world import World
+from kdiag.demo.world import PORT, PUBLIC, World
 from kdiag.hops import greeting
+from tests import peers
 from tests.gathered import PLAINTEXT, gather
 
 PATIENT = 1.2  # seconds for one answer, and more than a busy machine adds to a DELAY
@@ -54,15 +55,16 @@ async def test_each_answer_has_its_own_time(world: World) -> None:
 
 
 async def test_a_slow_login_is_a_login(world: World) -> None:
-    """Nobody asks such a peer in another language meanwhile: it has answered as Kafka does."""
+    """A login may take longer than another answer; and nobody asks such a peer in another language
+    meanwhile: it has answered as Kafka does."""
     await world.three(sasl=Logins({"bob": "bob-secret"}))
     for one in world.brokers.values():
-        one.delay = takes(0.9 * PATIENT, SASL_HANDSHAKE, SASL_AUTHENTICATE)
+        one.delay = takes(1.4 * PATIENT, SASL_HANDSHAKE, SASL_AUTHENTICATE)
     found = await gather(world, timeout=PATIENT, properties=PLAIN)
     assert len(found.listeners.reached) == 3
     sasl = found.listener(2).contact.dials[0].attempts[2]
     assert sasl.layer == "sasl"
-    assert sasl.elapsed >= 2 * 0.9 * PATIENT
+    assert sasl.elapsed >= 2 * 1.4 * PATIENT
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [1, 1, 1]
 
 
@@ -176,3 +178,22 @@ async def test_a_broker_at_its_most_connections_closes_a_new_one(world: World) -
     assert failed
     assert failed.failure in (Failure.CLOSED, Failure.RESET)
     assert [x.contact.usable for x in found.listeners.listeners] == [True, False, True]
+
+
+async def test_a_stranger_that_waits_for_its_own_language_is_named_before_that_time_is_over(
+    world: World,
+) -> None:
+    async def web(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.read(1) == b"G":
+            writer.write(peers.HTTP)
+        await peers.silent(reader, writer)
+
+    await world.server(PUBLIC[0], PORT, web)
+    clock = asyncio.get_running_loop()
+    started = clock.time()
+    long = 8.0
+    found = await gather(world, timeout=long, properties={})
+    assert clock.time() - started < long, "half of it, and what the answer takes"
+    failed = found.bootstrap.contacts[0].failed
+    assert failed
+    assert failed.failure is Failure.NOT_KAFKA

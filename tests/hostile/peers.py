@@ -6,7 +6,7 @@ import asyncio
 import random
 import ssl
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -159,13 +159,26 @@ async def _peopled(rng: random.Random, world: World) -> None:
         what = rng.random()
         at = PUBLIC[node - 1], PORT
         if what < 0.8 or node == 1:
-            apis = CONTROLLER_APIS if rng.random() < 0.05 else BROKER_APIS
-            broker = Broker(world.cluster, node, answers(rng, wild), apis, sasl=sasl)
+            broker = Broker(world.cluster, node, answers(rng, wild), _table(rng), sasl=sasl)
+            muted = rng.choice((0, 0, 0, 0, 1, 2**31 - 1))
+            broker.quota = lambda _, muted=muted: muted  # type: ignore[misc]
             world.brokers[node] = await world.broker(*at, broker, tls)
         elif what < 0.9:
             await world.server(*at, _stranger(rng))
         else:
             world.closed(*at)
+
+
+def _table(rng: random.Random) -> Mapping[int, tuple[int, int]]:
+    """A broker's table of ApiVersions, now and then one that no broker has."""
+    pick = rng.random()
+    if pick < 0.05:
+        return CONTROLLER_APIS
+    if pick < 0.8:
+        return BROKER_APIS
+    ends = (-1, 0, 0, 1, 2, 3, 4, 7, 99)
+    odd = {key: (rng.choice(ends), rng.choice(ends)) for key in _KEYS if rng.random() < 0.9}
+    return {**odd, 18: (0, 3)}
 
 
 def _stranger(rng: random.Random) -> Serve:
@@ -195,6 +208,7 @@ def _asked(rng: random.Random) -> Settings:
         rng.choice((one, one, f"{one},{two}", named)),
         topic=TOPIC if rng.random() < 0.4 else None,
         timeout=TIMEOUT,
+        answer_timeout=TIMEOUT,
         deadline=rng.choice((0.1, 20.0, 20.0, 20.0)),
         properties=given,
         mapped=[f"{PRIVATE[0]}={PUBLIC[0]}"] if rng.random() < 0.2 else [],

@@ -61,7 +61,7 @@ class Lookups:
 @contextmanager
 def lookups(folder: Path) -> Iterator[Lookups]:
     """Starts the broker in its namespace, and ends both."""
-    (folder / "resolv.conf").write_text(f"nameserver {RESOLVER}\n")
+    (folder / "resolv.conf").write_text(f"nameserver {RESOLVER}\noptions timeout:5 attempts:1\n")
     (folder / "hosts").write_text(f"127.0.0.1 localhost {_host_name()}\n")
     (folder / "broker.properties").write_text(_configuration(folder))
     running: list[subprocess.Popen[bytes]] = []

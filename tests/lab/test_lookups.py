@@ -49,6 +49,13 @@ def test_the_real_client_gets_through_late(slow: Lookups) -> None:
     assert float(done.stdout.removeprefix(MARK)) >= 2.0, done.stdout
 
 
+def test_the_real_client_that_kdiag_runs_is_given_the_time_as_well(slow: Lookups) -> None:
+    time.sleep(FORGOTTEN)
+    report = slow.client.check(SERVER, "--topic", "orders", given=LOGIN)
+    assert report.verdict == (None, None, 0), f"{report}\n{slow.last_words()}"
+    assert report.brokers[1]["produce"] == "ok"
+
+
 def test_kdiag_gets_through_and_says_why_it_takes_so_long(slow: Lookups) -> None:
     time.sleep(FORGOTTEN)
     report = slow.client.check(SERVER, given=LOGIN)
