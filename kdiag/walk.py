@@ -27,6 +27,7 @@ from kdiag.hops import HOPS
 from kdiag.hops.aws import Aws
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding, Match, ignorable
+from kdiag.rules import versions
 from kdiag.rules.words import listed
 from kdiag.settings import Settings, UsageError, settings
 from kdiag.ways import derived
@@ -212,6 +213,7 @@ def judged(asked: Settings, haul: Haul, started: float, shown: Shown | None = No
         steps.append(_expect(asked, facts, steps, halts, haul.told))
     facts[Halts] = Halts(tuple(halts))
     findings, notes = _judge(facts, halts, haul.told)
+    notes += versions.notes(facts)
     return report(
         asked,
         facts,

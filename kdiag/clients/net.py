@@ -35,6 +35,11 @@ MAX_EXPLANATIONS = 3  # of names that do not resolve; the others are likely like
 _PATIENCE = 1.0  # with a peer that is no broker, in seconds
 _PAUSE = 0.2  # after which it has said what it had to say
 
+# The name exists, and has no address of the families that were asked for.
+_NOT_OF_OURS = {
+    getattr(socket, name) for name in ("EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+}
+
 _FAMILIES = {"any": socket.AF_UNSPEC, "v4": socket.AF_INET, "v6": socket.AF_INET6}
 
 
@@ -130,7 +135,7 @@ class Net:
     async def _found(self, host: str) -> list[Any]:
         await self._threads.acquire()
         try:
-            looking = in_thread(self._lookup, host, None, self._family, socket.SOCK_STREAM)
+            looking = in_thread(_for_clients, self._lookup, host, self._family)
         except BaseException:
             self._threads.release()
             raise
@@ -244,6 +249,18 @@ class Net:
             conversation.close()
         self._open.clear()
         await asyncio.sleep(0)
+
+
+def _for_clients(lookup: Resolve, host: str, family: int) -> list[Any]:
+    """What a client on this machine is told of a name: no IPv6 address where the machine has none
+    of its own beside loopback, nor IPv4 likewise (AI_ADDRCONFIG, as librdkafka asks). Where nothing
+    is left, all that there is: a name that exists is not to be called unknown."""
+    try:
+        return lookup(host, None, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+    except socket.gaierror as error:
+        if error.errno not in _NOT_OF_OURS:
+            raise
+        return lookup(host, None, family, socket.SOCK_STREAM)
 
 
 def in_thread(function: Callable[..., T], *args: object) -> asyncio.Future[T]:

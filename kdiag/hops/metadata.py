@@ -15,6 +15,9 @@ from kdiag.hops.bootstrap import Bootstrap
 from kdiag.settings import TOPIC, Endpoint
 
 SPARE = 64 << 10  # bytes
+# UpdateMetadata, by which a controller among the brokers tells the others: only brokers that use
+# ZooKeeper list it ("listeners": ["zkBroker"] in Kafka's UpdateMetadataRequest.json).
+_OF_ZOOKEEPER = 6
 MOST_ALIKE, MOST_TOPICS = 3, 20_000  # told, and looked at
 
 
@@ -58,7 +61,8 @@ class Metadata(NamedTuple):
     """The cluster, by the first bootstrap connection that listed brokers; `answers` has all.
 
     `alike` are the topics whose names are much like that of a `topic` which does not exist, the
-    most alike first; None where nobody told.
+    most alike first; None where nobody told. `controller` is None where clients cannot know it:
+    the brokers of a KRaft cluster name any live node.
     """
 
     answers: tuple[Answer, ...]
@@ -128,6 +132,8 @@ async def _answered(walk: Walk) -> Metadata:
     if best.failure:
         return Metadata(answers)
     found = Metadata(answers, *_read(best.body, asked))
+    if _OF_ZOOKEEPER not in bootstrap.apis:
+        found = found._replace(controller=None)
     if walk.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
         listed = await walk.listing
         if not listed.failure:

@@ -141,8 +141,12 @@ def unreachable(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
 def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
     """The name has addresses of both families, and only those of one family work.
 
-    A client that tries all addresses gets through after a delay or an error line; one that takes
-    the first address only (`localhost` is often ::1 first) fails, now and then or always.
+    Looked at are the addresses that a client on this machine tries: a machine without an IPv6
+    address of its own, loopback aside, is told of no other's (AI_ADDRCONFIG). librdkafka tries all
+    of them in any order, and gets through after a delay or an error line. Java's client tries
+    those of one family only, IPv4 where there is any, unless `java.net.preferIPv6Addresses` says
+    otherwise. A client that takes the first address only (Java's before 2.6, with
+    `client.dns.lookup=default`) fails where that one does.
 
     Prove it: `getent ahosts NAME` shows the order; dial each address by itself.
     """
@@ -301,8 +305,13 @@ def _met(place: Place) -> Iterator[str]:
     good = next(dial for dial in place.dials if not dial.failed)
     works = "works" if not first.failed else "fails"
     yield (
-        f"a client that takes the first address only {works}; one that tries all (happy eyeballs "
-        f"at once, others one after the other) gets through by {good.address}"
+        f"a client that takes the first address only {works}; one that tries all, as librdkafka "
+        f"does, gets through by {good.address}"
+    )
+    java = "works" if ":" not in good.address else "fails"
+    yield (
+        f"Java's client {java}: it tries the IPv4 addresses alone, unless "
+        "java.net.preferIPv6Addresses is set"
     )
 
 

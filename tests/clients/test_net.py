@@ -81,6 +81,27 @@ async def test_the_family_that_was_asked_for(family: str, asked: int) -> None:
     assert asked in seen
 
 
+async def test_only_addresses_that_a_client_on_this_machine_is_told_of() -> None:
+    """A name with addresses of both families, on a machine that has none of IPv6."""
+
+    def lookup(host: str, port: None, family: int, kind: int, proto: int, flags: int) -> list[Any]:
+        own_only = flags & socket.AI_ADDRCONFIG
+        return found("10.0.0.1") if own_only else found("::1", "10.0.0.1")
+
+    _, addresses = await resolved(lookup)
+    assert addresses == ("10.0.0.1",)
+
+
+async def test_a_name_without_an_address_for_this_machine_is_not_unknown() -> None:
+    def lookup(*asked: Any) -> list[Any]:
+        if socket.AI_ADDRCONFIG in asked[4:]:
+            raise socket.gaierror(socket.EAI_ADDRFAMILY, "Address family not supported")
+        return found("2001:db8::1")
+
+    dns, addresses = await resolved(lookup)
+    assert (dns.failure, addresses) == (None, ("2001:db8::1",))
+
+
 @pytest.mark.parametrize("name", sorted(EAI))
 async def test_every_code_of_a_resolver_is_one_of_two_failures(name: str) -> None:
     dns, addresses = await resolved(raising(socket.gaierror(EAI[name], "the resolver's words")))

@@ -8,7 +8,7 @@ import pytest
 
 from kdiag.attempt import Failure
 from kdiag.clients.wire import METADATA, Request, encode_response
-from kdiag.demo.broker import HANG_UP, SILENCE, Broker, Cluster, Control, Node
+from kdiag.demo.broker import BROKER_APIS, HANG_UP, SILENCE, Broker, Cluster, Control, Node
 from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
 from kdiag.hops.metadata import Partition
 from kdiag.settings import Endpoint
@@ -73,9 +73,17 @@ async def test_the_cluster(world: World) -> None:
         (node, Endpoint(address, PORT)) for node, address in enumerate(PUBLIC, start=1)
     ]
     assert found.cluster_id == CLUSTER_ID
-    assert found.controller == 3
+    assert found.controller is None
     assert found.topic is None
     assert [(a.endpoint, a.failure) for a in found.answers] == [(Endpoint(PUBLIC[0], PORT), None)]
+    assert found.summary == f"3 brokers, cluster {CLUSTER_ID}"
+
+
+async def test_the_controller_of_brokers_that_use_zookeeper(world: World) -> None:
+    await world.three()
+    world.brokers[1].apis = {**BROKER_APIS, 6: (0, 5)}  # UpdateMetadata
+    found = (await gather(world)).metadata
+    assert found.controller == 3
     assert found.summary == f"3 brokers, cluster {CLUSTER_ID}, controller 3"
 
 
