@@ -131,9 +131,7 @@ async def _answered(walk: Walk) -> Metadata:
     walk.net.max_frame = min(MAX_FRAME, 2 * best.size + SPARE)
     if best.failure:
         return Metadata(answers)
-    found = Metadata(answers, *_read(best.body, asked))
-    if _OF_ZOOKEEPER not in bootstrap.apis:
-        found = found._replace(controller=None)
+    found = Metadata(answers, *_read(best.body, asked, _OF_ZOOKEEPER in bootstrap.apis))
     if walk.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
         listed = await walk.listing
         if not listed.failure:
@@ -173,7 +171,7 @@ def _worth(reply: Reply) -> tuple[bool, bool]:
 
 
 def _read(
-    body: Mapping[str, Any], asked: str | None
+    body: Mapping[str, Any], asked: str | None, zookeeper: bool
 ) -> tuple[tuple[Broker, ...], str | None, int | None, Topic | None]:
     """A Metadata response's brokers (once each, by node id), cluster id, controller, and the topic
     that was asked for: nobody else may name one to write to."""
@@ -203,6 +201,6 @@ def _read(
     return (
         tuple(sorted(brokers.values(), key=lambda broker: broker.node)),
         body.get("cluster_id"),
-        controller if controller >= 0 else None,
+        controller if zookeeper and controller >= 0 else None,
         topics[0] if topics else None,
     )
