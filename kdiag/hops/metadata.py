@@ -131,7 +131,7 @@ async def _answered(walk: Walk) -> Metadata:
     walk.net.max_frame = min(MAX_FRAME, 2 * best.size + SPARE)
     if best.failure:
         return Metadata(answers)
-    found = Metadata(answers, *_read(best.body, asked, _OF_ZOOKEEPER in bootstrap.apis))
+    found = Metadata(answers, *_read(best.body, asked, _OF_ZOOKEEPER in walk.apis))
     if walk.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
         listed = await walk.listing
         if not listed.failure:

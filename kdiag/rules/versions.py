@@ -77,8 +77,8 @@ def notes(facts: Mapping[type, Any]) -> Iterator[str]:
         oldest = min(before, key=[name for name, _, _ in _FIRST].index)
         yield (
             f"the brokers are of Kafka {_SHOWN.get(oldest, oldest)}, by the versions they list: "
-            "Kafka 4.0 and later is for clients from Kafka 2.1 on, and lacks requests that older ones "
-            f"may send (KIP-896); known to work are {_KNOWN_TO_WORK}, and what is newer"
+            "Kafka 4.0 and later is for clients from Kafka 2.1 on, and lacks requests that older "
+            f"ones may send (KIP-896); known to work are {_KNOWN_TO_WORK}, and what is newer"
         )
 
 
