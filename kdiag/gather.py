@@ -24,6 +24,7 @@ from kdiag.properties.names import PROTOCOLS
 from kdiag.redaction import redacted, secrets, without
 from kdiag.security import MECHANISMS, Sasl
 from kdiag.settings import Settings
+from kdiag.usage import NO_THREAD, no_thread
 
 if TYPE_CHECKING:
     from kdiag.aws.cloud import Cloud
@@ -198,6 +199,8 @@ def _reason(before: Sequence[Leg], halts: Sequence[Halt]) -> str:
 
 def place(error: Exception, told: Sequence[str]) -> str:
     """What went wrong, and where. Any text may be in an error, so secrets are taken out."""
+    if no_thread(error):
+        return NO_THREAD
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
     return clean(f"{type(error).__name__} at {where}: {redacted(str(error), told)}", 300)

@@ -52,6 +52,17 @@ def is_file_name(text: str) -> bool:
         return False
 
 
+NO_THREAD = (
+    "this machine gives kdiag no more threads: see ulimit -u, the limit on a container's "
+    "processes, and memory"
+)
+
+
+def no_thread(error: BaseException) -> bool:
+    """Whether a thread could not be started."""
+    return isinstance(error, RuntimeError) and "start new thread" in str(error)
+
+
 def near(name: str, known: Iterable[str]) -> str:
     """The known name that a mistyped one resembles, as a question in brackets; "" if none does."""
     from difflib import get_close_matches  # only where something was written wrongly

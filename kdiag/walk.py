@@ -72,12 +72,13 @@ def check(
     is the URL of a service that tells a client its address, and nobody is asked without. `expect`
     holds what must be so besides, as "brokers=3"; findings of the codes or names in `ignore` are
     reported, and do not count. `config` are files that configure the cluster, names and texts,
-    `strimzi` NAMESPACE/NAME of its Kafka resource, which kubectl is asked for. Must not be called
-    from a running event loop.
+    `strimzi` NAMESPACE/NAME of its Kafka resource, which kubectl is asked for. From a running
+    event loop, write `await asyncio.to_thread(kdiag.check, ...)`.
 
     Raises `kdiag.UsageError` when an argument cannot be used; what fails on the network is in the
     report.
     """
+    _no_loop()
     asked = settings(
         bootstrap,
         topic=topic,
@@ -98,6 +99,18 @@ def check(
         strimzi=strimzi,
     )
     return run(asked)
+
+
+def _no_loop() -> None:
+    """Raises UsageError inside of a running event loop: the walk has one of its own."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise UsageError(
+        "kdiag.check runs an event loop of its own, and one is running here: "
+        "await asyncio.to_thread(kdiag.check, ...)"
+    )
 
 
 def expected(

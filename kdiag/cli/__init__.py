@@ -69,10 +69,13 @@ def main() -> NoReturn:
     except (BrokenPipeError, SystemExit):  # click's way to say that nobody reads any more
         code = 0
     except Exception as error:
-        from kdiag.usage import UsageError
+        from kdiag.usage import NO_THREAD, UsageError, no_thread
 
         if isinstance(error, UsageError):
             code = _refused(str(error))
+        elif no_thread(error):
+            click.echo(f"kdiag: {NO_THREAD}", err=True)
+            code = INTERNAL
         else:
             click.echo(f"kdiag: failed itself: {_place(error)}", err=True)
             code = INTERNAL

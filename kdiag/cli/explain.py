@@ -87,12 +87,13 @@ def _log(subject: str) -> tuple[Say, int]:
 def _opened(subject: str) -> Iterator[tuple[BinaryIO, str]]:
     """The bytes of a log, and what it is called: of a file, of standard input, or a line."""
     from io import BytesIO
-    from pathlib import Path
+
+    from kdiag.reading import opened
 
     if subject == "-":
         yield sys.stdin.buffer, "standard input"
     elif _exists(subject):
-        with Path(subject).open("rb") as stream:
+        with opened(subject) as stream:
             yield stream, subject
     elif len(subject.split()) > 1:
         yield BytesIO(subject.encode("utf-8", "surrogateescape")), "the line"

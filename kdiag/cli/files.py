@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 
 import click
@@ -11,14 +12,16 @@ MAX_CONFIGURATION = 8 << 20  # bytes
 
 def read(name: str, most: int, what: str) -> bytes:
     """At most `most` bytes; a larger file is no `what`. Raises click.UsageError."""
+    from kdiag.reading import read as read_file
+
     try:
-        with click.open_file(name, "rb") as file:
-            data: bytes = file.read(most + 1)
-    except OSError as error:
+        data = sys.stdin.buffer.read(most + 1) if name == "-" else read_file(name, most + 1)
+    except (OSError, ValueError) as error:  # no file's name: it has a zero byte
         from kdiag.usage import is_file_name
 
+        reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
         shown = name if is_file_name(name) else "…"
-        raise click.UsageError(f"cannot read {shown}: {error.strerror}") from None
+        raise click.UsageError(f"cannot read {shown}: {reason}") from None
     if len(data) > most:
         raise click.UsageError(f"{name} is larger than {what}")
     return data

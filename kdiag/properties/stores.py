@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdiag.properties import jks, pem
+from kdiag.reading import read
 from kdiag.security import Source
 from kdiag.usage import UsageError, quoted
 
@@ -95,8 +96,7 @@ def _read(source: Source) -> bytes:
     if "-----BEGIN" in path:
         raise UsageError(f"{source.name} takes the name of a file, and PEM text is in its place")
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_STORE + 1)
+        data = read(path, MAX_STORE + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a file name"
         raise UsageError(f"{source}: cannot read it: {reason}") from None

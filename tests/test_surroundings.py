@@ -1,0 +1,232 @@
+"""A machine that is short of something, or odd: kdiag says so, with the right exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import kdiag as package
+from kdiag.reading import read
+from tests.running import ENOUGH, ROOT, Brokers, command, environment, kdiag
+
+
+def ran(*arguments: str, before: Callable[[], None] | None = None, **more: str):  # type: ignore[no-untyped-def]
+    """kdiag with its streams, and what its process does to itself before it begins."""
+    return subprocess.run(
+        command(*arguments), cwd=ROOT, env=environment(**more), capture_output=True,
+        encoding="utf-8", timeout=ENOUGH, preexec_fn=before,
+    )  # fmt: skip
+
+
+def test_a_number_without_end_in_the_file_of_targets(tmp_path: Path) -> None:
+    (tmp_path / "kdiag.toml").write_text(f"[targets.prod]\ntimeout = {'9' * 5000}\n")
+    done = kdiag("check", "@prod", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "kdiag: @prod: kdiag.toml is not TOML: a number in it is too long\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("lint", "pipe"),
+        ("explain", "pipe"),
+        ("show", "pipe"),
+        ("diff", "pipe", "pipe"),
+        ("check", "h:1", "-F", "pipe"),
+        ("check", "h:1", "--config", "pipe"),
+        ("check", "h:1", "-X", "ssl.ca.location=pipe"),
+        ("lint", "--report", "pipe", "tests/lint/corpus/compose/port-differs.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_a_pipe_that_nobody_writes(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    given = [each.replace("pipe", str(tmp_path / "pipe")) for each in arguments]
+    code = "import kdiag.reading; kdiag.reading.PATIENCE = 0.2\n"
+    code += "from kdiag.__main__ import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *given], cwd=ROOT, env=environment(), capture_output=True,
+        encoding="utf-8", timeout=ENOUGH,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(": nobody writes to this pipe\n")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_pipe_that_somebody_writes(tmp_path: Path) -> None:
+    """As `-F <(command)` of a shell, in pieces."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with pipe.open("wb", buffering=0) as file:
+            for _ in range(3):
+                file.write(b"x" * 1000)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert read(str(pipe), 10_000) == b"x" * 3000
+    writer.join(ENOUGH)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "folder", "/dev/null"])
+def test_what_is_no_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "folder").mkdir()
+    done = kdiag("lint", name, cwd=tmp_path) if "\0" not in name else None
+    if done:
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+
+
+def test_from_inside_a_running_loop() -> None:
+    async def inside() -> None:
+        with pytest.raises(package.UsageError, match=r"asyncio\.to_thread"):
+            package.check("127.0.0.1:1")
+        report = await asyncio.to_thread(package.check, "127.0.0.1:1")
+        assert report.root_cause == "KD103"
+
+    asyncio.run(inside())
+
+
+NO_THREAD = """
+import threading
+def start(self):
+    raise RuntimeError("can't start new thread")
+threading.Thread.start = start
+from kdiag.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments", [("localhost:1",), ("localhost:1", "--aws"), ("localhost:1", "-o", "json")]
+)
+def test_no_thread_to_be_had(arguments: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_THREAD, "check", *arguments], cwd=ROOT,
+        env=environment(), capture_output=True, encoding="utf-8", timeout=ENOUGH,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout
+    said = " ".join((done.stdout + done.stderr).split())
+    assert "gives kdiag no more threads: see ulimit -u" in said
+    assert "Traceback" not in said
+
+
+def limited(what: int, most: int) -> Callable[[], None]:
+    return lambda: resource.setrlimit(what, (most, most))
+
+
+def test_few_descriptors(brokers: Brokers) -> None:
+    done = ran("check", brokers.three().bootstrap, before=limited(resource.RLIMIT_NOFILE, 24))
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout
+
+
+def test_a_file_that_may_not_grow(brokers: Brokers, tmp_path: Path) -> None:
+    """As a full disk, and a file-size limit, whose signal ends nothing."""
+    done = ran(
+        *("check", brokers.three().bootstrap, "-o", f"json={tmp_path}/report.json"),
+        before=limited(resource.RLIMIT_FSIZE, 100),
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"kdiag: cannot write {tmp_path}/report.json: File too large\n"
+    assert "√ produce" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_little_memory_ends_with_a_sentence_or_well(brokers: Brokers) -> None:
+    done = ran("check", brokers.three().bootstrap, before=limited(resource.RLIMIT_AS, 200 << 20))
+    assert done.returncode in (0, 1)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("home", [None, "", "/nowhere", "/dev/null", "relative"])
+def test_no_home(brokers: Brokers, home: str | None) -> None:
+    told = {name: value for name, value in environment().items() if name != "HOME"}
+    if home is not None:
+        told["HOME"] = home
+    for arguments, code in ((("check", brokers.three().bootstrap), 0), (("check", "@prod"), 2)):
+        done = subprocess.run(
+            command(*arguments), cwd=ROOT, env=told, capture_output=True, encoding="utf-8",
+            timeout=ENOUGH,
+        )  # fmt: skip
+        assert done.returncode == code, done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_a_folder_that_is_gone(brokers: Brokers, tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    line = 'cd "$1" && rmdir "$1" && shift && exec "$@"'
+    done = subprocess.run(
+        ["sh", "-c", line, "sh", str(tmp_path / "gone"),
+         *command("check", brokers.three().bootstrap)],
+        env=environment(PYTHONPATH=str(ROOT)), capture_output=True, encoding="utf-8",
+        timeout=ENOUGH,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes another user")
+def test_another_user_that_no_name_is_known_of(brokers: Brokers, tmp_path: Path) -> None:
+    """As in a container: no entry in passwd, nothing that may be written to."""
+    python = Path(os.path.realpath(sys.executable))
+    folders = (ROOT, *ROOT.parents, *python.parents, *Path(sys.executable).parents)
+    if not all(path.stat().st_mode & 1 for path in folders):
+        pytest.skip("the checkout, or Python, is closed to others")
+
+    def become() -> None:
+        os.setgid(45678)
+        os.setuid(45678)
+
+    done = ran("check", brokers.three().bootstrap, before=become, HOME="/nowhere")
+    assert (done.returncode, done.stderr) == (0, "")
+    refused = ran("check", "127.0.0.1:1", "-o", f"json={tmp_path}/x", before=become)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"kdiag: cannot write {tmp_path}/x: Permission denied")
+
+
+CLOCK = """
+import time
+now, calls = time.time, 0
+def jumping():
+    global calls
+    calls += 1
+    return now() + (-1e9 if calls % 2 else 1e8)
+time.time = jumping
+from kdiag.__main__ import main
+main()
+"""
+
+
+def test_a_wall_clock_that_jumps(brokers: Brokers) -> None:
+    """Nothing is measured by it: not a step, not the deadline."""
+    done = subprocess.run(
+        [sys.executable, "-c", CLOCK, "check", brokers.three().bootstrap, "-o", "json"], cwd=ROOT,
+        env=environment(), capture_output=True, encoding="utf-8", timeout=ENOUGH,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert 0 <= told["elapsed_ms"] < ENOUGH * 1000
+    assert all(0 <= hop["elapsed_ms"] < ENOUGH * 1000 for hop in told["hops"])
+
+
+def test_a_worker_of_xdist_can_check(brokers: Brokers, tmp_path: Path) -> None:
+    """In a process without a terminal, whose standard input is somebody else's protocol."""
+    (tmp_path / "test_it.py").write_text(
+        "import kdiag\nimport pytest\n\n\n@pytest.mark.parametrize('n', range(4))\n"
+        f"def test_it(n):\n    assert kdiag.check({brokers.three().bootstrap!r}).ok\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider", "test_it.py"],
+        cwd=tmp_path, env={**environment(), "PYTHONPATH": str(ROOT)}, capture_output=True,
+        encoding="utf-8", timeout=ENOUGH,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
