@@ -52,6 +52,7 @@ KD206 no-leader
 KD207 listener-missing-on-leader
 KD208 under-replicated
 KD209 bootstraps-disagree
+KD210 duplicate-node-id
 KD301 private-address
 KD302 loopback-address
 KD303 unusable-address

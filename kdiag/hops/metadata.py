@@ -19,6 +19,7 @@ SPARE = 64 << 10  # bytes
 # ZooKeeper list it ("listeners": ["zkBroker"] in Kafka's UpdateMetadataRequest.json).
 _OF_ZOOKEEPER = 6
 MOST_ALIKE, MOST_TOPICS = 3, 20_000  # told, and looked at
+MOST_TWICE = 10  # brokers under the id of another that are told
 
 
 class Broker(NamedTuple):
@@ -71,6 +72,7 @@ class Metadata(NamedTuple):
     controller: int | None = None
     topic: Topic | None = None
     alike: tuple[str, ...] | None = None
+    twice: tuple[Broker, ...] = ()  # listed under the id of a broker before them: nobody dials them
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -132,6 +134,7 @@ async def _answered(walk: Walk) -> Metadata:
     if best.failure:
         return Metadata(answers)
     found = Metadata(answers, *_read(best.body, asked, _OF_ZOOKEEPER in walk.apis))
+    found = found._replace(twice=_twice(best.body))
     if walk.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
         listed = await walk.listing
         if not listed.failure:
@@ -168,6 +171,17 @@ def _about(reply: Reply, topic: str | None) -> Reply:
 
 def _worth(reply: Reply) -> tuple[bool, bool]:
     return reply.failure is None, bool(reply.body.get("brokers"))
+
+
+def _twice(body: Mapping[str, Any]) -> tuple[Broker, ...]:
+    """The first brokers whose node id the answer has for another one before them."""
+    seen: set[int] = set()
+    found = []
+    for each in body["brokers"]:
+        if each["node_id"] in seen and len(found) < MOST_TWICE:
+            found.append(Broker(each["node_id"], Endpoint(each["host"], each["port"])))
+        seen.add(each["node_id"])
+    return tuple(found)
 
 
 def _read(

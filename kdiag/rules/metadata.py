@@ -265,6 +265,36 @@ def bootstraps_disagree(metadata: Metadata) -> Iterator[Match]:
         )
 
 
+@rule("KD210", "duplicate-node-id", Severity.WARNING, "The metadata lists a node id twice")
+def duplicate_node_id(metadata: Metadata) -> Iterator[Match]:
+    """The metadata has two brokers under one node id. No cluster of Kafka's own answers so; a proxy
+    that merges clusters, or makes up the list, may.
+
+    Clients do not agree on it: Java's fails on such an answer (Duplicate key), librdkafka takes one
+    of the two. kdiag goes on with the one that is listed first, and does not dial the other.
+
+    Prove it: `kcat -L`, and the list in the evidence.
+    """
+    if metadata.twice:
+        first = {broker.node: broker.advertised for broker in metadata.brokers}
+        nodes = list(dict.fromkeys(broker.node for broker in metadata.twice))
+        yield Match(
+            HOP,
+            f"The metadata lists {brokers(nodes)} more than once: Java's client fails on that, "
+            "librdkafka takes one of them",
+            tuple(f"broker {node}" for node in nodes),
+            tuple(
+                f"broker {broker.node}: {first[broker.node]}, and {broker.advertised} as well"
+                for broker in metadata.twice
+            ),
+            (
+                remedies.say(
+                    "Give every broker a node id of its own; if a proxy makes the list, there."
+                ),
+            ),
+        )
+
+
 def _leaderless(
     topic: Topic, dead: Sequence[Partition], known: Set[int], *, electing: bool
 ) -> Match:

@@ -100,6 +100,7 @@ async def test_a_node_that_is_listed_twice_counts_once(world: World) -> None:
     await one(world, tells(answer(brokers=brokers)))
     found = (await gather(world, until="metadata")).metadata
     assert [(b.node, b.advertised.host) for b in found.brokers] == [(1, "first"), (2, "other")]
+    assert [(b.node, b.advertised.host) for b in found.twice] == [(1, "second")]
 
 
 async def test_no_cluster_id_and_no_controller(world: World) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.hops.metadata import Answer, Metadata, Partition
+from kdiag.hops.metadata import Answer, Broker, Metadata, Partition
 from kdiag.rule import RULES
-from tests.facts import answer, brokers, found_by, metadata, partition, topic
+from tests.facts import answer, at, brokers, found_by, metadata, partition, topic
 
 THREE = brokers(1, 2, 3)
 SERVER = "3.10.139.221:9094"
@@ -43,6 +43,11 @@ FIRES = [
         metadata(*THREE, answers=(answer(SERVER, cluster="one"), answer(OTHER, cluster="two"))),
         [f"bootstrap {SERVER}", f"bootstrap {OTHER}"],
     ),
+    (
+        "KD210",
+        metadata(*THREE)._replace(twice=(Broker(1, at("other:9094")),)),
+        ["broker 1"],
+    ),
 ]
 
 WELL = metadata(*THREE, topic=topic(partition(0), partition(1, 2)))
@@ -66,7 +71,7 @@ SILENT = [
 @pytest.mark.parametrize(("code", "told", "subjects"), FIRES)
 def test_fires(code: str, told: Metadata, subjects: list[str]) -> None:
     (finding,) = found_by(code, told)
-    severity = "warning" if code in ("KD208", "KD209") else "error"
+    severity = "warning" if code in ("KD208", "KD209", "KD210") else "error"
     assert (finding.code, finding.hop, finding.severity) == (code, "metadata", severity)
     assert finding.subjects == subjects
     assert finding.evidence

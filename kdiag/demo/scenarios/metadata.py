@@ -34,6 +34,14 @@ async def metadata_error(world: World) -> Start:
 
 
 @scenario
+async def duplicate_node_id(world: World) -> Start:
+    """A proxy lists one node id for two brokers."""
+    await world.three()
+    world.cluster.nodes.append(Node(1, PUBLIC[1], PORT))
+    return Start()
+
+
+@scenario
 async def no_brokers(world: World) -> Start:
     """A broker that has not found its cluster yet."""
     await world.broker(PUBLIC[0], PORT, Broker(world.cluster, 1))
