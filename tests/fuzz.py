@@ -136,6 +136,7 @@ def tls(rng: random.Random) -> None:
             await writer.drain()
 
     async def run() -> Report:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: None)
         world = World()
         try:
             await world.server(PUBLIC[0], PORT, served)
@@ -176,6 +177,7 @@ def sasl(rng: random.Random) -> None:
         return rng.randbytes(40)
 
     async def run() -> Report:
+        asyncio.get_running_loop().set_exception_handler(lambda _, told: None)
         world = World()
         try:
             world.cluster = Cluster(CLUSTER_ID, [Node(1, PUBLIC[0], PORT)])

@@ -8,13 +8,6 @@ from tests import fuzz
 
 # They wait, or print a lot.
 FEW = {"wire": 2, "tls": 8, "sasl": 12, "logs": 60, "saved": 40, "far-side": 40}
-    "wire": 2,
-    "tls": 8,
-    "sasl": 12,
-    "logs": 60,
-    "saved": 40,
-    "far-side": 40,
-}  # they wait, or print a lot
 
 
 @pytest.mark.parametrize("name", fuzz.TARGETS)
