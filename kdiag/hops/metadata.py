@@ -176,7 +176,7 @@ def _worth(reply: Reply) -> tuple[bool, bool]:
 def _twice(body: Mapping[str, Any]) -> tuple[Broker, ...]:
     """The first brokers whose node id the answer has for another one before them."""
     seen: set[int] = set()
-    found = []
+    found: list[Broker] = []
     for each in body["brokers"]:
         if each["node_id"] in seen and len(found) < MOST_TWICE:
             found.append(Broker(each["node_id"], Endpoint(each["host"], each["port"])))
