@@ -117,7 +117,8 @@ def _packed() -> str:
         for part in sorted(set(PARTS).difference(_HEAVY))
     }
     small = json.dumps(parts, separators=(",", ":")).encode("ascii")
-    data = lzma.compress(small, format=lzma.FORMAT_ALONE, preset=9 | lzma.PRESET_EXTREME)
+    best = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}  # pb: it is text
+    data = lzma.compress(small, format=lzma.FORMAT_ALONE, filters=[best])
     return base64.b85encode(data).decode("ascii")  # it has no quote and no backslash
 
 
@@ -155,7 +156,21 @@ def barest(source: str) -> str:
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            _unannotated(node)
     return _INDENT.sub(lambda found: found.group()[::4], ast.unparse(tree))
+
+
+def _unannotated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    """Takes types out of a function. One with a decorator keeps them: a hop is asked with what they
+    name."""
+    if function.decorator_list:
+        return
+    function.returns = None
+    given = function.args
+    for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+        if each:
+            each.annotation = None
 
 
 def _emptied(found: re.Match[str]) -> str:
