@@ -73,9 +73,16 @@ class Throttled:
     seconds: float
 
 
+@dataclass(frozen=True)
+class Edited:
+    """The usual answer, changed."""
+
+    edit: Callable[[dict[str, Any]], dict[str, Any]]
+
+
 def as_usual(_: Asked) -> Any:
-    """What Kafka answers. Instead of None, a rule may return fields of the answer, CLOSE, SILENCE
-    or Throttled."""
+    """What Kafka answers. Instead of None, a rule may return fields of the answer, CLOSE, SILENCE,
+    Throttled or Edited."""
 
 
 def at_once(_: Asked) -> float:
@@ -184,9 +191,12 @@ class Served:
         mute = 0.0
         if isinstance(found, Throttled):
             mute, found = found.seconds, None
-        fields = found if found is not None else self._usual(asked)
+        edit = found.edit if isinstance(found, Edited) else None
+        fields = found if found is not None and edit is None else self._usual(asked)
         if fields is CLOSE:
             return False
+        if edit:
+            fields = edit(fields)
         if mute:
             fields = {**fields, "throttle_time": int(mute * 1000)}
         if not (api == PRODUCE and asked.body.acks == 0):

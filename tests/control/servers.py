@@ -23,8 +23,10 @@ from tests.control.partial import (
     SASL_HANDSHAKE,
     SILENCE,
     TOPIC,
+    UNKNOWN_TOPIC,
     USER,
     Asked,
+    Edited,
     Partial,
     Throttled,
     refused_login,
@@ -36,6 +38,7 @@ LOGIN = {
     "sasl.username": USER,
     "sasl.password": PASSWORD,
 }
+LEADER_NOT_AVAILABLE, INVALID_TOPIC, STORAGE_ERROR, LISTENER_NOT_FOUND = 5, 17, 56, 72
 # Java's producer is idempotent unless told otherwise, and asks for a producer id first.
 PLAIN_JAVA = {"enable.idempotence": "false"}
 
@@ -132,6 +135,60 @@ def each(seconds: float) -> Callable[[Asked], float]:
 def logins(seconds: float) -> Callable[[Asked], float]:
     """Every login does: a broker that looks its own address up, and whose resolver is silent."""
     return lambda asked: seconds if asked.api == SASL_HANDSHAKE else 0.0
+
+
+def topic_error(code: int) -> Callable[[Asked], Any]:
+    """Metadata without a leader for any partition, and with this error: the replicas are on a
+    broker that is not listed. 17 is an error of the topic itself."""
+    own = {"error_code": code, "partitions": []} if code == INVALID_TOPIC else {}
+
+    def failing(topic: dict[str, Any]) -> dict[str, Any]:
+        lost = {"error_code": code, "leader_id": -1, "replica_nodes": [9], "isr_nodes": [9]}
+        partitions = [{**one, **lost} for one in topic["partitions"]]
+        return {**topic, "partitions": partitions, **own} if topic["name"] == TOPIC else topic
+
+    def edit(fields: dict[str, Any]) -> dict[str, Any]:
+        return {**fields, "topics": [failing(topic) for topic in fields["topics"]]}
+
+    return edited(METADATA, edit)
+
+
+def edited(api: int, edit: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[Asked], Any]:
+    """The usual answers, but for those of one API."""
+    return lambda asked: Edited(edit) if asked.api == api else None
+
+
+def on_port_zero(fields: dict[str, Any]) -> dict[str, Any]:
+    """Brokers that advertise what nobody can dial."""
+    return {**fields, "brokers": [{**one, "port": 0} for one in fields["brokers"]]}
+
+
+def another_cluster(asked: Asked) -> Any:
+    """Broker 2's address leads to a broker 2 of another cluster, which has no such topic."""
+    if asked.connection.node != 2:
+        return None
+    if asked.api == METADATA:
+        return Edited(lambda fields: {**fields, "cluster_id": "otherCluster0000000001"})
+    return written(UNKNOWN_TOPIC)(asked)
+
+
+def written(code: int) -> Callable[[Asked], Any]:
+    """A record for the topic is answered with this error."""
+
+    def failing(topic: dict[str, Any]) -> dict[str, Any]:
+        lost = {"error_code": code, "base_offset": -1}
+        partitions = [{**one, **lost} for one in topic["partition_responses"]]
+        return {**topic, "partition_responses": partitions} if topic["name"] == TOPIC else topic
+
+    def edit(fields: dict[str, Any]) -> dict[str, Any]:
+        return {**fields, "responses": [failing(topic) for topic in fields["responses"]]}
+
+    return edited(PRODUCE, edit)
+
+
+def silent_on(*apis: int) -> Callable[[Asked], Any]:
+    """These requests are never answered."""
+    return lambda asked: SILENCE if asked.api in apis else None
 
 
 EVENT_HUBS = {
@@ -278,6 +335,64 @@ SERVERS: tuple[Fake, ...] = (
         "One of three brokers advertises a port on which nobody listens",
         Partial(closed=(3,)),
         works=False,
+    ),
+    Fake(
+        "metadata-unanswered",
+        "It answers ApiVersions, and never a metadata request",
+        Partial(rule=silent_on(METADATA)),
+        works=False,
+    ),
+    Fake(
+        "invalid-topic",
+        "Its metadata has an error for the topic: INVALID_TOPIC_EXCEPTION",
+        Partial(rule=topic_error(INVALID_TOPIC)),
+        works=False,
+        nameless=False,
+    ),
+    Fake(
+        "no-brokers",
+        "Its metadata lists no brokers",
+        Partial(rule=edited(METADATA, lambda fields: {**fields, "brokers": []})),
+        works=False,
+    ),
+    Fake(
+        "no-leader",
+        "No partition of the topic has a leader",
+        Partial(rule=topic_error(LEADER_NOT_AVAILABLE)),
+        works=False,
+        nameless=False,
+    ),
+    Fake(
+        "no-listener-on-leader",
+        "The leaders have no listener of the name that the client came in by (error 72)",
+        Partial(rule=topic_error(LISTENER_NOT_FOUND)),
+        works=False,
+        nameless=False,
+    ),
+    Fake(
+        "port-zero",
+        "Brokers advertise port 0",
+        Partial(rule=edited(METADATA, on_port_zero)),
+        works=False,
+    ),
+    Fake(
+        "another-cluster",
+        "The address of broker 2 leads to another cluster",
+        Partial(rule=another_cluster),
+        works=False,
+    ),
+    Fake(
+        "produce-unanswered",
+        "It answers everything but produce requests",
+        Partial(rule=silent_on(PRODUCE)),
+        works=False,
+    ),
+    Fake(
+        "storage-error",
+        "It refuses each record with KAFKA_STORAGE_ERROR",
+        Partial(rule=written(STORAGE_ERROR)),
+        works=False,
+        nameless=False,
     ),
 )
 
