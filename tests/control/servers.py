@@ -17,6 +17,7 @@ from tests.control.partial import (
     KAFKA,
     LIST_OFFSETS,
     METADATA,
+    NOT_LEADER,
     PASSWORD,
     PRODUCE,
     SASL_AUTHENTICATE,
@@ -386,6 +387,13 @@ SERVERS: tuple[Fake, ...] = (
         "It answers everything but produce requests",
         Partial(rule=silent_on(PRODUCE)),
         works=False,
+    ),
+    Fake(
+        "not-leader",
+        "No broker leads what its metadata says that it leads",
+        Partial(rule=written(NOT_LEADER)),
+        works=False,
+        nameless=False,
     ),
     Fake(
         "storage-error",
