@@ -54,7 +54,7 @@ def run_from(
     """Walks from every place, AT_ONCE of them at a time, in an event loop of its own; `travels` has
     let it pass. `observe` hears a label and what a walk from here tells. Interrupted, it gives what
     is known of each. Raises UsageError for what cannot be done from here."""
-    door(asked)
+    door(asked, here=False)
     return asyncio.run(_Journey(asked, observe).all_of_them(wheres))
 
 

@@ -29,7 +29,8 @@ from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding, Match, ignorable
 from kdiag.rules import versions
 from kdiag.rules.words import listed
-from kdiag.settings import Settings, UsageError, settings
+from kdiag.settings import Endpoint, Settings, UsageError, settings
+from kdiag.usage import quoted
 from kdiag.ways import derived
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from kdiag.aws.cloud import Cloud
     from kdiag.clients.kubectl import Shown
     from kdiag.expectation import Expectation
+    from kdiag.security import Sasl
 
 kdiag.rules.load()
 
@@ -145,11 +147,15 @@ def run(
     return asyncio.run(walk(asked, net or plain_net, observe or nobody, cloud))
 
 
-def door(asked: Settings, cloud: Cloud | None = None) -> Cloud | None:
-    """The door to AWS, where it is to be asked and there is none yet. Raises UsageError for what
-    cannot be done: a login, files that kdiag knows nothing of."""
-    if asked.security.sasl and asked.security.sasl.mechanism == "GSSAPI":
+def door(asked: Settings, cloud: Cloud | None = None, *, here: bool = True) -> Cloud | None:
+    """The door to AWS, where it is to be asked and there is none yet. `here` says that the walk
+    starts on this machine. Raises UsageError for what cannot be done: a login, files that kdiag
+    knows nothing of."""
+    sasl = asked.security.sasl
+    if sasl and sasl.mechanism == "GSSAPI":
         _has_kerberos(asked.security.protocol or "SASL_PLAINTEXT")
+    if sasl and sasl.mechanism == "AWS_MSK_IAM" and here:
+        _has_region(sasl, asked.bootstrap)
     if asked.aws and cloud is None:
         from kdiag.clients.aws import AwsDoor  # starts to load boto3, beside the walk
 
@@ -172,6 +178,18 @@ def _has_kerberos(protocol: str) -> None:
             "confluent-kafka==VERSION`, with the version of Debian's librdkafka-dev, builds one "
             f"that has it. Or write security.protocol={protocol} without a mechanism, to check the "
             "path up to the login and see what the listener offers"
+        )
+
+
+def _has_region(sasl: Sasl, servers: Sequence[Endpoint]) -> None:
+    """Raises UsageError where nothing says which region a login to AWS is to be signed for."""
+    from kdiag.clients.iam import configured_region, region_of  # what few logins need
+
+    named = sasl.region or region_of(servers[0].host) or configured_region(sasl.profile)
+    if not named:
+        raise UsageError(
+            f"sasl.mechanism=AWS_MSK_IAM: {quoted(servers[0].host)} names no AWS region to sign "
+            "for: set AWS_REGION, or a region in the profile"
         )
 
 

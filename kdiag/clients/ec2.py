@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import threading
 import time
@@ -167,7 +168,9 @@ class Api:
     @property
     def configured(self) -> str:
         """The region that the profile or the environment names, "" if none."""
-        return str(self._session.region_name or "") if self._session else ""
+        if not self._session:
+            return ""
+        return os.environ.get("AWS_REGION", "") or str(self._session.region_name or "")
 
     def open(self) -> None:
         """Loads boto3 and finds credentials; where there are none, that is a gap."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import re
 import time
 from dataclasses import replace
@@ -31,6 +32,25 @@ def region_of(host: str) -> str:
     """
     found = _MSK.search(host)
     return found["region"].lower() if found and found.end() == len(host) else ""
+
+
+def configured_region(profile: str) -> str:
+    """The region that the environment or the profile ("" for the default one) names, "" if none.
+
+    AWS_REGION comes first, as in AWS's newer tools; botocore knows AWS_DEFAULT_REGION alone. Nobody
+    is asked.
+    """
+    named = os.environ.get("AWS_REGION", "")
+    if named:
+        return named
+    try:
+        import botocore.session
+        from botocore.exceptions import BotoCoreError
+
+        session: Any = botocore.session.Session(profile=profile or None)
+        return str(session.get_config_variable("region") or "")
+    except (ImportError, BotoCoreError):
+        return ""
 
 
 async def signed_in(sasl: Sasl, host: str, timeout: float) -> Ready:
@@ -96,9 +116,8 @@ def _keys(profile: str) -> tuple[str, str, str, str]:
         )
         found = session.get_credentials()
         keys = found.get_frozen_credentials() if found else None
-        region = session.get_config_variable("region") or ""
     except (BotoCoreError, ClientError, OSError, ValueError) as error:
         raise _Missing(f"AWS gave no credentials: {clean(str(error), 300)}") from None
     if not keys or not keys.access_key or not keys.secret_key:
         raise _Missing("there are no AWS credentials: no environment, profile, or instance role")
-    return keys.access_key, keys.secret_key, keys.token or "", str(region)
+    return keys.access_key, keys.secret_key, keys.token or "", configured_region(profile)

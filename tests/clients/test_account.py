@@ -177,12 +177,13 @@ def test_the_region_that_is_asked_for_is_the_only_one(account: Account) -> None:
 
 
 @pytest.mark.parametrize("configured", ["us-east-1", ""])
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
 def test_where_the_configured_region_has_nothing_all_are_asked(
-    account: Account, monkeypatch: pytest.MonkeyPatch, configured: str
+    account: Account, monkeypatch: pytest.MonkeyPatch, configured: str, name: str
 ) -> None:
     account.three()
     if configured:
-        monkeypatch.setenv("AWS_DEFAULT_REGION", configured)
+        monkeypatch.setenv(name, configured)
     else:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
     account.calls.clear()

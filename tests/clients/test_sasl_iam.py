@@ -21,6 +21,8 @@ from botocore.credentials import Credentials
 from kdiag.clients import iam, sigv4
 from kdiag.clients.credentials import ready
 from kdiag.security import Sasl
+from kdiag.settings import UsageError, settings
+from kdiag.walk import door
 
 NOW = 1_600_000_000.0
 KEY, SECRET, SESSION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "FwoG/+=session"
@@ -143,6 +145,41 @@ async def test_no_region_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     got = await ready(Sasl("AWS_MSK_IAM"), "10.0.1.11", 5.0)
     assert got.error == "no AWS region: 10.0.1.11 names none, and none is configured"
+
+
+@pytest.mark.parametrize(
+    ("variables", "region"),
+    [
+        ({"AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-1"),
+        ({"AWS_REGION": "eu-west-2"}, "eu-west-2"),
+        ({"AWS_REGION": "eu-west-2", "AWS_DEFAULT_REGION": "eu-west-1"}, "eu-west-2"),
+    ],
+)
+async def test_a_region_from_the_environment(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], region: str
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert (await ready(Sasl("AWS_MSK_IAM"), "10.0.1.11", 5.0)).sasl.region == region
+
+
+@pytest.mark.parametrize("profile", ["", "gone"])
+def test_without_a_region_nothing_is_dialled(profile: str) -> None:
+    given = {
+        "sasl.mechanism": "AWS_MSK_IAM",
+        "sasl.jaas.config": "software.amazon.msk.auth.iam.IAMLoginModule required"
+        + (f' awsProfileName="{profile}";' if profile else ";"),
+    }
+    with pytest.raises(UsageError) as refused:
+        door(settings("10.0.1.11:9098", properties=given))
+    assert str(refused.value) == (
+        "sasl.mechanism=AWS_MSK_IAM: '10.0.1.11' names no AWS region to sign for: set AWS_REGION, "
+        "or a region in the profile"
+    )
+    door(settings("10.0.1.11:9098", properties=given), here=False)  # it may be known over there
+    door(settings(f"{HOST}:9098", properties=given))
 
 
 async def test_a_helper_program_that_hangs(nobody: Path) -> None:
