@@ -28,6 +28,7 @@ HOP = "produce"
 _BY_TABLE = ("KD403", "KD404", "KD405", "KD406", "KD408")
 _OWN, _BROKERS = "KD407", "KD409"  # the client's own words, and any other answer of a broker
 _IDEMPOTENT = "CLUSTER_AUTHORIZATION_FAILED"
+_DESCRIBE_CLUSTER = 60  # a request that brokers have since 2.8
 _MISFIT = "_INVALID_ARG"  # the client does not start with its properties
 
 
@@ -46,8 +47,8 @@ def produce_denied(bootstrap: Bootstrap, produce: Produce, settings: Settings) -
 
     The whole path works. An access rule (ACL) is missing: Write on the topic; or, for an idempotent
     producer (`enable.idempotence=true`, the default of Java's since 3.0) that is answered
-    CLUSTER_AUTHORIZATION_FAILED, IdempotentWrite on the cluster. Brokers since 2.8 ask for that one
-    only where the client may write to no topic at all.
+    CLUSTER_AUTHORIZATION_FAILED, IdempotentWrite on the cluster. Brokers since 2.8 refuse an
+    idempotent producer only where it may write to no topic at all.
 
     Prove it: `kafka-acls.sh --list --topic NAME`, or `--cluster`.
     """
@@ -66,7 +67,9 @@ def produce_denied(bootstrap: Bootstrap, produce: Produce, settings: Settings) -
             _brokers(idempotent),
             _evidence(produce.client, idempotent),
             (
-                acls.allow_idempotence(*who),
+                acls.allow_writing(who[0], produce.client.topic, *who[1:])
+                if _DESCRIBE_CLUSTER in bootstrap.apis
+                else acls.allow_idempotence(*who),
                 remedies.say("Or let the client write without: enable.idempotence=false."),
             ),
         )

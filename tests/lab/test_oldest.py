@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab import needs
 from tests.lab.client import HEALTHY
-from tests.lab.oldest import Oldest, oldest
+from tests.lab.oldest import USER, Oldest, oldest
 
 pytestmark = pytest.mark.kafka
 
@@ -40,3 +40,21 @@ def test_a_record_that_a_consumer_reads(old: Oldest) -> None:
     assert old.client.check(old.server, "--topic", "orders").verdict == HEALTHY
     found = old.client.tool("read", old.server, "orders")
     assert found == [[0, 0, "kdiag", "kdiag connectivity check"]]
+
+
+def test_an_idempotent_producer_needs_a_right_of_its_own(old: Oldest) -> None:
+    """Brokers before 2.8 ask for IdempotentWrite on the cluster, beside Write on the topic."""
+    old.client.tool("allow", old.server, "TOPIC", "orders", USER, "DESCRIBE", "WRITE")
+    plain = old.client.check(old.login, "--topic", "orders", given=old.given)
+    assert plain.verdict == HEALTHY, plain
+    idempotent = {**old.given, "enable.idempotence": "true"}
+    report = old.client.check(old.login, "--topic", "orders", given=idempotent)
+    assert report.verdict == ("produce", "KD403", 40), report
+    assert "CLUSTER_AUTHORIZATION_FAILED" in report.cause["evidence"][0]
+    grant = report.cause["remedies"][0]["snippet"].splitlines()[-1]
+    assert grant.endswith(
+        f"--add --allow-principal User:{USER} --operation IdempotentWrite --cluster"
+    )
+    old.client.tool("allow", old.server, "CLUSTER", "kafka-cluster", USER, "IDEMPOTENT_WRITE")
+    granted = old.client.check(old.login, "--topic", "orders", given=idempotent)
+    assert granted.verdict == HEALTHY, granted

@@ -5,6 +5,8 @@
     recover SERVER              waits until each of three brokers answers, all in sync, and leads
                                 the partitions that it led at first
     missed SERVER               waits until one of three brokers is gone from the metadata
+    allow SERVER KIND NAME USER OPERATION...
+                                adds access rules: that user may do that
     topics SERVER [NAME=VALUE]  prints the topics' names, without Kafka's own
     read SERVER TOPIC           prints every record as [partition, offset, key, value]
     heard SERVER...             prints those of these addresses from which anything comes back to
@@ -142,6 +144,13 @@ def _rule(
     )
 
 
+def allow(server: str, kind: str, name: str, user: str, *operations: str) -> None:
+    """Access rules for one user and one resource."""
+    rules = [_rule(kind, name, user, each, AclPermissionType.ALLOW) for each in operations]
+    for future in AdminClient({"bootstrap.servers": server}).create_acls(rules).values():
+        future.result(PATIENCE)
+
+
 def topics(server: str, *properties: str) -> list[str]:
     """The names of all topics but Kafka's own, asked for with these client properties."""
     given = dict(text.split("=", 1) for text in properties)
@@ -196,6 +205,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
         create,
         recover,
         missed,
+        allow,
         topics,
         read,
         heard,

@@ -102,6 +102,12 @@ def test_an_idempotent_producer_that_may_not_be_one_is_told_its_access_rule() ->
     assert finding.remedies[0].snippet.endswith(
         "--add --allow-principal User:ANONYMOUS --operation IdempotentWrite --cluster"
     )
+    newer = came_in()._replace(apis={60: (0, 1)})
+    (finding,) = found_by("KD403", newer, produce(produced(1), client=denied))
+    assert finding.remedies[0].snippet.endswith(
+        "--add --allow-principal User:ANONYMOUS --operation Describe --operation Write "
+        "--topic orders"
+    )
 
 
 def test_two_kinds_of_a_brokers_failure_are_two_findings() -> None:
