@@ -147,7 +147,8 @@ def _rule(
 def allow(server: str, kind: str, name: str, user: str, *operations: str) -> None:
     """Access rules for one user and one resource."""
     rules = [_rule(kind, name, user, each, AclPermissionType.ALLOW) for each in operations]
-    for future in AdminClient({"bootstrap.servers": server}).create_acls(rules).values():
+    admin = AdminClient({"bootstrap.servers": server})
+    for future in admin.create_acls(rules).values():
         future.result(PATIENCE)
 
 
