@@ -42,19 +42,33 @@ def test_a_record_that_a_consumer_reads(old: Oldest) -> None:
     assert found == [[0, 0, "kdiag", "kdiag connectivity check"]]
 
 
-def test_an_idempotent_producer_needs_a_right_of_its_own(old: Oldest) -> None:
-    """Brokers before 2.8 ask for IdempotentWrite on the cluster, beside Write on the topic."""
+IDEMPOTENT = {"enable.idempotence": "true"}
+
+
+@pytest.fixture(scope="module")
+def bob(old: Oldest) -> dict[str, str]:
+    """The properties of a client that may write to the topic, and no more."""
     old.client.tool("allow", old.server, "TOPIC", "orders", USER, "DESCRIBE", "WRITE")
-    plain = old.client.check(old.login, "--topic", "orders", given=old.given)
-    assert plain.verdict == HEALTHY, plain
-    idempotent = {**old.given, "enable.idempotence": "true"}
-    report = old.client.check(old.login, "--topic", "orders", given=idempotent)
+    return old.given
+
+
+def test_a_client_that_may_write(old: Oldest, bob: dict[str, str]) -> None:
+    report = old.client.check(old.login, "--topic", "orders", given=bob)
+    assert report.verdict == HEALTHY, report
+
+
+def test_an_idempotent_producer_needs_a_right_of_its_own(old: Oldest, bob: dict[str, str]) -> None:
+    """Brokers before 2.8 ask for IdempotentWrite on the cluster, beside Write on the topic."""
+    report = old.client.check(old.login, "--topic", "orders", given={**bob, **IDEMPOTENT})
     assert report.verdict == ("produce", "KD403", 40), report
     assert "CLUSTER_AUTHORIZATION_FAILED" in report.cause["evidence"][0]
     grant = report.cause["remedies"][0]["snippet"].splitlines()[-1]
     assert grant.endswith(
         f"--add --allow-principal User:{USER} --operation IdempotentWrite --cluster"
     )
+
+
+def test_an_idempotent_producer_that_has_it(old: Oldest, bob: dict[str, str]) -> None:
     old.client.tool("allow", old.server, "CLUSTER", "kafka-cluster", USER, "IDEMPOTENT_WRITE")
-    granted = old.client.check(old.login, "--topic", "orders", given=idempotent)
-    assert granted.verdict == HEALTHY, granted
+    report = old.client.check(old.login, "--topic", "orders", given={**bob, **IDEMPOTENT})
+    assert report.verdict == HEALTHY, report
