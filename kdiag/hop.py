@@ -68,11 +68,11 @@ class Walk:
     `login` logs in; `protocol` is the security.protocol that was asked for or, from hop 1 on,
     found. `apis` is hop 1's table of ApiVersions: versions that brokers not yet met can be supposed
     to have; `tables` holds each different one once. `asked` holds the metadata answers that were
-    asked for in hop 1's flight, `listing` that about all topics where the one asked for does not
-    exist. `standing` are hop 1's connections to addresses that are advertised too, until hop 3 goes
-    on with them, `kept` the connection to each broker that proved itself, for the hop after.
-    `cloud` is the door to AWS, if it is to be asked, `looking` what it is asked beside the hops. At
-    `until`, in the loop's seconds, the deadline passes.
+    asked for in hop 1's flight, `beside` what one connection is asked after it. `standing` are hop
+    1's connections to addresses that are advertised too, until hop 3 goes on with them, `kept` the
+    connection to each broker that proved itself, for the hop after. `cloud` is the door to AWS, if
+    it is to be asked, `looking` what it is asked beside the hops. At `until`, in the loop's
+    seconds, the deadline passes.
     """
 
     settings: Settings
@@ -85,7 +85,7 @@ class Walk:
     apis: Versions = field(default_factory=dict)
     tables: dict[Table, Table] = field(default_factory=dict)
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
-    listing: asyncio.Future[Reply] | None = None
+    beside: asyncio.Future[Any] | None = None
     kept: dict[int, Conversation] = field(default_factory=dict)
     standing: dict[Peer, tuple[Dial, Conversation]] = field(default_factory=dict)
 

@@ -168,6 +168,18 @@ DESCRIBE_CONFIGS = Api(
     ),
 )  # fmt: skip
 
+END_TXN = Api(
+    26,
+    "EndTxn",
+    (1, 0, 2),
+    3,
+    Struct(
+        ("transactional_id", STRING), ("producer_id", INT64), ("producer_epoch", INT16),
+        ("committed", BOOL),
+    ),
+    Struct(("throttle_time_ms", INT32), ("error_code", INT16)),
+)  # fmt: skip
+
 SASL_AUTHENTICATE = Api(
     36,
     "SaslAuthenticate",
@@ -208,6 +220,7 @@ APIS: Final[Mapping[int, Api]] = {
         METADATA,
         SASL_HANDSHAKE,
         API_VERSIONS,
+        END_TXN,
         DESCRIBE_CONFIGS,
         SASL_AUTHENTICATE,
         DESCRIBE_CLUSTER,

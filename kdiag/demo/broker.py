@@ -18,6 +18,7 @@ from kdiag.clients.wire import (
     API_VERSIONS,
     DESCRIBE_CLUSTER,
     DESCRIBE_CONFIGS,
+    END_TXN,
     MAX_FRAME,
     METADATA,
     PRODUCE,
@@ -34,6 +35,7 @@ from kdiag.demo.logins import ILLEGAL_SASL_STATE, Login, Logins
 BROKER_APIS: Mapping[int, tuple[int, int]] = {
     **dict.fromkeys((2, 8, 9, 10, 11, 12, 13, 14, 19, 20, 37, 44), (0, 4)),
     1: (4, 17),
+    END_TXN.key: (0, 2),
     PRODUCE.key: (3, 7),
     METADATA.key: (1, 7),
     SASL_HANDSHAKE.key: (0, 1),
@@ -46,7 +48,7 @@ CONTROLLER_APIS: Mapping[int, tuple[int, int]] = dict.fromkeys(
     (1, 17, 18, *range(52, 57), 59, 60, 62, 63), (0, 1)
 )
 
-UNKNOWN_TOPIC, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 35, 42
+UNKNOWN_TOPIC, NOT_COORDINATOR, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 16, 35, 42
 
 NO_LOGIN_HERE: Mapping[str, Any] = {
     "error_code": ILLEGAL_SASL_STATE,
@@ -70,13 +72,15 @@ class Node:
 class Cluster:
     """What all brokers of one cluster agree on. `topics` maps names to the leaders of partitions.
 
-    `records` are the batches that were really written: (topic, partition, bytes).
+    `records` are the batches that were really written: (topic, partition, bytes). `creates` is what
+    brokers say of auto.create.topics.enable.
     """
 
     id: str
     nodes: list[Node] = field(default_factory=list)
     topics: dict[str, list[int]] = field(default_factory=dict)
     records: list[tuple[str, int, bytes]] = field(default_factory=list)
+    creates: bool = False
 
 
 _LONGEST_MUTE = 60_000  # milliseconds
@@ -213,6 +217,7 @@ class Broker:
             METADATA.key: self._metadata,
             DESCRIBE_CONFIGS.key: self._configs,
             PRODUCE.key: self._produce,
+            END_TXN.key: self._end,
         }
         build = answers.get(request.api.key)
         if build is None:
@@ -273,21 +278,32 @@ class Broker:
             f"Unexpected broker id, expected {self.node} or empty string, "
             f"but received {resource['resource_name']}"
         )
-        entry = {
-            "name": "node.id",
-            "value": str(self.node),
-            "read_only": True,
-            "config_source": 4,
-            "is_sensitive": False,
-            "synonyms": [],
+        values = {
+            "node.id": str(self.node),
+            "auto.create.topics.enable": str(self.cluster.creates).lower(),
         }
+        entries = [
+            {
+                "name": name,
+                "value": value,
+                "read_only": True,
+                "config_source": 4,
+                "is_sensitive": False,
+                "synonyms": [],
+            }
+            for name, value in values.items()
+            if name in resource["configuration_keys"]
+        ]
         return {
             "error_code": 0 if own else INVALID_REQUEST,
             "error_message": None if own else message,
             "resource_type": resource["resource_type"],
             "resource_name": resource["resource_name"],
-            "configs": [entry] if own else [],
+            "configs": entries if own else [],
         }
+
+    def _end(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        return {"throttle_time_ms": 0, "error_code": NOT_COORDINATOR}
 
     def _produce(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         topics = [

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 from kdiag.attempt import Contact
 from kdiag.clients.conversation import Reply
-from kdiag.clients.errors import UNKNOWN_TOPIC, error_name
 from kdiag.clients.wire import METADATA, Question
 from kdiag.hop import Peer, Walk, hop
 from kdiag.hops.dial import contact
 from kdiag.hops.greeting import Greeting
+from kdiag.hops.questions import Told, told
+from kdiag.hops.questions import open_questions as asks
 from kdiag.settings import Endpoint
 
 
@@ -67,9 +68,6 @@ class Bootstrap(NamedTuple):
         return f"{len(self.usable)} of {len(self.contacts)} servers answer"
 
 
-ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": False})
-
-
 def about(topic: str | None, *, raw: bool = False) -> Question:
     """Metadata of the cluster, and of a topic. Before version 4 a request that names a topic may
     create it, so that all are asked for instead."""
@@ -106,30 +104,26 @@ async def bootstrap(walk: Walk) -> Bootstrap:
 
 
 async def _until_answered(walk: Walk, endpoint: Endpoint, greeting: Greeting) -> Greeting:
-    """Leaves the connection open as long as the answer to Metadata is due; and the first on which
-    the topic turns out not to exist, until all topics are listed. Then it stands by for hop 3: who
-    advertises this very endpoint is not connected to, and logged in to, a second time."""
+    """Leaves the connection open as long as the answer to Metadata is due; and the first one of
+    which more is to be asked, until that is answered. Then it stands by for hop 3: who advertises
+    this very endpoint is not connected to, and logged in to, a second time."""
     conversation = greeting.conversation
     if conversation is None or not greeting.replies:
         return greeting
 
-    def ended(reply: asyncio.Future[Reply]) -> None:
+    def ended(last: asyncio.Future[Reply] | asyncio.Future[Told]) -> None:
         peer = Peer(greeting.dial.address, endpoint, conversation.tls is not None)
-        well = not reply.cancelled() and not reply.result().failure
+        well = not last.cancelled() and not last.exception() and not last.result().failure
         if not (well and walk.hold(peer, greeting.dial, conversation)):
             conversation.close()
 
     def answered(reply: asyncio.Future[Reply]) -> None:
-        if walk.listing is None and not reply.cancelled() and _unknown_topic(reply.result()):
-            walk.listing = conversation.send(ALL_TOPICS)
-            walk.listing.add_done_callback(ended)
+        if walk.beside is None and not reply.cancelled() and asks(walk.settings, reply.result()):
+            asking = told(walk.settings, conversation, endpoint, reply.result())
+            walk.beside = asyncio.ensure_future(asking)
+            walk.beside.add_done_callback(ended)
         else:
             ended(reply)
 
     greeting.replies[0].add_done_callback(answered)
     return greeting
-
-
-def _unknown_topic(reply: Reply) -> bool:
-    topics = reply.body.get("topics", ())
-    return any(error_name(topic["error_code"]) == UNKNOWN_TOPIC for topic in topics)

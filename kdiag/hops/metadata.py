@@ -63,7 +63,10 @@ class Metadata(NamedTuple):
 
     `alike` are the topics whose names are much like that of a `topic` which does not exist, the
     most alike first; None where nobody told. `controller` is None where clients cannot know it:
-    the brokers of a KRaft cluster name any live node.
+    the brokers of a KRaft cluster name any live node. `creates` is what the broker says of
+    auto.create.topics.enable then, "true" or "false", or the name of its error. `transaction` names
+    its error for the end of a transaction that there is not, where the client has a
+    transactional.id.
     """
 
     answers: tuple[Answer, ...]
@@ -73,6 +76,8 @@ class Metadata(NamedTuple):
     topic: Topic | None = None
     alike: tuple[str, ...] | None = None
     twice: tuple[Broker, ...] = ()  # listed under the id of a broker before them: nobody dials them
+    creates: str | None = None
+    transaction: str | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:
@@ -135,12 +140,20 @@ async def _answered(walk: Walk) -> Metadata:
         return Metadata(answers)
     found = Metadata(answers, *_read(best.body, asked, _OF_ZOOKEEPER in walk.apis))
     found = found._replace(twice=_twice(best.body))
-    if walk.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
-        listed = await walk.listing
-        if not listed.failure:
-            names = (topic["name"] for topic in listed.body["topics"] if not topic["is_internal"])
-            return found._replace(alike=_alike(found.topic.name, names))
+    if walk.beside:
+        told = await walk.beside
+        found = found._replace(transaction=told.transaction)
+        if told.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
+            found = found._replace(creates=told.creates, alike=_listed(found.topic, told.listing))
     return found
+
+
+def _listed(topic: Topic, listing: Reply) -> tuple[str, ...] | None:
+    """The topics that are much like this one, None where they were not listed."""
+    if listing.failure:
+        return None
+    others = (other["name"] for other in listing.body["topics"] if not other["is_internal"])
+    return _alike(topic.name, others)
 
 
 def _alike(name: str, others: Iterable[str]) -> tuple[str, ...]:

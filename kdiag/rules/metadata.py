@@ -8,7 +8,7 @@ from kdiag.attempt import Failure
 from kdiag.hops.metadata import Answer, Metadata, Partition, Topic
 from kdiag.remedies import acls
 from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rule import Match, Severity, rule
 from kdiag.rules.principal import principal, secured
 from kdiag.rules.words import brokers, count_of, listed, sentence
 from kdiag.settings import Settings
@@ -16,6 +16,7 @@ from kdiag.settings import Settings
 HOP = "metadata"
 
 _TOPIC_CODES = {"UNKNOWN_TOPIC_OR_PARTITION", "TOPIC_AUTHORIZATION_FAILED"}
+_FALSE = ("false", "f", "0")  # as librdkafka reads a boolean
 _PASSING = "LEADER_NOT_AVAILABLE"
 _OWN_WORDS = (Failure.NOT_KAFKA, Failure.NO_COMMON_VERSION)
 
@@ -103,10 +104,15 @@ def no_brokers(metadata: Metadata) -> Iterator[Match]:
 
 
 @rule("KD204", "unknown-topic", Severity.ERROR, "The topic does not exist")
-def unknown_topic(metadata: Metadata) -> Iterator[Match]:
+def unknown_topic(metadata: Metadata, settings: Settings) -> Iterator[Match]:
     """The cluster has no topic of that name, or does not show it to this client.
 
-    kdiag never creates a topic. With authorization on, a topic that this client may not describe
+    Where the broker says that it has auto.create.topics.enable=true this is a warning: a producer
+    creates the topic as it writes to it, unless the client's own allow.auto.create.topics=false
+    forbids that, or it lacks the right (Create). Where the broker does not say, that is not proven
+    and the evidence tells why. kdiag never creates a topic.
+
+    With authorization on, a topic that this client may not describe
     looks the same on some clusters. Names that are much like it are found among the topics that the
     cluster lists for this client, which it is asked for in this case alone.
 
@@ -114,20 +120,22 @@ def unknown_topic(metadata: Metadata) -> Iterator[Match]:
     """
     topic = metadata.topic
     if topic and topic.error == "UNKNOWN_TOPIC_OR_PARTITION":
-        evidence = [f"Metadata for topic {topic.name}: {topic.error}"]
-        meant: tuple[Remedy, ...] = ()
-        if metadata.alike:
-            evidence.append(f"the cluster has {listed(metadata.alike)}")
-            meant = (remedies.say(f"Ask for {' or '.join(metadata.alike)}, if that is meant."),)
-        elif metadata.alike is not None:
-            evidence.append("none of the topics that it lists for this client has a name like that")
+        lets = settings.client.get("allow.auto.create.topics", "").lower() not in _FALSE
+        created = metadata.creates == "true" and lets
+        meant = " or ".join(metadata.alike or ())
+        asked_for = (remedies.say(f"Ask for {meant}, if that is meant."),) if meant else ()
         yield Match(
             HOP,
-            f"Topic {topic.name} does not exist on cluster {metadata.cluster_id}",
+            f"Topic {topic.name} does not exist on cluster {metadata.cluster_id}"
+            + (" yet: the first write creates it" if created else ""),
             (f"topic {topic.name}",),
-            tuple(evidence),
             (
-                *meant,
+                f"Metadata for topic {topic.name}: {topic.error}",
+                *_alike(metadata.alike),
+                _of_creation(metadata.creates, lets=lets),
+            ),
+            (
+                *asked_for,
                 remedies.say(
                     "Check the name, upper and lower case included, and the cluster; or create it:",
                     "{tool} --create --topic {topic}",
@@ -135,6 +143,7 @@ def unknown_topic(metadata: Metadata) -> Iterator[Match]:
                     topic=topic.name,
                 ),
             ),
+            Severity.WARNING if created else None,
         )
 
 
@@ -293,6 +302,35 @@ def duplicate_node_id(metadata: Metadata) -> Iterator[Match]:
                 ),
             ),
         )
+
+
+def _alike(names: Sequence[str] | None) -> Iterator[str]:
+    """What is known of topics with a name like the one that does not exist."""
+    if names:
+        yield f"the cluster has {listed(names)}"
+    elif names is not None:
+        yield "none of the topics that it lists for this client has a name like that"
+
+
+def _of_creation(says: str | None, *, lets: bool) -> str:
+    """What would become of the topic when a producer writes to it."""
+    if says == "true" and lets:
+        return (
+            "the broker has auto.create.topics.enable=true: a producer that may (Create on the "
+            "topic or the cluster) creates it, with the broker's default partitions and replicas"
+        )
+    if says == "true":
+        return (
+            "the broker has auto.create.topics.enable=true, but this client has "
+            "allow.auto.create.topics=false"
+        )
+    if says == "false":
+        return "the broker has auto.create.topics.enable=false: no producer creates it"
+    why = f" ({says})" if says else ""
+    return (
+        f"not proven, as the broker does not tell{why}: with auto.create.topics.enable=true a "
+        "producer's first write creates it"
+    )
 
 
 def _leaderless(

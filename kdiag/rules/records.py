@@ -15,7 +15,7 @@ from kdiag.hops.metadata import Metadata
 from kdiag.hops.produce import Produce
 from kdiag.remedies import acls
 from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.rule import Match, Note, Remedy, Severity, rule
 from kdiag.rules.principal import principal, secured
 from kdiag.rules.words import brokers, listed, once, sentence
 from kdiag.settings import Endpoint, Settings
@@ -29,6 +29,11 @@ _BY_TABLE = ("KD403", "KD404", "KD405", "KD406", "KD408")
 _OWN, _BROKERS = "KD407", "KD409"  # the client's own words, and any other answer of a broker
 _IDEMPOTENT = "CLUSTER_AUTHORIZATION_FAILED"
 _DESCRIBE_CLUSTER = 60  # a request that brokers have since 2.8
+# What a broker says to the end of a transaction that there is not, once the client was allowed.
+_ALLOWED = (
+    *("INVALID_PRODUCER_ID_MAPPING", "NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE"),
+    *("COORDINATOR_LOAD_IN_PROGRESS", "INVALID_TXN_STATE", "INVALID_PRODUCER_EPOCH"),
+)
 _MISFIT = "_INVALID_ARG"  # the client does not start with its properties
 
 
@@ -42,17 +47,22 @@ def code_of(error: str) -> str:
 
 
 @rule("KD403", "produce-denied", Severity.ERROR, "This client may not write to the topic")
-def produce_denied(bootstrap: Bootstrap, produce: Produce, settings: Settings) -> Iterator[Match]:
+def produce_denied(
+    bootstrap: Bootstrap, metadata: Metadata | None, produce: Produce, settings: Settings
+) -> Iterator[Match | Note]:
     """The broker refuses the record: this client has no permission to write it.
 
     The whole path works. An access rule (ACL) is missing: Write on the topic; or, for an idempotent
     producer (`enable.idempotence=true`, the default of Java's since 3.0) that is answered
     CLUSTER_AUTHORIZATION_FAILED, IdempotentWrite on the cluster. Brokers since 2.8 refuse an
-    idempotent producer only where it may write to no topic at all.
+    idempotent producer only where it may write to no topic at all. Or Write on the
+    `transactional.id`: that one is asked about without using it, since its use would fence the
+    producer that has it.
 
     Prove it: `kafka-acls.sh --list --topic NAME`, or `--cluster`.
     """
     failed = _failed(produce, "KD403")
+    yield from _transactional(bootstrap, metadata, settings)
     who = _server(bootstrap), principal(settings.security), secured(settings.security)
     plain = [d for d in failed if d.error != _IDEMPOTENT]
     if produce.client and plain:
@@ -248,6 +258,39 @@ def write_failed(produce: Produce) -> Iterator[Match]:
                 ),
             ),
         )
+
+
+def _transactional(
+    bootstrap: Bootstrap, metadata: Metadata | None, settings: Settings
+) -> Iterator[Match | Note]:
+    """Whether the client may use its transactional.id, where it has one."""
+    name = settings.client.get("transactional.id")
+    if not name:
+        return
+    said = metadata.transaction if metadata else None
+    if said == "TRANSACTIONAL_ID_AUTHORIZATION_FAILED":
+        yield Match(
+            HOP,
+            f"This client may not use its transactional.id {name}",
+            (f"transactional.id {name}",),
+            (f"EndTxn for {name}, by a producer id that nobody has: {said}",),
+            (
+                acls.allow_transactions(
+                    _server(bootstrap),
+                    name,
+                    principal(settings.security),
+                    secured(settings.security),
+                ),
+            ),
+        )
+    elif said in _ALLOWED:
+        yield Note(
+            f"this client may use transactional.id {name}: the broker answers {said} to the end of "
+            "a transaction that there is not; a transaction was not tried"
+        )
+    else:
+        why = f": the broker answers {said}" if said else ""
+        yield Note(f"not proven: that this client may use transactional.id {name}{why}")
 
 
 def _known(error: str) -> KafkaError | None:

@@ -19,7 +19,7 @@ _ROOMS = {
     "properties/": "layers limits names producer",
     "clients/": "codec conversation credentials errors failures iam line login net oauth sasl "
     "secured sigv4 sockets tls wire",
-    "hops/": "aws bootstrap dial greeting listeners metadata produce",
+    "hops/": "aws bootstrap dial greeting listeners metadata produce questions",
 }
 PARTS = tuple(
     f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())

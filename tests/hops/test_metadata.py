@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from kdiag.attempt import Failure
-from kdiag.clients.wire import METADATA, Request, encode_response
+from kdiag.clients.wire import DESCRIBE_CONFIGS, END_TXN, METADATA, Request, encode_response
 from kdiag.demo.broker import BROKER_APIS, HANG_UP, SILENCE, Broker, Cluster, Control, Node
 from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
 from kdiag.hops.metadata import Partition
@@ -353,3 +353,104 @@ async def test_all_topics_are_listed_for_nothing_else(world: World) -> None:
         asked = [r for r in world.brokers[1].requests if r.api is METADATA]
         assert len(asked) == count
         assert not any(request.body["allow_auto_topic_creation"] for request in asked)
+
+
+@pytest.mark.parametrize("creates", [True, False])
+async def test_whether_the_topic_would_be_created(world: World, creates: bool) -> None:
+    await world.three()
+    world.cluster.creates = creates
+    told = (await gather(world, until="metadata", topic="orders")).metadata
+    assert told.creates == str(creates).lower()
+    (asked,) = [r for r in world.brokers[1].requests if r.api is DESCRIBE_CONFIGS]
+    assert asked.body["resources"][0]["configuration_keys"] == ["auto.create.topics.enable"]
+    assert world.brokers[1].connections == 1
+
+
+async def test_a_broker_that_is_asked_for_another_one_names_itself(world: World) -> None:
+    """By the address that was dialled nobody can tell which of the brokers it is."""
+    await world.three()
+    third = Broker(world.cluster, 3)
+    await world.broker("3.10.139.230", PORT, third)
+    world.cluster.creates = True
+    server = endpoint("3.10.139.230")
+    told = (await gather(world, server, until="metadata", topic="orders")).metadata
+    assert told.creates == "true"
+    asked = [r for r in third.requests if r.api is DESCRIBE_CONFIGS]
+    assert [r.body["resources"][0]["resource_name"] for r in asked] == ["1", "3"]
+
+
+def configs(error: int, message: str | None = None, values: tuple[str, ...] = ()) -> Control:
+    def control(request: Request) -> Any:
+        if request.api is not DESCRIBE_CONFIGS:
+            return None
+        entry = {"read_only": True, "config_source": 5, "is_sensitive": False, "synonyms": []}
+        result = {
+            "error_code": error,
+            "error_message": message,
+            "resource_type": 4,
+            "resource_name": "1",
+            "configs": [{"name": "dummy", "value": value, **entry} for value in values],
+        }
+        return {"throttle_time_ms": 0, "results": [result]}
+
+    return control
+
+
+@pytest.mark.parametrize(
+    ("control", "creates"),
+    [
+        (configs(31, "not allowed"), "CLUSTER_AUTHORIZATION_FAILED"),
+        (configs(0, values=("true",)), None),  # of another name
+        (configs(0), None),
+        (configs(42, "Unexpected broker id, expected 9 or empty string"), None),  # and again
+        (lambda r: HANG_UP if r.api is DESCRIBE_CONFIGS else None, None),
+        (lambda r: SILENCE if r.api is DESCRIBE_CONFIGS else None, None),
+    ],
+)
+async def test_a_broker_that_does_not_tell_whether_it_creates_topics(
+    world: World, control: Control, creates: str | None
+) -> None:
+    await world.three()
+    world.brokers[1].control = control
+    told = (await gather(world, until="metadata", topic="orders", timeout=0.5)).metadata
+    assert (told.creates, told.alike) == (creates, ())
+
+
+TRANSACTIONAL = {"security.protocol": "PLAINTEXT", "transactional.id": "orders-1"}
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (16, "NOT_COORDINATOR"),
+        (49, "INVALID_PRODUCER_ID_MAPPING"),
+        (53, "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"),
+    ],
+)
+async def test_the_right_to_a_transactional_id_is_asked_for_without_using_it(
+    world: World, code: int, said: str
+) -> None:
+    await world.three()
+    world.cluster.topics["orders"] = [1, 2, 3]
+    world.brokers[1].control = lambda r: (
+        {"throttle_time_ms": 0, "error_code": code} if r.api is END_TXN else None
+    )
+    found = await gather(world, until="metadata", topic="orders", properties=TRANSACTIONAL)
+    assert found.metadata.transaction == said
+    (asked,) = [r for r in world.brokers[1].requests if r.api is END_TXN]
+    assert asked.body["transactional_id"] == "orders-1"
+    assert asked.body["producer_id"] > 1 << 56
+    assert not asked.body["committed"]
+    assert world.brokers[1].connections == 1
+
+
+@pytest.mark.parametrize("topic", [None, "orders"])
+async def test_a_transaction_is_no_question_without_a_topic_or_an_id(
+    world: World, topic: str | None
+) -> None:
+    await world.three()
+    world.cluster.topics["orders"] = [1, 2, 3]
+    given = TRANSACTIONAL if topic is None else {"security.protocol": "PLAINTEXT"}
+    found = await gather(world, until="metadata", topic=topic, properties=given)
+    assert found.metadata.transaction is None
+    assert not [r for r in world.brokers[1].requests if r.api is END_TXN]

@@ -6,6 +6,7 @@ import pytest
 
 from kdiag.hops.metadata import Answer, Broker, Metadata, Partition
 from kdiag.rule import RULES
+from kdiag.settings import settings
 from tests.facts import answer, at, brokers, found_by, metadata, partition, topic
 
 THREE = brokers(1, 2, 3)
@@ -106,6 +107,33 @@ def test_dead_brokers_are_named() -> None:
     assert finding.remedies[0].summary.startswith("Bring back brokers 4 and 5")
 
 
+@pytest.mark.parametrize(
+    ("creates", "given", "severity", "said"),
+    [
+        ("true", {}, "warning", "auto.create.topics.enable=true: a producer"),
+        ("true", {"allow.auto.create.topics": "true"}, "warning", "=true: a producer"),
+        ("true", {"allow.auto.create.topics": "False"}, "error", "allow.auto.create.topics=false"),
+        ("false", {}, "error", "auto.create.topics.enable=false: no producer"),
+        (
+            "CLUSTER_AUTHORIZATION_FAILED",
+            {},
+            "error",
+            "does not tell (CLUSTER_AUTH",
+        ),
+        (None, {}, "error", "not proven, as the broker does not tell: with"),
+    ],
+)
+def test_a_topic_that_would_be_created(
+    creates: str | None, given: dict[str, str], severity: str, said: str
+) -> None:
+    missing = metadata(*THREE, topic=topic(error="UNKNOWN_TOPIC_OR_PARTITION"))
+    asked = settings(SERVER, topic="orders", properties=given)
+    (finding,) = found_by("KD204", missing._replace(creates=creates), asked)
+    assert finding.severity == severity
+    assert said in finding.evidence[-1]
+    assert finding.message.endswith(" yet: the first write creates it") is (severity == "warning")
+
+
 def test_a_leader_that_can_be_elected_at_any_moment_is_a_warning() -> None:
     two = topic(partition(0, -1, isr=(2,), error="LEADER_NOT_AVAILABLE"), lost(1), partition(2))
     dead, electing = found_by("KD206", metadata(*THREE, topic=two))
@@ -164,5 +192,5 @@ def test_topics_with_a_name_like_it(
 ) -> None:
     missing = topic(name="ordres", error="UNKNOWN_TOPIC_OR_PARTITION")
     (finding,) = found_by("KD204", metadata(*THREE, topic=missing)._replace(alike=alike))
-    assert finding.evidence[1:] == ([evidence] if evidence else [])
+    assert finding.evidence[1:-1] == ([evidence] if evidence else [])
     assert [remedy.summary for remedy in finding.remedies[:-1]] == fixes

@@ -6,9 +6,21 @@ import pytest
 
 from kdiag.clients.errors import error_name
 from kdiag.hops.produce import Produce
-from kdiag.rule import RULES
+from kdiag.rule import RULES, Note
 from kdiag.rules.records import code_of
-from tests.facts import DOOR, came_in, client, delivery, found, found_by, produce, produced
+from kdiag.settings import settings
+from tests.facts import (
+    DOOR,
+    came_in,
+    client,
+    delivery,
+    found,
+    found_by,
+    known,
+    metadata,
+    produce,
+    produced,
+)
 
 ALL_WELL = produce(produced(1), produced(2), produced(3))
 WRITTEN = produce(produced(1), client=client(delivery(1), delivery(2)))
@@ -108,6 +120,37 @@ def test_an_idempotent_producer_that_may_not_be_one_is_told_its_access_rule() ->
         "--add --allow-principal User:ANONYMOUS --operation Describe --operation Write "
         "--topic orders"
     )
+
+
+TRANSACTIONAL = settings("b:1", topic="orders", properties={"transactional.id": "orders-1"})
+
+
+def test_a_transactional_id_that_may_not_be_used_is_told_its_access_rule() -> None:
+    denied = metadata()._replace(transaction="TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
+    (finding,) = found_by("KD403", came_in(), denied, WRITTEN, TRANSACTIONAL)
+    assert finding.message == "This client may not use its transactional.id orders-1"
+    assert (finding.severity, finding.subjects) == ("error", ["transactional.id orders-1"])
+    assert (
+        finding.remedies[0]
+        .snippet.splitlines()[1]
+        .endswith("--operation Describe --operation Write --transactional-id orders-1")
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "note"),
+    [
+        ("INVALID_PRODUCER_ID_MAPPING", "this client may use transactional.id orders-1: "),
+        ("NOT_COORDINATOR", "this client may use transactional.id orders-1: "),
+        ("UNSUPPORTED_VERSION", "not proven: that this client may use transactional.id orders-1: "),
+        (None, "not proven: that this client may use transactional.id orders-1"),
+    ],
+)
+def test_what_is_known_of_a_transactional_id_is_a_note(said: str | None, note: str) -> None:
+    facts = known(came_in(), metadata()._replace(transaction=said), WRITTEN, TRANSACTIONAL)
+    (told,) = RULES["KD403"].judged(facts)
+    assert isinstance(told, Note)
+    assert told.text.startswith(note)
 
 
 def test_two_kinds_of_a_brokers_failure_are_two_findings() -> None:
