@@ -144,7 +144,8 @@ def test_node_ports_of_which_only_the_bootstraps_is_open(lab: Lab) -> None:
 
 
 def test_unknown_topic(lab: Lab) -> None:
-    report = lab.client.check(lab.at("PUBLIC"), "--topic", "ordres")
+    given = {"allow.auto.create.topics": "false"}
+    report = lab.client.check(lab.at("PUBLIC"), "--topic", "ordres", given=given)
     assert report.verdict == ("metadata", "KD204", 20), report
 
 

@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from confluent_kafka import Producer
 
 from kdiag.demo.logins import unsecured_token
 from tests.lab.client import HEALTHY, Verdict
@@ -114,6 +115,61 @@ def test_the_client_disagrees_about_the_family_of_an_address(kafka: Lab) -> None
     assert report.verdict == ("produce", "KD407", 40), report
     assert "the client says: " in " ".join(report.cause["evidence"])
     assert "Address family for hostname not supported" in " ".join(report.cause["evidence"])
+
+
+PRODUCER = {
+    "acks": "1",
+    "compression.type": "zstd",
+    "enable.idempotence": "false",
+    "linger.ms": "20",
+    "max.request.size": "2000000",
+    "delivery.timeout.ms": "20000",
+    "client.rack": "eu-west-2a",
+    "client.dns.lookup": "use_all_dns_ips",
+}
+
+
+def test_a_producer_s_own_properties(kafka: Lab) -> None:
+    before = records(kafka)
+    report = kafka.client.check(kafka.at("PUBLIC"), "--topic", "orders", given=PRODUCER)
+    assert report.verdict == HEALTHY, report
+    assert not [note for note in report.told["notes"] if "not used" in note]
+    new = [record for record in records(kafka) if record not in before]
+    assert [value for *_, value in new] == [RECORD[1] * 40] * 3
+
+
+def test_an_idempotent_producer(kafka: Lab) -> None:
+    before = records(kafka)
+    given = {"enable.idempotence": "true"}
+    report = kafka.client.check(kafka.at("PUBLIC"), "--topic", "orders", given=given)
+    assert report.verdict == HEALTHY, report
+    assert len(records(kafka)) == len(before) + len(NODES)
+
+
+def test_a_producer_that_is_in_use_is_not_fenced(kafka: Lab) -> None:
+    given = {"transactional.id": "in-use"}
+    running = Producer({"bootstrap.servers": kafka.at("PUBLIC"), "transactional.id": "in-use"})
+    running.init_transactions(30)
+    running.begin_transaction()
+    report = kafka.client.check(kafka.at("PUBLIC"), "--topic", "orders", given=given)
+    assert report.verdict == HEALTHY, report
+    assert any("may use transactional.id in-use" in note for note in report.told["notes"])
+    running.produce("orders", b"after", b"kdiag", partition=0)
+    running.commit_transaction(30)
+    assert [0, b"after".decode()] in [[r[0], r[3]] for r in records(kafka)]
+
+
+def test_too_few_replicas_for_a_client_that_asks_for_one(kafka: Lab) -> None:
+    kafka.kafka.kill(3)
+    try:
+        kafka.ask("missed")
+        given = {"acks": "1"}
+        report = kafka.client.check(kafka.at("PUBLIC"), "--topic", "strict", given=given)
+    finally:
+        kafka.kafka.run(3)
+    assert report.verdict == HEALTHY, report
+    assert report.told["verdict"] == "warn", report  # replicas are missing, and it does not care
+    kafka.ask("recover")
 
 
 def test_too_few_replicas(kafka: Lab) -> None:

@@ -32,7 +32,8 @@ def test_healthy_and_nothing_left_behind(old: Oldest) -> None:
 
 def test_unknown_topic_is_named_and_not_created(old: Oldest) -> None:
     report = old.client.check(old.server, "--topic", "ordres")
-    assert report.verdict == ("metadata", "KD204", 20), report
+    assert report.verdict == HEALTHY, report
+    assert [(f["code"], f["severity"]) for f in report.told["findings"]] == [("KD204", "warning")]
     assert old.client.tool("topics", old.server) == ["orders"]
 
 
@@ -43,6 +44,9 @@ def test_a_record_that_a_consumer_reads(old: Oldest) -> None:
 
 
 IDEMPOTENT = {"enable.idempotence": "true"}
+
+
+TRANSACTIONAL = {"transactional.id": "orders-1"}
 
 
 @pytest.fixture(scope="module")
@@ -72,3 +76,21 @@ def test_an_idempotent_producer_that_has_it(old: Oldest, bob: dict[str, str]) ->
     old.client.tool("allow", old.server, "CLUSTER", "kafka-cluster", USER, "IDEMPOTENT_WRITE")
     report = old.client.check(old.login, "--topic", "orders", given={**bob, **IDEMPOTENT})
     assert report.verdict == HEALTHY, report
+
+
+def test_a_transactional_id_needs_a_right_of_its_own(old: Oldest, bob: dict[str, str]) -> None:
+    report = old.client.check(old.login, "--topic", "orders", given={**bob, **TRANSACTIONAL})
+    assert report.verdict == ("produce", "KD403", 40), report
+    assert report.cause["subjects"] == ["transactional.id orders-1"]
+    grant = report.cause["remedies"][0]["snippet"].splitlines()[-1]
+    assert grant.endswith("--operation Describe --operation Write --transactional-id orders-1")
+
+
+def test_a_transactional_id_that_may_be_used(old: Oldest, bob: dict[str, str]) -> None:
+    """To ask for the right starts no transaction: Kafka makes a topic for the first one."""
+    old.client.tool("allow", old.server, "TRANSACTIONAL_ID", "orders-1", USER, "WRITE")
+    report = old.client.check(old.login, "--topic", "orders", given={**bob, **TRANSACTIONAL})
+    assert report.verdict == HEALTHY, report
+    assert any("this client may use transactional.id orders-1" in n for n in report.told["notes"])
+    assert not list(old.folder.glob("data/__transaction_state-*"))
+    assert old.errors() == []
