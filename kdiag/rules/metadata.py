@@ -247,7 +247,7 @@ def under_replicated(metadata: Metadata) -> Iterator[Match]:
             f"on {brokers(nodes)}",
             _names(topic, behind),
             tuple(
-                f"{topic.name}-{p.number}: replicas {_nodes(p.replicas)}, in sync {_nodes(p.isr)}"
+                f"{topic.name}-{p.number}: replicas {_nodes(p.replicas)}, in sync {_nodes(sorted(p.isr))}"
                 for p in behind
             ),
             (remedies.say(f"See why {brokers(nodes)} cannot follow the leaders."),),
@@ -352,7 +352,7 @@ def _leaderless(
         _names(topic, dead),
         tuple(
             f"{topic.name}-{p.number}: {p.error}, replicas {_nodes(p.replicas)}, "
-            f"in sync {_nodes(p.isr)}"
+            f"in sync {_nodes(sorted(p.isr))}"
             for p in dead
         ),
         (remedies.say(fix),),
