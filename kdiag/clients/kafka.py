@@ -28,6 +28,7 @@ from kdiag.usage import like
 LOGIN_FAILED = "_AUTHENTICATION"
 MAX_WORDS = 40  # lines of the client's log that are kept
 KEY, VALUE = b"kdiag", b"kdiag connectivity check"
+_TO_TELL = 2.0  # seconds: the client looks once a second whose time is over
 _COMPRESSIBLE = 40  # times the value; less is sent as it is, whatever compression is asked for
 
 _PUSHES_METRICS = 0x02_05_00_00  # the first librdkafka that does, and has a property against it
@@ -101,8 +102,8 @@ def deliver(
     """Writes one small record to one partition of every leader, as this client's properties say.
 
     `leaders` maps node id → partition; `given` are client properties beside those of `security`,
-    whose token, if it needs one, must be there. Blocks for about `timeout` seconds at most, twice
-    that when connections fail, and ends with the first login that fails: the client would try
+    whose token, if it needs one, must be there. Blocks for about `timeout` seconds at most, and
+    _TO_TELL more when it is over, and ends with the first login that fails: the client would try
     again and again. Every failure is in the result.
     """
     logging_in = signed(security)
@@ -127,7 +128,7 @@ def deliver(
         deliveries.lose(error.args[0])
         return ClientRun(topic, deliveries.all, refused=refused)
     try:
-        deliveries.send(producer, 2 * max(timeout, 1.0))
+        deliveries.send(producer, max(timeout, 1.0) + _TO_TELL)
     except KafkaException as error:  # the client cannot go on, and says so where it is polled
         deliveries.lose(error.args[0])
     deliveries.lose(words.login or KafkaError(KafkaError._TIMED_OUT))

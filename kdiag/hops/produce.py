@@ -18,6 +18,8 @@ from kdiag.hops.metadata import Metadata
 
 SMALL, LARGE = 1, 16 * 1024  # bytes of one record: one packet, and more than any packet holds
 
+_TO_TELL = 3.0  # seconds from when the real client's time is over until its failure is known
+
 
 class Outcome(NamedTuple):
     """How one produce request ended: seconds, the broker's error name, or why it has no answer."""
@@ -167,7 +169,15 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     asked = walk.settings
     security = asked.security._replace(protocol=walk.protocol, sasl=walk.login.ready)
     topic = metadata.topic.name
-    # The client connects, logs in and asks twice, for the metadata and to a leader.
+    wait = _patience(walk, metadata)
+    return await in_thread(deliver, servers, topic, leaders, wait, asked.client, security)
+
+
+def _patience(walk: Walk, metadata: Metadata) -> float:
+    """Seconds for the real client, which connects, logs in and asks twice, for the metadata and to
+    a leader; as far as the deadline leaves them and what it takes to tell how it ended."""
+    asked = walk.settings
     late = max(walk.login.slowest, *(answer.elapsed for answer in metadata.answers))
-    limit = asked.timeout + 2.5 * late
-    return await in_thread(deliver, servers, topic, leaders, limit, asked.client, security)
+    left = walk.until - asyncio.get_running_loop().time() - _TO_TELL
+    needed = asked.timeout + max(asked.answer_timeout, 2.5 * late)
+    return max(asked.timeout, min(needed, left))

@@ -247,7 +247,8 @@ def under_replicated(metadata: Metadata) -> Iterator[Match]:
             f"on {brokers(nodes)}",
             _names(topic, behind),
             tuple(
-                f"{topic.name}-{p.number}: replicas {_nodes(p.replicas)}, in sync {_nodes(sorted(p.isr))}"
+                f"{topic.name}-{p.number}: replicas {_nodes(p.replicas)}, "
+                f"in sync {_nodes(sorted(p.isr))}"
                 for p in behind
             ),
             (remedies.say(f"See why {brokers(nodes)} cannot follow the leaders."),),
