@@ -91,7 +91,9 @@ class Dial(NamedTuple):
     `mechanisms` the SASL mechanisms it offers, as far as it told. `heard` has the first bytes of
     what a peer said that speaks no Kafka, the most telling last. `apis` is the table of
     ApiVersions, each request's key with its least and its most version, empty where it was not
-    told.
+    told. `serves` are the node ids whose partitions are served there, `refuses` those whose
+    partitions it does not lead, as it says (ListOffsets); `recognised` tells whether it takes
+    itself for the node and cluster that were meant (ApiVersions 5), None where it was not asked.
     """
 
     address: str
@@ -104,6 +106,9 @@ class Dial(NamedTuple):
     mechanisms: tuple[str, ...] = ()
     heard: tuple[bytes, ...] = ()
     apis: tuple[tuple[int, int, int], ...] = ()
+    serves: tuple[int, ...] = ()
+    refuses: tuple[int, ...] = ()
+    recognised: bool | None = None
 
     @property
     def failed(self) -> Attempt | None:
@@ -163,6 +168,26 @@ class Contact(NamedTuple):
         """Layer → "ok", the failure's name, or None where it was not tried."""
         outcome = {a.layer: a.failure.value if a.failure else "ok" for a in self.attempts}
         return {layer: outcome.get(layer) for layer in LAYERS}
+
+
+class Sent(NamedTuple):
+    """How far the bytes sent on a connection have come, by the operating system's word: what was
+    sent and not acknowledged, in segments (Linux) or bytes (macOS), how many segments were sent
+    again, and bytes that wait until the peer reads."""
+
+    unacknowledged: int
+    retransmitted: int
+    unsent: int
+
+    @property
+    def lost(self) -> bool:
+        """True when bytes were sent again and still are not acknowledged: the path drops them."""
+        return self.unacknowledged > 0 and self.retransmitted > 0
+
+    @property
+    def arrived(self) -> bool:
+        """True when the peer's system has acknowledged all bytes."""
+        return self.unacknowledged == 0 and self.unsent == 0
 
 
 class Delivery(NamedTuple):

@@ -12,9 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from kdiag.attempt import Failure, clean_bytes
+from kdiag.attempt import Failure, Sent, clean_bytes
 from kdiag.clients.codec import Body, WireError
 from kdiag.clients.failures import os_failure, os_words
+from kdiag.clients.tcp_info import sent
 from kdiag.clients.wire import (
     API_VERSIONS,
     MAX_FRAME,
@@ -33,6 +34,7 @@ from kdiag.stranger import READ_LIMIT
 
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
 _BANNER_WAIT = 0.2
+_ONE_PACKET = 1000  # bytes: what fits one whatever the path
 
 # At a login a broker may first ask a resolver that is silent, ten seconds by default, or a login
 # service; a client waits for 30 seconds and longer.
@@ -125,7 +127,8 @@ class Conversation:
         max_frame: int = MAX_FRAME,
     ) -> None:
         self._reader, self._writer = reader, writer
-        self._max_frame = max_frame
+        self._unsent = b""
+        self.max_frame = max_frame
         self._timeout = answer_timeout
         self._asked: deque[_Asked] = deque()
         self._correlation = 0
@@ -201,10 +204,33 @@ class Conversation:
             self._not_waited_for(asked)
         else:
             self._asked.append(asked)
-            self._writer.write(frame)
+            self._post(frame)
             if self._timer is None:
                 self._wait(asked)
         return asked.reply
+
+    def _post(self, frame: bytes) -> None:
+        """What is sent at once shares its packets, but for what needs several: TCP's first window
+        has ten, and where large packets vanish the small requests must get through."""
+        if len(frame) > _ONE_PACKET:
+            self._flush()
+            self._writer.write(frame)
+            return
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent += frame
+
+    def _flush(self) -> None:
+        if self._unsent and not self._ended:
+            self._writer.write(self._unsent)
+        self._unsent = b""
+
+    def sent(self) -> Sent | None:
+        """How far what was sent has come, as far as the operating system tells."""
+        sock = self._writer.get_extra_info("socket")
+        found = sent(sock) if sock else None
+        held = self._writer.transport.get_write_buffer_size()
+        return found._replace(unsent=found.unsent + held) if found else None
 
     async def hear_out(self, seconds: float) -> None:
         """Gives the peer that long to end the conversation before anything is asked."""
@@ -222,7 +248,7 @@ class Conversation:
                 head = await self._reader.readexactly(4)
                 self._heard = True
                 (size,) = struct.unpack(">i", head)
-                if not self._asked or not self._least <= size <= self._max_frame:
+                if not self._asked or not self._least <= size <= self.max_frame:
                     return await self._stranger(head)
                 self._answer(await self._reader.readexactly(size))
         except asyncio.IncompleteReadError as error:

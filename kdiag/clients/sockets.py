@@ -30,13 +30,13 @@ class Sockets:
         places = self._further if further else self._first
         await places.acquire()
         try:
-            return _Counted(family, places)
+            return Counted(family, places)
         except BaseException:
             places.release()
             raise
 
 
-class _Counted(socket.socket):
+class Counted(socket.socket):
     """A socket that makes room when it is closed, whoever closes it."""
 
     def __init__(self, family: int, places: asyncio.Semaphore) -> None:

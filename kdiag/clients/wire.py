@@ -96,6 +96,26 @@ PRODUCE = Api(
     ),
 )  # fmt: skip
 
+LIST_OFFSETS = Api(
+    2,
+    "ListOffsets",
+    (1, 2, 3, 4, 5),
+    6,
+    Struct(
+        ("replica_id", INT32),
+        ("isolation_level", INT8, 2),
+        ("topics", Array(Struct(("name", STRING), ("partitions", Array(Struct(
+            ("partition_index", INT32), ("current_leader_epoch", INT32, 4),
+            ("timestamp", INT64))))))),
+    ),
+    Struct(
+        ("throttle_time_ms", INT32, 2),
+        ("topics", Array(Struct(("name", STRING), ("partitions", Array(Struct(
+            ("partition_index", INT32), ("error_code", INT16), ("timestamp", INT64),
+            ("offset", INT64), ("leader_epoch", INT32, 4))))))),
+    ),
+)  # fmt: skip
+
 METADATA = Api(
     3,
     "Metadata",
@@ -132,9 +152,12 @@ SASL_HANDSHAKE = Api(
 API_VERSIONS = Api(
     18,
     "ApiVersions",
-    (0, 3),
+    (0, 3, 5),
     3,
-    Struct(("client_software_name", STRING, 3), ("client_software_version", STRING, 3)),
+    Struct(
+        ("client_software_name", STRING, 3), ("client_software_version", STRING, 3),
+        ("cluster_id", NULLABLE_STRING, 5), ("node_id", INT32, 5),
+    ),
     Struct(
         ("error_code", INT16),
         ("api_keys", Array(Struct(
@@ -217,6 +240,7 @@ APIS: Final[Mapping[int, Api]] = {
     api.key: api
     for api in (
         PRODUCE,
+        LIST_OFFSETS,
         METADATA,
         SASL_HANDSHAKE,
         API_VERSIONS,
