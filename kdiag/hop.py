@@ -69,9 +69,10 @@ class Walk:
     found. `apis` is hop 1's table of ApiVersions: versions that brokers not yet met can be supposed
     to have; `tables` holds each different one once. `asked` holds the metadata answers that were
     asked for in hop 1's flight, `beside` what one connection is asked after it. `standing` are hop
-    1's connections to addresses that are advertised too, until hop 3 goes on with them, `kept` the
-    connection to each broker that proved itself, for the hop after. `cloud` is the door to AWS, if
-    it is to be asked, `looking` what it is asked beside the hops. At `until`, in the loop's
+    1's connections to addresses that are advertised too, until hop 3 goes on with them, `flights`
+    what becomes of the produce requests to each broker that proved itself, for the hop after,
+    `leads` a few partitions of each leader, once somebody had to list them. `cloud` is the door to
+    AWS, if it is to be asked, `looking` what it is asked beside the hops. At `until`, in the loop's
     seconds, the deadline passes.
     """
 
@@ -86,8 +87,9 @@ class Walk:
     tables: dict[Table, Table] = field(default_factory=dict)
     asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
     beside: asyncio.Future[Any] | None = None
-    kept: dict[int, Conversation] = field(default_factory=dict)
     standing: dict[Peer, tuple[Dial, Conversation]] = field(default_factory=dict)
+    flights: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
+    leads: asyncio.Future[Any] | None = None
 
     @property
     def told(self) -> tuple[str, ...]:

@@ -10,14 +10,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import kdiag.rules
-from kdiag.attempt import LAYERS, Attempt, ClientRun, Contact, Delivery, Dial, Failure
+from kdiag.attempt import LAYERS, Attempt, ClientRun, Contact, Delivery, Dial, Failure, Sent
 from kdiag.expectations import Expected, expected, held
 from kdiag.hop import Halt, Halts
 from kdiag.hops.aws import Aws
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
-from kdiag.hops.produce import Outcome, Produce, Produced
+from kdiag.hops.produce import Produce, Produced
+from kdiag.hops.produce_request import Outcome
 from kdiag.report import Report, Step, report
 from kdiag.rule import RULES, Finding, ignorable
 from kdiag.settings import Endpoint, Settings, settings
@@ -161,8 +162,15 @@ def outcome(failed: str = "", throttle_ms: int = 0) -> Outcome:
     return Outcome(0.002, "UNKNOWN_TOPIC_OR_PARTITION", throttle_ms)
 
 
-def produced(node: int, small: str = "", large: str = "", throttle_ms: int = 0) -> Produced:
-    return Produced(node, outcome(small, throttle_ms), outcome(large))
+def produced(
+    node: int, small: str = "", large: str = "", throttle_ms: int = 0, *, own: bool = False
+) -> Produced:
+    """What a broker made of the two requests; where an answer is missing, on both connections. Of a
+    large one that is silent the system says that it got lost on the way."""
+    two = outcome(small, throttle_ms), outcome(large)
+    if large == "silent" and not small:
+        two = two[0], two[1]._replace(sent=Sent(7, 3, 0))
+    return Produced(node, *two, first=two if small or large else (), own=own)
 
 
 def produce(

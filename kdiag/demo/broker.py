@@ -19,6 +19,7 @@ from kdiag.clients.wire import (
     DESCRIBE_CLUSTER,
     DESCRIBE_CONFIGS,
     END_TXN,
+    LIST_OFFSETS,
     MAX_FRAME,
     METADATA,
     PRODUCE,
@@ -33,10 +34,11 @@ from kdiag.demo.logins import ILLEGAL_SASL_STATE, Login, Logins
 # Key → versions, as Kafka 4.3.1 lists them for the requests that a client may meet, but only those
 # versions of the requests answered here that are answered here.
 BROKER_APIS: Mapping[int, tuple[int, int]] = {
-    **dict.fromkeys((2, 8, 9, 10, 11, 12, 13, 14, 19, 20, 37, 44), (0, 4)),
+    **dict.fromkeys((8, 9, 10, 11, 12, 13, 14, 19, 20, 37, 44), (0, 4)),
     1: (4, 17),
     END_TXN.key: (0, 2),
     PRODUCE.key: (3, 7),
+    LIST_OFFSETS.key: (1, 5),
     METADATA.key: (1, 7),
     SASL_HANDSHAKE.key: (0, 1),
     API_VERSIONS.key: (0, 3),
@@ -44,11 +46,14 @@ BROKER_APIS: Mapping[int, tuple[int, int]] = {
     SASL_AUTHENTICATE.key: (0, 1),
     DESCRIBE_CLUSTER.key: (0, 1),
 }
+# From Kafka 4.4 on ApiVersions tells a client that meant another node (KIP-1242).
+NEWER_APIS: Mapping[int, tuple[int, int]] = {**BROKER_APIS, API_VERSIONS.key: (0, 5)}
 CONTROLLER_APIS: Mapping[int, tuple[int, int]] = dict.fromkeys(
     (1, 17, 18, *range(52, 57), 59, 60, 62, 63), (0, 1)
 )
 
-UNKNOWN_TOPIC, NOT_COORDINATOR, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 16, 35, 42
+UNKNOWN_TOPIC, NOT_LEADER, NOT_COORDINATOR, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 6, 16, 35, 42
+REBOOTSTRAP_REQUIRED = 129
 
 NO_LOGIN_HERE: Mapping[str, Any] = {
     "error_code": ILLEGAL_SASL_STATE,
@@ -116,7 +121,7 @@ class Broker:
     `delay` gives the seconds that an answer takes: a connection is served one request at a time.
     `quota` gives the milliseconds for which the connection is muted after an answer, and which the
     answer announces. Above `most` connections at once a new one is closed, as by
-    max.connections.per.ip.
+    max.connections.per.ip. One that `routes` serves the partitions of every leader, as a proxy may.
     """
 
     cluster: Cluster
@@ -129,6 +134,7 @@ class Broker:
     delay: Callable[[Request], float] = at_once
     quota: Callable[[Request], float] = at_once
     most: int = 1 << 30
+    routes: bool = False
     connections: int = 0
     requests: list[Request] = field(default_factory=list)
     _server: asyncio.Server | None = None
@@ -218,18 +224,55 @@ class Broker:
             DESCRIBE_CONFIGS.key: self._configs,
             PRODUCE.key: self._produce,
             END_TXN.key: self._end,
+            LIST_OFFSETS.key: self._offsets,
         }
         build = answers.get(request.api.key)
         if build is None:
             return NO_LOGIN_HERE
         return build(request.body)
 
-    def _versions(self, _: Mapping[str, Any]) -> dict[str, Any]:
+    def _versions(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        error = self._misrouted(asked.get("cluster_id"), asked.get("node_id", -1))
+        if error:
+            return {"error_code": error, "api_keys": [], "throttle_time_ms": 0}
         keys = [
             {"api_key": key, "min_version": least, "max_version": most}
             for key, (least, most) in sorted(self.apis.items())
         ]
         return {"error_code": 0, "api_keys": keys, "throttle_time_ms": 0}
+
+    def _misrouted(self, cluster_id: str | None, node: int) -> int:
+        """The error for a client that says whom it means; it names both or none."""
+        if (cluster_id is None) != (node < 0):
+            return INVALID_REQUEST
+        meant = cluster_id is None or (cluster_id, node) == (self.cluster.id, self.node)
+        return 0 if meant else REBOOTSTRAP_REQUIRED
+
+    def _offsets(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        topics = [
+            {
+                "name": topic["name"],
+                "partitions": [
+                    {
+                        "partition_index": p["partition_index"],
+                        "error_code": self._leads(topic["name"], p["partition_index"]),
+                        "timestamp": -1,
+                        "offset": 0,
+                        "leader_epoch": 0,
+                    }
+                    for p in topic["partitions"]
+                ],
+            }
+            for topic in asked["topics"]
+        ]
+        return {"topics": topics, "throttle_time_ms": 0}
+
+    def _leads(self, topic: str, number: int) -> int:
+        """The error for whoever wants something of a partition that this broker may not lead."""
+        leaders = self.cluster.topics.get(topic, [])
+        if not 0 <= number < len(leaders):
+            return UNKNOWN_TOPIC
+        return 0 if self.routes or leaders[number] == self.node else NOT_LEADER
 
     def _metadata(self, asked: Mapping[str, Any]) -> dict[str, Any]:
         names = [t["name"] for t in asked["topics"]] if asked["topics"] is not None else None
@@ -316,7 +359,7 @@ class Broker:
         return {"topics": topics, "throttle_time_ms": 0}
 
     def _written(self, topic: str, partition: Mapping[str, Any]) -> dict[str, Any]:
-        known = topic in self.cluster.topics
+        known = partition["index"] < len(self.cluster.topics.get(topic, ()))
         if known:
             self.cluster.records.append((topic, partition["index"], partition["records"]))
         return {

@@ -16,6 +16,8 @@ from typing import Any
 
 from kdiag.clients.line import Line
 from kdiag.clients.net import Net
+from kdiag.clients.sockets import Counted
+from kdiag.clients.tcp_info import lossy
 from kdiag.demo.broker import Broker, Cluster, Node
 from kdiag.demo.logins import Logins
 from kdiag.settings import Endpoint, Settings
@@ -24,6 +26,7 @@ CLIENT = "203.0.113.10"
 PUBLIC = ("3.10.139.221", "3.10.139.222", "3.10.139.223")
 PRIVATE = ("10.0.1.11", "10.0.1.12", "10.0.1.13")
 PORT = 9094
+NARROW = 1400  # bytes
 CLUSTER_ID = "kdiagDemoCluster000001"
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
@@ -32,11 +35,13 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 @dataclass
 class World:
     """What there is to dial. `nat` maps (address, port) to a port on 127.0.0.1; `names` maps a host
-    to its addresses, or to the resolver's error code."""
+    to its addresses, or to the resolver's error code. On the way to `narrow` addresses large
+    packets vanish."""
 
     cluster: Cluster = field(default_factory=lambda: Cluster(CLUSTER_ID))
     nat: dict[tuple[str, int], int] = field(default_factory=dict)
     names: dict[str, list[str] | int] = field(default_factory=dict)
+    narrow: set[str] = field(default_factory=set)
     brokers: dict[int, Broker] = field(default_factory=dict)
     _servers: list[asyncio.Server | Broker] = field(default_factory=list)
     _closed: list[socket.socket] = field(default_factory=list)
@@ -112,14 +117,38 @@ class WorldNet(Net):
             device="lo",
             tls=settings.security.tls,
         )
-        self._nat = world.nat
+        self._nat, self._narrow = world.nat, world.narrow
 
     async def connect(self, address: str, port: int, *, again: bool = False) -> Line:
         """Dials the port on 127.0.0.1 that plays this address."""
         if (address, port) not in self._nat:
             return await super().connect(address, port, again=again)
         line = await super().connect("127.0.0.1", self._nat[address, port], again=again)
+        if line.sock and address in self._narrow:
+            line.sock.__class__ = _Narrowed
         return line._replace(address=address, port=port, source=line.source and CLIENT)
+
+
+class _Narrowed(Counted):
+    """A socket whose large packets vanish on the way, which the system notices: nobody acknowledges
+    them, however often they are sent."""
+
+    _lost = False
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Sends what fits a small packet, and loses all else."""
+        if len(data) < NARROW:
+            return super().send(data, flags)
+        self._lost = True
+        return len(data)
+
+    def getsockopt(self, level: int, name: int, size: int = 0) -> Any:
+        """Tells of the segments that were lost, where Linux tells of a connection."""
+        if not size:
+            return super().getsockopt(level, name)
+        found = super().getsockopt(level, name, size)
+        asked = self._lost and (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        return lossy(found, segments=7, again=3) if asked else found
 
 
 def endpoint(address: str = PUBLIC[0], port: int = PORT) -> str:

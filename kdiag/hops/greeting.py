@@ -83,6 +83,8 @@ async def greet_one_way(walk: Walk, knock: Knock, line: Line, way: Way) -> Greet
     """Greets over a line. A login that a connection limit refused is tried again after a while; and
     where the connection ends on a question that no client asks, all is asked again without it."""
     greeting = await _greet(walk, knock, line, way)
+    if len(knock.questions) > 1 and _dropped(greeting.dial):
+        greeting = await _less(walk, knock, greeting, way)
     for _ in range(_TRIES - 1):
         failed = greeting.dial.failed
         if not (failed and failed.layer == "sasl" and limits_connections(failed.detail)):
@@ -103,6 +105,28 @@ async def greet_one_way(walk: Walk, knock: Knock, line: Line, way: Way) -> Greet
         for each, reply in zip(knock.questions, greeting.replies)
     ]
     return again._replace(replies=tuple(replies))
+
+
+def _dropped(dial: Dial) -> bool:
+    """Whether the connection ended with ApiVersions unanswered."""
+    failed = dial.failed
+    return failed is not None and failed.layer == "kafka" and failed.failure in GONE
+
+
+async def _less(walk: Walk, knock: Knock, dropped: Greeting, way: Way) -> Greeting:
+    """Asks the first question alone: a proxy may drop all that it has read for one request that it
+    forbids, and with it what it was to answer before. The others count as hung up on."""
+    first = knock._replace(questions=knock.questions[:1])
+    greeting = await _greet(walk, first, await _line(walk, knock), way)
+    if greeting.dial.failed or not greeting.replies:
+        return dropped
+    failed = dropped.dial.failed
+    assert failed is not None
+    others = []
+    for _ in knock.questions[1:]:
+        others.append(asyncio.get_running_loop().create_future())
+        others[-1].set_result(Reply(failed.elapsed, {}, failed.failure, failed.detail))
+    return greeting._replace(replies=(*greeting.replies, *others))
 
 
 async def ended_by_a_side_question(knock: Knock, greeting: Greeting) -> bool:

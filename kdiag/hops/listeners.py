@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from kdiag.address import (
@@ -15,31 +15,27 @@ from kdiag.address import (
     same_network,
 )
 from kdiag.attempt import Attempt, Contact, Dial, Failure
-from kdiag.clients.codec import Body, WireError
-from kdiag.clients.conversation import Reply
-from kdiag.clients.errors import error_name
-from kdiag.clients.wire import (
-    DESCRIBE_CONFIGS,
-    METADATA,
-    Api,
-    Question,
-    decode_response,
-    mentions,
-)
+from kdiag.clients.conversation import Conversation
 from kdiag.hop import Walk, hop
-from kdiag.hops.bootstrap import Bootstrap, about
-from kdiag.hops.dial import contact
-from kdiag.hops.greeting import Greeting
+from kdiag.hops.bootstrap import Bootstrap
+from kdiag.hops.dial import contact, greet
+from kdiag.hops.greeting import GONE, Greeting, Knock
+from kdiag.hops.identity import (
+    Proof,
+    Told,
+    concluded,
+    identity_questions,
+    other_cluster,
+    proven,
+    told,
+)
 from kdiag.hops.metadata import Broker, Metadata
+from kdiag.hops.produce_request import carried, produce_questions
 from kdiag.settings import Endpoint
 
 MAX_BROKERS = 1000  # that are dialled: more than real clusters have, and few enough to end in time
 MAX_CANDIDATES = 4  # for one broker
 MAX_HELD = 64 << 20  # bytes of answers at once
-
-_BROKER_RESOURCE = 4
-_WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty")
-_NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
 
 
 class Listener(NamedTuple):
@@ -113,17 +109,21 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
     started = loop.time()
     gate = asyncio.Semaphore(max(1, MAX_HELD // walk.net.max_frame))
 
-    async def seen(broker: Broker, endpoint: Endpoint, *, keep: bool) -> Contact:
+    async def seen(broker: Broker, endpoint: Endpoint, mates: Sequence[int] = ()) -> Contact:
         async with gate:
-            return await identified(walk, broker, endpoint, bootstrap.apis, metadata, keep=keep)
+            return await identified(walk, broker, endpoint, bootstrap.apis, metadata, mates=mates)
+
+    mates: dict[Endpoint, list[int]] = defaultdict(list)
+    for broker in metadata.brokers:
+        mates[broker.advertised].append(broker.node)
 
     # Whoever answers names itself, whichever broker it is asked for: a candidate of many brokers is
     # dialled once.
     beside = {broker: _candidates(walk, broker, bootstrap) for broker in _chosen(metadata)}
     asking = {endpoint: broker for broker, endpoints in beside.items() for endpoint in endpoints}
     found = await asyncio.gather(
-        *(seen(broker, broker.advertised, keep=True) for broker in beside),
-        *(seen(broker, endpoint, keep=False) for endpoint, broker in asking.items()),
+        *(seen(broker, broker.advertised, mates[broker.advertised]) for broker in beside),
+        *(seen(broker, endpoint) for endpoint, broker in asking.items()),
     )
     met = dict(zip(asking, found[len(beside) :]))
     known = tuple(
@@ -171,25 +171,77 @@ async def identified(
     apis: Mapping[int, tuple[int, int]],
     metadata: Metadata,
     *,
-    keep: bool = False,
+    mates: Sequence[int] = (),
 ) -> Contact:
-    """One endpoint, dialled, and asked which broker of which cluster it is; with `keep`, a
-    connection to the right one is kept for the hop after, as far as descriptors allow."""
+    """One endpoint, dialled, and asked which broker of which cluster it is. `mates` are the brokers
+    that advertise it, this one among them, where it is hop 3's own dial: the produce requests of
+    the hop after are in the same flight then, and what they come to is kept for it."""
     if is_unusable(endpoint.host, endpoint.port):
         return Contact(endpoint, None)
+    questions = identity_questions(broker, apis)
+    asked = len(questions)
+    if mates:
+        questions += produce_questions()
 
     async def known(greeting: Greeting) -> Greeting:
-        dial = _meant(broker, await _identity(broker, metadata, greeting))
-        if greeting.conversation:
-            room = broker.node not in walk.kept and len(walk.kept) < walk.net.keepable
-            if keep and room and not dial.failed:
-                walk.kept[broker.node] = greeting.conversation
-            else:
-                greeting.conversation.close()
-        return Greeting(dial)
+        there = Advertised(endpoint, mates, greeting, asked)
+        return Greeting(await _met(walk, metadata, broker, there))
 
-    reached, _ = await contact(walk, endpoint, _questions(broker, apis), known)
+    reached, _ = await contact(walk, endpoint, questions, known)
     return reached
+
+
+class Advertised(NamedTuple):
+    """An address that was greeted with the questions of hop 3, the first `asked` of them about its
+    identity, and those of hop 4 behind them, if any. `mates` are the brokers that advertise it."""
+
+    endpoint: Endpoint
+    mates: Sequence[int]
+    greeting: Greeting
+    asked: int
+
+
+async def _met(walk: Walk, metadata: Metadata, broker: Broker, there: Advertised) -> Dial:
+    """The dial with its identity. Its connection is closed in the end, or left to what hop 4 waits
+    for, as far as descriptors allow."""
+    greeting, produce = there.greeting, there.greeting.replies[there.asked :]
+    said = await _told(metadata, broker, greeting, there.asked)
+    if there.mates and said and said.failure in GONE:  # perhaps for what stood behind it
+        _close(greeting.conversation)
+        knock = Knock(greeting.dial.address, there.endpoint, identity_questions(broker, {}))
+        greeting, produce = await greet(walk, knock), ()
+        said = await _told(metadata, broker, greeting, 1)
+    conversation, dial = greeting.conversation, greeting.dial
+    if said is None:
+        _close(conversation)
+        return dial
+    proof = Proof()
+    doubtful = len(there.mates) > 1 or said.node != broker.node
+    known = said.failure or other_cluster(metadata, said)
+    if conversation and there.mates and doubtful and not known:
+        proof = await proven(walk, metadata, conversation, broker.node, there.mates)
+    dial = concluded(broker, metadata, dial, said, proof)
+    if not conversation or not there.mates or dial.failed or broker.node in walk.flights:
+        _close(conversation)
+        return dial
+    small, large = produce or tuple(conversation.send(each) for each in produce_questions())
+    flight = carried(conversation, (small, large), walk.net.timeout)
+    walk.flights[broker.node] = asyncio.ensure_future(flight)
+    if sum(not each.done() for each in walk.flights.values()) > walk.net.keepable:
+        await walk.flights[broker.node]
+    return dial
+
+
+async def _told(metadata: Metadata, broker: Broker, greeting: Greeting, asked: int) -> Told | None:
+    """What was told where a broker was greeted and could be asked."""
+    if greeting.dial.failed or not greeting.replies:
+        return None
+    return await told(broker, metadata, greeting.replies[:asked])
+
+
+def _close(conversation: Conversation | None) -> None:
+    if conversation:
+        conversation.close()
 
 
 def _judged(reached: Contact, broker: Broker) -> Contact:
@@ -210,87 +262,3 @@ def _meant(broker: Broker, dial: Dial) -> Dial:
         "" if right else f"broker {dial.answered_as} answers",
     )
     return dial._replace(attempts=(*before, identity))
-
-
-def _questions(broker: Broker, apis: Mapping[int, tuple[int, int]]) -> list[Question]:
-    """Which cluster are you of? Which broker are you? The second only where it is understood."""
-    questions = [about(None, raw=True)]
-    if DESCRIBE_CONFIGS.key in apis:
-        resource = {
-            "resource_type": _BROKER_RESOURCE,
-            "resource_name": str(broker.node),
-            "configuration_keys": ["node.id", "broker.id"],
-        }
-        body = {"resources": [resource], "include_synonyms": False}
-        questions.append(Question(DESCRIBE_CONFIGS, body, raw=True, side=True))
-    return questions
-
-
-async def _identity(broker: Broker, metadata: Metadata, greeting: Greeting) -> Dial:
-    """The dial with its identity layer: ok, wrong cluster, denied; none if unproven."""
-    dial = greeting.dial
-    if dial.failed or not greeting.replies:
-        return dial
-    replies = await asyncio.gather(*greeting.replies)
-    cluster_id = _cluster(replies[0], metadata.cluster_id)
-    node, denied = _node(broker, replies[1]) if len(replies) > 1 else (None, "")
-    elapsed = max(reply.elapsed for reply in replies)
-
-    def ended(failure: Failure | None, detail: str = "") -> Dial:
-        attempt = Attempt("identity", elapsed, failure, detail)
-        return dial._replace(
-            attempts=(*dial.attempts, attempt), answered_as=node, cluster_id=cluster_id
-        )
-
-    if replies[0].failure:
-        return ended(replies[0].failure, f"Metadata: {replies[0].detail}")
-    if cluster_id and metadata.cluster_id and cluster_id != metadata.cluster_id:
-        return ended(Failure.WRONG_CLUSTER, f"it is of cluster {cluster_id}")
-    if node is not None:
-        return ended(None)
-    if denied:
-        return ended(Failure.DENIED, denied)
-    return dial._replace(cluster_id=cluster_id)
-
-
-def _cluster(reply: Reply, expected: str | None) -> str | None:
-    """The cluster id in a Metadata answer.
-
-    Every broker lists all brokers, so reading n of these in full is quadratic: where the expected
-    id stands in the bytes, it is not read again.
-    """
-    if expected and mentions(reply.frame, expected):
-        return expected
-    try:
-        found = _decoded(METADATA, reply).get("cluster_id")
-    except WireError:
-        return None
-    return str(found) if found else None
-
-
-def _decoded(api: Api, reply: Reply) -> Body:
-    """A raw answer's body, empty where there is none. Raises WireError."""
-    if reply.failure or not reply.frame:
-        return {}
-    return decode_response(api, reply.version, None, reply.frame)
-
-
-def _node(broker: Broker, reply: Reply) -> tuple[int | None, str]:
-    """Which node answered DescribeConfigs for this broker's id, and the error name if it may not
-    say. A node that is asked for another's configuration names itself in the error."""
-    try:
-        results = _decoded(DESCRIBE_CONFIGS, reply).get("results", [])
-    except WireError:
-        return None, ""
-    for result in results:
-        error = error_name(result["error_code"])
-        if error == "NONE":
-            values = [c["value"] for c in result["configs"] if c["value"]]
-            own = [int(v) for v in values if v.isascii() and v.isdigit() and len(v) <= 10]
-            return (own[0] if own else broker.node), ""
-        named = _WHO_ANSWERED.search(result["error_message"] or "")
-        if named:
-            return int(named.group(1)), ""
-        if error in _NOT_ALLOWED:
-            return None, error
-    return None, ""

@@ -3,45 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from kdiag.attempt import ClientRun, Failure
-from kdiag.clients.conversation import Conversation, Reply
-from kdiag.clients.errors import error_name
+from kdiag.attempt import ClientRun, Delivery, Failure
 from kdiag.clients.net import in_thread
-from kdiag.clients.wire import PRODUCE, Question, no_such_topic, records
 from kdiag.hop import Walk, hop
 from kdiag.hops.dial import greet
-from kdiag.hops.greeting import Knock
+from kdiag.hops.greeting import GONE, Knock
 from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
+from kdiag.hops.produce_request import Outcome, carried, produce_questions
 
-SMALL, LARGE = 1, 16 * 1024  # bytes of one record: one packet, and more than any packet holds
+_NO_CONNECTION = (Failure.REFUSED, Failure.TIMEOUT, Failure.UNREACHABLE)
 
 _TO_TELL = 3.0  # seconds from when the real client's time is over until its failure is known
 
 
-class Outcome(NamedTuple):
-    """How one produce request ended: seconds, the broker's error name, or why it has no answer."""
-
-    elapsed: float
-    error: str | None = None
-    throttle_ms: int = 0
-    failure: Failure | None = None
-    detail: str = ""
-
-
 class Produced(NamedTuple):
-    """What a broker made of a small and of a large request that write nothing."""
+    """What a broker made of a small and of a large request that write nothing. Where one of the two
+    got no answer they were sent again on a connection of their own, and `first` has how they ended
+    before; for the topic that was named, if one was (`own`)."""
 
     node: int
     small: Outcome
     large: Outcome
+    first: tuple[Outcome, ...] = ()
+    own: bool = False
 
     @property
     def answered(self) -> bool:
         """True when it answered both, whatever it said: the path carries produce requests."""
-        return self.small.failure is None and self.large.failure is None
+        return not self.small.unanswered and not self.large.unanswered
+
+    @property
+    def lost(self) -> bool:
+        """True when an answer is missing, and it is not for its size."""
+        return not self.answered and not self.vanished
+
+    @property
+    def vanished(self) -> bool:
+        """True when on both connections the small one was answered and the large one was not, and
+        nothing says that its bytes arrived."""
+        tries = (self.first, (self.small, self.large))
+        return all(
+            pair
+            and not pair[0].failure
+            and pair[1].failure is Failure.SILENT
+            and (pair[1].sent is None or pair[1].sent.lost)
+            for pair in tries
+        )
+
+    @property
+    def ends_large(self) -> bool:
+        """True when the small one was answered, and the connection ended on the large one."""
+        return not self.small.failure and self.large.failure in GONE
+
+    @property
+    def unreachable(self) -> bool:
+        """True when there was no second connection to be had."""
+        return self.small.failure in _NO_CONNECTION
 
 
 class Produce(NamedTuple):
@@ -53,11 +73,32 @@ class Produce(NamedTuple):
     client: ClientRun | None
     elapsed: float
 
+    def acknowledged(self, node: int) -> bool:
+        """Whether that broker acknowledged a record of the real client."""
+        return any(each.error is None for each in self._deliveries(node))
+
+    def client_tried(self, node: int) -> bool:
+        """Whether the real client tried to write to that broker."""
+        return any(self._deliveries(node))
+
+    def client_answered(self, node: int) -> bool:
+        """Whether that broker answered the real client, were it by an error of its own: the
+        client's own errors begin with an underscore."""
+        return any(
+            each.error is None or not each.error.startswith("_") for each in self._deliveries(node)
+        )
+
+    def _deliveries(self, node: int) -> list[Delivery]:
+        deliveries = self.client.deliveries if self.client else ()
+        return [each for each in deliveries if each.node == node]
+
     @property
     def failed(self) -> tuple[str, ...]:
         """The brokers that did not answer, or did not take the real client's record."""
         refused = self.client.deliveries if self.client else ()
-        nodes = [p.node for p in self.produced if not p.answered]
+        nodes = [
+            p.node for p in self.produced if not p.answered and not self.client_answered(p.node)
+        ]
         nodes += [delivery.node for delivery in refused if delivery.error]
         return tuple(dict.fromkeys(f"broker {node}" for node in nodes))
 
@@ -88,67 +129,63 @@ class Produce(NamedTuple):
 
 @hop("produce")
 async def produce(walk: Walk, metadata: Metadata, listeners: Listeners) -> Produce | None:
-    """Asks every broker that was reached; with a topic, lets the real client write as well."""
-    if not listeners.reached:
+    """Reads what every broker that was reached answered in hop 3's flight, and asks again where an
+    answer is missing; with a topic, lets the real client write as well. It also tries the leaders
+    at whose address another broker seems to be: whether clients can write is what counts."""
+    reached = listeners.reached
+    tried = {x.broker.node for x in listeners.listeners if _writable(x)}
+    if not reached and not (metadata.topic and tried):
         return None
     loop = asyncio.get_running_loop()
     started = loop.time()
-    asked = () if walk.login.by_client else listeners.reached
+    asked = () if walk.login.by_client else reached
     produced, client = await asyncio.gather(
-        asyncio.gather(*(_produced(walk, listener) for listener in asked)),
-        # The real client is librdkafka, which such a certificate would stop, and Java's would not.
-        _written(
-            walk, metadata, {x.broker.node for x in listeners.reached if not x.contact.only_java}
-        ),
+        asyncio.gather(*(_produced(walk, metadata, listener) for listener in asked)),
+        _written(walk, metadata, tried),
     )
-    unreached = tuple(x.broker.node for x in listeners.listeners if not x.contact.usable)
-    return Produce(tuple(produced), unreached, client, loop.time() - started)
+    found = Produce(tuple(produced), (), client, loop.time() - started)
+    out_of_reach = [x.broker.node for x in listeners.listeners if not x.contact.usable]
+    return found._replace(unreached=tuple(n for n in out_of_reach if not found.acknowledged(n)))
 
 
-async def _produced(walk: Walk, listener: Listener) -> Produced:
-    """A small request and a large one, one behind the other on the connection of hop 3."""
+def _writable(listener: Listener) -> bool:
+    """Whether the real client is to try. It is librdkafka, which a certificate that only Java takes
+    would stop."""
+    failed = listener.contact.failed
+    another = failed is not None and failed.failure is Failure.WRONG_NODE
+    return (listener.contact.usable or another) and not listener.contact.only_java
+
+
+async def _produced(walk: Walk, metadata: Metadata, listener: Listener) -> Produced:
+    """What became of hop 3's requests; where one has no answer, they are sent again, by themselves,
+    on a new connection, and then for the topic that was named: a proxy may close on any other."""
     node = listener.broker.node
-    conversation = walk.kept.get(node)
-    if conversation is None:
-        best = listener.contact.best
-        assert best is not None
-        greeting = await greet(walk, Knock(best.address, listener.contact.endpoint))
-        conversation = greeting.conversation
-        failed = greeting.dial.failed
-        if conversation is None or failed:
-            elapsed = failed.elapsed if failed else 0.0
-            failure = failed.failure if failed else Failure.CLOSED
-            lost = Outcome(elapsed, failure=failure, detail=failed.detail if failed else "")
-            return Produced(node, lost, lost)
-    topic = no_such_topic()
-    small, large = await asyncio.gather(
-        _ask(conversation, topic, SMALL), _ask(conversation, topic, LARGE)
-    )
-    conversation.close()
-    return Produced(node, small, large)
+    first: tuple[Outcome, ...] = ()
+    if node in walk.flights:
+        small, large = await walk.flights[node]
+        if not (small.unanswered or large.unanswered):
+            return Produced(node, small, large)
+        first = (small, large)
+    topic = metadata.topic
+    own = bool(first) and topic is not None and topic.error == "NONE"
+    name = topic.name if topic and own else None
+    return Produced(node, *await _alone(walk, listener, name), first=first, own=own)
 
 
-async def _ask(conversation: Conversation, topic: str, size: int) -> Outcome:
-    """One well-formed batch for a topic that does not exist: it is refused, and proves the path."""
-
-    def body(version: int) -> dict[str, Any]:
-        partition = {"index": 0, "records": records(version, [b"k" * size])}
-        return {
-            "transactional_id": None,
-            "acks": -1,
-            "timeout_ms": 1000,
-            "topics": [{"name": topic, "partitions": [partition]}],
-        }
-
-    return _outcome(await conversation.send(Question(PRODUCE, body)))
-
-
-def _outcome(reply: Reply) -> Outcome:
-    if reply.failure:
-        return Outcome(reply.elapsed, failure=reply.failure, detail=reply.detail)
-    errors = [p["error_code"] for topic in reply.body["topics"] for p in topic["partitions"]]
-    name = error_name(errors[0]) if errors else None
-    return Outcome(reply.elapsed, name, reply.throttle_ms)
+async def _alone(walk: Walk, listener: Listener, topic: str | None) -> tuple[Outcome, Outcome]:
+    """The two requests on a connection where nothing else is asked."""
+    best = listener.contact.best
+    assert best is not None
+    endpoint = listener.contact.endpoint
+    greeting = await greet(walk, Knock(best.address, endpoint))
+    failed = greeting.dial.failed
+    if greeting.conversation is None or failed:
+        failure = failed.failure if failed else Failure.CLOSED
+        elapsed, detail = (failed.elapsed, failed.detail) if failed else (0.0, "")
+        lost = Outcome(elapsed, failure=failure, detail=detail)
+        return lost, lost
+    small, large = (greeting.conversation.send(each) for each in produce_questions(topic))
+    return await carried(greeting.conversation, (small, large), walk.net.timeout)
 
 
 async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientRun | None:

@@ -16,7 +16,7 @@ from kdiag.settings import Endpoint, Settings
 CREATES = "auto.create.topics.enable"
 _BROKER_RESOURCE = 4
 _WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty")
-_ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": False})
+ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": False})
 
 
 class Told(NamedTuple):
@@ -56,7 +56,7 @@ async def told(
 
     found = Told()
     if _unknown_topic(reply):
-        listing = await ask(_ALL_TOPICS)
+        listing = await ask(ALL_TOPICS)
         creates = await _creates(ask, _nearest(reply.body["brokers"], endpoint))
         found = found._replace(listing=listing, creates=creates)
     name = _transactional(settings)

@@ -18,8 +18,9 @@ _ROOMS = {
     "security server_words settings stranger usage",
     "properties/": "layers limits names producer",
     "clients/": "codec conversation credentials errors failures iam line login net oauth sasl "
-    "secured sigv4 sockets tls wire",
-    "hops/": "aws bootstrap dial greeting listeners metadata produce questions",
+    "secured sigv4 sockets tcp_info tls wire",
+    "hops/": "aws bootstrap dial greeting identity listeners metadata produce produce_request "
+    "questions",
 }
 PARTS = tuple(
     f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())

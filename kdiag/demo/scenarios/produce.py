@@ -7,28 +7,24 @@ from typing import Any
 from kdiag.clients.wire import PRODUCE, Request
 from kdiag.demo.broker import SILENCE
 from kdiag.demo.scenario import Start, scenario
-from kdiag.demo.world import World
+from kdiag.demo.world import PUBLIC, World
 
 
 @scenario
 async def path_mtu(world: World) -> Start:
     """Broker 1 is behind a tunnel that drops large packets."""
     await world.three()
-
-    def drop_large(request: Request) -> Any:
-        large = request.api is PRODUCE and len(str(request.body)) > 4096
-        return SILENCE if large else None
-
-    world.brokers[1].control = drop_large
+    world.narrow.add(PUBLIC[0])
     return Start()
 
 
 @scenario
 async def produce_unanswered(world: World) -> Start:
-    """Broker 3 hangs on produce requests."""
+    """Broker 3 hangs on produce requests, for the topic that is named as well."""
     await world.three()
+    world.cluster.topics["orders"] = [1, 2, 3]
     world.brokers[3].control = lambda request: SILENCE if request.api is PRODUCE else None
-    return Start()
+    return Start(topic="orders")
 
 
 @scenario
