@@ -39,7 +39,7 @@ ONE = metadata(WELL.broker)
         ((came_in(), metadata()), "metadata", 20),
         ((came_in(), ONE, listeners(listener(1, "198.51.100.1:9094", "refused"))), "listeners", 30),
         (
-            (came_in(), ONE, listeners(WELL), produce(produced(1, "silent", "silent"))),
+            (came_in(), ONE, listeners(WELL), produce(produced(1, "silent", "silent", own=True))),
             "produce",
             40,
         ),

@@ -142,7 +142,7 @@ AREAS = {
     "0": {"walk"},
     "1": {"connection", "slow", "tls", "certificates", "sasl"},
     "2": {"metadata"},
-    "3": {"listeners", "advertised", "identity"},
+    "3": {"listeners", "advertised", "identity", "mismatch"},
     "4": {"produce", "records"},
     "5": {"aws", "account", "managed"},
     "7": {"expect"},

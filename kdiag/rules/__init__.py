@@ -9,6 +9,7 @@ def load() -> None:
         identity,
         listeners,
         metadata,
+        mismatch,
         produce,
         records,
         sasl,

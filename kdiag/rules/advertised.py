@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.listeners import Listener, Listeners
+from kdiag.hops.produce import Produce
 from kdiag.rules.place import Place, evidence
 from kdiag.rules.words import brokers, count_of, listed, sentence
 from kdiag.settings import Endpoint
@@ -68,3 +69,9 @@ def candidates(hit: Sequence[Listener]) -> tuple[str, ...]:
 
 def answered(listener: Listener) -> int | None:
     return listener.contact.best.answered_as if listener.contact.best else None
+
+
+def acknowledged(produce: Produce | None, listener: Listener) -> bool:
+    """Whether the broker took the real client's record there, which outranks all that the probe
+    met."""
+    return produce is not None and produce.acknowledged(listener.broker.node)

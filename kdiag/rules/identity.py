@@ -1,183 +1,223 @@
-"""KD307 to KD312, who answers: another broker, cluster, protocol or door than the metadata says."""
+"""KD307, KD308 and KD310, who answers: another broker or cluster than the metadata says."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from kdiag.address import is_loopback, parse
-from kdiag.attempt import Failure
+from kdiag.attempt import Dial, Failure
 from kdiag.certificate import read, recognise
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listener, Listeners, suspect
+from kdiag.hops.listeners import Listener, Listeners
 from kdiag.hops.metadata import Metadata
-from kdiag.lint.live import Entrance
+from kdiag.hops.produce import Produce
 from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
+from kdiag.rule import Match, Note, Severity, rule
 from kdiag.rules.advertised import (
     HOP,
+    acknowledged,
     answered,
-    broken,
-    candidates,
-    dialled,
-    entrance,
     how_many,
-    still_up,
     subjects,
 )
-from kdiag.rules.place import evidence, places
-from kdiag.rules.words import listed
+from kdiag.rules.words import brokers, listed
 from kdiag.settings import Endpoint
-
-_OTHER_PROTOCOL = (
-    Failure.TLS_REQUIRED,
-    Failure.TLS_NOT_OFFERED,
-    Failure.SASL_REQUIRED,
-    Failure.SASL_NOT_OFFERED,
-)
-
-# Ports that Strimzi keeps for itself: between brokers and controllers, and its agent's.
-_STRIMZI_PORTS = {
-    9090: "the control plane",
-    9091: "replication between brokers",
-    8443: "Strimzi's own agent",
-}
-_INSIDE_PORT = (Failure.CLIENT_CERTIFICATE, Failure.UNTRUSTED, Failure.NOT_KAFKA)
-
-# The Services that give every pod a name, as Strimzi and the Helm charts call them; a listener that
-# is meant for clients outside never advertises their names.
-_POD_SERVICES = ("-kafka-brokers", "-headless", "-controller-headless", "-broker-headless")
 
 
 @rule("KD307", "wrong-broker", Severity.ERROR, "Another broker answers at the advertised address")
-def wrong_broker(listeners: Listeners) -> Iterator[Match]:
+def wrong_broker(listeners: Listeners, produce: Produce | None) -> Iterator[Match | Note]:
     """The advertised address of one broker leads to another broker of the same cluster.
 
     Clients send to it what only the first may take, and get NOT_LEADER_OR_FOLLOWER again and again.
     Two addresses are swapped, a port mapping points at the wrong pod, or a load balancer spreads
     over all brokers.
 
+    A proxy may know which broker a request is for: where requests for the first broker's partitions
+    are served there, or the real client's record was acknowledged, today's clients get through.
+    Those of Kafka 4.4 and newer compare the node id first (KIP-1242) and drop the connection: where
+    the broker is of that generation and says that it is another one, that is a warning. So is a
+    certificate of another broker's pod where nothing else tells who answers.
+
     Prove it: the broker was asked for the configuration of the id that the metadata gives, and
-    answered which id it expected instead.
+    answered which id it expected instead; or it does not lead that broker's partitions.
     """
     for listener, pod in _certified(listeners):
-        yield Match(
-            HOP,
-            f"{listener.broker.advertised} is advertised by broker {listener.broker.node}, but the "
-            f"certificate shown there is that of pod {pod}",
-            subjects([listener]),
-            (f"broker {listener.broker.node} may not be asked who it is; its certificate tells",),
-            (remedies.say("Let every broker advertise an address that leads to itself alone."),),
-        )
+        if not acknowledged(produce, listener):
+            yield _of_another_pod(listener, pod)
     hit = _identity(listeners, Failure.WRONG_NODE)
-    if hit:
-        yield Match(
-            HOP,
-            "; ".join(
-                f"{x.broker.advertised} is advertised by broker {x.broker.node}, but broker "
-                f"{answered(x)} answers there"
-                for x in hit[:3]
-            )
-            + (f"; and {len(hit) - 3} more" if len(hit) > 3 else ""),
-            subjects(hit),
-            tuple(
-                f"broker {x.broker.node} at {x.broker.advertised}: answered as broker {answered(x)}"
-                for x in hit
+    wrong = [x for x in hit if not acknowledged(produce, x)]
+    if wrong:
+        yield _wrong(wrong)
+    for listener in hit:
+        if acknowledged(produce, listener):
+            yield Note(f"{_who(listener)}; it acknowledged the record for broker {_id(listener)}")
+    routed = [x for x in listeners.reached if _is_routed(x)]
+    dropped = [x for x in routed if _best(x).recognised is False]
+    if dropped:
+        yield _next_upgrade(dropped)
+    sharing = Counter(x.broker.advertised for x in listeners.listeners)
+    for listener in routed:
+        alone = sharing[listener.broker.advertised] == 1  # else KD308 speaks for all of them
+        if alone and _best(listener).recognised is not False:
+            yield Note(f"{_who(listener)}, and serves the partitions of broker {_id(listener)}")
+
+
+def _of_another_pod(listener: Listener, pod: str) -> Match:
+    node = listener.broker.node
+    return Match(
+        HOP,
+        f"{listener.broker.advertised} is advertised by broker {node}, but the certificate shown "
+        f"there is that of pod {pod}",
+        subjects([listener]),
+        (f"nothing else tells whether broker {node} answers there",),
+        (remedies.say("Let every broker advertise an address that leads to itself alone."),),
+        Severity.WARNING,
+    )
+
+
+def _wrong(hit: Sequence[Listener]) -> Match:
+    return Match(
+        HOP,
+        "; ".join(_who(x) for x in hit[:3]) + (f"; and {len(hit) - 3} more" if hit[3:] else ""),
+        subjects(hit),
+        tuple(line for x in hit for line in _proofs(x)),
+        (
+            remedies.say(
+                "Let every broker advertise an address that leads to itself alone:",
+                "\n".join(_right_way_round(hit)),
+                "properties",
             ),
-            (
-                remedies.say(
-                    "Let every broker advertise an address that leads to itself alone:",
-                    "\n".join(_right_way_round(hit)),
-                    "properties",
-                ),
+        ),
+    )
+
+
+def _next_upgrade(hit: Sequence[Listener]) -> Match:
+    return Match(
+        HOP,
+        f"{'; '.join(_who(x) for x in hit[:3])}: it serves today's clients, and those of Kafka 4.4 "
+        "and newer drop the connection",
+        subjects(hit),
+        tuple(line for x in hit for line in _proofs(x)),
+        (
+            remedies.say(
+                "Before clients are upgraded, let the proxy send ApiVersions to the broker that it "
+                "is for; or let clients set metadata.recovery.strategy=none."
             ),
-        )
+        ),
+        Severity.WARNING,
+    )
+
+
+def _who(listener: Listener) -> str:
+    other = answered(listener)
+    whom = f"broker {other}" if other not in (None, listener.broker.node) else "another broker"
+    return (
+        f"{listener.broker.advertised} is advertised by broker {listener.broker.node}, but {whom} "
+        "answers there"
+    )
+
+
+def _proofs(listener: Listener) -> Iterator[str]:
+    """What shows who answers, and whether it serves."""
+    dial, node = _best(listener), listener.broker.node
+    lead = f"broker {node} at {listener.broker.advertised}"
+    if dial.answered_as not in (None, node):
+        yield f"{lead}: answered as broker {dial.answered_as}"
+    if dial.recognised is False:
+        yield f"{lead}: says that it is not broker {node} of this cluster (ApiVersions 5)"
+    if node in dial.serves:
+        yield f"{lead}: serves the partitions that broker {node} leads (ListOffsets)"
+    if node in dial.refuses:
+        yield f"{lead}: NOT_LEADER_OR_FOLLOWER for the partitions of broker {node} (ListOffsets)"
+
+
+def _is_routed(listener: Listener) -> bool:
+    """Whether it serves that broker's partitions, and is another one or takes itself for such."""
+    dial = _best(listener)
+    other = dial.answered_as not in (None, listener.broker.node)
+    return listener.broker.node in dial.serves and (other or dial.recognised is False)
 
 
 @rule("KD308", "shared-address", Severity.ERROR, "Several brokers advertise the same address")
-def shared_address(listeners: Listeners) -> Iterator[Match]:
-    """Several brokers advertise one host and port, so all but one of them cannot be found.
+def shared_address(listeners: Listeners, produce: Produce | None) -> Iterator[Match | Note]:
+    """Several brokers advertise one host and port, and not all of them can be found there.
 
     A client must reach each broker by itself: the leader of a partition is one broker, and no load
     balancer knows which. One load balancer or one NodePort Service in front of all brokers is good
     for the bootstrap only.
 
-    Prove it: the same address stands in the metadata more than once.
+    Where requests for every broker's partitions are served at that address, it is none: some
+    servers (Bufstream, WarpStream, AutoMQ) and proxies that route are made like that. It is an
+    error where requests for some broker fail there, or nobody can be reached, and a warning where
+    nothing tells. Clients of
+    Kafka 4.4 and newer compare the node id too (KIP-1242): KD307 tells where they will fail.
+
+    Prove it: the same address stands in the metadata more than once; the answers to requests for
+    partitions of each broker are in the evidence.
     """
     by_address: dict[Endpoint, list[Listener]] = defaultdict(list)
     for listener in listeners.listeners:
         by_address[listener.broker.advertised].append(listener)
     shared = [group for group in by_address.values() if len(group) > 1]
-    if shared:
-        hit = [listener for group in shared for listener in group]
-        address = shared[0][0].broker.advertised
-        yield Match(
-            HOP,
-            f"{how_many(hit, listeners, 'shares', 'share')} an advertised address: {address}",
-            subjects(hit),
-            tuple(
-                f"{group[0].broker.advertised} is advertised by brokers "
-                f"{listed([str(x.broker.node) for x in group])}"
-                for group in shared
+    failing, doubtful = [], []
+    for group in shared:
+        left = [x for x in group if not acknowledged(produce, x)]
+        if _lost_there(group, left) or (left and not any(x.contact.usable for x in group)):
+            failing.append(left)
+        elif all(x.contact.usable and _id(x) in _best(x).serves for x in left):
+            those = brokers([_id(x) for x in group])
+            yield Note(
+                f"{group[0].broker.advertised} is advertised by {those}, and serves each of them"
             )
-            + tuple(
-                f"asked for broker {x.broker.node} there, broker {answered(x)} answered"
-                for x in hit
-                if answered(x) is not None
-            ),
-            (remedies.ports_of_their_own(hit),),
+        else:
+            doubtful.append(left)
+    if failing:
+        yield _sharing(failing, listeners)
+    if doubtful:
+        yield _sharing(doubtful, listeners, Severity.WARNING)
+
+
+def _lost_there(group: Sequence[Listener], left: Sequence[Listener]) -> bool:
+    """Whether it is proven that clients do not find one of those that are left at the address."""
+    lost = {node for x in group if x.contact.best for node in x.contact.best.refuses}
+    lost |= {_id(x) for x in group if (f := x.contact.failed) and f.failure is Failure.WRONG_NODE}
+    return any(_id(x) in lost for x in left)
+
+
+def _sharing(
+    shared: Sequence[Sequence[Listener]], listeners: Listeners, severity: Severity | None = None
+) -> Match:
+    hit = [listener for group in shared for listener in group]
+    said = f"{how_many(hit, listeners, 'shares', 'share')} an advertised address: "
+    said += str(shared[0][0].broker.advertised)
+    if severity:
+        said += "; whether all of them can be found there is not proven"
+    return Match(
+        HOP,
+        said,
+        subjects(hit),
+        tuple(
+            f"{group[0].broker.advertised} is advertised by brokers "
+            f"{listed([str(x.broker.node) for x in group])}"
+            for group in shared
         )
-
-
-@rule("KD309", "wrong-door", Severity.ERROR, "This listener is not meant for clients out here")
-def wrong_door(
-    bootstrap: Bootstrap, listeners: Listeners | None, there: Entrance | None
-) -> Iterator[Match]:
-    """You came in, or tried to, by a listener that is for the inside of the cluster only.
-
-    Strimzi's ports 9090, 9091 and 8443 are between its own parts. And a listener whose advertised
-    addresses are the names of pods (`….my-cluster-kafka-brokers.kafka.svc`) is the one for clients
-    inside Kubernetes, reached by a port-forward or a load balancer: its first answer arrives, its
-    brokers never can. With `--config` or `--strimzi` kdiag names the listener that you came in by,
-    and those that are for clients outside.
-
-    Prove it: `kubectl get kafka NAME -o jsonpath='{.status.listeners}'` lists the doors.
-    """
-    for place in places(bootstrap, listeners):
-        failed, inside = place.contact.failed, _STRIMZI_PORTS.get(place.endpoint.port)
-        if inside and failed and failed.failure in _INSIDE_PORT:
-            yield Match(
-                place.hop,
-                f"{place.where} is a port that Strimzi keeps for {inside}",
-                (place.subject,),
-                tuple(evidence(place)),
-                remedies.other_door(),
-                Severity.WARNING if place.hop == "bootstrap" and bootstrap.usable else None,
-            )
-    forwarded = any(is_loopback(contact.endpoint.host) for contact in bootstrap.usable)
-    met = broken(listeners) if listeners else []
-    inner = there if there and there.inside else None
-    hit = [x for x in met if inner or _names_a_pod(x.broker.advertised.host, forwarded)]
-    if listeners and hit and all(suspect(x.broker.advertised, bootstrap) for x in hit):
-        yield Match(
-            HOP,
-            _through(inner, bootstrap)
-            if inner
-            else f"{entrance(bootstrap)} leads to a listener for clients inside Kubernetes: "
-            f"{how_many(hit, listeners, 'advertises', 'advertise').lower()} the "
-            f"{'name of its pod' if len(hit) == 1 else 'names of their pods'}",
-            subjects(hit),
-            (*dialled(hit), *candidates(hit)),
-            remedies.other_door(inner.others if inner else ()),
+        + tuple(
+            f"asked for broker {x.broker.node} there, broker {answered(x)} answered"
+            for x in hit
+            if answered(x) is not None
         )
+        + tuple(line for x in hit for line in _refusals(x)),
+        (remedies.ports_of_their_own(hit),),
+        severity,
+    )
 
 
-def _through(there: Entrance, bootstrap: Bootstrap) -> str:
-    """Which listener that is, and by which others to come in."""
-    said = f"{entrance(bootstrap)} leads to listener {there.name} ({there.place}), which is for "
-    said += "clients inside"
-    others = f"; for those outside there is {listed(there.others)}" if there.others else ""
-    return said + others
+def _refusals(listener: Listener) -> Iterator[str]:
+    dial = listener.contact.best
+    if dial and dial.refuses:
+        yield (
+            f"asked for broker {listener.broker.node} there: NOT_LEADER_OR_FOLLOWER for the "
+            f"partitions of {brokers(list(dial.refuses))}"
+        )
 
 
 @rule("KD310", "wrong-cluster", Severity.ERROR, "Another cluster answers at the advertised address")
@@ -185,7 +225,8 @@ def wrong_cluster(metadata: Metadata, listeners: Listeners) -> Iterator[Match]:
     """A broker of another cluster answers at the advertised address.
 
     A private or loopback address that exists in your network too leads to your own Kafka; or a
-    NAT, tunnel or DNS entry points at the wrong place.
+    NAT, tunnel or DNS entry points at the wrong place. Clients of Kafka 4.4 and newer notice it
+    (KIP-1242) and drop the connection; older ones ask the other cluster, and may write to it.
 
     Prove it: the two cluster ids in the evidence.
     """
@@ -211,66 +252,14 @@ def wrong_cluster(metadata: Metadata, listeners: Listeners) -> Iterator[Match]:
         )
 
 
-@rule("KD311", "odd-one-out", Severity.ERROR, "One broker's address breaks the pattern")
-def odd_one_out(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
-    """One broker advertises another port or another kind of host than all others, and fails there.
-
-    A typing error, one forgotten node, or a broker that was set up by another hand. Brokers behind
-    one address with a port each are no such case: there every port differs.
-
-    Prove it: compare the advertised addresses in the evidence.
-    """
-    for odd, what in _odd(listeners.listeners):
-        others = [x for x in listeners.listeners if x is not odd]
-        if odd.contact.usable or not all(x.contact.usable for x in others):
-            continue
-        if suspect(odd.broker.advertised, bootstrap):
-            continue  # the address itself says why
-        usual = listed([str(x.broker.advertised) for x in others])
-        yield Match(
-            HOP,
-            f"Broker {odd.broker.node} advertises {odd.broker.advertised}: another {what} than the "
-            f"other {len(others)} brokers, and it fails",
-            subjects([odd]),
-            (*dialled([odd]), f"the others advertise {usual}", *still_up(listeners)),
-            remedies.advertise([odd]),
-        )
+def _id(listener: Listener) -> int:
+    return listener.broker.node
 
 
-@rule("KD312", "protocol-differs", Severity.ERROR, "The advertised port speaks another protocol")
-def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
-    """A broker answers at its advertised address, but in another security protocol than the one
-    that you came in by.
-
-    A client uses one security.protocol for bootstrap and brokers alike. The listener you came in by
-    advertises the port of another listener, or a proxy in front of it ends TLS for the bootstrap
-    address only.
-
-    Prove it: what each address speaks is in the evidence; compare the ports in `listeners` and
-    `advertised.listeners`.
-    """
-    hit = [
-        x
-        for x in broken(listeners)
-        if (failed := x.contact.failed) and failed.failure in _OTHER_PROTOCOL
-    ]
-    came_by = [d.protocol for c in bootstrap.usable for d in c.dials if d.protocol and not d.failed]
-    if hit and came_by:
-        spoken = [x.contact.best.protocol if x.contact.best else "" for x in hit]
-        yield Match(
-            HOP,
-            f"{how_many(hit, listeners, 'speaks', 'speak')} {listed(list(dict.fromkeys(spoken)))} "
-            f"at the advertised address; you came in by {came_by[0]} at {entrance(bootstrap)}",
-            subjects(hit),
-            dialled(hit),
-            (
-                remedies.say(
-                    "Let every listener advertise its own port: in advertised.listeners the entry "
-                    "of the listener that you came in by must name the port that leads to that "
-                    "same listener. A proxy that ends TLS must do so for every broker's address."
-                ),
-            ),
-        )
+def _best(listener: Listener) -> Dial:
+    best = listener.contact.best
+    assert best is not None
+    return best
 
 
 def _certified(listeners: Listeners) -> Iterator[tuple[Listener, str]]:
@@ -282,36 +271,6 @@ def _certified(listeners: Listeners) -> Iterator[tuple[Listener, str]]:
         origin = recognise([read(der) for der in best.handshake.chain])
         if origin and origin.node is not None and origin.node != listener.broker.node:
             yield listener, origin.pod
-
-
-def _names_a_pod(host: str, forwarded: bool) -> bool:
-    """The name of a pod in full; cut short it may be a slip, unless one came by a port-forward."""
-    _, service, *rest = [*host.split("."), ""]
-    return service.endswith(_POD_SERVICES) and (forwarded or "svc" in rest)
-
-
-def _odd(all_: Sequence[Listener]) -> Iterator[tuple[Listener, str]]:
-    """The one broker of three or more whose port, host or kind of host no other shares."""
-    if len(all_) < 3:
-        return
-    for what, trait in (("port", _port), ("kind of host", _family)):
-        counted = Counter(trait(listener) for listener in all_)
-        if len(counted) == 2 and min(counted.values()) == 1:
-            rare = min(counted, key=lambda value: counted[value])
-            yield next(x for x in all_ if trait(x) == rare), what
-            return
-
-
-def _port(listener: Listener) -> str:
-    return str(listener.broker.advertised.port)
-
-
-def _family(listener: Listener) -> str:
-    """The domain of a name, or the network of an address, as far as brokers usually share it."""
-    host = listener.broker.advertised.host.lower()
-    if parse(host) is None:
-        return host.partition(".")[2]
-    return "IPv6" if ":" in host else "IPv4"
 
 
 def _identity(listeners: Listeners, failure: Failure) -> list[Listener]:

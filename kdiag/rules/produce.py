@@ -4,84 +4,148 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kdiag.attempt import Failure
-from kdiag.hops.produce import LARGE, Outcome, Produce
+from kdiag.attempt import Sent
+from kdiag.hops.produce import Produce, Produced
+from kdiag.hops.produce_request import LARGE, Outcome
 from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
+from kdiag.rule import Match, Note, Severity, rule
 from kdiag.rules.words import brokers, sentence
 
 HOP = "produce"
+SIZE = f"{LARGE // 1024} kB"
 
 
 @rule("KD401", "produce-unanswered", Severity.ERROR, "A broker does not answer produce requests")
-def produce_unanswered(produce: Produce) -> Iterator[Match]:
-    """The broker was reached and proved itself, but a produce request gets no answer.
+def produce_unanswered(produce: Produce) -> Iterator[Match | Note]:
+    """The broker was reached, and a produce request gets no answer, on a second connection neither.
 
-    The request writes nothing and a healthy broker refuses it within milliseconds. The broker
-    hangs, its disks or request handlers are stuck, or something on the way lets small talk through
-    and ends produce requests.
+    The request writes nothing: it names a topic that does not exist, and Kafka refuses it within
+    milliseconds. A proxy that serves only topics it has a rule for may hang up instead. So this is
+    an error where `--topic` names a topic and a request for that very topic, or the real client's
+    record, stays unanswered too; where a connection cannot be made any more; and where small
+    requests are answered and the connection ends on large ones. Otherwise it is a warning: that no
+    client can write there is not proven. A record that the broker acknowledged disproves it.
 
-    Prove it: the broker's log and its request queue metrics for this second.
+    Prove it: `kdiag check --topic NAME`, then the broker's log and its request queue metrics for
+    this second.
     """
-    lost = [
-        (produced.node, outcome, size)
-        for produced in produce.produced
-        for outcome, size in ((produced.small, "small"), (produced.large, "16 kB"))
-        if outcome.failure and (size == "small" or outcome.failure is not Failure.SILENT)
-    ]
-    if lost:
-        nodes = list(dict.fromkeys(node for node, _, _ in lost))
-        yield Match(
-            HOP,
-            f"{sentence(brokers(nodes))} did not answer a produce request",
-            _brokers(nodes),
-            tuple(f"broker {node}, {size} produce request: {_ended(o)}" for node, o, size in lost),
-            (
-                remedies.say(
-                    "Look at the broker's log, its request handler idle ratio and its disks; and "
-                    "at proxies on the way."
-                ),
-            ),
+    lost = [p for p in produce.produced if p.lost]
+    left = [p for p in lost if not produce.client_answered(p.node)]
+    for severity in (None, Severity.WARNING):
+        found = [p for p in left if _fails(produce, p) == (severity is None)]
+        if found:
+            yield _unanswered(found, severity)
+    yield from _made_up_for([p for p in lost if produce.client_answered(p.node)])
+
+
+def _fails(produce: Produce, produced: Produced) -> bool:
+    """Whether it is proven that a client cannot write there: the real one could not, a request for
+    the topic that it writes to has no answer, none of this size has, or no connection is left."""
+    tried = produce.client_tried(produced.node)
+    no_own = produced.own and produced.small.unanswered
+    large_only = bool(produced.first) and produced.ends_large
+    return tried or no_own or large_only or produced.unreachable
+
+
+def _unanswered(found: Sequence[Produced], severity: Severity | None) -> Match:
+    nodes = [p.node for p in found]
+    said = f"{sentence(brokers(nodes))} did not answer a produce request"
+    fix = "Look at the broker's log, its request handler idle ratio and its disks; and at proxies "
+    fix += "on the way."
+    if severity:
+        said += " for a topic that does not exist; whether clients can write is not proven"
+        fix = "Name a topic with --topic: then one record to each leader tells whether clients can "
+        fix += "write. A proxy that serves only topics it knows may hang up on any other."
+    lines = tuple(line for p in found for line in _tries(p))
+    return Match(HOP, said, _brokers(nodes), lines, (remedies.say(fix),), severity)
+
+
+def _tries(produced: Produced) -> Iterator[str]:
+    """A line for each request that has no answer, in the last try and in the one before."""
+    node = produced.node
+    last = " for the topic that was named" if produced.own else ""
+    for pair, what in ((produced.first, ""), ((produced.small, produced.large), last)):
+        both = zip(("small", SIZE), pair, strict=False)
+        lost = {size: each for size, each in both if each.unanswered}
+        if len(lost) == 2:
+            lost = {f"small and {SIZE}": pair[0]._replace(sent=pair[1].sent)}
+        for size, outcome in lost.items():
+            line = f"broker {node}, {size} produce request{what}: {_ended(outcome)}"
+            yield line + (f"; {_arrival(outcome.sent)}" if outcome.sent else "")
+
+
+def _made_up_for(found: Sequence[Produced]) -> Iterator[Note]:
+    """The real client outranks the probe."""
+    for produced in found:
+        small = produced.small.unanswered
+        name, lost = ("small", produced.small) if small else (SIZE, produced.large)
+        yield Note(
+            f"broker {produced.node} answered the real client's record, but not the probe's {name} "
+            f"produce request: {_ended(lost)}"
         )
 
 
 @rule("KD402", "path-mtu", Severity.ERROR, "Small requests pass, large ones vanish")
-def path_mtu(produce: Produce) -> Iterator[Match]:
-    """The broker answers a produce request of one packet, and never one of 16 kB.
+def path_mtu(produce: Produce) -> Iterator[Match | Note]:
+    """The broker answers a produce request of one packet; one of 9 kB never arrives.
 
     Somewhere on the path packets of full size are dropped, and the message that should tell the
     sender to make them smaller is filtered. VPNs, tunnels, overlays and jumbo frames do that; the
     client hangs as soon as it sends real data, while every check with small packets passes.
 
+    It is an error where the operating system says so: on two connections the small request was
+    answered, and the bytes of the large one were sent again and again and never acknowledged. Where
+    the system does not tell (Windows), it is a warning: a broker that is slow with large requests
+    looks the same.
+
     Prove it: `ping -M do -s 1472 HOST`, then smaller sizes until it passes.
     """
-    hit = [
-        produced
-        for produced in produce.produced
-        if produced.small.failure is None and produced.large.failure is Failure.SILENT
-    ]
-    if hit:
-        nodes = [produced.node for produced in hit]
-        yield Match(
-            HOP,
-            f"{sentence(brokers(nodes))} {'answers' if len(nodes) == 1 else 'answer'} small "
-            f"requests and never those of {LARGE // 1024} kB: large packets vanish on the way",
-            _brokers(nodes),
-            tuple(
-                f"broker {p.node}: 1-byte record answered in {p.small.elapsed * 1000:.0f} ms, "
-                f"{LARGE // 1024} kB record: {_ended(p.large)}"
-                for p in hit
+    vanished = [p for p in produce.produced if p.vanished]
+    left = [p for p in vanished if not produce.client_answered(p.node)]
+    for severity in (None, Severity.WARNING):
+        found = [p for p in left if (p.large.sent is None) == (severity is not None)]
+        if found:
+            yield _vanishing(found, severity)
+    yield from _made_up_for([p for p in vanished if produce.client_answered(p.node)])
+
+
+def _vanishing(found: Sequence[Produced], severity: Severity | None) -> Match:
+    nodes = [produced.node for produced in found]
+    end = "that packets vanish on the way is not proven" if severity else "large packets vanish on"
+    end += "" if severity else " the way"
+    return Match(
+        HOP,
+        f"{sentence(brokers(nodes))} {'answers' if len(nodes) == 1 else 'answer'} small "
+        f"requests and never those of {SIZE}: {end}",
+        _brokers(nodes),
+        tuple(
+            f"broker {p.node}: 1-byte record answered in {p.small.elapsed * 1000:.0f} ms, "
+            f"{SIZE} record: {_ended(p.large)}; "
+            f"{_arrival(p.large.sent)}; the same on a second connection"
+            for p in found
+        ),
+        (
+            remedies.say(
+                "Let ICMP 'fragmentation needed' (IPv6: 'packet too big') through, or make the "
+                "packets smaller: lower the MTU of the interface or tunnel, or clamp TCP's MSS "
+                "on the router:",
+                "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN "
+                "-j TCPMSS --clamp-mss-to-pmtu",
             ),
-            (
-                remedies.say(
-                    "Let ICMP 'fragmentation needed' (IPv6: 'packet too big') through, or make the "
-                    "packets smaller: lower the MTU of the interface or tunnel, or clamp TCP's MSS "
-                    "on the router:",
-                    "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN "
-                    "-j TCPMSS --clamp-mss-to-pmtu",
-                ),
-            ),
-        )
+        ),
+        severity,
+    )
+
+
+def _arrival(sent: Sent | None) -> str:
+    """What the operating system says of the bytes of a request."""
+    if sent is None:
+        return "this system does not say whether its bytes arrived"
+    if sent.lost:
+        return f"its bytes were never acknowledged; {sent.retransmitted} packets were sent again"
+    if sent.arrived:
+        return "its bytes arrived and were acknowledged"
+    return "the peer does not read all of its bytes"
 
 
 def _brokers(nodes: Sequence[int]) -> tuple[str, ...]:

@@ -24,7 +24,8 @@ from kdiag.demo.broker import HANG_UP, SILENCE, Cluster, Node
 from kdiag.demo.logins import Logins, unsecured_token
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
-from kdiag.hops.produce import Outcome, Produce, Produced
+from kdiag.hops.produce import Produce, Produced
+from kdiag.hops.produce_request import Outcome
 from kdiag.rule import RULES, Finding, Severity
 from kdiag.rules.records import code_of
 from kdiag.security import Sasl, Security, Tls

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.attempt import Sent
 from kdiag.clients.errors import error_name
-from kdiag.hops.produce import Produce
+from kdiag.hops.produce import Produce, Produced
 from kdiag.rule import RULES, Note
 from kdiag.rules.records import code_of
 from kdiag.settings import settings
@@ -214,7 +215,73 @@ def test_the_topic_is_filled_into_the_fix() -> None:
 
 
 def test_several_brokers_are_one_finding() -> None:
-    hanging = produce(*(produced(node, "silent", "silent") for node in (1, 2)))
+    hanging = produce(*(produced(node, "silent", "silent", own=True) for node in (1, 2)))
     (finding,) = found_by("KD401", hanging)
     assert finding.subjects == ["broker 1", "broker 2"]
     assert finding.message == "Brokers 1 and 2 did not answer a produce request"
+
+
+def judged(code: str, facts: Produce) -> list[str]:
+    rule = RULES[code]
+    said = rule.judged(known(came_in(), facts))
+    return ["note" if isinstance(x, Note) else rule.finding(x).severity.value for x in said]
+
+
+LATE = client(delivery(1, "_MSG_TIMED_OUT"))
+TOOK = client(delivery(1))
+DENIED = client(delivery(1, "TOPIC_AUTHORIZATION_FAILED"))
+SILENCE = produced(1, "silent", "silent")
+HANGING = produced(1, "", "silent")
+
+
+def with_sent(sent: Sent | None) -> Produced:
+    large = HANGING.large._replace(sent=sent)
+    return HANGING._replace(large=large, first=(HANGING.small, large))
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (produce(SILENCE), ["warning"]),
+        (produce(produced(1, "closed", "closed")), ["warning"]),
+        (produce(produced(1, "silent", "silent", own=True)), ["error"]),
+        (produce(produced(1, "refused", "refused")), ["error"]),
+        (produce(produced(1, "", "reset")), ["error"]),
+        (produce(SILENCE, client=LATE), ["error"]),
+        (produce(SILENCE, client=TOOK), ["note"]),
+        (produce(SILENCE, client=DENIED), ["note"]),
+        (produce(produced(1, "throttled", "throttled")), []),
+        (produce(produced(1, "no_common_version", "no_common_version")), []),
+        (produce(with_sent(Sent(0, 0, 0))), ["warning"]),
+        (produce(with_sent(Sent(0, 0, 4000))), ["warning"]),
+        (produce(HANGING), []),
+    ],
+    ids=[
+        *("silent", "closed", "own topic too", "gone", "large closed", "client fails"),
+        *("record taken", "record answered", "throttled", "no version", "arrived", "not read"),
+        "vanished",
+    ],
+)
+def test_unanswered_is_an_error_only_where_a_client_fails(
+    facts: Produce, expected: list[str]
+) -> None:
+    assert judged("KD401", facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (produce(HANGING), ["error"]),
+        (produce(HANGING, client=TOOK), ["note"]),
+        (produce(with_sent(None)), ["warning"]),
+        (produce(with_sent(Sent(0, 2, 0))), []),
+        (produce(with_sent(Sent(0, 0, 4000))), []),
+        (produce(HANGING._replace(first=())), []),
+        (produce(SILENCE), []),
+    ],
+    ids=[
+        *("lost", "record taken", "not told", "arrived", "not read", "once only", "small too"),
+    ],
+)
+def test_packets_vanish_where_the_system_says_so(facts: Produce, expected: list[str]) -> None:
+    assert judged("KD402", facts) == expected

@@ -10,7 +10,8 @@ from kdiag.attempt import Attempt, Failure
 from kdiag.hop import Halt, Halts
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.hops.metadata import Answer
-from kdiag.hops.produce import Outcome, Produce, Produced
+from kdiag.hops.produce import Produce, Produced
+from kdiag.hops.produce_request import Outcome
 from kdiag.rule import Finding
 from kdiag.rules.slow import SLOW
 from tests.facts import at, brokers, came_in, found_by, listener, listeners, metadata
