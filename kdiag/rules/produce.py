@@ -142,7 +142,7 @@ def _arrival(sent: Sent | None) -> str:
     if sent is None:
         return "this system does not say whether its bytes arrived"
     if sent.lost:
-        return f"its bytes were never acknowledged; {sent.retransmitted} packets were sent again"
+        return "its bytes were sent again and again, and never acknowledged"
     if sent.arrived:
         return "its bytes arrived and were acknowledged"
     return "the peer does not read all of its bytes"
