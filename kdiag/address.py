@@ -34,6 +34,24 @@ _INTERNAL_SUFFIXES = (
     ".lan",
     ".home.arpa",
 )
+
+# What answers here tells a cloud's machine its own secrets: link-local, and what clouds have beside
+# it (AWS, Alibaba, Azure, Oracle, Google).
+_METADATA = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "169.254.0.0/16",
+        "fe80::/10",
+        "fd00:ec2::/64",
+        "100.100.100.200/32",
+        "168.63.129.16/32",
+        "192.0.0.192/32",
+        "fd20:ce::254/128",
+    )
+)
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_LOOPBACK_6 = ipaddress.IPv6Network("::/127")  # and unspecified
+
 _CONTAINER_ID = re.compile(r"[0-9a-f]{12}\Z")
 _POD_NAME = re.compile(r"[a-z0-9-]+-\d+\.[a-z0-9-]+-(headless|kafka-brokers)(\.[a-z0-9-]+)?\Z")
 _EC2_PUBLIC = re.compile(r"ec2((?:-\d{1,3}){4})\.(?:[^.]+\.)+amazonaws\.com(?:\.cn)?\Z")
@@ -65,6 +83,29 @@ def is_loopback(host: str) -> bool:
     ip = parse(host)
     name = host.rstrip(".").lower()
     return ip.is_loopback if ip else name == "localhost" or name.endswith(".localhost")
+
+
+def is_local(address: str) -> bool:
+    """An address by which this machine reaches itself; 0.0.0.0 and :: are two of them."""
+    return any(ip.is_loopback or ip.is_unspecified for ip in _meanings(address))
+
+
+def is_metadata_service(address: str) -> bool:
+    """Link-local, or where a cloud tells a machine about itself, its credentials among that."""
+    return any(ip in network for ip in _meanings(address) for network in _METADATA)
+
+
+def _meanings(address: str) -> tuple[IPAddress, ...]:
+    """An address, and the IPv4 address that an IPv6 one stands for: by translation (RFC 6052),
+    6to4, or as the oldest way to write it."""
+    ip = parse(address)
+    if ip is None:
+        return ()
+    if isinstance(ip, ipaddress.IPv4Address):
+        return (ip,)
+    inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    carried = ip in _NAT64 or (ip not in _LOOPBACK_6 and int(ip) >> 32 == 0)
+    return (ip, *((inner,) if carried else ()), *((ip.sixtofour,) if ip.sixtofour else ()))
 
 
 def is_unusable(host: str, port: int) -> bool:

@@ -89,11 +89,12 @@ class Dial(NamedTuple):
     `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
     `protocol` is the security.protocol that the listener turned out to speak ("" if unknown),
     `mechanisms` the SASL mechanisms it offers, as far as it told. `heard` has the first bytes of
-    what a peer said that speaks no Kafka, the most telling last. `apis` is the table of
-    ApiVersions, each request's key with its least and its most version, empty where it was not
-    told. `serves` are the node ids whose partitions are served there, `refuses` those whose
-    partitions it does not lead, as it says (ListOffsets); `recognised` tells whether it takes
-    itself for the node and cluster that were meant (ApiVersions 5), None where it was not asked.
+    what a peer said that speaks no Kafka, the most telling last; `quotable` is False where the
+    report does not repeat that. `apis` is the table of ApiVersions, each request's key with its
+    least and its most version, empty where it was not told. `serves` are the node ids whose
+    partitions are served there, `refuses` those whose partitions it does not lead, as it says
+    (ListOffsets); `recognised` tells whether it takes itself for the node and cluster that were
+    meant (ApiVersions 5), None where it was not asked.
     """
 
     address: str
@@ -109,6 +110,7 @@ class Dial(NamedTuple):
     serves: tuple[int, ...] = ()
     refuses: tuple[int, ...] = ()
     recognised: bool | None = None
+    quotable: bool = True
 
     @property
     def failed(self) -> Attempt | None:

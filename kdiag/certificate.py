@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag import snippet
@@ -78,6 +79,7 @@ class Origin(NamedTuple):
     node: int | None = None
 
 
+@lru_cache(maxsize=128)  # a chain is read by several rules, and for the report
 def read(der: bytes) -> Certificate:
     """The certificate in these bytes (DER); what cannot be read is said in its `flaw`."""
     import hashlib  # as what follows, for certificates alone

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import kdiag.rules
 from kdiag.attempt import Attempt, Contact, Dial, Failure
+from kdiag.clients.net import in_thread
 from kdiag.gather import Gathered, Haul, not_gathered, place, plain_net
 from kdiag.hops.bootstrap import Bootstrap
 from kdiag.parcel import ParcelError
@@ -192,7 +193,9 @@ class _Journey:
         asking = question(self._asked)
         try:
             answer, notes = await self._answer(where, asking)
-            return _Came(asking.gathered(answer), (*notes, *self._unwritten))
+            # Beside the loop: an answer may be large, and a signal ends the check meanwhile.
+            gathered = await in_thread(asking.gathered, answer)
+            return _Came(gathered, (*notes, *self._unwritten))
         except NotReached as error:
             return _Came(unreached=_unreached(where, error))
         except ParcelError as error:

@@ -115,7 +115,7 @@ async def gather(
         round((time.perf_counter() - started) * 1000),
         tuple(legs),
         tuple(halts),
-        shared.login.notes,
+        (*shared.login.notes, *shared.allowance.notes),
         interrupted,
         facts.get(Bootstrap),
         facts.get(Metadata),

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
 
+from kdiag.allowance import Allowance
 from kdiag.annotation import may_be_none, meanings, members
 from kdiag.attempt import Dial
 from kdiag.clients.conversation import Conversation, Reply
@@ -65,15 +66,15 @@ class Halts(NamedTuple):
 class Walk:
     """What hops share beside facts: the settings, the network, and what is still on the wire.
 
-    `login` logs in; `protocol` is the security.protocol that was asked for or, from hop 1 on,
-    found. `apis` is hop 1's table of ApiVersions: versions that brokers not yet met can be supposed
-    to have; `tables` holds each different one once. `asked` holds the metadata answers that were
-    asked for in hop 1's flight, `beside` what one connection is asked after it. `standing` are hop
-    1's connections to addresses that are advertised too, until hop 3 goes on with them, `flights`
-    what becomes of the produce requests to each broker that proved itself, for the hop after,
-    `leads` a few partitions of each leader, once somebody had to list them. `cloud` is the door to
-    AWS, if it is to be asked, `looking` what it is asked beside the hops. At `until`, in the loop's
-    seconds, the deadline passes.
+    `login` logs in. `allowance` says how much may be asked. `protocol` is the security.protocol
+    that was asked for or, from hop 1 on, found. `apis` is hop 1's table of ApiVersions: versions
+    that brokers not yet met can be supposed to have; `tables` holds each different one once.
+    `asked` holds the metadata answers that were asked for in hop 1's flight, `beside` what one
+    connection is asked after it. `standing` are hop 1's connections to addresses that are
+    advertised too, until hop 3 goes on with them, `flights` what becomes of the produce requests to
+    each broker that proved itself, for the hop after, `leads` a few partitions of each leader, once
+    somebody had to list them. `cloud` is the door to AWS, if it is to be asked, `looking` what it
+    is asked beside the hops. At `until`, in the loop's seconds, the deadline passes.
     """
 
     settings: Settings
@@ -82,6 +83,7 @@ class Walk:
     looking: asyncio.Task[Any] | None = None
     until: float = math.inf
     login: Login = field(init=False)
+    allowance: Allowance = field(init=False)
     protocol: str | None = field(init=False)
     apis: Versions = field(default_factory=dict)
     tables: dict[Table, Table] = field(default_factory=dict)
@@ -121,6 +123,7 @@ class Walk:
             security.sasl, self.settings.timeout, only_encrypted=security.only_encrypted
         )
         self.protocol = security.protocol
+        self.allowance = Allowance(self.settings)
 
 
 class Hop(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 import kdiag.rules
@@ -30,6 +31,9 @@ kdiag.rules.load_config()
 # What these miss may be there, in the wrong place: that has to be put right first.
 _ABSENCES = {"KD612", "KD620", "KD623", "KD624"}
 _ROLLED_OUT = {"KD627", "KD628"}  # what is running cannot have the corrected file yet
+MAX_FILE, MAX_FILES = 1 << 20, 4 << 20  # characters of one file, and of all of them
+MOST_ALIKE = 100  # findings of one code on one document
+_MOST_PAIRS = 100_000  # of a Kafka resource and what stands beside it
 _ROUNDS = 8  # a fix may lay open the next mistake
 
 
@@ -54,6 +58,7 @@ def lint(
     Raises UsageError when a file has no document of a kind that kdiag knows, unless those are to be
     skipped, and where PyYAML is missing.
     """
+    refuse_large(sources)
     if not skip_unknown:
         refuse_unknown(sources)
     files = [_read(name, text) for name, text in sources.items()]
@@ -70,6 +75,15 @@ def after_fixes(report: LintReport) -> LintReport:
     kept = [each for each in report.problems if each.file not in fixed]
     left = [each for corrected in report.fixed for each in corrected.left]
     return LintReport(report.files, (*kept, *left), report.fail_on)
+
+
+def refuse_large(sources: Mapping[str, str]) -> None:
+    """Raises UsageError for files that are larger than anybody writes: every finding costs time."""
+    for name, text in sources.items():
+        if len(text) > MAX_FILE:
+            raise UsageError(f"{name} is larger than a file of configuration: 1 MiB at most")
+    if sum(map(len, sources.values())) > MAX_FILES:
+        raise UsageError("these files have more than 4 MiB together: give kdiag fewer at a time")
 
 
 def refuse_unknown(sources: Mapping[str, str]) -> None:
@@ -131,6 +145,12 @@ def _judged(files: Sequence[Read], live: Live | None) -> list[_Found]:
 def _around(files: Sequence[Read], live: Live | None) -> Surroundings:
     """What all files tell together of pools, Services and Nodes."""
     documents = [document for file in files for document in file.documents]
+    kafkas = sum(document.kind == "Kafka" for document in documents)
+    if kafkas * (len(documents) - kafkas) > _MOST_PAIRS:
+        raise UsageError(
+            f"{kafkas:,} Kafka resources with {len(documents) - kafkas:,} others beside them: "
+            "give kdiag fewer at a time"
+        )
     return Surroundings(
         tuple(pool(d.root) for d in documents if d.kind == "KafkaNodePool" and d.root),
         tuple(service(d.root) for d in documents if d.kind == "Service" and d.root),
@@ -166,13 +186,17 @@ def _of(document: Document, around: Surroundings) -> Iterator[_Found]:
     for rule in RULES.values():
         if rule.code[2] != "6" or document.kind in BESIDE or (astray and rule.code in _ABSENCES):
             continue
-        for match in (match for known in facts for match in rule.matches(known)):
-            if isinstance(match, Mistake):
-                # Rules on shapes give places of the file, the others those of the tree.
-                spot = match.spot if rule.needs == (Document,) else document.place(match.spot)
-                fixed = bool(match.edits) or rule.code == "KD602"
-                finding = _cleaned(rule.finding(match))
-                yield _Found(Problem(finding, document.file, spot, fixed), match.edits)
+        matches = (match for known in facts for match in rule.matches(known))
+        mistakes = list(islice((m for m in matches if isinstance(m, Mistake)), MOST_ALIKE + 1))
+        for number, match in enumerate(mistakes[:MOST_ALIKE], start=1):
+            # Rules on shapes give places of the file, the others those of the tree.
+            spot = match.spot if rule.needs == (Document,) else document.place(match.spot)
+            fixed = bool(match.edits) or rule.code == "KD602"
+            finding = _cleaned(rule.finding(match))
+            if number < len(mistakes) and number == MOST_ALIKE:
+                more = f"{finding.message} (there are more of these: {MOST_ALIKE} are listed)"
+                finding = replace(finding, message=more)
+            yield _Found(Problem(finding, document.file, spot, fixed), match.edits)
 
 
 def _brokers(document: Document) -> Iterator[Broker]:

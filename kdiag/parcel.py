@@ -21,6 +21,7 @@ Text = Callable[[str], str]
 
 MAX_BYTES = 16 << 20  # of one parcel: a thousand brokers, each with its certificates
 MAX_ITEMS = 100_000  # of one array
+MAX_VALUES = 500_000  # of one parcel; a thousand brokers come to a fifth of it
 MAX_NUMBER = 1 << 40  # well beyond any time in seconds, and any id
 MAX_TEXT = 1 << 22  # a file of authorities is one text
 
@@ -86,9 +87,13 @@ class _Unpacking:
 
     def __init__(self, text: Text) -> None:
         self._text = text
+        self._values = 0
 
     def one(self, kind: Any, data: Any, where: str) -> Any:
         """The value of a type that the data stands for."""
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise ParcelError(f"more than {MAX_VALUES:,} values")
         if may_be_none(kind):
             return None if data is None else self.one(members(kind)[0], data, where)
         origin = getattr(kind, "__origin__", None)

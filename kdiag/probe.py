@@ -34,6 +34,7 @@ class Errand:
     deadline: float
     mapped: tuple[Mapped, ...]
     family: str
+    verbose: bool
     security: Security
 
     @property

@@ -17,10 +17,10 @@ tell them. No more can be done about a peer that spells a secret in a way of its
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any, NamedTuple
 
 HIDDEN = "***"
@@ -33,9 +33,10 @@ _MARK = "…"
 
 _USERINFO = re.compile(r"(://)(?:(?!://)[^\s'\"`])*@")
 _NO_LETTER = re.compile(r"[\W_]+")
+# Each way begins with a character of its own: a search goes from one of these to the next.
 _ESCAPES = re.compile(
-    r"(?:%[0-9A-Fa-f]{2})+|\\x[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\U[0-9A-Fa-f]{8}|\\[nrtbf\"\\\\/]"
-    r"|&#?\w{1,8};"
+    r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*"
+    r"|\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[nrtbf\"\\/])|&#?\w{1,8};"
 )
 
 
@@ -49,9 +50,9 @@ class _Needle(NamedTuple):
     word: bool = False
     least_cut: int = _LEAST_CUT
 
-    def places(self, text: str, heads: Iterable[str]) -> Iterator[tuple[int, int]]:
-        """Where it is in what counts of a text; and its beginnings at the end of `heads`, which
-        is what stands before the places where that was cut."""
+    def places(self, text: str, cuts: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Where it is in what counts of a text; and its beginnings before `cuts`, the places where
+        that was cut."""
         if self.word:
             alone = rf"(?<!\w)(?<!\w[.-]){re.escape(self.text)}(?!\w)(?![.-]\w)"
             yield from (found.span() for found in re.finditer(alone, text))
@@ -60,28 +61,34 @@ class _Needle(NamedTuple):
             while at >= 0:
                 yield at, at + len(self.text)
                 at = text.find(self.text, at + 1)
-        for head in heads:
-            if head[-self.least_cut :] not in self.text:
+        for cut in cuts:
+            if text[max(0, cut - self.least_cut) : cut] not in self.text:
                 continue
-            for length in range(min(len(self.text) - 1, len(head)), self.least_cut - 1, -1):
-                if head.endswith(self.text[:length]):
-                    yield len(head) - length, len(head)
+            for length in range(min(len(self.text) - 1, cut), self.least_cut - 1, -1):
+                if text.startswith(self.text[:length], cut - length):
+                    yield cut - length, cut
                     break
 
 
 class _Seen:
-    """A text as needles see it."""
+    """A text as needles see it, and how much of it stands before each place where it was cut."""
 
     def __init__(self, text: str) -> None:
-        self._visible = text if text.isprintable() else "".join(filter(str.isprintable, text))
-        self._letters = _NO_LETTER.sub("", text)
+        marks = [mark.start() for mark in islice(re.finditer(_MARK, text), _MOST_CUTS)]
+        if len(text) >= _PERHAPS_CUT:
+            marks.append(len(text))
+        parts = [text[a:b] for a, b in zip([0, *marks], [*marks, len(text)])]
+        visible = [p if p.isprintable() else "".join(filter(str.isprintable, p)) for p in parts]
+        letters = [_NO_LETTER.sub("", part) for part in parts]
+        self._visible, self._letters = "".join(visible), "".join(letters)
         self._folded = _fold(self._letters)
+        self._cuts = [list(accumulate(map(len, kept)))[:-1] for kept in (visible, letters)]
 
-    def by(self, needle: _Needle) -> str:
-        """What counts of it."""
+    def by(self, needle: _Needle) -> tuple[str, list[int]]:
+        """What counts of it, and where that was cut."""
         if not needle.letters:
-            return self._visible
-        return self._folded if needle.folded else self._letters
+            return self._visible, self._cuts[0]
+        return (self._folded if needle.folded else self._letters), self._cuts[1]
 
 
 def secrets(told: Iterable[str], open_words: Iterable[str]) -> tuple[str, ...]:
@@ -97,24 +104,41 @@ def secrets(told: Iterable[str], open_words: Iterable[str]) -> tuple[str, ...]:
 def without(value: Any, hidden: tuple[str, ...], own: frozenset[str] = frozenset()) -> Any:
     """Plain values, and tuples and dataclasses of them, without secrets. Texts that are one of our
     `own` words stay, and bytes keep their length."""
-    if not hidden or value is None:
+    return _Veil(hidden, own).over(value) if hidden else value
+
+
+class _Veil:
+    """What is hidden in one value. What stands in it often, as what all brokers say does, is
+    searched once."""
+
+    def __init__(self, hidden: tuple[str, ...], own: frozenset[str]) -> None:
+        self._hidden = hidden
+        self._bytes: dict[bytes, bytes] = {}
+        self._texts: dict[str, str] = {word: word for word in own}
+
+    def over(self, value: Any) -> Any:
+        if value is None:
+            return value
+        if type(value) is str:
+            if value not in self._texts:
+                self._texts[value] = redacted(value, self._hidden)
+            return self._texts[value]
+        if isinstance(value, bytes):
+            if value not in self._bytes:
+                self._bytes[value] = _masked(value, self._hidden)
+            return self._bytes[value]
+        if isinstance(value, (tuple, list)):
+            parts = [self.over(part) for part in value]
+            same = all(part is old for part, old in zip(parts, value))
+            return value if same else getattr(value, "_make", type(value))(parts)
+        if isinstance(value, Mapping):
+            return {self.over(key): self.over(part) for key, part in value.items()}
+        if is_dataclass(value) and not isinstance(value, type):
+            old = {part.name: getattr(value, part.name) for part in fields(value) if part.init}
+            new = {name: self.over(part) for name, part in old.items()}
+            changed = {name: part for name, part in new.items() if part is not old[name]}
+            return replace(value, **changed) if changed else value
         return value
-    if type(value) is str:
-        return value if value in own else _short(value, hidden)
-    if isinstance(value, bytes):
-        return _bytes(value, hidden)
-    if isinstance(value, (tuple, list)):
-        parts = [without(part, hidden, own) for part in value]
-        same = all(part is old for part, old in zip(parts, value))
-        return value if same else getattr(value, "_make", type(value))(parts)
-    if isinstance(value, Mapping):
-        return {without(k, hidden, own): without(v, hidden, own) for k, v in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        old = {part.name: getattr(value, part.name) for part in fields(value) if part.init}
-        new = {name: without(part, hidden, own) for name, part in old.items()}
-        changed = {name: part for name, part in new.items() if part is not old[name]}
-        return replace(value, **changed) if changed else value
-    return value
 
 
 def without_userinfo(text: str) -> str:
@@ -124,40 +148,44 @@ def without_userinfo(text: str) -> str:
 
 def redacted(text: str, hidden: Iterable[str]) -> str:
     """A text without these secrets."""
-    for start, end in reversed(_spans(text, tuple(hidden))):
-        text = text[:start] + HIDDEN + text[end:]
-    return text
+    spans = _spans(text, tuple(hidden))
+    return _spliced(text, spans, lambda _: HIDDEN) if spans else text
 
 
-@lru_cache(maxsize=4096)  # names and words that every broker says
-def _cached(text: str, hidden: tuple[str, ...]) -> str:
-    return redacted(text, hidden)
-
-
-def _short(text: str, hidden: tuple[str, ...]) -> str:
-    return _cached(text, hidden) if len(text) <= _PERHAPS_CUT else redacted(text, hidden)
-
-
-def _bytes(data: bytes, hidden: tuple[str, ...]) -> bytes:
+def _masked(data: bytes, hidden: tuple[str, ...]) -> bytes:
     """Bytes of the same length, so that the structure of a certificate stays."""
     spelt = tuple(secret.encode("utf-8", "surrogateescape").decode("latin-1") for secret in hidden)
-    for start, end in _spans(data.decode("latin-1"), spelt):
-        data = data[:start] + b"*" * (end - start) + data[end:]
-    return data
+    text = data.decode("latin-1")
+    spans = _spans(text, spelt)
+    return _spliced(text, spans, lambda length: "*" * length).encode("latin-1") if spans else data
+
+
+def _spliced(text: str, spans: Sequence[tuple[int, int]], mask: Callable[[int], str]) -> str:
+    """The text with a mask, made for its length, in the place of each span."""
+    parts, at = [], 0
+    for start, end in spans:
+        parts += [text[at:start], mask(end - start)]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def _spans(text: str, hidden: tuple[str, ...]) -> list[tuple[int, int]]:
     """Where in a text secrets are, without overlaps, in order."""
     needles = [needle for secret in hidden if secret for needle in _needles(secret)]
     found: list[tuple[int, int]] = []
-    for plain, pieces in ((text, _as_it_is), (_ESCAPES.sub(_unescaped, text), _pieces)):
-        seen, heads = _Seen(plain), [_Seen(head) for head in _heads(plain)]
+    undone = _ESCAPES.sub(_unescaped, text)
+    ways = [(text, _as_it_is), (undone, _pieces)] if undone != text else [(text, _as_it_is)]
+    for plain, pieces in ways:
+        seen = _Seen(plain)
+        kept: dict[bool, list[_Piece]] = {}
         for needle in needles:
-            places = list(needle.places(seen.by(needle), [head.by(needle) for head in heads]))
-            if places:
+            places = list(needle.places(*seen.by(needle)))
+            if places and needle.letters not in kept:
                 counts = str.isalnum if needle.letters else str.isprintable
-                kept = [piece for piece in pieces(text) if counts(piece[0])]
-                found += [(kept[start][1], kept[end - 1][2]) for start, end in places]
+                kept[needle.letters] = [piece for piece in pieces(text) if counts(piece[0])]
+            for start, end in places:
+                pieces_ = kept[needle.letters]
+                found.append((pieces_[start][1], pieces_[end - 1][2]))
     merged: list[tuple[int, int]] = []
     for start, end in sorted(found):
         if merged and start <= merged[-1][1]:
@@ -190,12 +218,6 @@ def _needles(secret: str) -> tuple[_Needle, ...]:
         if len(digits) >= _LEAST_BASE64:
             needles.append(_Needle(digits, least_cut=_LEAST_BASE64))
     return tuple(needle for needle in needles if needle.text)
-
-
-def _heads(text: str) -> list[str]:
-    """What stands before each place where a text was cut, and all of it where that may be one."""
-    heads = [text[: mark.start()] for mark in islice(re.finditer(_MARK, text), _MOST_CUTS)]
-    return [*heads, text] if len(text) >= _PERHAPS_CUT else heads
 
 
 _Piece = tuple[str, int, int]  # a character, and the start and end of what it is written as

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from kdiag.attempt import LAYERS, Contact, Dial
@@ -36,6 +37,7 @@ EXIT_CODES = {
     "expect": 70,
     "vantage": 80,
 }
+MOST_NAMES = 4096  # characters of the names of one certificate
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
 
 EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
@@ -368,11 +370,18 @@ def _certificate(dial: Dial | None) -> CertificateReport | None:
         client_certificate_wanted=handshake.wants_certificate,
         subject=found.subject,
         issuer=found.issuer,
-        names=list(found.names),
+        names=_fitting(found.names),
         not_before=_moment(found.not_before),
         not_after=_moment(found.not_after),
         sha256=found.fingerprint,
     )
+
+
+def _fitting(names: Sequence[str]) -> list[str]:
+    """The first of a certificate's names, MOST_NAMES characters together: every broker's are
+    listed, and a real one has few."""
+    ends = accumulate(map(len, names))
+    return [name for name, end in zip(names, ends, strict=True) if end <= MOST_NAMES]
 
 
 def _moment(seconds: int | None) -> str | None:

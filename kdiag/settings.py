@@ -66,6 +66,7 @@ class Settings:
     """One check. Times are in seconds: `timeout` bounds reaching a peer (DNS, TCP, TLS),
     `answer_timeout` each answer of a peer that accepted, `deadline` the whole. `client` is what the
     real client is given besides `security`; `ignore` holds codes of findings that are not to count.
+    With `verbose` a report repeats also what hosts say that the user did not name.
     """
 
     bootstrap: tuple[Endpoint, ...]
@@ -83,6 +84,7 @@ class Settings:
     expect: tuple[Expectation, ...] = ()
     ignore: tuple[str, ...] = ()
     config: ConfigAccess | None = None
+    verbose: bool = False
 
 
 def settings(
@@ -107,6 +109,7 @@ def settings(
     ignore: Sequence[str] = (),
     config: Mapping[str, str] | None = None,
     strimzi: str | None = None,
+    verbose: bool = False,
 ) -> Settings:
     """Settings from what a user wrote. `properties` must be known, `from_file` may hold more;
     `timeout` and `answer_timeout` of None are what the properties say, or else the defaults;
@@ -165,6 +168,7 @@ def settings(
         expect=tuple(expect),
         ignore=tuple(ignore),
         config=parse_config(config or {}, strimzi),
+        verbose=verbose,
     )
 
 
@@ -268,7 +272,7 @@ def parse_properties(text: str) -> dict[str, str]:
 
 
 def _logical_lines(text: str) -> list[str]:
-    lines: list[str] = []
+    lines: list[list[str]] = []
     continued = False
     for raw in re.split(r"\r\n|\r|\n", text.removeprefix("\ufeff")):
         line = raw.lstrip(" \t\f")
@@ -277,11 +281,11 @@ def _logical_lines(text: str) -> list[str]:
         more = (len(line) - len(line.rstrip("\\"))) % 2 == 1
         part = line[:-1] if more else line
         if continued:
-            lines[-1] += part
+            lines[-1].append(part)
         else:
-            lines.append(part)
+            lines.append([part])
         continued = more
-    return lines
+    return list(map("".join, lines))
 
 
 def _unescape(text: str) -> str:

@@ -82,7 +82,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "two on standard output": (["check", "BROKER", "-o", "json", "-o", "terminal"], "one report"),
     "no folder for the file": (["check", "BROKER", "-o", "json=/nonexistent/r"], "cannot write"),
     "a folder for the file": (["check", "BROKER", "-o", "json=/"], "cannot write /"),
-    "an unknown option": (["check", "BROKER", "--verbose"], "--verbose"),
+    "an unknown option": (["check", "BROKER", "--verbatim"], "--verbose"),
     "a second that is none": (["check", "BROKER", "another:bad"], "'bad' is not a number"),
     "a target among others": (["check", "BROKER", "@none"], "@none: there is no kdiag.toml here"),
     "a target with an escape": (["check", "@a\x1b[31mb"], "@a…: there is no kdiag.toml here"),

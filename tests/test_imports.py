@@ -60,7 +60,7 @@ GATHERS = (
         "lookup",
         "readable",
     ),
-    *("settings", "properties", "security", "usage", "address", "annotation"),
+    *("settings", "properties", "security", "usage", "address", "allowance", "annotation"),
 )
 BEHIND_DOORS = {"kdiag.clients.kafka"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from kdiag.attempt import Attempt, Contact, Dial, Failure
 from kdiag.gather import Gathered, Leg
 from kdiag.hops.bootstrap import Bootstrap
-from kdiag.parcel import MAX_BYTES, MAX_ITEMS, MAX_NUMBER, ParcelError, packed, unpacked
+from kdiag.parcel import (
+    MAX_BYTES,
+    MAX_ITEMS,
+    MAX_NUMBER,
+    MAX_VALUES,
+    ParcelError,
+    packed,
+    unpacked,
+)
 from kdiag.probe import Errand, errand
 from kdiag.security import Sasl, Security, Tls
 from kdiag.settings import Endpoint, settings
@@ -126,3 +134,9 @@ def test_every_text_is_seen() -> None:
 
     unpacked(Gathered, packed(_facts()), text)
     assert {"now", "h", "no", "metadata", "bootstrap failed", "tcp"} <= seen
+
+
+def test_a_parcel_of_many_small_values_is_refused() -> None:
+    many = [[0] * 60_000] * (MAX_VALUES // 60_000 + 1)
+    with pytest.raises(ParcelError, match="more than 500,000 values"):
+        unpacked(cast("type[Any]", tuple[tuple[int, ...], ...]), json.dumps(many).encode())

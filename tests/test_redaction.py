@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import string
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -186,3 +187,41 @@ def test_many_brokers_take_little_time() -> None:
     started = time.process_time()
     assert without(dials, ("hunter2-secret", "another-of-them")) is dials
     assert time.process_time() - started < 10
+
+
+def _calls(value: object) -> int:
+    """How many functions of Python and of C it takes to hide secrets in a value."""
+    counted = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal counted
+        counted += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        without(value, ("swordfish-secret", "another-long-secret"))
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("swordfish-secret ", "x swordfish-secret", "%73wordfish-secret\\n", "swordfi\u2026"),
+        *("&amp;&lt;", "\\x73", "sw", "\u2026\u2026", "sswordfish-secre"),
+    ],
+)
+def test_twice_as_much_to_search_costs_twice_as_much(text: str) -> None:
+    without("x", ("swordfish-secret", "another-long-secret"))
+    one, two = _calls(text * 500), _calls(text * 1000)
+    assert two < 2.2 * one + 1000
+    raw = text.encode("utf-8")
+    one, two = _calls(raw * 500), _calls(raw * 1000)
+    assert two < 2.2 * one + 1000
+
+
+def test_what_every_broker_says_is_searched_once() -> None:
+    words, certificate = "the broker's words " * 20, bytes(range(256)) * 50
+    once = _calls([words, certificate])
+    assert _calls([words, certificate] * 1000) < once + 20_000

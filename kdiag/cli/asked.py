@@ -119,6 +119,7 @@ def _asked(
         aws_echo=of("aws_echo") or ("off" if os.environ.get("CI") else CHECK_IP),
         config=written["config"] or _configured(chosen),
         strimzi=of("strimzi"),
+        verbose=written["verbose"],
     )
 
 

@@ -162,6 +162,13 @@ MOST_WAIT = 86400  # seconds
     help="Write what a ticket needs: report, page, settings without secrets, versions, resolver "
     "and routes.",
 )
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    envvar="KDIAG_VERBOSE",
+    help="Repeat also what servers say that are no brokers and that you did not name.",
+)
 @output(REPORTED, envvar="KDIAG_OUTPUT")
 @click.pass_context
 def check(

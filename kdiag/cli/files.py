@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import click
 
-MAX_CONFIGURATION = 8 << 20  # bytes
+MAX_CONFIGURATION = 1 << 20  # bytes
 
 
 def read(name: str, most: int, what: str) -> bytes:
@@ -29,7 +29,11 @@ def read(name: str, most: int, what: str) -> bytes:
 
 def configuration(name: str) -> str:
     """The text of a file that configures Kafka, its lines ending as they do."""
-    data = read(name, MAX_CONFIGURATION, "a file of configuration: 8 MiB at most")
+    return text(read(name, MAX_CONFIGURATION, "a file of configuration: 1 MiB at most"))
+
+
+def text(data: bytes) -> str:
+    """Bytes of a file as text, whatever wrote them."""
     for encoding in ("utf-8-sig", "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "ascii"):
         with suppress(UnicodeDecodeError):
             return data.decode(encoding)

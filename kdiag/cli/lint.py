@@ -9,7 +9,7 @@ import click
 
 from kdiag.cli.completion import paths
 from kdiag.cli.exits import EXIT_CODES
-from kdiag.cli.files import configuration, named
+from kdiag.cli.files import configuration, named, read, text
 from kdiag.cli.options import fail_on, output
 
 
@@ -71,7 +71,11 @@ def lint(
             "--fix prints one corrected file; --diff and --patch are for several"
         )
     sources = {named(name): configuration(name) for name in files}
-    live = of_report(saved, configuration(saved)) if saved else None
+    live = None
+    if saved:
+        from kdiag.saved import MOST
+
+        live = of_report(saved, text(read(saved, MOST, "a report: 32 MiB at most")))
     report = lint(sources, fail_on, skip_unknown, bool(corrections), live)
     if not corrections:
         with destinations(outputs, FORMS, "text") as opened:

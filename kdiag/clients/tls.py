@@ -17,6 +17,7 @@ from kdiag.attempt import Failure, Handshake
 from kdiag.security import Tls
 
 MAX_CHAIN = 10
+MAX_CERTIFICATES = 8 << 20  # bytes of all peers together, each different one kept once
 
 # X509_V_ERR_*, from OpenSSL's x509_vfy.h; whatever is not here makes a certificate untrusted.
 _NOT_YET, _PAST = 9, 10
@@ -116,6 +117,8 @@ class Handshakes:
 
     def __init__(self, tls: Tls) -> None:
         self.tls = tls
+        self._kept: dict[bytes, bytes] = {}
+        self._room = MAX_CERTIFICATES
         self.empty_store = ""
 
     def hear(self) -> Heard:
@@ -196,7 +199,7 @@ class Handshakes:
             name=name,
             version=made.version() or heard.version,
             cipher=cipher[0] if cipher else "",
-            chain=_chain(made),
+            chain=self._shared(_chain(made)),
             at=time.time(),
             wants_certificate=heard.wants_certificate,
             authorities=heard.authorities,
@@ -213,13 +216,26 @@ class Handshakes:
             name=name,
             version=heard.version,
             cipher="",
-            chain=heard.chain,
+            chain=self._shared(heard.chain),
             at=time.time(),
             wants_certificate=heard.wants_certificate,
             authorities=heard.authorities,
             verify_code=verify_code,
             empty_store=self.empty_store,
         )
+
+    def _shared(self, chain: tuple[bytes, ...]) -> tuple[bytes, ...]:
+        """A chain, of certificates that are kept once for all peers. Where there is no more room it
+        ends: a thousand brokers of a cluster share all but their own, and those are small."""
+        kept = []
+        for certificate in chain:
+            if certificate not in self._kept:
+                if len(certificate) > self._room:
+                    break
+                self._room -= len(certificate)
+                self._kept[certificate] = certificate
+            kept.append(self._kept[certificate])
+        return tuple(kept)
 
     def _context(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

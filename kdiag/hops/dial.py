@@ -46,8 +46,13 @@ async def contact(
     if dns.failure:
         return Contact(endpoint, dns, lookup=await walk.net.explained(endpoint.host)), ()
 
+    addresses = walk.allowance.addresses(endpoint.host, addresses)
+
     async def met(address: str) -> Greeting:
-        return await then(await greet(walk, Knock(address, endpoint, questions)))
+        greeting = await greet(walk, Knock(address, endpoint, questions))
+        if not walk.allowance.may_be_quoted(endpoint.host, address):
+            greeting = greeting._replace(dial=greeting.dial._replace(quotable=False))
+        return await then(greeting)
 
     greetings = await asyncio.gather(*map(met, addresses))
     return Contact(endpoint, dns, tuple(g.dial for g in greetings)), tuple(greetings)
@@ -162,7 +167,9 @@ def _gave_up(dial: Dial) -> bool:
 
 async def _followed_up(walk: Walk, knock: Knock, said: Sequence[bytes]) -> list[bytes]:
     """What a peer that is no broker says when it is asked in other languages, until one of its
-    answers tells who it is."""
+    answers tells who it is; nothing where it may not be asked so."""
+    if not walk.allowance.may_be_asked(knock.address, knock.endpoint.port):
+        return []
 
     async def asked(question: bytes) -> bytes:
         line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)

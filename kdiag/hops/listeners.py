@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from kdiag.address import (
@@ -34,7 +35,7 @@ from kdiag.hops.produce_request import carried, produce_questions
 from kdiag.settings import Endpoint
 
 MAX_BROKERS = 1000  # that are dialled: more than real clusters have, and few enough to end in time
-MAX_CANDIDATES = 4  # for one broker
+MAX_CANDIDATES, MOST_CANDIDATES = 4, 256  # for one broker, and for all of them
 MAX_HELD = 64 << 20  # bytes of answers at once
 
 
@@ -120,14 +121,19 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
     # Whoever answers names itself, whichever broker it is asked for: a candidate of many brokers is
     # dialled once.
     beside = {broker: _candidates(walk, broker, bootstrap) for broker in _chosen(metadata)}
-    asking = {endpoint: broker for broker, endpoints in beside.items() for endpoint in endpoints}
+    wanted = {endpoint: broker for broker, endpoints in beside.items() for endpoint in endpoints}
+    asking = dict(islice(wanted.items(), MOST_CANDIDATES))
     found = await asyncio.gather(
         *(seen(broker, broker.advertised, mates[broker.advertised]) for broker in beside),
         *(seen(broker, endpoint) for endpoint, broker in asking.items()),
     )
     met = dict(zip(asking, found[len(beside) :]))
     known = tuple(
-        Listener(broker, reached, tuple(_judged(met[one], broker) for one in beside[broker]))
+        Listener(
+            broker,
+            reached,
+            tuple(_judged(met[one], broker) for one in beside[broker] if one in met),
+        )
         for broker, reached in zip(beside, found)
     )
     return Listeners(known, loop.time() - started, len(metadata.brokers) - len(known))

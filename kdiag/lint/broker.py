@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
 from kdiag.lint.live import LiveBroker
 from kdiag.lint.tree import Scalar, Spot
@@ -16,6 +18,7 @@ LISTENER_SETTINGS = (
     *("controller.quorum.voters", "controller.quorum.bootstrap.servers", "process.roles"),
 )
 OLD_SETTINGS = ("advertised.host.name", "advertised.port", "host.name")
+MAX_LISTENERS = 64  # of one broker that are judged; Kafka's own have a handful
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 _ADDRESS = re.compile(r"\s*([\w.-]+)://(\[[^\]/]*\]|[^:/\[\]]*):(\d{1,6})\s*\Z")
@@ -106,23 +109,23 @@ class Broker:
     def addresses(self, name: str) -> list[Address]:
         """The items of `listeners` or `advertised.listeners`, in order."""
         found = self.settings.get(name)
-        return list(_addresses(found.text)) if found else []
+        return list(islice(_addresses(found.text), MAX_LISTENERS)) if found else []
 
-    @property
+    @cached_property
     def listeners(self) -> list[Address]:
         return [each for each in self.addresses("listeners") if each.name]
 
-    @property
+    @cached_property
     def advertised(self) -> list[Address]:
         return [each for each in self.addresses(ADVERTISED) if each.name]
 
-    @property
+    @cached_property
     def controllers(self) -> list[str]:
         """The names of the controller's listeners."""
         found = self.get("controller.listener.names")
         return [name.strip().upper() for name in found.split(",") if name.strip()]
 
-    @property
+    @cached_property
     def protocols(self) -> dict[str, str]:
         """Listener name → security protocol, as far as the map says."""
         pairs = [each.partition(":") for each in self.get(MAP).split(",")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kdiag.lint.broker import LISTENER_SETTINGS, OLD_SETTINGS, Broker, Value, interpolated
@@ -18,6 +18,9 @@ _PORT = re.compile(
     r"(?:(?P<ip>\[[^\]]*\]|(?:\d+\.){3}\d+):)?(?:(?P<out>[\d-]+):)?(?P<within>[\d-]+)(?:/\w+)?\Z"
 )
 _MOST_PORTS = 1000  # of one range
+_MOST_BROKERS = 1000  # of one Compose file that are judged
+_MOST_NEIGHBOURS = 20  # other services that are known to speak of one
+_WORD = re.compile(r"\w+")
 
 
 def of_properties(root: Node | None) -> Broker | None:
@@ -40,24 +43,48 @@ def of_compose(root: Node | None) -> Iterator[Broker]:
 
 
 def _services(root: Node | None) -> Iterator[Broker]:
-    services = entries(root, "services")
-    mentions = {each.key.text: _mentioned(each.value) for each in services}
+    services, brokers = entries(root, "services"), 0
+    mentions = _Mentions({each.key.text: _mentioned(each.value) for each in services})
     for each in services:
         settings = _settings(get(each.value, "environment"))
         image = text(each.value, "image")
         if not _is_broker(settings, image):
             continue
+        brokers += 1
+        if brokers > _MOST_BROKERS:
+            return
         name = each.key.text
         names = {name, text(each.value, "hostname"), text(each.value, "container_name")} - {""}
-        others = [
-            other
-            for other, said in mentions.items()
-            if other != name and any(re.search(rf"\b{re.escape(n)}(:\d|\b)", said) for n in names)
-        ]
+        others = mentions.of(names, name)
         host = text(each.value, "network_mode") == "host"
         published = None if host else tuple(_ports(items(each.value, "ports")))
         what = f"service {name}"
         yield _broker(what, settings, not host, published, frozenset(names), tuple(others), image)
+
+
+class _Mentions:
+    """Which services speak of which: by the words in what each says, so that looking a name up does
+    not read what all of them say."""
+
+    def __init__(self, said: Mapping[str, str]) -> None:
+        self._said = said
+        self._by_word: dict[str, list[str]] = {}
+        for service, text_ in said.items():
+            for word in set(_WORD.findall(text_)):
+                self._by_word.setdefault(word, []).append(service)
+
+    def of(self, names: Collection[str], but: str) -> list[str]:
+        """The services, but one, that mention any of these names: the first _MOST_NEIGHBOURS."""
+        found: dict[str, None] = {}
+        for name in names:
+            words = [self._by_word.get(word, []) for word in _WORD.findall(name)]
+            shape = re.compile(rf"\b{re.escape(name)}(:\d|\b)")
+            for service in min(words, key=len, default=[]):
+                if len(found) >= _MOST_NEIGHBOURS:
+                    break
+                if service != but and service not in found and shape.search(self._said[service]):
+                    found[service] = None
+        return [service for service in self._said if service in found] if found else []
 
 
 def of_workload(root: Node | None) -> Iterator[Broker]:

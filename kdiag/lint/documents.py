@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 
 from kdiag.lint import properties
@@ -12,6 +14,7 @@ from kdiag.lint.mend import Moved, mend
 from kdiag.lint.reader import Twin, Unreadable, document, segments, split
 from kdiag.lint.schema import Deviation, Flaw, deviations, known_kinds
 from kdiag.lint.tree import Node, Spot, entries, get, items, text
+from kdiag.usage import UsageError
 
 STRIMZI = known_kinds()
 KINDS = {
@@ -24,6 +27,7 @@ KINDS = {
     "workload": "a Kubernetes manifest of Kafka containers",
     "helm": "values of the Bitnami chart",
 }
+MAX_DOCUMENTS = 1000  # of one file
 BESIDE = ("Service", "Node")  # what others are judged by
 
 _SHAPE = {Flaw.UNKNOWN, Flaw.MISPLACED, Flaw.TYPE, Flaw.MISSING}
@@ -71,7 +75,10 @@ def read(name: str, content: str) -> Read:
         return Read(name, content, (Document(name, "properties", properties.tree(content)),), ())
     found: list[Document] = []
     lines = split(content)
-    for first, body in segments(content):
+    parts = list(islice(segments(content), MAX_DOCUMENTS + 1))
+    if len(parts) > MAX_DOCUMENTS:
+        raise UsageError(f"{name}: it has more than {MAX_DOCUMENTS:,} documents: split it")
+    for first, body in parts:
         for each, mended in _documents(name, first, body, content):
             found.append(each)
             if mended is not None:
@@ -185,6 +192,7 @@ def _environment_names(root: Node | None) -> Iterator[str]:
             yield text(each, "name")
 
 
+@lru_cache(maxsize=1)
 def _mentions(name: str, content: str) -> str:
     """Whether a text that cannot be read was to be YAML about Kafka, and no template of it."""
     meant = name.endswith((".yaml", ".yml", ".json")) or name == "stdin"

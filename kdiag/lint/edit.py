@@ -32,10 +32,17 @@ def apply(text: str, fixes: Iterable[Edits]) -> str:
     """
     lines = split(text)
     ending = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
-    made: list[Edit] = []
+    made: dict[Edit, None] = {}
+    by_line: dict[int, list[Edit]] = {}
     for edits in fixes:
-        if edits and not any(_touch(edit, other) for edit in edits for other in made):
-            made += [edit for edit in dict.fromkeys(edits) if edit not in made]
+        beside = [o for edit in edits for line in _lines(edit) for o in by_line.get(line, ())]
+        if any(_touch(edit, other) for edit in edits for other in dict.fromkeys(beside)):
+            continue
+        for edit in edits:
+            if edit not in made:
+                made[edit] = None
+                for line in _lines(edit):
+                    by_line.setdefault(line, []).append(edit)
     ordered = sorted(made, key=lambda each: (each.start, each.end))
     for edit in reversed(ordered):  # from the end on; of what is put in at one place the last first
         begin, end = edit.start.line - 1, edit.end.line - 1
@@ -156,6 +163,11 @@ def _end(node: Node) -> Spot:
         return node.closed
     parts = node.items if isinstance(node, Items) else [each.value for each in node.entries]
     return _end(parts[-1]) if parts else node.start
+
+
+def _lines(edit: Edit) -> range:
+    """The lines that it has something to do with."""
+    return range(edit.start.line, edit.end.line + 1)
 
 
 def _touch(one: Edit, other: Edit) -> bool:

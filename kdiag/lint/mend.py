@@ -7,18 +7,18 @@ Where its indentation leads to one that takes it, that is the place. Lines keep 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from kdiag.lint.reader import split
+from kdiag.lint.reader import MAX_DEPTH, split
 from kdiag.lint.schema import Schema, allowed, is_open, near_to, resource
 from kdiag.lint.tree import Spot
 
-_LINE = re.compile(
-    r"([ \t]*)((?:-[ \t]+)*)(.*?)([ \t]*(?:\r\n|[\r\n\x85\u2028\u2029])?)\Z", re.DOTALL
-)
+_LINE = re.compile(r"([ \t]*)((?:-[ \t]+)*)(.*)\Z", re.DOTALL)
 _KEY = re.compile(r"""("[^"]*"|'[^']*'|[\w./$-]+)[ \t]*:(?:[ \t]+(.*)|)\Z""", re.DOTALL)
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[+-]?[ \t]*(#.*)?\Z")
 _STEP = 2
+_MOST_MOVED, _MOST_GUESSES = 200, 1000  # lines that stand wrongly, names that are mistyped
 _LONGEST = 200  # lines of one value in brackets
 
 
@@ -96,7 +96,7 @@ def mend(text: str, kind: str, first_line: int = 1) -> Mended | None:
         return None
     made = _Mender(kind, first_line)
     for line in lines:
-        if not made.place(line):
+        if not made.place(line) or made.at_a_loss:
             return None
     if not made.moved:
         return None
@@ -110,7 +110,14 @@ class _Mender:
         self.out: list[str] = []
         self.moved: list[Moved] = []
         self.shifts: dict[int, int] = {}
+        self.guesses = 0
         self._first = first_line
+
+    @property
+    def at_a_loss(self) -> bool:
+        """Whether so much is wrong that what was meant is anybody's guess."""
+        many = len(self.moved) > _MOST_MOVED or self.guesses > _MOST_GUESSES
+        return many or len(self.frames) > MAX_DEPTH
 
     def place(self, line: _Line) -> bool:
         """Finds where a line belongs, and writes it there; False where there is no such place."""
@@ -127,6 +134,11 @@ class _Mender:
         )
         self._open(found, line, found.now, line.indent)
         return True
+
+    def _near(self, key: str, names: Iterable[str]) -> str:
+        """The name that a mistyped one resembles, as long as not everything is mistyped."""
+        self.guesses += 1
+        return near_to(key, names) if self.guesses <= _MOST_GUESSES else ""
 
     def _item(self, line: _Line) -> bool:
         lists = [frame for frame in self.frames if frame.is_list]
@@ -156,7 +168,7 @@ class _Mender:
         if not key:
             return bool(schema.get("type") != "object")
         return allowed(schema, key) is not None or bool(
-            near_to(key, list(schema.get("properties", {})))
+            self._near(key, schema.get("properties", {}))
         )
 
     def _frame(self, key: str, indent: int) -> _Frame | None:
@@ -169,7 +181,7 @@ class _Mender:
             return found
         for frame in inner:
             names = [n for n in frame.schema.get("properties", {}) if n not in frame.used]
-            if near_to(key, names):
+            if self._near(key, names):
                 return frame
         return next((frame for frame in inner if frame.was == indent), None)
 
@@ -179,7 +191,7 @@ class _Mender:
         below = allowed(frame.schema, line.key)
         if below is None:
             names = [n for n in frame.schema.get("properties", {}) if n not in frame.used]
-            near = near_to(line.key, names)
+            near = self._near(line.key, names)
             below = allowed(frame.schema, near) if near else {}
             frame.used.add(near)
         if line.opens:
@@ -233,10 +245,11 @@ def _lines(text: str) -> tuple[list[_Line] | None, list[str]]:
 
 def _line(number: int, content: str) -> _Line | None:
     """A line taken apart; None for a comment, a blank line or a mark between documents."""
-    match = _LINE.match(content)
+    said = content.rstrip(" \t\r\n\x85\u2028\u2029")
+    match, ending = _LINE.match(said), content[len(said) :]
     if match is None:
         return None
-    indent, dashes, body, ending = match.groups()
+    indent, dashes, body = match.groups()
     if body == "-":
         dashes, body = "-", ""
     if (

@@ -44,11 +44,14 @@ def tree(content: str) -> Map:
         start = match.end()
         value = line[start:].rstrip("\r\n\x85\u2028\u2029")
         end = Spot(at, start + len(value) + 1)
-        while _goes_on(value) and at < len(lines):
+        parts = [value]
+        while _goes_on(parts[-1]) and at < len(lines):
             more = lines[at].rstrip("\r\n\x85\u2028\u2029")
-            value = value[:-1] + more.lstrip()
+            parts[-1] = parts[-1][:-1]
+            parts.append(more.lstrip())
             at += 1
             end = Spot(at, len(more) + 1)
+        value = "".join(parts)
         told = _plain(value).rstrip() if end.line > begin + 1 else _plain(value)
         name = Scalar(
             _plain(key), _plain(key), Spot(begin + 1, match.start(1) + 1), _behind(match, begin)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
+_LONGEST = 100  # characters of a name that is a slip of another
+_MOST_SLIPS = 100  # fields of one mapping that are looked up; what has more is of another kind
 _MANY = 8  # allowed values, or fields, that are named
 _LIST = "a list, each item with a dash"
 
@@ -152,8 +154,13 @@ def is_open(schema: Schema) -> bool:
     return "properties" not in schema and "items" not in schema and schema.get("type") == "object"
 
 
-def near_to(name: str, names: Iterator[str] | list[str]) -> str:
+def near_to(name: str, names: Iterable[str]) -> str:
     """The one of these that a mistyped name resembles, "" where none does."""
+    return _near(name, tuple(names)) if len(name) <= _LONGEST else ""
+
+
+@lru_cache(maxsize=4096)
+def _near(name: str, names: tuple[str, ...]) -> str:
     from difflib import get_close_matches  # only where something was written wrongly
 
     lowered = {each.lower(): each for each in names}
@@ -196,21 +203,28 @@ def _object(node: Node, schema: Schema, path: Path_, kind: str) -> Iterator[Devi
     if not isinstance(node, Map):
         yield Deviation(Flaw.TYPE, node, path, expected="a mapping of fields")
         return
+    taken = {each.key.text: each.value for each in reversed(node.entries)}
+    strays = 0
     for each in node.entries:
         below = allowed(schema, each.key.text)
         if below is not None:
             yield from _differences(each.value, below, (*path, each.key.text), kind)
         elif not each.merged:
-            yield _stray(each, node, schema, path, kind)
+            strays += 1
+            if strays > _MOST_SLIPS:
+                yield Deviation(Flaw.UNKNOWN, each.key, path, each.key.text, each, node)
+            else:
+                yield _stray(each, node, taken, schema, path, kind)
     for key in schema.get("required", ()):
-        if is_null(next((e.value for e in node.entries if e.key.text == key), None)):
+        if is_null(taken.get(key)):
             yield Deviation(Flaw.MISSING, node, path, key=key, parent=node)
 
 
-def _stray(entry: Entry, parent: Map, schema: Schema, path: Path_, kind: str) -> Deviation:
+def _stray(
+    entry: Entry, parent: Map, taken: Collection[str], schema: Schema, path: Path_, kind: str
+) -> Deviation:
     """A field that has no place there: a slip of the pen, or at home elsewhere."""
     name = entry.key.text
-    taken = {each.key.text for each in parent.entries}
     near = near_to(name, [key for key in schema.get("properties", {}) if key not in taken])
     homes = () if near.lower() == name.lower() else _homes(kind, name, path)
     if homes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from kdiag.lint.live import Live, LiveBroker, Where
 from kdiag.lint.tree import Map, Node, Scalar, get, items, number, text
@@ -15,7 +16,8 @@ ADDRESS_TYPES = ("ExternalDNS", "ExternalIP", "InternalDNS", "InternalIP", "Host
 NODE_PORTS = range(30000, 32768)
 BY_NAME = ("route", "tlsroute", "ingress")  # TLS tells where a connection goes
 OUTSIDE = ("nodeport", "loadbalancer", "route", "tlsroute", "ingress")
-_MOST_IDS = 10_000
+_MOST_IDS = 2000  # of all pools; the largest clusters have some hundreds of brokers
+_MOST_LISTENERS = 64  # of one resource that are judged
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,16 @@ class Surroundings:
     services: tuple[KubeService, ...] = ()
     nodes: tuple[KubeNode, ...] = ()
     live: Live | None = None
+
+    @cached_property
+    def by_node_port(self) -> Mapping[int, Sequence[KubeService]]:
+        """The Services that have a NodePort."""
+        found: dict[int, list[KubeService]] = {}
+        for service in self.services:
+            for _, port in service.ports:
+                if port:
+                    found.setdefault(port, []).append(service)
+        return found
 
 
 @dataclass(frozen=True)
@@ -321,7 +333,7 @@ def kube_node(root: Node) -> KubeNode:
 
 def _listeners(root: Node) -> list[StrimziListener]:
     found = []
-    for each in items(root, "spec", "kafka", "listeners"):
+    for each in items(root, "spec", "kafka", "listeners")[:_MOST_LISTENERS]:
         if not isinstance(each, Map):
             continue
         configuration = get(each, "configuration")
@@ -337,7 +349,7 @@ def _listeners(root: Node) -> list[StrimziListener]:
                 configuration if isinstance(configuration, Map) else None,
                 tuple(
                     BrokerEntry(one, number(one, "broker"))
-                    for one in items(configuration, "brokers")
+                    for one in items(configuration, "brokers")[:_MOST_IDS]
                     if isinstance(one, Map)
                 ),
             )
@@ -351,13 +363,14 @@ def _ids(pools: Sequence[Pool]) -> tuple[dict[str, tuple[int, ...]], bool]:
     ids = {pool.name: pool.ids for pool in pools if pool.ids is not None}
     settled = len(ids) == len(pools)
     taken = {one for known in ids.values() for one in known}
+    candidate = 0
     for pool in sorted(pools, key=lambda each: each.name):
         if pool.name in ids:
             continue
-        free = [one for one in pool.wanted if one not in taken][: pool.replicas]
+        replicas = min(pool.replicas, max(0, _MOST_IDS - len(taken)))
+        free = [one for one in pool.wanted if one not in taken][:replicas]
         taken |= set(free)
-        candidate = 0
-        while len(free) < pool.replicas:
+        while len(free) < replicas:
             if candidate not in taken:
                 free.append(candidate)
                 taken.add(candidate)

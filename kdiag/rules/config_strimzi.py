@@ -235,10 +235,11 @@ def node_port_clash(cluster: Cluster | None, chart: NodePorts | None) -> Iterato
                 )
                 yield mistake(listener, said, found.value.start, fix, edits=remove(parent, found))
             seen.setdefault(port, what)
-    ports = [port for port, _ in chart.ports] if chart else []
-    for number, (own, spot) in enumerate(chart.ports if chart else ()):
-        if own in ports[:number] and chart:
+    ports: set[int | None] = set()
+    for own, spot in chart.ports if chart else ():
+        if own in ports and chart:
             yield _of_chart(chart, f"NodePort {own} is that of another broker already", spot)
+        ports.add(own)
 
 
 @rule(
@@ -303,9 +304,8 @@ def _renumbered(cluster: Cluster, listener: StrimziListener) -> dict[int, int]:
 
 def _foreign(cluster: Cluster, port: int) -> KubeService | None:
     """A Service that has this NodePort and is not of this cluster."""
-    for service in cluster.around.services:
-        mine = service.cluster == cluster.name and cluster.name != ""
-        if not mine and port in [node_port for _, node_port in service.ports]:
+    for service in cluster.around.by_node_port.get(port, ()):
+        if service.cluster != cluster.name or cluster.name == "":
             return service
     return None
 

@@ -223,7 +223,10 @@ def not_kafka(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Mat
     """The peer answers, but not in Kafka's protocol.
 
     The first bytes of its answer are in the evidence: `HTTP/1.1 400` is a web server, `SSH-2.0` a
-    login. The port is that of another service, or a proxy answers for the broker.
+    login. Of a host that you did not name they are shown with `--verbose` only: a bootstrap server
+    may send a client to places whose words are not for everybody who reads the report.
+
+    The port is that of another service, or a proxy answers for the broker.
 
     Prove it: read the banner; look who owns the port on that host.
     """
@@ -324,7 +327,7 @@ def _stranger(place: Place) -> Stranger:
     name = told[0].name
     if best and best.handshake and name == "an HTTP server":
         name = "an HTTPS server"
-    return told[0]._replace(name=name)
+    return told[0]._replace(name=name, banner=told[0].banner if best and best.quotable else "")
 
 
 def _hint(stranger: Stranger) -> str:

@@ -96,7 +96,10 @@ def tried(endpoint: Endpoint, dial: Dial, failed: Attempt) -> str:
     at = str(Endpoint(dial.address, endpoint.port))
     where = at if endpoint.host == dial.address else f"{endpoint} ({at})"
     outcome = _WORDS.get(failed.failure, "") if failed.failure else ""
-    said = [text for text in (outcome, failed.detail) if text]
+    detail = failed.detail
+    if failed.failure is Failure.NOT_KAFKA and not dial.quotable:
+        outcome, detail = "something that is no Kafka answers", "its words are shown with --verbose"
+    said = [text for text in (outcome, detail) if text]
     if len(said) == 2 and said[1].lower() in ("connection refused", "connection reset by peer"):
         said.pop()
     if len(said) == 2 and not said[0].endswith((":", "begins", "answers")):

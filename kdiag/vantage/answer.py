@@ -15,6 +15,7 @@ from kdiag.clients.net import MAX_ADDRESSES
 from kdiag.gather import MOMENT, Gathered, veiled
 from kdiag.hops import HOPS
 from kdiag.hops.listeners import MAX_BROKERS, MAX_CANDIDATES
+from kdiag.hops.produce import Produce
 from kdiag.parcel import MAX_BYTES, ParcelError, packed, unpacked
 from kdiag.probe import NARROW, errand
 from kdiag.properties.names import PROTOCOLS
@@ -22,6 +23,7 @@ from kdiag.settings import Settings
 from kdiag.vantage.archive import luggage, script
 
 MAX_HEAD = 1 << 16  # bytes that may stand in front of an answer: what a login prints
+MAX_NOTES = 32
 MAX_TEXT = 16384  # characters; the longest of our own is a detail with every character escaped
 
 
@@ -95,6 +97,12 @@ def _check(found: Gathered, asked: Settings) -> None:
         raise ParcelError("a time that is none") from None
     if [leg.hop for leg in found.legs] != [hop.id for hop in HOPS]:
         raise ParcelError("other hops than those of a walk")
+    halted = [halt.hop for halt in found.halts]
+    if len(set(halted)) < len(halted) or not {hop.id for hop in HOPS}.issuperset(halted):
+        raise ParcelError("more failures than hops")
+    if len(found.notes) > MAX_NOTES:
+        raise ParcelError("more notes than a walk has")
+    _check_complete(found, asked)
     contacts = list(found.bootstrap.contacts) if found.bootstrap else []
     if found.bootstrap and tuple(c.endpoint for c in contacts) != asked.bootstrap:
         raise ParcelError("other bootstrap servers than were asked for")
@@ -115,6 +123,41 @@ def _check(found: Gathered, asked: Settings) -> None:
             raise ParcelError("more addresses than a walk tries")
     for contact in contacts:
         _check_contact(contact)
+
+
+def _check_complete(found: Gathered, asked: Settings) -> None:
+    """Every hop that ran has its facts, and every other one a reason in those before it: a walk
+    passes for what it has seen, and never for what is missing. Raises ParcelError."""
+    facts = (found.bootstrap, found.metadata, found.listeners, found.produce)
+    for leg, fact in zip(found.legs, facts, strict=True):
+        because = fact.skipped_because if isinstance(fact, Produce) else None
+        if (fact is None or because is not None) != bool(leg.skipped_because):
+            raise ParcelError("a hop without its facts, or facts without their hop")
+    bootstrap, metadata, listeners, produce = facts
+    ended = bool(found.halts) or found.interrupted
+    missing = (
+        bootstrap is None,
+        bool(bootstrap and bootstrap.usable) and metadata is None,
+        bool(metadata and metadata.brokers) and listeners is None,
+        bool(listeners and listeners.reached) and produce is None,
+    )
+    if any(missing) and not ended:
+        raise ParcelError("a hop that did not run, and nothing that says why")
+    if metadata and metadata.brokers and asked.topic and metadata.topic is None:
+        raise ParcelError("not a word of the topic")
+    if metadata and listeners:
+        told = {broker.node for broker in metadata.brokers}
+        seen = [listener.broker.node for listener in listeners.listeners]
+        if not told.issuperset(seen) or len(set(seen)) < min(len(told), MAX_BROKERS):
+            raise ParcelError("other brokers than were listed")
+    if listeners and produce:
+        tried = [each.node for each in produce.produced]
+        if set(tried) != {x.broker.node for x in listeners.reached} or len(set(tried)) < len(tried):
+            raise ParcelError("other brokers than were reached")
+        if set(produce.unreached) != {
+            x.broker.node for x in listeners.listeners if not x.contact.usable
+        }:
+            raise ParcelError("other brokers than were not reached")
 
 
 def _check_contact(contact: Contact) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from kdiag.attempt import Failure
 from kdiag.clients import tls
 from kdiag.clients.tls import tls_failure, tls_words
+from kdiag.security import Tls
 
 NAMES = (b"0\x0b1\x090\x07\x06\x03U\x04\x0a\x0c\x00", b"0\x00")
 
@@ -90,3 +91,25 @@ def test_the_authorities_of_tls_1_3() -> None:
 @given(st.binary(max_size=200), st.booleans())
 def test_no_request_is_too_strange(body: bytes, newest: bool) -> None:
     assert len(tls._authorities(body, newest)) <= tls.MAX_CHAIN
+
+
+def shown(handshakes: tls.Handshakes, *chain: bytes) -> tuple[bytes, ...]:
+    """What is kept of the chain of one peer."""
+    found = handshakes.overheard(tls.Heard(chain=chain), "broker", None)
+    return found.chain if found else ()
+
+
+def test_what_all_peers_show_is_kept_once() -> None:
+    handshakes = tls.Handshakes(Tls())
+    one, other = (shown(handshakes, bytes([n]) * 9, b"ca" * 9) for n in (1, 2))
+    assert one == (b"\1" * 9, b"ca" * 9)
+    assert one[1] is other[1]
+
+
+def test_the_certificates_of_all_peers_together_are_bounded() -> None:
+    handshakes = tls.Handshakes(Tls())
+    size = 90_000
+    chains = [shown(handshakes, n.to_bytes(2, "big") * (size // 2)) for n in range(1000)]
+    kept = {certificate for chain in chains for certificate in chain}
+    assert len(kept) == tls.MAX_CERTIFICATES // size
+    assert shown(handshakes, bytes(size)) == chains[0], "what is known is shown as before"
