@@ -211,10 +211,11 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
 
 
 def _patience(walk: Walk, metadata: Metadata) -> float:
-    """Seconds for the real client, which connects, logs in and asks twice, for the metadata and to
-    a leader; as far as the deadline leaves them and what it takes to tell how it ended."""
+    """Seconds for the real client, as far as the deadline leaves them and what it takes to tell how
+    it ended. One behind the other it waits for five answers at most: versions and metadata, then a
+    leader's versions, the topic's metadata again, and the record's."""
     asked = walk.settings
     late = max(walk.login.slowest, *(answer.elapsed for answer in metadata.answers))
     left = walk.until - asyncio.get_running_loop().time() - _TO_TELL
-    needed = asked.timeout + max(asked.answer_timeout, 2.5 * late)
+    needed = asked.timeout + max(asked.answer_timeout, 5 * late)
     return max(asked.timeout, min(needed, left))
