@@ -53,7 +53,8 @@ def compatibility() -> str:
         "",
         f"The clients are librdkafka, by confluent-kafka {_locked('confluent-kafka')}, and Java's "
         f"of Kafka {JAVA_CLIENT}. Each writes one record to each partition. kdiag runs without "
-        "`--topic` and with it; without it, a failure that is the topic's alone is not seen.",
+        "`--topic` and with it; without it, a failure that only the topic's own records meet is "
+        "not seen, or not proven.",
     ]
     for kind, (title, text) in KINDS.items():
         of_kind = [(name, told) for name, told in kept if told["kind"] == kind]

@@ -82,6 +82,7 @@ RELEASES: tuple[Release, ...] = (
 LIMITED = "4.3.1"
 QUOTAS = {
     "100 kB/s": ("producer_byte_rate", "102400"),
+    "1024 B/s": ("producer_byte_rate", "1024"),
     "0.01 % of a request thread": ("request_percentage", "0.01"),
 }
 

@@ -393,6 +393,7 @@ SERVERS: tuple[Fake, ...] = (
         "It answers everything but produce requests",
         Partial(rule=silent_on(PRODUCE)),
         works=False,
+        nameless=False,  # so does Envoy's mesh filter, and takes the records of real topics
     ),
     Fake(
         "not-leader",
@@ -409,10 +410,3 @@ SERVERS: tuple[Fake, ...] = (
         nameless=False,
     ),
 )
-
-# Those on which kdiag disagrees today.
-NOT_YET = {
-    "pulsar", "envoy-mesh-closes", "envoy-mesh-drops", "envoy-mesh-no-rule",
-    "one-address-serves", "swapped-unnamed",
-}  # fmt: skip
-SERVERS = tuple(server for server in SERVERS if server.name not in NOT_YET)
