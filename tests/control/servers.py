@@ -228,7 +228,8 @@ SERVERS: tuple[Fake, ...] = (
     ),
     Fake(
         "envoy-mesh-closes",
-        "As Envoy's mesh filter: Produce 5 to 7, Metadata 1 to 7, closes on a topic without a rule",
+        "As Envoy's mesh filter: Produce 5 to 7, Metadata 1 to 7, closes on a topic without a rule "
+        "(Java with `enable.idempotence=false`)",
         envoy(CLOSE),
         java=PLAIN_JAVA,
     ),
