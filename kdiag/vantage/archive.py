@@ -12,6 +12,8 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+from kdiag.properties.names import PROTOCOLS
+
 # All that kdiag.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
     "": "access address allowance annotation attempt gather hop lookup parcel probe readable "
@@ -75,12 +77,20 @@ exec(packed.read("__main__.py"))
 
 # The same where a program is all that can be told. Without secrets there are no logins.
 _HEAVY = tuple(f"clients/{name}" for name in ("credentials", "iam", "oauth", "sasl", "sigv4"))
-# Nor are there texts to search for any.
-_NOTHING_TO_HIDE = """
+
+# What stands in for modules whose work is done before: there are no secrets to search for, and what
+# a user wrote was read here.
+_DONE_HERE = {
+    "redaction": """
 def secrets(told, open_words): return ()
 def redacted(text, hidden): return text
 def without(value, hidden, own=()): return value
-"""
+""",
+    "properties/layers": "Layers = None",
+    "properties/limits": "",
+    "properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
+    "properties/producer": "handed_over = used_by_client = None",
+}
 _NARROW = """
 import sys; sys.version_info < {oldest} and sys.exit({no_python})
 import base64, importlib.abc, importlib.util, json, lzma, os
@@ -123,7 +133,7 @@ def _packed() -> str:
         f"kdiag/{part}": barest((here / f"{part}.py").read_text(encoding="utf-8"))
         for part in sorted(set(PARTS).difference(_HEAVY))
     }
-    parts["kdiag/redaction"] = _NOTHING_TO_HIDE
+    parts.update({f"kdiag/{part}": text for part, text in _DONE_HERE.items()})
     small = json.dumps(parts, separators=(",", ":")).encode("ascii")
     best = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}  # pb: it is text
     data = lzma.compress(small, format=lzma.FORMAT_ALONE, filters=[best])
