@@ -4,20 +4,20 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing itself takes a moment to import, in which Ctrl-C is a traceback
 if TYPE_CHECKING:
-    from kdiag.report import Report
-    from kdiag.rule import Finding, Severity
-    from kdiag.settings import UsageError
-    from kdiag.walk import check
+    from kdiag.api import check
+    from kdiag.config.settings import UsageError
+    from kdiag.report.model import Report
+    from kdiag.rules.rule import Finding, Severity
 
 __version__ = "0.1.0"
 __all__ = ["Finding", "Report", "Severity", "UsageError", "__version__", "check"]
 
 _HOMES = {
-    "check": "kdiag.walk",
-    "Report": "kdiag.report",
-    "Finding": "kdiag.rule",
-    "Severity": "kdiag.rule",
-    "UsageError": "kdiag.settings",
+    "check": "kdiag.api",
+    "Report": "kdiag.report.model",
+    "Finding": "kdiag.rules.rule",
+    "Severity": "kdiag.rules.rule",
+    "UsageError": "kdiag.config.settings",
 }
 
 

@@ -188,7 +188,9 @@ def _rewrite(arguments: list[str]) -> int:
     pages = _run("python", "-m", "tests.derived")
     rewrite = ("pytest", "--quiet", "--snapshot-update")
     goldens = _run(*rewrite, *arguments) if arguments else 0
-    return pages or goldens or _run(*rewrite, "tests/render")  # the lab's through every output
+    return (
+        pages or goldens or _run(*rewrite, "tests/report/render")
+    )  # the lab's through every output
 
 
 def _newer_python(arguments: list[str]) -> int:

@@ -31,24 +31,26 @@ LINT_MS, LARGE_MS = 150, 1000
 EXPLAIN_MS = 5000  # a log of 100 MB
 
 # How long a call to AWS takes, and how many of them wait for each other at least: which instances
-# there are, and what stands before them. tests/clients/test_aws_chain.py holds kdiag to that chain.
+# there are, and what stands before them. tests/aws/test_chain.py holds kdiag to that chain.
 CALL, CHAIN, ADDED = 0.4, 2, 1.2
 ROUND_TRIP = 0.05  # seconds, to brokers in that region
 
 
 def serve() -> None:
     """Another process: three healthy brokers, and one that knows so many silent ones."""
-    from kdiag.demo.broker import Broker, Cluster, Node
+    from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 
     async def run() -> None:
-        healthy = Cluster("healthyCluster00000001")
+        healthy = FakeCluster("healthyCluster00000001")
         for node in (1, 2, 3):
-            port = await Broker(healthy, node).start()
-            healthy.nodes.append(Node(node, "127.0.0.1", port))
+            port = await FakeBroker(healthy, node).start()
+            healthy.nodes.append(FakeNode(node, "127.0.0.1", port))
         silent = {}
         for count in (3, 300):
-            nodes = [Node(n, f"10.0.{n // 250}.{n % 250 + 1}", 9092) for n in range(1, count + 1)]
-            silent[count] = await Broker(Cluster(f"silent{count}", nodes), 1).start()
+            nodes = [
+                FakeNode(n, f"10.0.{n // 250}.{n % 250 + 1}", 9092) for n in range(1, count + 1)
+            ]
+            silent[count] = await FakeBroker(FakeCluster(f"silent{count}", nodes), 1).start()
         print(json.dumps([healthy.nodes[0].port, silent]), flush=True)
         await asyncio.Event().wait()
 
@@ -59,15 +61,15 @@ def account() -> None:
     """Another process: three brokers in an AWS account that takes its time, and how to ask it."""
     from tempfile import TemporaryDirectory
 
-    from kdiag.demo.broker import Broker, Cluster, Node
+    from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
     from tests.accounts import environment, late, served
 
     async def run(publics: Sequence[str], variables: dict[str, str]) -> None:
-        cluster = Cluster("distantCluster00000001")
+        cluster = FakeCluster("distantCluster00000001")
         for node, public in enumerate(publics, 1):
-            behind = await Broker(cluster, node).start()
+            behind = await FakeBroker(cluster, node).start()
             server = await asyncio.start_server(partial(distant, behind), public, 0)
-            cluster.nodes.append(Node(node, public, server.sockets[0].getsockname()[1]))
+            cluster.nodes.append(FakeNode(node, public, server.sockets[0].getsockname()[1]))
         print(json.dumps([f"{publics[0]}:{cluster.nodes[0].port}", variables]), flush=True)
         await asyncio.Event().wait()
 
@@ -98,13 +100,13 @@ def walk(bootstrap: str) -> None:
     import resource
     from io import StringIO
 
-    from kdiag.clients.net import Net
-    from kdiag.render import render
-    from kdiag.settings import settings
-    from kdiag.walk import run
+    from kdiag.api import run
+    from kdiag.config.settings import settings
+    from kdiag.network.dialer import Dialer
+    from kdiag.report.render import render
 
     asked = settings(bootstrap, timeout=TIMEOUT, answer_timeout=TIMEOUT)
-    report = run(asked, net=lambda s: Net(s.timeout, device="lo"))
+    report = run(asked, net=lambda s: Dialer(s.timeout, device="lo"))
     render("terminal", report, StringIO())
     found = {
         "walk_ms": report.elapsed_ms,
@@ -119,8 +121,8 @@ def draw() -> None:
     import time
     from io import StringIO
 
-    from kdiag.render import RENDERERS, render
-    from tests.render.cases import private
+    from kdiag.report.render import RENDERERS, render
+    from tests.report.render.cases import private
 
     report = private(1000)
     found = {}

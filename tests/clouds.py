@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kdiag.attempt import Contact
-from kdiag.aws.cloud import (
+from kdiag.aws.facts import (
     AclEntry,
-    Gap,
+    ClientAddress,
     Instance,
     Interface,
     NetworkAcl,
@@ -22,9 +21,10 @@ from kdiag.aws.cloud import (
     RouteTable,
     SecurityGroup,
     Snapshot,
-    Source,
+    Unavailable,
 )
-from kdiag.hops.aws import Aws
+from kdiag.aws.hop import AwsFacts
+from kdiag.network.attempt import EndpointResult
 
 LAPTOP = "203.0.113.10"
 VPC, SUBNET, GROUP, REGION = "vpc-1", "subnet-1", "sg-1", "eu-west-2"
@@ -114,7 +114,7 @@ def snapshot(
     acls: Sequence[NetworkAcl] | None = None,
     tables: Sequence[RouteTable] | None = None,
     states: Mapping[str, str] | None = None,
-    gaps: Sequence[Gap] = (),
+    gaps: Sequence[Unavailable] = (),
     **more: Any,
 ) -> Snapshot:
     """A VPC in which everything is open; by default of one broker."""
@@ -138,11 +138,11 @@ def aws(
     *hosts: str,
     source: str = LAPTOP,
     how: str = "interface",
-    proofs: Mapping[int, Contact] | None = None,
+    proofs: Mapping[int, EndpointResult] | None = None,
     **names: Sequence[str],
-) -> Aws:
+) -> AwsFacts:
     """The facts of the AWS hop about these addresses; `names` are hosts by name."""
     known: dict[str, tuple[str, ...]] = {host: (host,) for host in hosts or (*PUBLIC, *PRIVATE, V6)}
     known |= {name: tuple(addresses) for name, addresses in names.items()}
-    where = Source(source, how) if source else Source()
-    return Aws(world, where, known, 0.01, proofs or {})
+    where = ClientAddress(source, how) if source else ClientAddress()
+    return AwsFacts(world, where, known, 0.01, proofs or {})

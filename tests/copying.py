@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 import yaml
 
-from kdiag.readable import clean
-from kdiag.rule import Remedy
+from kdiag.rules.rule import Remedy
+from kdiag.text import clean
 
 MARK = "PWNED"  # in every hostile name
 HOSTILE = (

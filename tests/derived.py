@@ -23,14 +23,14 @@ from unittest.mock import patch
 from click.testing import CliRunner
 
 import kdiag.rules
-from kdiag.attempt import Failure
 from kdiag.cli import cli
+from kdiag.config.expectation import EXPECTABLES
 from kdiag.demo.scenarios import SCENARIOS, play
-from kdiag.expectation import EXPECTABLES
-from kdiag.render import render
-from kdiag.render.json import schema
-from kdiag.report import Report
-from kdiag.rule import RULES, Rule
+from kdiag.network.attempt import Failure
+from kdiag.report.model import Report
+from kdiag.report.render import render
+from kdiag.report.render.json import schema
+from kdiag.rules.rule import RULES, Rule
 from tests import pictures, sbom
 from tests.control.page import compatibility
 

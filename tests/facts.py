@@ -10,19 +10,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import kdiag.rules
-from kdiag.attempt import LAYERS, Attempt, ClientRun, Contact, Delivery, Dial, Failure, Sent
-from kdiag.expectations import Expected, expected, held
-from kdiag.hop import Halt, Halts
-from kdiag.hops.aws import Aws
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listener, Listeners
-from kdiag.hops.metadata import Answer, Broker, Metadata, Partition, Topic
-from kdiag.hops.produce import Produce, Produced
-from kdiag.hops.produce_request import Outcome
-from kdiag.report import Report, Step, report
-from kdiag.rule import RULES, Finding, ignorable
-from kdiag.settings import Endpoint, Settings, settings
-from kdiag.ways import derived
+from kdiag.aws.hop import AwsFacts
+from kdiag.aws.paths import derived
+from kdiag.config.settings import Endpoint, Settings, settings
+from kdiag.network.attempt import (
+    LAYERS,
+    AddressResult,
+    ClientRun,
+    Delivery,
+    EndpointResult,
+    Failure,
+    LayerResult,
+    Sent,
+)
+from kdiag.report.model import HopResult, Report, report
+from kdiag.rules.expectations import CheckedExpectations, expected, held
+from kdiag.rules.rule import RULES, Finding, ignorable
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.hop import HopFailure, HopFailures
+from kdiag.walk.listeners import Listener, Listeners
+from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
+from kdiag.walk.produce import BrokerProduce, Produce
+from kdiag.walk.produce_request import ProduceResult
 
 kdiag.rules.load_all()
 
@@ -46,18 +55,18 @@ def dial(
     source: str = LAPTOP,
     node: int | None = None,
     cluster: str | None = CLUSTER_ID,
-) -> Dial:
+) -> AddressResult:
     """One address, dialled: all layers of plaintext went well up to the one that failed."""
     layer, _, failure = failed.rpartition(":")
     layer = layer or ("tcp" if failed else "")
     last = LAYERS.index(layer) if layer else len(LAYERS)
     before = [each for each in USED[1:] if LAYERS.index(each) < last]
-    attempts = [Attempt(each, 0.001) for each in before]
+    attempts = [LayerResult(each, 0.001) for each in before]
     if failed:
-        attempts.append(Attempt(layer, 0.001, Failure(failure), detail))
+        attempts.append(LayerResult(layer, 0.001, Failure(failure), detail))
     spoke = len(attempts) > 1
     kafka = any(attempt.layer == "kafka" and not attempt.failure for attempt in attempts)
-    return Dial(
+    return AddressResult(
         address,
         tuple(attempts),
         source=source if spoke else "",
@@ -69,15 +78,19 @@ def dial(
 
 
 def contact(
-    endpoint: str, failed: str = "", *dials: Dial, detail: str = "", node: int | None = None
-) -> Contact:
+    endpoint: str,
+    failed: str = "",
+    *dials: AddressResult,
+    detail: str = "",
+    node: int | None = None,
+) -> EndpointResult:
     """An endpoint and its dials; without dials, its own host, which failed like this or works."""
     where = at(endpoint)
     layer, _, failure = failed.rpartition(":")
     if layer == "dns":
-        return Contact(where, Attempt("dns", 0.001, Failure(failure), detail))
+        return EndpointResult(where, LayerResult("dns", 0.001, Failure(failure), detail))
     met = dials or (dial(where.host, failed, detail=detail, node=node),)
-    return Contact(where, Attempt("dns", 0.001), met)
+    return EndpointResult(where, LayerResult("dns", 0.001), met)
 
 
 def came_in(*endpoints: str, source: str = LAPTOP) -> Bootstrap:
@@ -90,7 +103,7 @@ def came_in(*endpoints: str, source: str = LAPTOP) -> Bootstrap:
     )
 
 
-def bootstrap(*contacts: Contact) -> Bootstrap:
+def bootstrap(*contacts: EndpointResult) -> Bootstrap:
     """A bootstrap of these contacts."""
     return Bootstrap(contacts)
 
@@ -99,16 +112,16 @@ def listener(
     node: int,
     advertised: str,
     failed: str = "",
-    *dials: Dial,
+    *dials: AddressResult,
     detail: str = "",
     answered: int | None = None,
-    candidates: tuple[Contact, ...] = (),
+    candidates: tuple[EndpointResult, ...] = (),
 ) -> Listener:
     """Broker `node` at its advertised address; it answers as itself unless said otherwise."""
     where = at(advertised)
     spoke_as = node if answered is None and failed != "identity:wrong_node" else answered
     if not where.host or where.host in ("0.0.0.0", "::") or not 0 < where.port < 65536:
-        met = Contact(where, None)  # nobody dials such an address
+        met = EndpointResult(where, None)  # nobody dials such an address
     else:
         met = contact(advertised, failed, *dials, detail=detail, node=spoke_as)
     return Listener(Broker(node, where), met, candidates)
@@ -121,20 +134,20 @@ def listeners(*found: Listener) -> Listeners:
 def metadata(
     *brokers: Broker,
     topic: Topic | None = None,
-    answers: tuple[Answer, ...] = (),
+    answers: tuple[MetadataAnswer, ...] = (),
     cluster_id: str | None = CLUSTER_ID,
 ) -> Metadata:
     """What the cluster tells; by default it answered at DOOR."""
-    told = answers or (Answer(at(f"{DOOR}:9094"), 0.001, cluster_id=cluster_id),)
+    told = answers or (MetadataAnswer(at(f"{DOOR}:9094"), 0.001, cluster_id=cluster_id),)
     return Metadata(told, brokers, cluster_id, brokers[-1].node if brokers else None, topic)
 
 
 def answer(
     endpoint: str, failed: str = "", detail: str = "", cluster: str | None = CLUSTER_ID
-) -> Answer:
+) -> MetadataAnswer:
     """How one bootstrap connection answered the metadata request."""
     failure = Failure(failed) if failed else None
-    return Answer(at(endpoint), 0.001, failure, detail, None if failed else cluster)
+    return MetadataAnswer(at(endpoint), 0.001, failure, detail, None if failed else cluster)
 
 
 def brokers(*nodes: int) -> tuple[Broker, ...]:
@@ -155,26 +168,26 @@ def topic(*partitions: Partition, name: str = "orders", error: str = "NONE") -> 
     return Topic(name, error, partitions)
 
 
-def outcome(failed: str = "", throttle_ms: int = 0) -> Outcome:
+def outcome(failed: str = "", throttle_ms: int = 0) -> ProduceResult:
     """A produce request: refused as it should be, or without an answer."""
     if failed:
-        return Outcome(1.0, failure=Failure(failed), detail="no answer within 1 s")
-    return Outcome(0.002, "UNKNOWN_TOPIC_OR_PARTITION", throttle_ms)
+        return ProduceResult(1.0, failure=Failure(failed), detail="no answer within 1 s")
+    return ProduceResult(0.002, "UNKNOWN_TOPIC_OR_PARTITION", throttle_ms)
 
 
 def produced(
     node: int, small: str = "", large: str = "", throttle_ms: int = 0, *, own: bool = False
-) -> Produced:
+) -> BrokerProduce:
     """What a broker made of the two requests; where an answer is missing, on both connections. Of a
     large one that is silent the system says that it got lost on the way."""
     two = outcome(small, throttle_ms), outcome(large)
     if large == "silent" and not small:
         two = two[0], two[1]._replace(sent=Sent(7, 3, 0))
-    return Produced(node, *two, first=two if small or large else (), own=own)
+    return BrokerProduce(node, *two, first=two if small or large else (), own=own)
 
 
 def produce(
-    *answers: Produced, client: ClientRun | None = None, unreached: tuple[int, ...] = ()
+    *answers: BrokerProduce, client: ClientRun | None = None, unreached: tuple[int, ...] = ()
 ) -> Produce:
     return Produce(answers, unreached, client, 0.01)
 
@@ -188,9 +201,9 @@ def delivery(node: int, error: str | None = None, detail: str = "") -> Delivery:
     return Delivery(node, node - 1, 0.01, None if error else 7, error, detail)
 
 
-def halts(*halted: tuple[str, str]) -> Halts:
+def halts(*halted: tuple[str, str]) -> HopFailures:
     """Hops that did not end: (hop, error), the error "" for the deadline."""
-    return Halts(tuple(Halt(hop, 30.0, error) for hop, error in halted))
+    return HopFailures(tuple(HopFailure(hop, 30.0, error) for hop, error in halted))
 
 
 def known(*facts: Any) -> Mapping[type, Any]:
@@ -233,19 +246,24 @@ def reported(
         Listeners: "listeners",
         Produce: "produce",
     }
-    if Aws in gathered:
-        hops[Aws] = "aws"
+    if AwsFacts in gathered:
+        hops[AwsFacts] = "aws"
     steps = [
-        Step(hop=hop, status="pass", elapsed_ms=7, summary=gathered[kind].summary)
+        HopResult(hop=hop, status="pass", elapsed_ms=7, summary=gathered[kind].summary)
         if kind in gathered
-        else Step(hop=hop, status="skipped", elapsed_ms=0, skipped_because=skipped)
+        else HopResult(hop=hop, status="skipped", elapsed_ms=0, skipped_because=skipped)
         for kind, hop in hops.items()
     ]
     wanted = expected(expect, topic=topic)
     if wanted:
-        gathered[Expected] = held(wanted, gathered, "")
+        gathered[CheckedExpectations] = held(wanted, gathered, "")
         steps.append(
-            Step(hop="expect", status="pass", elapsed_ms=7, summary=gathered[Expected].summary)
+            HopResult(
+                hop="expect",
+                status="pass",
+                elapsed_ms=7,
+                summary=gathered[CheckedExpectations].summary,
+            )
         )
     return report(
         settings(target, fail_on=fail_on, expect=wanted, ignore=ignorable(ignore)),

@@ -22,27 +22,27 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from kdiag.clients.wire import SASL_AUTHENTICATE, Request, encode_response
-from kdiag.demo.broker import Broker, Cluster, Node
+from kdiag.api import judged, walk
+from kdiag.config.settings import parse_properties, settings
+from kdiag.config.targets import names, target
+from kdiag.config.usage import UsageError
+from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.certificates import Authority, serving
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
-from kdiag.explaining import explain
-from kdiag.gather import Haul
-from kdiag.lint.live import of_report
-from kdiag.linting import lint
-from kdiag.parcel import ParcelError, packed
-from kdiag.render import RENDERERS
-from kdiag.render import log as log_renderer
-from kdiag.render.lint import FORMS
-from kdiag.render.lint import render as render_lint
-from kdiag.report import Report
-from kdiag.saved import read_any
-from kdiag.settings import parse_properties, settings
-from kdiag.targets import names, target
-from kdiag.usage import UsageError
-from kdiag.vantage.answer import Question
-from kdiag.walk import judged, walk
+from kdiag.kafka.messages import SASL_AUTHENTICATE, Request, encode_response
+from kdiag.lint.linter import lint
+from kdiag.lint.observed import of_report
+from kdiag.lint.render import FORMS
+from kdiag.lint.render import render as render_lint
+from kdiag.logs import render as log_renderer
+from kdiag.logs.explain import explain
+from kdiag.remote.reply import RemoteWalk
+from kdiag.remote.serialization import SerializationError, serialize
+from kdiag.report.load import read_any
+from kdiag.report.model import Report
+from kdiag.report.render import RENDERERS
+from kdiag.walk.runner import WalkResult
 from tests import walks
 from tests.hostile.peers import NASTY, fuzzed
 from tests.hostile.walking import holds, obeyed
@@ -180,8 +180,8 @@ def sasl(rng: random.Random) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, told: None)
         world = World()
         try:
-            world.cluster = Cluster(CLUSTER_ID, [Node(1, PUBLIC[0], PORT)])
-            broker = Broker(world.cluster, 1, control, sasl=Logins({"bob": "bob-secret"}))
+            world.cluster = FakeCluster(CLUSTER_ID, [FakeNode(1, PUBLIC[0], PORT)])
+            broker = FakeBroker(world.cluster, 1, control, sasl=Logins({"bob": "bob-secret"}))
             await world.broker(PUBLIC[0], PORT, broker)
             mechanism = rng.choice(("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"))
             given = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": mechanism}
@@ -292,26 +292,26 @@ def saved(rng: random.Random) -> None:
 
 @cache
 def _answer() -> tuple[object, bytes]:
-    from tests.vantage.test_answer import ASKED, FACTS
+    from tests.remote.test_answer import ASKED, FACTS
 
-    return ASKED, packed(FACTS)
+    return ASKED, serialize(FACTS)
 
 
 def far_side(rng: random.Random) -> None:
     """What comes back from elsewhere, whole and through a shell."""
     asked, answer = _answer()
-    question = Question(asked, "mark")  # type: ignore[arg-type]
+    question = RemoteWalk(asked, "mark")  # type: ignore[arg-type]
     data = spoilt(rng, answer)
     heard = spoilt(rng, b"\nWelcome\nmark %d\n%s\n" % (len(data), data))
-    with suppress(ParcelError):
+    with suppress(SerializationError):
         question.span(heard)
-    with suppress(ParcelError):
+    with suppress(SerializationError):
         question.narrow(text_of(heard))
     try:
         found = question.gathered(data)
-    except ParcelError:
+    except SerializationError:
         return
-    report = judged(asked, Haul(found), time.perf_counter())  # type: ignore[arg-type]
+    report = judged(asked, WalkResult(found), time.perf_counter())  # type: ignore[arg-type]
     for form in RENDERERS:
         assert obeyed(walks.shown(report, form)) <= {"\n"}, form
 

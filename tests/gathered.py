@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kdiag.config.settings import settings
 from kdiag.demo.world import World, endpoint
-from kdiag.hop import Walk
-from kdiag.hops import HOPS
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listener, Listeners
-from kdiag.hops.metadata import Metadata
-from kdiag.hops.produce import Produce, Produced
-from kdiag.settings import settings
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.hop import Walk
+from kdiag.walk.hops import HOPS
+from kdiag.walk.listeners import Listener, Listeners
+from kdiag.walk.metadata import Metadata
+from kdiag.walk.produce import BrokerProduce, Produce
 
 PLAINTEXT = {"security.protocol": "PLAINTEXT"}  # as asked for: nothing else is tried
 
@@ -48,7 +48,7 @@ class Gathered:
         """One broker's facts of hop 3."""
         return next(x for x in self.listeners.listeners if x.broker.node == node)
 
-    def produced(self, node: int) -> Produced:
+    def produced(self, node: int) -> BrokerProduce:
         """One broker's facts of hop 4."""
         return next(p for p in self.produce.produced if p.node == node)
 

@@ -7,8 +7,8 @@ import socket
 import struct
 from asyncio import StreamReader, StreamWriter
 
-from kdiag.clients.wire import API_VERSIONS, METADATA, PRODUCE, encode_response
 from kdiag.demo.world import Serve
+from kdiag.kafka.messages import API_VERSIONS, METADATA, PRODUCE, encode_response
 
 TLS_ALERT = b"\x15\x03\x03\x00\x02\x02\x50"
 HTTP = b"HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nConnection: close\r\n\r\n"

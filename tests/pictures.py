@@ -16,9 +16,9 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
-from kdiag.render import render
-from kdiag.render.picture import WIDE, draw
-from kdiag.report import Report
+from kdiag.report.model import Report
+from kdiag.report.render import render
+from kdiag.report.render.diagram_svg import WIDE, draw
 
 COLOURED = {"COLUMNS": "80", "FORCE_COLOR": "1", "TERM": "xterm-256color"}
 MARGIN = 14
@@ -44,7 +44,7 @@ def terminal(scenario: str, report: Report) -> str:
 
 def page(scenario: str, report: Report) -> str:
     """The picture on top of the page, with that page's own colours, light and dark."""
-    css = files("kdiag.render").joinpath("page.css").read_text("ascii")
+    css = files("kdiag.report.render").joinpath("page.css").read_text("ascii")
     ours = "\n".join([*_COLOURS.findall(css), *_RULE.findall(css)])
     svg = draw(report, WIDE)
     left, top, width, height = (float(number) for number in svg.attrib.pop("viewBox").split())

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kdiag.demo.broker import Broker, Cluster, Node
+from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
 
 T = TypeVar("T")
@@ -121,8 +121,8 @@ class Brokers:
     """Brokers on 127.0.0.1 that live in a loop of their own, in a thread."""
 
     def __init__(self) -> None:
-        self.cluster = Cluster("loopbackCluster0000001")
-        self.brokers: dict[int, Broker] = {}
+        self.cluster = FakeCluster("loopbackCluster0000001")
+        self.brokers: dict[int, FakeBroker] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._servers: list[asyncio.Server] = []
@@ -146,9 +146,9 @@ class Brokers:
     ) -> Brokers:
         """A broker on each of these addresses of loopback."""
         for node, host in enumerate(hosts, 1):
-            self.brokers[node] = Broker(self.cluster, node, sasl=sasl)
+            self.brokers[node] = FakeBroker(self.cluster, node, sasl=sasl)
             port = self._do(partial(self.brokers[node].start, host, tls=tls))
-            self.cluster.nodes.append(Node(node, host, port))
+            self.cluster.nodes.append(FakeNode(node, host, port))
         return self
 
     def serve(self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> int:

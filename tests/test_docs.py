@@ -14,9 +14,9 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from kdiag.cli import COMMANDS, cli
-from kdiag.properties.names import KNOWN
-from kdiag.report import EXIT_CODES
-from kdiag.rule import DOCS_URL, RULES
+from kdiag.config.properties.names import KNOWN
+from kdiag.report.model import EXIT_CODES
+from kdiag.rules.rule import DOCS_URL, RULES
 from tests.derived import ROOT, derived, output, pages, quoted_anew
 
 DERIVED = list(derived())

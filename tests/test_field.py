@@ -18,22 +18,22 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from kdiag.clients.wire import METADATA, Request
+from kdiag.api import walk
+from kdiag.config.settings import settings
 from kdiag.demo.broker import (
     BROKER_APIS,
     CONTROLLER_APIS,
     HANG_UP,
     SILENCE,
-    Broker,
     Control,
-    Node,
+    FakeBroker,
+    FakeNode,
     as_usual,
 )
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import CLUSTER_ID, World
-from kdiag.report import Report
-from kdiag.settings import settings
-from kdiag.walk import walk
+from kdiag.kafka.messages import METADATA, Request
+from kdiag.report.model import Report
 from tests.certificates import made, name, showing
 
 EC2 = "3.10.139.221"
@@ -472,14 +472,14 @@ async def _build(world: World, met: Met) -> None:
     if met.narrow:
         world.narrow.add(_pair(met.door)[0])
     for node, text in enumerate(met.advertised, start=1):
-        world.cluster.nodes.append(Node(node, *_pair(text)))
+        world.cluster.nodes.append(FakeNode(node, *_pair(text)))
     places = dict(met.others)
     if not (met.nobody or met.hangs_up) and not met.names.get(_pair(met.door)[0]):
         places.setdefault(met.door, 1)
     for text, node in places.items():
         apis = CONTROLLER_APIS if node < 0 else BROKER_APIS
         logins = Logins({"bob": "secret"}, met.mechanisms) if met.mechanisms else None
-        broker = Broker(world.cluster, abs(node), control=met.control, apis=apis, sasl=logins)
+        broker = FakeBroker(world.cluster, abs(node), control=met.control, apis=apis, sasl=logins)
         await world.broker(*_pair(text), broker, tls=_tls(met))
     if met.hangs_up:
         await world.server(*_pair(met.door), lambda reader, writer: writer.close())

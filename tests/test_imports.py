@@ -35,13 +35,17 @@ COMMAND_LINE = (
 )
 DOORS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},
-    "rich": {"kdiag.render.terminal"},
-    "confluent_kafka": {"kdiag.clients.kafka"},
-    "cryptography": {"kdiag.certificate", "kdiag.demo.certificates", "kdiag.properties.stores"},
-    "dns": {"kdiag.clients.resolver"},
-    "boto3": {"kdiag.clients.ec2", "kdiag.clients.ssm"},
-    "botocore": {"kdiag.clients.ec2", "kdiag.clients.iam", "kdiag.clients.ssm"},
-    "msgspec": {"kdiag.render.json", "kdiag.saved"},
+    "rich": {"kdiag.report.render.terminal"},
+    "confluent_kafka": {"kdiag.kafka.client"},
+    "cryptography": {
+        "kdiag.network.certificate",
+        "kdiag.demo.certificates",
+        "kdiag.config.properties.stores",
+    },
+    "dns": {"kdiag.network.dns"},
+    "boto3": {"kdiag.aws.ec2", "kdiag.remote.ssm_client"},
+    "botocore": {"kdiag.aws.ec2", "kdiag.kafka.sasl.iam", "kdiag.remote.ssm_client"},
+    "msgspec": {"kdiag.report.render.json", "kdiag.report.load"},
     "yaml": {"kdiag.lint.reader"},
 }
 
@@ -62,7 +66,7 @@ GATHERS = (
     ),
     *("settings", "properties", "security", "usage", "address", "allowance", "annotation"),
 )
-BEHIND_DOORS = {"kdiag.clients.kafka"}
+BEHIND_DOORS = {"kdiag.kafka.client"}
 
 # Doors to libraries that are on no other machine: what is asked there is asked from here.
 STAYS = BEHIND_DOORS | {
@@ -189,9 +193,9 @@ def test_the_contracts_hold() -> None:
 @pytest.mark.parametrize(
     ("module", "line", "contract"),
     [
-        ("kdiag/rules/words.py", "import kdiag.clients.net", "What judges and what prints"),
-        ("kdiag/render/json.py", "import kdiag.rules.words", "Renderers print"),
-        ("kdiag/address.py", "import kdiag.settings", "Imports point downwards only"),
+        ("kdiag/rules/text.py", "import kdiag.network.dialer", "What judges and what prints"),
+        ("kdiag/report/render/json.py", "import kdiag.rules.text", "Renderers print"),
+        ("kdiag/address.py", "import kdiag.config.settings", "Imports point downwards only"),
         ("kdiag/stray.py", "", "Imports point downwards only"),
     ],
 )
@@ -212,9 +216,17 @@ def test_every_outside_library_has_its_door() -> None:
 @pytest.mark.parametrize(
     ("module", "line", "said"),
     [
-        ("kdiag/clients/net.py", "import confluent_kafka", "kdiag.clients.net imports"),
-        ("kdiag/render/json.py", "from rich.text import Text", "kdiag.render.json imports rich"),
-        ("kdiag/hop.py", "def late():\n    import boto3.session", "kdiag.hop imports boto3"),
+        ("kdiag/network/dialer.py", "import confluent_kafka", "kdiag.network.dialer imports"),
+        (
+            "kdiag/report/render/json.py",
+            "from rich.text import Text",
+            "kdiag.report.render.json imports rich",
+        ),
+        (
+            "kdiag/walk/hop.py",
+            "def late():\n    import boto3.session",
+            "kdiag.walk.hop imports boto3",
+        ),
         ("kdiag/address.py", "import requests", "kdiag.address imports requests"),
     ],
 )
@@ -232,9 +244,13 @@ def test_what_gathers_facts_imports_the_standard_library_alone() -> None:
 @pytest.mark.parametrize(
     ("module", "line", "said"),
     [
-        ("kdiag/settings.py", "import msgspec", "kdiag.settings imports msgspec"),
-        ("kdiag/hops/dial.py", "import kdiag.render.json", "kdiag.render.json imports msgspec"),
-        ("kdiag/hops/produce.py", "import kdiag.clients.kafka", "kdiag.hops.produce imports"),
+        ("kdiag/config/settings.py", "import msgspec", "kdiag.config.settings imports msgspec"),
+        (
+            "kdiag/walk/dial.py",
+            "import kdiag.report.render.json",
+            "kdiag.report.render.json imports msgspec",
+        ),
+        ("kdiag/walk/produce.py", "import kdiag.kafka.client", "kdiag.walk.produce imports"),
     ],
 )
 def test_a_gatherer_with_baggage_is_found(copy: Path, module: str, line: str, said: str) -> None:
@@ -248,7 +264,7 @@ def test_what_gathers_facts_runs_where_nothing_is_installed() -> None:
         for name in modules(ROOT)
         if name.split(".")[1:2] and name.split(".")[1] in GATHERS and name not in BEHIND_DOORS
     ]
-    assert "kdiag.hops.bootstrap" in names
+    assert "kdiag.walk.bootstrap" in names
     code = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + "\n".join(
         f"import {name}" for name in names
     )
@@ -324,7 +340,7 @@ def test_what_is_newer_than_python_3_9_is_found(copy: Path, line: str, said: str
 
 
 def test_a_walk_that_does_not_ask_aws_loads_nothing_for_it() -> None:
-    code = "import sys, kdiag.walk; print(*sys.modules)"
+    code = "import sys, kdiag.api; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     loaded = set(ran.stdout.split())
     assert "kdiag.rules.listeners" in loaded
@@ -333,12 +349,18 @@ def test_a_walk_that_does_not_ask_aws_loads_nothing_for_it() -> None:
 
 
 def test_a_walk_from_here_loads_nothing_for_walks_from_elsewhere() -> None:
-    code = "import sys, kdiag.cli, kdiag.walk, kdiag.settings; print(*sys.modules)"
+    code = "import sys, kdiag.cli, kdiag.api, kdiag.config.settings; print(*sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     loaded = set(ran.stdout.split())
-    assert "kdiag.gather" in loaded
-    away = {"kdiag.elsewhere", "kdiag.parcel", "kdiag.probe", "kdiag.rules.vantage", "zipfile"}
-    assert not [name for name in loaded if name in away or name.startswith("kdiag.vantage")]
+    assert "kdiag.walk.runner" in loaded
+    away = {
+        "kdiag.remote.check",
+        "kdiag.remote.serialization",
+        "kdiag.remote.probe",
+        "kdiag.remote.rules",
+        "zipfile",
+    }
+    assert not [name for name in loaded if name in away or name.startswith("kdiag.remote")]
 
 
 def test_only_the_command_line_exits_or_prints() -> None:
@@ -349,5 +371,5 @@ def test_only_the_command_line_exits_or_prints() -> None:
     "line", ["print('x')", "import sys\nsys.exit(1)", "import os\nos._exit(1)", "raise SystemExit"]
 )
 def test_an_exit_elsewhere_is_found(copy: Path, line: str) -> None:
-    spoil(copy, "kdiag/walk.py", line)
+    spoil(copy, "kdiag/api.py", line)
     assert len(exits_and_prints(copy)) == 1

@@ -24,17 +24,23 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from kdiag.cli import cli
+from kdiag.config.properties.names import KNOWN
+from kdiag.config.redaction import without_userinfo
+from kdiag.config.settings import (
+    UsageError,
+    parse_mapped,
+    parse_properties,
+    parse_property,
+    settings,
+)
+from kdiag.config.targets import target
+from kdiag.config.usage import like
 from kdiag.demo.logins import Logins
-from kdiag.linting import lint
-from kdiag.properties.names import KNOWN
-from kdiag.redaction import without_userinfo
-from kdiag.render import RENDERERS
-from kdiag.render.lint import FORMS
-from kdiag.render.lint import render as render_lint
-from kdiag.settings import UsageError, parse_mapped, parse_properties, parse_property, settings
-from kdiag.targets import target
-from kdiag.usage import like
-from kdiag.vantage.where import parse_where
+from kdiag.lint.linter import lint
+from kdiag.lint.render import FORMS
+from kdiag.lint.render import render as render_lint
+from kdiag.remote.vantage import parse_vantage
+from kdiag.report.render import RENDERERS
 from tests.running import ROOT, Brokers, kdiag
 
 # One with signs, and one that would do for a host, a file, a word of any kind.
@@ -182,7 +188,7 @@ def test_as_one_side_of_a_map_or_a_place(secret: str) -> None:
         assert not found_in(str(caught.value), secret)
     for text in (secret, f"ssh://bob:{secret}", f"{secret}://x", f"ssm://{secret}"):
         with pytest.raises(UsageError) as caught:
-            parse_where(text)
+            parse_vantage(text)
         assert not found_in(str(caught.value), secret)
 
 

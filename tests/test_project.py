@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kdiag.cli import check as _  # noqa: F401 # the options
+from kdiag.config.targets import target
+from kdiag.config.usage import UsageError
 from kdiag.demo.logins import Logins
-from kdiag.targets import target
-from kdiag.usage import UsageError
 from tests.running import Brokers, kdiag
 
 SECRET = "wonder-land-7"

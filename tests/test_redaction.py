@@ -18,10 +18,18 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kdiag.attempt import TEXT_LIMIT, Attempt, Contact, Dial, Failure, Handshake, clean
-from kdiag.certificate import read
-from kdiag.redaction import redacted, secrets, without
-from kdiag.settings import Endpoint
+from kdiag.config.redaction import redacted, secrets, without
+from kdiag.config.settings import Endpoint
+from kdiag.network.attempt import (
+    TEXT_LIMIT,
+    AddressResult,
+    EndpointResult,
+    Failure,
+    LayerResult,
+    TlsHandshake,
+    clean,
+)
+from kdiag.network.certificate import read
 
 SECRET = 'Wonder&land/7+ "s\u00e9cret"'
 
@@ -156,9 +164,9 @@ def test_a_certificate_stays_one() -> None:
     made = ca.issue_cert("hunter2-secret.example.com", common_name="hunter2-secret")
     parsed = x509.load_pem_x509_certificate(made.cert_chain_pems[0].bytes())
     chain = (parsed.public_bytes(Encoding.DER),)
-    handshake = Handshake("a", "TLSv1.3", "x", chain, 0.0)
-    dial = Dial("127.0.0.1", (Attempt("tls", 0.1),), handshake=handshake)
-    contact = Contact(Endpoint("a", 1), None, (dial,))
+    handshake = TlsHandshake("a", "TLSv1.3", "x", chain, 0.0)
+    dial = AddressResult("127.0.0.1", (LayerResult("tls", 0.1),), handshake=handshake)
+    contact = EndpointResult(Endpoint("a", 1), None, (dial,))
     told = without(contact, ("hunter2-secret",)).dials[0].handshake.chain
     found = read(told[0])
     assert len(told[0]) == len(chain[0])
@@ -180,8 +188,8 @@ def test_a_long_text_and_a_long_secret_take_no_time() -> None:
 def test_many_brokers_take_little_time() -> None:
     chain = (bytes(range(256)) * 6,)
     dials = tuple(
-        Dial(f"10.0.{n // 250}.{n % 250}", (Attempt("tls", 0.1, None, f"as {n}"),),
-             handshake=Handshake(f"b{n}", "TLSv1.3", "x", chain, 0.0))
+        AddressResult(f"10.0.{n // 250}.{n % 250}", (LayerResult("tls", 0.1, None, f"as {n}"),),
+             handshake=TlsHandshake(f"b{n}", "TLSv1.3", "x", chain, 0.0))
         for n in range(1000)
     )  # fmt: skip
     started = time.process_time()

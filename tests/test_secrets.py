@@ -25,17 +25,17 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from kdiag.attempt import TEXT_LIMIT
-from kdiag.clients.wire import API_VERSIONS, METADATA, SASL_AUTHENTICATE, Request
+from kdiag.api import walk
+from kdiag.config.security import Sasl, Security, Tls
+from kdiag.config.settings import UsageError, parse_properties, settings
 from kdiag.demo.broker import HANG_UP, SILENCE
 from kdiag.demo.logins import Logins
-from kdiag.demo.world import CLUSTER_ID, PUBLIC, World, WorldNet, endpoint
-from kdiag.gather import Observer
-from kdiag.render import RENDERERS
-from kdiag.report import Report
-from kdiag.security import Sasl, Security, Tls
-from kdiag.settings import UsageError, parse_properties, settings
-from kdiag.walk import walk
+from kdiag.demo.world import CLUSTER_ID, PUBLIC, World, WorldDialer, endpoint
+from kdiag.kafka.messages import API_VERSIONS, METADATA, SASL_AUTHENTICATE, Request
+from kdiag.network.attempt import TEXT_LIMIT
+from kdiag.report.model import Report
+from kdiag.report.render import RENDERERS
+from kdiag.walk.runner import Observer
 from tests import walks
 from tests.running import ENOUGH, Brokers, environment, kdiag, on_terminal, started
 
@@ -132,7 +132,7 @@ def unobserved(hop: str, summary: str | None) -> None:
 def report(
     build: Build,
     security: Security = ALL,
-    net: type[WorldNet] = WorldNet,
+    net: type[WorldDialer] = WorldDialer,
     observe: Observer = unobserved,
 ) -> Report:
     async def run() -> Report:
@@ -295,7 +295,7 @@ def test_nor_when_tls_fails(build: Build, code: str) -> None:
         assert leaked(walks.shown(made, form)) == [], form
 
 
-class Broken(WorldNet):
+class Broken(WorldDialer):
     """A network that fails as none should, and says too much."""
 
     async def converse(self, *_: Any) -> Any:

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
-from kdiag.rule import DOCS_URL, RULES
 from kdiag.rules import load_all
+from kdiag.rules.rule import DOCS_URL, RULES
 from tests.derived import ROOT, pages
 from tests.running import ENOUGH, environment
 

@@ -21,20 +21,24 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-import kdiag.walk
-from kdiag.aws.cloud import AclEntry, NetworkAcl
+import kdiag.api
+from kdiag.aws import permissions
+from kdiag.aws import remedies as aws
+from kdiag.aws.facts import AclEntry, NetworkAcl
+from kdiag.aws.hop import AwsFacts
+from kdiag.aws.paths import derived
+from kdiag.config.settings import Endpoint, parse_properties
+from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
+from kdiag.config.usage import UsageError
 from kdiag.demo.scenarios import SCENARIOS, play
-from kdiag.hops.aws import Aws
-from kdiag.hops.listeners import Listener
+from kdiag.lint import remedies as config
+from kdiag.lint.linter import lint
 from kdiag.lint.mistake import Problem
-from kdiag.linting import lint
-from kdiag.readable import clean
-from kdiag.remedies import acls, aws, config, kafka, permissions
-from kdiag.rule import RULES, Remedy
-from kdiag.settings import Endpoint, parse_properties
-from kdiag.snippet import Snippet, fill, namespace, path, resource, unknown
-from kdiag.usage import UsageError
-from kdiag.ways import derived
+from kdiag.rules import acls
+from kdiag.rules import remedies as kafka
+from kdiag.rules.rule import RULES, Remedy
+from kdiag.text import clean
+from kdiag.walk.listeners import Listener
 from tests.copying import HOSTILE, holds
 from tests.facts import listener
 from tests.lint.corpus import cases
@@ -207,7 +211,7 @@ def test_every_remedy_is_asked_for() -> None:
 
 def test_nothing_else_quotes_for_a_shell() -> None:
     """What runs ssh quotes the script that it runs there."""
-    package = Path(kdiag.walk.__file__).parent
+    package = Path(kdiag.api.__file__).parent
     quoting = {
         str(path.relative_to(package))
         for path in package.rglob("*.py")
@@ -292,7 +296,7 @@ def poisoned(value: Any, rng: Random) -> Any:
 def facts() -> Sequence[Mapping[type, Any]]:
     """What was gathered in every scenario of the demo."""
     seen: list[Mapping[type, Any]] = []
-    judge = kdiag.walk._judge
+    judge = kdiag.api._judge
 
     def noting(found: dict[type, Any], *more: Any) -> Any:
         seen.append(dict(found))
@@ -308,7 +312,7 @@ def facts() -> Sequence[Mapping[type, Any]]:
         await asyncio.gather(*map(one, SCENARIOS))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kdiag.walk, "_judge", noting)
+        patch.setattr(kdiag.api, "_judge", noting)
         asyncio.run(play_all())
     return seen
 
@@ -323,7 +327,7 @@ def test_a_rule_on_what_was_met(facts: Sequence[Mapping[type, Any]]) -> None:
             if kind is not None:
                 with suppress(Exception):
                     told[kind] = poisoned(told[kind], rng)
-            if Aws in told:
+            if AwsFacts in told:
                 with suppress(ValueError):  # what is no address
                     told |= derived(told)
             for rule in RULES.values():

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import kdiag as package
-from kdiag.reading import read
+from kdiag.config.reading import read
 from tests.running import ENOUGH, ROOT, Brokers, command, environment, kdiag
 
 
@@ -51,7 +51,7 @@ def test_a_number_without_end_in_the_file_of_targets(tmp_path: Path) -> None:
 def test_a_pipe_that_nobody_writes(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     os.mkfifo(tmp_path / "pipe")
     given = [each.replace("pipe", str(tmp_path / "pipe")) for each in arguments]
-    code = "import kdiag.reading; kdiag.reading.PATIENCE = 0.2\n"
+    code = "import kdiag.config.reading; kdiag.config.reading.PATIENCE = 0.2\n"
     code += "from kdiag.__main__ import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, *given], cwd=ROOT, env=environment(), capture_output=True,

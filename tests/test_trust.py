@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import KafkaException, Producer
 
-from kdiag.clients import tls
-from kdiag.demo.broker import Broker, Cluster, Node
-from kdiag.gather import nobody, plain_net
-from kdiag.report import Report
-from kdiag.settings import UsageError, settings
-from kdiag.walk import walk
+from kdiag.api import walk
+from kdiag.config.settings import UsageError, settings
+from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
+from kdiag.network import tls
+from kdiag.report.model import Report
+from kdiag.walk.runner import nobody, plain_dialer
 from tests.trust import CASES, HOST, Case, Trust
 
 TRUST = Trust()
@@ -32,15 +32,15 @@ async def checked(
     case: Case, folder: Path, topic: str | None = None, **properties: str
 ) -> tuple[Report, bool]:
     """The report on the broker of a case, and whether librdkafka lists its topics."""
-    cluster = Cluster("kdiagTrustCluster00001", topics={"orders": [1]})
-    broker = Broker(cluster, 1)
+    cluster = FakeCluster("kdiagTrustCluster00001", topics={"orders": [1]})
+    broker = FakeBroker(cluster, 1)
     port = await broker.start(tls=TRUST.server(case, folder))
-    cluster.nodes.append(Node(1, HOST, port))
+    cluster.nodes.append(FakeNode(1, HOST, port))
     given = {name.replace("_", "."): value for name, value in properties.items()}
     given |= {"security.protocol": "SSL", "broker.address.family": "v4"}
     try:
         asked = settings(f"{HOST}:{port}", topic=topic, properties=given)
-        report = await walk(asked, plain_net, nobody)
+        report = await walk(asked, plain_dialer, nobody)
         return report, await asyncio.to_thread(lists_topics, port, store(case, folder))
     finally:
         await broker.stop()

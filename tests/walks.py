@@ -10,12 +10,12 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
 
+from kdiag.api import walk
+from kdiag.config.settings import settings
 from kdiag.demo.scenarios import SCENARIOS, play
 from kdiag.demo.world import World, endpoint
-from kdiag.render import render
-from kdiag.report import BrokerReport, Report, ServerReport
-from kdiag.settings import settings
-from kdiag.walk import walk
+from kdiag.report.model import BrokerReport, Report, ServerReport
+from kdiag.report.render import render
 
 AT_ONCE = 8
 TIMEOUT = 2.0  # what a machine under load may take for an answer that does come

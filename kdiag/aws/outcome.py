@@ -3,7 +3,7 @@
 from enum import Enum
 
 
-class Outcome(str, Enum):
+class PathVerdict(str, Enum):
     """Unknown is what was not told, or holds for some of a client's addresses only."""
 
     ALLOWED = "allowed"

@@ -12,19 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kdiag.aws.cloud import (
+from kdiag.aws.client_source import ClientSource, client_source, joined, of_address
+from kdiag.aws.facts import (
     AclEntry,
+    ClientAddress,
     Interface,
     NetworkAcl,
     Permission,
     Route,
     RouteTable,
     Snapshot,
-    Source,
 )
-from kdiag.aws.outcome import Outcome
-from kdiag.aws.spans import TCP, Span, ports_of, shown, spans, within
-from kdiag.aws.visitor import Visitor, joined, of_address, visitor
+from kdiag.aws.outcome import PathVerdict
+from kdiag.aws.ranges import TCP, Span, ports_of, shown, spans, within
 
 # The ports that Linux gives a client. AWS advises to let answers out to 1024-65535, which NAT
 # devices and load balancers use, and that is what kdiag proposes; but a network ACL that opens
@@ -42,20 +42,20 @@ _DEAD_ENDS = ("local", "nat-", "eigw-", "igw-")
 
 
 @dataclass(frozen=True)
-class Step:
+class PathStep:
     """One thing that AWS asks of a packet. `layer` is instance, address, route, acl-in, acl-out or
     group, with "client-" before it where it stands on the client's side; `by` is the id that
     decided; `partly` tells that it does so for some of the client's addresses or ports only."""
 
     layer: str
-    outcome: Outcome
+    outcome: PathVerdict
     by: str
     words: str
     partly: bool = False
 
 
 @dataclass(frozen=True)
-class Reach:
+class Reachability:
     """One address and port of an interface, as a client from `source` ("" if unknown) finds it.
 
     `steps` are in the order in which AWS decides; `inside` tells that client and interface are in
@@ -67,42 +67,44 @@ class Reach:
     interface: Interface
     source: str
     inside: bool
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> PathVerdict:
         """Blocked by one step is blocked; else what is not known of one is not known."""
         outcomes = {step.outcome for step in self.steps}
-        for outcome in (Outcome.BLOCKED, Outcome.UNKNOWN):
+        for outcome in (PathVerdict.BLOCKED, PathVerdict.UNKNOWN):
             if outcome in outcomes:
                 return outcome
-        return Outcome.ALLOWED
+        return PathVerdict.ALLOWED
 
     @property
-    def deciding(self) -> Step:
+    def deciding(self) -> PathStep:
         """The first step that comes to the outcome; where all allow, the last: the group's rule."""
         found = [step for step in self.steps if step.outcome is self.outcome]
-        return found[-1] if self.outcome is Outcome.ALLOWED else found[0]
+        return found[-1] if self.outcome is PathVerdict.ALLOWED else found[0]
 
-    def at(self, *layers: str) -> tuple[Step, ...]:
+    def at(self, *layers: str) -> tuple[PathStep, ...]:
         """The steps of these layers, as far as they were asked."""
         return tuple(step for step in self.steps if step.layer in layers)
 
 
 def reach(
-    snapshot: Snapshot, source: Source, interface: Interface, address: str, port: int
-) -> Reach:
+    snapshot: Snapshot, source: ClientAddress, interface: Interface, address: str, port: int
+) -> Reachability:
     """Asks every step about one address of an interface and one TCP port."""
-    client = visitor(snapshot, source, interface, address)
+    client = client_source(snapshot, source, interface, address)
     steps = tuple(_Judge(snapshot, interface, client, address).steps(port))
-    return Reach(address, port, interface, client.network, client.inside, steps)
+    return Reachability(address, port, interface, client.network, client.inside, steps)
 
 
-def admitted(snapshot: Snapshot, source: Source, interface: Interface, port: int) -> Step:
+def admitted(
+    snapshot: Snapshot, source: ClientAddress, interface: Interface, port: int
+) -> PathStep:
     """Whether an interface's groups let a client in that comes to it by way of a load balancer,
     which shows it the client's address, or its own: whatever route that takes is not asked."""
     address = interface.private[0]
-    client = visitor(snapshot, source, interface, address)
+    client = client_source(snapshot, source, interface, address)
     return _Judge(snapshot, interface, client, address).group(
         interface.groups, client, port, "group"
     )
@@ -114,16 +116,16 @@ class _Judge:
 
     snapshot: Snapshot
     interface: Interface
-    client: Visitor
+    client: ClientSource
     address: str
 
-    def steps(self, port: int) -> Iterator[Step]:
+    def steps(self, port: int) -> Iterator[PathStep]:
         """In the order in which AWS decides: a packet's way there, and its answer's way back."""
         if self.interface.instance:
             yield self.instance()
         dialled = self.dialled()
         yield dialled
-        if dialled.outcome is not Outcome.ALLOWED:
+        if dialled.outcome is not PathVerdict.ALLOWED:
             return  # this address is not the way from there, whatever else there is
         own, broker = self.client.interface, of_address(self.address)
         if own and not self.client.inside:
@@ -147,56 +149,64 @@ class _Judge:
             or (self.client.private and self.address in self.interface.ipv6)
         )
 
-    def instance(self) -> Step:
+    def instance(self) -> PathStep:
         """Only what runs answers."""
         found = self.snapshot.instances.get(self.interface.instance)
         if not found:
             name = self.interface.instance
-            return Step("instance", Outcome.UNKNOWN, name, f"the state of {name} is not known")
-        outcome = Outcome.ALLOWED if found.state == "running" else Outcome.BLOCKED
-        return Step("instance", outcome, found.id, f"{found.id} is {found.state}")
+            return PathStep(
+                "instance", PathVerdict.UNKNOWN, name, f"the state of {name} is not known"
+            )
+        outcome = PathVerdict.ALLOWED if found.state == "running" else PathVerdict.BLOCKED
+        return PathStep("instance", outcome, found.id, f"{found.id} is {found.state}")
 
-    def dialled(self) -> Step:
+    def dialled(self) -> PathStep:
         """Whether this kind of address leads anywhere from where the client is."""
         interface, address = self.interface, self.address
 
-        def ends(outcome: Outcome, words: str) -> Step:
-            return Step("address", outcome, interface.id, words)
+        def ends(outcome: PathVerdict, words: str) -> PathStep:
+            return PathStep("address", outcome, interface.id, words)
 
         if address not in interface.private:
             own = next((own for own, out in interface.public.items() if out == address), address)
             named = f"{own} of {interface.id}" if own != address else f"of {interface.id}"
-            return ends(Outcome.ALLOWED, f"{address} is {named}")
+            return ends(PathVerdict.ALLOWED, f"{address} is {named}")
         if self.client.inside or self.client.private:
-            return ends(Outcome.ALLOWED, f"{address} of {interface.id} is private, and so are you")
+            return ends(
+                PathVerdict.ALLOWED, f"{address} of {interface.id} is private, and so are you"
+            )
         inner = f"{address} is private to {interface.vpc}"
         if self.client.known:
-            return ends(Outcome.BLOCKED, f"{inner}: from {self.client.network} nothing leads there")
-        return ends(Outcome.UNKNOWN, f"{inner}; whether a VPN or a peering leads you there is open")
+            return ends(
+                PathVerdict.BLOCKED, f"{inner}: from {self.client.network} nothing leads there"
+            )
+        return ends(
+            PathVerdict.UNKNOWN, f"{inner}; whether a VPN or a peering leads you there is open"
+        )
 
-    def route(self, interface: Interface, peer: Visitor, layer: str) -> Step:
+    def route(self, interface: Interface, peer: ClientSource, layer: str) -> PathStep:
         """The way from an interface to its peer, by the longest prefix that fits."""
         table = _table(self.snapshot, interface)
         if not table:
             words = f"the routes of {interface.subnet} are not known"
-            return Step(layer, Outcome.UNKNOWN, interface.subnet, words)
+            return PathStep(layer, PathVerdict.UNKNOWN, interface.subnet, words)
         routes = [(each, route) for route in table.routes for each in self.spans(route.network)]
         lost = next((r.network for r in table.routes if self.unlisted(r.network)), "")
         good = _TO_A_NETWORK if self.privately else _TO_THE_INTERNET
 
-        def decide(at: int) -> Step:
+        def decide(at: int) -> PathStep:
             fitting = [(each, route) for each, route in routes if each[0] <= at <= each[1]]
             if not fitting and lost:
                 words = f"{table.id}: the networks of {lost} are not known"
-                return Step(layer, Outcome.UNKNOWN, f"{table.id} {lost}", words)
+                return PathStep(layer, PathVerdict.UNKNOWN, f"{table.id} {lost}", words)
             if not fitting:
                 words = f"{_named(table, interface)} has no route to {peer.words}"
-                return Step(layer, Outcome.BLOCKED, table.id, words)
+                return PathStep(layer, PathVerdict.BLOCKED, table.id, words)
             return _by_route(table, _longest(fitting), good, peer, layer)
 
         return self.over(peer, [each for each, _ in routes], decide)
 
-    def acl(self, subnet: str, peer: Visitor, port: int, side: str = "") -> Iterator[Step]:
+    def acl(self, subnet: str, peer: ClientSource, port: int, side: str = "") -> Iterator[PathStep]:
         """A subnet's network ACL, which is asked both ways: of the packet, then of its answer."""
         acl = next((a for a in self.snapshot.acls if subnet in a.subnets), None)
         there = ("out", "in") if side else ("in", "out")
@@ -206,9 +216,9 @@ class _Judge:
                 yield self.entries(acl, peer, ports, layer)
             else:
                 words = f"the network ACL of {subnet} is not known"
-                yield Step(layer, Outcome.UNKNOWN, subnet, words)
+                yield PathStep(layer, PathVerdict.UNKNOWN, subnet, words)
 
-    def entries(self, acl: NetworkAcl, peer: Visitor, ports: Span, layer: str) -> Step:
+    def entries(self, acl: NetworkAcl, peer: ClientSource, ports: Span, layer: str) -> PathStep:
         """One direction of a network ACL: the lowest number that fits decides, and none denies."""
         out = layer.endswith("out")
         ordered = sorted((e for e in acl.entries if e.egress is out), key=lambda e: e.number)
@@ -223,23 +233,23 @@ class _Judge:
         asked = sorted({ports[0], *(edge for edge in edges if ports[0] < edge <= ports[1])})
         to = "out to" if out else "in from"
 
-        def decide(at: int) -> Step:
+        def decide(at: int) -> PathStep:
             told = {port: _first(fitting, at, port) for port in asked}
             denied = [port for port, entry in told.items() if not (entry and entry.allow)]
             entry = told[denied[0] if denied else ports[0]]
             by = f"{acl.id} rule {entry.number if entry else '*'}"
             part = _run(asked, denied, ports) if denied else ports
             words = f"{by} {'denies' if denied else 'lets'} TCP {shown(part)} {to} {peer.words}"
-            outcome = Outcome.BLOCKED if denied else Outcome.ALLOWED
-            return Step(layer, outcome, by, words, 0 < len(denied) < len(told))
+            outcome = PathVerdict.BLOCKED if denied else PathVerdict.ALLOWED
+            return PathStep(layer, outcome, by, words, 0 < len(denied) < len(told))
 
         return self.over(peer, [each for each, _ in fitting], decide)
 
-    def group(self, groups: Sequence[str], peer: Visitor, port: int, layer: str) -> Step:
+    def group(self, groups: Sequence[str], peer: ClientSource, port: int, layer: str) -> PathStep:
         """The rules of all attached groups, taken together: one that fits lets in."""
         if not groups:
             words = f"{self.interface.id} has no security group: nothing is filtered"
-            return Step(layer, Outcome.ALLOWED, self.interface.id, words)
+            return PathStep(layer, PathVerdict.ALLOWED, self.interface.id, words)
         out = layer != "group"
         known = [self.snapshot.groups[g] for g in groups if g in self.snapshot.groups]
         rules = [rule for g in known for rule in (g.outbound if out else g.inbound)]
@@ -250,15 +260,17 @@ class _Judge:
         names, way = ", ".join(groups), "out to" if out else "in from"
         near = "".join(f"; {line}" for line in _near(rules, fitting, self.address, peer, way))
         has = f"{names} ha{'s' if len(groups) == 1 else 've'} no rule that lets"
-        blocked = Step(layer, Outcome.BLOCKED, names, f"{has} TCP {port} {way} {peer.words}{near}")
+        blocked = PathStep(
+            layer, PathVerdict.BLOCKED, names, f"{has} TCP {port} {way} {peer.words}{near}"
+        )
 
-        def decide(at: int) -> Step:
+        def decide(at: int) -> PathStep:
             for each, rule in let:
                 if each[0] <= at <= each[1]:
                     words = f"{rule.id} of {rule.group} lets TCP {port} {way} {rule.peer}"
-                    return Step(layer, Outcome.ALLOWED, rule.id, words)
+                    return PathStep(layer, PathVerdict.ALLOWED, rule.id, words)
             if doubts:
-                return Step(layer, Outcome.UNKNOWN, names, "; ".join(doubts))
+                return PathStep(layer, PathVerdict.UNKNOWN, names, "; ".join(doubts))
             return blocked
 
         return self.over(peer, [each for each, _ in let], decide)
@@ -292,24 +304,26 @@ class _Judge:
         for each in listed:
             yield from spans(each, self.address)
 
-    def over(self, peer: Visitor, rules: Iterable[Span], decide: Callable[[int], Step]) -> Step:
+    def over(
+        self, peer: ClientSource, rules: Iterable[Span], decide: Callable[[int], PathStep]
+    ) -> PathStep:
         """One step for all the addresses that a peer may have: they are cut where any rule begins
         or ends, and of each piece one is asked."""
         cuts = {edge for low, high in rules for edge in (low, high + 1)}
-        steps: list[Step] = []
+        steps: list[PathStep] = []
         for low, high in peer.spans:
             steps += [decide(at) for at in sorted({low, *(c for c in cuts if low < c <= high)})]
         if len({step.outcome for step in steps}) == 1:
             return steps[0]
-        worst = next((s for s in steps if s.outcome is Outcome.BLOCKED), None)
+        worst = next((s for s in steps if s.outcome is PathVerdict.BLOCKED), None)
         if peer.known and worst:
             return replace(worst, words=f"{worst.words} (part of it)", partly=True)
-        first = next(s for s in steps if s.outcome is not Outcome.BLOCKED)
-        doubt = next((s for s in steps if s.outcome is Outcome.UNKNOWN), None)
+        first = next(s for s in steps if s.outcome is not PathVerdict.BLOCKED)
+        doubt = next((s for s in steps if s.outcome is PathVerdict.UNKNOWN), None)
         if peer.known and doubt:
             return doubt
         words = f"it depends on where you come from: {first.words}"
-        return Step(first.layer, Outcome.UNKNOWN, first.by, words, partly=True)
+        return PathStep(first.layer, PathVerdict.UNKNOWN, first.by, words, partly=True)
 
 
 def _table(snapshot: Snapshot, interface: Interface) -> RouteTable | None:
@@ -329,16 +343,18 @@ def _longest(fitting: Sequence[tuple[Span, Route]]) -> Route:
 
 
 def _by_route(
-    table: RouteTable, route: Route, good: tuple[str, ...], peer: Visitor, layer: str
-) -> Step:
+    table: RouteTable, route: Route, good: tuple[str, ...], peer: ClientSource, layer: str
+) -> PathStep:
     by = f"{table.id} {route.network} → {route.target}"
     if route.blackhole:
-        return Step(layer, Outcome.BLOCKED, by, f"{by} is a blackhole: its target is gone")
+        return PathStep(layer, PathVerdict.BLOCKED, by, f"{by} is a blackhole: its target is gone")
     if route.target.startswith(good):
-        return Step(layer, Outcome.ALLOWED, by, f"{by} leads to {peer.words}")
+        return PathStep(layer, PathVerdict.ALLOWED, by, f"{by} leads to {peer.words}")
     if route.target.startswith(_DEAD_ENDS):
-        return Step(layer, Outcome.BLOCKED, by, f"{by} does not lead to {peer.words}")
-    return Step(layer, Outcome.UNKNOWN, by, f"{by}: what is behind that is not seen from here")
+        return PathStep(layer, PathVerdict.BLOCKED, by, f"{by} does not lead to {peer.words}")
+    return PathStep(
+        layer, PathVerdict.UNKNOWN, by, f"{by}: what is behind that is not seen from here"
+    )
 
 
 def _first(fitting: Sequence[tuple[Span, AclEntry]], at: int, port: int) -> AclEntry | None:
@@ -365,7 +381,7 @@ def _near(
     rules: Sequence[Permission],
     fitting: Sequence[Permission],
     address: str,
-    peer: Visitor,
+    peer: ClientSource,
     way: str,
 ) -> list[str]:
     """Rules that almost fit: for the port but not for the client, or the reverse."""

@@ -69,7 +69,7 @@ def main() -> NoReturn:
     except (BrokenPipeError, SystemExit):  # click's way to say that nobody reads any more
         code = 0
     except Exception as error:
-        from kdiag.usage import NO_THREAD, UsageError, no_thread
+        from kdiag.config.usage import NO_THREAD, UsageError, no_thread
 
         if isinstance(error, UsageError):
             code = _refused(str(error))
@@ -95,8 +95,8 @@ def _nowhere() -> TextIO:
 
 
 def _refused(words: str) -> int:
-    from kdiag.readable import clean
-    from kdiag.render.workflow import no_command
+    from kdiag.report.render.workflow import no_command
+    from kdiag.text import clean
 
     click.echo(f"kdiag: {no_command(clean(' '.join(words.split()), LONGEST))}", err=True)
     return USAGE

@@ -9,16 +9,16 @@ import click
 
 from kdiag import __version__
 from kdiag.cli import completion
-from kdiag.cli.asked import ALL, all_asked, all_wheres
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.options import REPORTED, fail_on, output
+from kdiag.cli.settings import ALL, all_asked, all_wheres
 from kdiag.cli.watching import ready, walked, walked_from
-from kdiag.render import render
+from kdiag.report.render import render
 
 if TYPE_CHECKING:
-    from kdiag.report import Report
-    from kdiag.reports import Reports
-    from kdiag.settings import Settings
+    from kdiag.config.settings import Settings
+    from kdiag.report.model import Report
+    from kdiag.report.several import Reports
 
 BUNDLE = "bundle"  # a form that no -o names
 MOST_WAIT = 86400  # seconds
@@ -190,8 +190,8 @@ def check(
     Options can be given in the environment, as KDIAG_TOPIC is for --topic, and so can properties:
     KDIAG_X_SASL_PASSWORD is sasl.password.
     """
-    from kdiag.delivery import deliver, destinations, file
-    from kdiag.settings import UsageError
+    from kdiag.cli.outputs import deliver, destinations, file
+    from kdiag.config.settings import UsageError
 
     if wait is not None and not 0 <= wait <= MOST_WAIT:
         raise click.UsageError(f"--wait {wait:g}: write seconds between 0 and {MOST_WAIT}")
@@ -209,7 +209,7 @@ def check(
             (report,) = reports.values()
             deliver(_writer(report, asked), [*opened, *packed])
             return report.exit_code
-        from kdiag.reports import together
+        from kdiag.report.several import together
 
         several = together(reports, __version__, compared=bool(wheres))
         deliver(_writer(several, asked), [*opened, *packed])
@@ -232,7 +232,7 @@ def _writer(said: Report | Reports, asked: Mapping[str, Settings]) -> Callable[[
 
     def write(form: str, stream: TextIO) -> None:
         if form == BUNDLE:
-            from kdiag.bundle import write as pack
+            from kdiag.cli.bundle import write as pack
 
             pack(said, asked, stream.buffer)
         else:

@@ -36,8 +36,8 @@ def completion(shell: str) -> int:
 
 def codes(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
     """Codes of findings; their names, where a name was begun."""
-    from kdiag.rule import RULES
     from kdiag.rules import load_all
+    from kdiag.rules.rule import RULES
 
     load_all()
     by_code = begun[:2].lower() in ("", "k", "kd")
@@ -63,8 +63,8 @@ def targets(_: click.Context, __: click.Parameter, begun: str) -> list[Completio
     """The targets of kdiag.toml, with an @ before them; nothing where there are none."""
     import os
 
-    from kdiag.targets import ALL, names
-    from kdiag.usage import UsageError
+    from kdiag.config.targets import ALL, names
+    from kdiag.config.usage import UsageError
 
     try:
         known = names(os.environ)
@@ -75,8 +75,8 @@ def targets(_: click.Context, __: click.Parameter, begun: str) -> list[Completio
 
 def expectations(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
     """What can be expected."""
-    import kdiag.expectations  # noqa: F401
-    from kdiag.expectation import EXPECTABLES
+    import kdiag.rules.expectations  # noqa: F401
+    from kdiag.config.expectation import EXPECTABLES
 
     return _items(((f"{name}", one.doc) for name, one in EXPECTABLES.items()), begun)
 

@@ -11,10 +11,10 @@ import click
 from kdiag.cli.completion import scenarios
 from kdiag.cli.options import output
 from kdiag.cli.watching import ready, watched
-from kdiag.render import render
+from kdiag.report.render import render
 
 if TYPE_CHECKING:
-    from kdiag.report import Report
+    from kdiag.report.model import Report
 
 
 @click.command(short_help="Walk an embedded cluster: nothing to install.")
@@ -28,7 +28,7 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
     Without SCENARIO it is a short tour, a healthy cluster and then one that advertises private
     addresses. With SCENARIO it ends as check would.
     """
-    from kdiag.delivery import deliver, destinations
+    from kdiag.cli.outputs import deliver, destinations
     from kdiag.demo.scenarios import SCENARIOS
 
     if listing:

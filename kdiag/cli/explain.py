@@ -40,7 +40,7 @@ def explain(subject: str, outputs: Sequence[str]) -> int:
     and says which hop fails, and why. A line of a log in quotes will do too. Nothing is dialled.
     The exit code is that of the hop, where the log tells it, and 0 where it says nothing.
     """
-    from kdiag.delivery import deliver, destinations
+    from kdiag.cli.outputs import deliver, destinations
 
     say = _page(subject)
     code = 0
@@ -53,10 +53,10 @@ def explain(subject: str, outputs: Sequence[str]) -> int:
 
 def _page(subject: str) -> Say | None:
     """What prints the page of a finding or an error; None where it is neither."""
-    from kdiag.logs.errors import find
-    from kdiag.render.pages import of_error, of_finding
-    from kdiag.rule import RULES
+    from kdiag.cli.pages import of_error, of_finding
+    from kdiag.kafka.error_catalog import find
     from kdiag.rules import load_all
+    from kdiag.rules.rule import RULES
 
     load_all()
     wanted = subject.strip().lower()
@@ -71,9 +71,9 @@ def _page(subject: str) -> Say | None:
 
 def _log(subject: str) -> tuple[Say, int]:
     """What prints the explanation of a log, and its exit code. Raises click.UsageError."""
-    from kdiag.attempt import clean
-    from kdiag.explaining import explain as explained
-    from kdiag.render.log import render
+    from kdiag.logs.explain import explain as explained
+    from kdiag.logs.render import render
+    from kdiag.network.attempt import clean
 
     try:
         with _opened(subject) as (stream, name):
@@ -88,7 +88,7 @@ def _opened(subject: str) -> Iterator[tuple[BinaryIO, str]]:
     """The bytes of a log, and what it is called: of a file, of standard input, or a line."""
     from io import BytesIO
 
-    from kdiag.reading import opened
+    from kdiag.config.reading import opened
 
     if subject == "-":
         yield sys.stdin.buffer, "standard input"
@@ -114,9 +114,9 @@ def _unknown(subject: str) -> click.UsageError:
     """What is said of something that is nothing known, with what resembles it."""
     from difflib import get_close_matches
 
-    from kdiag.logs.errors import names
-    from kdiag.rule import RULES
-    from kdiag.usage import quoted
+    from kdiag.config.usage import quoted
+    from kdiag.kafka.error_catalog import names
+    from kdiag.rules.rule import RULES
 
     known = {name.lower(): name for rule in RULES.values() for name in (rule.code, rule.name)}
     known |= {name.lower(): name for name in names()}

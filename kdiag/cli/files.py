@@ -12,12 +12,12 @@ MAX_CONFIGURATION = 1 << 20  # bytes
 
 def read(name: str, most: int, what: str) -> bytes:
     """At most `most` bytes; a larger file is no `what`. Raises click.UsageError."""
-    from kdiag.reading import read as read_file
+    from kdiag.config.reading import read as read_file
 
     try:
         data = sys.stdin.buffer.read(most + 1) if name == "-" else read_file(name, most + 1)
     except (OSError, ValueError) as error:  # no file's name: it has a zero byte
-        from kdiag.usage import is_file_name
+        from kdiag.config.usage import is_file_name
 
         reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
         shown = name if is_file_name(name) else "…"

@@ -13,8 +13,8 @@ from kdiag.cli.options import TEXT_OR_JSON, output
 @output(TEXT_OR_JSON, ("text", "json"))
 def findings(outputs: Sequence[str]) -> int:
     """List every finding's code, name and severity; kdiag explain CODE has the page of each."""
-    from kdiag.delivery import deliver, destinations
-    from kdiag.render.pages import FORMS, of_all
+    from kdiag.cli.outputs import deliver, destinations
+    from kdiag.cli.pages import FORMS, of_all
     from kdiag.rules import load_all
 
     load_all()

@@ -53,13 +53,13 @@ def lint(
     With --fix, --diff or --patch the exit code, and what goes to standard error, is about the
     corrected files.
     """
-    from kdiag.delivery import deliver, destinations
+    from kdiag.cli.outputs import deliver, destinations
     from kdiag.lint.edit import diff
-    from kdiag.lint.live import of_report
+    from kdiag.lint.linter import after_fixes, lint
+    from kdiag.lint.observed import of_report
     from kdiag.lint.patch import commands
-    from kdiag.linting import after_fixes, lint
-    from kdiag.render.lint import FORMS
-    from kdiag.render.lint import render as say
+    from kdiag.lint.render import FORMS
+    from kdiag.lint.render import render as say
 
     corrections = fix + as_diff + as_patch
     if corrections and outputs:
@@ -73,7 +73,7 @@ def lint(
     sources = {named(name): configuration(name) for name in files}
     live = None
     if saved:
-        from kdiag.saved import MOST
+        from kdiag.report.load import MOST
 
         live = of_report(saved, text(read(saved, MOST, "a report: 32 MiB at most")))
     report = lint(sources, fail_on, skip_unknown, bool(corrections), live)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from kdiag.cli.completion import words
-from kdiag.render import RENDERERS
+from kdiag.report.render import RENDERERS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 

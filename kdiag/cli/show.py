@@ -9,7 +9,7 @@ import click
 from kdiag.cli.completion import paths
 from kdiag.cli.files import read
 from kdiag.cli.options import REPORTED, output
-from kdiag.render import render
+from kdiag.report.render import render
 
 
 @click.command(short_help="Show a saved report again, in any format.")
@@ -21,8 +21,8 @@ def show(report: str, outputs: Sequence[str]) -> int:
     The exit code says whether the report could be read and written, 0 or 2, and not how the check
     ended: that is in the report.
     """
-    from kdiag.delivery import deliver, destinations
-    from kdiag.saved import MOST, read_any
+    from kdiag.cli.outputs import deliver, destinations
+    from kdiag.report.load import MOST, read_any
 
     name = "standard input" if report == "-" else report
     saved = read_any(read(report, MOST, "a report: 32 MiB at most"), name)

@@ -15,10 +15,10 @@ import click
 if TYPE_CHECKING:
     from types import FrameType
 
-    from kdiag.gather import Observer
-    from kdiag.report import Report
-    from kdiag.settings import Settings
-    from kdiag.vantage.where import Where
+    from kdiag.config.settings import Settings
+    from kdiag.remote.vantage import Vantage
+    from kdiag.report.model import Report
+    from kdiag.walk.runner import Observer
 
 AT_ONCE = 0.5  # seconds
 
@@ -27,8 +27,8 @@ def ready() -> None:
     """Loads the walk. Until then Ctrl-C ends the process at once, for an import that is interrupted
     may fail in any way; from then on it ends the walk, and what is known is printed. So does
     SIGTERM, which a job gets when its time is up, and SIGHUP and SIGQUIT of a terminal."""
-    import kdiag.walk  # noqa: F401
-    from kdiag.clients.sockets import raise_limit
+    import kdiag.api  # noqa: F401
+    from kdiag.network.sockets import raise_limit
 
     raise_limit()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
@@ -72,31 +72,31 @@ def walked(asked: Mapping[str, Settings], wait: float | None = None) -> dict[str
     if wait is not None:
         return _waited(asked, wait)
     if len(asked) == 1:
-        from kdiag.walk import run
+        from kdiag.api import run
 
         (label,) = asked
         with watched() as observe:
             return {label: run(asked[label], observe=observe)}
-    from kdiag.several import run_all
+    from kdiag.cli.batch import run_all
 
     if not _is_watched():
         return run_all(asked)
-    from kdiag.render.terminal import live_all
+    from kdiag.report.render.terminal import live_all
 
     with live_all(sys.stderr) as observe_all:
         return run_all(asked, observe_all)
 
 
-def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Where]) -> dict[str, Report]:
+def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Vantage]) -> dict[str, Report]:
     """The one check from every place, by the places' labels."""
-    from kdiag.comparison import named
-    from kdiag.elsewhere import WALKED_FROM, run_from
+    from kdiag.remote.check import WALKED_FROM, run_from
+    from kdiag.report.compare import named
 
     (one,) = asked.values()
     for note in one.notes:
         click.echo(f"kdiag: note: {note}", err=True)
     if _is_watched():
-        from kdiag.render.terminal import live_all
+        from kdiag.report.render.terminal import live_all
 
         with live_all(sys.stderr) as observe_all:
             reports = run_from(one, wheres, observe_all)
@@ -113,7 +113,7 @@ def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Where]) -> dict[
 
 
 def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
-    from kdiag.several import NOT_AGAIN, run_all, until_ready
+    from kdiag.cli.batch import NOT_AGAIN, run_all, until_ready
 
     with _told() as tell:
 
@@ -144,7 +144,7 @@ def _told() -> Iterator[Callable[[str, str], None]]:
     """How a state, and how long is waited still, are told: one line that changes on a terminal, or
     a line for each new state."""
     if _is_watched():
-        from kdiag.render.terminal import waiting
+        from kdiag.report.render.terminal import waiting
 
         with waiting(sys.stderr) as line:
             yield lambda state, how_long: line(f"{how_long} · {state}")
@@ -166,7 +166,7 @@ def watched() -> Iterator[Observer | None]:
     if not _is_watched():
         yield None
         return
-    from kdiag.render.terminal import live
+    from kdiag.report.render.terminal import live
 
     with live(sys.stderr) as observe:
         yield observe

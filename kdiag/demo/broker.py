@@ -1,6 +1,6 @@
 """A small broker on real TCP, answering with the probe's own message table read the other way.
 
-It is what the demo walks and what the tests dial. One `Broker` is one listener; what it answers can
+It is what the demo walks and what the tests dial. One `FakeBroker` is one listener; what it answers can
 be changed by `control`, which sees every request first.
 """
 
@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdiag.clients.codec import WireError
-from kdiag.clients.wire import (
+from kdiag.demo.logins import ILLEGAL_SASL_STATE, Logins, ServerLogin
+from kdiag.kafka.codec import WireError
+from kdiag.kafka.messages import (
     API_VERSIONS,
     DESCRIBE_CLUSTER,
     DESCRIBE_CONFIGS,
@@ -29,7 +30,6 @@ from kdiag.clients.wire import (
     decode_request,
     encode_response,
 )
-from kdiag.demo.logins import ILLEGAL_SASL_STATE, Login, Logins
 
 # Key → versions, as Kafka 4.3.1 lists them for the requests that a client may meet, but only those
 # versions of the requests answered here that are answered here.
@@ -65,7 +65,7 @@ NO_LOGIN_HERE: Mapping[str, Any] = {
 
 
 @dataclass
-class Node:
+class FakeNode:
     """A broker as its metadata tells: node id, advertised host and port."""
 
     node: int
@@ -74,7 +74,7 @@ class Node:
 
 
 @dataclass
-class Cluster:
+class FakeCluster:
     """What all brokers of one cluster agree on. `topics` maps names to the leaders of partitions.
 
     `records` are the batches that were really written: (topic, partition, bytes). `creates` is what
@@ -82,7 +82,7 @@ class Cluster:
     """
 
     id: str
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[FakeNode] = field(default_factory=list)
     topics: dict[str, list[int]] = field(default_factory=dict)
     records: list[tuple[str, int, bytes]] = field(default_factory=list)
     creates: bool = False
@@ -112,7 +112,7 @@ def one_by_one(_: int) -> Sequence[int]:
 
 
 @dataclass
-class Broker:
+class FakeBroker:
     """One listener of one broker. It keeps count of `connections` and of all `requests`.
 
     With `sasl` it serves those only who log in, as Kafka does.
@@ -124,7 +124,7 @@ class Broker:
     max.connections.per.ip. One that `routes` serves the partitions of every leader, as a proxy may.
     """
 
-    cluster: Cluster
+    cluster: FakeCluster
     node: int
     control: Control = as_usual
     apis: Mapping[int, tuple[int, int]] = field(default_factory=lambda: BROKER_APIS)
@@ -164,7 +164,7 @@ class Broker:
             writer.close()
             return
         self._serving[writer] = asyncio.current_task()
-        login = Login(self.sasl) if self.sasl else None
+        login = ServerLogin(self.sasl) if self.sasl else None
         try:
             writer.write(self.greeting)
             going_on = True
@@ -179,7 +179,7 @@ class Broker:
             writer.close()
 
     async def _handle(
-        self, frame: bytes, writer: asyncio.StreamWriter, login: Login | None
+        self, frame: bytes, writer: asyncio.StreamWriter, login: ServerLogin | None
     ) -> bool:
         """Answers one request; False when the connection is to be closed."""
         if login and login.raw:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from kdiag.address import parse
-from kdiag.clients.tls import as_file
+from kdiag.network.tls import as_file
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdiag.clients.codec import WireError
-from kdiag.clients.sigv4 import signature
-from kdiag.clients.wire import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
+from kdiag.kafka.codec import WireError
+from kdiag.kafka.messages import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
+from kdiag.kafka.sasl.sigv4 import signature
 
 UNSUPPORTED_MECHANISM, ILLEGAL_SASL_STATE, AUTHENTICATION_FAILED = 33, 34, 58
 
@@ -165,7 +165,7 @@ class Logins:
         return json.dumps({"version": "2020_10_22", "request-id": request_id}).encode()
 
 
-class Login:
+class ServerLogin:
     """One connection's way in. Before it is over, little is answered and the rest is hung up on."""
 
     def __init__(self, logins: Logins) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from kdiag.aws.cloud import Cloud
+from kdiag.api import walk
+from kdiag.aws.facts import AwsClient
+from kdiag.config.security import Security
+from kdiag.config.settings import settings
 from kdiag.demo.world import World, endpoint
-from kdiag.expectations import expected
-from kdiag.gather import Observer
-from kdiag.report import Report
-from kdiag.security import Security
-from kdiag.settings import settings
-from kdiag.walk import walk
+from kdiag.report.model import Report
+from kdiag.rules.expectations import expected
+from kdiag.walk.runner import Observer
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Start:
     bootstrap: str = endpoint()
     topic: str | None = None
     security: Security = field(default_factory=Security)
-    cloud: Cloud | None = None
+    cloud: AwsClient | None = None
     expect: Sequence[str] = ()
     answer_timeout: float | None = None
 

@@ -14,13 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdiag.clients.line import Line
-from kdiag.clients.net import Net
-from kdiag.clients.sockets import Counted
-from kdiag.clients.tcp_info import lossy
-from kdiag.demo.broker import Broker, Cluster, Node
+from kdiag.config.settings import Endpoint, Settings
+from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
-from kdiag.settings import Endpoint, Settings
+from kdiag.network.dialer import Dialer
+from kdiag.network.line import TcpConnection
+from kdiag.network.sockets import Counted
+from kdiag.network.tcp_info import lossy
 
 CLIENT = "203.0.113.10"
 PUBLIC = ("3.10.139.221", "3.10.139.222", "3.10.139.223")
@@ -38,17 +38,17 @@ class World:
     to its addresses, or to the resolver's error code. On the way to `narrow` addresses large
     packets vanish."""
 
-    cluster: Cluster = field(default_factory=lambda: Cluster(CLUSTER_ID))
+    cluster: FakeCluster = field(default_factory=lambda: FakeCluster(CLUSTER_ID))
     nat: dict[tuple[str, int], int] = field(default_factory=dict)
     names: dict[str, list[str] | int] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
-    brokers: dict[int, Broker] = field(default_factory=dict)
-    _servers: list[asyncio.Server | Broker] = field(default_factory=list)
+    brokers: dict[int, FakeBroker] = field(default_factory=dict)
+    _servers: list[asyncio.Server | FakeBroker] = field(default_factory=list)
     _closed: list[socket.socket] = field(default_factory=list)
 
     async def broker(
-        self, address: str, port: int, broker: Broker, tls: ssl.SSLContext | None = None
-    ) -> Broker:
+        self, address: str, port: int, broker: FakeBroker, tls: ssl.SSLContext | None = None
+    ) -> FakeBroker:
         """A broker that answers at this address, over TLS if told how."""
         self.nat[address, port] = await broker.start(tls=tls)
         self._servers.append(broker)
@@ -63,9 +63,9 @@ class World:
         """Three brokers at the public addresses, that advertise these (their own, if none)."""
         told = advertised or tuple((address, PORT) for address in PUBLIC)
         for node, (host, port) in enumerate(told, start=1):
-            self.cluster.nodes.append(Node(node, host, port))
+            self.cluster.nodes.append(FakeNode(node, host, port))
             self.brokers[node] = await self.broker(
-                PUBLIC[node - 1], PORT, Broker(self.cluster, node, sasl=sasl), tls
+                PUBLIC[node - 1], PORT, FakeBroker(self.cluster, node, sasl=sasl), tls
             )
 
     async def server(self, address: str, port: int, serve: Serve) -> None:
@@ -81,16 +81,16 @@ class World:
         self.nat[address, port] = sock.getsockname()[1]
         self._closed.append(sock)
 
-    def net(self, settings: Settings) -> Net:
+    def net(self, settings: Settings) -> Dialer:
         """The way into this world, for a walk."""
-        return WorldNet(self, settings)
+        return WorldDialer(self, settings)
 
     async def end(self) -> None:
         """Stops everything that listens, and gives back the ports that nobody listened on."""
         for sock in self._closed:
             sock.close()
         for server in self._servers:
-            if isinstance(server, Broker):
+            if isinstance(server, FakeBroker):
                 await server.stop()
             else:
                 server.close()
@@ -103,7 +103,7 @@ class World:
         return [(0, 0, 0, "", (address, 0)) for address in found]
 
 
-class WorldNet(Net):
+class WorldDialer(Dialer):
     """A network whose addresses are translated by a world's table."""
 
     outside = False
@@ -119,7 +119,7 @@ class WorldNet(Net):
         )
         self._nat, self._narrow = world.nat, world.narrow
 
-    async def connect(self, address: str, port: int, *, again: bool = False) -> Line:
+    async def connect(self, address: str, port: int, *, again: bool = False) -> TcpConnection:
         """Dials the port on 127.0.0.1 that plays this address."""
         if (address, port) not in self._nat:
             return await super().connect(address, port, again=again)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from kdiag.lint.live import LiveBroker
+from kdiag.lint.observed import ObservedBroker
 from kdiag.lint.tree import Scalar, Spot
 
 MAP = "listener.security.protocol.map"
@@ -61,7 +61,7 @@ class Address:
 
 
 @dataclass(frozen=True, eq=False)
-class Broker:
+class ConfiguredBroker:
     """One broker. `what` names it; `settings` are by the names that Kafka has for them, `misspelt`
     what some were called instead.
 
@@ -81,7 +81,7 @@ class Broker:
     names: frozenset[str] = frozenset()
     neighbours: tuple[str, ...] = ()
     image: str = ""
-    met: LiveBroker | None = None
+    met: ObservedBroker | None = None
     entered: tuple[int, ...] = ()
 
     @property

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from kdiag.lint.broker import LISTENER_SETTINGS, OLD_SETTINGS, Broker, Value, interpolated
+from kdiag.lint.broker import LISTENER_SETTINGS, OLD_SETTINGS, ConfiguredBroker, Value, interpolated
 from kdiag.lint.schema import near_to
 from kdiag.lint.tree import Map, Node, Scalar, Spot, entries, get, items, text
 
@@ -23,14 +23,14 @@ _MOST_NEIGHBOURS = 20  # other services that are known to speak of one
 _WORD = re.compile(r"\w+")
 
 
-def of_properties(root: Node | None) -> Broker | None:
+def of_properties(root: Node | None) -> ConfiguredBroker | None:
     """The broker of a server.properties."""
     settings = {each.key.text: _value(each.key, each.value) for each in entries(root)}
     known = {name: value for name, value in settings.items() if value}
     return _broker("the broker", known) if known else None
 
 
-def of_compose(root: Node | None) -> Iterator[Broker]:
+def of_compose(root: Node | None) -> Iterator[ConfiguredBroker]:
     """The brokers among the services of a Compose file."""
     found = list(_services(root))
     places = Counter(value.start for broker in found for value in broker.settings.values())
@@ -42,7 +42,7 @@ def of_compose(root: Node | None) -> Iterator[Broker]:
         yield replace(broker, settings=settings)
 
 
-def _services(root: Node | None) -> Iterator[Broker]:
+def _services(root: Node | None) -> Iterator[ConfiguredBroker]:
     services, brokers = entries(root, "services"), 0
     mentions = _Mentions({each.key.text: _mentioned(each.value) for each in services})
     for each in services:
@@ -87,7 +87,7 @@ class _Mentions:
         return [service for service in self._said if service in found] if found else []
 
 
-def of_workload(root: Node | None) -> Iterator[Broker]:
+def of_workload(root: Node | None) -> Iterator[ConfiguredBroker]:
     """The brokers among the containers of a Kubernetes manifest."""
     spec = get(root, "spec", "template", "spec") or get(root, "spec")
     for container in items(spec, "containers"):
@@ -112,7 +112,7 @@ def _broker(
     names: frozenset[str] = frozenset(),
     neighbours: tuple[str, ...] = (),
     image: str = "",
-) -> Broker:
+) -> ConfiguredBroker:
     """A broker, with its misspelt settings under the names that were meant."""
     misspelt = {
         name: near
@@ -120,7 +120,7 @@ def _broker(
         if name not in LISTENER_SETTINGS and (near := _meant(name, settings))
     }
     meant = {misspelt.get(name, name): value for name, value in settings.items()}
-    return Broker(what, meant, misspelt, container, published, names, neighbours, image)
+    return ConfiguredBroker(what, meant, misspelt, container, published, names, neighbours, image)
 
 
 def _meant(name: str, settings: Mapping[str, Value]) -> str:

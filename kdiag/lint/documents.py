@@ -9,12 +9,12 @@ from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 
+from kdiag.config.usage import UsageError
 from kdiag.lint import properties
-from kdiag.lint.mend import Moved, mend
-from kdiag.lint.reader import Twin, Unreadable, document, segments, split
+from kdiag.lint.indentation import MovedLine, repair_indentation
+from kdiag.lint.reader import DuplicateKey, Unreadable, document, segments, split
 from kdiag.lint.schema import Deviation, Flaw, deviations, known_kinds
 from kdiag.lint.tree import Node, Spot, entries, get, items, text
-from kdiag.usage import UsageError
 
 STRIMZI = known_kinds()
 KINDS = {
@@ -47,8 +47,8 @@ class Document:
     kind: str
     root: Node | None
     broken: Unreadable | None = None
-    twins: tuple[Twin, ...] = ()
-    moved: tuple[Moved, ...] = ()
+    twins: tuple[DuplicateKey, ...] = ()
+    moved: tuple[MovedLine, ...] = ()
     deviations: tuple[Deviation, ...] = ()
     shifts: Mapping[int, int] = field(default_factory=lambda: _NONE)
     api_version: str = ""
@@ -117,7 +117,7 @@ def _documents(
     yield plain, None
 
 
-def _known(name: str, root: Node | None, twins: list[Twin]) -> Document:
+def _known(name: str, root: Node | None, twins: list[DuplicateKey]) -> Document:
     kind = kind_of(root)
     found = deviations(kind, root) if kind in STRIMZI and root is not None else []
     version = text(root, "apiVersion")
@@ -128,7 +128,7 @@ def _mended(
     name: str, kind: str, first: int, body: str, plain: Document | None
 ) -> tuple[Document, str] | None:
     """The document with its lines where they belong, if that makes it better."""
-    mended = mend(body, kind, first)
+    mended = repair_indentation(body, kind, first)
     if mended is None:
         return None
     try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kdiag.lint.reader import resolved, split
 from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, entry, last_line
-from kdiag.readable import clean
+from kdiag.text import clean
 
 
 @dataclass(frozen=True)

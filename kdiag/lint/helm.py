@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from kdiag.lint.broker import ADVERTISED, MAP, Broker, Value
+from kdiag.lint.broker import ADVERTISED, MAP, ConfiguredBroker, Value
 from kdiag.lint.tree import Node, Scalar, Spot, get, is_null, items, number, text
 
 _HOSTS = ("externalIPs", "loadBalancerIPs", "loadBalancerNames")
@@ -22,7 +22,7 @@ class NodePorts:
     brokers: int | None
 
 
-def of_helm(root: Node | None) -> Iterator[Broker]:
+def of_helm(root: Node | None) -> Iterator[ConfiguredBroker]:
     """What the chart will have its brokers advertise: a broker for each host that the values say,
     and one for listeners that are written out."""
     protocol = text(root, "listeners", "external", "protocol") or "SASL_PLAINTEXT"
@@ -34,7 +34,7 @@ def of_helm(root: Node | None) -> Iterator[Broker]:
                 continue
             said = Value(f"EXTERNAL://{host.text}:{port}", host.start, False, host)
             speaks = Value(f"EXTERNAL:{protocol}", host.start, False, host)
-            yield Broker(what, {ADVERTISED: said, MAP: speaks}, {})
+            yield ConfiguredBroker(what, {ADVERTISED: said, MAP: speaks}, {})
     written = {
         "listeners": ("overrideListeners", "listeners"),
         ADVERTISED: ("advertisedListeners",),
@@ -49,7 +49,7 @@ def of_helm(root: Node | None) -> Iterator[Broker]:
                 exact = found.end.line == found.start.line and not found.block
                 settings[name] = Value(found.text, start, exact, found)
     if settings:
-        yield Broker("listeners", settings, {}, container=True)
+        yield ConfiguredBroker("listeners", settings, {}, container=True)
 
 
 def node_ports(root: Node | None) -> Iterator[NodePorts]:

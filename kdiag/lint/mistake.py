@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kdiag.lint.edit import Edits
 from kdiag.lint.tree import Spot
-from kdiag.rule import Finding, Match
+from kdiag.rules.rule import Finding, Match
 
 HOP = "config"
 

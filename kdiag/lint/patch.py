@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from kdiag import snippet
+from kdiag.config import snippet
+from kdiag.config.snippet import fill
 from kdiag.lint.documents import STRIMZI, Document, read
 from kdiag.lint.reader import Unreadable, document, segments, split
 from kdiag.lint.tree import Entry, Node, Plain, Scalar, entries, get, items, last_line, text
-from kdiag.snippet import fill
 
 Value = Plain | list["Value"] | dict[str, "Value"]
 _Key = tuple[str, str, str]  # kind, namespace, name

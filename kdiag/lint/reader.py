@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from kdiag.config.usage import UsageError
 from kdiag.lint.tree import Entry, Items, Map, Node, Plain, Scalar, Spot
-from kdiag.usage import UsageError
 
 MAX_DEPTH = 100
 MAX_NODES = 100_000  # with every alias unfolded; a megabyte as people write it has fewer
@@ -28,7 +28,7 @@ _MARK = re.compile(r"(---|\.\.\.)(\s|\Z)")
 
 
 @dataclass(frozen=True)
-class Twin:
+class DuplicateKey:
     """A key that a mapping has twice: here, and where it was first."""
 
     key: Scalar
@@ -43,7 +43,7 @@ class Unreadable(Exception):
         self.words, self.spot = words, spot
 
 
-def document(text: str, first_line: int = 1) -> tuple[Node | None, list[Twin]]:
+def document(text: str, first_line: int = 1) -> tuple[Node | None, list[DuplicateKey]]:
     """The tree of a text with one document, None where it is empty, and the keys it has twice.
 
     Spots count from `first_line`. Raises Unreadable.
@@ -123,7 +123,7 @@ class _Builder:
 
     def __init__(self, yaml: Any, first_line: int) -> None:
         self.root: Node | None = None
-        self.twins: list[Twin] = []
+        self.twins: list[DuplicateKey] = []
         self._first = first_line
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int]] = {}  # and how many values it holds
@@ -198,7 +198,7 @@ class _Builder:
             frame.key = None
         elif isinstance(node, Scalar):
             if node.text in frame.keys and node.text != "<<":
-                self.twins.append(Twin(node, frame.keys[node.text]))
+                self.twins.append(DuplicateKey(node, frame.keys[node.text]))
             frame.keys.setdefault(node.text, node.start)
             frame.key = node
         else:

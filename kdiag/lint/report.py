@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kdiag.lint.live import Entrance
 from kdiag.lint.mistake import Problem
-from kdiag.rule import Severity
+from kdiag.lint.observed import EntryListener
+from kdiag.rules.rule import Severity
 
 EXIT_CODE = 60
 
@@ -30,7 +30,7 @@ class LintReport:
     problems: tuple[Problem, ...]
     fail_on: str = "error"
     fixed: tuple[Fixed, ...] = field(default=())
-    entrance: Entrance | None = None
+    entrance: EntryListener | None = None
 
     @property
     def errors(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from kdiag.lint.live import Live, LiveBroker, Where
+from kdiag.lint.observed import HostPort, ObservedBroker, ObservedCluster
 from kdiag.lint.tree import Map, Node, Scalar, get, items, number, text
 
 # Of a node's addresses the first of these that it has, unless the listener prefers a type.
@@ -55,10 +55,10 @@ class StrimziListener:
     configuration: Map | None
     brokers: tuple[BrokerEntry, ...]
     node_ports: Mapping[int | None, int] = field(default_factory=dict)
-    stands: tuple[Where, ...] = ()
-    live: Live | None = None
+    stands: tuple[HostPort, ...] = ()
+    live: ObservedCluster | None = None
 
-    def met(self, node: int | None) -> LiveBroker | None:
+    def met(self, node: int | None) -> ObservedBroker | None:
         """How a walk that came in by this listener fared at a broker."""
         return self.live.broker(node) if self.live else None
 
@@ -87,7 +87,7 @@ class StrimziListener:
 
 
 @dataclass(frozen=True)
-class Pool:
+class NodePool:
     """A KafkaNodePool. `ids` is what its status says; `wanted` the range that an annotation asks
     for."""
 
@@ -128,13 +128,13 @@ class KubeNode:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class StrimziContext:
     """What is known beside a Kafka resource: from the same files, and from a walk."""
 
-    pools: tuple[Pool, ...] = ()
+    pools: tuple[NodePool, ...] = ()
     services: tuple[KubeService, ...] = ()
     nodes: tuple[KubeNode, ...] = ()
-    live: Live | None = None
+    live: ObservedCluster | None = None
 
     @cached_property
     def by_node_port(self) -> Mapping[int, Sequence[KubeService]]:
@@ -148,7 +148,7 @@ class Surroundings:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class StrimziCluster:
     """A Kafka resource. `brokers` are the ids of its brokers, None where nothing tells them;
     `settled` where they are those of a status or of a walk, and not what new pools would get;
     `seen` where a walk has them, to which one that is down is missing.
@@ -161,7 +161,7 @@ class Cluster:
     name: str
     namespace: str
     listeners: tuple[StrimziListener, ...]
-    around: Surroundings
+    around: StrimziContext
     brokers: tuple[int, ...] | None
     controllers: tuple[int, ...]
     settled: bool
@@ -177,7 +177,7 @@ class Cluster:
         return next((each for each in self.around.services if each.name == name), None)
 
 
-def cluster(root: Node, around: Surroundings) -> Cluster:
+def cluster(root: Node, around: StrimziContext) -> StrimziCluster:
     """The model of a Kafka resource."""
     name = text(root, "metadata", "name")
     namespace = text(root, "metadata", "namespace")
@@ -195,7 +195,7 @@ def cluster(root: Node, around: Surroundings) -> Cluster:
         )
     met = around.live.nodes if door and around.live and not settled else ()
     observed = number(root, "status", "observedGeneration")
-    return Cluster(
+    return StrimziCluster(
         name,
         namespace,
         listeners,
@@ -216,7 +216,7 @@ def default_port(listener: StrimziListener) -> int | None:
     return 443 if listener.type in BY_NAME else listener.port
 
 
-def entered(listeners: Sequence[StrimziListener], live: Live) -> StrimziListener | None:
+def entered(listeners: Sequence[StrimziListener], live: ObservedCluster) -> StrimziListener | None:
     """The listener that a walk came in by, None where that cannot be told: by the names that
     brokers have inside, by the ports that lead to it, by what they are told to advertise, or
     because there is no other."""
@@ -227,12 +227,12 @@ def entered(listeners: Sequence[StrimziListener], live: Live) -> StrimziListener
     return None
 
 
-def _names_pods(listener: StrimziListener, live: Live) -> bool:
+def _names_pods(listener: StrimziListener, live: ObservedCluster) -> bool:
     hosts = [host for host, port in (b.advertised for b in live.brokers) if port == listener.port]
     return not listener.outside and any("-kafka-brokers." in host for host in hosts)
 
 
-def _leads_to(listener: StrimziListener, live: Live) -> bool:
+def _leads_to(listener: StrimziListener, live: ObservedCluster) -> bool:
     ports = {port for _, port in live.entered}
     known = {*listener.node_ports.values(), *(port for _, port in listener.stands)}
     pinned = number(listener.configuration, "bootstrap", "nodePort")
@@ -242,21 +242,21 @@ def _leads_to(listener: StrimziListener, live: Live) -> bool:
     return bool(ports & (known | own | {pinned}))
 
 
-def _is_told(listener: StrimziListener, live: Live) -> bool:
+def _is_told(listener: StrimziListener, live: ObservedCluster) -> bool:
     told = {(each.id, each.host()) for each in listener.brokers if each.host()}
     return bool(told & {(each.node, each.advertised[0]) for each in live.brokers})
 
 
-def _has_node_ports(listener: StrimziListener, live: Live) -> bool:
+def _has_node_ports(listener: StrimziListener, live: ObservedCluster) -> bool:
     ports = [port for _, port in live.entered] + [each.advertised[1] for each in live.brokers]
     return listener.type == "nodeport" and any(port in NODE_PORTS for port in ports)
 
 
-def _is_inside(listener: StrimziListener, live: Live) -> bool:
+def _is_inside(listener: StrimziListener, live: ObservedCluster) -> bool:
     return not listener.outside and listener.port in [port for _, port in live.entered]
 
 
-def _is_outside(listener: StrimziListener, _: Live) -> bool:
+def _is_outside(listener: StrimziListener, _: ObservedCluster) -> bool:
     return listener.outside
 
 
@@ -265,7 +265,7 @@ def _beside(
     root: Node,
     name: str,
     pods: Mapping[int, str],
-    around: Surroundings,
+    around: StrimziContext,
 ) -> StrimziListener:
     """The listener with what its Services and its status say."""
     services: dict[str, int | None] = {f"{name}-kafka-{listener.name}-bootstrap": None}
@@ -281,7 +281,7 @@ def _beside(
     return replace(listener, node_ports=ports, stands=tuple(_stands(root, listener.name)))
 
 
-def _stands(root: Node, name: str) -> Iterator[Where]:
+def _stands(root: Node, name: str) -> Iterator[HostPort]:
     for each in items(root, "status", "listeners"):
         for address in items(each, "addresses") if text(each, "name") == name else ():
             port = number(address, "port")
@@ -298,12 +298,12 @@ def _complaints(root: Node) -> Iterator[str]:
             yield f"{kind}: {said}" if said else kind
 
 
-def pool(root: Node) -> Pool:
+def pool(root: Node) -> NodePool:
     """The model of a KafkaNodePool."""
     said = items(root, "status", "nodeIds")
     ids = [int(each.text) for each in said if isinstance(each, Scalar) and _is_id(each.text)]
     roles = [each.text for each in items(root, "spec", "roles") if isinstance(each, Scalar)]
-    return Pool(
+    return NodePool(
         text(root, "metadata", "name"),
         text(root, "metadata", "labels", "strimzi.io/cluster"),
         tuple(roles),
@@ -357,7 +357,7 @@ def _listeners(root: Node) -> list[StrimziListener]:
     return found
 
 
-def _ids(pools: Sequence[Pool]) -> tuple[dict[str, tuple[int, ...]], bool]:
+def _ids(pools: Sequence[NodePool]) -> tuple[dict[str, tuple[int, ...]], bool]:
     """The node ids of each pool: as their status says, else as Strimzi hands them out to new pools,
     which is by the order in which the API lists them, by name."""
     ids = {pool.name: pool.ids for pool in pools if pool.ids is not None}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from kdiag.rule import Finding
+from kdiag.rules.rule import Finding
 
 SCHEMA_VERSION = 1
 
@@ -13,7 +13,7 @@ Confidence = Literal["sure", "likely"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
+class LogLine:
     """A line of the log that matters, and how many are like it. Clean, and without secrets."""
 
     line: int
@@ -29,7 +29,7 @@ class Reading:
     finding: Finding
     layer: str
     confidence: Confidence
-    lines: list[Line]
+    lines: list[LogLine]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Explanation:
     exit_code: int
     command: str
     findings: list[Reading]
-    outcomes: list[Line]
+    outcomes: list[LogLine]
     notes: list[str] = field(default_factory=list)
 
     @property

@@ -9,7 +9,7 @@ from kdiag.logs.pattern import Pattern
 
 
 @dataclass(frozen=True)
-class Who:
+class LogConnection:
     """Which connection a line is about. `hop` is "" where the line does not tell; `node` is a
     broker's id; `at` is host:port as it was dialled, "" where it is not told."""
 
@@ -27,7 +27,7 @@ class Sign:
 
     pattern: Pattern
     client: str
-    who: Who
+    who: LogConnection
     text: str
     line: int
     count: int
@@ -52,8 +52,8 @@ class Log:
     bootstrap: tuple[str, ...] = ()
     advertised: Mapping[int, str] = field(default_factory=dict)
     metadata: bool = False
-    reached: frozenset[Who] = frozenset()
-    dialled: tuple[Who, ...] = ()
+    reached: frozenset[LogConnection] = frozenset()
+    dialled: tuple[LogConnection, ...] = ()
     connected: frozenset[str] = frozenset()
     login: bool = False
     cut: bool = False

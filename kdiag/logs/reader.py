@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import BinaryIO
 
-from kdiag.attempt import clean
 from kdiag.logs import broker, go, java, kafkajs, librdkafka, protocol, python
-from kdiag.logs.facts import Log, Sign, Who
+from kdiag.logs.connection import connection_of
+from kdiag.logs.facts import Log, LogConnection, Sign
 from kdiag.logs.pattern import Pattern
 from kdiag.logs.secrets import without_secrets
-from kdiag.logs.who import who
+from kdiag.network.attempt import clean
 
 MOST = 4 << 30  # bytes that are read
 _CHUNK = 1 << 20
@@ -77,19 +77,19 @@ class _Reading:
     """A log on its way through."""
 
     def __init__(self) -> None:
-        self.signs: dict[tuple[int, Who, str], Sign] = {}
-        self.counts: Counter[tuple[int, Who, str]] = Counter()
+        self.signs: dict[tuple[int, LogConnection, str], Sign] = {}
+        self.counts: Counter[tuple[int, LogConnection, str]] = Counter()
         self.clients: Counter[str] = Counter()
         self.bootstrap: dict[str, None] = {}
         self.advertised: dict[int, str] = {}
-        self.reached: set[Who] = set()
-        self.dialled: dict[Who, None] = {}
+        self.reached: set[LogConnection] = set()
+        self.dialled: dict[LogConnection, None] = {}
         self.connected: set[str] = set()
         self.metadata = self.login = self.cut = False
         self.lines = self.size = 0
         # Shape of a line → its looks so far, and the sign that it last was, if any.
         self.looks: dict[int, int] = {}
-        self.last: dict[int, tuple[int, Who, str]] = {}
+        self.last: dict[int, tuple[int, LogConnection, str]] = {}
 
     def all_of(self, stream: BinaryIO) -> Log:
         index = _index()
@@ -181,7 +181,7 @@ class _Reading:
             if pattern.code or shape not in self.last:
                 self.last[shape] = key
 
-    def _show(self, pattern: Pattern, about: Who, said: dict[str, str]) -> None:
+    def _show(self, pattern: Pattern, about: LogConnection, said: dict[str, str]) -> None:
         """What a line proves beside."""
         if pattern.shows in ("metadata", "lost") or about.hop == "listeners":
             self.metadata = True
@@ -254,9 +254,9 @@ def _recognised(
         yield row.number, row.pattern, said
 
 
-def _about(text: str, pattern: Pattern, said: dict[str, str]) -> Who:
+def _about(text: str, pattern: Pattern, said: dict[str, str]) -> LogConnection:
     """Which connection a line is about: what the client calls it, then what the pattern found."""
-    found = who(text)
+    found = connection_of(text)
     at = found.at or said.get("at", "")
     if not at and said.get("host") and said.get("port"):
         at = f"{said['host']}:{said['port']}"
@@ -266,7 +266,7 @@ def _about(text: str, pattern: Pattern, said: dict[str, str]) -> Who:
     node = found.node
     if node is None and re.fullmatch(r"\d{1,9}", said.get("node", "")):
         node, hop = int(said["node"]), "listeners"
-    return Who(hop, node, clean(at, 300))
+    return LogConnection(hop, node, clean(at, 300))
 
 
 def _window(text: str, key: str) -> str:

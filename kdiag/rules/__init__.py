@@ -26,31 +26,24 @@ def load_expect() -> None:
 
 def load_aws() -> None:
     """Declares the rules on AWS, which a walk that does not ask AWS has no use for."""
-    from kdiag.rules import account, aws, managed  # noqa: F401
+    from kdiag.aws.rules import account, blocked, managed  # noqa: F401
 
 
 def load_config() -> None:
     """Declares the rules on configuration files; a walk has no use for them, nor they for it."""
-    from kdiag.rules import (  # noqa: F401
-        config,
-        config_addresses,
-        config_brokers,
-        config_live,
-        config_ports,
-        config_strimzi,
-    )
+    from kdiag.lint.rules import addresses, brokers, live, ports, shape, strimzi  # noqa: F401
 
 
 def load_joined() -> None:
     """Declares the rules on files beside a walk."""
-    from kdiag.rules import kubernetes  # noqa: F401
+    from kdiag.lint.rules import kubernetes  # noqa: F401
 
     load_config()
 
 
 def load_vantage() -> None:
     """Declares the rules on other vantage points, which a walk from here has no use for."""
-    from kdiag.rules import vantage  # noqa: F401
+    from kdiag.remote import rules  # noqa: F401
 
 
 def load_all() -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listener, Listeners
-from kdiag.hops.produce import Produce
-from kdiag.rules.place import Place, evidence
-from kdiag.rules.words import brokers, count_of, listed, sentence
-from kdiag.settings import Endpoint
+from kdiag.config.settings import Endpoint
+from kdiag.rules.location import Location, evidence
+from kdiag.rules.text import brokers, count_of, listed, sentence
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listener, Listeners
+from kdiag.walk.produce import Produce
 
 HOP = "listeners"
 
@@ -36,7 +36,7 @@ def entrance(bootstrap: Bootstrap) -> str:
 
 def dialled(hit: Sequence[Listener]) -> tuple[str, ...]:
     return tuple(
-        line for x in hit for line in evidence(Place(HOP, f"broker {x.broker.node}", x.contact))
+        line for x in hit for line in evidence(Location(HOP, f"broker {x.broker.node}", x.contact))
     )
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kdiag.attempt import Failure
-from kdiag.certificate import Certificate, covers
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listeners
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Note, Remedy, Severity, rule
+from kdiag.config.security import Tls
+from kdiag.config.settings import Settings
+from kdiag.network.attempt import Failure
+from kdiag.network.certificate import Certificate, covers
+from kdiag.rules import remedies
 from kdiag.rules.handshake import chain_at, day, handshake_at, leaf_at, origin_at, shown, trusted
-from kdiag.rules.place import HOPS, Fix, Place, as_it_speaks, failing, match, places
-from kdiag.rules.words import escaped, listed
-from kdiag.security import Tls
-from kdiag.settings import Settings
+from kdiag.rules.location import HOPS, Fix, Location, as_it_speaks, failing, locations, match
+from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
+from kdiag.rules.text import escaped, listed
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listeners
 
 # A certificate is near its end in the last third of its lifetime, 30 days at most. What renews by
 # itself has done so by then: cert-manager does at two thirds, Strimzi 30 days before the end.
@@ -60,7 +60,7 @@ def untrusted_certificate(
                 severity,
                 shown(these),
             )
-    if any(p.contact.usable and p.contact.only_java for p in places(bootstrap, listeners)):
+    if any(p.contact.usable and p.contact.only_java for p in locations(bootstrap, listeners)):
         yield Note(
             "only Java's client trusts the certificates here by "
             f"{settings.security.tls.ca_from}: OpenSSL's clients, librdkafka among them, want the "
@@ -142,7 +142,7 @@ def certificate_expires_soon(bootstrap: Bootstrap, listeners: Listeners | None) 
     """
     known: set[str] = set()
     for hop in HOPS:
-        here = [p for p in places(bootstrap, listeners) if p.hop == hop and p.contact.usable]
+        here = [p for p in locations(bootstrap, listeners) if p.hop == hop and p.contact.usable]
         left = {place: seconds for place in here if (seconds := _near_end(place)) is not None}
         soon = [p for p in left if (leaf := leaf_at(p)) and leaf.fingerprint not in known]
         known |= {leaf.fingerprint for place in soon if (leaf := leaf_at(place))}
@@ -161,7 +161,7 @@ def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def _since(hit: Sequence[Place]) -> str:
+def _since(hit: Sequence[Location]) -> str:
     """When it expired, where that is as long ago for all."""
     ages = {
         int((handshake.at - leaf.not_after) // 86400)
@@ -171,12 +171,12 @@ def _since(hit: Sequence[Place]) -> str:
     return f"expired {_counted(ages.pop(), 'day')} ago" if len(ages) == 1 and min(ages) > 0 else ""
 
 
-def _clock(hit: Sequence[Place]) -> list[str]:
+def _clock(hit: Sequence[Location]) -> list[str]:
     handshake = handshake_at(hit[0])
     return [f"it is {day(int(handshake.at))} by this machine's clock"] if handshake else []
 
 
-def _late_authority(place: Place, tls: Tls) -> tuple[str, Remedy] | None:
+def _late_authority(place: Location, tls: Tls) -> tuple[str, Remedy] | None:
     """The authority that is out of its time while the broker's certificate is not: whose it is, and
     the fix. In the client's trust store, as long as nothing else is known: one is there, or
     verification would have failed otherwise."""
@@ -217,12 +217,12 @@ def _late(one: Certificate, at: float) -> bool:
     )
 
 
-def _not_yet(place: Place) -> bool:
+def _not_yet(place: Location) -> bool:
     leaf, handshake = leaf_at(place), handshake_at(place)
     return bool(leaf and handshake and leaf.not_before and leaf.not_before > handshake.at)
 
 
-def _near_end(place: Place) -> float | None:
+def _near_end(place: Location) -> float | None:
     """Seconds until the certificate expires; None where that is not soon, or is not known."""
     leaf, handshake = leaf_at(place), handshake_at(place)
     if not leaf or not handshake or leaf.not_after is None or leaf.not_before is None:
@@ -240,7 +240,7 @@ def _span(seconds: float) -> str:
     return _counted(int(seconds // 60), "minute")
 
 
-def _distrust(place: Place, tls: Tls) -> str:
+def _distrust(place: Location, tls: Tls) -> str:
     """Why the peer's certificate is not trusted, as far as chain and trust store tell."""
     handshake, chain = handshake_at(place), chain_at(place)
     code = handshake.verify_code if handshake else None
@@ -299,7 +299,7 @@ def _half_trusted(chain: Sequence[Certificate], code: int, tls: Tls) -> str:
     return ""
 
 
-def _trust(hit: Sequence[Place], tls: Tls) -> tuple[Remedy, ...]:
+def _trust(hit: Sequence[Location], tls: Tls) -> tuple[Remedy, ...]:
     origin = origin_at(hit[0])
     best = hit[0].contact.best
     then = as_it_speaks(hit) if best and best.mechanisms else ()
@@ -331,7 +331,7 @@ def _fill_store(places: str) -> Remedy:
     )
 
 
-def _rename(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+def _rename(hit: Sequence[Location]) -> tuple[Remedy, ...]:
     origin = origin_at(hit[0])
     leaf = leaf_at(hit[0])
     hosts = list(dict.fromkeys(place.endpoint.host for place in hit))
@@ -340,7 +340,7 @@ def _rename(hit: Sequence[Place]) -> tuple[Remedy, ...]:
 
 def _coverage(bootstrap: Bootstrap, listeners: Listeners | None) -> list[str]:
     """Which of the names in play each certificate covers."""
-    met = [(place, leaf) for place in places(bootstrap, listeners) if (leaf := leaf_at(place))]
+    met = [(place, leaf) for place in locations(bootstrap, listeners) if (leaf := leaf_at(place))]
     hosts = list(dict.fromkeys(place.endpoint.host for place, _ in met))
     lines: dict[str, list[str]] = {}
     for place, leaf in met:

@@ -6,26 +6,26 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kdiag.address import is_loopback
-from kdiag.attempt import Failure
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listeners
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.beside import let_through, on_hosts, refusing
-from kdiag.rules.place import (
+from kdiag.aws.beside import let_through, on_hosts, refusing
+from kdiag.aws.paths import NetworkPaths
+from kdiag.network.attempt import Failure
+from kdiag.network.fingerprint import ServiceFingerprint, recognise
+from kdiag.rules import remedies
+from kdiag.rules.location import (
     HOPS,
-    Place,
+    Location,
     evidence,
     failing,
     judge,
     judge_others,
+    locations,
     match,
-    places,
     split_by_family,
 )
-from kdiag.rules.words import escaped, listed
-from kdiag.stranger import Stranger, recognise
-from kdiag.ways import Ways
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.rules.text import escaped, listed
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listeners
 
 
 @rule("KD101", "name-not-found", Severity.ERROR, "The host name does not exist here")
@@ -67,7 +67,7 @@ def resolver_failed(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
 
 @rule("KD103", "refused", Severity.ERROR, "The port is closed: connection refused")
 def refused(
-    bootstrap: Bootstrap, listeners: Listeners | None, ways: Ways | None
+    bootstrap: Bootstrap, listeners: Listeners | None, ways: NetworkPaths | None
 ) -> Iterator[Match]:
     """The host answered the connection request with a reset: nobody listens on that port.
 
@@ -89,7 +89,7 @@ def refused(
 
 @rule("KD104", "timeout", Severity.ERROR, "No answer to the connection request")
 def timeout(
-    bootstrap: Bootstrap, listeners: Listeners | None, ways: Ways | None
+    bootstrap: Bootstrap, listeners: Listeners | None, ways: NetworkPaths | None
 ) -> Iterator[Match]:
     """The connection request vanished: neither accepted nor refused within `--timeout`.
 
@@ -151,7 +151,7 @@ def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterato
     Prove it: `getent ahosts NAME` shows the order; dial each address by itself.
     """
     for hop in HOPS:
-        here = [place for place in places(bootstrap, listeners) if place.hop == hop]
+        here = [place for place in locations(bootstrap, listeners) if place.hop == hop]
         for family in ("v4", "v6"):
             hit = [p for p in here if p.contact.usable and split_by_family(p.contact) == family]
             if hit:
@@ -198,7 +198,7 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
     yield from judge_others({Failure.SILENT}, bootstrap, listeners, said, _who_accepts)
 
 
-def _who_accepts(_: Sequence[Place]) -> tuple[Remedy, ...]:
+def _who_accepts(_: Sequence[Location]) -> tuple[Remedy, ...]:
     return (
         remedies.say(
             "Find out who accepts there: a broker that hangs (its log, its garbage "
@@ -208,7 +208,7 @@ def _who_accepts(_: Sequence[Place]) -> tuple[Remedy, ...]:
     )
 
 
-def _who_knows_users(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+def _who_knows_users(hit: Sequence[Location]) -> tuple[Remedy, ...]:
     fix = remedies.say(
         "Find out what the broker waits for: whom it asks about users (LDAP, an OAuth endpoint, a "
         "callback handler of its own), its log, its threads."
@@ -277,7 +277,7 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
     limit logs "Rejected connection from", with the limit; and closing other clients helps.
     """
     others_stand = any(
-        dial.failed is None for place in places(bootstrap, listeners) for dial in place.dials
+        dial.failed is None for place in locations(bootstrap, listeners) for dial in place.dials
     )
     limits = remedies.say(
         "Other connections stand, so it may be the broker's limit: look for \"Rejected connection "
@@ -300,7 +300,7 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
     )
 
 
-def _met(place: Place) -> Iterator[str]:
+def _met(place: Location) -> Iterator[str]:
     """What clients of two kinds meet at a name with addresses of both families."""
     first, *_ = place.dials
     order = ", then ".join(dial.address for dial in place.dials)
@@ -318,36 +318,36 @@ def _met(place: Place) -> Iterator[str]:
     )
 
 
-def _stranger(place: Place) -> Stranger:
+def _stranger(place: Location) -> ServiceFingerprint:
     """Who answers there, as far as any of its answers tells; over TLS it is the same, encrypted."""
     best = place.contact.best
     told = [found for said in reversed(best.heard if best else ()) if (found := recognise(said))]
     if not told:
-        return Stranger("", "", "")
+        return ServiceFingerprint("", "", "")
     name = told[0].name
     if best and best.handshake and name == "an HTTP server":
         name = "an HTTPS server"
     return told[0]._replace(name=name, banner=told[0].banner if best and best.quotable else "")
 
 
-def _hint(stranger: Stranger) -> str:
+def _hint(stranger: ServiceFingerprint) -> str:
     if stranger.hint:
         return stranger.hint[0].upper() + stranger.hint[1:]
     return "Use the port of a Kafka listener; the answer in the evidence tells what this one is."
 
 
-def _banners(hit: Sequence[Place]) -> list[str]:
+def _banners(hit: Sequence[Location]) -> list[str]:
     """What is not told already, by the first bytes that it said."""
     told = "\n".join(line for place in hit for line in evidence(place))
     found = dict.fromkeys(b for place in hit if (b := _stranger(place).banner))
     return [banner for banner in found if banner not in told]
 
 
-def _address(place: Place) -> str:
+def _address(place: Location) -> str:
     dials = [dial.address for dial in place.contact.dials if not is_loopback(dial.address)]
     return dials[0] if dials else place.endpoint.host
 
 
-def _source(hit: Sequence[Place]) -> str:
+def _source(hit: Sequence[Location]) -> str:
     """The address that this client dials from."""
     return next((dial.source for place in hit for dial in place.dials if dial.source), "")

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag.expectation import Reading
-from kdiag.expectations import Expected, Held
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
-from kdiag.rules.words import listed
+from kdiag.config.expectation import Reading
+from kdiag.rules import remedies
+from kdiag.rules.expectations import CheckedExpectation, CheckedExpectations
+from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.text import listed
 
 
 @rule("KD701", "expectation", Severity.ERROR, "Something that was expected does not hold")
-def expectation(expected: Expected) -> Iterator[Match]:
+def expectation(expected: CheckedExpectations) -> Iterator[Match]:
     """What you expected of the cluster, with `--expect` or in kdiag.toml, is not so; or it is not
     known whether it is, because the walk did not get that far.
 
@@ -41,7 +41,7 @@ def expectation(expected: Expected) -> Iterator[Match]:
         )
 
 
-def _instead(one: Held) -> str:
+def _instead(one: CheckedExpectation) -> str:
     if one.unknown:
         return one.unknown
     if not one.broken[0][0]:

@@ -7,32 +7,32 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from kdiag.address import parse
-from kdiag.attempt import Dial, Handshake
-from kdiag.certificate import Certificate, Origin, read, recognise
-from kdiag.rules.place import Place
-from kdiag.rules.words import listed
-from kdiag.security import Tls
+from kdiag.config.security import Tls
+from kdiag.network.attempt import AddressResult, TlsHandshake
+from kdiag.network.certificate import Certificate, CertificateOrigin, read, recognise
+from kdiag.rules.location import Location
+from kdiag.rules.text import listed
 
 
-def handshake_at(place: Place) -> Handshake | None:
+def handshake_at(place: Location) -> TlsHandshake | None:
     return next((dial.handshake for dial in _best_first(place) if dial.handshake), None)
 
 
-def _best_first(place: Place) -> list[Dial]:
+def _best_first(place: Location) -> list[AddressResult]:
     best = place.contact.best
     return sorted(place.dials, key=lambda dial: dial is not best)
 
 
-def chain_at(place: Place) -> list[Certificate]:
+def chain_at(place: Location) -> list[Certificate]:
     handshake = handshake_at(place)
     return [read(der) for der in handshake.chain] if handshake else []
 
 
-def leaf_at(place: Place) -> Certificate | None:
+def leaf_at(place: Location) -> Certificate | None:
     return next(iter(chain_at(place)), None)
 
 
-def origin_at(place: Place) -> Origin | None:
+def origin_at(place: Location) -> CertificateOrigin | None:
     return recognise(chain_at(place))
 
 
@@ -40,7 +40,7 @@ def names_of(leaf: Certificate) -> str:
     return listed(leaf.names) if leaf.names else leaf.common_name or "no name at all"
 
 
-def shown(hit: Sequence[Place]) -> list[str]:
+def shown(hit: Sequence[Location]) -> list[str]:
     """Who the peers say they are: the same words for the same certificate once."""
     lines: dict[str, list[str]] = {}
     for place in hit:
@@ -54,7 +54,7 @@ def shown(hit: Sequence[Place]) -> list[str]:
     ]
 
 
-def _described(handshake: Handshake, chain: Sequence[Certificate]) -> Iterator[str]:
+def _described(handshake: TlsHandshake, chain: Sequence[Certificate]) -> Iterator[str]:
     name = f"asked for {handshake.name} (SNI)" if parse(handshake.name) is None else ""
     asked = "a client certificate is asked for" if handshake.wants_certificate else ""
     yield ", ".join(p for p in (handshake.version, handshake.cipher, name, asked) if p)

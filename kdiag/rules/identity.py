@@ -5,22 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-from kdiag.attempt import Dial, Failure
-from kdiag.certificate import read, recognise
-from kdiag.hops.listeners import Listener, Listeners
-from kdiag.hops.metadata import Metadata
-from kdiag.hops.produce import Produce
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Note, Severity, rule
-from kdiag.rules.advertised import (
-    HOP,
-    acknowledged,
-    answered,
-    how_many,
-    subjects,
-)
-from kdiag.rules.words import brokers, listed
-from kdiag.settings import Endpoint
+from kdiag.config.settings import Endpoint
+from kdiag.network.attempt import AddressResult, Failure
+from kdiag.network.certificate import read, recognise
+from kdiag.rules import remedies
+from kdiag.rules.advertised import HOP, acknowledged, answered, how_many, subjects
+from kdiag.rules.rule import Match, Note, Severity, rule
+from kdiag.rules.text import brokers, listed
+from kdiag.walk.listeners import Listener, Listeners
+from kdiag.walk.metadata import Metadata
+from kdiag.walk.produce import Produce
 
 
 @rule("KD307", "wrong-broker", Severity.ERROR, "Another broker answers at the advertised address")
@@ -256,7 +250,7 @@ def _id(listener: Listener) -> int:
     return listener.broker.node
 
 
-def _best(listener: Listener) -> Dial:
+def _best(listener: Listener) -> AddressResult:
     best = listener.contact.best
     assert best is not None
     return best

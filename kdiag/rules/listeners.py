@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.address import ec2_address, internal_name, is_loopback, is_private, is_unusable
-from kdiag.attempt import Failure
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listener, Listeners, suspect
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
+from kdiag.aws.beside import found_public, let_through, on_hosts, refusing, where_public
+from kdiag.aws.paths import NetworkPaths
+from kdiag.config.settings import Endpoint
+from kdiag.network.attempt import Failure
+from kdiag.rules import remedies
 from kdiag.rules.advertised import (
     HOP,
     broken,
@@ -20,10 +20,10 @@ from kdiag.rules.advertised import (
     still_up,
     subjects,
 )
-from kdiag.rules.beside import found_public, let_through, on_hosts, refusing, where_public
-from kdiag.rules.words import listed
-from kdiag.settings import Endpoint
-from kdiag.ways import Ways
+from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.text import listed
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listener, Listeners, suspect
 
 
 @rule(
@@ -33,7 +33,7 @@ from kdiag.ways import Ways
     "Brokers advertise an address from inside their network",
 )
 def private_address(
-    bootstrap: Bootstrap, listeners: Listeners, ways: Ways | None
+    bootstrap: Bootstrap, listeners: Listeners, ways: NetworkPaths | None
 ) -> Iterator[Match]:
     """A broker advertises a private address to a client that came in by another way.
 
@@ -117,7 +117,7 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
 
 @rule("KD304", "internal-name", Severity.ERROR, "Brokers advertise a name only their network knows")
 def internal_name_advertised(
-    bootstrap: Bootstrap, listeners: Listeners, ways: Ways | None
+    bootstrap: Bootstrap, listeners: Listeners, ways: NetworkPaths | None
 ) -> Iterator[Match]:
     """A broker advertises a name that does not resolve here, and looks like one that never will.
 
@@ -157,7 +157,7 @@ def internal_name_advertised(
 
 @rule("KD305", "advertised-port-closed", Severity.ERROR, "The advertised port is closed")
 def advertised_port_closed(
-    bootstrap: Bootstrap, listeners: Listeners, ways: Ways | None
+    bootstrap: Bootstrap, listeners: Listeners, ways: NetworkPaths | None
 ) -> Iterator[Match]:
     """The advertised host answers that nobody listens on the advertised port.
 
@@ -180,7 +180,7 @@ def advertised_port_closed(
 
 @rule("KD306", "advertised-blocked", Severity.ERROR, "The advertised port is blocked on the way")
 def advertised_blocked(
-    bootstrap: Bootstrap, listeners: Listeners, ways: Ways | None
+    bootstrap: Bootstrap, listeners: Listeners, ways: NetworkPaths | None
 ) -> Iterator[Match]:
     """Connection requests to the advertised address vanish, though you could come in elsewhere.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 
-from kdiag.attempt import Failure
-from kdiag.hops.metadata import Answer, Metadata, Partition, Topic
-from kdiag.remedies import acls
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
+from kdiag.config.settings import Settings
+from kdiag.network.attempt import Failure
+from kdiag.rules import acls, remedies
 from kdiag.rules.principal import principal, secured
-from kdiag.rules.words import brokers, count_of, listed, sentence
-from kdiag.settings import Settings
+from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.text import brokers, count_of, listed, sentence
+from kdiag.walk.metadata import Metadata, MetadataAnswer, Partition, Topic
 
 HOP = "metadata"
 
@@ -64,7 +63,7 @@ def metadata_error(metadata: Metadata) -> Iterator[Match]:
         yield _unanswered(metadata, broken, f"{_who(broken)} sent an answer that cannot be read")
     topic = metadata.topic
     if topic and topic.error not in _TOPIC_CODES | {"NONE"}:
-        from kdiag.logs.errors import find  # what few answers need
+        from kdiag.kafka.error_catalog import find  # what few answers need
 
         known = find(topic.error)
         told = (f"{known.name}: {known.means}",) if known else ()
@@ -361,7 +360,7 @@ def _leaderless(
     )
 
 
-def _unanswered(metadata: Metadata, failed: Sequence[Answer], message: str) -> Match:
+def _unanswered(metadata: Metadata, failed: Sequence[MetadataAnswer], message: str) -> Match:
     others = any(not answer.failure for answer in metadata.answers)
     return Match(
         HOP,
@@ -373,11 +372,11 @@ def _unanswered(metadata: Metadata, failed: Sequence[Answer], message: str) -> M
     )
 
 
-def _who(answers: Sequence[Answer]) -> str:
+def _who(answers: Sequence[MetadataAnswer]) -> str:
     return listed(list(dict.fromkeys(str(answer.endpoint) for answer in answers)))
 
 
-def _subjects(answers: Sequence[Answer]) -> tuple[str, ...]:
+def _subjects(answers: Sequence[MetadataAnswer]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"bootstrap {answer.endpoint}" for answer in answers))
 
 

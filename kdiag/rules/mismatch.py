@@ -6,12 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kdiag.address import is_loopback, parse
-from kdiag.attempt import Failure
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listener, Listeners, suspect
-from kdiag.lint.live import Entrance
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
+from kdiag.lint.observed import EntryListener
+from kdiag.network.attempt import Failure
+from kdiag.rules import remedies
 from kdiag.rules.advertised import (
     HOP,
     broken,
@@ -22,8 +19,11 @@ from kdiag.rules.advertised import (
     still_up,
     subjects,
 )
-from kdiag.rules.place import evidence, places
-from kdiag.rules.words import listed
+from kdiag.rules.location import evidence, locations
+from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.text import listed
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listener, Listeners, suspect
 
 _OTHER_PROTOCOL = (
     Failure.TLS_REQUIRED,
@@ -47,7 +47,7 @@ _POD_SERVICES = ("-kafka-brokers", "-headless", "-controller-headless", "-broker
 
 @rule("KD309", "wrong-door", Severity.ERROR, "This listener is not meant for clients out here")
 def wrong_door(
-    bootstrap: Bootstrap, listeners: Listeners | None, there: Entrance | None
+    bootstrap: Bootstrap, listeners: Listeners | None, there: EntryListener | None
 ) -> Iterator[Match]:
     """You came in, or tried to, by a listener that is for the inside of the cluster only.
 
@@ -59,7 +59,7 @@ def wrong_door(
 
     Prove it: `kubectl get kafka NAME -o jsonpath='{.status.listeners}'` lists the doors.
     """
-    for place in places(bootstrap, listeners):
+    for place in locations(bootstrap, listeners):
         failed, inside = place.contact.failed, _STRIMZI_PORTS.get(place.endpoint.port)
         if inside and failed and failed.failure in _INSIDE_PORT:
             yield Match(
@@ -88,7 +88,7 @@ def wrong_door(
         )
 
 
-def _through(there: Entrance, bootstrap: Bootstrap) -> str:
+def _through(there: EntryListener, bootstrap: Bootstrap) -> str:
     """Which listener that is, and by which others to come in."""
     said = f"{entrance(bootstrap)} leads to listener {there.name} ({there.place}), which is for "
     said += "clients inside"

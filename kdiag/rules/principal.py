@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kdiag.security import Security
-from kdiag.snippet import Snippet, fill, unknown
+from kdiag.config.security import Security
+from kdiag.config.snippet import Snippet, fill, unknown
 
 _NAMED = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 

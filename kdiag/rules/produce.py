@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kdiag.attempt import Sent
-from kdiag.hops.produce import Produce, Produced
-from kdiag.hops.produce_request import LARGE, Outcome
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Note, Severity, rule
-from kdiag.rules.words import brokers, sentence
+from kdiag.network.attempt import Sent
+from kdiag.rules import remedies
+from kdiag.rules.rule import Match, Note, Severity, rule
+from kdiag.rules.text import brokers, sentence
+from kdiag.walk.produce import BrokerProduce, Produce
+from kdiag.walk.produce_request import LARGE, ProduceResult
 
 HOP = "produce"
 SIZE = f"{LARGE // 1024} kB"
@@ -38,7 +38,7 @@ def produce_unanswered(produce: Produce) -> Iterator[Match | Note]:
     yield from _made_up_for([p for p in lost if produce.client_answered(p.node)])
 
 
-def _fails(produce: Produce, produced: Produced) -> bool:
+def _fails(produce: Produce, produced: BrokerProduce) -> bool:
     """Whether it is proven that a client cannot write there: the real one could not, a request for
     the topic that it writes to has no answer, none of this size has, or no connection is left."""
     tried = produce.client_tried(produced.node)
@@ -47,7 +47,7 @@ def _fails(produce: Produce, produced: Produced) -> bool:
     return tried or no_own or large_only or produced.unreachable
 
 
-def _unanswered(found: Sequence[Produced], severity: Severity | None) -> Match:
+def _unanswered(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [p.node for p in found]
     said = f"{sentence(brokers(nodes))} did not answer a produce request"
     fix = "Look at the broker's log, its request handler idle ratio and its disks; and at proxies "
@@ -60,7 +60,7 @@ def _unanswered(found: Sequence[Produced], severity: Severity | None) -> Match:
     return Match(HOP, said, _brokers(nodes), lines, (remedies.say(fix),), severity)
 
 
-def _tries(produced: Produced) -> Iterator[str]:
+def _tries(produced: BrokerProduce) -> Iterator[str]:
     """A line for each request that has no answer, in the last try and in the one before."""
     node = produced.node
     last = " for the topic that was named" if produced.own else ""
@@ -74,7 +74,7 @@ def _tries(produced: Produced) -> Iterator[str]:
             yield line + (f"; {_arrival(outcome.sent)}" if outcome.sent else "")
 
 
-def _made_up_for(found: Sequence[Produced]) -> Iterator[Note]:
+def _made_up_for(found: Sequence[BrokerProduce]) -> Iterator[Note]:
     """The real client outranks the probe."""
     for produced in found:
         small = produced.small.unanswered
@@ -109,7 +109,7 @@ def path_mtu(produce: Produce) -> Iterator[Match | Note]:
     yield from _made_up_for([p for p in vanished if produce.client_answered(p.node)])
 
 
-def _vanishing(found: Sequence[Produced], severity: Severity | None) -> Match:
+def _vanishing(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [produced.node for produced in found]
     end = "that packets vanish on the way is not proven" if severity else "large packets vanish on"
     end += "" if severity else " the way"
@@ -152,6 +152,6 @@ def _brokers(nodes: Sequence[int]) -> tuple[str, ...]:
     return tuple(f"broker {node}" for node in nodes)
 
 
-def _ended(outcome: Outcome) -> str:
+def _ended(outcome: ProduceResult) -> str:
     failure = outcome.failure.value if outcome.failure else "answered"
     return f"{failure}, {outcome.detail}" if outcome.detail else failure

@@ -1,6 +1,6 @@
 """KD403 to KD409, records: what became of those that the real client wrote.
 
-Which finding an error is, why it comes and what to do stands in one table, `kdiag/logs/errors.py`,
+Which finding an error is, why it comes and what to do stands in one table, `kdiag/kafka/error_catalog.py`,
 which `kdiag explain` prints as well.
 """
 
@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from kdiag.attempt import ClientRun, Delivery, Failure
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.metadata import Metadata
-from kdiag.hops.produce import Produce
-from kdiag.remedies import acls
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Note, Remedy, Severity, rule
+from kdiag.config.settings import Endpoint, Settings
+from kdiag.network.attempt import ClientRun, Delivery, Failure
+from kdiag.rules import acls, remedies
 from kdiag.rules.principal import principal, secured
-from kdiag.rules.words import brokers, listed, once, sentence
-from kdiag.settings import Endpoint, Settings
+from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
+from kdiag.rules.text import brokers, listed, once, sentence
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.metadata import Metadata
+from kdiag.walk.produce import Produce
 
 if TYPE_CHECKING:
-    from kdiag.logs.errors import KafkaError
+    from kdiag.kafka.error_catalog import KafkaError
 
 HOP = "produce"
 
@@ -294,7 +293,7 @@ def _transactional(
 
 
 def _known(error: str) -> KafkaError | None:
-    from kdiag.logs.errors import find  # what only a failure needs
+    from kdiag.kafka.error_catalog import find  # what only a failure needs
 
     return find(error)
 

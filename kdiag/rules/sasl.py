@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kdiag.address import is_loopback
-from kdiag.attempt import Dial, Failure
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listeners
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.place import (
-    Place,
+from kdiag.config.settings import Settings
+from kdiag.kafka.server_words import Known, known
+from kdiag.network.attempt import AddressResult, Failure
+from kdiag.rules import remedies
+from kdiag.rules.location import (
+    Location,
     as_it_speaks,
     failing,
     judge,
     judge_others,
+    locations,
     match,
-    places,
 )
-from kdiag.rules.words import escaped, listed
-from kdiag.server_words import Known, known
-from kdiag.settings import Settings
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.rules.text import escaped, listed
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listeners
 
 _INSTEAD = {
     "PLAIN": "Use SASL_SSL, or at least SCRAM instead of PLAIN.",
@@ -140,7 +140,7 @@ def sasl_credentials(
     if endpoint:
         message = "{who} cannot be logged in to with a token of the endpoint given"
 
-    def fix(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+    def fix(hit: Sequence[Location]) -> tuple[Remedy, ...]:
         return (remedies.credentials(mechanism, user, endpoint, hit[0].endpoint),)
 
     for hop, hit, severity in failing({Failure.CREDENTIALS}, bootstrap, listeners):
@@ -153,13 +153,15 @@ def sasl_credentials(
     yield from judge_others({Failure.CREDENTIALS}, bootstrap, listeners, message, fix)
 
 
-def _said(place: Place) -> Known | None:
+def _said(place: Location) -> Known | None:
     """What is known of the words in which a login was refused."""
     failed = place.contact.failed
     return known(failed.detail) if failed else None
 
 
-def _known_words(hop: str, hit: Sequence[Place], cause: Known, severity: Severity | None) -> Match:
+def _known_words(
+    hop: str, hit: Sequence[Location], cause: Known, severity: Severity | None
+) -> Match:
     message = f"{{who}} refuse{{s}} the login: {escaped(cause.cause)}"
     return match(hop, hit, message, lambda _: (remedies.say(cause.fix),), severity)
 
@@ -182,9 +184,9 @@ def credentials_in_clear(
     if sasl is None or sasl.mechanism not in _INSTEAD:
         return
     servers = {endpoint.host for endpoint in settings.bootstrap}
-    named: list[Place] = []  # by the user
-    advertised: list[Place] = []
-    for place in places(bootstrap, listeners):
+    named: list[Location] = []  # by the user
+    advertised: list[Location] = []
+    for place in locations(bootstrap, listeners):
         sent_to = [dial.address for dial in place.dials if _in_clear(dial)]
         if place.hop == "bootstrap" and not all(map(is_loopback, sent_to)):
             named.append(place)
@@ -204,7 +206,7 @@ def credentials_in_clear(
             )
 
 
-def _in_clear(dial: Dial) -> bool:
+def _in_clear(dial: AddressResult) -> bool:
     """Whether a login was sent in plaintext: one that the mechanism, or kdiag itself, forbade was
     not."""
     if dial.protocol != "SASL_PLAINTEXT":

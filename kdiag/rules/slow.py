@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listeners
-from kdiag.hops.metadata import Metadata
-from kdiag.hops.produce import Produce
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Remedy, Severity, rule
-from kdiag.rules.place import places
-from kdiag.rules.words import listed
+from kdiag.rules import remedies
+from kdiag.rules.location import locations
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.rules.text import listed
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listeners
+from kdiag.walk.metadata import Metadata
+from kdiag.walk.produce import Produce
 
 SLOW = 2.0  # seconds; a healthy broker answers in milliseconds
 
@@ -84,7 +84,7 @@ def late_answers(
 
 
 def _connections(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Late]:
-    for place in places(bootstrap, listeners):
+    for place in locations(bootstrap, listeners):
         for dial in place.dials:
             for attempt in dial.attempts:
                 if attempt.layer in _LAYERS and attempt.elapsed >= SLOW and not attempt.failure:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kdiag.attempt import Failure
-from kdiag.certificate import Kind, authority, covers
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listeners
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Remedy, Severity, rule
+from kdiag.config.settings import Settings
+from kdiag.network.attempt import Failure
+from kdiag.network.certificate import CertificateKind, authority, covers
+from kdiag.rules import remedies
 from kdiag.rules.handshake import handshake_at, leaf_at, names_of, origin_at, own_certificate, shown
-from kdiag.rules.place import Place, as_it_speaks, failing, judge, match, places
-from kdiag.rules.words import listed
-from kdiag.settings import Settings
+from kdiag.rules.location import Location, as_it_speaks, failing, judge, locations, match
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.rules.text import listed
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listeners
 
 
 @rule("KD110", "tls-required", Severity.ERROR, "The listener speaks TLS, the client does not")
@@ -129,7 +129,7 @@ def verification_off(
     Prove it: the evidence has the names whose check would fail.
     """
     tls = settings.security.tls
-    met = [p for p in places(bootstrap, listeners) if handshake_at(p)]
+    met = [p for p in locations(bootstrap, listeners) if handshake_at(p)]
     if not met or (tls.verify and tls.verify_name):
         return
     wrong = [
@@ -147,14 +147,14 @@ def verification_off(
     )
 
 
-def _mesh(hit: Sequence[Place]) -> tuple[Remedy, ...]:
+def _mesh(hit: Sequence[Location]) -> tuple[Remedy, ...]:
     """A service mesh asks for certificates of its own, which no client outside can have."""
     origin = origin_at(hit[0])
-    if origin is None or origin.kind is not Kind.MESH:
+    if origin is None or origin.kind is not CertificateKind.MESH:
         return ()
     return (Remedy(f"{origin.words} {origin.remedy}"),)
 
 
-def _authorities(place: Place) -> list[str]:
+def _authorities(place: Location) -> list[str]:
     handshake = handshake_at(place)
     return [authority(name) for name in handshake.authorities] if handshake else []

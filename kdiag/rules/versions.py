@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listeners
-from kdiag.rules.words import listed
+from kdiag.rules.text import listed
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listeners
 
 Table = tuple[tuple[int, int, int], ...]
 

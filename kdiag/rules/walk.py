@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag.hop import Halts
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.metadata import Metadata
-from kdiag.remedies import kafka as remedies
-from kdiag.rule import Match, Severity, rule
+from kdiag.rules import remedies
+from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.slow import late_answers
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.hop import HopFailures
+from kdiag.walk.metadata import Metadata
 
 
 @rule("KD001", "internal-error", Severity.ERROR, "kdiag itself failed")
-def internal_error(halts: Halts) -> Iterator[Match]:
+def internal_error(halts: HopFailures) -> Iterator[Match]:
     """An error in kdiag, not in your cluster. The walk went on without the hop that failed.
 
     The evidence names the place. Please report it, with the command line and that line.
@@ -31,7 +31,7 @@ def internal_error(halts: Halts) -> Iterator[Match]:
 
 @rule("KD002", "deadline", Severity.ERROR, "The walk ran out of time")
 def deadline(
-    halts: Halts, bootstrap: Bootstrap | None, metadata: Metadata | None
+    halts: HopFailures, bootstrap: Bootstrap | None, metadata: Metadata | None
 ) -> Iterator[Match]:
     """`--deadline` ended the walk; the hop that was under way counts as failed.
 

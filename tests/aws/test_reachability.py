@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from kdiag.aws.cloud import Interface, Snapshot, Source
-from kdiag.aws.outcome import Outcome
-from kdiag.aws.reachability import Reach, reach
+from kdiag.aws.facts import ClientAddress, Interface, Snapshot
+from kdiag.aws.outcome import PathVerdict
+from kdiag.aws.reachability import Reachability, reach
 from tests.clouds import (
     EVERYBODY,
     OPEN_ACL,
@@ -31,18 +31,18 @@ from tests.clouds import (
 
 LAPTOP = "203.0.113.10"
 LAPTOP6 = "2001:db8:7::10"
-A, B, U = Outcome.ALLOWED, Outcome.BLOCKED, Outcome.UNKNOWN
+A, B, U = PathVerdict.ALLOWED, PathVerdict.BLOCKED, PathVerdict.UNKNOWN
 
 
 def asked(
     world: Snapshot, source: str = LAPTOP, address: str = PUBLIC[0], port: int = 9094
-) -> Reach:
+) -> Reachability:
     """The first interface of the world, by this address, from there."""
-    where = Source(source, "given" if source else "unknown")
+    where = ClientAddress(source, "given" if source else "unknown")
     return reach(world, where, world.interfaces[0], address, port)
 
 
-def told(verdict: Reach) -> tuple[Outcome, str]:
+def told(verdict: Reachability) -> tuple[PathVerdict, str]:
     return verdict.outcome, verdict.deciding.by
 
 
@@ -56,7 +56,7 @@ def lists(*lines: str, **known: tuple[str, ...]) -> Snapshot:
 
 
 # Security groups, for a client at 203.0.113.10 that dials 9094.
-GROUPS: list[tuple[str, Snapshot, str, str, Outcome, str]] = [
+GROUPS: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
     ("a rule for this client and port", rules("r1 tcp 9094 203.0.113.10/32"), LAPTOP, "", A, "r1"),
     ("the whole world", rules("r1 tcp 9094 0.0.0.0/0"), LAPTOP, "", A, "r1"),
     ("no rule at all", rules(), LAPTOP, "", B, "sg-1"),
@@ -118,7 +118,7 @@ def entries(*lines: str) -> Snapshot:
 BACK = "out 100 allow tcp 1024-65535 0.0.0.0/0"
 
 # Network ACLs, where a group lets the whole world in on 9094.
-ACLS: list[tuple[str, Snapshot, str, str, Outcome, str]] = [
+ACLS: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
     ("the default ACL", entries(*OPEN_ACL), LAPTOP, "", A, "sgr-1"),
     ("no entry", entries(), LAPTOP, "", B, "acl-1 rule *"),
     ("allowed in, and back out", entries("in 100 allow tcp 9094 0.0.0.0/0", BACK), LAPTOP, "",
@@ -182,7 +182,7 @@ def routes(*lines: str) -> Snapshot:
 
 
 # Routes of the answer, where groups and network ACLs let everything through.
-ROUTES: list[tuple[str, Snapshot, str, str, Outcome, str]] = [
+ROUTES: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
     ("an internet gateway", routes(*TO_THE_WORLD), LAPTOP, "", A, "sgr-1"),
     ("no route but the VPC's own", routes("10.0.0.0/16 local"), LAPTOP, "", B, "rtb-1"),
     ("a NAT gateway", routes("0.0.0.0/0 nat-1"), LAPTOP, "", B, "rtb-1 0.0.0.0/0 → nat-1"),
@@ -230,7 +230,7 @@ OWN = replace(interface(), ipv6=(V6,))
     [pytest.param(*row[1:], id=row[0]) for row in GROUPS + ACLS + ROUTES],
 )
 def test_from_the_internet(
-    world: Snapshot, source: str, address: str, outcome: Outcome, by: str
+    world: Snapshot, source: str, address: str, outcome: PathVerdict, by: str
 ) -> None:
     world = replace(world, interfaces=(OWN,))
     assert told(asked(world, source, address or PUBLIC[0])) == (outcome, by)
@@ -259,7 +259,7 @@ THERE = table("10.9.0.0/16 local", "10.0.0.0/16 pcx-1", name="rtb-9", vpc="vpc-9
 PEERED: dict[str, Any] = {"tables": [HOME, THERE], "peered": (("vpc-1", "vpc-9"),)}
 
 # From inside AWS, to the broker's private address.
-INSIDE: list[tuple[str, Snapshot, str, Outcome, str]] = [
+INSIDE: list[tuple[str, Snapshot, str, PathVerdict, str]] = [
     ("by the VPC's network", beside(neighbour(), "r1 tcp 9094 10.0.0.0/16"), "10.0.9.9", A, "r1"),
     ("by a group it is in", beside(neighbour(), "r1 tcp 9094 sg-9"), "10.0.9.9", A, "r1"),
     ("by a group it is not in", beside(neighbour(), "r1 tcp 9094 sg-8"), "10.0.9.9", B, "sg-1"),
@@ -316,7 +316,7 @@ INSIDE: list[tuple[str, Snapshot, str, Outcome, str]] = [
 @pytest.mark.parametrize(
     ("world", "source", "outcome", "by"), [pytest.param(*row[1:], id=row[0]) for row in INSIDE]
 )
-def test_to_a_private_address(world: Snapshot, source: str, outcome: Outcome, by: str) -> None:
+def test_to_a_private_address(world: Snapshot, source: str, outcome: PathVerdict, by: str) -> None:
     assert told(asked(world, source, PRIVATE[0])) == (outcome, by)
 
 
@@ -329,7 +329,9 @@ def test_to_a_private_address(world: Snapshot, source: str, outcome: Outcome, by
         (neighbour(), U, "r1"),  # by a NAT gateway whose address nobody knows
     ],
 )
-def test_from_inside_to_the_public_address(client: Interface, outcome: Outcome, by: str) -> None:
+def test_from_inside_to_the_public_address(
+    client: Interface, outcome: PathVerdict, by: str
+) -> None:
     world = beside(client, "r1 tcp 9094 3.10.200.9/32", "r2 -1 * sg-9", "r3 -1 * 10.0.0.0/8")
     assert told(asked(world, "10.0.9.9")) == (outcome, by)
 
@@ -338,7 +340,7 @@ def test_from_inside_to_the_public_address(client: Interface, outcome: Outcome, 
     ("state", "outcome"),
     [("running", A), ("pending", B), ("stopping", B), ("stopped", B), ("terminated", B)],
 )
-def test_only_what_runs_answers(state: str, outcome: Outcome) -> None:
+def test_only_what_runs_answers(state: str, outcome: PathVerdict) -> None:
     verdict = asked(snapshot(states={"i-1": state}))
     assert verdict.outcome is outcome
     assert verdict.steps[0].words == f"i-1 is {state}"

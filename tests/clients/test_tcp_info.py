@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from kdiag.attempt import Sent
-from kdiag.clients.tcp_info import from_linux, from_macos, lossy, sent
+from kdiag.network.attempt import Sent
+from kdiag.network.tcp_info import from_linux, from_macos, lossy, sent
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="it is Linux's own struct")
 

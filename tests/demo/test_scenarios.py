@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
+from kdiag.api import walk
+from kdiag.config.settings import settings
 from kdiag.demo.scenarios import SCENARIOS, play
-from kdiag.demo.world import World, WorldNet, endpoint
-from kdiag.report import EXIT_CODES, Report
-from kdiag.rule import RULES
+from kdiag.demo.world import World, WorldDialer, endpoint
+from kdiag.report.model import EXIT_CODES, Report
 from kdiag.rules import load_all
-from kdiag.settings import settings
-from kdiag.walk import walk
+from kdiag.rules.rule import RULES
 
 # Scenarios that are not named after their finding.
 ENDS = {
@@ -140,7 +140,7 @@ def test_a_socket_that_is_not_bound_would_be_noticed(monkeypatch: pytest.MonkeyP
 async def test_the_worlds_network_keeps_to_its_device_and_its_names(world: World) -> None:
     asked = settings(endpoint(), timeout=0.2, answer_timeout=0.2)
     net = world.net(asked)
-    assert isinstance(net, WorldNet)
+    assert isinstance(net, WorldDialer)
     assert net.outside is False, "no other client may be sent to these addresses"
     dns, addresses = await net.resolve("localhost")
     assert (dns.failure and dns.failure.value, addresses) == ("not_found", ())
@@ -152,7 +152,7 @@ def test_the_real_client_is_never_sent_to_a_made_up_address(
     """It would dial these addresses for real: it is not even imported."""
 
     for module in [
-        m for m in sys.modules if m.startswith(("confluent_kafka", "kdiag.clients.kafka"))
+        m for m in sys.modules if m.startswith(("confluent_kafka", "kdiag.kafka.client"))
     ]:
         monkeypatch.delitem(sys.modules, module)
     for name in ("under-replicated", "unknown-topic", "no-leader"):

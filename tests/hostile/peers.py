@@ -10,15 +10,23 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from kdiag.clients.codec import Array, Blob, Number, Struct, Type
-from kdiag.clients.wire import Request, encode_response
-from kdiag.demo.broker import BROKER_APIS, CONTROLLER_APIS, HANG_UP, SILENCE, Broker, Cluster, Node
+from kdiag.api import walk
+from kdiag.config.settings import Settings, settings
+from kdiag.demo.broker import (
+    BROKER_APIS,
+    CONTROLLER_APIS,
+    HANG_UP,
+    SILENCE,
+    FakeBroker,
+    FakeCluster,
+    FakeNode,
+)
 from kdiag.demo.certificates import Authority, serving
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import CLUSTER_ID, PORT, PRIVATE, PUBLIC, Serve, World, endpoint
-from kdiag.report import Report
-from kdiag.settings import Settings, settings
-from kdiag.walk import walk
+from kdiag.kafka.codec import Array, Blob, Number, Struct, Type
+from kdiag.kafka.messages import Request, encode_response
+from kdiag.report.model import Report
 from tests import peers
 
 ESCAPES = "\x1b[31m\x1b]0;owned\x07\x1b[2J\x9b31m\x08\x7f"
@@ -148,18 +156,20 @@ def _tls() -> Sequence[ssl.SSLContext]:
 async def _peopled(rng: random.Random, world: World) -> None:
     """Brokers that may say anything, at some of the addresses that they advertise."""
     wild = rng.choice((0.03, 0.1, 0.3, 0.9))
-    world.cluster = Cluster(CLUSTER_ID, topics={TOPIC: [rng.choice((1, 2, 3, -1)) for _ in "abc"]})
+    world.cluster = FakeCluster(
+        CLUSTER_ID, topics={TOPIC: [rng.choice((1, 2, 3, -1)) for _ in "abc"]}
+    )
     world.names[NAMED] = rng.choice(([PUBLIC[0]], ["::1", PUBLIC[1]], -2, -3))
     sasl = Logins({"bob": "bob-secret"}) if rng.random() < 0.3 else None
     tls = rng.choice(_tls()) if rng.random() < 0.2 else None
     for node in (1, 2, 3):
         host = PUBLIC[node - 1] if rng.random() < 0.6 else rng.choice(_TEXTS)[:2000]
         port = PORT if rng.random() < 0.8 else rng.choice(_NUMBERS)
-        world.cluster.nodes.append(Node(node, host, port))
+        world.cluster.nodes.append(FakeNode(node, host, port))
         what = rng.random()
         at = PUBLIC[node - 1], PORT
         if what < 0.8 or node == 1:
-            broker = Broker(world.cluster, node, answers(rng, wild), _table(rng), sasl=sasl)
+            broker = FakeBroker(world.cluster, node, answers(rng, wild), _table(rng), sasl=sasl)
             muted = rng.choice((0, 0, 0, 0, 1, 2**31 - 1))
             broker.quota = lambda _, muted=muted: muted  # type: ignore[misc]
             world.brokers[node] = await world.broker(*at, broker, tls)

@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from kdiag.clients.wire import METADATA, Request, encode_response
-from kdiag.demo.broker import Broker, Node
+from kdiag.demo.broker import FakeBroker, FakeNode
 from kdiag.demo.certificates import Authority, serving
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import PORT, PUBLIC, World
-from kdiag.hops.listeners import MAX_BROKERS
-from kdiag.rule import Remedy
+from kdiag.kafka.messages import METADATA, Request, encode_response
+from kdiag.rules.rule import Remedy
+from kdiag.walk.listeners import MAX_BROKERS
 from tests import walks
 from tests.hostile.peers import NASTY, fuzzed
 from tests.hostile.walking import MARK, among, copyable, holds
@@ -153,7 +153,7 @@ def tells(world: World, crowd: Sequence[tuple[int, str, int]]) -> None:
 async def test_a_name_in_every_place(world: World, nasty: str) -> None:
     await world.three(*((nasty or "h", PORT) for _ in PUBLIC))
     world.cluster.id = nasty
-    world.cluster.nodes.append(Node(4, nasty, 0))
+    world.cluster.nodes.append(FakeNode(4, nasty, 0))
     holds(await among(world))
 
 
@@ -182,7 +182,7 @@ async def test_an_answer_that_is_twice_the_limit(world: World) -> None:
 async def test_a_certificate(world: World, names: tuple[str, ...]) -> None:
     issuer = Authority("\x1b[31mCA\n[bold]")
     context = serving(issuer.issue("\u202eCN\x07", names))
-    broker = Broker(world.cluster, 1)
+    broker = FakeBroker(world.cluster, 1)
     await world.broker(PUBLIC[0], PORT, broker, context)
     report = await among(world, timeout=1.0)
     holds(report)

@@ -7,12 +7,12 @@ import base64
 import secrets
 from dataclasses import dataclass
 
-from kdiag.clients.sasl import MAX_ITERATIONS
-from kdiag.demo.broker import Broker, Node
+from kdiag.api import walk
+from kdiag.config.settings import settings
+from kdiag.demo.broker import FakeBroker, FakeNode
 from kdiag.demo.logins import Logins, Refused, Steps
 from kdiag.demo.world import PORT, PUBLIC, World, endpoint
-from kdiag.settings import settings
-from kdiag.walk import walk
+from kdiag.kafka.sasl.mechanisms import MAX_ITERATIONS
 from tests.hostile.walking import holds
 
 USERS = {"bob": "bob-secret"}
@@ -57,9 +57,9 @@ async def _among(greedy: Greedy, deadline: float) -> None:
     ticking = asyncio.ensure_future(tick())
     try:
         for node in range(1, GREEDY + 1):
-            world.cluster.nodes.append(Node(node, PUBLIC[0], PORT + node - 1))
+            world.cluster.nodes.append(FakeNode(node, PUBLIC[0], PORT + node - 1))
             logins = Logins(USERS) if node == 1 else greedy
-            broker = Broker(world.cluster, node, sasl=logins)
+            broker = FakeBroker(world.cluster, node, sasl=logins)
             await world.broker(PUBLIC[0], PORT + node - 1, broker)
         holds(await walk(asked, world.net, lambda hop, summary: None))
     finally:

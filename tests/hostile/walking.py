@@ -13,12 +13,12 @@ from typing import Any
 
 import jsonschema
 
+from kdiag.api import walk
+from kdiag.config.settings import Settings, parse_properties, settings
 from kdiag.demo.world import PUBLIC, World, endpoint
-from kdiag.render import RENDERERS
-from kdiag.report import Report
-from kdiag.rule import Remedy
-from kdiag.settings import Settings, parse_properties, settings
-from kdiag.walk import walk
+from kdiag.report.model import Report
+from kdiag.report.render import RENDERERS
+from kdiag.rules.rule import Remedy
 from tests import walks
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "kdiag" / "schema.json").read_text())

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kdiag.report import Report
+from kdiag.report.model import Report
 from tests.walks import shown
 
 GOLDENS = Path(__file__).parent / "goldens"

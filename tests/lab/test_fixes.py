@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kdiag.clients.net import Net
-from kdiag.report import Report
-from kdiag.settings import settings
-from kdiag.walk import walk
+from kdiag.api import walk
+from kdiag.config.settings import settings
+from kdiag.network.dialer import Dialer
+from kdiag.report.model import Report
 from tests.lab.kafka import CLUSTER_ID, JAVA, jars
 from tests.lab.needs import KAFKA, require
 from tests.lab.processes import end, spawn
@@ -70,7 +70,7 @@ def walked(port: int, name: str, text: str) -> Report:
     asked = settings(f"127.0.0.1:{port}", timeout=2.0, config={name: text})
     give_up = time.monotonic() + PATIENCE
     while True:
-        making = walk(asked, lambda s: Net(s.timeout, device="lo"), lambda hop, summary: None)
+        making = walk(asked, lambda s: Dialer(s.timeout, device="lo"), lambda hop, summary: None)
         report = asyncio.run(making)
         if report.cluster or time.monotonic() > give_up:
             return report

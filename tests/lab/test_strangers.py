@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from kdiag.clients.wire import API_VERSIONS, METADATA, encode_request
-from kdiag.stranger import READ_LIMIT, Stranger, follow_ups, recognise
+from kdiag.kafka.messages import API_VERSIONS, METADATA, encode_request
+from kdiag.network.fingerprint import READ_LIMIT, ServiceFingerprint, follow_ups, recognise
 from tests.lab import needs
 from tests.lab.client import Client
 from tests.lab.processes import end, spawn
@@ -110,7 +110,7 @@ def told(port: int) -> None:
     assert report.verdict == ("bootstrap", "KD108", 10), report
 
 
-def who(port: int, context: ssl.SSLContext | None = None) -> Stranger | None:
+def who(port: int, context: ssl.SSLContext | None = None) -> ServiceFingerprint | None:
     """Who is there, asked the way kdiag asks: Kafka's requests first, then what they call for."""
     first = said(port, FLIGHT, context)
     answers = [first, *(said(port, asked, context) for asked in follow_ups(first))]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiag.demo.broker import Broker, Cluster, Node
+from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from tests.lab import kafka, needs
 from tests.trust import CASES, HOST, Trust
 
@@ -23,10 +23,10 @@ async def test_java_trusts_what_kdiag_says_that_it_does(tmp_path: Path) -> None:
     needs.require(*needs.KAFKA)
     trust, brokers, arguments = Trust(), [], []
     for number, case in enumerate(CASES.values()):
-        cluster = Cluster("kdiagTrustCluster00001", topics={"orders": [1]})
-        broker = Broker(cluster, 1)
+        cluster = FakeCluster("kdiagTrustCluster00001", topics={"orders": [1]})
+        broker = FakeBroker(cluster, 1)
         port = await broker.start(tls=trust.server(case, tmp_path))
-        cluster.nodes.append(Node(1, HOST, port))
+        cluster.nodes.append(FakeNode(1, HOST, port))
         store = tmp_path / f"{number}.pem"
         store.write_text(trust.pem(case.trusts))
         brokers.append(broker)

@@ -17,11 +17,11 @@ from typing import Any
 
 import pytest
 
-from kdiag.aws.cloud import Source
-from kdiag.aws.outcome import Outcome
+from kdiag.aws.account import snapshot
+from kdiag.aws.ec2 import AwsApi
+from kdiag.aws.facts import ClientAddress
+from kdiag.aws.outcome import PathVerdict
 from kdiag.aws.reachability import reach
-from kdiag.clients.account import snapshot
-from kdiag.clients.ec2 import Api
 from tests.accounts import Account, answered, environment, served
 from tests.lab import commands, goldens, packets
 from tests.lab.client import HEALTHY, Client, Report, Verdict
@@ -254,7 +254,7 @@ def _predicted(cloud: Cloud, asked: list[str], monkeypatch: pytest.MonkeyPatch) 
     """The addresses that kdiag takes for open to the laptop, whatever listens there."""
     for name, value in cloud.variables.items():
         monkeypatch.setenv(name, value)
-    api = Api("", time.monotonic() + 30)
+    api = AwsApi("", time.monotonic() + 30)
     api.open()
     found = snapshot(api, {public: (public,) for public in PUBLICS}, "", "")
     assert not found.gaps
@@ -262,8 +262,8 @@ def _predicted(cloud: Cloud, asked: list[str], monkeypatch: pytest.MonkeyPatch) 
     for server in asked:
         host, _, port = server.rpartition(":")
         for interface in found.behind(host):
-            verdict = reach(found, Source(LAPTOP, "given"), interface, host, int(port))
-            if verdict.outcome is Outcome.ALLOWED:
+            verdict = reach(found, ClientAddress(LAPTOP, "given"), interface, host, int(port))
+            if verdict.outcome is PathVerdict.ALLOWED:
                 open_.add(server)
     return open_
 

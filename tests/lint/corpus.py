@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kdiag.lint.linter import lint
 from kdiag.lint.report import LintReport
-from kdiag.linting import lint
 
 FOLDER = Path(__file__).parent / "corpus"
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from kdiag.config.settings import parse_properties
+from kdiag.config.usage import UsageError
 from kdiag.lint.documents import MAX_DOCUMENTS
-from kdiag.linting import MAX_FILE, MAX_FILES, MOST_ALIKE, lint
-from kdiag.settings import parse_properties
-from kdiag.usage import UsageError
+from kdiag.lint.linter import MAX_FILE, MAX_FILES, MOST_ALIKE, lint
 
 FEW = 150
 KAFKA = "apiVersion: kafka.strimzi.io/v1\nkind: Kafka\nmetadata:\n  name: c\nspec:\n  kafka:\n"

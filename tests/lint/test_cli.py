@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.cli.test_cli import imported
 from tests.lint.corpus import FOLDER
 from tests.running import ENOUGH, ROOT, environment, kdiag
-from tests.test_cli import imported
 
 TUTORIAL = "tests/lint/corpus/strimzi/tutorial.yaml"
 GOOD = "tests/lint/corpus/strimzi/good-nodeport.yaml"
@@ -228,7 +228,12 @@ def test_without_pyyaml_a_sentence_says_what_to_install(tmp_path: Path) -> None:
 def test_it_loads_nothing_of_a_walk() -> None:
     found = imported("-m", "kdiag", "lint", GOOD)
     assert "yaml" in found
-    heavy = {"asyncio", "ssl", "rich", "msgspec", "cryptography", "kdiag.walk", "kdiag.hops"}
+    heavy = {"asyncio", "ssl", "rich", "msgspec", "cryptography", "kdiag.api", "kdiag.walk.hops"}
     assert not found & heavy
-    assert not found & {"kdiag.rules.connection", "kdiag.report", "difflib"}
-    assert not found & {"kdiag.settings", "kdiag.attempt", "kdiag.clients", "tempfile"}
+    assert not found & {"kdiag.rules.connection", "kdiag.report.model", "difflib"}
+    assert not found & {
+        "kdiag.config.settings",
+        "kdiag.network.attempt",
+        "kdiag.clients",
+        "tempfile",
+    }

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 import kdiag.rules
+from kdiag.lint.linter import after_fixes, lint
 from kdiag.lint.schema import resource
-from kdiag.linting import after_fixes, lint
-from kdiag.rule import RULES
+from kdiag.rules.rule import RULES
 from tests.lint.corpus import Case, cases
 
 EVERY = pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
@@ -88,4 +88,8 @@ def test_every_rule_on_files_has_a_file() -> None:
     assert {code for code in RULES if code.startswith("KD6")} - shown == BESIDE_A_WALK
 
 
-BESIDE_A_WALK = {"KD627", "KD628", "KD629"}  # tests/test_joining.py and test_strimzi.py have them
+BESIDE_A_WALK = {
+    "KD627",
+    "KD628",
+    "KD629",
+}  # tests/lint/test_merge.py and test_strimzi.py have them

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdiag.config.usage import UsageError
 from kdiag.lint.documents import read
 from kdiag.lint.edit import apply
-from kdiag.lint.live import Live, LiveBroker, at
+from kdiag.lint.linter import lint
+from kdiag.lint.observed import ObservedBroker, ObservedCluster, at
 from kdiag.lint.reader import Unreadable, document
-from kdiag.linting import lint
-from kdiag.usage import UsageError
 from tests.lint.corpus import cases
 from tests.running import kdiag
 
@@ -88,11 +88,11 @@ def test_no_bytes_crash_it(data: bytes) -> None:
 HOSTS = st.sampled_from(["3.10.139.221", "10.0.1.11", "localhost", "2001:db8::1", "", "a: b", "#"])
 WHERES = st.tuples(HOSTS, st.sampled_from([9092, 9094, 32001, 32100, 0, 70000]))
 LIVE = st.builds(
-    Live,
+    ObservedCluster,
     st.lists(WHERES, max_size=2).map(tuple),
     st.lists(
         st.builds(
-            LiveBroker,
+            ObservedBroker,
             st.integers(0, 7),
             WHERES,
             st.booleans(),
@@ -106,7 +106,9 @@ LIVE = st.builds(
 
 @QUICK
 @given(st.sampled_from(TEXTS), LIVE)
-def test_whatever_a_walk_has_met_fixes_leave_a_file_that_can_be_read(text: str, live: Live) -> None:
+def test_whatever_a_walk_has_met_fixes_leave_a_file_that_can_be_read(
+    text: str, live: ObservedCluster
+) -> None:
     report = lint({"a.yaml": text}, skip_unknown=True, fix=True, live=live)
     broken = [p for p in report.problems if p.finding.code == "KD601"]
     for fixed in report.fixed:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiag.linting import after_fixes
+from kdiag.lint.linter import after_fixes
 from tests.lab.kafka import CLUSTER_ID, JAVA, jars
 from tests.lab.needs import KAFKA, require
 from tests.lint.corpus import Case, cases

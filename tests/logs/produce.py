@@ -31,7 +31,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kdiag.explaining import explain
+from kdiag.logs.explain import explain
 from tests.lab.kafka import JAVA, jars
 from tests.lab.lab import Lab, in_aws
 from tests.lab.listeners import NODE_PORT, NODES

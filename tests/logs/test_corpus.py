@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kdiag.explaining import explain
-from kdiag.report import EXIT_CODES
-from kdiag.rule import RULES
+from kdiag.logs.explain import explain
+from kdiag.report.model import EXIT_CODES
 from kdiag.rules import load_all
+from kdiag.rules.rule import RULES
 
 load_all()
 HERE = Path(__file__).parent

@@ -7,10 +7,10 @@ import json
 import confluent_kafka
 import pytest
 
-from kdiag.clients.errors import error_name
-from kdiag.logs.errors import find, names
-from kdiag.rule import RULES
+from kdiag.kafka.error_catalog import find, names
+from kdiag.kafka.errors import error_name
 from kdiag.rules import load_all
+from kdiag.rules.rule import RULES
 from tests.running import kdiag
 
 load_all()

@@ -13,13 +13,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdiag.explaining import explain
+from kdiag.logs.explain import explain
 from kdiag.logs.explanation import Explanation
 from kdiag.logs.pattern import SHOWS, Pattern
 from kdiag.logs.reader import FAMILIES, read
-from kdiag.logs.words import WORDS
-from kdiag.render.log import render
-from kdiag.rule import RULES
+from kdiag.logs.render import render
+from kdiag.logs.text import WORDS
+from kdiag.rules.rule import RULES
 from tests.running import ENOUGH, ROOT, environment, kdiag
 
 PATTERNS = [(name, pattern) for name, patterns in FAMILIES.items() for pattern in patterns]
@@ -410,7 +410,7 @@ def test_a_hundred_megabytes_in_a_hundred_megabytes(tmp_path: Path) -> None:
             file.write(block)
         file.write(REFUSED + b"\n")
     script = (
-        "import re, sys; from kdiag.explaining import explain\n"
+        "import re, sys; from kdiag.logs.explain import explain\n"
         "said = explain(open(sys.argv[1], 'rb'), 'x')\n"
         "most = re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())\n"
         "print(said.root_cause, int(most[1]) // 1024)"

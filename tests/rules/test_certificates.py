@@ -10,10 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from kdiag.attempt import Contact, Handshake
-from kdiag.rule import Finding
-from kdiag.security import Security, Tls
-from kdiag.settings import settings
+from kdiag.config.security import Security, Tls
+from kdiag.config.settings import settings
+from kdiag.network.attempt import EndpointResult, TlsHandshake
+from kdiag.rules.rule import Finding
 from tests.certificates import BEGIN, END, OTHER_KEY, made, name
 from tests.facts import bootstrap, contact, dial, found_by, listener, listeners
 
@@ -30,9 +30,9 @@ _OK, _NO_ISSUER, _SELF_SIGNED, _SELF_SIGNED_ROOT, _EXPIRED = 0, 20, 18, 19, 10
 
 def shown(
     failed: str, chain: Sequence[bytes], code: int, *, host: str = HOST, at: float = NOW
-) -> Contact:
+) -> EndpointResult:
     """A server that showed these certificates."""
-    handshake = Handshake(host, "TLSv1.3", "TLS_AES_256_GCM_SHA384", tuple(chain), at, False)
+    handshake = TlsHandshake(host, "TLSv1.3", "TLS_AES_256_GCM_SHA384", tuple(chain), at, False)
     met = dial("203.0.113.7", failed, detail="why")
     return contact(f"{host}:9094", "", met._replace(handshake=handshake._replace(verify_code=code)))
 
@@ -42,7 +42,9 @@ def trusting(*authorities: bytes) -> Security:
     return Security("SSL", Tls(ca=pem or None, ca_from="ssl.ca.location=ca.pem"))
 
 
-def findings(code: str, *contacts: Contact, security: Security | None = None) -> list[Finding]:
+def findings(
+    code: str, *contacts: EndpointResult, security: Security | None = None
+) -> list[Finding]:
     asked = replace(settings(f"{HOST}:9094"), security=security or trusting())
     return found_by(code, bootstrap(*contacts), asked)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.attempt import NOT_ASKED, Failure
+from kdiag.network.attempt import NOT_ASKED, Failure
 from tests.facts import (
     DOOR,
     bootstrap,

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kdiag.hops.listeners import Listener
-from kdiag.rule import RULES, Match, Note
+from kdiag.rules.rule import RULES, Match, Note
+from kdiag.walk.listeners import Listener
 from tests.facts import (
     DOOR,
     client,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.listeners import Listener
-from kdiag.rule import Finding
+from kdiag.rules.rule import Finding
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listener
 from tests.facts import (
     DOOR,
     brokers,

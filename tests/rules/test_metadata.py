@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.hops.metadata import Answer, Broker, Metadata, Partition
-from kdiag.rule import RULES
-from kdiag.settings import settings
+from kdiag.config.settings import settings
+from kdiag.rules.rule import RULES
+from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition
 from tests.facts import answer, at, brokers, found_by, metadata, partition, topic
 
 THREE = brokers(1, 2, 3)
@@ -93,7 +93,7 @@ def test_one_of_two_answers_is_enough(code: str, failed: str) -> None:
 
 
 def test_several_addresses_of_one_server_are_one_subject() -> None:
-    twice: tuple[Answer, ...] = (answer(SERVER, "silent"), answer(SERVER, "silent"))
+    twice: tuple[MetadataAnswer, ...] = (answer(SERVER, "silent"), answer(SERVER, "silent"))
     (finding,) = found_by("KD201", metadata(answers=twice))
     assert finding.subjects == [f"bootstrap {SERVER}"]
     assert finding.message == f"{SERVER} did not answer the metadata request"

@@ -7,8 +7,8 @@ import ssl
 
 import pytest
 
+from kdiag.config.security import Sasl, Security, Tls
 from kdiag.rules.principal import principal, secured
-from kdiag.security import Sasl, Security, Tls
 from tests.certificates import made, name
 
 CERTIFICATE = ssl.DER_cert_to_PEM_cert(made(name(o="Acme", cn="orders app")))

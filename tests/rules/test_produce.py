@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.attempt import Sent
-from kdiag.clients.errors import error_name
-from kdiag.hops.produce import Produce, Produced
-from kdiag.rule import RULES, Note
+from kdiag.config.settings import settings
+from kdiag.kafka.errors import error_name
+from kdiag.network.attempt import Sent
 from kdiag.rules.records import code_of
-from kdiag.settings import settings
+from kdiag.rules.rule import RULES, Note
+from kdiag.walk.produce import BrokerProduce, Produce
 from tests.facts import (
     DOOR,
     came_in,
@@ -234,7 +234,7 @@ SILENCE = produced(1, "silent", "silent")
 HANGING = produced(1, "", "silent")
 
 
-def with_sent(sent: Sent | None) -> Produced:
+def with_sent(sent: Sent | None) -> BrokerProduce:
     large = HANGING.large._replace(sent=sent)
     return HANGING._replace(large=large, first=(HANGING.small, large))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import kdiag.rules
-from kdiag.rule import RULES, Severity
+from kdiag.rules.rule import RULES, Severity
 
 TESTS = Path(__file__).parents[1]
 kdiag.rules.load_all()

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from kdiag.attempt import Attempt, Contact, Dial, Failure
-from kdiag.rule import Finding
-from kdiag.security import READABLE, Sasl, Security
-from kdiag.settings import parse_endpoint, settings
+from kdiag.config.security import READABLE, Sasl, Security
+from kdiag.config.settings import parse_endpoint, settings
+from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
+from kdiag.rules.rule import Finding
 from tests.facts import bootstrap, came_in, contact, found_by, listener, listeners
 
 NAME = "kafka.example.com:9094"
@@ -19,11 +19,15 @@ def findings(code: str, *facts: object, security: Security) -> list[Finding]:
     return found_by(code, *facts, replace(settings(NAME), security=security))
 
 
-def logged_in(where: str, address: str, failure: Failure | None = None) -> Contact:
+def logged_in(where: str, address: str, failure: Failure | None = None) -> EndpointResult:
     """A server in plaintext, after a login there."""
-    attempts = (Attempt("tcp", 0.0), Attempt("kafka", 0.0), Attempt("sasl", 0.0, failure))
-    one = Dial(address, attempts, protocol="SASL_PLAINTEXT")
-    return Contact(parse_endpoint(where), Attempt("dns", 0.0), (one,))
+    attempts = (
+        LayerResult("tcp", 0.0),
+        LayerResult("kafka", 0.0),
+        LayerResult("sasl", 0.0, failure),
+    )
+    one = AddressResult(address, attempts, protocol="SASL_PLAINTEXT")
+    return EndpointResult(parse_endpoint(where), LayerResult("dns", 0.0), (one,))
 
 
 def sent(mechanism: str) -> Security:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from kdiag.attempt import Attempt, Failure
-from kdiag.hop import Halt, Halts
-from kdiag.hops.bootstrap import Bootstrap
-from kdiag.hops.metadata import Answer
-from kdiag.hops.produce import Produce, Produced
-from kdiag.hops.produce_request import Outcome
-from kdiag.rule import Finding
+from kdiag.network.attempt import Failure, LayerResult
+from kdiag.rules.rule import Finding
 from kdiag.rules.slow import SLOW
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.hop import HopFailure, HopFailures
+from kdiag.walk.metadata import MetadataAnswer
+from kdiag.walk.produce import BrokerProduce, Produce
+from kdiag.walk.produce_request import ProduceResult
 from tests.facts import at, brokers, came_in, found_by, listener, listeners, metadata
 
 LATE = SLOW + 3
@@ -25,7 +25,7 @@ def late(layer: str, seconds: float = LATE, failure: Failure | None = None) -> B
     (contact,) = there.contacts
     (dial,) = contact.dials
     attempts = [a for a in dial.attempts if a.layer != layer]
-    slow = Attempt(layer, seconds, failure)
+    slow = LayerResult(layer, seconds, failure)
     dial = dial._replace(attempts=(*attempts, slow))
     return there._replace(contacts=(contact._replace(dials=(dial,)),))
 
@@ -70,8 +70,8 @@ def test_what_is_no_late_answer(bootstrap: Bootstrap) -> None:
 
 
 def test_every_hop_says_so_for_itself() -> None:
-    answer = Answer(at("3.10.139.221:9094"), LATE)
-    slow = Produced(2, Outcome(0.1, "NONE"), Outcome(LATE, "NONE"))
+    answer = MetadataAnswer(at("3.10.139.221:9094"), LATE)
+    slow = BrokerProduce(2, ProduceResult(0.1, "NONE"), ProduceResult(LATE, "NONE"))
     there = listeners(listener(1, "198.51.100.1:9094"))
     told = found(
         came_in(), metadata(*brokers(1), answers=(answer,)), there, Produce((slow,), (), None, 9)
@@ -83,13 +83,13 @@ def test_every_hop_says_so_for_itself() -> None:
 
 
 def deadline(facts: Sequence[object]) -> Finding:
-    passed = Halts((Halt("listeners", 30.0),))
+    passed = HopFailures((HopFailure("listeners", 30.0),))
     (finding,) = found_by("KD002", passed, *facts)
     return finding
 
 
 def test_a_deadline_that_late_answers_used_up_proves_nothing() -> None:
-    answer = Answer(at("3.10.139.221:9094"), LATE)
+    answer = MetadataAnswer(at("3.10.139.221:9094"), LATE)
     finding = deadline((came_in(), metadata(*brokers(1), answers=(answer,))))
     assert finding.severity == "warning"
     assert "3.10.139.221:9094: Metadata took 5 s" in finding.evidence

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from kdiag.attempt import Contact, Handshake
-from kdiag.rule import Finding
-from kdiag.security import Security, Tls
-from kdiag.settings import settings
+from kdiag.config.security import Security, Tls
+from kdiag.config.settings import settings
+from kdiag.network.attempt import EndpointResult, TlsHandshake
+from kdiag.rules.rule import Finding
 from tests.certificates import KEY, made, name
 from tests.facts import bootstrap, contact, dial, found_by
 
@@ -25,13 +25,17 @@ OWN = Tls(
 )
 
 
-def shown(failed: str, chain: bytes = LEAF, *, authorities: tuple[bytes, ...] = ()) -> Contact:
+def shown(
+    failed: str, chain: bytes = LEAF, *, authorities: tuple[bytes, ...] = ()
+) -> EndpointResult:
     """A server that showed this certificate, and wants one by these authorities."""
-    handshake = Handshake(HOST, "TLSv1.2", "x", (chain,), 1.8e9, bool(authorities), authorities, 0)
+    handshake = TlsHandshake(
+        HOST, "TLSv1.2", "x", (chain,), 1.8e9, bool(authorities), authorities, 0
+    )
     return contact(f"{HOST}:9094", "", dial("203.0.113.7", failed)._replace(handshake=handshake))
 
 
-def findings(code: str, met: Contact, security: Security | None = None) -> list[Finding]:
+def findings(code: str, met: EndpointResult, security: Security | None = None) -> list[Finding]:
     asked = replace(settings(f"{HOST}:9094"), security=security or Security("SSL"))
     return found_by(code, bootstrap(met), asked)
 

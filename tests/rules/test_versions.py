@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kdiag.demo.broker import BROKER_APIS
-from kdiag.hops.listeners import Listener
 from kdiag.rules.versions import Table, notes, release
+from kdiag.walk.listeners import Listener
 from tests.facts import came_in, known, listener, listeners
 
 RELEASES: dict[str, Table] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.hop import Halts
+from kdiag.walk.hop import HopFailures
 from tests.facts import found_by, halts
 
 LATE = halts(("listeners", ""))
@@ -14,7 +14,7 @@ BROKEN = halts(("metadata", "KeyError at metadata.py:71: 'brokers'"))
 @pytest.mark.parametrize(
     ("code", "facts", "hop"), [("KD001", BROKEN, "metadata"), ("KD002", LATE, "listeners")]
 )
-def test_fires(code: str, facts: Halts, hop: str) -> None:
+def test_fires(code: str, facts: HopFailures, hop: str) -> None:
     (finding,) = found_by(code, facts)
     assert (finding.hop, finding.severity, finding.subjects) == (hop, "error", [f"hop {hop}"])
     assert finding.evidence
@@ -24,7 +24,7 @@ def test_fires(code: str, facts: Halts, hop: str) -> None:
 @pytest.mark.parametrize(
     ("code", "facts"), [("KD001", LATE), ("KD002", BROKEN), ("KD001", halts()), ("KD002", halts())]
 )
-def test_is_silent(code: str, facts: Halts) -> None:
+def test_is_silent(code: str, facts: HopFailures) -> None:
     assert found_by(code, facts) == []
 
 

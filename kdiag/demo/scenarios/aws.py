@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kdiag.aws.cloud import (
+from kdiag.aws.facts import (
     AclEntry,
-    Gap,
+    ClientAddress,
     Instance,
     Interface,
     LoadBalancer,
@@ -19,8 +19,8 @@ from kdiag.aws.cloud import (
     RouteTable,
     SecurityGroup,
     Snapshot,
-    Source,
     TargetHealth,
+    Unavailable,
 )
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.world import CLIENT, PORT, PRIVATE, PUBLIC, World
@@ -42,9 +42,11 @@ class Played:
     """An AWS that says the same whatever it is asked, to a client whose address is known."""
 
     snapshot: Snapshot
-    source: Source = field(default_factory=lambda: Source(CLIENT, "interface"))
+    source: ClientAddress = field(default_factory=lambda: ClientAddress(CLIENT, "interface"))
 
-    async def look(self, addresses: Mapping[str, tuple[str, ...]]) -> tuple[Snapshot, Source]:
+    async def look(
+        self, addresses: Mapping[str, tuple[str, ...]]
+    ) -> tuple[Snapshot, ClientAddress]:
         return self.snapshot, self.source
 
 
@@ -169,7 +171,9 @@ async def public_address_found(world: World) -> Start:
 async def aws_unavailable(world: World) -> Start:
     """All is well for the walk; there are no credentials to ask AWS with."""
     await world.three()
-    gap = Gap("sts:GetCallerIdentity", REGION, "credentials", "Unable to locate credentials")
+    gap = Unavailable(
+        "sts:GetCallerIdentity", REGION, "credentials", "Unable to locate credentials"
+    )
     return Start(cloud=Played(Snapshot(gaps=(gap,))))
 
 

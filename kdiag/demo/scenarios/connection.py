@@ -6,7 +6,7 @@ import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 
-from kdiag.demo.broker import CONTROLLER_APIS, Broker
+from kdiag.demo.broker import CONTROLLER_APIS, FakeBroker
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.world import PORT, PUBLIC, World, endpoint
 
@@ -24,7 +24,7 @@ async def not_kafka(world: World) -> Start:
 @scenario
 async def controller_port(world: World) -> Start:
     """The port is that of a KRaft controller."""
-    controller = Broker(world.cluster, 1, apis=CONTROLLER_APIS)
+    controller = FakeBroker(world.cluster, 1, apis=CONTROLLER_APIS)
     await world.broker(PUBLIC[0], CONTROLLER_PORT, controller)
     return Start(endpoint(port=CONTROLLER_PORT))
 

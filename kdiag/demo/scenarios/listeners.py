@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdiag.demo.broker import Broker, Cluster
+from kdiag.demo.broker import FakeBroker, FakeCluster
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 
@@ -65,8 +65,8 @@ async def shared_address(world: World) -> Start:
 async def wrong_cluster(world: World) -> Start:
     """Broker 3's address leads to another cluster."""
     await world.three()
-    other = Cluster("anotherCluster00000002", world.cluster.nodes)
-    await world.broker(PUBLIC[2], PORT, Broker(other, 3))
+    other = FakeCluster("anotherCluster00000002", world.cluster.nodes)
+    await world.broker(PUBLIC[2], PORT, FakeBroker(other, 3))
     return Start()
 
 

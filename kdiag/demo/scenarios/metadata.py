@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from kdiag.clients.wire import METADATA, Request
-from kdiag.demo.broker import SILENCE, Broker, Cluster, Node
+from kdiag.demo.broker import SILENCE, FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
+from kdiag.kafka.messages import METADATA, Request
 
 LEADER_NOT_AVAILABLE, TOPIC_DENIED, LISTENER_NOT_FOUND = 5, 29, 72
 
@@ -37,14 +37,14 @@ async def metadata_error(world: World) -> Start:
 async def duplicate_node_id(world: World) -> Start:
     """A proxy lists one node id for two brokers."""
     await world.three()
-    world.cluster.nodes.append(Node(1, PUBLIC[1], PORT))
+    world.cluster.nodes.append(FakeNode(1, PUBLIC[1], PORT))
     return Start()
 
 
 @scenario
 async def no_brokers(world: World) -> Start:
     """A broker that has not found its cluster yet."""
-    await world.broker(PUBLIC[0], PORT, Broker(world.cluster, 1))
+    await world.broker(PUBLIC[0], PORT, FakeBroker(world.cluster, 1))
     return Start()
 
 
@@ -87,8 +87,8 @@ async def under_replicated(world: World) -> Start:
 async def bootstraps_disagree(world: World) -> Start:
     """The list names servers of two clusters."""
     await world.three()
-    other = Cluster("anotherCluster00000002", [Node(1, "3.10.139.230", PORT)])
-    await world.broker("3.10.139.230", PORT, Broker(other, 1))
+    other = FakeCluster("anotherCluster00000002", [FakeNode(1, "3.10.139.230", PORT)])
+    await world.broker("3.10.139.230", PORT, FakeBroker(other, 1))
     return Start(f"{endpoint()},{endpoint('3.10.139.230')}")
 
 

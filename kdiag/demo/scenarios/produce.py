@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kdiag.clients.wire import PRODUCE, Request
 from kdiag.demo.broker import SILENCE
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.world import PUBLIC, World
+from kdiag.kafka.messages import PRODUCE, Request
 
 
 @scenario

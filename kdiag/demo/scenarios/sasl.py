@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from kdiag.clients.wire import SASL_AUTHENTICATE
+from kdiag.config.security import Sasl, Security
 from kdiag.demo.logins import Logins
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.scenarios.tls import good, trusting
 from kdiag.demo.world import World
-from kdiag.security import Sasl, Security
+from kdiag.kafka.messages import SASL_AUTHENTICATE
 
 USER, PASSWORD = "alice", "wonderland"
 

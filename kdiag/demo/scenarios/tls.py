@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 from dataclasses import replace
 
-from kdiag.demo.broker import Broker
+from kdiag.config.security import Security, Tls
+from kdiag.demo.broker import FakeBroker
 from kdiag.demo.certificates import Authority, authority, serving
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.world import PORT, PUBLIC, World
-from kdiag.security import Security, Tls
 
 SOON = 20  # days
 
@@ -95,5 +95,5 @@ async def verification_off(world: World) -> Start:
 async def protocol_differs(world: World) -> Start:
     """Broker 3 advertises its plaintext port to clients that speak TLS."""
     await world.three(tls=good())
-    await world.broker(PUBLIC[2], PORT, Broker(world.cluster, 3))
+    await world.broker(PUBLIC[2], PORT, FakeBroker(world.cluster, 3))
     return Start(security=trusting())

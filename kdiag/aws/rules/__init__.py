@@ -1,0 +1,1 @@
+"""KD5xx: rules on what AWS says."""

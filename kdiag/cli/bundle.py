@@ -1,0 +1,172 @@
+"""Everything that a ticket needs, in one file: reports, settings without secrets, and this machine.
+
+What is written of the settings is chosen by name, one by one: what is not named here stays out.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import re
+import socket
+import ssl
+import struct
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from kdiag import __version__
+from kdiag.config.settings import Settings
+from kdiag.network.attempt import clean
+from kdiag.report.model import Report
+from kdiag.report.render import render
+from kdiag.report.several import Reports
+
+REPORTS = {"report.json": "json", "report.html": "html", "report.txt": "terminal"}
+
+_LIBRARIES = ("boto3", "click", "confluent-kafka", "cryptography", "dnspython", "msgspec", "rich")
+_MOST = 1 << 16  # bytes of a file of this machine's
+_LOOPBACK = re.compile(r"^\s*(?:127\.|::1\b|#|$)")
+
+ABOUT = """\
+What kdiag check found, for a ticket. Made by kdiag {version}.
+
+report.json    the report, for kdiag show and kdiag diff
+report.html    the same as a page
+report.txt     the same as a terminal shows it
+settings.json  what was asked, without passwords, tokens, keys and user names
+versions.json  kdiag, Python, OpenSSL and the libraries
+resolver.txt   how this machine looks up names: resolv.conf, the hosts line of nsswitch.conf,
+               and the entries of the hosts file for names that are in the report
+routes.txt     where this machine sends packets
+
+Host names and addresses of the cluster and of this machine are in it. Secrets are not.
+"""
+
+
+def write(said: Report | Reports, asked: Mapping[str, Settings], stream: IO[bytes]) -> None:
+    """The whole bundle, a zip. `asked` are the settings of each check, by label."""
+    reported = {name: _rendered(form, said) for name, form in REPORTS.items()}
+    members = {
+        "README.txt": ABOUT.format(version=__version__),
+        **reported,
+        "settings.json": _json({label: _settings(one) for label, one in asked.items()}),
+        "versions.json": _json(_versions()),
+        "resolver.txt": "\n".join(_resolver(reported["report.json"])) + "\n",
+        "routes.txt": "\n".join(_routes()) + "\n",
+    }
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, text in members.items():
+            file.writestr(f"kdiag/{name}", text.encode("utf-8", "backslashreplace"))
+
+
+def _rendered(form: str, said: Report | Reports) -> str:
+    stream = io.StringIO()
+    render(form, said, stream)
+    return stream.getvalue()
+
+
+def _json(found: Mapping[str, Any]) -> str:
+    return json.dumps(found, indent=2) + "\n"
+
+
+def _settings(asked: Settings) -> dict[str, Any]:
+    """What was asked. Of what may be a secret it only says whether it was given."""
+    tls, sasl = asked.security.tls, asked.security.sasl
+    return {
+        "bootstrap": [str(endpoint) for endpoint in asked.bootstrap],
+        "topic": asked.topic,
+        "timeout": asked.timeout,
+        "answer_timeout": asked.answer_timeout,
+        "deadline": asked.deadline,
+        "family": asked.family,
+        "fail_on": asked.fail_on,
+        "ignore": list(asked.ignore),
+        "map": len(asked.mapped),
+        "aws": asked.aws is not None,
+        "security.protocol": asked.security.protocol,
+        "tls": {
+            "authorities": tls.ca is not None,
+            "certificate": tls.certificate is not None,
+            "key": tls.key is not None,
+            "verify": tls.verify,
+            "verify_name": tls.verify_name,
+            "versions": list(tls.versions),
+        },
+        "sasl": None
+        if sasl is None
+        else {
+            "mechanism": sasl.mechanism,
+            "username": bool(sasl.username),
+            "password": bool(sasl.password),
+            "token": bool(sasl.token),
+            "token_endpoint": bool(sasl.endpoint),
+        },
+        "client_properties": sorted(asked.client),
+    }
+
+
+def _versions() -> dict[str, Any]:
+    libraries: dict[str, str | None] = dict.fromkeys(_LIBRARIES)
+    for name in libraries:
+        with suppress(metadata.PackageNotFoundError):
+            libraries[name] = metadata.version(name)
+    return {
+        "kdiag": __version__,
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "openssl": ssl.OPENSSL_VERSION,
+        "libraries": libraries,
+    }
+
+
+def _resolver(report: str) -> Iterator[str]:
+    """How names are looked up here; of the hosts file only what is about names of the report."""
+    yield "# /etc/resolv.conf"
+    yield from _lines("/etc/resolv.conf")
+    yield "# /etc/nsswitch.conf"
+    yield from (line for line in _lines("/etc/nsswitch.conf") if line.startswith("hosts:"))
+    yield "# /etc/hosts"
+    for line in _lines("/etc/hosts"):
+        names = line.partition("#")[0].split()[1:]
+        if not _LOOPBACK.match(line) and any(name in report for name in names):
+            yield line
+    if "RES_OPTIONS" in os.environ:
+        yield f"# RES_OPTIONS={clean(os.environ['RES_OPTIONS'], 200)}"
+
+
+def _lines(name: str) -> Iterator[str]:
+    with suppress(OSError), Path(name).open("rb") as file:
+        for line in file.read(_MOST).decode("utf-8", "replace").splitlines():
+            yield clean(line)
+
+
+def _routes() -> Iterator[str]:
+    """The routes of IPv4 and IPv6, as Linux tells them; elsewhere nothing is known."""
+    found = [*_routes_v4(), *_routes_v6()]
+    yield from found or ["not known on this system: run netstat -rn"]
+
+
+def _routes_v4() -> Iterator[str]:
+    for line in list(_lines("/proc/net/route"))[1:]:
+        name, to, via, *_, mask = re.split(r"\\t|\s+", line)[:8]
+        with suppress(ValueError, struct.error, OSError):
+            to, via = (socket.inet_ntoa(struct.pack("=I", int(part, 16))) for part in (to, via))
+            length = int(mask, 16).bit_count()
+            gateway = "" if via == "0.0.0.0" else f" via {via}"
+            yield f"{to}/{length}{gateway} dev {name}"
+
+
+def _routes_v6() -> Iterator[str]:
+    for line in _lines("/proc/net/ipv6_route"):
+        with suppress(ValueError, OSError, IndexError):
+            parts = line.split()
+            to, via = (socket.inet_ntop(socket.AF_INET6, bytes.fromhex(parts[n])) for n in (0, 4))
+            gateway = "" if via == "::" else f" via {via}"
+            yield f"{to}/{int(parts[1], 16)}{gateway} dev {parts[9]}"

@@ -1,0 +1,289 @@
+"""Where a report goes: standard output and files, each opened before anything is dialled."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TYPE_CHECKING, TextIO
+
+from kdiag.config.usage import UsageError
+from kdiag.report.render import RENDERERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+_PART = ".kdiag-part"  # ends the name of a file that is being written
+_FRESH = 60.0  # seconds in which a part may not be held yet
+
+
+class Destination:
+    """Standard output, in one of RENDERERS' forms."""
+
+    def __init__(self, form: str) -> None:
+        self.form, self.name, self.stream = form, "standard output", sys.stdout
+
+    def keep(self) -> None:
+        """The report is written, and whole."""
+        self.stream.flush()
+
+
+class File(Destination):
+    """A file: what is written takes its name when it is whole, and not before.
+
+    An existing file keeps its owner and its mode. What is no regular file (a device, a pipe) is
+    written to as it is. Raises OSError.
+    """
+
+    def __init__(self, form: str, name: str) -> None:
+        self.form, self.name = form, name
+        import tempfile  # for files alone, as what it needs
+        from pathlib import Path
+
+        self._part: Path | None = None
+        self._in_place = False
+        path = Path(name)
+        _no_planted_link(path)
+        if path.exists() and not path.is_file():
+            self.stream = _device(path)
+            return
+        self._target = path.resolve()
+        _remove_stale(self._target)
+        handle, part = tempfile.mkstemp(
+            prefix=f".{self._target.name}.", suffix=_PART, dir=self._target.parent
+        )
+        self._part = Path(part)
+        self.stream = os.fdopen(handle, "w", encoding="utf-8")
+        try:
+            _lock(handle)
+            self._like_the_old_one(handle)
+        except OSError:
+            self.drop()
+            raise
+
+    def _like_the_old_one(self, handle: int) -> None:
+        """Gives the part the mode and the owner of the file whose place it takes. Where the owner
+        cannot be given, the old file stays, and gets what was written."""
+        if not self._target.exists():
+            os.fchmod(handle, 0o666 & ~_umask())
+            return
+        with self._target.open("a"):  # raises where it must not be written to
+            old = self._target.stat()
+        new = os.fstat(handle)
+        if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+            try:
+                os.fchown(handle, old.st_uid, old.st_gid)
+            except PermissionError:
+                self._in_place = True
+                return
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
+
+    def keep(self) -> None:
+        self.stream.close()
+        if not self._part:
+            return
+        if self._in_place:
+            from shutil import copyfileobj
+
+            with self._part.open("rb") as whole, self._target.open("r+b") as old:
+                old.truncate()
+                copyfileobj(whole, old)
+            self._part.unlink()
+        else:
+            self._part.replace(self._target)
+        self._part = None
+
+    def drop(self) -> None:
+        """Forgets what was written, unless it was kept."""
+        with suppress(OSError):  # no room for the rest of what was not to be kept anyway
+            self.stream.close()
+        if self._part:
+            self._part.unlink(missing_ok=True)
+
+
+def _no_planted_link(path: Path) -> None:
+    """Raises OSError for a link in a folder where somebody else may have put it."""
+    if not path.is_symlink():
+        return
+    folder = path.parent.stat()
+    shared = folder.st_mode & stat.S_IWGRP and folder.st_gid != os.getgid()
+    if shared or folder.st_mode & stat.S_IWOTH:
+        raise OSError(errno.ELOOP, "it is a symbolic link, in a folder that others can write to")
+
+
+def _device(path: Path) -> TextIO:
+    """A device or a pipe, open to be written to. Raises OSError for a pipe that nobody reads."""
+    try:
+        handle = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(error.errno, "nobody reads from this pipe") from None
+        raise
+    os.set_blocking(handle, True)
+    return os.fdopen(handle, "w", encoding="utf-8")
+
+
+def _remove_stale(target: Path) -> None:
+    """Removes what runs that were killed have left of this file: parts that nobody holds."""
+    with suppress(OSError), os.scandir(target.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(f".{target.name}.") and entry.name.endswith(_PART):
+                with suppress(OSError):
+                    _remove_unheld(entry.path)
+
+
+def _remove_unheld(part: str) -> None:
+    handle = os.open(part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
+    try:
+        if time.time() - os.fstat(handle).st_mtime > _FRESH:
+            _lock(handle)
+            os.unlink(part)  # noqa: PTH108
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    """Holds a file for as long as it is open. Raises OSError where somebody else does."""
+    try:
+        import fcntl
+    except ImportError:
+        return  # Windows removes no file that is open
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextmanager
+def destinations(
+    outputs: Sequence[str], known: Collection[str] = RENDERERS, default: str = "terminal"
+) -> Iterator[list[Destination]]:
+    """Opens what `-o` names, FORMAT or FORMAT=FILE; standard output gets the default form when no
+    other was asked for there. Raises UsageError."""
+    wanted: list[tuple[str, str]] = []
+    for output in outputs:
+        form, separator, path = output.partition("=")
+        if form not in known or (separator and not path):
+            raise UsageError(
+                f"-o {output!r}: write FORMAT or FORMAT=FILE; FORMAT is one of {', '.join(known)}"
+            )
+        wanted.append((form, path))
+    if not _apart([path for _, path in wanted if path]):
+        raise UsageError(f"-o {' -o '.join(outputs)}: give each of them a file of its own")
+    on_stdout = [form for form, path in wanted if not path]
+    if len(on_stdout) > 1:
+        raise UsageError(
+            f"-o {' -o '.join(on_stdout)}: one report fits on standard output; give the other a "
+            "file, FORMAT=FILE"
+        )
+    if not on_stdout:
+        wanted.append((default, ""))
+    with ExitStack() as stack:
+        opened: list[Destination] = []
+        for form, path in wanted:
+            if not path:
+                opened.append(Destination(form))
+                continue
+            try:
+                file = File(form, path)
+            except OSError as error:
+                raise UsageError(f"cannot write {path}: {error.strerror}") from None
+            stack.callback(file.drop)
+            opened.append(file)
+        yield opened
+
+
+def _apart(names: Sequence[str]) -> bool:
+    """Whether no two of them are one regular file."""
+    if len(names) < 2:
+        return True
+    from pathlib import Path
+
+    files = [Path(name).resolve() for name in names]
+    regular = [file for file in files if file.is_file() or not file.exists()]
+    return len(set(regular)) == len(regular)
+
+
+@contextmanager
+def file(form: str, name: str | None) -> Iterator[list[Destination]]:
+    """One more file, beside what `-o` names; none where there is no name. Raises UsageError."""
+    if name is None:
+        yield []
+        return
+    try:
+        opened = File(form, name)
+    except OSError as error:
+        raise UsageError(f"cannot write {name}: {error.strerror}") from None
+    try:
+        yield [opened]
+    finally:
+        opened.drop()
+
+
+def deliver(write: Callable[[str, TextIO], None], opened: Sequence[Destination]) -> None:
+    """Has the report written to every destination, whatever happens to the others: `write` takes
+    the form and the stream.
+
+    Ctrl-C does not keep from being printed what is known: KeyboardInterrupt comes when that is
+    done, or with the second Ctrl-C. Raises UsageError when a destination could not be written, and
+    what `write` raised for one of them.
+    """
+    failed: list[str] = []
+    raised: list[Exception] = []
+    with _held():
+        for destination in opened:
+            beside = None  # a file that the form writes beside its stream
+            try:
+                try:
+                    write(destination.form, destination.stream)
+                except OSError as error:
+                    beside = error.filename
+                    raise
+                destination.keep()
+            except BrokenPipeError:
+                if destination.stream is sys.stdout:
+                    forget_stdout()
+            except OSError as error:
+                failed.append(f"cannot write {beside or destination.name}: {error.strerror}")
+            except Exception as error:
+                raised.append(error)
+    if raised:
+        raise raised[0]
+    if failed:
+        raise UsageError("; ".join(failed))
+
+
+def forget_stdout() -> None:
+    """Nobody reads any more: what is left to write goes nowhere, and without a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """Keeps the first Ctrl-C back until the end."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:
+        yield
+        return
+    held: list[int] = []
+
+    def hold(number: int, _: object) -> None:
+        held.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, hold)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held:
+        raise KeyboardInterrupt
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

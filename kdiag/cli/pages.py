@@ -1,0 +1,91 @@
+"""What a finding or an error means, as `kdiag explain` says it: text, or one JSON object."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from shutil import get_terminal_size
+from textwrap import fill
+from typing import Any, TextIO
+
+from kdiag.kafka.error_catalog import KafkaError
+from kdiag.rules.rule import RULES, Rule, rule_url
+
+FORMS = ("text", "json")
+SCHEMA_VERSION = 1
+WIDTH = 100
+
+
+def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
+    """The page of a finding."""
+    if form == "text":
+        stream.write(f"{rule.code} {rule.name} ({rule.severity.value})\n{rule.title}\n\n")
+        stream.write(f"{rule.doc}\n\nsee {rule.url}\n")
+        return
+    _object(
+        stream,
+        {
+            "kind": "finding",
+            "code": rule.code,
+            "name": rule.name,
+            "severity": rule.severity.value,
+            "title": rule.title,
+            "page": rule.doc,
+            "url": rule.url,
+        },
+    )
+
+
+def of_all(form: str, stream: TextIO) -> None:
+    """Every finding there is: a line for each, as wide as the terminal, or one object."""
+    rules = sorted(RULES.values(), key=lambda rule: rule.code)
+    if form == "json":
+        listed = [
+            {
+                "code": rule.code,
+                "name": rule.name,
+                "severity": rule.severity.value,
+                "title": rule.title,
+                "url": rule.url,
+            }
+            for rule in rules
+        ]
+        _object(stream, {"findings": listed})
+        return
+    name = max(len(rule.name) for rule in rules)
+    width = min(get_terminal_size().columns, WIDTH)
+    for rule in rules:
+        head = f"{rule.code}  {rule.name:{name}}  {rule.severity.value:7}  "
+        stream.write(fill(head + rule.title, width, subsequent_indent=" " * len(head)) + "\n")
+
+
+def of_error(form: str, error: KafkaError, stream: TextIO) -> None:
+    """What an error of Kafka's protocol or of librdkafka means."""
+    origin = "librdkafka's own" if error.own else "Kafka's protocol"
+    if form == "text":
+        parts = [f"{error.number} {error.name} ({origin})", fill(error.means, WIDTH)]
+        if error.fix:
+            parts.append(fill(f"Fix it: {error.fix}", WIDTH))
+        if error.codes:
+            parts.append(f"Prove it: {error.prove}")
+            lines = (f"{code} {RULES[code].name}: {rule_url(code)}" for code in error.codes)
+            parts.append("\n".join(("The findings that it can be about:", *lines)))
+        stream.write("\n\n".join(parts) + "\n")
+        return
+    _object(
+        stream,
+        {
+            "kind": "error",
+            "number": error.number,
+            "name": error.name,
+            "of": "librdkafka" if error.own else "kafka",
+            "means": error.means,
+            "fix": error.fix,
+            "prove": error.prove if error.codes else "",
+            "findings": list(error.codes),
+        },
+    )
+
+
+def _object(stream: TextIO, found: Mapping[str, Any]) -> None:
+    stream.write(json.dumps({"schema_version": SCHEMA_VERSION, **found}, indent=2) + "\n")

@@ -1,0 +1,212 @@
+"""What was asked: options, environment and targets → settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from kdiag.cli.files import configuration, named, read
+
+if TYPE_CHECKING:
+    from kdiag.config.expectation import Expectation
+    from kdiag.config.settings import Settings
+    from kdiag.config.targets import Target
+    from kdiag.remote.vantage import Vantage
+
+ALL = "all"  # @all: every target there is
+CHECK_IP = "https://checkip.amazonaws.com"  # says by which address it was asked
+MAX_FILE = 1 << 20  # bytes of a properties file
+
+
+def all_asked(
+    context: click.Context, bootstraps: Sequence[str], written: Mapping[str, Any]
+) -> dict[str, Settings]:
+    """What is to be checked, by label: a target's name, or the bootstrap servers."""
+    from kdiag.config.usage import UsageError
+    from kdiag.network.attempt import clean
+
+    files: dict[str, bytes] = {}  # standard input can be read once only
+    config = {named(name): configuration(name) for name in written["files"]}
+    found: dict[str, Settings] = {}
+    for one in bootstraps or (None,):
+        for name in _every() if one == f"@{ALL}" else [one]:
+            try:
+                asked = _asked(
+                    context, name, {**written, "config": config, "servers": bootstraps}, files
+                )
+            except UsageError as error:
+                raise UsageError(_of_target(name, str(error))) from None
+            label = name[1:] if name and name.startswith("@") else None
+            found[clean(label or ",".join(map(str, asked.bootstrap)))] = asked
+    if len(found) > 1 and (config or written["strimzi"]):
+        raise UsageError("--config and --strimzi are about one cluster: check it alone")
+    return found
+
+
+def _every() -> list[str]:
+    """Every target there is."""
+    from kdiag.config.targets import names
+
+    return [f"@{name}" for name in names(os.environ)]
+
+
+def _of_target(name: str | None, said: str) -> str:
+    """What is wrong, with the target's name before it unless it is told already."""
+    from kdiag.config.usage import word
+
+    if name is None or not name.startswith("@"):
+        return said
+    shown = word(name[1:])
+    return said if f"@{shown}" in said or f"targets.{shown}" in said else f"@{shown}: {said}"
+
+
+def _asked(
+    context: click.Context,
+    bootstrap: str | None,
+    written: Mapping[str, Any],
+    files: dict[str, bytes],
+) -> Settings:
+    """One check: its options from the command line or the environment, or else from the target."""
+    from kdiag.config.environment import from_environment
+    from kdiag.config.settings import parse_properties, parse_property, settings
+
+    noted: list[str] = []
+    chosen, held = None, None
+    if bootstrap is not None and bootstrap.startswith("@"):
+        chosen = _target(bootstrap[1:], noted)
+        if chosen.project and not written["trust_project"]:
+            held = _Held(chosen, bootstrap[1:])
+        bootstrap = chosen.bootstrap
+
+    def is_written(name: str) -> bool:
+        return context.get_parameter_source(name) is not ParameterSource.DEFAULT
+
+    def of(name: str) -> Any:
+        fallback = getattr(chosen, name) if chosen else None
+        return written[name] if is_written(name) or fallback is None else fallback
+
+    environment = from_environment(os.environ, noted)
+    file, topic = of("command_config"), of("topic")
+    theirs = bool(chosen and file) and not is_written("command_config")
+    from_file = parse_properties(_read(file, files, safely=theirs)) if file else {}
+    properties = dict(parse_property(text) for text in written["given"])
+    if held:
+        mine = [{} if theirs else from_file, environment, properties]
+        given = [name for name in ("aws", "aws_profile", "aws_echo", "strimzi") if is_written(name)]
+        held.to([from_file if theirs else {}], mine, given, written["servers"])
+    return settings(
+        bootstrap,
+        topic=topic,
+        timeout=of("timeout"),
+        answer_timeout=of("answer_timeout"),
+        deadline=of("deadline"),
+        properties=properties,
+        between=[chosen.properties if chosen else {}, environment],
+        from_file=from_file,
+        mapped=of("map"),
+        fail_on=of("fail_on"),
+        expect=_expected(of("expect"), topic),
+        ignore=_ignored(of("ignore")),
+        noted=noted,
+        aws=of("aws"),
+        aws_source=of("aws_source"),
+        aws_region=of("aws_region"),
+        aws_profile=of("aws_profile"),
+        aws_echo=of("aws_echo") or ("off" if os.environ.get("CI") else CHECK_IP),
+        config=written["config"] or _configured(chosen),
+        strimzi=of("strimzi"),
+        verbose=written["verbose"],
+    )
+
+
+def _target(name: str, noted: list[str]) -> Target:
+    """The target of that name; the report says where it is from."""
+    from kdiag.config.targets import FILE, target
+    from kdiag.config.usage import word
+
+    found = target(name, os.environ)
+    hides = f"; {FILE} in this folder has one of that name too, which is not used"
+    noted.append(f"@{word(name)} is from {found.file}{hides if found.hides else ''}")
+    return found
+
+
+class _Held:
+    """A target of the current folder's file, held to what that may decide. Raises UsageError."""
+
+    def __init__(self, target: Target, name: str) -> None:
+        from kdiag.config.project import hold_files
+
+        self._target, self._name = target, name
+        hold_files(target, name)
+
+    def to(
+        self,
+        theirs: Sequence[Mapping[str, str]],
+        mine: Sequence[Mapping[str, str]],
+        written: Sequence[str],
+        bootstraps: Sequence[str],
+    ) -> None:
+        """Whether the properties of both sides, and the options written, may be used together."""
+        from kdiag.config.project import Named, hold
+        from kdiag.config.targets import own_targets
+
+        servers = [one for one in bootstraps if not one.startswith("@")]
+        named = Named.by(servers, mine, own_targets(os.environ))
+        hold(self._target, self._name, [*theirs, self._target.properties], mine, written, named)
+
+
+def _configured(chosen: Target | None) -> dict[str, str]:
+    """The files that a target names."""
+    return {name: configuration(name) for name in chosen.config} if chosen else {}
+
+
+def all_wheres(
+    places: Sequence[str], asked: Mapping[str, Settings], wait: float | None
+) -> Sequence[Vantage]:
+    """Where it is to be walked from."""
+    from kdiag.config.usage import UsageError
+    from kdiag.remote.vantage import parse_all, refuse_unsupported
+
+    if len(asked) != 1 or wait is not None:
+        raise UsageError("--from walks to one target, and once: leave out --wait and the others")
+    wheres = parse_all(places)
+    for one in asked.values():
+        refuse_unsupported(one, wheres)
+    return wheres
+
+
+def _expected(texts: Sequence[str], topic: str | None) -> Sequence[Expectation]:
+    if not texts:
+        return ()
+    from kdiag.api import expected
+
+    return expected(texts, topic=topic)
+
+
+def _ignored(names: Sequence[str]) -> Sequence[str]:
+    if not names:
+        return ()
+    from kdiag.api import ignored
+
+    return ignored(names)
+
+
+def _read(name: str, files: dict[str, bytes], *, safely: bool) -> str:
+    """A properties file; Java writes them in Latin-1, everybody else in UTF-8. One that a target
+    names is read `safely`: nobody else may have written it."""
+    if safely:
+        from pathlib import Path
+
+        from kdiag.config.targets import read_safely
+
+        files[name] = read_safely(Path(name), MAX_FILE)
+    elif name not in files:
+        files[name] = read(name, MAX_FILE, "a file of client properties: 1 MiB at most")
+    try:
+        return files[name].decode("utf-8")
+    except UnicodeDecodeError:
+        return files[name].decode("latin-1")

@@ -1,0 +1,164 @@
+"""What an expectation is: a name, an operator and a value that a walk's facts are held to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any, get_type_hints
+
+from kdiag.config.usage import UsageError, near, quoted, word
+
+Value = int | float | str | None  # None is what is not known
+Reading = tuple[str, Value]  # whose it is ("" for the cluster's own), and the value
+Read = Callable[..., Iterable[Reading]]
+
+_WRITTEN = re.compile(r"([A-Za-z][\w-]*)\s*(<=|>=|!=|==|=|<|>)\s*(.*)\Z", re.DOTALL)
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?\Z")
+_PATTERN = re.compile(r"[\w.*?:%\[\]-]{1,260}\Z")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a user said must hold."""
+
+    name: str
+    operator: str
+    value: str
+
+    def __str__(self) -> str:
+        return f"{self.name}{self.operator}{self.value}"
+
+
+@dataclass(frozen=True)
+class Form:
+    """What may be said of a value: which operators, which values (`write` says so in words), and
+    whether it holds of a value that is known."""
+
+    operators: tuple[str, ...]
+    write: str
+    accepts: Callable[[str], bool]
+    holds: Callable[[Any, str, str], bool]
+
+
+def number(text: str) -> Form:
+    """A number, compared; `text` says of what. Nothing holds of words in its place."""
+    return Form(
+        ("=", "!=", ">=", "<=", ">", "<"),
+        f"a number {text}".rstrip(),
+        lambda value: bool(_NUMBER.match(value)),
+        lambda found, operator, value: (
+            not isinstance(found, str) and _COMPARED[operator](found, float(value))
+        ),
+    )
+
+
+def pattern(text: str) -> Form:
+    """A text, or a pattern in which * stands for anything and ? for one character."""
+    return Form(
+        ("=", "!="),
+        text,
+        lambda value: bool(_PATTERN.match(value)),
+        lambda found, operator, value: _like(found, value) is (operator == "="),
+    )
+
+
+def address() -> Form:
+    """`host:port`, in small or capital letters; where the pattern has no port, its host alone."""
+
+    def holds(found: str, operator: str, value: str) -> bool:
+        whole, wanted = found.lower(), value.lower()
+        host = whole.rpartition(":")[0].strip("[]")
+        return (_like(whole, wanted) or _like(host, wanted)) is (operator == "=")
+
+    write = "HOST or HOST:PORT, with * for anything"
+    return Form(("=", "!="), write, lambda value: bool(_PATTERN.match(value)), holds)
+
+
+def _like(text: str, wanted: str) -> bool:
+    # Of a shell's patterns a set in brackets is left out: IPv6 addresses are written in them.
+    return fnmatchcase(text, wanted.replace("[", "[[]"))
+
+
+def one_of(*words: str) -> Form:
+    """One word of these."""
+    return Form(
+        ("=", "!="),
+        " or ".join(words),
+        lambda value: value in words,
+        lambda found, operator, value: (found == value) is (operator == "="),
+    )
+
+
+_COMPARED: Mapping[str, Callable[[float, float], bool]] = {
+    "=": lambda found, value: found == value,
+    "!=": lambda found, value: found != value,
+    ">=": lambda found, value: found >= value,
+    "<=": lambda found, value: found <= value,
+    ">": lambda found, value: found > value,
+    "<": lambda found, value: found < value,
+}
+
+
+@dataclass(frozen=True)
+class Expectable:
+    """What can be expected, by name: its form, an example, how it is read from the facts that it
+    needs, and in words what it is."""
+
+    name: str
+    form: Form
+    example: str
+    read: Read
+    needs: tuple[type, ...]
+
+    @property
+    def doc(self) -> str:
+        """The docstring: what it is."""
+        return " ".join((self.read.__doc__ or "").split())
+
+    def readings(self, facts: Mapping[type, Any]) -> list[Reading]:
+        """What is read; nothing where a fact that it needs is missing."""
+        if any(need not in facts for need in self.needs):
+            return []
+        return list(self.read(*(facts[need] for need in self.needs)))
+
+
+EXPECTABLES: dict[str, Expectable] = {}
+
+
+def expectable(name: str, form: Form, example: str) -> Callable[[Read], Read]:
+    """Declares what can be expected; the function reads it from the facts in its signature."""
+
+    def declare(read: Read) -> Read:
+        hints = get_type_hints(read)
+        hints.pop("return", None)
+        EXPECTABLES[name] = Expectable(name, form, example, read, tuple(hints.values()))
+        return read
+
+    return declare
+
+
+def parse(text: str, place: str = "--expect") -> Expectation:
+    """`NAME OPERATOR VALUE`, without spaces in a shell. Raises UsageError with those that exist."""
+    written = _WRITTEN.match(text.strip())
+    name = written.group(1) if written else word(text.strip())
+    known = EXPECTABLES.get(name)
+    if known is None:
+        listed = ", ".join(one.example for one in EXPECTABLES.values())
+        raise UsageError(
+            f"{place} {word(name) or quoted(text)}: no such expectation{near(name, EXPECTABLES)}; "
+            f"there is {listed}"
+        )
+    where, form = f"{place} {name}", known.form
+    if written is None:  # a shell takes > and what follows for a file
+        raise UsageError(f"{where}: write what is expected of it, in quotes: '{known.example}'")
+    operator, value = written.group(2).replace("==", "="), written.group(3).strip()
+    if operator not in form.operators:
+        raise UsageError(
+            f"{where}: {operator} cannot be used with it; write {' or '.join(form.operators)}, for "
+            f"example '{known.example}'"
+        )
+    if not form.accepts(value):
+        raise UsageError(f"{where}{operator}{quoted(value)}: write {form.write}")
+    return Expectation(name, operator, value)

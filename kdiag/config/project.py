@@ -1,0 +1,203 @@
+"""What the kdiag.toml of the current folder may decide: the folder may be somebody else's.
+
+A checkout's file names servers. This user's own secrets (in the environment, on the command line,
+in the user's own files, with AWS or in a Kerberos cache) go to none that only that file names; it
+has no file read outside its folder, and nothing run or asked in the user's name. `--trust-project`
+says that the file is as good as the user's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from kdiag.config.properties.layers import Layers
+from kdiag.config.settings import Endpoint, parse_bootstrap
+from kdiag.config.targets import FILE, Target
+from kdiag.config.usage import UsageError, word
+
+TRUST = "--trust-project"
+_MOST_ENTRIES = 1000  # of a folder of certificates
+
+# What a login sends, or proves with; in the one spelling of Layers.
+_SECRETS = frozenset(("sasl.password", "sasl.oauthbearer.client.secret", "kdiag.oauthbearer.token"))
+_URL = "sasl.oauthbearer.token.endpoint.url"
+_FILE_NAME = re.compile(r"(location|\.file|\.path|keytab)\Z", re.IGNORECASE)
+# What a client loads or runs, beside reading it.
+_RUN = re.compile(
+    r"plugin\.library\.paths|sasl\.kerberos\.kinit\.cmd|ssl\.engine\..*|ssl\.providers?"
+)
+# Who gets to be taken for a server, and how what is sent to it is protected.
+_PROTECTS = re.compile(
+    r"(enable\.)?ssl\..*|https\..*|jaas\.ssl\..*|kdiag\.oauthbearer\.allow\.http"
+)
+
+# What is asked in the user's own name: the key in kdiag.toml, the option, and what it does.
+_IN_YOUR_NAME = (
+    ("aws", "asks AWS with your credentials"),
+    ("aws_profile", "chooses among your AWS credentials"),
+    ("aws_echo", "names whom your machine asks for its address"),
+    ("strimzi", "runs your kubectl"),
+)
+
+
+class Named(NamedTuple):
+    """Where the user's own secrets may go: what the command line and the user's own files name."""
+
+    servers: frozenset[Endpoint]
+    endpoints: frozenset[str]
+
+    @classmethod
+    def by(
+        cls, bootstraps: Iterable[str], mine: Sequence[Mapping[str, str]], own: Iterable[Target]
+    ) -> Named:
+        """Those of the command line with its properties, and those of the user's own targets."""
+        servers: set[Endpoint] = set()
+        endpoints: set[str] = set()
+        texts = [*bootstraps, *(layer.get("bootstrap.servers", "") for layer in mine)]
+        for target in own:
+            texts.append(target.bootstrap or target.properties.get("bootstrap.servers", ""))
+            endpoints.add(Layers([target.properties]).get(_URL, ""))
+        for text in texts:
+            with suppress(UsageError):  # what is wrong with it is said where it is used
+                servers.update(parse_bootstrap(text))
+        return cls(frozenset(servers), frozenset(endpoints))
+
+
+def hold_files(target: Target, name: str) -> None:
+    """Raises UsageError where a project's target has a file read that is not in its folder."""
+    given = [(FILE, FILE), ("command-config", target.command_config or "")]
+    _stays_inside(target, name, [*given, *(("config", file) for file in target.config)])
+
+
+def hold(
+    target: Target,
+    name: str,
+    theirs: Sequence[Mapping[str, str]],
+    mine: Sequence[Mapping[str, str]],
+    written: Collection[str],
+    named: Named,
+) -> None:
+    """Raises UsageError for what a project's target may not decide.
+
+    `theirs` are the layers of properties that come from the project, `mine` those that do not;
+    `written` are the options that the user has given, `named` the servers.
+    """
+    for key, does in _IN_YOUR_NAME:
+        if getattr(target, key) and key not in written:
+            option = key.replace("_", "-")
+            raise _refused(target, name, f"its {option} {does}", f"give --{option} yourself")
+    their = Layers(theirs)
+    files = []
+    for key, value in their.items():
+        shown = their.named(key)
+        if _RUN.fullmatch(key):
+            raise _refused(target, name, f"{shown} runs what it names", "give it with -X")
+        if key == _URL and _scheme(value) == "file":
+            raise _refused(target, name, f"{shown} has a file read and sent", "give it with -X")
+        if _FILE_NAME.search(key) and value != "probe":
+            files.append((shown, value))
+    _stays_inside(target, name, files)
+    secret = _own_secret(Layers(mine), Layers([*theirs, *mine]))
+    whose = _decides(target, their, Layers(mine), named) if secret else ""
+    if whose:
+        raise _refused(
+            target,
+            name,
+            f"{whose}, and {secret}, which goes only to servers that you named yourself",
+            f"name the server instead of @{word(name)}, or write the target into your own file",
+        )
+
+
+def _refused(target: Target, name: str, why: str, instead: str) -> UsageError:
+    return UsageError(
+        f"@{word(name)} is from {target.file}, which may be somebody else's: {why}. "
+        f"Either {instead}, or write {TRUST} if that file is as good as your own"
+    )
+
+
+def _stays_inside(target: Target, name: str, given: Iterable[tuple[str, str]]) -> None:
+    folder = Path.cwd()
+    for shown, value in given:
+        if value and not all(_inside(folder, file) for file in _files(folder / value)):
+            raise _refused(
+                target, name, f"{shown} is a file outside that folder", "give it yourself"
+            )
+
+
+def _inside(folder: Path, file: Path) -> bool:
+    try:
+        return file.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, or no file's name
+        return False
+
+
+def _files(file: Path) -> Iterator[Path]:
+    """A file, or a folder and what is in it."""
+    yield file
+    try:
+        if file.is_dir():
+            yield from islice(file.iterdir(), _MOST_ENTRIES)
+    except (OSError, ValueError):
+        return
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
+
+
+def _own_secret(mine: Layers, all_of_it: Layers) -> str:
+    """What of the user's own a login would use, in words; "" for nothing."""
+    if all_of_it.get("security.protocol", "").upper() in ("PLAINTEXT", "SSL"):
+        return ""  # nobody logs in
+    for name in mine:
+        if name in _SECRETS or name.startswith("sasl.oauthbearer.assertion."):
+            return f"{mine.named(name)} is yours"
+    mechanism = all_of_it.get("sasl.mechanism", "")
+    handler = all_of_it.get("sasl.login.callback.handler.class", "")
+    tokens = {"kdiag.oauthbearer.token", _URL, "sasl.oauthbearer.config"} & set(all_of_it)
+    unsecured = any(name.startswith("jaas.unsecured") for name in all_of_it)
+    by_aws = mechanism == "OAUTHBEARER" and not tokens and not unsecured
+    if (
+        mechanism == "AWS_MSK_IAM"
+        or by_aws
+        or handler.endswith("IAMOAuthBearerLoginCallbackHandler")
+    ):
+        return "its login signs with your AWS credentials"
+    module = all_of_it.get("jaas.module", "")
+    if (
+        mechanism == "GSSAPI"
+        or module == "Krb5LoginModule"
+        or "sasl.kerberos.principal" in all_of_it
+    ):
+        return "its login uses your Kerberos tickets"
+    return ""
+
+
+def _decides(target: Target, their: Layers, mine: Layers, named: Named) -> str:
+    """What the project's file says of where a secret goes, in words; "" where the user said it."""
+    servers = target.bootstrap
+    if not servers and "bootstrap.servers" not in mine:
+        servers = their.get("bootstrap.servers")
+    if servers and not set(parse_bootstrap(servers)) <= named.servers:
+        return "it names the servers"
+    if target.map:
+        return "its map names other servers"
+    url = their.get(_URL)
+    if url and _URL not in mine and url not in named.endpoints:
+        return "it names the token endpoint"
+    protocol = their.get("security.protocol", "SASL_SSL")
+    if protocol.upper() != "SASL_SSL" and "security.protocol" not in mine:
+        return "it has the login go unencrypted"
+    for name in their:
+        if _PROTECTS.fullmatch(name) and name not in mine:
+            return f"by {their.named(name)} it decides whom to trust"
+    return ""

@@ -1,0 +1,34 @@
+"""Time-outs that client properties set, for kdiag to wait as long as that client does."""
+
+from __future__ import annotations
+
+from kdiag.config.properties.layers import Layers
+from kdiag.config.usage import UsageError
+
+
+def reaching(given: Layers, deadline: float, notes: list[str]) -> float | None:
+    """The seconds that a client takes at most to set up a connection, None where it is not said."""
+    return _limit(given, "socket.connection.setup.timeout.ms", deadline, "--timeout", notes)
+
+
+def answering(given: Layers, deadline: float, notes: list[str]) -> float | None:
+    """The seconds that a client waits for an answer, None where it is not said. To librdkafka
+    request.timeout.ms is how long a broker may wait for replicas: its own name comes first."""
+    name = "socket.timeout.ms" if "socket.timeout.ms" in given else "request.timeout.ms"
+    return _limit(given, name, deadline, "--answer-timeout", notes)
+
+
+def _limit(
+    given: Layers, name: str, deadline: float, option: str, notes: list[str]
+) -> float | None:
+    """A property in seconds. It counts up to half of the deadline: one silent peer must not use up
+    the whole. What is cut is said in `notes`."""
+    if name not in given:
+        return None
+    text = given[name]
+    if not (text.isascii() and text.isdigit() and len(text) < 11 and int(text)):
+        raise UsageError(f"{name}: write milliseconds, more than 0")
+    seconds, most = int(text) / 1000, deadline / 2
+    if seconds > most:
+        notes.append(f"{name}={text}: kdiag waits {most:g} s, half of --deadline; {option} sets it")
+    return min(seconds, most)

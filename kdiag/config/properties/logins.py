@@ -1,0 +1,303 @@
+"""How a client logs in by SASL, read from its properties."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from kdiag.address import is_loopback
+from kdiag.config.properties.layers import Layers
+from kdiag.config.security import MECHANISMS, Sasl
+from kdiag.config.usage import UsageError, like, near
+
+# Which login modules go with a mechanism in Java's client.
+_MODULES = {
+    "PLAIN": ("PlainLoginModule", "ScramLoginModule"),
+    "SCRAM-SHA-256": ("ScramLoginModule",),
+    "SCRAM-SHA-512": ("ScramLoginModule",),
+    "OAUTHBEARER": ("OAuthBearerLoginModule",),
+    "AWS_MSK_IAM": ("IAMLoginModule",),
+    "GSSAPI": ("Krb5LoginModule",),
+}
+_KNOWN_MODULES = tuple(dict.fromkeys(name for names in _MODULES.values() for name in names))
+
+_CREDENTIALS = (
+    "jaas.module",
+    "sasl.username",
+    "sasl.password",
+    "sasl.oauthbearer.client.id",
+    "sasl.oauthbearer.token.endpoint.url",
+    "kdiag.oauthbearer.token",
+)
+_OWN_HANDLERS = ("OAuthBearerLoginCallbackHandler", "OAuthBearerUnsecuredLoginCallbackHandler")
+_IAM_HANDLER = "IAMOAuthBearerLoginCallbackHandler"
+_TOKEN = re.compile(r"[\x21-\x7e]+\Z")
+_LIFETIME = 3600.0
+_GRANTS = ("client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+# A client runs kinit with these in a command line of the shell.
+_PRINCIPAL = re.compile(r"[\w.@/+-]{1,255}\Z")
+_KEYTAB = re.compile(r"[^\"'`$;&|<>\x00-\x1f\x7f]+(?<!\\)\Z")
+
+ReadToken = Callable[[str, str], str]
+
+
+def sasl(
+    given: Layers,
+    endpoint_ca: Callable[[], str | None],
+    read: ReadToken,
+    notes: list[str],
+) -> Sasl | None:
+    """The login that the properties ask for, None when they ask for none.
+
+    `read` gives the text of a file by the property's name and the file's. Raises UsageError.
+    """
+    module = given.get("jaas.module", "")
+    if module and module not in _KNOWN_MODULES:
+        raise UsageError(
+            f"sasl.jaas.config: kdiag does not know its login module"
+            f"{near(module, _KNOWN_MODULES)}: write one of {', '.join(_KNOWN_MODULES)}"
+        )
+    mechanism = given.get("sasl.mechanism")
+    if mechanism is None:
+        return _by_default(given, module)
+    if mechanism not in MECHANISMS:
+        raise UsageError(
+            f"{given.named('sasl.mechanism')}={like(mechanism, MECHANISMS)}: write one of "
+            f"{', '.join(MECHANISMS)}"
+        )
+    if module and module not in _MODULES[mechanism]:
+        raise UsageError(
+            f"{given.named('sasl.mechanism')}={mechanism} goes with {_MODULES[mechanism][0]}, and "
+            f"sasl.jaas.config names {module}"
+        )
+    if mechanism == "OAUTHBEARER":
+        return _bearer(given, endpoint_ca, read, notes)
+    if mechanism == "AWS_MSK_IAM":
+        return _iam(given)
+    if mechanism == "GSSAPI":
+        return _kerberos(given)
+    return _password(given, mechanism)
+
+
+def _by_default(given: Layers, module: str) -> Sasl | None:
+    """GSSAPI, as with both clients; but who brings a password means something else."""
+    if module == "Krb5LoginModule" or "sasl.kerberos.principal" in given:
+        return _kerberos(given)
+    brought = [name for name in _CREDENTIALS if name in given]
+    if brought:
+        fitting = [name for name in MECHANISMS if not module or module in _MODULES[name]]
+        raise UsageError(
+            f"{given.named(brought[0])} is given without sasl.mechanism, and clients then use "
+            f"GSSAPI: write sasl.mechanism={' or '.join(reversed(fitting))}"
+        )
+    return None
+
+
+def _password(given: Layers, mechanism: str) -> Sasl:
+    if given.get("jaas.tokenauth", "").lower() == "true":
+        raise UsageError(
+            "tokenauth in sasl.jaas.config: kdiag does not log in with delegation tokens"
+        )
+    missing = [name for name in ("sasl.username", "sasl.password") if name not in given]
+    if missing:
+        raise UsageError(
+            f"{given.named('sasl.mechanism')}={mechanism} needs {' and '.join(missing)}, or both "
+            f"in sasl.jaas.config with {_MODULES[mechanism][0]}"
+        )
+    return Sasl(mechanism, given["sasl.username"], given["sasl.password"])
+
+
+def _kerberos(given: Layers) -> Sasl:
+    service = given.get("sasl.kerberos.service.name", "kafka")
+    for name, shape in (
+        ("sasl.kerberos.principal", _PRINCIPAL),
+        ("sasl.kerberos.service.name", _PRINCIPAL),
+        ("sasl.kerberos.keytab", _KEYTAB),
+    ):
+        if name in given and not shape.match(given[name]):
+            raise UsageError(
+                f"{given.named(name)} has a character that it cannot have: clients run kinit with "
+                "it, by the shell"
+            )
+    return Sasl("GSSAPI", username=given.get("sasl.kerberos.principal", ""), service_name=service)
+
+
+def _iam(given: Layers) -> Sasl:
+    if "jaas.awsRoleArn" in given:
+        raise UsageError(
+            "awsRoleArn in sasl.jaas.config: kdiag assumes no role itself; write the role into a "
+            "profile of ~/.aws/config and name that with awsProfileName"
+        )
+    return Sasl(
+        "AWS_MSK_IAM",
+        region=given.get("jaas.awsStsRegion", ""),
+        profile=given.get("jaas.awsProfileName", ""),
+    )
+
+
+def _bearer(
+    given: Layers, endpoint_ca: Callable[[], str | None], read: ReadToken, notes: list[str]
+) -> Sasl:
+    handler = given.get("sasl.login.callback.handler.class", "").rpartition(".")[2]
+    if handler == _IAM_HANDLER:
+        notes.append(f"with {_IAM_HANDLER} kdiag logs in as AWS_MSK_IAM does: the same identity")
+        return _iam(given)
+    extensions = _extensions(given)
+    token, endpoint = given.get("kdiag.oauthbearer.token", ""), ""
+    url = given.get("sasl.oauthbearer.token.endpoint.url", "")
+    if url and token:
+        raise UsageError(
+            f"{given.named('kdiag.oauthbearer.token')} and "
+            f"{given.named('sasl.oauthbearer.token.endpoint.url')} both give a token: keep one"
+        )
+    if given.get("sasl.oauthbearer.method", "").lower() == "oidc" and not url:
+        raise UsageError(
+            "sasl.oauthbearer.method=oidc needs sasl.oauthbearer.token.endpoint.url, and kdiag "
+            "knows no other way to a token"
+        )
+    if url:
+        token, endpoint = _from_endpoint(given, url, read)
+    if not token and not endpoint:
+        token = _unsecured(given)
+    if token and not _TOKEN.match(token):
+        raise UsageError(f"{given.named('kdiag.oauthbearer.token')}: a token has no blanks in it")
+    if not token and not endpoint and handler and handler not in _OWN_HANDLERS:
+        raise UsageError(
+            "sasl.login.callback.handler.class: kdiag cannot run that one; give a ready token with "
+            "KDIAG_OAUTHBEARER_TOKEN or kdiag.oauthbearer.token"
+        )
+    return Sasl(
+        "OAUTHBEARER",
+        token=token,
+        endpoint=endpoint,
+        endpoint_ca=endpoint_ca() if endpoint else None,
+        client_id=given.get("sasl.oauthbearer.client.id", "") if endpoint else "",
+        client_secret=given.get("sasl.oauthbearer.client.secret", "") if endpoint else "",
+        scope=given.get("sasl.oauthbearer.scope", "") if endpoint else "",
+        extensions=extensions,
+    )
+
+
+def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]:
+    """A ready token out of a file, as Java's client takes it, or the endpoint to ask for one."""
+    name = given.named("sasl.oauthbearer.token.endpoint.url")
+    try:
+        url = urlsplit(text)
+        host = url.hostname
+    except ValueError:
+        raise UsageError(f"{name}: it is no URL") from None
+    if url.scheme == "file":
+        return read(name, unquote(url.path)), ""
+    if url.scheme not in ("http", "https") or not host:
+        raise UsageError(f"{name}: write an http, https or file URL")
+    if url.scheme == "http" and not _may_be_http(given, host):
+        raise UsageError(
+            f"{name}: over http everybody on the way can read the client's secret and the token: "
+            "write https, or -X kdiag.oauthbearer.allow.http=true where that is meant"
+        )
+    if "@" in url.netloc:
+        raise UsageError(
+            f"{name}: leave the credentials out of the URL; they are sasl.oauthbearer.client.id "
+            "and sasl.oauthbearer.client.secret"
+        )
+    grant = given.get("sasl.oauthbearer.grant.type", "client_credentials")
+    if grant != "client_credentials":
+        raise UsageError(
+            f"sasl.oauthbearer.grant.type={like(grant, _GRANTS)}: kdiag fetches tokens by "
+            "client_credentials only; give a ready token with KDIAG_OAUTHBEARER_TOKEN"
+        )
+    for needed in ("sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret"):
+        if needed not in given:
+            raise UsageError(f"{name} needs {needed}")
+    return "", text
+
+
+def _may_be_http(given: Layers, host: str) -> bool:
+    """Whether a token may be asked for without TLS: on this machine, or where that was said."""
+    return is_loopback(host) or given.flag("kdiag.oauthbearer.allow.http", False)
+
+
+def _extensions(given: Layers) -> dict[str, str]:
+    """The SASL extensions of OAUTHBEARER, from wherever a client takes them."""
+    found: dict[str, str] = {}
+    for part in filter(None, given.get("sasl.oauthbearer.extensions", "").split(",")):
+        name, separator, value = part.strip().partition("=")
+        if not separator or not name:
+            raise UsageError("sasl.oauthbearer.extensions: write NAME=VALUE[,NAME=VALUE...]")
+        found[name] = value
+    for prefix in ("jaas.extension_", "jaas.unsecuredLoginExtension_"):
+        for option in given:
+            if option.startswith(prefix):
+                found[option[len(prefix) :]] = given[option]
+    for option, value in _config(given).items():
+        if option.startswith("extension_"):
+            found[option[len("extension_") :]] = value
+    return found
+
+
+def _unsecured(given: Layers) -> str:
+    """The token that clients make up for a broker that verifies none, "" when none is asked for.
+
+    Source: OAuthBearerUnsecuredLoginCallbackHandler, and librdkafka's sasl.oauthbearer.config.
+    """
+    options = {
+        name[len("jaas.unsecuredLogin") :]: value
+        for name, value in given.items()
+        if name.startswith("jaas.unsecuredLogin")
+    }
+    if options:
+        return _signed_by_nobody(_claims(options), options.get("LifetimeSeconds", ""))
+    config = _config(given)
+    if not config:
+        return ""
+    if not given.flag("enable.sasl.oauthbearer.unsecure.jwt", False):
+        raise UsageError(
+            "sasl.oauthbearer.config makes an unsecured token, which needs "
+            "enable.sasl.oauthbearer.unsecure.jwt=true"
+        )
+    said: dict[str, Any] = {config.get("principalClaimName", "sub"): config.get("principal", "")}
+    if "scope" in config:
+        said[config.get("scopeClaimName", "scope")] = config["scope"].split(",")
+    return _signed_by_nobody(said, config.get("lifeSeconds", ""))
+
+
+def _claims(options: Mapping[str, str]) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for option, value in options.items():
+        kind, _, name = option.partition("_")
+        if kind == "StringClaim":
+            said[name] = value
+        elif kind == "NumberClaim":
+            said[name] = _number("an unsecuredLoginNumberClaim", value)
+        elif kind == "ListClaim":  # its first character is what separates the rest
+            said[name] = value[1:].split(value[0]) if value[1:] else []
+    return said
+
+
+def _signed_by_nobody(said: Mapping[str, Any], lifetime: str) -> str:
+    seconds = _number("the lifetime of an unsecured token", lifetime) if lifetime else _LIFETIME
+    now = time.time()
+    whole = {"iat": now, "exp": now + seconds, **said}
+    parts = (json.dumps(part).encode() for part in ({"alg": "none"}, whole))
+    return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
+
+
+def _config(given: Layers) -> dict[str, str]:
+    """librdkafka's sasl.oauthbearer.config: name=value, with blanks between."""
+    pairs = given.get("sasl.oauthbearer.config", "").split()
+    return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def _number(name: str, value: str) -> float:
+    try:
+        found = float(value)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1e12:
+        raise UsageError(f"{name} in sasl.jaas.config: write a number")
+    return found

@@ -1,0 +1,258 @@
+"""How the client secures a connection: what was asked of TLS and SASL, as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from kdiag.config.usage import is_file_name, quoted
+
+LONGEST = 255  # characters of a file's name that is shown
+
+MECHANISMS = (
+    "PLAIN",
+    "SCRAM-SHA-256",
+    "SCRAM-SHA-512",
+    "OAUTHBEARER",
+    "AWS_MSK_IAM",
+    "GSSAPI",
+)
+# Whoever reads such a login on the way can log in with it too; SCRAM and Kerberos only prove that
+# the client knows its secret.
+READABLE = ("PLAIN", "OAUTHBEARER", "AWS_MSK_IAM")
+_BY_PREFERENCE = (
+    "SCRAM-SHA-512",
+    "SCRAM-SHA-256",
+    "OAUTHBEARER",
+    "AWS_MSK_IAM",
+    "PLAIN",
+    "GSSAPI",
+)
+
+
+@dataclass(frozen=True)
+class Tls:
+    """What the client brings to a handshake; certificates and keys are PEM text, never file names.
+
+    `ca` of None means this machine's own trust store; `ca_from` says where it was configured.
+    `verify` is False when the client trusts anybody, `verify_name` when it ignores the name.
+    `versions` are the protocols allowed ("TLSv1.2", "TLSv1.3"), empty for the default; `ciphers` is
+    OpenSSL's list for TLS 1.2, "" for the default. `java_trust` is True where `ca` is the trust
+    store of a Java client, which trusts each certificate in it, issued by whomever, at any time.
+    """
+
+    ca: str | None = None
+    ca_from: str = ""
+    certificate: str | None = None
+    key: str | None = field(default=None, repr=False)
+    key_password: str | None = field(default=None, repr=False)
+    verify: bool = True
+    verify_name: bool = True
+    versions: tuple[str, ...] = ()
+    ciphers: str = ""
+    java_trust: bool = False
+
+
+@dataclass(frozen=True)
+class Sasl:
+    """How the client logs in. `token` is a ready OAUTHBEARER token; `endpoint`, `client_id`,
+    `client_secret` and `scope` are those of the client-credentials flow; `extensions` are
+    OAUTHBEARER's; `region` and `profile` are AWS's, for MSK IAM. `endpoint_ca` is what the token
+    endpoint's certificate is verified against, None for this machine's own trust store."""
+
+    mechanism: str
+    username: str = ""
+    password: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    endpoint: str = ""
+    endpoint_ca: str | None = None
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    scope: str = ""
+    extensions: Mapping[str, str] = field(default_factory=dict)
+    service_name: str = "kafka"
+    region: str = ""
+    profile: str = ""
+
+
+class Security(NamedTuple):
+    """`protocol` is the security.protocol that was asked for, None when kdiag is to find out;
+    `inferred` where nobody wrote it, and properties of TLS mean it."""
+
+    protocol: str | None = None
+    tls: Tls = Tls()
+    sasl: Sasl | None = None
+    inferred: bool = False
+
+    @property
+    def only_encrypted(self) -> bool:
+        """Whether the login must not travel in plaintext: it can be read on the way, and no
+        security.protocol says that it may."""
+        return self.protocol is None and self.sasl is not None and self.sasl.mechanism in READABLE
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret text of the configuration: none of them may ever be printed."""
+        found = [self.tls.key, self.tls.key_password]
+        if self.sasl:
+            found += [self.sasl.password, self.sasl.token, self.sasl.client_secret]
+        return tuple(text for text in found if text)
+
+
+@dataclass(frozen=True)
+class KeySource:
+    """Where certificates or a private key are, and what opens them: the property's name, and either
+    a file's name or the PEM text itself. `kind` is what the client reads there: "PEM", or "STORE"
+    for JKS and PKCS#12."""
+
+    name: str
+    path: str | None = None
+    text: str | None = field(default=None, repr=False)
+    kind: str = "PEM"
+    password: str | None = field(default=None, repr=False)
+    password_name: str = ""
+    key_password: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        """The property and its file, fit to be printed: what is no file's name may be a secret."""
+        if self.path is None or len(self.path) > LONGEST or "-----" in self.path:
+            return self.name
+        if not is_file_name(self.path):
+            return f"{self.name}=…"
+        return f"{self.name}={quoted(self.path, LONGEST)}"
+
+
+class MatchingProperties(NamedTuple):
+    """The client properties that match a listener, in both spellings; one property a line."""
+
+    java: str
+    librdkafka: str
+
+
+def librdkafka(security: Security) -> dict[str, str]:
+    """What librdkafka is to be given, so that it connects as this says.
+
+    A ready token, AWS's signature and TLS versions are not properties of librdkafka: a token is
+    for its callback, and AWS_MSK_IAM is OAUTHBEARER there.
+    """
+    protocol = security.protocol or "PLAINTEXT"
+    given = {"security.protocol": protocol}
+    if protocol.endswith("SSL"):
+        given.update(_librdkafka_tls(security.tls))
+    if protocol.startswith("SASL") and security.sasl:
+        given.update(_librdkafka_sasl(security.sasl))
+    return {name: value for name, value in given.items() if value}
+
+
+def preferred(offered: Collection[str]) -> str:
+    """The best of the mechanisms that a listener offers and kdiag speaks, "" for none."""
+    return next((mechanism for mechanism in _BY_PREFERENCE if mechanism in offered), "")
+
+
+def matching(protocol: str, mechanism: str = "", certificate: bool = False) -> MatchingProperties:
+    """The client properties for a listener that speaks `protocol`, wants `mechanism` and perhaps a
+    client's `certificate`, with placeholders in angle brackets for what only the user knows. A
+    mechanism that kdiag does not know is a peer's text and is left out."""
+    java, other = [f"security.protocol={protocol}"], [f"security.protocol={protocol}"]
+    if protocol.endswith("SSL"):
+        java += ["ssl.truststore.type=PEM", "ssl.truststore.location=<the CA's certificates.pem>"]
+        other += ["ssl.ca.location=<the CA's certificates.pem>"]
+        if certificate:
+            java += ["ssl.keystore.type=PEM", "ssl.keystore.location=<certificate and key.pem>"]
+            other += ["ssl.certificate.location=<certificate.pem>", "ssl.key.location=<key.pem>"]
+    if protocol.startswith("SASL") and mechanism in MECHANISMS:
+        java += [f"sasl.mechanism={mechanism}", *_JAVA_LOGINS.get(mechanism, ())]
+        theirs = "OAUTHBEARER" if mechanism == "AWS_MSK_IAM" else mechanism
+        other += [f"sasl.mechanism={theirs}", *_LIBRDKAFKA_LOGINS.get(mechanism, ())]
+    return MatchingProperties("\n".join(java), "\n".join(other))
+
+
+def _librdkafka_tls(tls: Tls) -> dict[str, str]:
+    return {
+        "ssl.ca.pem": tls.ca or "",
+        "ssl.certificate.pem": tls.certificate or "",
+        "ssl.key.pem": tls.key or "",
+        "ssl.key.password": tls.key_password or "",
+        "ssl.cipher.suites": tls.ciphers,
+        "enable.ssl.certificate.verification": "true" if tls.verify else "false",
+        "ssl.endpoint.identification.algorithm": "https" if tls.verify_name else "none",
+    }
+
+
+def _librdkafka_sasl(sasl: Sasl) -> dict[str, str]:
+    if sasl.mechanism == "GSSAPI":
+        return {"sasl.mechanism": "GSSAPI", "sasl.kerberos.service.name": sasl.service_name}
+    if sasl.mechanism not in ("OAUTHBEARER", "AWS_MSK_IAM"):
+        return {
+            "sasl.mechanism": sasl.mechanism,
+            "sasl.username": sasl.username,
+            "sasl.password": sasl.password,
+        }
+    bearer = {"sasl.mechanism": "OAUTHBEARER"}
+    if sasl.token or not sasl.endpoint:
+        return bearer
+    return {
+        **bearer,
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.token.endpoint.url": sasl.endpoint,
+        "sasl.oauthbearer.client.id": sasl.client_id,
+        "sasl.oauthbearer.client.secret": sasl.client_secret,
+        "sasl.oauthbearer.scope": sasl.scope,
+        "sasl.oauthbearer.extensions": ",".join(f"{k}={v}" for k, v in sasl.extensions.items()),
+        "https.ca.pem": sasl.endpoint_ca or "",
+    }
+
+
+def _jaas(module: str, *options: str) -> str:
+    return f"sasl.jaas.config={' '.join([module, 'required', *options])};"
+
+
+_NAME_AND_PASSWORD = ('username="<user>"', 'password="<password>"')
+_PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
+_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
+_BEARER = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
+_ENDPOINT = "sasl.oauthbearer.token.endpoint.url=<https://identity.provider/token>"
+
+_JAVA_LOGINS = {
+    "PLAIN": (_jaas(_PLAIN, *_NAME_AND_PASSWORD),),
+    "SCRAM-SHA-256": (_jaas(_SCRAM, *_NAME_AND_PASSWORD),),
+    "SCRAM-SHA-512": (_jaas(_SCRAM, *_NAME_AND_PASSWORD),),
+    "OAUTHBEARER": (
+        "sasl.login.callback.handler.class="
+        "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler",
+        _ENDPOINT,
+        _jaas(_BEARER, 'clientId="<client id>"', 'clientSecret="<client secret>"'),
+    ),
+    "AWS_MSK_IAM": (
+        "sasl.client.callback.handler.class=software.amazon.msk.auth.iam.IAMClientCallbackHandler",
+        _jaas("software.amazon.msk.auth.iam.IAMLoginModule"),
+    ),
+    "GSSAPI": (
+        "sasl.kerberos.service.name=kafka",
+        _jaas(
+            "com.sun.security.auth.module.Krb5LoginModule",
+            "useKeyTab=true",
+            'keyTab="<file.keytab>"',
+            'principal="<user@REALM>"',
+        ),
+    ),
+}
+
+_LIBRDKAFKA_LOGINS = {
+    "PLAIN": ("sasl.username=<user>", "sasl.password=<password>"),
+    "SCRAM-SHA-256": ("sasl.username=<user>", "sasl.password=<password>"),
+    "SCRAM-SHA-512": ("sasl.username=<user>", "sasl.password=<password>"),
+    "OAUTHBEARER": (
+        "sasl.oauthbearer.method=oidc",
+        _ENDPOINT,
+        "sasl.oauthbearer.client.id=<client id>",
+        "sasl.oauthbearer.client.secret=<client secret>",
+    ),
+    "AWS_MSK_IAM": ("# and in the code, oauth_cb from aws-msk-iam-sasl-signer",),
+    "GSSAPI": (
+        "sasl.kerberos.service.name=kafka",
+        "sasl.kerberos.keytab=<file.keytab>",
+        "sasl.kerberos.principal=<user@REALM>",
+    ),
+}

@@ -1,0 +1,144 @@
+"""What is to be copied: the one place where a name gets into a command or a piece of a file.
+
+Names come from peers, from files and from AWS. In a snippet each of them stays one word of a shell,
+one value of YAML, one line of properties; what cannot be made one gives way to a placeholder.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterable, Mapping
+from string import Formatter
+
+from kdiag.text import clean
+
+LONGEST = 16_384  # characters of one value
+
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\Z")  # a label of RFC 1123
+_RESOURCE = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?\Z")  # a name of it
+_PLAIN = re.compile(r"[A-Za-z0-9_/][\w./-]*\Z", re.ASCII)
+_INSIDE = re.compile(r"[\w.:/@\[\]-]*\Z", re.ASCII)  # of a value of YAML that has begun
+_TYPED = re.compile(  # what YAML takes for a number, a time, a truth or nothing
+    r"[-+.]?[0-9][0-9_.eE+-]*\Z|0[xob][0-9a-f_]+\Z|(?:y|n|yes|no|on|off|true|false|null)\Z", re.I
+)
+_ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}\Z")
+_HOSTS_WORD = re.compile(r"[\w.:%-]+\Z", re.ASCII)
+
+
+class Snippet(str):
+    """Text that is as it should be: a placeholder, or what `fill` has made."""
+
+    __slots__ = ()
+
+
+def fill(kind: str, template: str, /, **values: object) -> Snippet:
+    """A template of kdiag's own with values in the places of their names, `{name}`.
+
+    Each is written as the kind of snippet wants it, so that it is one value and nothing else; a
+    Snippet and a number are taken as they are. `{name!q}` has quotes also where it could do
+    without (shell), several values are words of their own. A brace is written twice.
+    """
+    write, said = _KINDS[kind], ""
+    for before, name, _, conversion in Formatter().parse(template):
+        said += before
+        if name is None:
+            continue
+        value = values[name]
+        if isinstance(value, (str, int)) or not isinstance(value, Iterable):
+            value = [value]
+        words = (_written(write, each, name, said, conversion == "q") for each in value)
+        said += " ".join(words)
+    return Snippet(said)
+
+
+def unknown(what: str) -> Snippet:
+    """What the reader has to fill in; `what` is kdiag's own word for it."""
+    return Snippet(f"<{what}>")
+
+
+def namespace(name: str) -> str:
+    """The name of a Kubernetes namespace; a placeholder for what Kubernetes takes for none."""
+    return name if _NAMESPACE.match(name) else unknown("namespace")
+
+
+def resource(name: str, what: str) -> str:
+    """The name of a Kubernetes resource; `what` it is, for what Kubernetes takes for no name."""
+    return name if _RESOURCE.match(name) else unknown(what)
+
+
+def path(name: str) -> str:
+    """The name of a file, which no command takes for an option or for standard input."""
+    return f"./{name}" if name.startswith("-") else name
+
+
+Writer = Callable[[str, str, str, bool], str]
+
+
+def _written(write: Writer, value: object, name: str, before: str, quoted: bool) -> str:
+    if isinstance(value, Snippet) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value)
+    return write(clean(str(value), LONGEST), _placeholder(name), before, quoted)
+
+
+def _placeholder(name: str) -> str:
+    return f"<{name.replace('_', ' ')}>"
+
+
+def _shell(value: str, placeholder: str, before: str, quoted: bool) -> str:
+    if value.startswith("-") and (not before or before[-1].isspace()):
+        return placeholder  # it would be taken for an option
+    if quoted:
+        return "'" + value.replace("'", "'\"'\"'") + "'"
+    return shlex.quote(value)
+
+
+def _yaml(value: str, placeholder: str, before: str, _: bool) -> str:
+    line = before.rpartition("\n")[2]
+    if not re.search(r"(^|:|-) *\Z", line):  # a value that has begun
+        return value if _INSIDE.match(value) else placeholder
+    if _PLAIN.match(value) and (_ADDRESS.match(value) or not _TYPED.match(value)):
+        return value
+    return _double_quoted(value)
+
+
+def _double_quoted(value: str) -> str:
+    """As JSON, YAML and HCL have it; of clean text nothing else needs an escape."""
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _properties(value: str, _: str, before: str, __: bool) -> str:
+    said = value.replace("\\", "\\\\")
+    if before.rpartition("\n")[2]:
+        return f"\\{said}" if said.startswith(" ") else said
+    return re.sub(r"([ :=#!])", r"\\\1", said)  # a key
+
+
+def _hosts(value: str, placeholder: str, _: str, __: bool) -> str:
+    return value if _HOSTS_WORD.match(value) else placeholder
+
+
+def _json(value: str, _: str, before: str, __: bool) -> str:
+    said = _double_quoted(value)
+    return said[1:-1] if before.endswith('"') else said
+
+
+def _hcl(value: str, _: str, before: str, __: bool) -> str:
+    said = _json(value, "", before, False)
+    return said.replace("${", "$${").replace("%{", "%%{")
+
+
+def _text(value: str, _: str, __: str, ___: bool) -> str:
+    return value
+
+
+_KINDS: Mapping[str, Writer] = {
+    "shell": _shell,
+    "yaml": _yaml,
+    "properties": _properties,
+    "ini": _properties,
+    "hosts": _hosts,
+    "json": _json,
+    "hcl": _hcl,
+    "text": _text,
+}

@@ -1,0 +1,1 @@
+"""The Kafka protocol: messages, one connection, logins, and the real client."""

@@ -1,0 +1,336 @@
+"""The real client: the only door to confluent-kafka."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from confluent_kafka import (
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    ThrottleEvent,
+    libversion,
+)
+
+from kdiag.config.redaction import redacted
+from kdiag.config.security import Security
+from kdiag.config.usage import like
+from kdiag.kafka.configuration import NEVER, configuration, signed
+from kdiag.kafka.connection import Reply
+from kdiag.kafka.messages import no_such_topic
+from kdiag.network.attempt import ClientRun, Delivery, Failure, clean
+
+LOGIN_FAILED = "_AUTHENTICATION"
+MAX_WORDS = 40  # lines of the client's log that are kept
+KEY, VALUE = b"kdiag", b"kdiag connectivity check"
+_TO_TELL = 2.0  # seconds: the client looks once a second whose time is over
+_COMPRESSIBLE = 40  # times the value; less is sent as it is, whatever compression is asked for
+
+_PUSHES_METRICS = 0x02_05_00_00  # the first librdkafka that does, and has a property against it
+
+# What the client puts before a line: what kind it is, and which client's which thread wrote it.
+_WRITER = re.compile(r"\A[A-Z0-9_]+ \[[^\]]*\] \[thrd:.*?\]: ")
+# What makes the same words differ each time that they are said.
+_TIMES = re.compile(r"after \d+ms (?=in state)|, \d+ identical error\(s\) suppressed")
+_REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
+
+# A broker's refusal of a topic, and how the client fails what it has not sent by then.
+_REFUSED_TOPIC = "TOPIC_AUTHORIZATION_FAILED"
+_DROPPED = ("_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "_DESTROY")
+
+
+class _Words(logging.Handler):
+    """Keeps what the client says, clean and without secrets: the cause of a failed connection is
+    nowhere else.
+
+    `login` is the first login that failed, `throttle_ms` the longest delay that a broker imposed.
+    `refusals` maps a partition to what brokers said of it, the last at the end. Of errors that the
+    client deems passing its delivery report says no more than that time ran out.
+    """
+
+    def __init__(self, secrets: tuple[str, ...]) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+        self.login: KafkaError | None = None
+        self.throttle_ms = 0
+        self.refusals: dict[int, list[str]] = {}
+        self._secrets = secrets
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = record.getMessage()
+        if record.levelno > logging.DEBUG:
+            return self.say(_WRITER.sub("", line))
+        refused = _REFUSAL.search(line)
+        if refused:
+            self.refusals.setdefault(int(refused.group(1)), []).append(refused.group(2))
+        return None
+
+    def fail(self, error: KafkaError) -> None:
+        """Takes an error of the client as a whole."""
+        if error.name() != "_ALL_BROKERS_DOWN":  # it says no more than the others
+            self.say(error.str())
+        if error.name() == LOGIN_FAILED and self.login is None:
+            self.login = error
+
+    def slow(self, event: ThrottleEvent) -> None:
+        """Takes a broker's word that it delays this client."""
+        self.throttle_ms = max(self.throttle_ms, int(event.throttle_time * 1000))
+
+    def say(self, line: str) -> None:
+        told = self.told(line)
+        if told not in self.lines and len(self.lines) < MAX_WORDS:
+            self.lines.append(told)
+
+    def told(self, text: str) -> str:
+        """What may be shown of a text."""
+        return clean(redacted(_TIMES.sub("", text), self._secrets))
+
+
+def deliver(
+    servers: str,
+    topic: str,
+    leaders: Mapping[int, int],
+    timeout: float,
+    given: Mapping[str, str],
+    security: Security,
+) -> ClientRun:
+    """Writes one small record to one partition of every leader, as this client's properties say.
+
+    `leaders` maps node id → partition; `given` are client properties beside those of `security`,
+    whose token, if it needs one, must be there. Blocks for about `timeout` seconds at most, and
+    _TO_TELL more when it is over, and ends with the first login that fails: the client would try
+    again and again. Every failure is in the result.
+    """
+    logging_in = signed(security)
+    words = _Words((*security.secrets, *logging_in.secrets))
+    compressed = given.get("compression.type", "none") != "none"
+    value = VALUE * _COMPRESSIBLE if compressed else VALUE
+    deliveries = _Deliveries(topic, value, leaders, words)
+    refused: tuple[str, ...] = ()
+
+    def opened(properties: Mapping[str, str]) -> Producer:
+        return _opened(_configured(servers, timeout, properties, logging_in), words)
+
+    try:
+        try:
+            producer = opened(given)
+        except KafkaException:  # a value that this client does not take; Java's client may
+            taken, refused = _tried(given)
+            if not refused:
+                raise
+            producer = opened(taken)
+    except KafkaException as error:  # properties that do not go together
+        deliveries.lose(error.args[0])
+        return ClientRun(topic, deliveries.all, refused=refused)
+    try:
+        deliveries.send(producer, max(timeout, 1.0) + _TO_TELL)
+    except KafkaException as error:  # the client cannot go on, and says so where it is polled
+        deliveries.lose(error.args[0])
+    deliveries.lose(words.login or KafkaError(KafkaError._TIMED_OUT))
+    return ClientRun(topic, deliveries.all, tuple(words.lines), words.throttle_ms, refused)
+
+
+class _Deliveries:
+    """A record for each leader, and how its delivery ended."""
+
+    def __init__(self, topic: str, value: bytes, leaders: Mapping[int, int], words: _Words) -> None:
+        self._topic, self._value = topic, value
+        self._leaders, self._words = leaders, words
+        self._settled: dict[int, Delivery] = {}
+        self._started = time.perf_counter()
+
+    @property
+    def all(self) -> tuple[Delivery, ...]:
+        """The deliveries, in the order of the leaders; all of them have to be settled."""
+        told = [_explained(self._settled[node], self._words.refusals) for node in self._leaders]
+        return given_up(told)
+
+    def send(self, producer: Producer, seconds: float) -> None:
+        """Sends the records and waits, that long at most, until all are settled or the login has
+        failed. Raises KafkaException where the client cannot go on."""
+        give_up = self._started + seconds
+        for node in self._leaders:
+            self._produce(producer, node, give_up)
+        while not self._done and self._words.login is None and time.perf_counter() < give_up:
+            producer.poll(0.05)
+        if self._words.login is None:
+            producer.purge()
+            producer.flush(0.2)
+
+    def lose(self, error: KafkaError) -> None:
+        """Settles what is not settled: it failed with this error."""
+        for node in self._leaders.keys() - self._settled.keys():
+            self._settle(node, error)
+
+    @property
+    def _done(self) -> bool:
+        return len(self._settled) == len(self._leaders)
+
+    def _produce(self, producer: Producer, node: int, give_up: float) -> None:
+        def report(error: KafkaError | None, message: Message) -> None:
+            self._settle(node, error, None if error else message.offset())
+
+        while True:
+            try:
+                producer.produce(
+                    self._topic,
+                    self._value,
+                    KEY,
+                    partition=self._leaders[node],
+                    on_delivery=report,
+                )
+            except BufferError:  # its queue may be as small as the user wants it
+                if time.perf_counter() < give_up:
+                    producer.poll(0.05)
+                    continue
+                self._settle(node, KafkaError(KafkaError._QUEUE_FULL))
+            except KafkaException as error:
+                self._settle(node, error.args[0])
+            return
+
+    def _settle(self, node: int, error: KafkaError | None, offset: int | None = None) -> None:
+        name, detail = (error.name(), self._words.told(error.str())) if error else (None, "")
+        elapsed = time.perf_counter() - self._started
+        self._settled[node] = Delivery(node, self._leaders[node], elapsed, offset, name, detail)
+
+
+def _tried(given: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The properties that this client takes by themselves, and a text for each other: its name and
+    value, and what the client says of it."""
+    taken, refused = dict(given), []
+    for name, value in given.items():
+        if name in NEVER:
+            continue
+        try:
+            _opened({name: value}, _Words(()))
+        except KafkaException as error:
+            del taken[name]
+            number = value.isdigit() and len(value) < 10
+            shown = value if number else like(value, ("true", "false"))
+            said = error.args[0].str().strip()
+            if shown != value:  # it may be a secret in the wrong place
+                said = said.replace(value, shown)
+            refused.append(f"{name}={shown}: {clean(said)}")
+    return taken, tuple(refused)
+
+
+def has_gssapi() -> bool:
+    """Whether this build of the client can log in with Kerberos; the usual wheels cannot."""
+    try:
+        _opened({"builtin.features": "sasl_gssapi"}, _Words(()))
+    except KafkaException:
+        return False
+    return True
+
+
+def enter(
+    server: str, topic: str | None, timeout: float, given: Mapping[str, str], security: Security
+) -> Reply:
+    """Logs in to one server, once, and asks it for the metadata of the cluster and the topic.
+
+    The answer is as one to Metadata on the wire. Blocks for about `timeout` seconds at most.
+    """
+    words, connected = _Words(security.secrets), False
+    started = time.perf_counter()
+    # Without a name the client asks for all topics there are.
+    named = topic or no_such_topic()
+
+    def ended(failure: Failure, detail: str) -> Reply:
+        return Reply(time.perf_counter() - started, {}, failure, detail)
+
+    try:
+        configured = _configured(server, timeout, given, security)
+        # Having heard who the brokers are it connects anew before it asks more.
+        client = _opened({**configured, "reconnect.backoff.ms": 100}, words)
+    except KafkaException as error:
+        return ended(Failure.CREDENTIALS, words.told(error.args[0].str()))
+    while (left := started + timeout - time.perf_counter()) > 0:
+        client.poll(min(left, 0.05))
+        if words.login:
+            return ended(Failure.CREDENTIALS, words.told(words.login.str()))
+        try:
+            # This says nothing of a login that failed, so there is no waiting in it until one has
+            # succeeded.
+            told = client.list_topics(named, timeout=left if connected else 0.0)
+        except KafkaException as error:
+            connected = error.args[0].name() == "_TIMED_OUT"
+        else:
+            return Reply(time.perf_counter() - started, _as_on_the_wire(told, topic))
+    return ended(Failure.SILENT, words.lines[-1] if words.lines else f"silent for {timeout:g} s")
+
+
+def _as_on_the_wire(told: Any, topic: str | None) -> dict[str, Any]:
+    """What the client knows of the cluster, and of that topic alone."""
+    return {
+        "brokers": [
+            {"node_id": b.id, "host": clean(b.host), "port": b.port, "rack": None}
+            for b in told.brokers.values()
+        ],
+        "cluster_id": clean(told.cluster_id) if told.cluster_id else None,
+        "controller_id": told.controller_id,
+        "topics": [
+            {
+                "name": topic,
+                "error_code": found.error.code() if found.error else 0,
+                "partitions": [
+                    {
+                        "partition_index": p.id,
+                        "leader_id": p.leader,
+                        "replica_nodes": p.replicas,
+                        "isr_nodes": p.isrs,
+                        "error_code": p.error.code() if p.error else 0,
+                    }
+                    for p in found.partitions.values()
+                ],
+            }
+            for name, found in told.topics.items()
+            if name == topic
+        ],
+    }
+
+
+def _opened(configuration: Mapping[str, object], words: _Words) -> Producer:
+    """A client that tells `words` all it has to say. Raises KafkaException."""
+    logger = logging.Logger("kdiag.client", logging.DEBUG)
+    logger.addHandler(words)
+    return Producer(
+        {**configuration, "error_cb": words.fail, "throttle_cb": words.slow}, logger=logger
+    )
+
+
+def _configured(
+    servers: str, timeout: float, given: Mapping[str, str], security: Security
+) -> dict[str, object]:
+    """The client's configuration, as this version of it takes it."""
+    quiet = {"enable.metrics.push": False} if libversion()[1] >= _PUSHES_METRICS else {}
+    return {**configuration(servers, timeout, given, security), **quiet}
+
+
+def given_up(told: Sequence[Delivery]) -> tuple[Delivery, ...]:
+    """The deliveries. Once one broker has refused the topic the client sends nothing more to it: a
+    record that was still to go fails for what became of its queue, and not for what it is."""
+    refused = next((each for each in told if each.error == _REFUSED_TOPIC), None)
+    return tuple(
+        each._replace(error=refused.error, detail=refused.detail)
+        if refused and each.error in _DROPPED
+        else each
+        for each in told
+    )
+
+
+def _explained(delivery: Delivery, refusals: Mapping[int, Sequence[str]]) -> Delivery:
+    """The delivery; where time ran out over a broker's refusal, with that refusal as its error."""
+    said = refusals.get(delivery.partition, ())
+    if not said or delivery.error not in ("_MSG_TIMED_OUT", "_TIMED_OUT"):
+        return delivery
+    codes = [code for code in vars(KafkaError).values() if isinstance(code, int)]
+    names = {KafkaError(code).str(): KafkaError(code).name() for code in codes}
+    often = f", {len(said)} times in {delivery.elapsed:.1f} s" if len(said) > 1 else ""
+    return delivery._replace(
+        error=names.get(said[-1], delivery.error), detail=clean(said[-1]) + often
+    )

@@ -1,0 +1,1 @@
+"""SASL: mechanisms, and what must be fetched before a login."""

@@ -1,0 +1,21 @@
+"""What must be fetched before a login can begin: a token, or AWS's keys."""
+
+from __future__ import annotations
+
+from kdiag.config.security import Sasl
+from kdiag.kafka.sasl.mechanisms import ReadyLogin
+
+
+async def ready(sasl: Sasl, host: str, timeout: float) -> ReadyLogin:
+    """Fetches, once for a whole walk, what a login to the cluster of that host will need.
+
+    `timeout` (seconds) bounds each thing that has to be asked. Never raises for what others do.
+    """
+    from kdiag.kafka.sasl import iam, oauth  # what few logins need
+
+    bearer = sasl.mechanism == "OAUTHBEARER" and not sasl.token
+    if bearer and sasl.endpoint:
+        return await oauth.fetched(sasl, timeout)
+    if sasl.mechanism == "AWS_MSK_IAM" or (bearer and (sasl.region or iam.region_of(host))):
+        return await iam.signed_in(sasl, host, timeout)
+    return ReadyLogin(sasl)

@@ -1,0 +1,300 @@
+"""Mis-indented YAML → the shape that was meant, by the schema of the resource.
+
+Every line goes to the innermost place that is still open, has such a field and has not got it yet.
+Where its indentation leads to one that takes it, that is the place. Lines keep their numbers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from kdiag.lint.reader import MAX_DEPTH, split
+from kdiag.lint.schema import Schema, allowed, is_open, near_to, resource
+from kdiag.lint.tree import Spot
+
+_LINE = re.compile(r"([ \t]*)((?:-[ \t]+)*)(.*)\Z", re.DOTALL)
+_KEY = re.compile(r"""("[^"]*"|'[^']*'|[\w./$-]+)[ \t]*:(?:[ \t]+(.*)|)\Z""", re.DOTALL)
+_BLOCK = re.compile(r"[|>][+-]?[0-9]?[+-]?[ \t]*(#.*)?\Z")
+_STEP = 2
+_MOST_MOVED, _MOST_GUESSES = 200, 1000  # lines that stand wrongly, names that are mistyped
+_LONGEST = 200  # lines of one value in brackets
+
+
+@dataclass(frozen=True)
+class MovedLine:
+    """A line that stood wrongly: where, which field it has, what it belongs to, by how much."""
+
+    spot: Spot
+    what: str
+    owner: str
+    by: int
+    tabs: bool = False
+
+
+@dataclass(frozen=True)
+class RepairedText:
+    """A text put right, what was moved in it, and how far each line was."""
+
+    text: str
+    moved: tuple[MovedLine, ...]
+    shifts: dict[int, int]  # line number → columns to the right
+
+
+@dataclass
+class _Frame:
+    """A mapping or a list that a line may belong to."""
+
+    schema: Schema
+    is_list: bool
+    owner: str
+    before: int  # where its owner stood, and
+    after: int  # where its owner stands now
+    was: int | None = None  # where its lines stood: its first one's column
+    now: int = 0
+    used: set[str] = field(default_factory=set)
+
+    def settle(self, indent: int, least: int) -> None:
+        """Its first line says how far in its lines stand, if that is far enough."""
+        if self.was is None:
+            proper = indent - self.before
+            self.was = indent
+            self.now = self.after + (proper if proper >= least else _STEP * least)
+            if proper < least:
+                self.was = self.before + least
+
+    def takes(self, key: str, indent: int) -> bool:
+        if self.is_list or key in self.used:
+            return False
+        if is_open(self.schema) and key not in self.schema.get("properties", {}):
+            return indent > self.before and (self.was is None or indent >= self.was)
+        return allowed(self.schema, key) is not None
+
+
+@dataclass
+class _Line:
+    """One line, taken apart; `more` are those that continue its value."""
+
+    number: int
+    indent: int
+    dashes: str
+    key: str
+    body: str
+    ending: str
+    opens: bool  # it has no value yet: what follows is its value
+    tabs: bool
+    more: list[str] = field(default_factory=list)
+    above: list[str] = field(default_factory=list)  # comments and blank lines
+
+
+def repair_indentation(text: str, kind: str, first_line: int = 1) -> RepairedText | None:
+    """The text with its lines where they belong; None where nothing has to move, or it cannot be
+    told."""
+    lines, rest = _lines(text)
+    if lines is None:
+        return None
+    made = _Mender(kind, first_line)
+    for line in lines:
+        if not made.place(line) or made.at_a_loss:
+            return None
+    if not made.moved:
+        return None
+    return RepairedText("".join(made.out) + "".join(rest), tuple(made.moved), made.shifts)
+
+
+class _Mender:
+    def __init__(self, kind: str, first_line: int) -> None:
+        root = _Frame(resource(kind), False, "the resource", -1, 0, was=0, now=0)
+        self.frames = [root]
+        self.out: list[str] = []
+        self.moved: list[MovedLine] = []
+        self.shifts: dict[int, int] = {}
+        self.guesses = 0
+        self._first = first_line
+
+    @property
+    def at_a_loss(self) -> bool:
+        """Whether so much is wrong that what was meant is anybody's guess."""
+        many = len(self.moved) > _MOST_MOVED or self.guesses > _MOST_GUESSES
+        return many or len(self.frames) > MAX_DEPTH
+
+    def place(self, line: _Line) -> bool:
+        """Finds where a line belongs, and writes it there; False where there is no such place."""
+        if line.dashes:
+            return self._item(line)
+        found = self._frame(line.key, line.indent) if line.key else None
+        if found is None:
+            return False
+        del self.frames[self.frames.index(found) + 1 :]
+        was = found.was
+        found.settle(line.indent, 1)
+        self._write(
+            line, found.now, found.owner, wrong=line.indent != (found.was if was is None else was)
+        )
+        self._open(found, line, found.now, line.indent)
+        return True
+
+    def _near(self, key: str, names: Iterable[str]) -> str:
+        """The name that a mistyped one resembles, as long as not everything is mistyped."""
+        self.guesses += 1
+        return near_to(key, names) if self.guesses <= _MOST_GUESSES else ""
+
+    def _item(self, line: _Line) -> bool:
+        lists = [frame for frame in self.frames if frame.is_list]
+        fits = [each for each in reversed(lists) if self._item_fits(each, line.key)]
+        literal = [each for each in fits if each.was == line.indent]
+        fresh = [each for each in fits if each.was is None and each is self.frames[-1]]
+        found = next(iter([*literal, *fresh, *fits]), None)
+        if found is None or line.dashes.count("-") > 1:
+            return False
+        del self.frames[self.frames.index(found) + 1 :]
+        was = found.was
+        found.settle(line.indent, 0)
+        wrong = line.indent != (found.was if was is None else was)
+        self._write(line, found.now, found.owner, wrong=wrong)
+        if line.key:
+            schema = found.schema.get("items", {})
+            width = len(line.dashes)
+            name = f"the item of line {line.number + self._first}"
+            item = _Frame(schema, False, name, line.indent, found.now)
+            item.was, item.now = line.indent + width, found.now + width
+            self.frames.append(item)
+            self._open(item, line, item.now, item.was)
+        return True
+
+    def _item_fits(self, frame: _Frame, key: str) -> bool:
+        schema = frame.schema.get("items", {})
+        if not key:
+            return bool(schema.get("type") != "object")
+        return allowed(schema, key) is not None or bool(
+            self._near(key, schema.get("properties", {}))
+        )
+
+    def _frame(self, key: str, indent: int) -> _Frame | None:
+        """The mapping that a field belongs to."""
+        inner = list(reversed([frame for frame in self.frames if not frame.is_list]))
+        fitting = [frame for frame in inner if frame.takes(key, indent)]
+        literal = [frame for frame in fitting if frame.was == indent]
+        fresh = [frame for frame in fitting if frame.was is None and indent > frame.before]
+        for found in (*fresh[:1], *literal, *fitting):
+            return found
+        for frame in inner:
+            names = [n for n in frame.schema.get("properties", {}) if n not in frame.used]
+            if self._near(key, names):
+                return frame
+        return next((frame for frame in inner if frame.was == indent), None)
+
+    def _open(self, frame: _Frame, line: _Line, now: int, was: int) -> None:
+        """What follows may be the value of this line's field."""
+        frame.used.add(line.key)
+        below = allowed(frame.schema, line.key)
+        if below is None:
+            names = [n for n in frame.schema.get("properties", {}) if n not in frame.used]
+            near = self._near(line.key, names)
+            below = allowed(frame.schema, near) if near else {}
+            frame.used.add(near)
+        if line.opens:
+            is_list = (below or {}).get("type") == "array"
+            schema = below or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+            self.frames.append(_Frame(schema, is_list, f"`{line.key}`", was, now))
+
+    def _write(self, line: _Line, now: int, owner: str, wrong: bool) -> None:
+        shift = now - line.indent
+        number = line.number + self._first
+        if wrong or line.tabs:
+            spot = Spot(number, line.indent + 1)
+            self.moved.append(MovedLine(spot, line.key or line.body, owner, shift, line.tabs))
+        for above in line.above:
+            self.out.append(_shifted(above, shift if above.strip() else 0))
+        self.out.append(" " * now + line.dashes + line.body + line.ending)
+        self.out += [_shifted(each, shift) for each in line.more]
+        for each in range(number, number + 1 + len(line.more)):
+            self.shifts[each] = shift
+
+
+def _shifted(line: str, shift: int) -> str:
+    """A line further to the right, or to the left as far as it goes."""
+    if shift >= 0 or not line.strip():
+        return " " * shift + line if line.strip() else line
+    free = len(line) - len(line.lstrip(" "))
+    return line[min(-shift, free) :]
+
+
+def _lines(text: str) -> tuple[list[_Line] | None, list[str]]:
+    """The lines of a document; None where they cannot be told apart."""
+    found: list[_Line] = []
+    above: list[str] = []
+    raw = split(text)
+    at = 0
+    while at < len(raw):
+        line = _line(at, raw[at])
+        at += 1
+        if line is None:
+            above.append(raw[at - 1])
+            continue
+        line.above, above = above, []
+        end = _continued(line, raw, at)
+        if end is None or not (line.key or line.dashes):
+            return None, []
+        line.more = raw[at:end]
+        at = end
+        found.append(line)
+    return found, above
+
+
+def _line(number: int, content: str) -> _Line | None:
+    """A line taken apart; None for a comment, a blank line or a mark between documents."""
+    said = content.rstrip(" \t\r\n\x85\u2028\u2029")
+    match, ending = _LINE.match(said), content[len(said) :]
+    if match is None:
+        return None
+    indent, dashes, body = match.groups()
+    if body == "-":
+        dashes, body = "-", ""
+    if (
+        (not body and not dashes)
+        or body.startswith(("#", "--- ", "...", "%"))
+        or content.startswith("---")
+    ):
+        return None
+    key = _KEY.match(body)
+    name = key[1].strip("\"'") if key else ""
+    value = (key[2] or "").strip() if key else body
+    opens = bool(key) and (
+        not value or value.startswith("#") or re.fullmatch(r"&\S+", value) is not None
+    )
+    width = len(indent.expandtabs(_STEP))
+    return _Line(number, width, dashes, name, body, ending, opens, "\t" in indent)
+
+
+def _continued(line: _Line, raw: list[str], at: int) -> int | None:
+    """Where the value of this line ends: text in a block, brackets and quotes still open. None
+    where it never does."""
+    key = _KEY.match(line.body)
+    value = (key[2] or "") if key else line.body
+    if _BLOCK.match(value):
+        end = at
+        for number in range(at, len(raw)):
+            stripped = raw[number].lstrip(" ")
+            if not stripped.strip():
+                continue
+            if len(raw[number]) - len(stripped) <= line.indent:
+                break
+            end = number + 1
+        return end
+    if not value.startswith(("[", "{", '"', "'")):
+        return at
+    for end in range(at, min(len(raw), at + _LONGEST) + 1):
+        if _is_whole("".join([value, *raw[at:end]])):
+            return end
+    return None
+
+
+def _is_whole(text: str) -> bool:
+    """Whether every bracket and every quote in it is closed."""
+    bare = re.sub(r"""'[^']*'|"(?:\\.|[^"\\])*\"""", "", text, flags=re.DOTALL)
+    bare = re.sub(r"(?<=\s)#.*", "", bare)
+    if re.match(r"""\s*['"]""", bare):
+        return False
+    return sum(map(bare.count, "[{")) <= sum(map(bare.count, "]}"))

@@ -1,0 +1,141 @@
+"""The door to Kubernetes: the user's own kubectl, its contexts and credentials. Read only."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from kdiag.network.attempt import clean
+
+MAX_TEXT = 8 << 20  # bytes of one answer
+_LOG = re.compile(r"[EWIF]\d{4} \d\d:")
+_KAFKA = "kafkas.kafka.strimzi.io"
+
+# What kubectl says on standard error → why: its own words are shown beside it.
+_REASONS = (
+    ("forbidden", ("forbidden", "cannot list resource", "cannot get resource")),
+    ("credentials", ("unauthorized", "must be logged in", "executable", "getting credentials")),
+    ("context", ("context", "kubeconfig", "no configuration", "current-context", "invalid config")),
+    ("strimzi", ("doesn't have a resource type", "no matches for kind")),
+    ("absent", ("notfound", "not found")),
+    ("unreachable", ("unable to connect", "refused", "no such host", "timeout", "i/o", "eof")),
+)
+
+
+class _TooLarge(Exception):
+    """More than is read."""
+
+
+@dataclass(frozen=True)
+class KubectlUnavailable:
+    """A call that kubectl did not answer: the command, why (missing, hanging, large, one of those
+    above, or failed), and its words."""
+
+    command: str
+    reason: str
+    words: str
+
+
+@dataclass(frozen=True)
+class KubectlOutput:
+    """What kubectl showed: documents of YAML. `elapsed` is in seconds."""
+
+    text: str
+    untold: tuple[KubectlUnavailable, ...]
+    elapsed: float
+
+
+async def resources(namespace: str, name: str, seconds: float) -> KubectlOutput:
+    """A Kafka resource, its node pools, the Services and the Nodes, each within so many seconds.
+
+    What cannot be had is in `untold`; only where the Kafka resource itself is, nothing is shown.
+    """
+    started = time.perf_counter()
+    here = ("-n", namespace)
+    mine = ("-l", f"strimzi.io/cluster={name}")
+    calls = (
+        ("get", _KAFKA, name, *here),
+        ("get", "kafkanodepools.kafka.strimzi.io", *here, *mine),
+        ("get", "services", "--all-namespaces"),
+        ("get", "nodes"),
+    )
+    told = list(await asyncio.gather(*(_asked(call, seconds) for call in calls)))
+    if isinstance(told[2], KubectlUnavailable) and told[2].reason == "forbidden":
+        told[2] = await _asked(("get", "services", *here), seconds)
+    untold = tuple(each for each in told if isinstance(each, KubectlUnavailable))
+    texts = [each for each in told if isinstance(each, str)]
+    if isinstance(told[0], KubectlUnavailable):
+        texts, untold = [], (told[0],)
+    return KubectlOutput("---\n".join(texts), untold, time.perf_counter() - started)
+
+
+async def _asked(call: tuple[str, ...], seconds: float) -> str | KubectlUnavailable:
+    """One command's standard output, or why there is none."""
+    command = f"kubectl {' '.join(call)}"
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "kubectl",
+            *call,
+            *("-o", "yaml"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a login that it calls for ends with it, and has no terminal
+        )
+    except FileNotFoundError:
+        return KubectlUnavailable(command, "missing", "kubectl is not on the PATH")
+    except OSError as error:
+        return KubectlUnavailable(command, "failed", error.strerror or "it cannot be run")
+    try:
+        reading = asyncio.gather(_all(process.stdout), _all(process.stderr))
+        out, err = await asyncio.wait_for(reading, seconds)
+        await asyncio.wait_for(process.wait(), seconds)
+    except TimeoutError:
+        return KubectlUnavailable(command, "hanging", f"it did not answer in {seconds:g} s")
+    except _TooLarge:
+        return KubectlUnavailable(command, "large", f"it shows more than {MAX_TEXT >> 20} MiB")
+    finally:
+        await _end(process)
+    if process.returncode:
+        words = _words(err.decode("utf-8", "replace"))
+        return KubectlUnavailable(command, _reason(words), words)
+    return out.decode("utf-8", "replace")
+
+
+async def _all(stream: asyncio.StreamReader | None) -> bytes:
+    """What a stream gives. Raises _TooLarge as soon as that is too much."""
+    found = bytearray()
+    while stream and (part := await stream.read(1 << 16)):
+        found += part
+        if len(found) > MAX_TEXT:
+            raise _TooLarge
+    return bytes(found)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends what has not ended yet: kubectl, and what it has called."""
+    running = process.returncode is None
+    if running:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    # Lets go of its pipes: it is not waited for while they are open, and something may hold them.
+    process._transport.close()  # type: ignore[attr-defined]
+    if running:
+        await process.wait()
+
+
+def _words(said: str) -> str:
+    """What kubectl says to its user; newer ones write a log before it."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    told = [line for line in lines if not _LOG.match(line)] or lines
+    return clean(" ".join(told[-3:]), 400)
+
+
+def _reason(words: str) -> str:
+    said = words.lower()
+    return next((why for why, signs in _REASONS if any(sign in said for sign in signs)), "failed")

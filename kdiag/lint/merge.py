@@ -1,0 +1,123 @@
+"""Joins what files say of a cluster with what a walk met of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import kdiag.rules
+from kdiag.aws.paths import NetworkPaths
+from kdiag.config.settings import Endpoint
+from kdiag.lint.linter import lint
+from kdiag.lint.mistake import Problem
+from kdiag.lint.observed import EntryListener, HostPort, ObservedBroker, ObservedCluster, at
+from kdiag.lint.remedies import about, corrected
+from kdiag.lint.report import LintReport
+from kdiag.lint.sources import ConfigSource
+from kdiag.rules.root_cause import foremost
+from kdiag.rules.rule import Finding, Remedy, Severity
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listener, Listeners
+from kdiag.walk.metadata import Broker, Metadata
+
+kdiag.rules.load_joined()
+
+# What an advertised address is wrong for: the corrected file is the fix.
+_ADVERTISED = tuple(f"KD30{digit}" for digit in "1234578")
+_ADVERTISING = {"KD611", "KD612", "KD615", "KD621", "KD622", *(f"KD6{n}" for n in range(16, 21))}
+_IN_A_FILE = ("yaml", "properties")
+
+
+@dataclass(frozen=True)
+class MergedConfig:
+    """What files say, judged by what a walk met."""
+
+    report: LintReport
+
+    def facts(self) -> dict[type, Any]:
+        """What rules on the walk make use of."""
+        return {EntryListener: self.report.entrance} if self.report.entrance else {}
+
+    def beside(self, walked: Sequence[Finding]) -> list[Finding]:
+        """The findings of a walk, and those on files beside them. The corrected files are the fix
+        of what is foremost wrong."""
+        found = [*walked, *_grouped(self.report.problems)]
+        fixes = [corrected(each.name, each.before, each.after) for each in self.report.fixed]
+        first = foremost(self._mended(found)) if fixes else None
+        return [replace(f, remedies=_first(fixes, f)) if f is first else f for f in found]
+
+    def _mended(self, found: Sequence[Finding]) -> list[Finding]:
+        """What the corrected files are a fix for: what is advertised, where they change that on the
+        very listener that was entered, or else what is wrong with them."""
+        fixed = {each.finding.code for each in self.report.problems if each.fixed}
+        wrong = [each for each in found if each.code in _ADVERTISED]
+        if wrong and self.report.entrance and fixed & _ADVERTISING:
+            return wrong
+        return [each for each in found if each.code in fixed and each.hop == "config"]
+
+
+def merge(facts: Mapping[type, Any]) -> MergedConfig:
+    """What the files of a walk say."""
+    config: ConfigSource = facts[ConfigSource]
+    return MergedConfig(lint(config.sources, skip_unknown=True, fix=True, live=met(facts)))
+
+
+def met(facts: Mapping[type, Any]) -> ObservedCluster | None:
+    """The running cluster, None where no broker is known."""
+    bootstrap: Bootstrap | None = facts.get(Bootstrap)
+    metadata: Metadata | None = facts.get(Metadata)
+    listeners: Listeners | None = facts.get(Listeners)
+    if bootstrap is None or metadata is None or not metadata.brokers:
+        return None
+    dialled = {x.broker.node: x for x in listeners.listeners} if listeners else {}
+    ways: NetworkPaths | None = facts.get(NetworkPaths)
+    return ObservedCluster(
+        tuple(_where(contact.endpoint) for contact in bootstrap.usable),
+        tuple(_broker(each, dialled.get(each.node), ways) for each in metadata.brokers),
+    )
+
+
+def _broker(broker: Broker, listener: Listener | None, ways: NetworkPaths | None) -> ObservedBroker:
+    advertised = _where(broker.advertised)
+    if listener and listener.contact.usable:
+        return ObservedBroker(broker.node, advertised, True, at(*advertised))
+    proven = listener.proven if listener else None
+    if proven:
+        return ObservedBroker(broker.node, advertised, False, at(*_where(proven.endpoint)))
+    way = ways.of_node(broker.node) if ways else None
+    proof = way.proof if way else None
+    sure = proof and proof.usable and proof.best and proof.best.answered_as == broker.node
+    reached = at(*_where(proof.endpoint)) if proof and sure else None
+    return ObservedBroker(broker.node, advertised, False, reached)
+
+
+def _where(endpoint: Endpoint) -> HostPort:
+    return endpoint.host, endpoint.port
+
+
+def _first(fixes: Sequence[Remedy], finding: Finding) -> list[Remedy]:
+    """The corrected files, then what they do not say."""
+    return [*fixes, *(each for each in finding.remedies if each.kind not in _IN_A_FILE)]
+
+
+def _grouped(problems: Sequence[Problem]) -> Iterator[Finding]:
+    """One finding for each code and severity: the first of them, and the places of all."""
+    groups: dict[tuple[str, Severity], list[Problem]] = defaultdict(list)
+    for each in problems:
+        groups[each.finding.code, each.finding.severity].append(each)
+    for first, *more in groups.values():
+        finding = first.finding
+        and_more = f"; and {len(more)} more of the kind" if more else ""
+        yield replace(
+            finding,
+            message=f"{_place(first)}: {finding.message}{and_more}",
+            subjects=list(dict.fromkeys(s for x in (first, *more) for s in x.finding.subjects)),
+            evidence=[*finding.evidence, *(f"{_place(x)}: {x.finding.message}" for x in more)],
+            remedies=[] if first.fixed else [about(first.file, each) for each in finding.remedies],
+        )
+
+
+def _place(problem: Problem) -> str:
+    return f"{problem.file}:{problem.spot.line}:{problem.spot.column}"

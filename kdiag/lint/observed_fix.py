@@ -1,0 +1,75 @@
+"""Fixes with what a walk has proven: node ids, addresses where the very broker answered, ports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kdiag.lint.edit import Edits, append, insert, item_lines, put, written
+from kdiag.lint.observed import ObservedBroker
+from kdiag.lint.strimzi import NODE_PORTS, BrokerEntry, StrimziListener
+from kdiag.lint.tree import Items, Map, get
+
+
+def advertised(listener: StrimziListener, each: BrokerEntry) -> Edits:
+    """The broker's entry with the address that it was reached at; none where it was not."""
+    met = listener.met(each.id)
+    there = met.instead if met else None
+    if met is None or there is None:
+        return ()
+    host, port = there
+    edits = put(each.node, "advertisedHost", written(host))
+    told = each.port("advertisedPort") or each.port("nodePort") or met.advertised[1]
+    if edits and port != told:
+        more = put(each.node, "advertisedPort", str(port))
+        return (*edits, *more) if more else ()
+    return edits
+
+
+def entries(listener: StrimziListener, nodes: Sequence[int]) -> Edits:
+    """Entries for these brokers, each with the address that it was reached at; none where one of
+    them was not."""
+    met = [each for node in nodes if (each := listener.met(node)) and each.reached]
+    if not met or len(met) < len(nodes):
+        return ()
+    fields = [_fields(each) for each in met]
+    found = get(listener.configuration, "brokers")
+    if isinstance(found, Items) and found.items:
+        return append(found, fields)
+    if found is not None:
+        return ()
+    lines = "".join(f"\n  {line}" for line in item_lines(fields))
+    if listener.configuration:
+        return insert(listener.configuration, "brokers", lines)
+    nested = lines.replace("\n", "\n  ")
+    empty = get(listener.node, "configuration") is None
+    return insert(listener.node, "configuration", f"\n  brokers:{nested}") if empty else ()
+
+
+def bootstrap_port(listener: StrimziListener) -> int | None:
+    """The NodePort that the walk came in by, None where it is a broker's own, or none."""
+    live = listener.live
+    own = {each.advertised[1] for each in live.brokers} if live else set()
+    found = [port for _, port in live.entered if port in NODE_PORTS] if live else []
+    return next((port for port in found if port not in own), None)
+
+
+def pinned(listener: StrimziListener) -> Edits:
+    """The bootstrap's NodePort as it is now, so that it stays."""
+    port = bootstrap_port(listener)
+    bootstrap = get(listener.configuration, "bootstrap")
+    if port is None or listener.configuration is None:
+        return ()
+    if isinstance(bootstrap, Map):
+        return insert(bootstrap, "nodePort", str(port))
+    return (
+        insert(listener.configuration, "bootstrap", f"\n  nodePort: {port}")
+        if bootstrap is None
+        else ()
+    )
+
+
+def _fields(met: ObservedBroker) -> list[tuple[str, str]]:
+    assert met.reached
+    host, port = met.reached
+    said = [("broker", str(met.node)), ("advertisedHost", written(host))]
+    return said + [("advertisedPort", str(port))] * (port != met.advertised[1])

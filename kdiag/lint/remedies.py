@@ -1,0 +1,239 @@
+"""Fixes for configuration files. A fix never invents an address: what is unknown has a name in
+angle brackets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
+from kdiag.lint.edit import diff
+from kdiag.lint.observed import KUBECTL
+from kdiag.lint.patch import commands
+from kdiag.rules.rule import Remedy
+
+THIS_FILE = "<this file>"
+_TELLING = re.compile(
+    r"(?i)passw|passphrase|jaas|secret(?!_?name)|token|credential|api.?key|private key|bearer|\beyJ"
+)
+_BARE = re.compile(r"(?:-?[0-9]{1,9}|true|false)\Z")
+MOST_LINES = 200  # of a difference
+_EXPORT = "kubectl get kafka,kafkanodepool,svc,node -o yaml"
+
+
+def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
+    """A fix; its snippet is a template where it has values."""
+    said = fill(kind, snippet, **values) if values else snippet
+    return Remedy(summary, said, kind if snippet else "text")
+
+
+def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
+    """A field in its place, under what holds it."""
+    steps = [each for each in home if each not in ("spec", "kafka")]
+    lines: list[str] = []
+    depth = 0
+    for number, step in enumerate(steps):
+        if step == "[]":
+            continue
+        lines.append(fill("yaml", "{indent}{step}:", indent=Snippet("  " * depth), step=step))
+        depth += 1
+        if steps[number + 1 : number + 2] == ["[]"] and step == "brokers":
+            lines.append(f"{'  ' * depth}- broker: <node id>")
+            depth += 1
+    # What was a number or a truth stays one.
+    said = Snippet(value) if _BARE.match(value) else value or unknown(name)
+    named = fill("yaml", "{key}: {value}", key=name, value=said)
+    lines.append(f"{'  ' * depth}{named}")
+    wanted = lines[1:] if lines[0] == "listeners:" and len(lines) > 2 else lines
+    cut = len(wanted[0]) - len(wanted[0].lstrip())
+    return Remedy("Write it where it belongs:", "\n".join(line[cut:] for line in wanted), "yaml")
+
+
+def entries(nodes: Sequence[int], node_port: bool) -> Remedy:
+    """The missing items of brokers[]."""
+    lines = ["brokers:"]
+    for node in nodes:
+        lines += [f"  - broker: {node}", f"    advertisedHost: <address of broker {node}>"]
+        if not node_port:
+            lines.append(f"    advertisedPort: <port of broker {node}>")
+    what = "its" if len(nodes) == 1 else "their"
+    return Remedy(
+        f"Add {what} entry, with an address that clients reach:", "\n".join(lines), "yaml"
+    )
+
+
+def address_of_its_own(node: int, kind: str) -> Remedy:
+    """A broker's own host, or its own port."""
+    if kind == "nodeport":
+        return Remedy(
+            "Leave advertisedPort out: each broker advertises its own NodePort then. Or give each "
+            "a port of its own, and forward it to that broker's NodePort."
+        )
+    return Remedy(
+        "Give each broker a host of its own, or a port of its own that something forwards to it:",
+        f"- broker: {node}\n  advertisedHost: <address of broker {node}>\n"
+        f"  advertisedPort: <port of broker {node}>",
+        "yaml",
+    )
+
+
+def advertise_instead(node: int | None, host: str) -> Remedy:
+    """Another host for one broker."""
+    return Remedy(
+        f"Advertise an address that clients reach, instead of {host or 'nothing'}:",
+        f"- broker: {'<node id>' if node is None else node}\n"
+        f"  advertisedHost: <address of {'this broker' if node is None else f'broker {node}'} "
+        "that clients reach>",
+        "yaml",
+    )
+
+
+def pin(port: str) -> Remedy:
+    """Where the NodePort is told, and how to fix it once and for all."""
+    return Remedy(
+        "Look it up once the listener is there, with kubectl get kafka <cluster> "
+        "-o jsonpath='{.status.listeners}'; or pin it, so that clients and firewalls know it:",
+        f"configuration:\n  bootstrap:\n    nodePort: {port}",
+        "yaml",
+    )
+
+
+def setting(name: str, value: str, what: str) -> Remedy:
+    """One of Kafka's settings, in both spellings."""
+    variable = f"KAFKA_{name.upper().replace('.', '_')}"
+    line = fill("properties", "{name}={value}", name=Snippet(name), value=value)
+    return Remedy(f"In {name} ({variable}), {what}:", line, "properties")
+
+
+def two_listeners(name: str, host: str, port: int) -> Remedy:
+    """A listener for brokers and one for clients outside."""
+    inside = 9092 if port != 9092 else 9091
+    return Remedy(
+        "Keep brokers among themselves, on a listener of their own:",
+        fill(
+            "properties",
+            "listeners=INTERNAL://:{inside},{name}://:{port}\n"
+            "advertised.listeners=INTERNAL://<name of this host inside>:{inside},"
+            "{name}://{host}:{port}\n"
+            "inter.broker.listener.name=INTERNAL",
+            inside=inside,
+            name=name,
+            host=host,
+            port=port,
+        ),
+        "properties",
+    )
+
+
+def apply(cluster: str, space: str) -> Remedy:
+    """A Kafka resource, taken up by the operator."""
+    return Remedy(
+        "Apply the file, and wait until the operator has restarted the brokers:",
+        fill(
+            "shell",
+            "kubectl apply{within} -f {file}\n"
+            "kubectl wait kafka/{cluster}{within} --for=condition=Ready --timeout=10m",
+            within=_within(space),
+            file=Snippet(THIS_FILE),
+            cluster=resource(cluster, "cluster"),
+        ),
+        "shell",
+    )
+
+
+def ask_the_operator(cluster: str, space: str) -> Remedy:
+    """What keeps a resource from being rolled out."""
+    return Remedy(
+        "See what keeps the operator from it, and put that right:",
+        fill(
+            "shell",
+            "kubectl get kafka {cluster}{within} -o jsonpath='{{.status.conditions}}'\n"
+            "kubectl logs deployment/strimzi-cluster-operator -n <namespace of the operator>",
+            cluster=resource(cluster, "cluster"),
+            within=_within(space),
+        ),
+        "shell",
+    )
+
+
+def restart_pods(pods: Sequence[str], space: str) -> Remedy:
+    """Pods that have to read their configuration anew."""
+    return Remedy(
+        "Have the operator restart what runs with an older configuration:",
+        fill(
+            "shell",
+            "kubectl annotate pod {pods}{within} strimzi.io/manual-rolling-update=true",
+            pods=[resource(pod, "pod") for pod in pods],
+            within=_within(space),
+        ),
+        "shell",
+    )
+
+
+def restart(what: str) -> Remedy:
+    """A broker that has to read its configuration anew."""
+    service = what.removeprefix("service ")
+    if service == what:
+        return Remedy("Restart the broker with this configuration: it reads it when it starts.")
+    return say("Start it anew with this file:", "docker compose up -d {service}", service=service)
+
+
+def ask_kubectl(reason: str) -> Remedy:
+    """What makes kubectl read the resources."""
+    if reason == "missing":
+        return Remedy(
+            "Install kubectl; or read the resources elsewhere, and give them as a file:",
+            f"{_EXPORT} > cluster.yaml\nkdiag check BOOTSTRAP --config cluster.yaml",
+            "shell",
+        )
+    if reason == "forbidden":
+        return Remedy(
+            "Use credentials that may read Kafka resources, node pools, Services and "
+            "Nodes. Whether they may:",
+            "kubectl auth can-i get nodes",
+            "shell",
+        )
+    if reason in ("context", "absent", "strimzi"):
+        return Remedy(
+            "See which cluster kubectl means, and what it has:",
+            "kubectl config get-contexts\nkubectl get kafka --all-namespaces",
+            "shell",
+        )
+    return Remedy(
+        "See that kubectl works by itself:", "kubectl get kafka --all-namespaces", "shell"
+    )
+
+
+def about(file: str, remedy: Remedy) -> Remedy:
+    """A fix with the name of the file that it is about."""
+    if THIS_FILE not in remedy.snippet:
+        return remedy
+    named = fill("shell", "{file}", file=path(file))
+    return replace(remedy, snippet=remedy.snippet.replace(THIS_FILE, named))
+
+
+def _within(space: str) -> Snippet:
+    """The option for a namespace; none where none is named."""
+    return fill("shell", " -n {space}", space=namespace(space)) if space else Snippet()
+
+
+def corrected(name: str, before: str, after: str) -> Remedy:
+    """A file with every fix in it, as a difference to what it is; what kubectl showed, as commands
+    that change it there. Lines that look like secrets are not copied: reports are passed on."""
+    typed = "".join(commands(name, before, after)) if name.startswith(KUBECTL) else ""
+    name = name.removeprefix(KUBECTL)
+    said = typed or diff(name, before, after)
+    if _TELLING.search(said):
+        said = diff(name, before, after, around=0)
+        typed = ""
+    if _TELLING.search(said):
+        return Remedy(
+            f"{name} has secrets beside what is wrong: kdiag lint --diff shows the change"
+        )
+    if typed:
+        return Remedy(f"Change {name} like this:", typed, "shell")
+    if said.count("\n") > MOST_LINES:
+        said = "".join(said.splitlines(keepends=True)[:MOST_LINES])
+        return Remedy(f"Change {name} so, and on (all of it: kdiag lint --diff):", said, "diff")
+    return Remedy(f"Change {name} like this:", said, "diff")

@@ -1,0 +1,145 @@
+"""What `kdiag lint` found, as linters say it: a line each, JSON, SARIF, GitHub's annotations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from kdiag import __version__
+from kdiag.lint.mistake import Problem
+from kdiag.lint.report import LintReport
+from kdiag.report.render.presentation import fitted
+from kdiag.report.render.workflow import command, no_command
+from kdiag.rules.rule import Severity
+from kdiag.text import clean
+
+SCHEMA_VERSION = 1
+_SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
+_HOME = "https://kdiag.readthedocs.io/"
+
+
+def text(report: LintReport, stream: TextIO) -> None:
+    """`file:line:column: code message`, a line each; what a fix needs that no file tells is below,
+    indented. Then a line with the counts."""
+    stream.write(fitted(no_command("".join(_lines(report))), stream))
+
+
+def _lines(report: LintReport) -> Iterator[str]:
+    fixable = 0
+    for each in report.problems:
+        finding = each.finding
+        kind = "" if finding.severity is Severity.ERROR else " warning:"
+        mark = " [fixable]" if each.fixed else ""
+        fixable += each.fixed
+        yield f"{_place(each)}: {finding.code}{kind} {finding.message}{mark}\n"
+        if each.fixed:
+            continue
+        for remedy in finding.remedies:
+            yield f"    {remedy.summary}\n"
+            yield from (f"      {line}\n" for line in remedy.snippet.splitlines())
+    files = _count(len(report.files), "file")
+    if not report.problems:
+        yield f"{files}: nothing wrong\n"
+        return
+    counts = f"{_count(report.errors, 'error')} and {_count(report.warnings, 'warning')}"
+    hint = f"; --fix puts {fixable} of them right" if fixable else ""
+    yield f"{files}: {counts}{hint}\n"
+
+
+def as_json(report: LintReport, stream: TextIO) -> None:
+    """One object: every finding as in a report of `kdiag check`, with file, line and column."""
+    found = {
+        "schema_version": SCHEMA_VERSION,
+        "kdiag_version": __version__,
+        "verdict": report.verdict,
+        "exit_code": report.exit_code,
+        "files": [clean(name) for name in report.files],
+        "errors": report.errors,
+        "warnings": report.warnings,
+        "findings": [_as_object(each) for each in report.problems],
+    }
+    stream.write(json.dumps(found, indent=2) + "\n")
+
+
+def sarif(report: LintReport, stream: TextIO) -> None:
+    """SARIF 2.1.0, for code scanning."""
+    findings = {each.finding.code: each.finding for each in report.problems}
+    rules = [
+        {
+            "id": each.code,
+            "name": each.name,
+            "shortDescription": {"text": each.title},
+            "helpUri": each.url,
+        }
+        for each in findings.values()
+    ]
+    driver = {"name": "kdiag", "version": __version__, "informationUri": _HOME, "rules": rules}
+    results = [
+        {
+            "ruleId": each.finding.code,
+            "ruleIndex": list(findings).index(each.finding.code),
+            "level": each.finding.severity.value,
+            "message": {"text": each.finding.message},
+            "locations": [
+                {
+                    "physicalLocation": {
+                        "artifactLocation": {"uri": _uri(each.file)},
+                        "region": {"startLine": each.spot.line, "startColumn": each.spot.column},
+                    }
+                }
+            ],
+        }
+        for each in report.problems
+    ]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    log = {"$schema": _SARIF, "version": "2.1.0", "runs": [run]}
+    stream.write(json.dumps(log, indent=2) + "\n")
+
+
+def github(report: LintReport, stream: TextIO) -> None:
+    """Workflow commands: GitHub Actions shows each at its line."""
+    for each in report.problems:
+        properties = {
+            "file": clean(each.file),
+            "line": str(each.spot.line),
+            "col": str(each.spot.column),
+            "title": f"{each.finding.code} {each.finding.name}",
+        }
+        said = command(each.finding.severity.value, properties, each.finding.message)
+        stream.write(fitted(said, stream))
+
+
+FORMS: Mapping[str, Callable[[LintReport, TextIO], None]] = {
+    "text": text,
+    "json": as_json,
+    "sarif": sarif,
+    "github": github,
+}
+
+
+def render(form: str, report: LintReport, stream: TextIO) -> None:
+    """Writes a report in one of FORMS."""
+    FORMS[form](report, stream)
+
+
+def _place(each: Problem) -> str:
+    return f"{clean(each.file)}:{each.spot.line}:{each.spot.column}"
+
+
+def _uri(name: str) -> str:
+    """A file's name as SARIF has it: relative to where kdiag runs, or with a scheme."""
+    from urllib.parse import quote
+
+    said = quote(name.encode("utf-8", "surrogateescape"))
+    return f"file://{said}" if name.startswith("/") else said.replace(":", "%3A")
+
+
+def _as_object(each: Problem) -> dict[str, Any]:
+    place = {"file": clean(each.file), "line": each.spot.line, "column": each.spot.column}
+    return {**asdict(each.finding), **place, "fixable": each.fixed}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""KD6xx: rules on configuration files."""

@@ -1,0 +1,348 @@
+"""KD616 to KD620 and KD626, what brokers will advertise, and whether clients can use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.address import internal_name, is_loopback, is_private, is_unusable
+from kdiag.config.snippet import unknown
+from kdiag.lint import observed_fix as proven
+from kdiag.lint import remedies
+from kdiag.lint.broker import ADVERTISED, MAP, ConfiguredBroker, Value
+from kdiag.lint.edit import Edit, Edits, replace
+from kdiag.lint.rules.advertised import (
+    AdvertisedListener,
+    advertised_listeners,
+    is_host,
+    is_public,
+    proven_address,
+    told,
+)
+from kdiag.lint.rules.strimzi import mistake, spot_of
+from kdiag.lint.strimzi import BrokerEntry, StrimziCluster, StrimziListener
+from kdiag.lint.tree import Scalar, Spot, get, is_null
+from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.text import listed, once
+
+
+@rule(
+    "KD616",
+    "advertises-private",
+    Severity.WARNING,
+    "A broker is told to advertise a private address",
+)
+def advertises_private(
+    cluster: StrimziCluster | None, broker: ConfiguredBroker | None
+) -> Iterator[Match]:
+    """The advertised host is an address that only its own network reaches: 10.…, 172.16.…,
+    192.168.…, or a carrier's. Clients inside of that network, or in a VPN to it, are well served;
+    all others get a timeout for every broker, after a bootstrap that worked.
+
+    Prove it: `kdiag check BOOTSTRAP` from where the clients are.
+    """
+    for listener, each, host in _told(cluster):
+        if is_private(host):
+            said = f"broker {each.id} will advertise {host}, which is private"
+            yield _at(listener, each, said)
+    for door in _doors(broker):
+        if is_private(door.host) and not door.inward:
+            yield _of(door, f"{door.address.name} will advertise {door.host}, which is private")
+
+
+@rule(
+    "KD617",
+    "advertises-loopback",
+    Severity.ERROR,
+    "A broker is told to advertise the client's own machine",
+)
+def advertises_loopback(
+    cluster: StrimziCluster | None, broker: ConfiguredBroker | None
+) -> Iterator[Match]:
+    """The advertised host is localhost, or 127.…: every client that follows it dials itself. In a
+    Compose file that is so for every other container, too.
+
+    On a cluster that lives on the developer's own machine (kind, minikube, Docker) with its ports
+    published there, that is meant, and works from there only; other containers need a listener of
+    their own, which advertises the service's name.
+
+    Prove it: `kdiag check BOOTSTRAP` from another machine.
+    """
+    for listener, each, host in _told(cluster):
+        if is_loopback(host):
+            yield _at(listener, each, f"broker {each.id} will advertise {host}: the client itself")
+    for door in _doors(broker):
+        if is_loopback(door.host):
+            yield from _loopback(door)
+
+
+@rule(
+    "KD618",
+    "advertises-nothing",
+    Severity.ERROR,
+    "A broker is told to advertise what cannot be dialled",
+)
+def advertises_nothing(
+    cluster: StrimziCluster | None, broker: ConfiguredBroker | None
+) -> Iterator[Match]:
+    """The advertised host is empty, 0.0.0.0, or not a host at all: a URL, or an address with its
+    port. Kafka refuses 0.0.0.0, and for an empty host it takes the name of its machine: a
+    container's id.
+
+    In Strimzi `advertisedHost` is the host alone; the port has a field of its own.
+
+    Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.listeners}'`.
+    """
+    for listener, each, host in _told(cluster, empty=True):
+        node = each.scalar("advertisedHost")
+        if not host or is_unusable(host, 1):
+            said = f"broker {each.id} will advertise {host or 'no host'}, which nobody can dial"
+            yield _at(listener, each, said)
+        elif node and not is_host(host):
+            bare = _bare(host)
+            said = f"broker {each.id}: {host} is no host name and no address"
+            edits: Edits = (replace(node, bare),) if bare else ()
+            fix = remedies.say(
+                "Write the host alone:",
+                "advertisedHost: {host}",
+                "yaml",
+                host=bare or unknown("host"),
+            )
+            spot = spot_of(each, "advertisedHost")
+            yield mistake(listener, said, spot, fix, None, edits, each.id)
+    for door in _doors(broker):
+        name = door.address.name
+        if door.host and is_unusable(door.host, 1):
+            yield _of(door, f"{name} will advertise {door.host}, which nobody can dial")
+        elif not door.host and not door.inward:
+            own = "the container's id" if door.broker.container else "whatever name its host has"
+            said = f"{name} advertises no host: clients are sent to {own}"
+            yield _of(door, said, None if door.broker.container else Severity.WARNING)
+
+
+@rule(
+    "KD619",
+    "advertises-internal-name",
+    Severity.WARNING,
+    "A broker is told to advertise a name from inside",
+)
+def advertises_internal_name(
+    cluster: StrimziCluster | None, broker: ConfiguredBroker | None
+) -> Iterator[Match]:
+    """The advertised host is a name that only its own network resolves: a Kubernetes service, a
+    private DNS name of EC2, a bare host name. Where a container publishes the port for clients
+    outside, it is an error.
+
+    Prove it: `getent hosts NAME` from where the clients are.
+    """
+    for listener, each, host in _told(cluster):
+        kind = internal_name(host) if is_host(host) else None
+        if kind:
+            yield _at(listener, each, f"broker {each.id} will advertise {host}, {kind}")
+    for door in _doors(broker):
+        kind = internal_name(door.host)
+        if door.inward or kind is None:
+            continue
+        if door.broker.container:
+            said = (
+                f"{door.address.name} is published as {door.ports[0]}, and advertises {door.host}"
+            )
+            yield _of(door, f"{said}, which only containers know", Severity.ERROR)
+        else:
+            yield _of(door, f"{door.address.name} will advertise {door.host}, {kind}")
+
+
+@rule(
+    "KD620",
+    "advertises-node-address",
+    Severity.WARNING,
+    "Brokers advertise whatever address their node has",
+)
+def advertises_node_address(
+    cluster: StrimziCluster | None, broker: ConfiguredBroker | None
+) -> Iterator[Match]:
+    """A nodeport listener without `advertisedHost`: each broker advertises the address of the node
+    that it runs on, the first there is of ExternalDNS, ExternalIP, InternalDNS, InternalIP and
+    Hostname, unless `preferredNodePortAddressType` says otherwise.
+
+    On EC2 with AWS's cloud provider that is the public name where the node has one, and
+    `ip-10-….compute.internal` where it has none. On k3s, kubeadm and kind it is the private
+    address. It moves when the pod moves.
+
+    A broker without `advertised.listeners` does the like: it advertises what `listeners` says, and
+    the name of its machine where that has no host. In a container that is the container's id.
+
+    Prove it: `kubectl get nodes -o wide`.
+    """
+    if cluster:
+        yield from _of_nodes(cluster)
+    if broker:
+        yield from _unsaid(broker)
+
+
+@rule(
+    "KD626",
+    "plaintext-to-the-internet",
+    Severity.WARNING,
+    "Anybody on the internet can read and write",
+)
+def plaintext_to_the_internet(
+    cluster: StrimziCluster | None, broker: ConfiguredBroker | None
+) -> Iterator[Match]:
+    """A listener without TLS and without authentication advertises public addresses. Whoever
+    reaches the port reads, writes and deletes, and whoever is in between reads along.
+
+    Let the firewall admit known addresses only, or better: `tls: true` and an authentication.
+
+    Prove it: `kdiag check BOOTSTRAP` without any property passes.
+    """
+    for listener in cluster.listeners if cluster else ():
+        open_to_all = not listener.tls and not listener.authentication
+        if not open_to_all or not listener.outside or get(listener.node, "tls") is None:
+            continue
+        public = [host for host in listener.hosts() if is_public(host)]
+        if not public or listener.setting("loadBalancerSourceRanges"):
+            continue
+        said = f"no TLS and no authentication, advertised to the internet at {listed(public)}"
+        fix = remedies.say(
+            "Encrypt, and ask who it is:",
+            "tls: true\nauthentication:\n  type: scram-sha-512",
+            "yaml",
+        )
+        node = get(listener.node, "tls") or listener.node
+        yield mistake(listener, said, node.start, fix)
+    for door in advertised_listeners(broker) if broker else ():
+        speaks = door.broker.protocol(door.address.name)
+        if speaks == "PLAINTEXT" and is_public(door.host) and not door.inward:
+            said = f"{door.address.name} is plaintext without a login, advertised at {door.host}"
+            fix = remedies.setting(
+                MAP, f"{door.address.name}:SASL_SSL", "encrypt, and ask who it is"
+            )
+            yield told(door.broker, said, door.spot, fix)
+
+
+def _of_nodes(cluster: StrimziCluster) -> Iterator[Match]:
+    """Listeners whose brokers advertise the addresses of their nodes."""
+    for listener in cluster.listeners:
+        if listener.type != "nodeport" or listener.setting("advertisedHostTemplate"):
+            continue
+        if any(each.host() for each in listener.brokers):
+            continue  # KD612 has those that are left out
+        preferred = listener.setting("preferredNodePortAddressType")
+        found = once(node.advertised(preferred) for node in cluster.around.nodes)
+        inside = [host for host in found if host and (is_private(host) or internal_name(host))]
+        if cluster.around.nodes and not inside:
+            continue
+        if inside:
+            said = f"brokers will advertise the addresses of their nodes: {listed(inside)}"
+        elif preferred in ("ExternalIP", "ExternalDNS"):
+            continue
+        else:
+            said = "no advertisedHost: each broker will advertise whatever address its node has"
+        if listener.live and all(each.works for each in listener.live.brokers):
+            continue
+        edits = proven.entries(listener, listener.live.nodes) if listener.live else ()
+        fix = (
+            remedies.entries(cluster.brokers, True)
+            if cluster.brokers
+            else remedies.say(
+                "Give every broker an advertisedHost that clients reach:",
+                "brokers:\n  - broker: <node id>\n    advertisedHost: <address that clients reach>",
+                "yaml",
+            )
+        )
+        yield mistake(listener, said, listener.node.start, fix, edits=edits)
+
+
+def _doors(broker: ConfiguredBroker | None) -> Iterator[AdvertisedListener]:
+    return (
+        (each for each in advertised_listeners(broker) if not each.proven) if broker else iter(())
+    )
+
+
+def _of(door: AdvertisedListener, said: str, severity: Severity | None = None) -> Match:
+    fix = remedies.setting(ADVERTISED, door.host_instead(), "advertise instead")
+    return told(door.broker, said, door.spot, fix, severity, door.put_right())
+
+
+def _loopback(door: AdvertisedListener) -> Iterator[Match]:
+    """localhost is right for a port that a container publishes to its own host, beside another
+    listener for the other containers; and for a broker that is all on one machine."""
+    broker, name = door.broker, door.address.name
+    said = f"{name} will advertise {door.host}: the client itself"
+    if not broker.container:
+        quorum = f"{broker.get('controller.quorum.voters')} "
+        quorum += broker.get("controller.quorum.bootstrap.servers")
+        alone = any(word in quorum for word in ("localhost", "127.0.0.1"))
+        yield _of(door, said, Severity.WARNING if alone else None)
+        return
+    others = [each for each in advertised_listeners(broker) if not is_loopback(each.host)]
+    if not door.ports and broker.published is not None:
+        yield _of(door, f"{said}, and nothing publishes its port")
+    elif broker.neighbours and not others:
+        yield _of(door, f"{said}, for {listed(broker.neighbours)} too")
+    elif not others:
+        yield _of(door, said, Severity.WARNING)
+
+
+def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
+    """What a broker advertises that is not told to: what it listens on, or else its own name."""
+    value = broker.settings.get("listeners")
+    if not broker.is_broker or broker.get(ADVERTISED) or broker.get("advertised.host.name"):
+        return
+    serving = [each for each in broker.listeners if each.name not in broker.controllers]
+    published = [each for each in serving if broker.outside(each)]
+    one_listener = len(serving) == 1 and not broker.container
+    for each in serving if value else ():
+        assert value
+        there = proven_address(broker, each)
+        fix = remedies.setting(
+            ADVERTISED, there or f"{each.name}://<address that clients reach>:{each.port}", "say"
+        )
+        edits = _line_behind(value, f"{ADVERTISED}={there}") if there and one_listener else ()
+        spot = value.spot(each.begin)
+        if each.host and is_unusable(each.host, 1):
+            said = f"no advertised.listeners, and {each.host} cannot be advertised"
+            yield told(broker, said, spot, fix, Severity.ERROR, edits)
+        elif not each.host and (published or not broker.container):
+            own = "the container's id" if broker.container else "the name that its host has"
+            said = f"no advertised.listeners: {each.name} will advertise {own}"
+            level = Severity.ERROR if broker.container else None
+            yield told(broker, said, spot, fix, level, edits)
+
+
+def _line_behind(value: Value, text: str) -> Edits:
+    """A line of its own for another setting, behind that of a value."""
+    spot = Spot(value.start.line + 1, 1)
+    return (Edit(spot, spot, f"{text}\n"),) if value.exact else ()
+
+
+def _told(
+    cluster: StrimziCluster | None, empty: bool = False
+) -> Iterator[tuple[StrimziListener, BrokerEntry, str]]:
+    """Every broker that is told what to advertise to clients outside."""
+    for listener in cluster.listeners if cluster else ():
+        if not listener.outside:
+            continue
+        for each in listener.brokers:
+            found = get(each.node, "advertisedHost")
+            if isinstance(found, Scalar) and (found.text.strip() or (empty and not is_null(found))):
+                met = listener.met(each.id)
+                if met and met.reached and met.reached[0] == found.text.strip():
+                    continue  # it has been seen to work
+                yield listener, each, found.text.strip()
+
+
+def _at(listener: StrimziListener, each: BrokerEntry, said: str) -> Match:
+    fix = remedies.advertise_instead(each.id, each.host())
+    edits = proven.advertised(listener, each)
+    return mistake(
+        listener, said, spot_of(each, "advertisedHost"), fix, edits=edits, broker=each.id
+    )
+
+
+def _bare(host: str) -> str:
+    """The host of a URL, or of an address with its port."""
+    rest = host.partition("://")[2] or host
+    rest = rest.partition("/")[0]
+    name = rest.rpartition(":")[0] if rest.count(":") == 1 else rest
+    return name if name and is_host(name) else ""

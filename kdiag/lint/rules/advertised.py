@@ -1,0 +1,129 @@
+"""Each address that a broker advertises, by whom it is used, and how a mistake in it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kdiag.address import internal_name, is_loopback, is_private, is_unusable, parse
+from kdiag.lint.broker import ADVERTISED, Address, ConfiguredBroker, Value
+from kdiag.lint.edit import Edit, Edits
+from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.tree import Spot
+from kdiag.rules.rule import Remedy, Severity
+
+
+@dataclass(frozen=True)
+class AdvertisedListener:
+    """An item of advertised.listeners. `ports` are those by which it is reached from outside of the
+    container, `inward` whether it is for other containers only."""
+
+    broker: ConfiguredBroker
+    value: Value
+    address: Address
+    ports: tuple[int, ...]
+    inward: bool
+
+    @property
+    def spot(self) -> Spot:
+        return self.value.spot(self.address.begin)
+
+    @property
+    def host(self) -> str:
+        return self.address.host
+
+    @property
+    def proven(self) -> bool:
+        """Whether a walk from here met the broker at this very address."""
+        return self.broker.met is not None and self.broker.met.reached == (
+            self.host,
+            self.address.port,
+        )
+
+    def host_instead(self) -> str:
+        """What the item should say, with the host asked for by name where none is proven."""
+        return proven_address(self.broker, self.address) or (
+            f"{self.address.name}://<address that clients reach>:{self.address.port}"
+        )
+
+    def put_right(self) -> Edits:
+        """The item with the address where a walk met this broker; none where there is none."""
+        said = proven_address(self.broker, self.address)
+        if not said or self.broker.settings.get(ADVERTISED) is not self.value:
+            return ()
+        return instead(self.value, self.address, said)
+
+
+def advertised_listeners(broker: ConfiguredBroker) -> Iterator[AdvertisedListener]:
+    """Every address that it advertises to clients, where its host is told; none of a controller."""
+    value = broker.settings.get(ADVERTISED)
+    told = broker.addresses(ADVERTISED)
+    if value is None:  # an older Kafka's way to say it
+        value = broker.settings.get("advertised.host.name")
+        host, port = broker.get("advertised.host.name"), broker.get("advertised.port") or "9092"
+        number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else None
+        told = [Address(host, 0, len(host), "PLAINTEXT", host, number)]
+    if value is None or not broker.is_broker:
+        return
+    for each in told:
+        if not each.name or each.name in broker.controllers or not each.known:
+            continue
+        ports = tuple(broker.outside(each))
+        inward = broker.container and not ports
+        yield AdvertisedListener(broker, value, each, ports, inward)
+
+
+def proven_address(broker: ConfiguredBroker, listener: Address) -> str:
+    """What a listener should advertise by what a walk has met, "" where that tells nothing."""
+    there = broker.met.instead if broker.met and broker.came_in(listener) else None
+    if there is None:
+        return ""
+    host, port = there
+    return f"{listener.name}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def told(
+    broker: ConfiguredBroker,
+    said: str,
+    spot: Spot,
+    fix: Remedy,
+    severity: Severity | None = None,
+    edits: Edits = (),
+) -> Mistake:
+    """A mistake in the configuration of a broker."""
+    what = f"{broker.what}: " if broker.container else ""
+    return Mistake(HOP, what + said, (broker.what,), (), (fix,), severity, spot=spot, edits=edits)
+
+
+def instead(value: Value, address: Address, text: str) -> Edits:
+    """Another text for one item; none where the file does not have it as it stands here."""
+    if not value.exact or value.text[address.begin : address.end] != address.said:
+        return ()
+    if "$" in address.said:
+        return ()
+    return (Edit(value.spot(address.begin), value.spot(address.end), text),)
+
+
+def without(value: Value, address: Address) -> Edits:
+    """The list without one item; none where it is the only one."""
+    if not value.exact or "," not in value.text:
+        return ()
+    begin, end = address.begin, address.end
+    if value.text[end : end + 1] == ",":
+        end += 1
+        end += len(value.text[end:]) - len(value.text[end:].lstrip())
+    else:
+        begin = value.text.rindex(",", 0, begin)
+    return (Edit(value.spot(begin), value.spot(end), ""),)
+
+
+def is_host(host: str) -> bool:
+    """Whether it is a host alone: no URL, and no port behind it."""
+    return parse(host) is not None or not set(host) & set(":/ @[]")
+
+
+def is_public(host: str) -> bool:
+    """Whether it is meant for everybody: no private address, and no name from inside."""
+    if not host or not is_host(host) or is_unusable(host, 1):
+        return False
+    return not is_private(host) and not is_loopback(host) and internal_name(host) is None

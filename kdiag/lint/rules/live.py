@@ -1,0 +1,147 @@
+"""KD627 to KD629, the running cluster: what it advertises beside what its files declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kdiag.lint import remedies
+from kdiag.lint.broker import ConfiguredBroker
+from kdiag.lint.observed import HostPort, ObservedBroker, shown
+from kdiag.lint.rules.advertised import told
+from kdiag.lint.rules.strimzi import mistake, spot_of
+from kdiag.lint.strimzi import BrokerEntry, StrimziCluster, StrimziListener, default_port
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.rules.text import brokers, listed
+
+
+@rule(
+    "KD627",
+    "not-rolled-out",
+    Severity.ERROR,
+    "Brokers advertise something else than their configuration says",
+)
+def not_rolled_out(
+    cluster: StrimziCluster | None, broker: ConfiguredBroker | None
+) -> Iterator[Match]:
+    """A file says what a broker is to advertise, and the running broker advertises another address.
+
+    The file is not applied yet, the operator has not taken it up or refuses it, or the pod has not
+    been restarted since: brokers read what they advertise when they start. Where all advertised
+    addresses work from here, it is a warning.
+
+    Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`, and the age of the
+    pods.
+    """
+    for listener in cluster.listeners if cluster else ():
+        assert cluster
+        known = [(each, met) for each in listener.brokers if (met := listener.met(each.id))]
+        said = [(each, met, _declared(listener, each)) for each, met in known if each.host()]
+        hit = [(e, met, where) for e, met, where in said if _differs(met.advertised, where)]
+        if hit:
+            yield _behind(cluster, listener, hit, len(hit) == len(said))
+    if broker and broker.met and broker.advertised and all(x.known for x in broker.advertised):
+        met, listed_ = broker.met, [(x.host, x.port) for x in broker.advertised]
+        value = broker.settings["advertised.listeners"]
+        if met.advertised not in listed_ and not broker.met.works:
+            words = f"advertises {shown(met.advertised)}, and its configuration says "
+            words += listed([x.said for x in broker.advertised])
+            found = told(broker, words, value.start, remedies.restart(broker.what))
+            subjects = (f"broker {met.node}",)
+            yield replace(found, subjects=subjects)
+
+
+@rule(
+    "KD628",
+    "address-moved",
+    Severity.ERROR,
+    "A broker advertises an address that no node has any more",
+)
+def address_moved(cluster: StrimziCluster) -> Iterator[Match]:
+    """A broker without `advertisedHost` advertises the address of its node, as it was when the pod
+    started, and no node of the cluster has that address now.
+
+    On EC2 a stopped and started instance comes back with another public address; the pod lives on
+    with the old one. Restart it, and give the node an Elastic IP, or the broker an `advertisedHost`
+    that stays.
+
+    Prove it: `kubectl get nodes -o wide` beside the address that the metadata has.
+    """
+    there = {address for node in cluster.around.nodes for _, address in node.addresses}
+    for listener in cluster.listeners:
+        if listener.type != "nodeport" or listener.live is None or not there:
+            continue
+        hosts = {each.id for each in listener.brokers if each.host()}
+        if listener.setting("advertisedHostTemplate"):
+            continue
+        hit = [
+            met
+            for met in listener.live.brokers
+            if met.node not in hosts and met.advertised[0] not in there
+        ]
+        if hit:
+            verb = "advertises" if len(hit) == 1 else "advertise"
+            said = f"{brokers([each.node for each in hit])} {verb} "
+            said += f"{listed([each.advertised[0] for each in hit])}, which no node has any more"
+            found = mistake(
+                listener, said, listener.node.start, _restart(cluster, hit), _level(hit)
+            )
+            yield replace(found, subjects=tuple(f"broker {each.node}" for each in hit))
+
+
+def _behind(
+    cluster: StrimziCluster,
+    listener: StrimziListener,
+    hit: list[tuple[BrokerEntry, ObservedBroker, tuple[str, int | None]]],
+    all_of_them: bool,
+) -> Match:
+    """Brokers that advertise something else, and why, as far as it is known."""
+    first, met, where = hit[0]
+    said = f"broker {met.node} advertises {shown(met.advertised)}, and is to advertise "
+    said += _shown(where) + (f"; so with {len(hit) - 1} more" if hit[1:] else "")
+    running = [met for _, met, _ in hit]
+    if cluster.pending or cluster.refused:
+        said += ": the operator has not taken it up"
+        fix = remedies.ask_the_operator(cluster.name, cluster.namespace)
+    elif all_of_them and not cluster.reported:
+        said += ": it is not rolled out"
+        fix = remedies.apply(cluster.name, cluster.namespace)
+    else:
+        said += ": not restarted since"
+        fix = _restart(cluster, running)
+    found = mistake(listener, said, spot_of(first, "advertisedHost"), fix, _level(running))
+    evidence = [
+        f"broker {met.node} advertises {shown(met.advertised)}, declared is {_shown(where)}"
+        for _, met, where in hit[1:]
+    ]
+    subjects = tuple(f"broker {each.node}" for each in running)
+    return replace(found, subjects=subjects, evidence=(*evidence, *cluster.refused))
+
+
+def _declared(listener: StrimziListener, each: BrokerEntry) -> tuple[str, int | None]:
+    """What a broker is told to advertise; a port of None is left to Kubernetes."""
+    port = each.port("advertisedPort")
+    if port is None and not listener.setting("advertisedPortTemplate"):
+        own = each.port("nodePort") or listener.node_ports.get(each.id)
+        port = own if listener.type == "nodeport" else default_port(listener)
+    return each.host(), port
+
+
+def _differs(advertised: HostPort, declared: tuple[str, int | None]) -> bool:
+    host, port = declared
+    same_host = advertised[0].lower().rstrip(".") == host.lower().rstrip(".")
+    return not same_host or port not in (None, advertised[1])
+
+
+def _shown(declared: tuple[str, int | None]) -> str:
+    host, port = declared
+    return host if port is None else shown((host, port))
+
+
+def _level(hit: list[ObservedBroker]) -> Severity | None:
+    return Severity.WARNING if all(each.works for each in hit) else None
+
+
+def _restart(cluster: StrimziCluster, hit: list[ObservedBroker]) -> Remedy:
+    names = [cluster.pods.get(each.node, f"<pod of broker {each.node}>") for each in hit]
+    return remedies.restart_pods(names, cluster.namespace)

@@ -1,0 +1,228 @@
+"""KD621 to KD625, Strimzi's NodePorts and what certificates name: what keeps clients from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.config.snippet import fill, unknown
+from kdiag.lint import observed_fix as proven
+from kdiag.lint import remedies
+from kdiag.lint.edit import Edits, append, insert, remove, replace, written
+from kdiag.lint.rules.strimzi import mistake, spot_of
+from kdiag.lint.strimzi import NODE_PORTS, StrimziCluster, StrimziListener
+from kdiag.lint.tree import Items, Map, Scalar, entry, get
+from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.text import listed, once
+
+
+@rule(
+    "KD621",
+    "advertised-port-not-exposed",
+    Severity.ERROR,
+    "The advertised port is not that of the broker's NodePort",
+)
+def advertised_port_not_exposed(cluster: StrimziCluster) -> Iterator[Match]:
+    """A broker of a nodeport listener advertises a port where its Service does not listen. It is
+    the broker's own NodePort that leads to it, and that is advertised where `advertisedPort` is
+    left out.
+
+    A port beyond 30000 to 32767 can be right where a load balancer or a router forwards it to the
+    NodePort: then it is a warning.
+
+    Prove it: `nc -zv HOST PORT` from where the clients are.
+    """
+    for listener in cluster.listeners:
+        if listener.type != "nodeport":
+            continue
+        for each in listener.brokers:
+            port, pinned = each.port("advertisedPort"), each.port("nodePort")
+            own = pinned if pinned is not None else listener.node_ports.get(each.id)
+            if port is None or port in (own, listener.port) or listener.proven(each):
+                continue
+            node = each.scalar("advertisedPort")
+            if own is not None:
+                said = f"broker {each.id} will advertise port {port}, and its NodePort is {own}"
+            else:
+                said = f"broker {each.id} will advertise port {port}, and nothing pins its NodePort"
+            outside = port not in NODE_PORTS
+            edits: Edits = ()
+            if own in NODE_PORTS and not outside and node:
+                edits = (replace(node, str(own)),)
+            elif own is None and not outside:
+                edits = insert(each.node, "nodePort", str(port))
+            fix = remedies.say(
+                "Advertise the broker's NodePort: leave advertisedPort out, or pin nodePort to it.",
+                "- broker: {broker}\n  nodePort: {port}",
+                "yaml",
+                broker=each.id,
+                port=unknown("NodePort") if outside else port,
+            )
+            level = Severity.WARNING if outside else None
+            yield mistake(
+                listener, said, spot_of(each, "advertisedPort"), fix, level, edits, each.id
+            )
+
+
+@rule(
+    "KD622",
+    "listener-port-advertised",
+    Severity.ERROR,
+    "A broker is told to advertise the port inside, not the NodePort",
+)
+def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
+    """`advertisedPort` of a nodeport listener is the listener's own port, 9094 say. That one is
+    open on the pod, inside of Kubernetes; outside, on a node, nothing listens there. Clients dial
+    the NodePort, between 30000 and 32767.
+
+    Prove it: `nc -zv NODE 9094`, and the same with the NodePort.
+    """
+    for listener in cluster.listeners:
+        for each in listener.brokers:
+            port, own = each.port("advertisedPort"), each.port("nodePort")
+            found = entry(each.node, "advertisedPort")
+            if listener.type != "nodeport" or port is None or port != listener.port or not found:
+                continue
+            if listener.proven(each):
+                continue
+            said = (
+                f"broker {each.id} will advertise port {port}: the listener's, which is no NodePort"
+            )
+            if own is not None and isinstance(found.value, Scalar):
+                edits: Edits = (replace(found.value, str(own)),)
+            else:
+                edits = remove(each.node, found)
+            fix = remedies.say(
+                "Leave advertisedPort out: the broker advertises its own NodePort then."
+            )
+            spot = spot_of(each, "advertisedPort")
+            yield mistake(listener, said, spot, fix, None, edits, each.id)
+
+
+@rule(
+    "KD623",
+    "node-port-not-pinned",
+    Severity.WARNING,
+    "The port that clients have to dial is left to chance",
+)
+def node_port_not_pinned(cluster: StrimziCluster) -> Iterator[Match]:
+    """A nodeport listener is meant for given addresses, and its bootstrap NodePort is left to
+    Kubernetes, which takes any from 30000 to 32767. Clients cannot dial the listener's port: 9094
+    is open inside only. And a firewall has to open the whole range, or be changed later.
+
+    Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.listeners}'`.
+    """
+    for listener in cluster.listeners:
+        pinned = listener.setting("bootstrap", "nodePort")
+        meant = listener.hosts() or listener.names()
+        if listener.type != "nodeport" or pinned or not meant or listener.port is None:
+            continue
+        service = cluster.service(listener)
+        ports = [port for _, port in service.ports if port] if service else []
+        if ports:
+            continue  # it has one by now, and keeps it
+        met = proven.bootstrap_port(listener)
+        said = f"clients dial a NodePort, and not port {listener.port}; " + (
+            f"it is {met} now, and nothing keeps it"
+            if met
+            else "none is pinned, so a firewall would have to open 30000 to 32767"
+        )
+        fix = remedies.pin(str(met) if met else "<free port, 30000 to 32767>")
+        node = get(listener.node, "port") or listener.node
+        yield mistake(listener, said, node.start, fix, edits=proven.pinned(listener))
+
+
+@rule(
+    "KD624",
+    "name-not-in-certificate",
+    Severity.ERROR,
+    "TLS with addresses that no certificate will name",
+)
+def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
+    """Clients check that the certificate names what they dial. Strimzi puts the `advertisedHost` of
+    a broker in its certificate, and `alternativeNames` in all of them; the addresses of nodes it
+    does not. The bootstrap NodePort leads to any broker, so a host that clients bootstrap at has to
+    be in all certificates.
+
+    Prove it: `openssl s_client -connect HOST:PORT < /dev/null | openssl x509 -noout -text`.
+    """
+    for listener in cluster.listeners:
+        if listener.type != "nodeport" or not listener.tls:
+            continue
+        if listener.setting("brokerCertChainAndKey", "secretName"):
+            continue  # its names are the user's own affair
+        hosts, names = listener.hosts(), listener.names()
+        template = listener.setting("advertisedHostTemplate")
+        if not hosts and not names and not template:
+            said = "TLS, and no certificate will name the addresses that clients dial"
+            fix = remedies.say(
+                "Name what clients dial: for the bootstrap, and for each broker.",
+                "configuration:\n  bootstrap:\n    alternativeNames:\n"
+                "      - <address that clients bootstrap at>\n  brokers:\n    - broker: <node id>\n"
+                "      advertisedHost: <address of this broker>",
+                "yaml",
+            )
+            node = get(listener.node, "tls") or listener.node
+            came = once(host for host, _ in listener.live.entered) if listener.live else []
+            edits = proven.entries(listener, listener.live.nodes) if listener.live else ()
+            edits = (*_named(listener, came), *edits) if came and edits else ()
+            yield mistake(listener, said, node.start, fix, edits=edits)
+            continue
+        absent = [host for host in hosts if host not in names]
+        if len(hosts) > 1 and absent:
+            said = (
+                f"bootstrap may be answered by any broker, and not every certificate names "
+                f"{listed(absent)}"
+            )
+            lines = [fill("yaml", "      - {host}", host=host) for host in absent]
+            fix = remedies.say(
+                "Have all certificates name the addresses that clients bootstrap at:",
+                "\n".join(("configuration:", "  bootstrap:", "    alternativeNames:", *lines)),
+                "yaml",
+            )
+            spot = spot_of(listener.brokers[0], "advertisedHost")
+            yield mistake(listener, said, spot, fix, Severity.WARNING, _named(listener, hosts))
+
+
+@rule("KD625", "local-traffic-policy", Severity.WARNING, "Only the node with the pod answers")
+def local_traffic_policy(cluster: StrimziCluster) -> Iterator[Match]:
+    """`externalTrafficPolicy: Local` keeps the client's address, and makes a NodePort answer only
+    on the node that the broker's pod runs on; on all others packets vanish. With one host
+    advertised for all brokers, all brokers on other nodes are out of reach: an error.
+
+    Prove it: `nc -zv NODE NODEPORT` for every node.
+    """
+    for listener in cluster.listeners:
+        node = get(listener.configuration, "externalTrafficPolicy")
+        if not isinstance(node, Scalar) or node.text != "Local":
+            continue
+        hosts = listener.hosts()
+        told = [each for each in listener.brokers if each.host()]
+        shared = listener.type == "nodeport" and len(hosts) == 1 and len(told) > 1
+        said = "externalTrafficPolicy Local: a NodePort answers on the node of its pod only"
+        if shared:
+            said += f", and all brokers advertise {hosts[0]}"
+        fix = remedies.say(
+            "Unless brokers must see the clients' own addresses, let every node answer:",
+            "externalTrafficPolicy: Cluster",
+            "yaml",
+        )
+        edits = (replace(node, "StrimziCluster"),) if shared else ()
+        yield mistake(listener, said, node.start, fix, Severity.ERROR if shared else None, edits)
+
+
+def _named(listener: StrimziListener, hosts: list[str]) -> Edits:
+    """The alternative names with these hosts among them."""
+    bootstrap = get(listener.configuration, "bootstrap")
+    if not isinstance(listener.configuration, Map):
+        return ()
+    names = [written(host) for host in hosts if host not in listener.names()]
+    found = get(bootstrap, "alternativeNames")
+    if isinstance(found, Items):
+        return append(found, names)
+    lines = "".join(f"\n  - {name}" for name in names)
+    if bootstrap is None:
+        nested = lines.replace("\n", "\n  ")
+        return insert(listener.configuration, "bootstrap", f"\n  alternativeNames:{nested}")
+    if isinstance(bootstrap, Map) and entry(bootstrap, "alternativeNames") is None:
+        return insert(bootstrap, "alternativeNames", lines)
+    return ()

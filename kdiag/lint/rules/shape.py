@@ -1,0 +1,276 @@
+"""KD601 to KD608, configuration files: whether what is written is what was meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.lint import remedies
+from kdiag.lint.documents import STRIMZI, Document
+from kdiag.lint.edit import Edit, Edits, into_item, replace
+from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.relocate import relocate
+from kdiag.lint.schema import Deviation, Flaw, api_version, strimzi_version
+from kdiag.lint.tree import Items, Map, Node, Scalar, Spot, entry, get, text
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.rules.text import listed
+
+_OLD_VERSIONS = (
+    "kafka.strimzi.io/v1beta2",
+    "kafka.strimzi.io/v1beta1",
+    "kafka.strimzi.io/v1alpha1",
+)
+
+
+@rule("KD601", "unreadable-file", Severity.ERROR, "The file cannot be read as what it is")
+def unreadable_file(document: Document) -> Iterator[Match]:
+    """A document is no YAML, or one that kdiag does not follow: nested without end, an alias inside
+    of itself, aliases that unfold to more than any configuration holds.
+
+    The parser's own words name the place where it gave up; what is wrong often stands on the line
+    before. Where only the indentation is wrong, kdiag says KD602 instead, and puts it right.
+
+    Prove it: `kubectl apply --dry-run=client -f FILE`, or `docker compose config`.
+    """
+    if document.broken:
+        words, spot = document.broken.words, document.broken.spot
+        fix = remedies.say("Put right what stands there, or on the line before.")
+        yield Mistake(HOP, f"cannot be read: {words}", ("the document",), (), (fix,), spot=spot)
+
+
+@rule("KD602", "mis-indented", Severity.ERROR, "A line is indented to the wrong place")
+def mis_indented(document: Document) -> Iterator[Match]:
+    """A line does not stand under what it belongs to.
+
+    YAML is its indentation: a field of a list item stands under the first field of that item, two
+    columns behind the dash. One column off, it belongs to something else, or nothing can be read at
+    all. kdiag finds the place by the resource's own schema, and by what comes before.
+
+    Prove it: `kubectl apply --dry-run=server -f FILE`.
+    """
+    for each in document.moved:
+        if each.tabs:
+            said = f"`{each.what}` is indented with a tab: YAML takes spaces only"
+        else:
+            columns = f"{abs(each.by)} column{'' if abs(each.by) == 1 else 's'}"
+            way = "right" if each.by > 0 else "left"
+            said = f"`{each.what}` belongs to {each.owner}: {columns} further to the {way}"
+        fix = remedies.say("Indent it as the corrected file has it: kdiag lint --fix.")
+        # The text that is read on has it in its place already.
+        yield Mistake(HOP, said, (f"`{each.what}`",), (), (fix,), spot=each.spot)
+
+
+@rule("KD603", "unknown-field", Severity.ERROR, "A field does not exist")
+def unknown_field(document: Document) -> Iterator[Match]:
+    """A resource has a field that its schema does not know: a slip of the pen, or of an older time.
+
+    Kubernetes drops such a field; `kubectl apply` says so in one line, and what was meant does not
+    happen. Field names count capitals: `nodePort`, `advertisedHost`. A newer Strimzi than the one
+    that kdiag knows may have fields of its own.
+
+    Prove it: `kubectl explain kafka.spec.kafka.listeners.configuration`.
+    """
+    for each in _flaws(document, Flaw.UNKNOWN):
+        said = f"{_where(each)} has no field `{each.key}`"
+        if each.near:
+            said += f": did you mean `{each.near}`?"
+        else:
+            said += f" in Strimzi {strimzi_version()}"
+            said += f": it has {each.expected}" if each.expected else ""
+        edits = _renamed(each)
+        fix = (
+            remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
+            if each.near
+            else remedies.say("Take it out, or write the field that was meant.")
+        )
+        yield _mistake(document, each, said, fix, edits)
+
+
+@rule("KD604", "misplaced-field", Severity.ERROR, "A field stands where it does not belong")
+def misplaced_field(document: Document) -> Iterator[Match]:
+    """A field exists, and not here: `advertisedHost` is one of each broker, not of the bootstrap;
+    `alternativeNames` is one of the bootstrap; `externalTrafficPolicy` stands under
+    `configuration`.
+
+    Kubernetes drops it as it drops an unknown one.
+
+    Prove it: `kubectl explain kafka.spec.kafka.listeners.configuration.brokers`.
+    """
+    for each in _flaws(document, Flaw.MISPLACED):
+        name = each.near or each.key
+        homes = listed([f"`{_dotted(home)}`" for home in each.homes])
+        spelt = f" (spelt `{name}`)" if each.near else ""
+        said = f"{_where(each)} has no field `{each.key}`: it belongs to {homes}{spelt}"
+        edits = relocate(document.root, each)
+        fix = remedies.belongs(each.homes[0], name, text(each.entry.value) if each.entry else "")
+        yield _mistake(document, each, said, fix, edits)
+
+
+@rule("KD605", "wrong-value", Severity.ERROR, "A field has a value that it cannot take")
+def wrong_value(document: Document) -> Iterator[Match]:
+    """A value is of the wrong type, out of range, or none of those allowed.
+
+    Unquoted, YAML takes `4.3` for a number and `yes` for a truth; quoted, `"9094"` is text. A port
+    is a number, `tls` is true or false, a version is text, a `type` is in small letters. The
+    resource is refused as a whole.
+
+    Prove it: `kubectl apply --dry-run=server -f FILE`.
+    """
+    for each in (*_flaws(document, Flaw.TYPE), *_flaws(document, Flaw.VALUE)):
+        shown = f"`{_short(each.node.text)}`" if isinstance(each.node, Scalar) else "this"
+        said = f"`{_dotted(each.path)}` takes {each.expected}, and {shown} is not that"
+        edits: Edits = ()
+        if each.near and isinstance(each.node, Scalar) and not each.node.block:
+            edits = (replace(each.node, each.near),)
+            said += f": write {each.near}"
+        elif each.near and isinstance(each.node, Map):
+            edits = into_item(each.node)
+        fix = remedies.say(f"Give it {each.expected}.")
+        yield _mistake(document, each, said, fix, edits)
+
+
+@rule("KD606", "missing-field", Severity.ERROR, "A required field is missing")
+def missing_field(document: Document) -> Iterator[Match]:
+    """A listener needs name, port, type and tls; an item of brokers needs broker, its node id.
+
+    The resource is refused as a whole.
+
+    Prove it: `kubectl apply --dry-run=server -f FILE`.
+    """
+    if document.kind in STRIMZI and document.root:
+        yield from _fragment(document, document.root)
+    for each in _flaws(document, Flaw.MISSING):
+        said = f"`{_dotted(each.path)}` lacks `{each.key}`, which is required"
+        fix = remedies.say("Add it:", "{key}: <{key}>", "yaml", key=each.key)
+        yield _mistake(document, each, said, fix, ())
+
+
+@rule("KD607", "duplicate-key", Severity.ERROR, "A mapping has the same key twice")
+def duplicate_key(document: Document) -> Iterator[Match]:
+    """A key stands twice in one mapping. Most readers take the last one without a word, `kubectl`
+    refuses, so the same file means different things.
+
+    Often two listeners were meant, and the dash before the second one is missing.
+
+    Prove it: `kubectl apply --dry-run=server -f FILE`.
+    """
+    items = list(_list_items(document.root))
+    merged: list[Map] = []  # two items of a list that a missing dash has made one
+    for twin in document.twins:
+        spot = document.place(twin.key.start)
+        whole = next((each for each in items if each.start == twin.first), None)
+        if any(twin.first in [e.key.start for e in each.entries] for each in merged):
+            continue
+        if whole and twin.key.start.column > 2 and not whole.closed:
+            merged.append(whole)
+            said = f"`{twin.key.text}` begins another item, and has no dash"
+            fix = remedies.say("Put the dash before it:", "- {key}: …", "yaml", key=twin.key.text)
+            start, column = twin.key.start, twin.key.start.column - 2
+            edits = (Edit(Spot(start.line, column), start, "- "),)
+            what = (f"`{twin.key.text}`",)
+            yield Mistake(HOP, said, what, (), (fix,), spot=spot, edits=edits)
+            continue
+        said = f"`{twin.key.text}` is here for the second time: it is on line {twin.first.line} too"
+        fix = remedies.say(
+            "Keep one of them; where two items of a list were meant, begin the second with a dash."
+        )
+        yield Mistake(HOP, said, (f"`{twin.key.text}`",), (), (fix,), spot=spot)
+
+
+@rule(
+    "KD608", "old-api-version", Severity.WARNING, "The resource is of an API version that is gone"
+)
+def old_api_version(document: Document) -> Iterator[Match]:
+    """The resource is kafka.strimzi.io/v1beta2, or older. Strimzi 1.0 knows v1 only; operators
+    before 0.49 know v1beta2 only.
+
+    It is checked against v1, so that fields which v1 no longer has are named. Convert the resources
+    before the operator goes beyond 0.49: Strimzi has a conversion tool for it.
+
+    Prove it: `kubectl get crd kafkas.kafka.strimzi.io -o jsonpath='{.spec.versions[*].name}'`.
+    """
+    if document.kind in STRIMZI and document.api_version in _OLD_VERSIONS:
+        found = get(document.root, "apiVersion")
+        wanted = api_version(document.kind)
+        spot = document.place(found.start if found else Spot(1, 1))
+        said = f"{document.api_version} is gone since Strimzi 1.0, which knows {wanted} only"
+        fix = remedies.say(
+            "With operator 0.49 or newer, convert it; with an older one, leave it:",
+            "apiVersion: {wanted}",
+            "yaml",
+            wanted=wanted,
+        )
+        yield Mistake(HOP, said, (document.kind,), (), (fix,), spot=spot)
+
+
+def _fragment(document: Document, root: Node) -> Iterator[Match]:
+    """A part of a resource, as a page of documentation shows it."""
+    said = {"apiVersion": document.api_version, "kind": text(root, "kind")}
+    said["metadata.name"] = text(root, "metadata", "name")
+    absent = [f"`{name}`" for name, value in said.items() if not value]
+    if absent:
+        words = f"read as a {document.kind} resource, without its {listed(absent)}"
+        header = f"apiVersion: {api_version(document.kind)}\nkind: {document.kind}\n"
+        header += "metadata:\n  name: <name of the cluster>"
+        fix = remedies.say("kubectl apply takes whole resources only:", header, "yaml")
+        spot = document.place(root.start)
+        yield Mistake(HOP, words, (document.kind,), (), (fix,), Severity.WARNING, spot=spot)
+
+
+def _list_items(node: Node | None) -> Iterator[Map]:
+    """Every mapping that is an item of a list."""
+    if isinstance(node, Items):
+        for each in node.items:
+            if isinstance(each, Map):
+                yield each
+            yield from _list_items(each)
+    elif isinstance(node, Map):
+        for below in node.entries:
+            if not below.merged:
+                yield from _list_items(below.value)
+
+
+def _flaws(document: Document, flaw: Flaw) -> Iterator[Deviation]:
+    return (each for each in document.deviations if each.flaw is flaw)
+
+
+def _mistake(
+    document: Document, deviation: Deviation, said: str, fix: Remedy, edits: Edits
+) -> Mistake:
+    """A deviation as a mistake. What an old version has beside v1 is no error of its own."""
+    changed = deviation.flaw in (Flaw.UNKNOWN, Flaw.MISSING, Flaw.VALUE)
+    old = document.api_version in _OLD_VERSIONS and changed
+    return Mistake(
+        HOP,
+        said,
+        (f"`{_dotted((*deviation.path, deviation.key) if deviation.key else deviation.path)}`",),
+        (),
+        (fix,),
+        Severity.WARNING if old and not deviation.near else None,
+        spot=document.place(deviation.node.start),
+        edits=edits,
+    )
+
+
+def _where(deviation: Deviation) -> str:
+    return f"`{_dotted(deviation.path)}`" if deviation.path else "the resource"
+
+
+def _dotted(path: tuple[str, ...]) -> str:
+    """`listeners[].configuration`: the end of a path, as people say it."""
+    shown = path[2:] if path[:2] == ("spec", "kafka") and len(path) > 2 else path
+    return ".".join(shown).replace(".[]", "[]")
+
+
+def _renamed(deviation: Deviation) -> Edits:
+    """The field by its right name, unless there is one of that name already."""
+    if not deviation.near or not isinstance(deviation.node, Scalar):
+        return ()
+    return (
+        ()
+        if entry(deviation.parent, deviation.near)
+        else (replace(deviation.node, deviation.near),)
+    )
+
+
+def _short(said: str) -> str:
+    return said if len(said) < 41 else f"{said[:40]}…"

@@ -1,0 +1,365 @@
+"""KD609 to KD615, Strimzi's listeners: fields of another type, node ids, NodePorts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.lint import observed_fix as proven
+from kdiag.lint import remedies
+from kdiag.lint.edit import Edits, remove, replace
+from kdiag.lint.helm import NodePorts
+from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.strimzi import (
+    BY_NAME,
+    NODE_PORTS,
+    BrokerEntry,
+    KubeService,
+    StrimziCluster,
+    StrimziListener,
+    default_port,
+)
+from kdiag.lint.tree import Entry, Map, Scalar, Spot, entry, get
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.rules.text import brokers, listed
+
+RESERVED = {9404: "Prometheus metrics", 9999: "JMX"}
+
+# Where Strimzi accepts a field, by listener type; what is not here is valid for every type.
+# Source: ListenersValidator of the cluster operator, 1.2.
+_CLOUD = ("loadbalancer",)
+_VALID_FOR = {
+    "class": ("loadbalancer", "ingress"),
+    "externalTrafficPolicy": ("loadbalancer", "nodeport"),
+    "loadBalancerSourceRanges": _CLOUD,
+    "finalizers": _CLOUD,
+    "createBootstrapService": _CLOUD,
+    "allocateLoadBalancerNodePorts": _CLOUD,
+    "preferredNodePortAddressType": ("nodeport",),
+    "useServiceDnsDomain": ("internal", "cluster-ip"),
+    "hostTemplate": BY_NAME,
+    "parentRefs": ("tlsroute",),
+    "host": BY_NAME,
+    "nodePort": ("nodeport", "loadbalancer"),
+    "loadBalancerIP": _CLOUD,
+    "externalIPs": ("nodeport",),
+}
+
+
+@rule("KD609", "field-not-for-type", Severity.ERROR, "A field is not for listeners of this type")
+def field_not_for_type(cluster: StrimziCluster) -> Iterator[Match]:
+    """A field of a listener's configuration is only for listeners of another type, and Strimzi
+    refuses the resource for it: it says InvalidResourceException in its status, and changes
+    nothing.
+
+    `host` is for route, tlsroute and ingress, `loadBalancerIP` for loadbalancer, `nodePort` and
+    `preferredNodePortAddressType` for nodeport.
+
+    Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`.
+    """
+    for listener in cluster.listeners:
+        for parent, found, where in _fields(listener):
+            fits = _VALID_FOR.get(found.key.text)
+            if fits is None or listener.type in fits or not listener.type:
+                continue
+            name = found.key.text
+            said = f"{where} has `{name}`, which is for {listed(fits)} and not for {listener.type}"
+            fix = remedies.say(f"Take it out, or make the listener of type {' or '.join(fits)}.")
+            edits = remove(parent, found)
+            yield mistake(listener, said, found.key.start, fix, edits=edits)
+        tls = get(listener.node, "tls")
+        if listener.type in BY_NAME and isinstance(tls, Scalar) and tls.value is False:
+            said = f"type {listener.type} goes by the name in the TLS handshake: tls has to be true"
+            fix = remedies.say("Switch TLS on:", "tls: true", "yaml")
+            yield mistake(listener, said, tls.start, fix, edits=(replace(tls, "true"),))
+
+
+@rule("KD610", "listener-clash", Severity.ERROR, "Two listeners have one name or one port")
+def listener_clash(cluster: StrimziCluster) -> Iterator[Match]:
+    """Listeners of one cluster need names and ports of their own, and some ports are taken: 9404 by
+    Prometheus metrics, 9999 by JMX. 9090, 9091 and 8443 are Strimzi's own, and below 9092 anyway.
+
+    Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`.
+    """
+    for number, listener in enumerate(cluster.listeners):
+        before = cluster.listeners[:number]
+        name, port = get(listener.node, "name"), get(listener.node, "port")
+        if listener.name and listener.name in [each.name for each in before] and name:
+            said = f"a listener before is named {listener.name} as well"
+            fix = remedies.say(
+                "Give it a name of its own, of small letters and digits, 11 at most."
+            )
+            yield mistake(listener, said, name.start, fix)
+        if listener.port is None or port is None:
+            continue
+        others = [each.name for each in before if each.port == listener.port]
+        owner = f"listener {others[0]}" if others else RESERVED.get(listener.port)
+        if owner:
+            said = f"port {listener.port} is that of {owner}"
+            fix = remedies.say("Take another port, 9092 or higher.")
+            yield mistake(listener, said, port.start, fix)
+
+
+@rule(
+    "KD611", "unknown-node-id", Severity.ERROR, "A broker entry is for a node that does not exist"
+)
+def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
+    """An item of `brokers[]` has a node id that no broker has. Strimzi ignores it without a word,
+    and the broker that was meant advertises something else.
+
+    Node ids are cluster-wide, and controllers take some: with pools of three controllers and three
+    brokers, the ids of the brokers are 0 to 2 or 3 to 5, by the order of the pools. What a pool's
+    status says is certain; for pools without status it is what new ones would get, a warning.
+
+    Prove it: `kubectl get kafkanodepool -o custom-columns=NAME:.metadata.name,IDS:.status.nodeIds`.
+    """
+    if cluster.brokers is None:
+        return
+    for listener in cluster.listeners:
+        stray = [e for e in listener.brokers if e.id is not None and e.id not in cluster.brokers]
+        right = _renumbered(cluster, listener)
+        for each in stray:
+            what = "a controller" if each.id in cluster.controllers else "no node"
+            verb = "have" if cluster.settled else "would get"
+            ids = listed([str(one) for one in cluster.brokers]) or "none"
+            said = f"node {each.id} is {what}: the brokers of this cluster {verb} the ids {ids}"
+            new = right.get(each.id or 0)
+            node = each.scalar("broker")
+            edits = (
+                (replace(node, str(new)),) if node and new is not None and cluster.settled else ()
+            )
+            fix = remedies.say(f"Give each broker its entry: {ids}.")
+            sure = cluster.settled and (bool(right) or not cluster.seen)
+            level = None if sure else Severity.WARNING
+            yield mistake(listener, said, spot_of(each, "broker"), fix, level, edits, each.id)
+
+
+@rule(
+    "KD612",
+    "broker-without-entry",
+    Severity.ERROR,
+    "Some brokers are told what to advertise, and not all",
+)
+def broker_without_entry(
+    cluster: StrimziCluster | None, chart: NodePorts | None
+) -> Iterator[Match]:
+    """Some brokers of a listener have an `advertisedHost`, others have none: those advertise the
+    address of their node, or a name from inside. Clients reach some partitions and not others.
+
+    What a pool's status says is certain; for pools without status it is what new ones would get, a
+    warning.
+
+    Prove it: `kdiag check BOOTSTRAP`, which dials every broker at what it advertises.
+    """
+    for listener in cluster.listeners if cluster else ():
+        assert cluster
+        told = [each for each in listener.brokers if each.host()]
+        if not told or listener.setting("advertisedHostTemplate") or not listener.outside:
+            continue
+        silent = [
+            each
+            for each in listener.brokers
+            if get(each.node, "advertisedHost") is None
+            and each.id in (cluster.brokers or [each.id])
+        ]
+        named = {each.id for each in listener.brokers}
+        absent = [one for one in cluster.brokers or () if one not in named]
+        if _renumbered(cluster, listener) and not silent:
+            continue  # the entries are there, under wrong numbers
+        for each in silent:
+            said = f"broker {each.id} has no advertisedHost, and others have one"
+            fix = remedies.entries([each.id or 0], listener.type == "nodeport")
+            edits = proven.advertised(listener, each)
+            yield mistake(listener, said, each.node.start, fix, edits=edits, broker=each.id)
+        if absent:
+            verb = "has" if len(absent) == 1 else "have"
+            said = f"{brokers(absent)} {verb} no entry, and others have one"
+            fix = remedies.entries(absent, listener.type == "nodeport")
+            level = None if cluster.settled else Severity.WARNING
+            edits = proven.entries(listener, absent)
+            yield mistake(listener, said, told[-1].node.start, fix, level, edits)
+    if chart and chart.brokers is not None and len(chart.ports) < chart.brokers:
+        said = f"{len(chart.ports)} NodePorts for {chart.brokers} brokers: the chart is refused"
+        yield _of_chart(chart, said, chart.ports[0][1])
+
+
+@rule(
+    "KD613",
+    "node-port-out-of-range",
+    Severity.ERROR,
+    "A NodePort is outside of the range for NodePorts",
+)
+def node_port_out_of_range(
+    cluster: StrimziCluster | None, chart: NodePorts | None
+) -> Iterator[Match]:
+    """A NodePort listens between 30000 and 32767, unless the cluster's API server was started with
+    another `--service-node-port-range`. Kubernetes refuses the Service, and Strimzi waits for it.
+
+    Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`.
+    """
+    for listener in cluster.listeners if cluster else ():
+        for parent, found, port in node_ports(listener):
+            if port in NODE_PORTS:
+                continue
+            said = f"nodePort {port} is none: NodePorts are {NODE_PORTS[0]} to {NODE_PORTS[-1]}"
+            fix = remedies.say(
+                "Take a free one of that range, or leave it out: Kubernetes chooses one then.",
+                "nodePort: <free port, 30000 to 32767>",
+                "yaml",
+            )
+            yield mistake(listener, said, found.value.start, fix, edits=remove(parent, found))
+    for own, spot in chart.ports if chart else ():
+        if own not in NODE_PORTS and chart:
+            shown = "this" if own is None else str(own)
+            yield _of_chart(chart, f"{shown} is no NodePort: those are 30000 to 32767", spot)
+
+
+@rule("KD614", "node-port-clash", Severity.ERROR, "Two Services want the same NodePort")
+def node_port_clash(cluster: StrimziCluster | None, chart: NodePorts | None) -> Iterator[Match]:
+    """A NodePort belongs to one Service of the whole Kubernetes cluster: bootstrap and every broker
+    need their own, and no other Service may have it.
+
+    Prove it: `kubectl get service -A | grep PORT`.
+    """
+    seen: dict[int, str] = {}
+    for listener in cluster.listeners if cluster else ():
+        for parent, found, port in node_ports(listener):
+            broker = get(parent, "broker")
+            what = f"broker {broker.text}" if isinstance(broker, Scalar) else "bootstrap"
+            what = f"{what} of listener {listener.name}"
+            foreign = _foreign(cluster, port) if cluster else None
+            owner = seen.get(port) or (
+                f"Service {foreign.namespace or 'default'}/{foreign.name}" if foreign else ""
+            )
+            if owner:
+                said = f"NodePort {port} is that of {owner} already"
+                fix = remedies.say(
+                    "Take a free one, or leave it out: Kubernetes chooses one then.",
+                    "nodePort: <free port, 30000 to 32767>",
+                    "yaml",
+                )
+                yield mistake(listener, said, found.value.start, fix, edits=remove(parent, found))
+            seen.setdefault(port, what)
+    ports: set[int | None] = set()
+    for own, spot in chart.ports if chart else ():
+        if own in ports and chart:
+            yield _of_chart(chart, f"NodePort {own} is that of another broker already", spot)
+        ports.add(own)
+
+
+@rule(
+    "KD615",
+    "brokers-share-address",
+    Severity.ERROR,
+    "Several brokers advertise one host and one port",
+)
+def brokers_share_address(cluster: StrimziCluster) -> Iterator[Match]:
+    """Two brokers would advertise the same host and port, so one of them is never reached: what is
+    sent to it arrives at the other, which is not the leader.
+
+    With nodeport one host may do for all, for each broker has its own NodePort, and advertises that
+    one where `advertisedPort` is left out. With loadbalancer, ingress and route the port is the
+    same for all, so that each needs a host of its own.
+
+    Prove it: `kdiag check BOOTSTRAP`, which asks every address who is there.
+    """
+    for listener in cluster.listeners:
+        seen: dict[tuple[str, int | None], int | None] = {}
+        for each in listener.brokers:
+            port = each.port("advertisedPort")
+            own = listener.type == "nodeport" and port is None
+            if not each.host() or own or listener.setting("advertisedPortTemplate"):
+                continue
+            if listener.proven(each):
+                continue
+            shown = default_port(listener) if port is None else port
+            key = (each.host(), shown)
+            if key in seen:
+                said = f"broker {each.id} would advertise {each.host()}:{shown}"
+                said += f", as broker {seen[key]} does"
+                fix = remedies.address_of_its_own(each.id or 0, listener.type)
+                yield mistake(
+                    listener,
+                    said,
+                    spot_of(each, "advertisedHost"),
+                    fix,
+                    None,
+                    _own_port(listener, each),
+                    each.id,
+                )
+            seen.setdefault(key, each.id)
+
+
+def _own_port(listener: StrimziListener, each: BrokerEntry) -> Edits:
+    """Leaves the advertised port to be the broker's own NodePort."""
+    found = entry(each.node, "advertisedPort")
+    return remove(each.node, found) if listener.type == "nodeport" and found else ()
+
+
+def _renumbered(cluster: StrimziCluster, listener: StrimziListener) -> dict[int, int]:
+    """Wrong id → right id, where there are as many entries as brokers and some are misnumbered."""
+    ids = [each.id for each in listener.brokers if each.id is not None]
+    known = cluster.brokers or ()
+    stray = sorted(one for one in ids if one not in known)
+    free = sorted(one for one in known if one not in ids)
+    if not stray or len(stray) != len(free) or len(set(ids)) != len(ids):
+        return {}
+    return dict(zip(stray, free, strict=True))
+
+
+def _foreign(cluster: StrimziCluster, port: int) -> KubeService | None:
+    """A Service that has this NodePort and is not of this cluster."""
+    for service in cluster.around.by_node_port.get(port, ()):
+        if service.cluster != cluster.name or cluster.name == "":
+            return service
+    return None
+
+
+def _fields(listener: StrimziListener) -> Iterator[tuple[Map, Entry, str]]:
+    """Every field of a configuration, the mapping it is in, and how that is called."""
+    parts = [(listener.configuration, "configuration")]
+    bootstrap = get(listener.configuration, "bootstrap")
+    if isinstance(bootstrap, Map):
+        parts.append((bootstrap, "bootstrap"))
+    parts += [(each.node, f"broker {each.id}") for each in listener.brokers]
+    for parent, where in parts:
+        for found in parent.entries if parent else ():
+            yield parent, found, where  # type: ignore[misc]
+
+
+def node_ports(listener: StrimziListener) -> Iterator[tuple[Map, Entry, int]]:
+    """Every NodePort that a listener asks for."""
+    for parent, found, _ in _fields(listener):
+        if found.key.text == "nodePort" and isinstance(found.value, Scalar):
+            value = found.value.value
+            if isinstance(value, int) and not isinstance(value, bool):
+                yield parent, found, value
+
+
+def spot_of(each: BrokerEntry, key: str) -> Spot:
+    """Where a broker's value is, or where its entry begins."""
+    found = entry(each.node, key)
+    return found.value.start if found else each.node.start
+
+
+def _of_chart(chart: NodePorts, said: str, spot: Spot) -> Mistake:
+    fix = remedies.say(
+        "Give every broker a free NodePort of its own:",
+        "nodePorts:\n  - <free port, 30000 to 32767>",
+        "yaml",
+    )
+    return Mistake(HOP, f"{chart.what}: {said}", (chart.what,), (), (fix,), spot=spot)
+
+
+def mistake(
+    listener: StrimziListener,
+    said: str,
+    spot: Spot,
+    fix: Remedy,
+    severity: Severity | None = None,
+    edits: Edits = (),
+    broker: int | None = None,
+) -> Mistake:
+    """A mistake in a listener; `broker` where it is about one of its brokers."""
+    subjects = (f"listener {listener.name}", *((f"broker {broker}",) if broker is not None else ()))
+    said = f"listener {listener.name}: {said}" if listener.name else said
+    return Mistake(HOP, said, subjects, (), (fix,), severity, spot=spot, edits=edits)

@@ -1,0 +1,1 @@
+"""DNS, TCP and TLS: every failure comes back as a value."""

@@ -1,0 +1,217 @@
+"""How one step, one address, one endpoint and one record went: what every hop's facts are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import NamedTuple
+
+from kdiag.config.settings import Endpoint
+from kdiag.network.dns_diagnosis import DnsDiagnosis
+from kdiag.text import TEXT_LIMIT as TEXT_LIMIT
+from kdiag.text import clean as clean
+from kdiag.text import clean_bytes as clean_bytes
+
+LAYERS = ("dns", "tcp", "tls", "kafka", "sasl", "identity")
+
+
+class Failure(str, Enum):
+    """Why a layer failed. Closed: every foreign error is mapped to one of these."""
+
+    NOT_FOUND = "not_found"
+    RESOLVER_FAILED = "resolver_failed"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    RESET = "reset"
+    CLOSED = "closed"
+    SILENT = "silent"
+    TLS_REQUIRED = "tls_required"
+    TLS_NOT_OFFERED = "tls_not_offered"
+    UNTRUSTED = "untrusted"
+    NAME_MISMATCH = "name_mismatch"
+    EXPIRED = "expired"
+    CLIENT_CERTIFICATE = "client_certificate"
+    HANDSHAKE = "handshake"
+    NOT_KAFKA = "not_kafka"
+    CONTROLLER = "controller"
+    SASL_REQUIRED = "sasl_required"
+    SASL_NOT_OFFERED = "sasl_not_offered"
+    MECHANISM = "mechanism"
+    CREDENTIALS = "credentials"
+    WRONG_NODE = "wrong_node"
+    WRONG_CLUSTER = "wrong_cluster"
+    DENIED = "denied"
+    NO_COMMON_VERSION = "no_common_version"
+    THROTTLED = "throttled"
+
+
+# What breaks no connection: the broker may not say, kdiag cannot ask, or did not wait for it.
+NOT_ASKED = (Failure.DENIED, Failure.NO_COMMON_VERSION, Failure.THROTTLED)
+
+
+class LayerResult(NamedTuple):
+    """How one layer of one connection ended. `elapsed` is in seconds, `detail` is clean text."""
+
+    layer: str
+    elapsed: float
+    failure: Failure | None = None
+    detail: str = ""
+
+
+class TlsHandshake(NamedTuple):
+    """What a TLS handshake showed, whether the peer is trusted or not.
+
+    `name` is what the certificate is to be for, `chain` the peer's certificates (DER), its own
+    first. `wants_certificate` tells that a client certificate was asked for, `authorities` (DER
+    names) of which issuers, empty for any. `at` is when, in seconds since 1970. `verify_code` is
+    OpenSSL's (X509_V_ERR_*), 0 for trusted, None where the user did not want it verified.
+    `only_java` tells that the chain is trusted by the rules of Java's client, and not by OpenSSL's.
+    `empty_store` says where this machine's certificates were looked for, in case there are none.
+    """
+
+    name: str
+    version: str
+    cipher: str
+    chain: tuple[bytes, ...]
+    at: float
+    wants_certificate: bool = False
+    authorities: tuple[bytes, ...] = ()
+    verify_code: int | None = None
+    only_java: bool = False
+    empty_store: str = ""
+
+
+class AddressResult(NamedTuple):
+    """One address of an endpoint, dialled: its layers in order, the last one being where it ended.
+
+    `address` is an IP literal, `source` our own address on that connection ("" for none).
+    `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
+    `protocol` is the security.protocol that the listener turned out to speak ("" if unknown),
+    `mechanisms` the SASL mechanisms it offers, as far as it told. `heard` has the first bytes of
+    what a peer said that speaks no Kafka, the most telling last; `quotable` is False where the
+    report does not repeat that. `apis` is the table of ApiVersions, each request's key with its
+    least and its most version, empty where it was not told. `serves` are the node ids whose
+    partitions are served there, `refuses` those whose partitions it does not lead, as it says
+    (ListOffsets); `recognised` tells whether it takes itself for the node and cluster that were
+    meant (ApiVersions 5), None where it was not asked.
+    """
+
+    address: str
+    attempts: tuple[LayerResult, ...]
+    source: str = ""
+    answered_as: int | None = None
+    cluster_id: str | None = None
+    handshake: TlsHandshake | None = None
+    protocol: str = ""
+    mechanisms: tuple[str, ...] = ()
+    heard: tuple[bytes, ...] = ()
+    apis: tuple[tuple[int, int, int], ...] = ()
+    serves: tuple[int, ...] = ()
+    refuses: tuple[int, ...] = ()
+    recognised: bool | None = None
+    quotable: bool = True
+
+    @property
+    def failed(self) -> LayerResult | None:
+        """The layer that broke this connection; a question that could not be asked breaks none."""
+        for attempt in self.attempts:
+            if attempt.failure not in (None, *NOT_ASKED):
+                return attempt
+        return None
+
+
+class EndpointResult(NamedTuple):
+    """One endpoint: its name resolved, and every address of it dialled.
+
+    `dns` is None where there was nothing to resolve: an address that nobody can dial. `lookup` is
+    what DNS servers said of a name that does not resolve, where they were asked.
+    """
+
+    endpoint: Endpoint
+    dns: LayerResult | None
+    dials: tuple[AddressResult, ...] = ()
+    lookup: DnsDiagnosis | None = None
+
+    @property
+    def best(self) -> AddressResult | None:
+        """The dial that got furthest, a working one first."""
+        return max(
+            self.dials, key=lambda dial: (dial.failed is None, len(dial.attempts)), default=None
+        )
+
+    @property
+    def failed(self) -> LayerResult | None:
+        """The layer that makes the endpoint unusable, None when one of its addresses works."""
+        if self.dns is None or self.dns.failure:
+            return self.dns
+        best = self.best
+        return best.failed if best else None
+
+    @property
+    def usable(self) -> bool:
+        """True when at least one address of the endpoint went through all layers."""
+        return bool(self.dials) and self.failed is None
+
+    @property
+    def only_java(self) -> bool:
+        """True when its certificate is trusted by the rules of Java's client, not by OpenSSL's."""
+        best = self.best
+        return bool(best and best.handshake and best.handshake.only_java)
+
+    @property
+    def attempts(self) -> tuple[LayerResult, ...]:
+        """The layers of the best way in, from dns on."""
+        dns = (self.dns,) if self.dns else ()
+        return dns + (self.best.attempts if self.best else ())
+
+    @property
+    def layers(self) -> Mapping[str, str | None]:
+        """Layer → "ok", the failure's name, or None where it was not tried."""
+        outcome = {a.layer: a.failure.value if a.failure else "ok" for a in self.attempts}
+        return {layer: outcome.get(layer) for layer in LAYERS}
+
+
+class Sent(NamedTuple):
+    """How far the bytes sent on a connection have come, by the operating system's word: what was
+    sent and not acknowledged, in segments (Linux) or bytes (macOS), how many segments were sent
+    again, and bytes that wait until the peer reads."""
+
+    unacknowledged: int
+    retransmitted: int
+    unsent: int
+
+    @property
+    def lost(self) -> bool:
+        """True when bytes were sent again and still are not acknowledged: the path drops them."""
+        return self.unacknowledged > 0 and self.retransmitted > 0
+
+    @property
+    def arrived(self) -> bool:
+        """True when the peer's system has acknowledged all bytes."""
+        return self.unacknowledged == 0 and self.unsent == 0
+
+
+class Delivery(NamedTuple):
+    """One real record to one leader: its offset, or the real client's error name and words."""
+
+    node: int
+    partition: int
+    elapsed: float
+    offset: int | None = None
+    error: str | None = None
+    detail: str = ""
+
+
+class ClientRun(NamedTuple):
+    """What the real client did with one record for each leader, and what it logged meanwhile.
+
+    `refused` are properties of the user's that it does not take, each with what it says of it; it
+    ran without them.
+    """
+
+    topic: str
+    deliveries: tuple[Delivery, ...]
+    words: tuple[str, ...] = ()
+    throttle_ms: int = 0
+    refused: tuple[str, ...] = ()

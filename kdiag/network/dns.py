@@ -1,0 +1,206 @@
+"""The door to dnspython: why a name does not resolve, asked of the DNS servers themselves.
+
+The operating system's resolver decides whether a name resolves, because clients use it; it says
+little about the reason. This asks the same servers again, and reads what they answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdiag.network.attempt import clean
+from kdiag.network.dns_diagnosis import DnsAnswer, DnsDiagnosis
+
+if TYPE_CHECKING:
+    import dns.message
+    import dns.name
+
+HOSTS_FILE = "/etc/hosts"
+
+# What a stub resolver reads of its configuration, and no more is asked here.
+MAX_SERVERS = 3
+MAX_SEARCH = 6
+MAX_ALIASES = 8
+MAX_ADDRESSES = 8
+
+_PATIENCE = 1.0  # seconds for one server to answer one question
+_HOSTS_BYTES = 1 << 20
+_TEXT_LIMIT = 255
+
+
+@dataclass(frozen=True)
+class ResolverConfiguration:
+    """Whom to ask (address and port), which domains to append, and for names of how few dots the
+    appended ones come first."""
+
+    servers: tuple[tuple[str, int], ...] = ()
+    search: tuple[str, ...] = ()
+    ndots: int = 1
+    hosts_file: str = HOSTS_FILE
+    flaw: str = ""
+
+
+def configured() -> ResolverConfiguration:
+    """This machine's own, from resolv.conf or the registry."""
+    import dns.exception
+    import dns.resolver
+
+    try:
+        resolver = dns.resolver.Resolver()
+    except (dns.exception.DNSException, OSError, ValueError) as error:
+        return ResolverConfiguration(flaw=f"no DNS server is configured: {clean(str(error))}")
+    servers = [(str(server), resolver.port) for server in resolver.nameservers]
+    return ResolverConfiguration(
+        tuple(servers[:MAX_SERVERS]),
+        tuple(name.to_text(omit_final_dot=True) for name in resolver.search[:MAX_SEARCH]),
+        1 if resolver.ndots is None else resolver.ndots,
+    )
+
+
+def explain_name(
+    host: str, timeout: float, configuration: ResolverConfiguration | None = None
+) -> DnsDiagnosis:
+    """What the DNS servers say about a name, as a value whatever happens; it blocks, at most for
+    `timeout` (seconds) and one question more.
+
+    Only servers of the configuration are asked, this machine's own if none is given.
+    """
+    import dns.exception
+    import dns.name
+
+    asked = configuration or configured()
+    servers = tuple(_shown(*server) for server in asked.servers)
+    hosts = tuple(_in_hosts_file(host, asked.hosts_file))
+    if not asked.servers:
+        return DnsDiagnosis(hosts=hosts, flaw=asked.flaw or "no DNS server is configured")
+    try:
+        names = list(_full_names(host, asked))
+    except (dns.exception.DNSException, UnicodeError) as error:
+        return DnsDiagnosis(servers, hosts=hosts, flaw=f"no valid name: {clean(str(error))}")
+    asking = _Asking(asked.servers, time.monotonic() + timeout)
+    answers = []
+    for name in names:
+        answers.append(asking.about(name))
+        if answers[-1].addresses or not asking.left:
+            break
+    silent = tuple(_shown(*server) for server in asking.silent)
+    return DnsDiagnosis(servers, asked.search, tuple(answers), silent, hosts)
+
+
+class _Asking:
+    """Asks servers in their order; one that was silent once is not asked again."""
+
+    def __init__(self, servers: tuple[tuple[str, int], ...], deadline: float) -> None:
+        self.silent: list[tuple[str, int]] = []
+        self._servers = servers
+        self._deadline = deadline
+
+    @property
+    def left(self) -> list[tuple[str, int]]:
+        """The servers that may still answer; none when the time is over."""
+        if time.monotonic() >= self._deadline:
+            return []
+        return [server for server in self._servers if server not in self.silent]
+
+    def about(self, name: dns.name.Name) -> DnsAnswer:
+        """Both families of one full name, the first server's answer that settles it."""
+        found = DnsAnswer(_text(name))
+        for server in self.left:
+            for kind in ("A", "AAAA"):
+                response = self._ask(name, kind, server)
+                if response is None:
+                    break
+                found = _read(found, response, kind, _shown(*server))
+                if found.outcome != "NOERROR":
+                    break
+            if found.outcome in ("NOERROR", "NXDOMAIN"):
+                break
+        return found
+
+    def _ask(
+        self, name: dns.name.Name, kind: str, server: tuple[str, int]
+    ) -> dns.message.Message | None:
+        import dns.exception
+        import dns.message
+        import dns.query
+
+        where, port = server
+        wait = max(0.05, min(_PATIENCE, self._deadline - time.monotonic()))
+        try:
+            question = dns.message.make_query(name, kind)
+            response, _ = dns.query.udp_with_fallback(
+                question, where, wait, port, ignore_unexpected=True, ignore_errors=True
+            )
+        except (dns.exception.DNSException, OSError, EOFError, ValueError):
+            self.silent.append(server)
+            return None
+        return response
+
+
+def _full_names(host: str, asked: ResolverConfiguration) -> Iterator[dns.name.Name]:
+    """The names that a stub resolver would try, in its order."""
+    import dns.name
+
+    if not host.strip("."):
+        raise dns.name.EmptyLabel
+    bare = dns.name.from_text(host)
+    if host.endswith("."):
+        yield bare
+        return
+    appended = [dns.name.from_text(f"{host}.{domain}") for domain in asked.search[:MAX_SEARCH]]
+    if host.count(".") >= asked.ndots:
+        yield from (bare, *appended)
+    else:
+        yield from (*appended, bare)
+
+
+def _read(sofar: DnsAnswer, response: dns.message.Message, kind: str, server: str) -> DnsAnswer:
+    """Adds what one response says: addresses, the chain of aliases, and the zone that denies."""
+    import dns.rcode
+    import dns.rdatatype
+
+    addresses = list(sofar.addresses)
+    aliases = list(sofar.aliases)
+    for records in response.answer:
+        if records.rdtype == dns.rdatatype.from_text(kind):
+            addresses += [clean(record.to_text(), _TEXT_LIMIT) for record in records]
+        elif records.rdtype == dns.rdatatype.CNAME:
+            aliases += [_text(record.target) for record in records]
+    zones = [_text(r.name) for r in response.authority if r.rdtype == dns.rdatatype.SOA]
+    return DnsAnswer(
+        sofar.name,
+        server,
+        dns.rcode.to_text(response.rcode()),
+        tuple(dict.fromkeys(addresses))[:MAX_ADDRESSES],
+        tuple(dict.fromkeys(aliases))[:MAX_ALIASES],
+        zones[0] if zones else sofar.zone,
+    )
+
+
+def _text(name: dns.name.Name) -> str:
+    return clean(name.to_text(omit_final_dot=True), _TEXT_LIMIT)
+
+
+def _shown(server: str, port: int) -> str:
+    """A server as evidence names it; its port only where it is not DNS's own."""
+    if port == 53:
+        return server
+    return f"[{server}]:{port}" if ":" in server else f"{server}:{port}"
+
+
+def _in_hosts_file(host: str, path: str) -> Iterator[str]:
+    """The addresses that the hosts file gives to a name."""
+    wanted = host.rstrip(".").lower()
+    try:
+        with Path(path).open("rb") as file:
+            lines = file.read(_HOSTS_BYTES).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        address, *names = line.partition("#")[0].split() or [""]
+        if wanted in (name.lower() for name in names):
+            yield clean(address, _TEXT_LIMIT)

@@ -1,0 +1,66 @@
+"""What the operating system knows of the bytes that were sent on a connection: did they arrive?"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from contextlib import suppress
+
+from kdiag.network.attempt import Sent
+
+# Linux, struct tcp_info: where unacked, total_retrans, bytes_acked and notsent_bytes stand, and how
+# long it is with them. https://github.com/torvalds/linux/blob/master/include/uapi/linux/tcp.h
+_UNACKED, _TOTAL_RETRANS, _BYTES_ACKED, _NOTSENT_BYTES = 24, 100, 120, 144
+_LINUX_SIZE = 148
+
+# macOS, struct tcp_connection_info, in xnu's netinet/tcp.h: where snd_wnd, snd_sbbytes and
+# txretransmitpackets stand.
+_TCP_CONNECTION_INFO = 0x106
+_SND_WND, _SND_SBBYTES, _TXRETRANSMITPACKETS = 28, 32, 104
+_MACOS_SIZE = 112
+_MOST = (1 << 31) - 1
+
+
+def sent(sock: socket.socket) -> Sent | None:
+    """How far what was sent on a connection has come; None where the system does not tell."""
+    with suppress(OSError):
+        if sys.platform == "linux":
+            return from_linux(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256))
+        if sys.platform == "darwin":
+            return from_macos(sock.getsockopt(socket.IPPROTO_TCP, _TCP_CONNECTION_INFO, 256))
+    return None
+
+
+def from_linux(info: bytes) -> Sent | None:
+    """Linux's struct tcp_info; None from a kernel that does not count what was acknowledged: one
+    before 4.6, or an imitation."""
+    if len(info) < _LINUX_SIZE or _long(info, _BYTES_ACKED) == 0:
+        return None
+    return Sent(_int(info, _UNACKED), _int(info, _TOTAL_RETRANS), _int(info, _NOTSENT_BYTES))
+
+
+def lossy(info: bytes, segments: int, again: int) -> bytes:
+    """Linux's struct tcp_info, as it is where so many segments got lost: for a made-up network."""
+    out = bytearray(info)
+    struct.pack_into("=I", out, _UNACKED, segments)
+    struct.pack_into("=I", out, _TOTAL_RETRANS, again)
+    return bytes(out)
+
+
+def from_macos(info: bytes) -> Sent | None:
+    """macOS's struct tcp_connection_info: of what is left, the bytes beyond the peer's window
+    are not sent yet."""
+    if len(info) < _MACOS_SIZE:
+        return None
+    window, left = _int(info, _SND_WND), _int(info, _SND_SBBYTES)
+    again = min(_long(info, _TXRETRANSMITPACKETS), _MOST)
+    return Sent(min(left, window), again, max(0, left - window))
+
+
+def _int(info: bytes, at: int) -> int:
+    return int(struct.unpack_from("=I", info, at)[0])
+
+
+def _long(info: bytes, at: int) -> int:
+    return int(struct.unpack_from("=Q", info, at)[0])

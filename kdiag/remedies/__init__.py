@@ -1,1 +1,0 @@
-"""Every fix that kdiag can propose, one function each, with the real values filled in."""

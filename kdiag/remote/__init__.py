@@ -1,0 +1,1 @@
+"""Vantage points: the walk runs on other machines; its facts are judged here."""

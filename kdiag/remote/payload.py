@@ -1,0 +1,204 @@
+"""What travels: one archive of kdiag's own files, and what makes a Python over there run it."""
+
+from __future__ import annotations
+
+import ast
+import base64
+import io
+import json
+import lzma
+import re
+import zipfile
+from functools import cache
+from pathlib import Path
+
+from kdiag.config.properties.names import PROTOCOLS
+
+# All that kdiag.remote.probe imports, by rooms; a test holds this to it.
+_ROOMS = {
+    "": "access address allowance annotation attempt gather hop lookup parcel probe readable "
+    "redaction security server_words settings stranger usage",
+    "properties/": "layers limits names producer",
+    "clients/": "codec conversation credentials errors failures iam line login net oauth sasl "
+    "secured sigv4 sockets tcp_info tls wire",
+    "hops/": "aws bootstrap dial greeting identity listeners metadata produce produce_request "
+    "questions",
+}
+PARTS = tuple(
+    f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())
+)
+
+OLDEST = (3, 9)
+NO_PYTHON = 86  # how it exits over there where no Python is as new as that
+
+_MAIN = "import os\nfrom kdiag.remote.probe import main\nos._exit(main())\n"
+_LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same files make the same archive
+_TEXT = re.compile(r'(?ms)(?:(^[ \t]*)|)""".*?"""')
+_INDENT = re.compile(r"(?m)^(?: {4})+")
+_REMARK = re.compile(r"(?m)^[ \t]*#.*$")
+
+# Pythons to look for: by the names that systems and images give them.
+_NAMES = "python3 " + " ".join(f"python3.{minor}" for minor in range(15, OLDEST[1] - 1, -1))
+_NAMES += " /usr/libexec/platform-python"
+
+# The first line that Python reads is what it is to do; the rest of its input is for that to read.
+_ONE = (
+    f"import sys; sys.version_info < {OLDEST} and sys.exit({NO_PYTHON}); "
+    "exec(sys.stdin.buffer.readline())"
+)
+SHELL = (
+    f"for p in {_NAMES}; do command -v $p >/dev/null 2>&1 || continue; "
+    f'$p -IS -c "{_ONE}"; s=$?; [ $s = {NO_PYTHON} ] || exit $s; done; exit {NO_PYTHON}'
+)
+
+# Reads the archive, its length in a line before it, and runs it from memory: no file is written.
+_LOADER = """
+import importlib.abc, importlib.util, io, os, sys, zipfile
+source = sys.stdin.buffer
+packed = zipfile.ZipFile(io.BytesIO(source.read(int(source.readline()))))
+names = set(packed.namelist())
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def find_spec(self, name, path=None, target=None):
+        for end in ("/__init__.py", ".py"):
+            if name.replace(".", "/") + end in names:
+                return importlib.util.spec_from_loader(
+                    name, self, origin=name.replace(".", "/") + end, is_package=end[0] == "/")
+    def is_package(self, name):
+        return name.replace(".", "/") + "/__init__.py" in names
+    def get_source(self, name):
+        return packed.read(self.find_spec(name).origin).decode()
+    def exec_module(self, module):
+        origin = module.__spec__.origin
+        exec(compile(packed.read(origin), origin, "exec"), module.__dict__)
+sys.meta_path.insert(0, Finder())
+exec(packed.read("__main__.py"))
+"""
+
+
+# The same where a program is all that can be told. Without secrets there are no logins.
+_HEAVY = tuple(f"clients/{name}" for name in ("credentials", "iam", "oauth", "sasl", "sigv4"))
+
+# What stands in for modules whose work is done before: there are no secrets to search for, and what
+# a user wrote was read here.
+_DONE_HERE = {
+    "redaction": """
+def secrets(told, open_words): return ()
+def redacted(text, hidden): return text
+def without(value, hidden, own=()): return value
+""",
+    "properties/layers": "Layers = None",
+    "properties/limits": "",
+    "properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
+    "properties/producer": "handed_over = used_by_client = None",
+}
+_NARROW = """
+import sys; sys.version_info < {oldest} and sys.exit({no_python})
+import base64, importlib.abc, importlib.util, json, lzma, os
+parts = json.loads(lzma.decompress(base64.b85decode("{packed}")))
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def find_spec(self, name, path=None, target=None):
+        for end in ("/__init__", ""):
+            if name.replace(".", "/") + end in parts:
+                return importlib.util.spec_from_loader(
+                    name, self, origin=name.replace(".", "/") + end, is_package=end != "")
+    def is_package(self, name):
+        return name.replace(".", "/") + "/__init__" in parts
+    def get_source(self, name):
+        return parts[self.find_spec(name).origin]
+    def exec_module(self, module):
+        origin = module.__spec__.origin
+        exec(compile(parts[origin], origin + ".py", "exec"), module.__dict__)
+sys.meta_path.insert(0, Finder())
+from kdiag.probe import narrow
+os._exit(narrow(base64.b64decode("{told}")))
+"""
+
+
+def script(told: bytes) -> str:
+    """A shell script that runs an errand, whole: nothing else has to be sent."""
+    program = _NARROW.strip().format(
+        oldest=OLDEST, no_python=NO_PYTHON, packed=_packed(), told=base64.b64encode(told).decode()
+    )
+    return (
+        f"for p in {_NAMES}; do command -v $p >/dev/null 2>&1 || continue\n"
+        f"$p -IS - <<'KDIAG'\n{program}\nKDIAG\n"
+        f"s=$?; [ $s = {NO_PYTHON} ] || exit $s; done; exit {NO_PYTHON}"
+    )
+
+
+@cache
+def _packed() -> str:
+    here = Path(__file__).resolve().parent.parent
+    parts = {
+        f"kdiag/{part}": barest((here / f"{part}.py").read_text(encoding="utf-8"))
+        for part in sorted(set(PARTS).difference(_HEAVY))
+    }
+    parts.update({f"kdiag/{part}": text for part, text in _DONE_HERE.items()})
+    small = json.dumps(parts, separators=(",", ":")).encode("ascii")
+    best = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}  # pb: it is text
+    data = lzma.compress(small, format=lzma.FORMAT_ALONE, filters=[best])
+    return base64.b85encode(data).decode("ascii")  # it has no quote and no backslash
+
+
+@cache
+def payload() -> bytes:
+    """What a Python that was started by SHELL reads first: how to load the archive, and it."""
+    packed = archive()
+    return f"exec({_LOADER!r})\n{len(packed)}\n".encode() + packed
+
+
+@cache
+def archive() -> bytes:
+    """A zipapp of PARTS, the same whenever it is made of the same files."""
+    here = Path(__file__).resolve().parent.parent
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as packing:
+        _add(packing, "__main__.py", _MAIN)
+        for part in sorted(PARTS):
+            source = (here / f"{part}.py").read_text(encoding="utf-8")
+            _add(packing, f"kdiag/{part}.py", bare(source))
+    return made.getvalue()
+
+
+def bare(source: str) -> str:
+    """A module without its docstrings and remarks, which nobody reads over there; what is left
+    stands in the lines where it was."""
+    return _REMARK.sub("", _TEXT.sub(_emptied, source))
+
+
+def barest(source: str) -> str:
+    """A module in as few characters as will do, its lines not those of the source: where every one
+    of them counts."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            _unannotated(node)
+    return _INDENT.sub(lambda found: found.group()[::4], ast.unparse(tree))
+
+
+def _unannotated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    """Takes types out of a function. One with a decorator keeps them: a hop is asked with what they
+    name."""
+    if function.decorator_list:
+        return
+    function.returns = None
+    given = function.args
+    for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
+        if each:
+            each.annotation = None
+
+
+def _emptied(found: re.Match[str]) -> str:
+    docstring = found.group(1) is not None and found.string[found.end() :][:1] == "\n"
+    if not docstring:
+        return found.group()
+    return f'{found.group(1)}""' + "\n" * found.group().count("\n")
+
+
+def _add(packing: zipfile.ZipFile, name: str, text: str) -> None:
+    info = zipfile.ZipInfo(name, _LONG_AGO)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    packing.writestr(info, text.encode("utf-8"), compresslevel=9)

@@ -1,0 +1,154 @@
+"""A command of the user's own that leads elsewhere: bytes go in, and an answer comes out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+from kdiag.network.attempt import clean
+from kdiag.remote.reply import RemoteWalk
+from kdiag.remote.serialization import SerializationError
+from kdiag.remote.unreached import NotReached
+
+MAX_WORDS = 8192  # bytes of what a command says on standard error
+MAX_LINES = 5
+_READ = 1 << 16
+_GOODBYE = 2.0  # seconds for a command to end by itself
+
+
+class Ended(Exception):
+    """The command ended without an answer: its exit code, and its last words."""
+
+    def __init__(self, code: int, words: tuple[str, ...]) -> None:
+        super().__init__(code)
+        self.code, self.words = code, words
+
+
+async def ask(command: Sequence[str], question: RemoteWalk, longest: float) -> bytes:
+    """Runs a command, sends it the question, and gives the answer, at most `longest` seconds later.
+
+    Standard input stays open meanwhile, and closing it ends what runs there. Raises Ended, and
+    NotReached for a command that is not here, an answer that is none, and time that is up.
+    """
+    process = await _started(command)
+    words = bytearray()
+    listening = asyncio.ensure_future(_listen(process, words))
+    try:
+        return await asyncio.wait_for(_exchange(process, question), longest)
+    except TimeoutError:
+        raise NotReached(
+            f"no answer within {longest:g} s", _lines(words), "See that the way there is open."
+        ) from None
+    except SerializationError as error:
+        raise NotReached(f"what came back is no answer: {error}", _lines(words)) from None
+    except EOFError:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncio.shield(listening), _GOODBYE)
+        code = await _ended(process)
+        raise Ended(code, _lines(words)) from None
+    finally:
+        await _ended(process)
+        listening.cancel()
+
+
+async def said(command: Sequence[str], longest: float, most: int = 1 << 20) -> str:
+    """What a command prints that needs no input. Raises Ended where it fails, and NotReached."""
+    process = await _started(command)
+    words = bytearray()
+    assert process.stdin and process.stdout
+    process.stdin.close()
+    listening = asyncio.ensure_future(_listen(process, words))
+    try:
+        heard = await asyncio.wait_for(process.stdout.read(most), longest)
+        code = await asyncio.wait_for(process.wait(), longest)
+        await asyncio.wait_for(asyncio.shield(listening), _GOODBYE)
+    except TimeoutError:
+        raise NotReached(f"{command[0]} did not answer within {longest:g} s") from None
+    finally:
+        await _ended(process)
+        listening.cancel()
+    if code:
+        raise Ended(code, _lines(words))
+    return heard.decode("utf-8", "replace")
+
+
+async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    try:
+        # A session of its own: what is typed on this terminal, Ctrl-C too, is for kdiag alone, and
+        # nothing over there can ask for a password on it.
+        return await asyncio.create_subprocess_exec(
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+        )
+    except FileNotFoundError:
+        raise NotReached(
+            f"there is no {command[0]} on this machine", (), f"Install {command[0]}."
+        ) from None
+    except OSError as error:
+        raise NotReached(f"{command[0]} cannot be run: {error.strerror}") from None
+
+
+async def _exchange(process: asyncio.subprocess.Process, question: RemoteWalk) -> bytes:
+    assert process.stdin and process.stdout
+    process.stdin.write(question.sent)
+    sending = asyncio.ensure_future(process.stdin.drain())
+    heard = bytearray(b"\n")
+    span: slice | None = None
+    try:
+        while span is None or len(heard) < span.stop:
+            more = await process.stdout.read(_READ)
+            if not more:
+                raise EOFError
+            heard += more
+            span = span or question.span(bytes(heard))
+    finally:
+        sending.cancel()
+        with suppress(asyncio.CancelledError, OSError):
+            await sending
+    return bytes(heard[span])
+
+
+async def _listen(process: asyncio.subprocess.Process, words: bytearray) -> None:
+    """Keeps the last of what the command says on standard error, so that it is never in its way."""
+    assert process.stderr
+    while more := await process.stderr.read(4096):
+        words += more
+        del words[:-MAX_WORDS]
+
+
+async def _ended(process: asyncio.subprocess.Process) -> int:
+    """Ends the command and all that it started, by itself if it can; its exit code."""
+    assert process.stdin
+    process.stdin.close()
+    try:
+        return await asyncio.wait_for(process.wait(), _GOODBYE)
+    except TimeoutError:
+        _kill(process)
+        return await process.wait()
+    except asyncio.CancelledError:
+        _kill(process)
+        await process.wait()
+        raise
+    finally:
+        _let_go(process)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    _let_go(process)
+
+
+def _let_go(process: asyncio.subprocess.Process) -> None:
+    """Closes its pipes: nobody reads on, and what it has left running, as ssh does to share a
+    connection, may hold them for long."""
+    process._transport.close()  # type: ignore[attr-defined]
+
+
+def _lines(words: bytearray) -> tuple[str, ...]:
+    lines = [line.strip() for line in words.decode("utf-8", "replace").splitlines()]
+    return tuple(clean(line, 300) for line in lines if line)[-MAX_LINES:]

@@ -1,0 +1,179 @@
+"""What a far side is told, and its answer, which is held to what the walk there can have found."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import zlib
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from kdiag.address import parse
+from kdiag.config.properties.names import PROTOCOLS
+from kdiag.config.settings import Settings
+from kdiag.network.attempt import LAYERS, EndpointResult, clean
+from kdiag.network.dialer import MAX_ADDRESSES
+from kdiag.remote.payload import payload, script
+from kdiag.remote.probe import NARROW, probe_request
+from kdiag.remote.serialization import MAX_BYTES, SerializationError, deserialize, serialize
+from kdiag.walk.hops import HOPS
+from kdiag.walk.listeners import MAX_BROKERS, MAX_CANDIDATES
+from kdiag.walk.produce import Produce
+from kdiag.walk.runner import MOMENT, WalkFacts, without_secrets
+
+MAX_HEAD = 1 << 16  # bytes that may stand in front of an answer: what a login prints
+MAX_NOTES = 32
+MAX_TEXT = 16384  # characters; the longest of our own is a detail with every character escaped
+
+
+@dataclass(frozen=True)
+class RemoteWalk:
+    """One walk that is to be walked elsewhere, and how its answer is known."""
+
+    asked: Settings
+    mark: str
+
+    @cached_property
+    def sent(self) -> bytes:
+        """All that goes to a Python that was started over there."""
+        told = serialize(probe_request(self.asked, self.mark))
+        return payload() + b"%d\n%s" % (len(told), told)
+
+    def span(self, heard: bytes) -> slice | None:
+        """Where in all that is heard the answer will stand, None until that is known. Raises
+        ParcelError."""
+        before, mark, rest = heard.partition(b"\n%s " % self.mark.encode())
+        length, newline, _ = rest.partition(b"\n")
+        if not newline and len(heard) > MAX_HEAD:
+            raise SerializationError(f"no answer in the first {MAX_HEAD} bytes")
+        if not newline:
+            return None
+        if not length.isdigit() or len(length) > 9 or int(length) > MAX_BYTES:
+            raise SerializationError("its length is not one that an answer has")
+        start = len(before) + len(mark) + len(length) + 1
+        return slice(start, start + int(length))
+
+    @cached_property
+    def script(self) -> str:
+        """All that goes to a shell that takes nothing else."""
+        return script(serialize(probe_request(self.asked, self.mark)))
+
+    def narrow(self, heard: str) -> bytes:
+        """The answer in all that such a shell has printed. Raises ParcelError."""
+        _, mark, rest = f"\n{heard}".partition(f"\n{self.mark} ")
+        facts = rest.partition("\n")[0].strip()
+        if facts.startswith("takes "):
+            raise SerializationError(
+                f"it takes {facts[6:15]} characters, and {NARROW} are let through: there are too "
+                "many brokers or certificates for this way back; ssh:// has no such limit"
+            )
+        try:
+            read = zlib.decompressobj()
+            answer = read.decompress(base64.b64decode(facts, validate=True), MAX_BYTES)
+        except (ValueError, zlib.error):
+            raise SerializationError("it is cut or spoilt") from None
+        if not mark or not read.eof:
+            raise SerializationError("there is none in it" if not mark else "it is cut or spoilt")
+        return answer
+
+    def gathered(self, answer: bytes) -> WalkFacts:
+        """The facts. Raises ParcelError for what no walk can have found."""
+        found = deserialize(WalkFacts, answer, lambda said: clean(said, MAX_TEXT))
+        _check(found, self.asked)
+        return without_secrets(found, self.asked)
+
+
+def remote_walk(asked: Settings) -> RemoteWalk:
+    """A question that is told from all others."""
+    return RemoteWalk(asked, f"kdiag-{secrets.token_hex(8)}")
+
+
+def _check(found: WalkFacts, asked: Settings) -> None:
+    """What the types do not say: rules rest on it. Raises ParcelError."""
+    try:
+        datetime.strptime(found.started_at, MOMENT)
+    except ValueError:
+        raise SerializationError("a time that is none") from None
+    if [leg.hop for leg in found.legs] != [hop.id for hop in HOPS]:
+        raise SerializationError("other hops than those of a walk")
+    halted = [halt.hop for halt in found.halts]
+    if len(set(halted)) < len(halted) or not {hop.id for hop in HOPS}.issuperset(halted):
+        raise SerializationError("more failures than hops")
+    if len(found.notes) > MAX_NOTES:
+        raise SerializationError("more notes than a walk has")
+    _check_complete(found, asked)
+    contacts = list(found.bootstrap.contacts) if found.bootstrap else []
+    if found.bootstrap and tuple(c.endpoint for c in contacts) != asked.bootstrap:
+        raise SerializationError("other bootstrap servers than were asked for")
+    if not found.bootstrap and (found.metadata or found.listeners or found.produce):
+        raise SerializationError("facts without those that they rest on")
+    if not found.metadata and (found.listeners or found.produce):
+        raise SerializationError("facts without those that they rest on")
+    if found.produce and not found.listeners:
+        raise SerializationError("facts without those that they rest on")
+    listeners = found.listeners.listeners if found.listeners else ()
+    if len(listeners) > MAX_BROKERS or len(found.produce.produced if found.produce else ()) > len(
+        listeners
+    ):
+        raise SerializationError("more brokers than a walk dials")
+    for listener in listeners:
+        contacts += [listener.contact, *listener.candidates]
+        if len(listener.candidates) > MAX_CANDIDATES:
+            raise SerializationError("more addresses than a walk tries")
+    for contact in contacts:
+        _check_contact(contact)
+
+
+def _check_complete(found: WalkFacts, asked: Settings) -> None:
+    """Every hop that ran has its facts, and every other one a reason in those before it: a walk
+    passes for what it has seen, and never for what is missing. Raises ParcelError."""
+    facts = (found.bootstrap, found.metadata, found.listeners, found.produce)
+    for leg, fact in zip(found.legs, facts, strict=True):
+        because = fact.skipped_because if isinstance(fact, Produce) else None
+        if (fact is None or because is not None) != bool(leg.skipped_because):
+            raise SerializationError("a hop without its facts, or facts without their hop")
+    bootstrap, metadata, listeners, produce = facts
+    ended = bool(found.halts) or found.interrupted
+    missing = (
+        bootstrap is None,
+        bool(bootstrap and bootstrap.usable) and metadata is None,
+        bool(metadata and metadata.brokers) and listeners is None,
+        bool(listeners and listeners.reached) and produce is None,
+    )
+    if any(missing) and not ended:
+        raise SerializationError("a hop that did not run, and nothing that says why")
+    if metadata and metadata.brokers and asked.topic and metadata.topic is None:
+        raise SerializationError("not a word of the topic")
+    if metadata and listeners:
+        told = {broker.node for broker in metadata.brokers}
+        seen = [listener.broker.node for listener in listeners.listeners]
+        if not told.issuperset(seen) or len(set(seen)) < min(len(told), MAX_BROKERS):
+            raise SerializationError("other brokers than were listed")
+    if listeners and produce:
+        tried = [each.node for each in produce.produced]
+        if set(tried) != {x.broker.node for x in listeners.reached} or len(set(tried)) < len(tried):
+            raise SerializationError("other brokers than were reached")
+        if set(produce.unreached) != {
+            x.broker.node for x in listeners.listeners if not x.contact.usable
+        }:
+            raise SerializationError("other brokers than were not reached")
+
+
+def _check_contact(contact: EndpointResult) -> None:
+    if len(contact.dials) > MAX_ADDRESSES:
+        raise SerializationError("more addresses than a walk tries")
+    for dial in contact.dials:
+        layers = [attempt.layer for attempt in dial.attempts]
+        if not layers or layers != sorted(set(layers), key=_place):
+            raise SerializationError("layers that no connection has")
+        if not parse(dial.address) or (dial.source and not parse(dial.source)):
+            raise SerializationError("an address that is none")
+        if dial.protocol and dial.protocol not in PROTOCOLS:
+            raise SerializationError("a protocol that Kafka has not")
+
+
+def _place(layer: str) -> int:
+    if layer not in LAYERS:
+        raise SerializationError("a layer that no connection has")
+    return LAYERS.index(layer)

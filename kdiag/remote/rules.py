@@ -1,0 +1,31 @@
+"""KD8xx, vantage points: what keeps a walk from being walked elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.remote.unreached import Unreached
+from kdiag.rules import remedies
+from kdiag.rules.rule import Match, Severity, rule
+
+
+@rule("KD801", "vantage-unreachable", Severity.ERROR, "A vantage point could not be reached")
+def vantage_unreachable(unreached: Unreached) -> Iterator[Match]:
+    """What was given with `--from` could not be reached, or nothing came back from there. This says
+    nothing about Kafka: the walk was not walked from there. The other vantage points are not kept
+    from theirs.
+
+    kdiag goes there as you do: by your own ssh, kubectl or docker, or AWS's Run Command, with your
+    configuration, and without asking anything. Over there it needs Python 3.9 or newer.
+
+    Prove it: run the same way by hand, `ssh -oBatchMode=yes HOST python3 --version`,
+    `kubectl exec POD -- python3 --version` or `docker exec CONTAINER python3 --version`.
+    """
+    fix = remedies.say(unreached.remedy) if unreached.remedy else None
+    yield Match(
+        "vantage",
+        f"Nothing came back from {unreached.where}: {unreached.words}",
+        (f"vantage {unreached.where}",),
+        unreached.evidence,
+        (fix,) if fix else (),
+    )

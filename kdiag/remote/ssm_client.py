@@ -1,0 +1,99 @@
+"""AWS Systems Manager's Run Command: the door to it, through boto3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kdiag.network.attempt import clean
+
+CALLS = (
+    "ssm:SendCommand",
+    "ssm:ListCommandInvocations",
+    "ssm:GetCommandInvocation",
+    "ssm:CancelCommand",
+)
+AT_ONCE = "50"  # instances of one command that run it at the same time
+DELIVERY = 30  # seconds for an instance to take a command, the least that there is
+MAX_SCRIPT = 60_000  # characters; a document and what it is given have 64 KB together
+
+# In seconds. No call is asked twice by botocore alone: those that only read are asked again.
+_CONNECT, _READ = 3, 10
+_WORDS = 300
+
+
+class SsmError(Exception):
+    """AWS did not do it. The text says why, and is clean."""
+
+
+class RunCommand:
+    """Blocking calls; every one of them raises SsmError."""
+
+    def __init__(self) -> None:
+        import boto3.session
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        self._errors = (BotoCoreError, ClientError, OSError, ValueError)
+        try:
+            self._client: Any = boto3.session.Session().client(
+                "ssm",
+                config=Config(
+                    connect_timeout=_CONNECT,
+                    read_timeout=_READ,
+                    retries={"mode": "adaptive", "total_max_attempts": 4},
+                ),
+            )
+        except self._errors as error:
+            raise SsmError(_words(error)) from None
+
+    def send(
+        self, script: str, seconds: int, *, instance: str = "", tag: str = "", value: str = ""
+    ) -> str:
+        """Has a script run by one instance, or by all that have a tag; the id of the command."""
+        target: dict[str, Any] = {"InstanceIds": [instance]}
+        if tag:
+            target = {"Targets": [{"Key": f"tag:{tag}", "Values": [value]}]}
+            # One that fails does not keep the others from their turn.
+            target |= {"MaxConcurrency": AT_ONCE, "MaxErrors": "100%"}
+        told = self._asked(
+            "send_command",
+            DocumentName="AWS-RunShellScript",
+            Comment="kdiag check: looks from there, and changes nothing",
+            TimeoutSeconds=DELIVERY,
+            Parameters={"commands": script.splitlines(), "executionTimeout": [str(seconds)]},
+            **target,
+        )
+        return str(told["Command"]["CommandId"])
+
+    def states(self, command: str) -> dict[str, str]:
+        """Instance → how far it is: Pending, InProgress, Success, Failed, TimedOut, …"""
+        found: dict[str, str] = {}
+        more: dict[str, str] = {}
+        while True:
+            told = self._asked("list_command_invocations", CommandId=command, MaxResults=50, **more)
+            for one in told["CommandInvocations"]:
+                found[clean(one["InstanceId"], 40)] = clean(one["Status"], 40)
+            if not told.get("NextToken"):
+                return found
+            more = {"NextToken": told["NextToken"]}
+
+    def output(self, command: str, instance: str) -> tuple[int, str, str]:
+        """Exit code, standard output and standard error of one that has ended."""
+        told = self._asked("get_command_invocation", CommandId=command, InstanceId=instance)
+        said, words = told.get("StandardOutputContent"), told.get("StandardErrorContent")
+        return int(told.get("ResponseCode", -1)), str(said or ""), str(words or "")
+
+    def cancel(self, command: str) -> None:
+        """Asks every instance to stop."""
+        self._asked("cancel_command", CommandId=command)
+
+    def _asked(self, call: str, **given: Any) -> dict[str, Any]:
+        try:
+            told: dict[str, Any] = getattr(self._client, call)(**given)
+        except self._errors as error:
+            raise SsmError(_words(error)) from None
+        return told
+
+
+def _words(error: BaseException) -> str:
+    return clean(str(error) or type(error).__name__, _WORDS)

@@ -1,0 +1,1 @@
+"""The report: its model, and how it is built, saved, loaded and compared."""

@@ -1,0 +1,400 @@
+"""The answer: what every hop showed, what was found, the one cause, and the exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal
+
+from kdiag.aws.paths import NetworkPaths
+from kdiag.aws.report import AwsReport, aws_report
+from kdiag.config.security import Sasl, matching, preferred
+from kdiag.config.settings import Settings
+from kdiag.network.attempt import LAYERS, AddressResult, EndpointResult
+from kdiag.network.certificate import read
+from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
+from kdiag.rules.rule import Finding, Severity
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.listeners import Listener, Listeners
+from kdiag.walk.metadata import Metadata
+from kdiag.walk.produce import Produce
+from kdiag.walk.runner import INTERRUPTED
+
+if TYPE_CHECKING:
+    from kdiag.rules.expectations import CheckedExpectations
+
+SCHEMA_VERSION = 1
+
+EXIT_CODES = {
+    "bootstrap": 10,
+    "metadata": 20,
+    "listeners": 30,
+    "produce": 40,
+    "aws": 50,
+    "config": 60,
+    "expect": 70,
+    "vantage": 80,
+}
+MOST_NAMES = 4096  # characters of the names of one certificate
+UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
+
+EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
+
+Status = Literal["pass", "warn", "fail", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HopResult:
+    """How one hop ended. `summary` is what was learnt, "" where nothing was."""
+
+    hop: str
+    status: Status
+    elapsed_ms: int
+    skipped_because: str | None = None
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateReport:
+    """A TLS handshake: its `version` and `cipher`, whether a client certificate was asked for, and
+    the peer's own certificate. `not_before` and `not_after` are UTC, RFC 3339; null where the
+    certificate cannot be read."""
+
+    version: str
+    cipher: str
+    client_certificate_wanted: bool
+    subject: str
+    issuer: str
+    names: list[str]
+    not_before: str | None
+    not_after: str | None
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerReport:
+    """One bootstrap server. `layers` as for a broker; `protocol` is the security.protocol that it
+    speaks, null if unknown; `mechanisms` are the SASL mechanisms that it offers, as far as it told;
+    `certificate` is null without TLS."""
+
+    server: str
+    addresses: list[str]
+    layers: dict[str, str | None]
+    protocol: str | None = None
+    mechanisms: list[str] = field(default_factory=list)
+    certificate: CertificateReport | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BrokerReport:
+    """One broker. `layers` maps each layer to "ok", a failure's name, or null where not tried;
+    `produce` is "ok", a failure's name, or null where the broker was not asked; `candidates` are
+    other addresses it may advertise, with the node id that answered there (null: none did);
+    `protocol` and `certificate` as for a bootstrap server."""
+
+    node: int
+    advertised: str
+    layers: dict[str, str | None]
+    answered_as: int | None = None
+    produce: str | None = None
+    addresses: list[str] = field(default_factory=list)
+    candidates: dict[str, int | None] = field(default_factory=dict)
+    protocol: str | None = None
+    certificate: CertificateReport | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopicReport:
+    """The topic that was asked for; `error` is the broker's error name, null when it exists."""
+
+    name: str
+    partitions: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterReport:
+    """The cluster, as the bootstrap server tells of it."""
+
+    id: str | None
+    controller: int | None
+    brokers: list[BrokerReport]
+    topic: TopicReport | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpectationReport:
+    """One thing that was expected, as it was written. `met` is null where that is not known, and
+    `reason` says why; `found` maps whose it is ("" for the cluster's own) to what was found."""
+
+    expectation: str
+    met: bool | None
+    found: dict[str, str | int | float | None] = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One check. `str(report)` is its verdict in a line; `report.ok` is True when the path works.
+
+    `started_at` is UTC, RFC 3339. `protocol` was asked for, or found where `protocol_found` says
+    so; `client_properties` are those that match it, in the spelling of "java" and "librdkafka".
+    Keys are only ever added.
+    """
+
+    schema_version: int
+    kdiag_version: str
+    started_at: str
+    elapsed_ms: int
+    target: list[str]
+    source_addresses: list[str]
+    protocol: str
+    verdict: Literal["pass", "warn", "fail"]
+    failing_hop: str | None
+    root_cause: str | None
+    exit_code: int
+    hops: list[HopResult]
+    cluster: ClusterReport | None
+    findings: list[Finding]
+    notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
+    protocol_found: bool = False
+    client_properties: dict[str, str] = field(default_factory=dict)
+    bootstrap: list[ServerReport] = field(default_factory=list)
+    aws: AwsReport | None = None
+    expectations: list[ExpectationReport] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """True when the exit code is 0: the path works, perhaps with warnings."""
+        return self.exit_code == 0
+
+    @property
+    def cause(self) -> Finding | None:
+        """The finding that explains the others."""
+        return next((f for f in self.findings if f.code == self.root_cause), None)
+
+    def __str__(self) -> str:
+        if self.cause is None:
+            return "interrupted" if self.interrupted else f"{self.verdict}: the path works"
+        return f"{self.verdict} at {self.failing_hop}: {self.cause.code} {self.cause.message}"
+
+
+def report(
+    settings: Settings,
+    facts: Mapping[type, Any],
+    findings: Sequence[Finding],
+    walked: Sequence[HopResult],
+    *,
+    version: str,
+    started_at: str,
+    elapsed_ms: int,
+    interrupted: bool = False,
+    notes: Sequence[str] = (),
+) -> Report:
+    """The report on a walk: its facts by type, the rules' findings, and the hops as they ended."""
+    found = ignored(explained(findings), settings.ignore, _last(walked))
+    counted = [finding for finding in found if not finding.ignored]
+    steps = [_judged(step, counted, settings.fail_on) for step in walked]
+    failing = next((step.hop for step in steps if step.status == "fail"), None)
+    cause = root([f for f in of_hop(counted, failing) if _fails(f, settings.fail_on)])
+    expected = _expected(settings, facts)
+    code = EXIT_CODES[failing] if failing else 0
+    if cause and cause.code == "KD001":
+        code = EXIT_INTERNAL
+    if interrupted:
+        code = EXIT_INTERRUPTED
+    warned = any(step.status == "warn" for step in steps)
+    bootstrap: Bootstrap | None = facts.get(Bootstrap)
+    contacts = bootstrap.contacts if bootstrap else ()
+    dials = [dial for contact in contacts for dial in contact.dials]
+    protocol = settings.security.protocol or _spoken(dials)
+    return Report(
+        schema_version=SCHEMA_VERSION,
+        kdiag_version=version,
+        started_at=started_at,
+        elapsed_ms=elapsed_ms,
+        target=[str(endpoint) for endpoint in settings.bootstrap],
+        source_addresses=list(dict.fromkeys(d.source for d in dials if d.source)),
+        protocol=protocol,
+        verdict="fail" if code else "warn" if warned else "pass",
+        failing_hop=failing,
+        root_cause=cause.code if cause else None,
+        exit_code=code,
+        hops=steps,
+        cluster=_cluster(facts),
+        findings=sorted(
+            following(found, cause, expected.unknown if expected else ()),
+            key=lambda f: f is not cause,
+        ),
+        notes=[*settings.notes, *notes],
+        interrupted=interrupted,
+        aws=aws_report(facts.get(NetworkPaths)),
+        protocol_found=protocol != UNKNOWN
+        and (settings.security.protocol is None or settings.security.inferred),
+        client_properties=_properties(protocol, dials, settings.security.sasl),
+        bootstrap=[_server(contact) for contact in contacts],
+        expectations=_expectations(expected),
+    )
+
+
+def _last(walked: Sequence[HopResult]) -> str | None:
+    """The hop that ended the walk: those behind it did not run for want of it."""
+    end = next((n for n, step in enumerate(walked) if _unseen(step)), 0)
+    return walked[end - 1].hop if end else None
+
+
+def _unseen(step: HopResult) -> bool:
+    return step.status == "skipped" and not step.summary and step.skipped_because != INTERRUPTED
+
+
+def _expected(settings: Settings, facts: Mapping[type, Any]) -> CheckedExpectations | None:
+    """What became of the expectations, where there are any."""
+    if not settings.expect:
+        return None
+    from kdiag.rules.expectations import CheckedExpectations
+
+    return facts.get(CheckedExpectations)
+
+
+def _expectations(expected: CheckedExpectations | None) -> list[ExpectationReport]:
+    return [
+        ExpectationReport(
+            expectation=str(one.expectation),
+            met=None if one.unknown else one.holds,
+            found=dict(one.readings),
+            reason=one.unknown or None,
+        )
+        for one in (expected.held if expected else ())
+    ]
+
+
+def _spoken(dials: Sequence[AddressResult]) -> str:
+    """The security.protocol that the bootstrap server turned out to speak, a working one first."""
+    found = sorted((d for d in dials if d.protocol), key=lambda dial: dial.failed is not None)
+    return found[0].protocol if found else UNKNOWN
+
+
+def _properties(protocol: str, dials: Sequence[AddressResult], sasl: Sasl | None) -> dict[str, str]:
+    """The client properties that match a protocol, in both spellings."""
+    if protocol == UNKNOWN:
+        return {}
+    offered = next((dial.mechanisms for dial in dials if dial.mechanisms), ())
+    wanted = any(dial.handshake and dial.handshake.wants_certificate for dial in dials)
+    fitting = matching(protocol, sasl.mechanism if sasl else preferred(offered), wanted)
+    return {"java": fitting.java, "librdkafka": fitting.librdkafka}
+
+
+def _fails(finding: Finding, fail_on: str) -> bool:
+    return finding.severity is Severity.ERROR or fail_on == "warning"
+
+
+def _judged(step: HopResult, findings: Sequence[Finding], fail_on: str) -> HopResult:
+    """The step with the status that its findings give it; a skipped hop without any stays so."""
+    here = [finding for finding in findings if finding.hop == step.hop]
+    status: Status = step.status
+    if any(_fails(finding, fail_on) for finding in here):
+        status = "fail"
+    elif here and step.status == "pass":
+        status = "warn"
+    because = step.skipped_because if status == "skipped" else None
+    return replace(step, status=status, skipped_because=because)
+
+
+def _cluster(facts: Mapping[type, Any]) -> ClusterReport | None:
+    metadata: Metadata | None = facts.get(Metadata)
+    if metadata is None or not metadata.brokers:
+        return None
+    listeners: Listeners | None = facts.get(Listeners)
+    produce: Produce | None = facts.get(Produce)
+    reached = {x.broker.node: x for x in listeners.listeners} if listeners else {}
+    produced = _produced(produce) if produce else {}
+    topic = metadata.topic
+    return ClusterReport(
+        id=metadata.cluster_id,
+        controller=metadata.controller,
+        brokers=[
+            _broker(broker.node, str(broker.advertised), reached.get(broker.node), produced)
+            for broker in metadata.brokers
+        ],
+        topic=TopicReport(
+            name=topic.name,
+            partitions=len(topic.partitions),
+            error=None if topic.error == "NONE" else topic.error,
+        )
+        if topic
+        else None,
+    )
+
+
+def _broker(
+    node: int, advertised: str, listener: Listener | None, produced: Mapping[int, str]
+) -> BrokerReport:
+    best = listener.contact.best if listener else None
+    candidates = listener.candidates if listener else ()
+    return BrokerReport(
+        node=node,
+        advertised=advertised,
+        layers=dict(listener.contact.layers if listener else dict.fromkeys(LAYERS)),
+        answered_as=best.answered_as if best else None,
+        produce=produced.get(node),
+        addresses=[dial.address for dial in listener.contact.dials] if listener else [],
+        candidates={str(c.endpoint): c.best.answered_as if c.best else None for c in candidates},
+        protocol=best.protocol or None if best else None,
+        certificate=_certificate(best),
+    )
+
+
+def _server(contact: EndpointResult) -> ServerReport:
+    best = contact.best
+    return ServerReport(
+        server=str(contact.endpoint),
+        addresses=[dial.address for dial in contact.dials],
+        layers=dict(contact.layers),
+        protocol=best.protocol or None if best else None,
+        mechanisms=list(best.mechanisms) if best else [],
+        certificate=_certificate(best),
+    )
+
+
+def _certificate(dial: AddressResult | None) -> CertificateReport | None:
+    handshake = dial.handshake if dial else None
+    if handshake is None or not handshake.chain:
+        return None
+    found = read(handshake.chain[0])
+    return CertificateReport(
+        version=handshake.version,
+        cipher=handshake.cipher,
+        client_certificate_wanted=handshake.wants_certificate,
+        subject=found.subject,
+        issuer=found.issuer,
+        names=_fitting(found.names),
+        not_before=_moment(found.not_before),
+        not_after=_moment(found.not_after),
+        sha256=found.fingerprint,
+    )
+
+
+def _fitting(names: Sequence[str]) -> list[str]:
+    """The first of a certificate's names, MOST_NAMES characters together: every broker's are
+    listed, and a real one has few."""
+    ends = accumulate(map(len, names))
+    return [name for name, end in zip(names, ends, strict=True) if end <= MOST_NAMES]
+
+
+def _moment(seconds: int | None) -> str | None:
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _produced(produce: Produce) -> dict[int, str]:
+    """What became of the requests to produce, by node; where none was sent, of the record."""
+    written = produce.client.deliveries if produce.client else ()
+    told = {delivery.node: "ok" for delivery in written if delivery.error is None}
+    for produced in produce.produced:
+        failure = produced.small.failure or produced.large.failure
+        told[produced.node] = failure.value if failure else "ok"
+    return told

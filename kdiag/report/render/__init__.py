@@ -1,0 +1,30 @@
+"""Renderers: a report goes in, text comes out. They decide nothing."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from kdiag.report.model import Report
+    from kdiag.report.several import Reports
+
+RENDERERS = {
+    "terminal": "kdiag.report.render.terminal",
+    "json": "kdiag.report.render.json",
+    "junit": "kdiag.report.render.junit",
+    "markdown": "kdiag.report.render.markdown",
+    "github": "kdiag.report.render.github",
+    "html": "kdiag.report.render.html",
+    "openmetrics": "kdiag.report.render.openmetrics",
+}
+
+
+def render(form: str, said: Report | Reports, stream: TextIO) -> None:
+    """Writes a report, or several as one, each whole and under its label, in one of RENDERERS'
+    formats; only that renderer is imported."""
+    from kdiag.report.model import Report
+
+    renderer = import_module(RENDERERS[form])
+    write = renderer.write if isinstance(said, Report) else renderer.write_all
+    write(said, stream)

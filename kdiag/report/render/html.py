@@ -1,0 +1,244 @@
+"""The report as a page: one file with all that it needs, which asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from typing import TextIO
+from xml.etree.ElementTree import Element, tostring
+
+from kdiag.report.model import UNKNOWN, Report
+from kdiag.report.render import presentation as order
+from kdiag.report.render import tables
+from kdiag.report.render.context import environment
+from kdiag.report.render.diagram_svg import NARROW, WIDE, draw
+from kdiag.report.render.markup import add, legal, then
+from kdiag.report.render.parts import bulleted, titled
+from kdiag.report.several import Reports
+from kdiag.rules.rule import Finding, Remedy
+
+_WORDS = {"pass": "√ pass", "warn": "‼ warning", "fail": "× fail", "skipped": "– skipped"}
+
+
+def write(report: Report, stream: TextIO) -> None:
+    """The whole page. It is ASCII, so the stream's encoding does not matter."""
+    root = Element("html", lang="en")
+    cause = f" {report.cause.code} {report.cause.name}" if report.cause else ""
+    about = f"kdiag {report.verdict}{cause}: {', '.join(report.target)}"
+    _head(root, about, report.kdiag_version)
+    body = add(root, "body")
+    _title(add(body, "header"), "h1", report)
+    _contents(add(body, "main"), report)
+    said = f"kdiag {report.kdiag_version} · {report.started_at} · exit {report.exit_code}"
+    _finish(root, body, said, stream)
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """One page: a list of all checks, then each of them whole."""
+    said = order.verdict_of_all(reports)
+    root = Element("html", lang="en")
+    _head(root, f"kdiag {reports.verdict}: {said}", reports.kdiag_version)
+    body = add(root, "body")
+    title = add(add(body, "header"), "h1")
+    add(title, "span", reports.verdict, class_=f"badge {reports.verdict}")
+    then(title, said)
+    main = add(body, "main")
+    checks = titled(main, "checks", "Checks")
+    if reports.comparison:
+        for line in (order.sentence(reports.comparison), *reports.comparison.differences):
+            add(checks, "p", line)
+    listed = add(checks, "ol", class_="hops")
+    for number, (label, report) in enumerate(order.distinct(reports), 1):
+        name = f"check-{number}"
+        item = add(listed, "li")
+        add(item, "span", _WORDS[report.verdict], class_=f"status {report.verdict}")
+        add(add(item, "span", class_="name"), "a", label, href=f"#{name}")
+        add(item, "span", order.verdict(report), class_="learnt")
+        article = add(main, "article", aria_labelledby="label")
+        add(article, "h2", label, id="label")
+        _title(article, "p", report)
+        _contents(article, report)
+        _set_apart(article, name, label)
+        article.set("id", name)
+    _finish(root, body, f"kdiag {reports.kdiag_version} · exit {reports.exit_code}", stream)
+
+
+def _set_apart(article: Element, name: str, label: str) -> None:
+    """Makes the ids and the labels in one check's part of the page differ from those in others."""
+    for element in article.iter():
+        if element.get("id"):
+            element.set("id", f"{name}-{element.get('id')}")
+        for key in ("aria-labelledby", "aria-describedby"):
+            if element.get(key):
+                named = [f"{name}-{each}" for each in str(element.get(key)).split()]
+                element.set(key, " ".join(dict.fromkeys([f"{name}-label", *named])))
+        if element.get("aria-label"):
+            element.set("aria-label", f"{legal(label)}: {element.get('aria-label')}")
+
+
+def _contents(main: Element, report: Report) -> None:
+    """All of a check but its title."""
+    _pictures(main, report)
+    for finding, follows in order.causes(report):
+        _finding(main, report, finding, follows)
+    _hops(main, report)
+    tables.brokers(main, report)
+    tables.aws(main, report)
+    tables.expectations(main, report)
+    _evidence(main, report)
+    environment(main, report)
+
+
+def _finish(root: Element, body: Element, said: str, stream: TextIO) -> None:
+    add(add(body, "footer"), "p", said)
+    add(body, "script", _part("page.js"))
+    text = tostring(root, encoding="us-ascii", method="html").decode()
+    stream.write(f"<!DOCTYPE html>\n{text}\n")
+
+
+def _head(root: Element, title: str, version: str) -> None:
+    head = add(root, "head")
+    add(head, "meta", charset="utf-8")
+    style, script = _digest("page.css"), _digest("page.js")
+    policy = (
+        f"default-src 'none'; style-src '{style}'; script-src '{script}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    add(head, "meta", http_equiv="Content-Security-Policy", content=policy)
+    add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
+    add(head, "meta", name="color-scheme", content="light dark")
+    add(head, "meta", name="generator", content=f"kdiag {version}")
+    add(head, "title", title[:200])
+    add(head, "style", _part("page.css"))
+
+
+@cache
+def _part(name: str) -> str:
+    """The style or the script. They are ours alone: nothing of a report is put into them."""
+    return files(__package__).joinpath(name).read_text("ascii")
+
+
+def _digest(name: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(_part(name).encode()).digest()).decode()}"
+
+
+def _title(header: Element, tag: str, report: Report) -> None:
+    title = add(header, tag)
+    add(title, "span", report.verdict, class_=f"badge {report.verdict}")
+    if report.interrupted:
+        said = "The check was interrupted"
+    elif report.verdict == "fail" and report.failing_hop in order.HOPS[: order.IN_THE_WALK]:
+        said = "A Kafka client cannot connect from here"
+    elif report.verdict == "fail":
+        said = "A Kafka client can connect from here, and not all is as it should be"
+    else:
+        said = "A Kafka client can connect from here"
+    then(title, said)
+    line = add(header, "p", class_="target quiet")
+    for place, target in enumerate(report.target):
+        then(line, ", " if place else "")
+        add(line, "code", target)
+    spoken = "" if report.protocol == UNKNOWN else f" · {report.protocol}"
+    then(line, f"{spoken} · {order.verdict(report)}")
+
+
+def _pictures(main: Element, report: Report) -> None:
+    section = titled(main, "picture", "The way of a client")
+    for paper in (WIDE, NARROW):
+        svg = draw(report, paper)
+        section.append(svg)
+
+
+def _hops(main: Element, report: Report) -> None:
+    section = titled(main, "hops", "Hop by hop")
+    hops = add(section, "ol", class_="hops")
+    for step in report.hops:
+        item = add(hops, "li")
+        add(item, "span", _WORDS[step.status], class_=f"status {step.status}")
+        add(item, "span", f"{order.number(step.hop)} {step.hop}", class_="name")
+        because = f"skipped: {step.skipped_because}" if step.skipped_because else ""
+        learnt = "; ".join(part for part in (step.summary, because) if part) or "did not end"
+        add(item, "span", learnt, class_="learnt")
+        took = order.milliseconds(step.elapsed_ms) if step.summary else ""
+        add(item, "span", took, class_="time")
+    if order.found_out(report):
+        add(section, "h3", "The listener speaks")
+        _snippet(section, report.client_properties["librdkafka"])
+
+
+def _finding(main: Element, report: Report, finding: Finding, follows: Sequence[Finding]) -> None:
+    """A finding with its fixes; what it rests on stands further down."""
+    root = finding is report.cause
+    kind = "fail" if finding.severity == "error" else "warn"
+    word = "Root cause" if root else "Also found" if kind == "fail" else "Warning"
+    place = f"hop {order.number(finding.hop)}, {finding.hop}"
+    section = add(main, "section", class_=f"card {kind}", aria_labelledby=_id(report, finding))
+    head = add(section, "h2", f"{word}: ", id=_id(report, finding))
+    _named(head, finding)
+    add(head, "span", f" · {place}", class_="quiet")
+    add(section, "p", finding.message, class_="lead")
+    if finding.remedies:
+        fixes = add(section, "div", class_="fixes")
+        for number, remedy in enumerate(finding.remedies, 1):
+            _remedy(fixes, remedy, f"Fix {number}" if len(finding.remedies) > 1 else "Fix")
+    if follows:
+        line = add(section, "p", "It explains: ")
+        once = list({(other.code, other.name): other for other in follows}.values())
+        for place_, other in enumerate(once):
+            then(line, ", " if place_ else "")
+            _named(line, other)
+
+
+def _id(report: Report, finding: Finding) -> str:
+    return f"finding-{next(n for n, f in enumerate(report.findings) if f is finding)}"
+
+
+def _named(parent: Element, finding: Finding) -> None:
+    page = order.page(finding)
+    if page:
+        add(parent, "a", finding.code, href=page)
+        then(parent, f" {finding.name}")
+    else:
+        then(parent, f"{finding.code} {finding.name}")
+
+
+def _remedy(fixes: Element, remedy: Remedy, title: str) -> None:
+    fix = add(fixes, "div", class_="fix")
+    add(fix, "h3", title)
+    add(fix, "p", remedy.summary)
+    if remedy.snippet:
+        _snippet(fix, remedy.snippet)
+
+
+def _snippet(parent: Element, lines: str) -> None:
+    """Lines to copy; the script adds the button, where it may run."""
+    box = add(parent, "div", class_="snippet")
+    pre = add(box, "pre", tabindex=0)
+    add(pre, "code", lines)
+
+
+def _evidence(main: Element, report: Report) -> None:
+    """What each finding rests on, those that follow from others and those that are ignored too."""
+    if not report.findings:
+        return
+    section = titled(main, "evidence", "Evidence")
+    for finding, follows in order.causes(report):
+        _rests_on(section, finding, finding.evidence)
+        told = set(finding.evidence)
+        for other in follows:
+            rest = [line for line in other.evidence if line not in told]
+            _rests_on(section, other, rest, f", follows from {finding.code}")
+    for finding in order.ignored(report):
+        _rests_on(section, finding, finding.evidence, ", ignored as asked")
+
+
+def _rests_on(section: Element, finding: Finding, lines: Sequence[str], how: str = "") -> None:
+    head = add(section, "h3")
+    _named(head, finding)
+    add(head, "span", f" · hop {order.number(finding.hop)}, {finding.hop}{how}", class_="quiet")
+    if how:
+        add(section, "p", finding.message)
+    bulleted(section, lines)

@@ -1,0 +1,89 @@
+"""The report as JSON, by kdiag/schema.json."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, TextIO
+
+import msgspec
+
+from kdiag.network.attempt import LAYERS, Failure
+from kdiag.report.model import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED, Report
+from kdiag.report.several import Reports
+
+
+def write(report: Report, stream: TextIO) -> None:
+    """One object, indented, in ASCII, so that the stream's encoding does not matter."""
+    _write(report, stream)
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """One object; its `reports` maps each label to what `write` would have written."""
+    _write(reports, stream)
+
+
+def _write(said: Report | Reports, stream: TextIO) -> None:
+    text = msgspec.json.format(msgspec.json.encode(said), indent=2).decode()
+    if not text.isascii():
+        text = "".join(c if c.isascii() else _escape(c) for c in text)
+    stream.write(text + "\n")
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code < 0x10000:
+        return f"\\u{code:04x}"
+    high, low = divmod(code - 0x10000, 0x400)
+    return f"\\u{0xD800 + high:04x}\\u{0xDC00 + low:04x}"
+
+
+def schema() -> bytes:
+    """The JSON Schema of every report, and of several together, as shipped in kdiag/schema.json.
+
+    To the types it adds what only the contract says: every key is there, and the words are these.
+    """
+    either, defined = msgspec.json.schema_components(
+        (Report, Reports), ref_template="#/$defs/{name}"
+    )
+    described: dict[str, Any] = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "kdiag report",
+        "anyOf": list(either),
+        "$defs": dict(defined),
+    }
+    for structure in described["$defs"].values():
+        structure["description"] = inspect.cleandoc(structure.get("description", ""))
+        if "properties" in structure:
+            structure["required"] = list(structure["properties"])
+    for name, properties in _words().items():
+        described["$defs"][name]["properties"].update(properties)
+    return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
+
+
+def _words() -> dict[str, dict[str, object]]:
+    """The closed vocabularies: structure → key → what it may hold."""
+    hop = {"enum": list(EXIT_CODES)}
+    exit_code = {"enum": [0, EXIT_INTERNAL, *EXIT_CODES.values(), EXIT_INTERRUPTED]}
+    outcome = {"enum": ["ok", *(failure.value for failure in Failure), None]}
+    code = {"type": "string", "pattern": "^KD[0-9]{3}$"}
+    layers = {
+        "type": "object",
+        "properties": dict.fromkeys(LAYERS, outcome),
+        "required": list(LAYERS),
+    }
+    return {
+        "Report": {
+            "started_at": {"type": "string", "format": "date-time"},
+            "failing_hop": {"enum": [*EXIT_CODES, None]},
+            "root_cause": {"anyOf": [code, {"type": "null"}]},
+            "exit_code": exit_code,
+        },
+        "Reports": {"exit_code": exit_code},
+        "Step": {"hop": hop},
+        "BrokerReport": {"layers": layers, "produce": outcome},
+        "Finding": {
+            "code": code,
+            "hop": hop,
+            "consequence_of": {"anyOf": [code, {"type": "null"}]},
+        },
+    }

@@ -1,0 +1,220 @@
+"""The report as Markdown: for a job's summary, a pull request, a chat. It has no HTML in it, and no
+text of a peer that is more than text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import TextIO
+
+from kdiag.aws.report import AwsAddress
+from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
+from kdiag.report.render import presentation as order
+from kdiag.report.render.presentation import MANY_BROKERS
+from kdiag.report.several import Reports
+from kdiag.rules.rule import Finding, Remedy
+
+_MARKS = {"pass": "✅ ", "warn": "⚠️ ", "fail": "❌ ", "skipped": "➖ "}
+_NO_MARKS = dict.fromkeys(_MARKS, "")
+
+# A word that is written as it is. Any other is shown as code, in which nothing has a meaning: no
+# Markdown, and nothing that GitHub adds to it, as mentions, references, links and emoji are.
+_WORD = re.compile(r"""(?P<before>[("']*)(?P<core>.*?)(?P<after>[)"'.,;:!?]*)""", re.DOTALL)
+_PLAIN = re.compile(r"""[^\x00-\x20!#$&*<>@\[\\\]^_`{|}~\x7f]*""")
+_LINK = re.compile(r"://|www\.|:[a-z+-][\w+-]*:", re.IGNORECASE)
+_LIST = re.compile(r"[-+=]+|\d+[.)]")  # at the start of a line
+_KIND = re.compile(r"[a-z]+")
+_TICKS = re.compile("`+")
+
+
+def write(report: Report, stream: TextIO) -> None:
+    """One document: CommonMark, with GitHub's tables."""
+    stream.write(order.fitted("\n".join(document(report, _marks(stream))) + "\n", stream))
+
+
+def write_all(reports: Reports, stream: TextIO) -> None:
+    """One document: a table of all, then each report under its label."""
+    marks = _marks(stream)
+    stream.write(order.fitted("\n".join(documents(reports, marks)) + "\n", stream))
+
+
+def documents(reports: Reports, marks: dict[str, str] = _MARKS) -> Iterator[str]:
+    """The lines of the document on several."""
+    yield f"# {marks[reports.verdict]}kdiag: {order.verdict_of_all(reports)}"
+    yield from _table(
+        ["status", "target", "verdict"],
+        [
+            [f"{marks[report.verdict]}{report.verdict}", code(label), prose(order.verdict(report))]
+            for label, report in order.distinct(reports)
+        ],
+    )
+    if reports.comparison:
+        yield from ("", prose(order.sentence(reports.comparison)), "")
+        yield from (f"- {prose(line)}" for line in reports.comparison.differences)
+    for label, report in order.distinct(reports):
+        yield from ("", f"# {code(label)}", "")
+        yield from document(report, marks)
+
+
+def _marks(stream: TextIO) -> dict[str, str]:
+    return _MARKS if order.fits("".join(_MARKS.values()), stream) else _NO_MARKS
+
+
+def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:
+    """The lines of the document."""
+    yield f"## {marks[report.verdict]}kdiag: {report.verdict}"
+    yield ""
+    spoken = "" if report.protocol == UNKNOWN else f" · {prose(report.protocol)}"
+    yield f"{', '.join(code(target) for target in report.target)}{spoken}"
+    yield ""
+    yield f"**{prose(order.verdict(report))}**"
+    yield from _hops(report.hops, marks)
+    if order.found_out(report):
+        lines = report.client_properties["librdkafka"].splitlines()
+        yield from ("", f"The listener speaks: {', '.join(code(line) for line in lines)}")
+    if report.cluster and order.differs(report.cluster.brokers):
+        yield from _brokers(report.cluster.brokers)
+    known = order.in_aws(report)
+    if any(row.verdict != "allowed" for row in known):
+        yield from _aws(known)
+    for finding, follows in order.causes(report):
+        yield from _finding(finding, follows, marks, root=finding is report.cause)
+    ignored = order.ignored(report)
+    yield from [""][: len(ignored)]
+    yield from (f"- ignored: {_named(f)}: {prose(f.message)}" for f in ignored)
+    yield from ("", f"kdiag {prose(report.kdiag_version)} · {report.started_at}")
+
+
+def prose(text: str) -> str:
+    """Text of anybody, as a run of words on a line of its own or behind words of ours."""
+    words = order.no_endless_word(text).split()
+    said = [_word(word) for word in words]
+    if words and _LIST.fullmatch(words[0]):
+        said[0] = code(words[0])
+    return " ".join(said)
+
+
+def code(text: str) -> str:
+    """Text of anybody, as code."""
+    text = order.no_endless_word(" ".join(text.splitlines()))
+    if not text.strip():
+        return "–"
+    longest = max((len(run) for run in _TICKS.findall(text)), default=0)
+    ticks = "`" * (longest + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{ticks}{pad}{text}{pad}{ticks}"
+
+
+def _word(word: str) -> str:
+    if _PLAIN.fullmatch(word) and not _LINK.search(word):
+        return word
+    found = _WORD.fullmatch(word)
+    if not found or not found["core"]:
+        return code(word)
+    return f"{found['before']}{code(found['core'])}{found['after']}"
+
+
+def _hops(hops: Sequence[HopResult], marks: dict[str, str]) -> Iterator[str]:
+    rows = []
+    for step in hops:
+        because = f"skipped: {step.skipped_because}" if step.skipped_because else ""
+        learnt = "; ".join(part for part in (step.summary, because) if part) or "did not end"
+        took = order.milliseconds(step.elapsed_ms) if step.summary else ""
+        status = f"{marks[step.status]}{step.status}"
+        rows.append([status, f"{order.number(step.hop)} {step.hop}", prose(learnt), took])
+    yield from _table(["status", "hop", "what was learnt", "time"], rows)
+
+
+def _brokers(brokers: Sequence[BrokerReport]) -> Iterator[str]:
+    """The table of brokers and layers: the broken ones first, and not more than can be read."""
+    layers = order.tried(brokers)
+    ordered = sorted(brokers, key=order.healthy)
+    rows = []
+    for broker in ordered[:MANY_BROKERS]:
+        outcomes = [*(broker.layers.get(layer) for layer in layers), broker.produce]
+        told = [f"**{code(how)}**" if how not in ("ok", None) else how or "–" for how in outcomes]
+        rows.append([str(broker.node), code(broker.advertised), *told])
+    yield from _table(["broker", "advertised", *layers, "produce"], rows)
+    if len(ordered) > MANY_BROKERS:
+        more = ordered[MANY_BROKERS:]
+        well = sum(order.healthy(broker) for broker in more)
+        yield from ("", f"… and {len(more)} more brokers, {well} of them well")
+
+
+def _aws(rows: Sequence[AwsAddress]) -> Iterator[str]:
+    """The table of addresses and what AWS says of them."""
+    told = []
+    for row in rows[:MANY_BROKERS]:
+        inner = f" = {code(row.address)}" if row.address != row.judged else ""
+        address = f"[{row.judged}]" if ":" in row.judged else row.judged
+        owner = [row.instance or row.interface, *row.groups]
+        told.append(
+            [
+                code(f"{address}:{row.port}") + inner,
+                row.verdict,
+                code(row.decided_by or ""),
+                ", ".join(code(name) for name in owner if name),
+            ]
+        )
+    yield from _table(["in AWS", "verdict", "decided by", "instance, groups"], told)
+    if len(rows) > MANY_BROKERS:
+        more = rows[MANY_BROKERS:]
+        well = sum(row.verdict == "allowed" for row in more)
+        yield from ("", f"… and {len(more)} more addresses, {well} of them allowed")
+
+
+def _finding(
+    finding: Finding, follows: Sequence[Finding], marks: dict[str, str], *, root: bool
+) -> Iterator[str]:
+    mark = marks["fail" if finding.severity == "error" else "warn"]
+    cause = "root cause: " if root else "" if finding.severity == "error" else "warning: "
+    place = f"hop {order.number(finding.hop)}, {finding.hop}"
+    yield ""
+    yield f"### {mark}{cause}{_named(finding)} · {place}"
+    yield from ("", f"**{prose(finding.message)}**", "")
+    first, cut, last = order.shortened(finding.evidence)
+    yield from (f"- {prose(line)}" for line in first)
+    if cut:
+        yield f"- {_more(cut)}"
+    yield from (f"- {prose(line)}" for line in last)
+    for remedy in finding.remedies:
+        yield from _remedy(remedy)
+    if follows:
+        yield from ("", f"Explains: {', '.join(dict.fromkeys(map(_named, follows)))}")
+
+
+def _named(finding: Finding) -> str:
+    """Code and name, with a link to its page."""
+    page = order.page(finding)
+    return (
+        f"[{finding.code}]({page}) {prose(finding.name)}"
+        if page
+        else prose(f"{finding.code} {finding.name}")
+    )
+
+
+def _remedy(remedy: Remedy) -> Iterator[str]:
+    yield from ("", f"**Fix:** {prose(remedy.summary)}")
+    lines, cut = order.snippet(remedy.snippet.splitlines())
+    if not lines:
+        return
+    longest = max((len(run) for run in _TICKS.findall("\n".join(lines))), default=0)
+    fence = "`" * max(3, longest + 1)
+    kind = remedy.kind if _KIND.fullmatch(remedy.kind) else ""
+    yield from ("", f"{fence}{kind}", *lines, fence)
+    if cut:
+        yield from ("", _more(cut))
+
+
+def _more(cut: int) -> str:
+    return f"… {cut} more line{'s' if cut > 1 else ''} with `-o json`"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table. No two kinds of Markdown agree on how a bar is written in one, so there is none."""
+    yield from ("", _row(head), _row(["---"] * len(head)))
+    yield from (_row([cell.replace("|", "¦") for cell in row]) for row in rows)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

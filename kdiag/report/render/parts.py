@@ -1,0 +1,62 @@
+"""What the parts of a page are made of: titles, lists and tables, the long ones folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+from xml.etree.ElementTree import Element
+
+from kdiag.report.render import presentation as order
+from kdiag.report.render.markup import add
+
+Entry = TypeVar("Entry")
+
+MANY_ROWS = 50  # of a table; the rest is folded away
+
+
+def titled(main: Element, name: str, title: str) -> Element:
+    """A part of the page under a title of its own."""
+    section = add(main, "section", aria_labelledby=name)
+    add(section, "h2", title, id=name)
+    return section
+
+
+def bulleted(section: Element, lines: Sequence[str]) -> None:
+    """A list; of a long one the middle is folded away."""
+    first, cut, last = order.shortened(lines)
+    rest = lines[len(first) : len(first) + cut]
+    for some in (first, rest, last):
+        outer = section
+        if some is rest and cut:
+            outer = add(section, "details")
+            add(outer, "summary", f"{cut} more lines")
+        if some:
+            items = add(outer, "ul")
+            for line in some:
+                add(items, "li", line)
+
+
+def table(
+    section: Element,
+    noun: str,
+    head: Sequence[str],
+    rows: Sequence[Entry],
+    row: Callable[[Element, Entry], None],
+) -> None:
+    """The first rows of a table, and the rest of them folded away."""
+    for place, some in enumerate((rows[:MANY_ROWS], rows[MANY_ROWS:])):
+        if not some:
+            continue
+        outer = section
+        if place:
+            outer = add(section, "details")
+            add(outer, "summary", f"{len(some)} more {noun}")
+        label = f"{noun}, continued" if place else noun
+        box = add(outer, "div", class_="scroll", tabindex=0, role="region", aria_label=label)
+        shown = add(box, "table")
+        line = add(add(shown, "thead"), "tr")
+        for name in head:
+            add(line, "th", name, scope="col")
+        body = add(shown, "tbody")
+        for each in some:
+            row(body, each)

@@ -1,0 +1,205 @@
+"""In which order a report is read, and how much of it: causes before what follows from them, the
+broken before the well, and of many lines as many as somebody reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from kdiag.aws.report import AwsAddress
+from kdiag.network.attempt import LAYERS
+from kdiag.report.model import BrokerReport, Report, ServerReport
+from kdiag.rules.rule import Finding, rule_url
+
+if TYPE_CHECKING:
+    from kdiag.report.compare import Comparison, SharedView
+    from kdiag.report.several import Reports
+
+HOPS = (
+    *("bootstrap", "metadata", "listeners", "produce"),
+    *("aws", "config", "expect", "vantage"),
+)
+IN_THE_WALK = 4  # hops; what has a higher number goes on beside it
+
+MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
+LONGEST_WORD = 260  # a host name and its port; what is longer is shown by both its ends
+_ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
+
+# What a report says with these it can say with ASCII too.
+PLAIN = str.maketrans(
+    {"√": "+", "‼": "!", "×": "x", "–": "-", "·": "-", "…": "...", "—": "-", "─": "-", "│": "|"}
+)
+
+VERDICTS = ("blocked", "unknown", "allowed")  # of AWS, the worst first
+
+Reached = TypeVar("Reached", BrokerReport, ServerReport)
+Line = TypeVar("Line")
+
+
+def number(hop: str) -> int:
+    """The hop's number, as everybody calls it."""
+    return HOPS.index(hop) + 1
+
+
+def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
+    """Every finding that counts and that nothing explains, with what only follows from it: the root
+    cause first, then errors, then warnings."""
+    found = [f for f in report.findings if not f.consequence_of and not f.ignored]
+    found.sort(key=lambda finding: (finding is not report.cause, finding.severity != "error"))
+    return [
+        (cause, [finding for finding in report.findings if finding.consequence_of == cause.code])
+        for cause in found
+    ]
+
+
+def ignored(report: Report) -> list[Finding]:
+    """What was asked not to count."""
+    return [finding for finding in report.findings if finding.ignored]
+
+
+def page(finding: Finding) -> str | None:
+    """Where a finding's page is; None where it is said to be elsewhere, as a saved report may."""
+    return finding.url if finding.url == rule_url(finding.code) else None
+
+
+def failing(report: Report) -> list[Finding]:
+    """The findings that fail their hop: errors; warnings too where they do by `--fail-on`."""
+    counted = [finding for finding in report.findings if not finding.ignored]
+    errors = [finding for finding in counted if finding.severity == "error"]
+    judged = {step.hop for step in report.hops if step.status == "fail"}
+    if judged <= {finding.hop for finding in errors}:
+        return errors
+    return [finding for finding in counted if finding.hop in judged]
+
+
+def tried(ends: Sequence[Reached]) -> list[str]:
+    """The layers that were tried at any of these, in order: the columns of their table."""
+    return [layer for layer in LAYERS if any(end.layers.get(layer) for end in ends)]
+
+
+def broken(end: BrokerReport | ServerReport) -> tuple[str, str] | None:
+    """The layer that failed there, and how; None where none did."""
+    failed = [(layer, how) for layer, how in end.layers.items() if how not in (None, "ok")]
+    return next(((layer, how) for layer, how in failed if how and how != "denied"), None)
+
+
+def healthy(broker: BrokerReport) -> bool:
+    """Whether all that was tried went well, produce too."""
+    layers = [outcome for outcome in broker.layers.values() if outcome]
+    return bool(layers) and {*layers, broker.produce} == {"ok"}
+
+
+def differs(brokers: Sequence[BrokerReport]) -> bool:
+    """Whether a table of them says more than the hops' lines: something is not as it should be."""
+    seen = any(outcome for broker in brokers for outcome in broker.layers.values())
+    return seen and not all(healthy(broker) for broker in brokers)
+
+
+def in_aws(report: Report) -> list[AwsAddress]:
+    """The addresses that AWS knows, each once, the blocked ones first."""
+    once: dict[tuple[str, int], AwsAddress] = {}
+    for row in report.aws.addresses if report.aws else ():
+        if row.interface:
+            once.setdefault((row.judged, row.port), row)
+    return sorted(once.values(), key=lambda row: VERDICTS.index(row.verdict))
+
+
+def shortened(lines: Sequence[Line]) -> tuple[Sequence[Line], int, Sequence[Line]]:
+    """Of many lines the first, how many are left out, and the last: what was met at each broker
+    comes first in evidence, and what could be done about it last."""
+    cut = len(lines) - MANY_LINES if len(lines) > MANY_LINES + 1 else 0
+    before = MANY_LINES - LAST_LINES if cut else len(lines)
+    return lines[:before], cut, lines[before + cut :]
+
+
+def found_out(report: Report) -> bool:
+    """Whether what the listener speaks is news to the user: nobody had said it, and it matters."""
+    reached = report.hops[0].status != "fail"
+    return report.protocol_found and report.protocol != "PLAINTEXT" and reached
+
+
+def milliseconds(elapsed: int) -> str:
+    """So long, as one says it."""
+    return f"{elapsed} ms" if elapsed < 1000 else f"{elapsed / 1000:.2f} s"
+
+
+def verdict(report: Report) -> str:
+    """The verdict in a line, but for its word: hop and cause, exit code, time."""
+    cause = report.cause
+    if report.interrupted:
+        said = "interrupted; the hops above are what is known"
+    elif cause:
+        hop = report.failing_hop or cause.hop
+        said = f"hop {number(hop)} {hop}: {cause.code} {cause.name}"
+    else:
+        said = "a client can connect from here"
+    return f"{said} · exit {report.exit_code} · {report.elapsed_ms / 1000:.2f} s"
+
+
+def fitted(text: str, stream: TextIO) -> str:
+    """The text in what the stream's encoding has; what it lacks is shown as an escape."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if fits(text, stream):
+        return text
+    return text.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def fits(text: str, stream: TextIO) -> bool:
+    """Whether the stream's encoding has all of this."""
+    try:
+        text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def no_endless_word(text: str) -> str:
+    """The text with the middle of every word cut out that nobody would read."""
+    half = LONGEST_WORD // 2
+    return _ENDLESS.sub(lambda word: f"{word.group()[:half]}…{word.group()[-half:]}", text)
+
+
+def snippet(lines: Sequence[str]) -> tuple[Sequence[str], int]:
+    """Of the lines to copy as many as are shown, and how many are left out."""
+    return lines[:MANY_SNIPPET_LINES], max(0, len(lines) - MANY_SNIPPET_LINES)
+
+
+def distinct(reports: Reports) -> list[tuple[str, Report]]:
+    """The reports to be read, each with whose it is: of those that compare alike the first."""
+    if reports.comparison is None:
+        return list(reports.reports.items())
+    return [
+        (outcome.whose, reports.reports[outcome.labels[0]])
+        for outcome in reports.comparison.outcomes
+    ]
+
+
+def sentence(compared: Comparison) -> str:
+    """What several places come to, as a sentence."""
+    return (
+        f"It {compared.sentence}."
+        if compared.outcomes[0].failing_hop != "vantage"
+        else (f"{compared.sentence}.")
+    )
+
+
+def brokers(outcome: SharedView) -> str:
+    """How the brokers ended, those that ended alike together: "1, 2: tcp timeout"."""
+    alike: dict[str, list[str]] = {}
+    for broker, how in outcome.brokers.items():
+        alike.setdefault(how or "not tried", []).append(broker.removeprefix("broker "))
+    if len(alike) == 1:
+        (how,) = alike
+        return f"all {len(outcome.brokers)} {how}" if len(outcome.brokers) > 1 else how
+    return "; ".join(
+        f"{', '.join(nodes) if len(nodes) <= MANY_BROKERS else len(nodes)}: {how}"
+        for how, nodes in alike.items()
+    )
+
+
+def verdict_of_all(reports: Reports) -> str:
+    """The verdict on several in a line, but for its word."""
+    count, failed = len(reports.reports), reports.failed
+    said = f"{failed} of {count} fail" if failed else f"all {count} pass"
+    return f"{said} · exit {reports.exit_code}"

@@ -1,0 +1,83 @@
+"""The tables of a page: brokers layer by layer, addresses in AWS, what was expected."""
+
+from __future__ import annotations
+
+from xml.etree.ElementTree import Element
+
+from kdiag.aws.report import AwsAddress
+from kdiag.report.model import BrokerReport, ExpectationReport, Report
+from kdiag.report.render import presentation as order
+from kdiag.report.render.markup import add
+from kdiag.report.render.parts import bulleted, table, titled
+
+_MET = {True: ("holds", "ok"), False: ("does not hold", "fail"), None: ("not known", "none")}
+_VERDICTS = {"blocked": "fail", "unknown": "warn", "allowed": "ok"}
+
+
+def brokers(main: Element, report: Report) -> None:
+    """What became of each broker, at each layer that was tried."""
+    known = report.cluster.brokers if report.cluster else []
+    layers = order.tried(known)
+    if not layers:
+        return
+    section = titled(main, "brokers", "Brokers, layer by layer")
+    ordered = sorted(known, key=order.healthy)
+
+    def row(body: Element, broker: BrokerReport) -> None:
+        line = add(body, "tr")
+        add(line, "th", str(broker.node), scope="row")
+        add(line, "td", broker.advertised, class_="address mono")
+        for outcome in (*(broker.layers.get(layer) for layer in layers), broker.produce):
+            add(line, "td", outcome or "–", class_=_class(outcome))
+
+    head = ("broker", "advertised", *layers, "produce")
+    table(section, "brokers", head, ordered, row)
+
+
+def _class(outcome: str | None) -> str:
+    return {"ok": "ok", None: "none", "denied": "warn"}.get(outcome, "fail")
+
+
+def aws(main: Element, report: Report) -> None:
+    """What AWS says of each address, and what it did not tell."""
+    known = order.in_aws(report)
+    if not report.aws or not (known or report.aws.gaps):
+        return
+    section = titled(main, "aws", "What AWS says")
+    source = report.aws.source or "an unknown address"
+    regions = ", ".join(report.aws.regions) or "no region"
+    add(section, "p", f"For a client at {source}, in {regions}.", class_="quiet")
+
+    def row(body: Element, each: AwsAddress) -> None:
+        line = add(body, "tr")
+        address = f"[{each.judged}]" if ":" in each.judged else each.judged
+        inner = f" = {each.address}" if each.address != each.judged else ""
+        add(line, "td", f"{address}:{each.port}{inner}", class_="address mono")
+        add(line, "td", each.verdict, class_=_VERDICTS[each.verdict])
+        add(line, "td", each.decided_by or "–", class_="mono")
+        owner = [each.instance or each.interface, *each.groups]
+        add(line, "td", ", ".join(name for name in owner if name), class_="mono")
+        add(line, "td", each.reason, class_="words")
+
+    if known:
+        head = ("address", "verdict", "decided by", "instance, groups", "reason")
+        table(section, "addresses in AWS", head, known, row)
+    gaps = [f"{gap.call} in {gap.region}: {gap.reason}: {gap.words}" for gap in report.aws.gaps]
+    bulleted(section, gaps)
+
+
+def expectations(main: Element, report: Report) -> None:
+    """What was expected, and what was found."""
+    if not report.expectations:
+        return
+    section = titled(main, "expectations", "What was expected")
+
+    def row(body: Element, each: ExpectationReport) -> None:
+        line = add(body, "tr")
+        add(line, "th", each.expectation, scope="row", class_="mono")
+        word, kind = _MET[each.met]
+        add(line, "td", word, class_=kind)
+        found = [f"{whose}: {what}" if whose else str(what) for whose, what in each.found.items()]
+        add(line, "td", each.reason or ", ".join(found))
+
+    table(section, "expectations", ("expectation", "verdict", "found"), report.expectations, row)

@@ -1,0 +1,406 @@
+"""Every fix that kdiag can propose, one function each, with the real values filled in.
+
+A fix never invents an address: what is not known is asked for by name, in angle brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
+from kdiag.address import is_loopback, is_private, parse
+from kdiag.config.security import matching, preferred
+from kdiag.config.settings import Endpoint
+from kdiag.config.snippet import Snippet, fill, path, unknown
+from kdiag.rules.rule import Remedy
+from kdiag.walk.listeners import Listener
+
+NODE_PORTS = range(30000, 32768)
+MANY_PORTS = 6
+
+# Of a peer, and about to be copied into a file.
+_HOST_NAME = re.compile(r"[\w.-]+\Z")
+_HOST = re.compile(r"[\w.:-]+\Z")
+
+
+def advertise(
+    listeners: Sequence[Listener], public: Mapping[int, Endpoint] = MappingProxyType({})
+) -> tuple[Remedy, ...]:
+    """What each of these brokers should advertise instead: proven addresses where there are any,
+    else those in `public` (by node id), which are known from elsewhere to be its own."""
+    ends = "Leave the inter-broker listener as it is."
+    where = "on the listener for outside clients"
+    if all(listener.proven for listener in listeners):
+        summary = (
+            f"Advertise these addresses {where}; each was dialled from here and its broker "
+            f"answered. {ends}"
+        )
+    elif all(x.proven or x.broker.node in public for x in listeners):
+        summary = (
+            f"Advertise these addresses {where}; they are the brokers' own, as AWS says, but not "
+            f"all of them answer from here yet. {ends}"
+        )
+    else:
+        summary = f"Advertise an address that clients out here can reach, {where}. {ends}"
+    ordered = (strimzi, properties) if _node_ports(listeners) else (properties, strimzi)
+    return tuple(build(listeners, summary, public) for build in ordered)
+
+
+def properties(
+    listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]
+) -> Remedy:
+    """The advertised.listeners line of every broker."""
+    lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
+    for listener in listeners:
+        lines.append(advertising(listener.broker.node, better(listener, public)))
+    return Remedy(summary, "\n".join(lines), "properties")
+
+
+def advertising(node: int, where: str) -> Snippet:
+    """The line of a broker, for `host:port`."""
+    line = "# broker {node}\nadvertised.listeners=EXTERNAL://{where}"
+    return fill("properties", line, node=node, where=where)
+
+
+def strimzi(listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]) -> Remedy:
+    """The brokers[] entries of a Strimzi listener."""
+    lines = ["# Kafka resource: the external entry of spec.kafka.listeners[]"]
+    lines += ["configuration:", "  brokers:"]
+    for listener in listeners:
+        host, _, port = better(listener, public).rpartition(":")
+        entry = "    - broker: {node}\n      advertisedHost: {host}\n      advertisedPort: {port}"
+        told = {"host": host.strip("[]"), "port": Snippet(port)}
+        lines.append(fill("yaml", entry, node=listener.broker.node, **told))
+    if _node_ports(listeners):
+        return Remedy(summary, "\n".join(lines), "yaml")
+    return Remedy("With Strimzi, the same in the Kafka resource:", "\n".join(lines), "yaml")
+
+
+def better(listener: Listener, public: Mapping[int, Endpoint] = MappingProxyType({})) -> str:
+    """`host:port` that this broker should advertise; its host is a placeholder where unknown."""
+    if listener.proven:
+        return str(listener.proven.endpoint)
+    if listener.broker.node in public:
+        return str(public[listener.broker.node])
+    port = listener.broker.advertised.port
+    shown = port if 0 < port < 65536 else f"<port of broker {listener.broker.node}>"
+    return Snippet(f"<reachable address of broker {listener.broker.node}>:{shown}")
+
+
+def advertised(listener: Listener, node: int) -> str:
+    """`host:port` that a broker advertises now, for the node that it belongs to; its host is a
+    placeholder where it is none that may be copied into a file."""
+    endpoint = listener.broker.advertised
+    if _HOST.match(endpoint.host):
+        return str(endpoint)
+    return f"<reachable address of broker {node}>:{endpoint.port}"
+
+
+def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
+    """Brokers that share an address get one each."""
+    lines: list[str] = []
+    for listener in listeners:
+        node = listener.broker.node
+        host, _, _ = advertised(listener, node).rpartition(":")
+        lines.append(advertising(node, f"{host}:<port of broker {node}>"))
+    return Remedy(
+        "Give every broker an address or a port of its own, and advertise it: one load balancer "
+        "port or NodePort for each broker, beside the one for bootstrap:",
+        "\n".join(lines),
+        "properties",
+    )
+
+
+def tool(name: str, server: Endpoint, secured: bool) -> Snippet:
+    """The start of a command of Kafka's own, which hangs where it should log in and does not."""
+    properties = " --command-config <administrator.properties>" if secured else ""
+    return fill(
+        "shell",
+        "{name} --bootstrap-server {server}{properties}",
+        name=name,
+        server=str(server),
+        properties=Snippet(properties),
+    )
+
+
+def join_the_network(listeners: Sequence[Listener]) -> Remedy:
+    """The other way round: bring the client to where the address works."""
+    example = listeners[0].broker.advertised.host
+    return Remedy(
+        f"Or run the client where {example} can be reached: inside that network, or over a VPN to "
+        "it. Forwarding ports one by one does not help, the client follows the advertised address."
+    )
+
+
+def publish_two_listeners(listeners: Sequence[Listener]) -> Remedy:
+    """Docker: one listener for the containers, one for everybody else."""
+    first = listeners[0]
+    port = first.broker.advertised.port
+    inside = 29092 if port != 29092 else 29093
+    snippet = fill(
+        "yaml",
+        "# broker {node}; publish {port}:{port}, the same number on both sides\n"
+        "KAFKA_LISTENERS: INTERNAL://:{inside},EXTERNAL://:{port},CONTROLLER://:9093\n"
+        "KAFKA_ADVERTISED_LISTENERS: INTERNAL://<container name>:{inside},EXTERNAL://{address}\n"
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: "
+        "INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+        "KAFKA_INTER_BROKER_LISTENER_NAME: INTERNAL",
+        node=first.broker.node,
+        port=port,
+        inside=inside,
+        address=better(first),
+    )
+    return Remedy("In Docker, give outside clients a listener of their own:", snippet, "yaml")
+
+
+def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
+    """/etc/hosts lines for names that only the cluster knows, where the address was proven."""
+    lines = [
+        fill(
+            "hosts",
+            "{address}  {host}",
+            address=listener.proven.best.address,
+            host=listener.broker.advertised.host,
+        )
+        for listener in listeners
+        if listener.proven
+        and listener.proven.best
+        and listener.proven.endpoint.port == listener.broker.advertised.port
+        and _HOST_NAME.match(listener.broker.advertised.host)
+    ]
+    if not lines:
+        return ()
+    summary = "Until then, /etc/hosts on this client makes the names lead to the same brokers:"
+    return (Remedy(summary, "\n".join(lines), "hosts"),)
+
+
+def open_port(endpoints: Sequence[Endpoint], source: str) -> Remedy:
+    """Let this client through to these ports."""
+    targets = ", ".join(str(endpoint) for endpoint in endpoints[:MANY_PORTS])
+    if len(endpoints) > MANY_PORTS:
+        targets += f" and {len(endpoints) - MANY_PORTS} more"
+    who = f" from {source}" if source and not is_loopback(source) else " from this client"
+    behind_nat = " (or the public address it leaves by)" if source and is_private(source) else ""
+    return Remedy(
+        f"Allow TCP{who}{behind_nat} to {targets}: in the security group, the network ACL, the "
+        "firewall of the host, or the NodePort's firewall rule. A port that drops packets looks "
+        "like this; a port that nobody listens on refuses."
+    )
+
+
+def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
+    """The host answers, the port does not."""
+    port = endpoints[0].port
+    return Remedy(
+        "The host answers that nobody listens there. Check on it that the broker runs and listens "
+        "on that port, and that containers, Services and load balancers forward the advertised "
+        "port under the same number.",
+        fill("shell", "ss -ltn {filter!q}", filter=f"sport = :{port}"),
+        "shell",
+    )
+
+
+def other_door(known: Sequence[str] = ()) -> tuple[Remedy, ...]:
+    """The listener for clients outside; `known` are those that a file has."""
+    if known:
+        return (Remedy(f"Come in by a listener that is for clients outside: {'; '.join(known)}"),)
+    return (
+        Remedy(
+            "Come in by the listener that is for clients outside; Strimzi lists each with the "
+            "address to use:",
+            "kubectl get kafka <cluster> -o jsonpath='{.status.listeners}'",
+            "shell",
+        ),
+        Remedy(
+            "If there is none, add one (type nodeport, loadbalancer, ingress or route), with an "
+            "address for each broker; forwarding the port of one Service is not enough."
+        ),
+    )
+
+
+def check_name(host: str) -> Remedy:
+    """The name has no address here."""
+    return Remedy(
+        f"Check the spelling of {host}, and that this machine asks a DNS server that knows it.",
+        fill("shell", "getent ahosts {host}", host=host),
+        "shell",
+    )
+
+
+def check_resolver(host: str) -> Remedy:
+    """The resolver could not tell."""
+    return Remedy(
+        "The DNS server failed or did not answer; the name may well be right. Check "
+        "/etc/resolv.conf, the VPN and the zone's servers, then try again.",
+        fill("shell", "getent ahosts {host}", host=host),
+        "shell",
+    )
+
+
+def pick_family(family: str) -> Remedy:
+    """Only one of IPv4 and IPv6 works."""
+    return Remedy(
+        f"Let the client use the family that works: librdkafka has broker.address.family={family}; "
+        f"Java has -Djava.net.preferIPv{family[1]}Stack=true. Or make the broker listen on both, "
+        "or take the other record out of DNS.",
+        fill("properties", "broker.address.family={family}", family=family),
+        "properties",
+    )
+
+
+def client_properties(
+    protocol: str, mechanisms: Sequence[str], mine: str = "", certificate: bool = False
+) -> tuple[Remedy, ...]:
+    """The client properties that match a listener, in both spellings: with the mechanism that the
+    client has now where it will do, and with a certificate of its own where one is asked for."""
+    mechanism = mine if mine in mechanisms else preferred(mechanisms)
+    fitting = matching(protocol or "SSL", mechanism, certificate)
+    choice = f" (it offers {', '.join(mechanisms)})" if len(mechanisms) > 1 else ""
+    return (
+        Remedy(
+            f"Set the client to what the listener speaks{choice}; in Java:",
+            fitting.java,
+            "properties",
+        ),
+        Remedy("For librdkafka (Python, Go, .NET, …) the same is:", fitting.librdkafka, "ini"),
+    )
+
+
+def trust(endpoint: Endpoint, ca_from: str, lone: bool, itself: bool) -> tuple[Remedy, ...]:
+    """The client is to trust the authority behind the broker's certificate, which may be that
+    certificate `itself`; or the broker, which sends a `lone` one, is to send those between."""
+    now = (
+        f"The client trusts {ca_from} now." if ca_from else "The client trusts this machine's own."
+    )
+    what = (
+        "Give the client this certificate, and that of every other broker; or give the brokers "
+        "certificates by one authority, and the client that authority's."
+        if itself
+        else "Give the client the certificate of the authority that issued the broker's."
+    )
+    name, _, store = ca_from.partition("=")
+    given = Remedy(
+        f"{what} {now}",
+        "# Java\nssl.truststore.type=PEM\nssl.truststore.location=<the CA's certificates.pem>\n"
+        "# librdkafka\nssl.ca.location=<the CA's certificates.pem>",
+        "properties",
+    )
+    if name == "ssl.truststore.location" and not store.endswith((".pem", ".crt", ".cer")):
+        given = say(
+            f"{what} {now} To add it there:",
+            "keytool -importcert -alias kafka-ca -file <the CA's certificate.pem> "
+            "-keystore {store}",
+            store=path(store),
+        )
+    whole = say(
+        "If the issuer is an intermediate authority, let the broker send its whole chain: its own "
+        "certificate first, then each one between it and the root, in ssl.keystore."
+    )
+    compare = say(
+        "What the broker sends, to compare, or to take the authority from once you know it is the "
+        "right one:",
+        "openssl s_client -connect {endpoint} -showcerts </dev/null",
+        endpoint=str(endpoint),
+    )
+    return (given, *((whole,) if lone else ()), compare)
+
+
+def certificate_names(
+    hosts: Sequence[str], names: Sequence[str], strimzi: bool
+) -> tuple[Remedy, ...]:
+    """The certificate must name what clients dial, or they must dial what it names."""
+    fit = [host if _HOST.match(host) else "<the name that clients dial>" for host in hosts]
+    wanted = "\n".join(fill("yaml", "  - {host}", host=host) for host in fit)
+    made = Remedy(
+        "Have the certificate name what clients dial, as a subject alternative name (IP addresses "
+        "as IP entries):",
+        "\n".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in fit),
+    )
+    if strimzi:
+        made = Remedy(
+            "Add the names to the listener; Strimzi issues new certificates then (advertisedHost "
+            "does the same for one broker):",
+            "configuration:\n  bootstrap:\n    alternativeNames:\n"
+            + "\n".join(f"    {line}" for line in wanted.splitlines()),
+            "yaml",
+        )
+    usable = [name for name in names if "*" not in name and not is_loopback(name)]
+    other = (say(f"Or dial, and advertise, a name that it has: {', '.join(usable[:6])}."),)
+    return (made, *(other if usable else ()))
+
+
+def client_certificate(shown: bool) -> Remedy:
+    """The client needs a certificate, or another one."""
+    summary = (
+        "Show a certificate by an authority that the broker trusts (ssl.truststore on the broker, "
+        "Strimzi: the clients CA), within its time:"
+        if shown
+        else "Give the client its certificate and key:"
+    )
+    return Remedy(
+        summary,
+        "# Java\nssl.keystore.type=PEM\nssl.keystore.location=<certificate and key.pem>\n"
+        "# librdkafka\nssl.certificate.location=<certificate.pem>\nssl.key.location=<key.pem>",
+        "properties",
+    )
+
+
+def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> Remedy:
+    """The login was refused, or there was no token to log in with."""
+    if mechanism.startswith("SCRAM"):
+        return Remedy(
+            f"Check user and password, and, as an administrator, that the user has credentials for "
+            f"{mechanism}; those of the other SCRAM do not count:",
+            fill(
+                "shell",
+                "{tool} --describe --entity-type users --entity-name {user}",
+                tool=tool("kafka-configs.sh", server, True),
+                user=user or unknown("user"),
+            ),
+            "shell",
+        )
+    if mechanism == "OAUTHBEARER":
+        first = (
+            "client id, client secret and scope at the token endpoint, then " if endpoint else ""
+        )
+        return say(
+            f"Check {first}the token's expiry, issuer, audience and scope against the listener's."
+        )
+    if mechanism == "AWS_MSK_IAM":
+        return say("Check that this identity may do kafka-cluster:Connect on this cluster.")
+    if mechanism == "GSSAPI":
+        return say(
+            "Check the ticket (klist) or the keytab. The realm must know the broker as "
+            f"<sasl.kerberos.service.name>/{server.host}; krb5.conf can have another name put in "
+            "its place, from DNS (rdns, dns_canonicalize_hostname)."
+        )
+    return say(
+        "Check user and password (Confluent Cloud: API key and secret). A broker of your own has "
+        "its PLAIN users as user_<name>=<password> in the listener's plain.sasl.jaas.config, "
+        "unless it has a callback handler, and learns a new one when it restarts."
+    )
+
+
+def broker_port() -> Remedy:
+    """A controller was dialled."""
+    return Remedy(
+        "Use the port of a broker listener: one that `listeners` has and "
+        "`controller.listener.names` has not. Clients never talk to a KRaft controller.",
+        "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER",
+        "properties",
+    )
+
+
+def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
+    """A fix; its snippet is a template where it has values."""
+    said = fill(kind, snippet, **values) if values else snippet
+    return Remedy(summary, said, kind if snippet else "text")
+
+
+def _node_ports(listeners: Sequence[Listener]) -> bool:
+    return all(listener.broker.advertised.port in NODE_PORTS for listener in listeners)
+
+
+def _is_address(host: str) -> bool:
+    return parse(host) is not None

@@ -1,0 +1,175 @@
+"""What a rule is: a pure function from facts to findings, declared where it is written."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+from kdiag.config.annotations import may_be_none, meanings, members
+from kdiag.config.usage import UsageError, near, word
+
+DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
+
+
+class Severity(str, Enum):
+    """An error fails its hop; a warning does with `--fail-on warning` only."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """One way to fix it. `snippet` is to be copied; `kind` says what it is: yaml, properties, …"""
+
+    summary: str
+    snippet: str = ""
+    kind: str = "text"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "snippet", str(self.snippet))  # a plain one, for JSON
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a rule found. `subjects` name what it is about, `evidence` what it rests on.
+
+    `consequence_of` is the code of the finding that explains this one, None for a cause. One that
+    is `ignored` was asked not to count.
+    """
+
+    code: str
+    name: str
+    severity: Severity
+    hop: str
+    title: str
+    message: str
+    subjects: list[str]
+    evidence: list[str]
+    remedies: list[Remedy]
+    consequence_of: str | None = None
+    url: str
+    ignored: bool = False
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a rule yields each time it applies; the rule's declaration adds the rest.
+
+    `severity` overrides the declared one: a failure that something else makes up for is a warning.
+    """
+
+    hop: str
+    message: str
+    subjects: tuple[str, ...]
+    evidence: tuple[str, ...] = ()
+    remedies: tuple[Remedy, ...] = ()
+    severity: Severity | None = None
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a rule says that is no finding: it stands among the report's notes."""
+
+    text: str
+
+
+Judge = Callable[..., Iterator[Match | Note]]
+
+
+class Rule(NamedTuple):
+    """A declared rule. `needs` are the parameter's types; those in `optional` may be None."""
+
+    code: str
+    name: str
+    severity: Severity
+    title: str
+    judge: Judge
+    needs: tuple[type, ...]
+    optional: frozenset[type] = frozenset()
+
+    @property
+    def doc(self) -> str:
+        """The docstring: the page that `kdiag explain` and docs/findings.md print."""
+        return inspect.getdoc(self.judge) or ""
+
+    @property
+    def url(self) -> str:
+        """Where that page is published."""
+        return rule_url(self.code)
+
+    def apply(self, facts: Mapping[type, Any]) -> Iterator[Finding]:
+        """The findings, once every needed fact is known."""
+        return (self.finding(match) for match in self.matches(facts))
+
+    def matches(self, facts: Mapping[type, Any]) -> Iterator[Match]:
+        """Where it applies, once every needed fact is known."""
+        return (said for said in self.judged(facts) if isinstance(said, Match))
+
+    def judged(self, facts: Mapping[type, Any]) -> Iterator[Match | Note]:
+        """All that it says, once every needed fact is known."""
+        if any(kind not in facts for kind in self.needs if kind not in self.optional):
+            return
+        yield from self.judge(*(facts.get(kind) for kind in self.needs))
+
+    def finding(self, match: Match) -> Finding:
+        """A match, with what the declaration says."""
+        return Finding(
+            code=self.code,
+            name=self.name,
+            severity=match.severity or self.severity,
+            hop=match.hop,
+            title=self.title,
+            message=match.message,
+            subjects=list(match.subjects),
+            evidence=list(match.evidence),
+            remedies=list(match.remedies),
+            url=self.url,
+        )
+
+
+RULES: dict[str, Rule] = {}
+NEVER_IGNORED = ("KD001", "KD002")
+
+
+def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judge], Judge]:
+    """Declares a rule: code, name, severity and title here, its page in the docstring, the facts it
+    needs in the signature. It runs when all of them are known (`T | None`: may be missing)."""
+
+    def declare(judge: Judge) -> Judge:
+        if code in RULES:
+            raise ValueError(f"{code} is declared twice")
+        hints = meanings(judge)
+        hints.pop("return")
+        needs = tuple(members(kind)[0] for kind in hints.values())
+        optional = frozenset(members(kind)[0] for kind in hints.values() if may_be_none(kind))
+        RULES[code] = Rule(code, name, severity, title, judge, needs, optional)
+        return judge
+
+    return declare
+
+
+def ignorable(names: Iterable[str], place: str = "--ignore") -> tuple[str, ...]:
+    """The codes of findings that are named by code or name. Raises UsageError."""
+    known = {name: rule.code for rule in RULES.values() for name in (rule.code, rule.name)}
+    found = []
+    for name in names:
+        code = known.get(name.upper(), known.get(name.lower(), ""))
+        if not code:
+            hint = near(name.upper() if name[:2].lower() == "kd" else name.lower(), known)
+            raise UsageError(f"{place} {word(name)}: no such finding{hint}; see kdiag findings")
+        if code in NEVER_IGNORED:
+            raise UsageError(
+                f"{place} {word(name)}: it says that something was not checked at all, and always "
+                "counts"
+            )
+        found.append(code)
+    return tuple(dict.fromkeys(found))
+
+
+def rule_url(code: str) -> str:
+    """The documentation page of a code."""
+    return f"{DOCS_URL}#{code.lower()}"

@@ -1,0 +1,1 @@
+"""The four hops: they dial, wait and read, and judge nothing."""

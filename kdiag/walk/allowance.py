@@ -1,0 +1,63 @@
+"""How much of the network one walk may ask, and whose words it may repeat.
+
+A bootstrap server says where the others are, so it could send a client anywhere: to thousands of
+addresses, to a cloud's metadata service, to what listens on the client's own machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.address import is_local, is_metadata_service
+from kdiag.config.settings import Settings
+
+MAX_ADDRESSES = 256  # of one walk; then one of each endpoint
+MAX_FOLLOW_UPS = 8  # peers that are no brokers and are asked in other languages
+
+
+class Allowance:
+    """What is left of it, for one walk."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._verbose = settings.verbose
+        self._named = {endpoint.host.lower() for endpoint in settings.bootstrap}
+        self._named |= {mapped.candidate.lower() for mapped in settings.mapped}
+        self._known: set[str] = set()  # the addresses of what the user named
+        self._left = MAX_ADDRESSES
+        self._untried = 0
+        self._asked: set[tuple[str, int]] = set()
+
+    def addresses(self, host: str, found: tuple[str, ...]) -> tuple[str, ...]:
+        """Those of a host's addresses that may be dialled, the first of them in any case."""
+        taken = found[: max(1, self._left)]
+        self._left -= min(len(taken), self._left)
+        self._untried += len(found) - len(taken)
+        if host.lower() in self._named:
+            self._known.update(taken)
+        return taken
+
+    def may_be_asked(self, address: str, port: int) -> bool:
+        """Whether a peer there that is no broker may be asked what it is, in other languages. A
+        client sends Kafka's requests to wherever it is sent; it sends no HTTP."""
+        if is_metadata_service(address):
+            return False
+        if is_local(address) and not any(map(is_local, self._known)):
+            return False
+        if len(self._asked) >= MAX_FOLLOW_UPS and (address, port) not in self._asked:
+            return False
+        self._asked.add((address, port))
+        return True
+
+    def may_be_quoted(self, host: str, address: str) -> bool:
+        """Whether what a peer says that is no broker may be repeated in a report: whoever has it
+        need not be allowed to read what this machine can."""
+        return self._verbose or host.lower() in self._named or address in self._known
+
+    @property
+    def notes(self) -> Iterator[str]:
+        """What was left out, in a sentence."""
+        if self._untried:
+            yield (
+                f"a walk dials {MAX_ADDRESSES} addresses, and then one of each name: "
+                f"{self._untried} more were not tried"
+            )

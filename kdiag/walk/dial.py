@@ -1,0 +1,251 @@
+"""Dialling one endpoint the way hops 1 and 3 both do: every address, then ApiVersions and more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from kdiag.config.settings import Endpoint
+from kdiag.kafka.connection import KafkaConnection
+from kdiag.kafka.messages import Question
+from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult, clean_bytes
+from kdiag.network.fingerprint import follow_ups, recognise
+from kdiag.network.line import TcpConnection
+from kdiag.walk.greeting import (
+    GONE,
+    DialTarget,
+    HandshakeResult,
+    Way,
+    ended_by_a_side_question,
+    greet_one_way,
+)
+from kdiag.walk.hop import Peer, Walk
+
+# How long a peer may be silent, as a part of the timeout, before it is also asked the other way
+# round, in plaintext instead of TLS or the reverse, and in other languages. A slow broker is spared
+# the nonsense, and a silent peer still costs one timeout: the others get what is left, and a grace.
+_HEAD_START, _GRACE = 1 / 2, 0.1
+
+# What a peer does to a client that speaks plaintext where it wants TLS, or the reverse.
+_PERHAPS_TLS = (Failure.TLS_REQUIRED, Failure.CLOSED, Failure.RESET, Failure.SILENT)
+_PERHAPS_PLAINTEXT = (Failure.HANDSHAKE, Failure.CLOSED, Failure.RESET, Failure.SILENT)
+
+Then = Callable[[HandshakeResult], Awaitable[HandshakeResult]]
+
+
+async def dial_endpoint(
+    walk: Walk, endpoint: Endpoint, questions: Sequence[Question], then: Then
+) -> tuple[EndpointResult, tuple[HandshakeResult, ...]]:
+    """Resolves an endpoint and greets all of its addresses at once, in the order they resolved.
+
+    `then` goes on with each as soon as it is greeted. It sees to it that the connection is closed
+    in time, whatever becomes of others: they may be waiting for the descriptor.
+    """
+    dns, addresses = await walk.net.resolve(endpoint.host)
+    if dns.failure:
+        return EndpointResult(endpoint, dns, lookup=await walk.net.explained(endpoint.host)), ()
+
+    addresses = walk.allowance.addresses(endpoint.host, addresses)
+
+    async def met(address: str) -> HandshakeResult:
+        greeting = await connect(walk, DialTarget(address, endpoint, questions))
+        if not walk.allowance.may_be_quoted(endpoint.host, address):
+            greeting = greeting._replace(dial=greeting.dial._replace(quotable=False))
+        return await then(greeting)
+
+    greetings = await asyncio.gather(*map(met, addresses))
+    return EndpointResult(endpoint, dns, tuple(g.dial for g in greetings)), tuple(greetings)
+
+
+async def connect(walk: Walk, knock: DialTarget) -> HandshakeResult:
+    """Connects, asks ApiVersions and the questions, and tells who speaks there, and how.
+
+    The walk's protocol is spoken, plaintext while none is known. What fails as it would at a
+    listener that speaks the other (TLS or not) is asked that way as well: it is entered when the
+    protocol is ours to find out, and named as the failure when it was asked for.
+    """
+    encrypted = bool(walk.protocol and walk.protocol.endswith("SSL"))
+    standing = walk.standing.pop(Peer(knock.address, knock.endpoint, encrypted), None)
+    if standing and (resumed := await _resumed(knock, *standing)):
+        return resumed
+    line = await walk.net.connect(knock.address, knock.endpoint.port)
+    if line.sock is None:
+        return HandshakeResult(AddressResult(knock.address, (line.tcp,), source=line.source))
+    spoken = asyncio.Event()
+    first = asyncio.ensure_future(greet_one_way(walk, knock, line, Way(encrypted, True, spoken)))
+    others: list[asyncio.Future[Any]] = []
+    try:
+        silent = not await _heard_of(walk, first, spoken, encrypted)
+        if not silent and not _unclear((await first).dial, encrypted):
+            return first.result()
+        if silent or _perhaps_other(first.result().dial, encrypted):
+            other = asyncio.ensure_future(_other_way(walk, knock, not encrypted))
+            others.append(other)
+        if silent:
+            heard = asyncio.ensure_future(_followed_up(walk, knock, ()))
+            others.append(heard)
+            tried = await _told_first(first, spoken, other, heard) or _silent(
+                knock, line, encrypted
+            )
+        else:
+            tried = await first
+        if others:
+            # One that ended in the end was slow, not silent: so is the other, then.
+            patient = not silent or _gave_up(tried.dial)
+            await asyncio.wait(others, timeout=None if patient else _GRACE)
+        if _perhaps_other(tried.dial, encrypted) and other.done():
+            tried = _told_apart(walk, tried, other.result(), encrypted)
+        if tried.dial.protocol:
+            return tried
+        if not silent:
+            heard = asyncio.ensure_future(_followed_up(walk, knock, tried.dial.heard))
+            await heard
+        return tried._replace(dial=_named(tried.dial, heard.result() if heard.done() else ()))
+    finally:
+        for task in (first, *others):
+            task.cancel()
+
+
+async def _resumed(
+    knock: DialTarget, dial: AddressResult, conversation: KafkaConnection
+) -> HandshakeResult | None:
+    """A greeting by a connection that stands since hop 1, None where it has ended since then, or
+    ends on a question that no client asks. It costs no time here, so its layers have none."""
+    replies = tuple(conversation.send(question) for question in knock.questions)
+    layers = tuple(attempt._replace(elapsed=0.0) for attempt in dial.attempts)
+    greeting = HandshakeResult(
+        dial._replace(attempts=layers), conversation, conversation.apis, replies
+    )
+    ended = bool(replies) and (await replies[0]).failure in GONE
+    if ended or await ended_by_a_side_question(knock, greeting):
+        conversation.close()
+        return None
+    return greeting
+
+
+async def _heard_of(
+    walk: Walk, first: asyncio.Future[HandshakeResult], spoken: asyncio.Event, encrypted: bool
+) -> bool:
+    """Whether a peer has answered anything, or the greeting has ended, within the head start."""
+    limit = walk.net.timeout if encrypted else walk.net.answer_timeout
+    speaks = asyncio.ensure_future(spoken.wait())
+    either: set[asyncio.Future[Any]] = {first, speaks}
+    try:
+        await asyncio.wait(either, timeout=limit * _HEAD_START, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        speaks.cancel()
+    return first.done() or spoken.is_set()
+
+
+async def _told_first(
+    first: asyncio.Future[HandshakeResult],
+    spoken: asyncio.Event,
+    other: asyncio.Future[HandshakeResult],
+    heard: asyncio.Future[list[bytes]],
+) -> HandshakeResult | None:
+    """The greeting, once it has ended; None when it is still unanswered, and what the peer does
+    otherwise tells who it is."""
+    pending: set[asyncio.Future[Any]] = {first, other, heard}
+    while not first.done():
+        done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+        speaks_other = other in done and bool(other.result().dial.protocol)
+        if (speaks_other or (heard in done and any(map(recognise, heard.result())))) and not (
+            spoken.is_set() or first.done()
+        ):
+            return None
+    return first.result()
+
+
+def _silent(knock: DialTarget, line: TcpConnection, encrypted: bool) -> HandshakeResult:
+    """A peer that says nothing to this way of speaking, as far as it was waited for."""
+    layer = "tls" if encrypted else "kafka"
+    silence = LayerResult(layer, 0.0, Failure.SILENT, "no answer")
+    return HandshakeResult(AddressResult(knock.address, (line.tcp, silence), source=line.source))
+
+
+def _gave_up(dial: AddressResult) -> bool:
+    """Whether the peer ended a dial."""
+    return dial.failed is not None and dial.failed.failure in (*GONE, Failure.HANDSHAKE)
+
+
+async def _followed_up(walk: Walk, knock: DialTarget, said: Sequence[bytes]) -> list[bytes]:
+    """What a peer that is no broker says when it is asked in other languages, until one of its
+    answers tells who it is; nothing where it may not be asked so."""
+    if not walk.allowance.may_be_asked(knock.address, knock.endpoint.port):
+        return []
+
+    async def asked(question: bytes) -> bytes:
+        line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)
+        return await walk.net.overhear(line, question)
+
+    asking = [asyncio.ensure_future(asked(each)) for each in follow_ups(b"".join(said))]
+    answers: list[bytes] = []
+    try:
+        for answered in asyncio.as_completed(asking):
+            answers.append(await answered)
+            if recognise(answers[-1]):
+                break
+    finally:
+        for task in asking:
+            task.cancel()
+    return [answer for answer in answers if answer]
+
+
+def _named(dial: AddressResult, heard: Sequence[bytes]) -> AddressResult:
+    """A dial to no broker, with what was heard when it was asked in other languages, if that is
+    one we know."""
+    telling = [said for said in heard if recognise(said)]
+    if not telling or not dial.failed:
+        return dial
+    *before, last = dial.attempts
+    if last.failure is not Failure.NOT_KAFKA:
+        words = clean_bytes(telling[-1])
+        last = LayerResult("kafka", last.elapsed, Failure.NOT_KAFKA, words)
+    return dial._replace(attempts=(*before, last), heard=(*dial.heard, *telling))
+
+
+async def _other_way(walk: Walk, knock: DialTarget, encrypted: bool) -> HandshakeResult:
+    """The same address the other way round. Credentials are for the way that was asked for."""
+    line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)
+    way = Way(encrypted, walk.protocol is None, asyncio.Event())
+    return await greet_one_way(walk, knock, line, way)
+
+
+def _unclear(dial: AddressResult, encrypted: bool) -> bool:
+    """Whether there is more to find out about a peer: it may speak the other way, or no Kafka."""
+    failed = dial.failed
+    strange = failed is not None and failed.failure is Failure.NOT_KAFKA
+    return strange or _perhaps_other(dial, encrypted)
+
+
+def _perhaps_other(dial: AddressResult, encrypted: bool) -> bool:
+    """Whether a dial ended as one does that speaks plaintext to a TLS listener, or the reverse."""
+    failed = dial.failed
+    if failed is None or dial.handshake:
+        return False
+    if encrypted:
+        return failed.layer == "tls" and failed.failure in _PERHAPS_PLAINTEXT
+    return failed.layer in ("tls", "kafka") and failed.failure in _PERHAPS_TLS
+
+
+def _told_apart(
+    walk: Walk, tried: HandshakeResult, other: HandshakeResult, encrypted: bool
+) -> HandshakeResult:
+    """What two dials together say, one over TLS and one in plaintext, of which the first failed."""
+    failed = tried.dial.failed
+    spoken = other.dial.protocol
+    if not spoken and failed and failed.failure is Failure.TLS_REQUIRED:
+        spoken = "SSL"
+    if not spoken:
+        strange = other.dial.failed and other.dial.failed.failure is Failure.NOT_KAFKA
+        return other if strange else tried
+    if walk.protocol is None:
+        return other
+    if other.conversation:
+        other.conversation.close()
+    tcp, *rest = tried.dial.attempts
+    failure = Failure.TLS_NOT_OFFERED if encrypted else Failure.TLS_REQUIRED
+    seconds = sum(attempt.elapsed for attempt in rest)
+    attempts = (tcp, LayerResult("tls", seconds, failure, f"it speaks {spoken}"))
+    return HandshakeResult(other.dial._replace(attempts=attempts, protocol=spoken))

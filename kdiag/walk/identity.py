@@ -1,0 +1,321 @@
+"""Which broker of which cluster answers: what is asked in the flight of hop 3, and what after it.
+
+DescribeConfigs names who answers, and needs a right that few clients have. Where it proves nothing,
+or another broker, two more questions tell what clients meet: ApiVersions 5 (KIP-1242), which needs
+no right, and ListOffsets of a partition that the broker leads by the metadata.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kdiag.kafka.codec import Body, WireError
+from kdiag.kafka.connection import KafkaConnection, Reply
+from kdiag.kafka.errors import error_name
+from kdiag.kafka.messages import (
+    API_VERSIONS,
+    CLIENT_ID,
+    DESCRIBE_CONFIGS,
+    LIST_OFFSETS,
+    MAX_FRAME,
+    METADATA,
+    Api,
+    Question,
+    decode_response,
+    mentions,
+)
+from kdiag.network.attempt import AddressResult, Failure, LayerResult
+from kdiag.walk.bootstrap import about
+from kdiag.walk.hop import Walk
+from kdiag.walk.metadata import Broker, Metadata
+from kdiag.walk.questions import ALL_TOPICS
+
+MAX_PARTITIONS, MAX_SHARING = 3, 8  # asked about of each broker, and brokers of one address
+
+_BROKER_RESOURCE = 4
+_NODE_CONFIGS = ("node.id", "broker.id")
+_WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty")
+_NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
+_NAMES_A_NODE = 5  # the version of ApiVersions from which on it does
+_NOT_LEADER = "NOT_LEADER_OR_FOLLOWER"
+_LATEST = -1
+
+# Node id → partitions that it leads: (topic, number), a few of each.
+Leads = Mapping[int, Sequence[tuple[str, int]]]
+
+
+class IdentityAnswer(NamedTuple):
+    """What a peer told of itself: its cluster's id, and its node id or the error that denies it.
+    `elapsed` in seconds, `failure` why there is no Metadata."""
+
+    elapsed: float
+    cluster_id: str | None = None
+    node: int | None = None
+    denied: str = ""
+    failure: Failure | None = None
+    detail: str = ""
+
+
+class IdentityProof(NamedTuple):
+    """What clients meet there: see Dial."""
+
+    serves: tuple[int, ...] = ()
+    refuses: tuple[int, ...] = ()
+    recognised: bool | None = None
+
+
+def identity_questions(broker: Broker, listed: Mapping[int, tuple[int, int]]) -> list[Question]:
+    """Which cluster are you of? Which broker are you? The second only where it is understood."""
+    questions = [about(None, raw=True)]
+    if DESCRIBE_CONFIGS.key in listed:
+        resource = {
+            "resource_type": _BROKER_RESOURCE,
+            "resource_name": str(broker.node),
+            "configuration_keys": list(_NODE_CONFIGS),
+        }
+        body = {"resources": [resource], "include_synonyms": False}
+        questions.append(Question(DESCRIBE_CONFIGS, body, raw=True, side=True))
+    return questions
+
+
+async def told(
+    broker: Broker, metadata: Metadata, replies: Sequence[asyncio.Future[Reply]]
+) -> IdentityAnswer:
+    """The answers to the questions."""
+    found = await asyncio.gather(*replies)
+    elapsed = max(reply.elapsed for reply in found)
+    if found[0].failure:
+        return IdentityAnswer(
+            elapsed, failure=found[0].failure, detail=f"Metadata: {found[0].detail}"
+        )
+    cluster_id = _cluster(found[0], metadata.cluster_id)
+    node, denied = _node(broker, found[1]) if len(found) > 1 else (None, "")
+    return IdentityAnswer(elapsed, cluster_id, node, denied)
+
+
+def concluded(
+    broker: Broker,
+    metadata: Metadata,
+    dial: AddressResult,
+    said: IdentityAnswer,
+    proof: IdentityProof,
+) -> AddressResult:
+    """The dial with its identity layer: ok, wrong node or cluster, denied; none where nothing is
+    proven. What clients meet there outranks what the peer says of itself."""
+    node = said.node
+    if node is None and (proof.recognised or broker.node in proof.serves):
+        node = broker.node
+
+    def ended(failure: Failure | None, detail: str = "") -> AddressResult:
+        attempt = LayerResult("identity", said.elapsed, failure, detail)
+        return dial._replace(
+            attempts=(*dial.attempts, attempt),
+            answered_as=node,
+            cluster_id=said.cluster_id,
+            **proof._asdict(),
+        )
+
+    if said.failure:
+        return ended(said.failure, said.detail)
+    if other_cluster(metadata, said):
+        return ended(Failure.WRONG_CLUSTER, f"it is of cluster {said.cluster_id}")
+    if broker.node in proof.serves:
+        return ended(None)
+    if node is not None and node != broker.node:
+        return ended(Failure.WRONG_NODE, f"broker {node} answers")
+    if proof.recognised is False:
+        return ended(Failure.WRONG_NODE, "another broker answers")
+    if broker.node in proof.refuses:
+        return ended(Failure.WRONG_NODE, f"it does not lead broker {broker.node}'s partitions")
+    if node is not None:
+        return ended(None)
+    if said.denied:
+        return ended(Failure.DENIED, said.denied)
+    return dial._replace(cluster_id=said.cluster_id, **proof._asdict())
+
+
+def other_cluster(metadata: Metadata, said: IdentityAnswer) -> bool:
+    """Whether it is of another cluster than the metadata."""
+    return bool(said.cluster_id and metadata.cluster_id and said.cluster_id != metadata.cluster_id)
+
+
+async def proven(
+    walk: Walk, metadata: Metadata, conversation: KafkaConnection, node: int, mates: Sequence[int]
+) -> IdentityProof:
+    """Asks what clients of today and of tomorrow meet where that node is to be. All `mates` that
+    share the address are asked about: by chance the right one may be behind it this time."""
+    listed = conversation.apis or {}
+    recognised = None
+    if metadata.cluster_id and listed.get(API_VERSIONS.key, (0, 0))[1] >= _NAMES_A_NODE:
+        recognised = await _recognised(conversation, metadata.cluster_id, node)
+    if LIST_OFFSETS.key not in listed or (recognised and len(mates) == 1):
+        return IdentityProof(recognised=recognised)
+    leads = await _leads(walk, metadata, conversation)
+    nodes = [node, *(mate for mate in mates if mate != node)][:MAX_SHARING]
+    serves, refuses = await _served(conversation, {n: leads[n] for n in nodes if n in leads})
+    return IdentityProof(serves, refuses, recognised)
+
+
+async def _recognised(conversation: KafkaConnection, cluster_id: str, node: int) -> bool | None:
+    """Whether the peer takes itself for that node of that cluster. Only a broker that lists the
+    version is asked: before a login it would say yes to anything."""
+    body = {
+        "client_software_name": CLIENT_ID,
+        "client_software_version": "1",
+        "cluster_id": cluster_id,
+        "node_id": node,
+    }
+    reply = await conversation.ask(API_VERSIONS, _NAMES_A_NODE, body)
+    if reply.failure:
+        return None
+    error = error_name(reply.body["error_code"])
+    return {"NONE": True, "REBOOTSTRAP_REQUIRED": False}.get(error)
+
+
+async def _leads(walk: Walk, metadata: Metadata, conversation: KafkaConnection) -> Leads:
+    """Partitions by their leaders: of the topic that was named or, once for a walk, of all topics,
+    as far as an answer of bounded size tells them."""
+    if metadata.topic and metadata.topic.partitions:
+        name = metadata.topic.name
+        return _few([(name, False, p.number, p.leader) for p in metadata.topic.partitions])
+    if walk.leads is None:
+        conversation.max_frame = MAX_FRAME
+        walk.leads = asyncio.ensure_future(_listed(conversation))
+    return await asyncio.shield(walk.leads)
+
+
+async def _listed(conversation: KafkaConnection) -> Leads:
+    reply = await conversation.send(ALL_TOPICS)
+    if reply.failure:
+        return {}
+    return _few(
+        [
+            (topic["name"], topic["is_internal"], p["partition_index"], p["leader_id"])
+            for topic in reply.body["topics"]
+            for p in topic["partitions"]
+        ]
+    )
+
+
+def _few(partitions: Sequence[tuple[str, bool, int, int]]) -> Leads:
+    """A few partitions of each leader, those of internal topics last."""
+    found: dict[int, list[tuple[str, int]]] = {}
+    for name, _, number, leader in sorted(partitions, key=lambda each: each[1]):
+        of_leader = found.setdefault(leader, [])
+        if leader >= 0 and len(of_leader) < MAX_PARTITIONS:
+            of_leader.append((name, number))
+    return found
+
+
+async def _served(
+    conversation: KafkaConnection, leads: Leads
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Of these leaders, those whose partitions are served there, and those of whose partitions none
+    is, though the peer itself names them as the leaders: else there was an election meanwhile."""
+    asked = [each for partitions in leads.values() for each in partitions]
+    if not asked:
+        return (), ()
+    offsets, now = await asyncio.gather(
+        conversation.send(Question(LIST_OFFSETS, _offsets(asked))),
+        conversation.send(_topics({topic for topic, _ in asked})),
+    )
+    errors = _errors(offsets)
+    leaders = _leaders(now)
+    serves, refuses = [], []
+    for node, partitions in leads.items():
+        said = [errors.get(each, "") for each in partitions]
+        if "NONE" in said:
+            serves.append(node)
+        elif set(said) == {_NOT_LEADER} and all(leaders.get(each) == node for each in partitions):
+            refuses.append(node)
+    return tuple(serves), tuple(refuses)
+
+
+def _offsets(partitions: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    by_topic: dict[str, list[int]] = {}
+    for topic, number in partitions:
+        by_topic.setdefault(topic, []).append(number)
+    return {
+        "replica_id": -1,
+        "isolation_level": 0,
+        "topics": [
+            {
+                "name": topic,
+                "partitions": [
+                    {"partition_index": n, "current_leader_epoch": -1, "timestamp": _LATEST}
+                    for n in numbers
+                ],
+            }
+            for topic, numbers in by_topic.items()
+        ],
+    }
+
+
+def _topics(names: set[str]) -> Question:
+    topics = [{"name": name} for name in sorted(names)]
+    return Question(METADATA, {"topics": topics, "allow_auto_topic_creation": False})
+
+
+def _errors(reply: Reply) -> dict[tuple[str, int], str]:
+    """(topic, partition) → the error's name."""
+    return {
+        (topic["name"], p["partition_index"]): error_name(p["error_code"])
+        for topic in reply.body.get("topics", ())
+        for p in topic["partitions"]
+    }
+
+
+def _leaders(reply: Reply) -> dict[tuple[str, int], int]:
+    """(topic, partition) → the leader's node id."""
+    return {
+        (topic["name"], p["partition_index"]): p["leader_id"]
+        for topic in reply.body.get("topics", ())
+        for p in topic["partitions"]
+    }
+
+
+def _cluster(reply: Reply, expected: str | None) -> str | None:
+    """The cluster id in a Metadata answer.
+
+    Every broker lists all brokers, so reading n of these in full is quadratic: where the expected
+    id stands in the bytes, it is not read again.
+    """
+    if expected and mentions(reply.frame, expected):
+        return expected
+    try:
+        found = _decoded(METADATA, reply).get("cluster_id")
+    except WireError:
+        return None
+    return str(found) if found else None
+
+
+def _decoded(api: Api, reply: Reply) -> Body:
+    """A raw answer's body, empty where there is none. Raises WireError."""
+    if reply.failure or not reply.frame:
+        return {}
+    return decode_response(api, reply.version, None, reply.frame)
+
+
+def _node(broker: Broker, reply: Reply) -> tuple[int | None, str]:
+    """Which node answered DescribeConfigs for this broker's id, and the error name if it may not
+    say. A node that is asked for another's configuration names itself in the error. A server that
+    answers with settings and with no node id among them proves nothing."""
+    try:
+        results = _decoded(DESCRIBE_CONFIGS, reply).get("results", [])
+    except WireError:
+        return None, ""
+    for result in results:
+        error = error_name(result["error_code"])
+        if error == "NONE":
+            values = [c["value"] for c in result["configs"] if c["name"] in _NODE_CONFIGS]
+            own = {int(v) for v in values if v and v.isascii() and v.isdigit() and len(v) <= 10}
+            return (own.pop() if len(own) == 1 else None), ""
+        named = _WHO_ANSWERED.search(result["error_message"] or "")
+        if named:
+            return int(named.group(1)), ""
+        if error in _NOT_ALLOWED:
+            return None, error
+    return None, ""

@@ -1,0 +1,266 @@
+"""Hop 3, listeners: can I use each advertised address, and does it lead to the broker it names?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from kdiag.address import internal_name, is_loopback, is_private, is_unusable, same_network
+from kdiag.config.settings import Endpoint
+from kdiag.kafka.connection import KafkaConnection
+from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.dial import connect, dial_endpoint
+from kdiag.walk.greeting import GONE, DialTarget, HandshakeResult
+from kdiag.walk.hop import Walk, hop
+from kdiag.walk.identity import (
+    IdentityAnswer,
+    IdentityProof,
+    concluded,
+    identity_questions,
+    other_cluster,
+    proven,
+    told,
+)
+from kdiag.walk.metadata import Broker, Metadata
+from kdiag.walk.produce_request import carried, produce_questions
+
+MAX_BROKERS = 1000  # that are dialled: more than real clusters have, and few enough to end in time
+MAX_CANDIDATES, MOST_CANDIDATES = 4, 256  # for one broker, and for all of them
+MAX_HELD = 64 << 20  # bytes of answers at once
+
+
+class Listener(NamedTuple):
+    """One broker at its advertised address, and at others that it could advertise instead."""
+
+    broker: Broker
+    contact: EndpointResult
+    candidates: tuple[EndpointResult, ...] = ()
+
+    @property
+    def proven(self) -> EndpointResult | None:
+        """The candidate where this very broker answers, if there is one."""
+        for candidate in self.candidates:
+            best = candidate.best
+            if candidate.usable and best and best.answered_as == self.broker.node:
+                return candidate
+        return None
+
+
+class Listeners(NamedTuple):
+    """Every advertised address, dialled; `elapsed` in seconds for all of them at once. `untried`
+    counts the brokers beyond MAX_BROKERS."""
+
+    listeners: tuple[Listener, ...]
+    elapsed: float
+    untried: int = 0
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The brokers whose advertised address did not lead to them."""
+        return tuple(f"broker {x.broker.node}" for x in self.listeners if not x.contact.usable)
+
+    @property
+    def reached(self) -> tuple[Listener, ...]:
+        """Those whose advertised address led to the broker it names."""
+        return tuple(listener for listener in self.listeners if listener.contact.usable)
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in one line."""
+        reached, count = len(self.reached), len(self.listeners)
+        proven = sum(
+            1
+            for listener in self.reached
+            if listener.contact.best and listener.contact.best.answered_as is not None
+        )
+        line = f"{reached} of {count} advertised address{'' if count == 1 else 'es'} reached"
+        if self.untried:
+            line += f" ({self.untried} more not tried)"
+        if not reached:
+            return line
+        if proven == reached:
+            return f"{line}, identity proven"
+        words = {
+            attempt.detail
+            for listener in self.reached
+            for attempt in listener.contact.attempts
+            if attempt.failure is Failure.DENIED
+        }
+        why = f" ({', '.join(sorted(words))})" if words else ""
+        whose = f"identity of {proven} proven" if proven else "identity not proven"
+        return f"{line}, {whose}{why}"
+
+
+@hop("listeners")
+async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Listeners | None:
+    """Dials the brokers at once: each one's advertised address, and its candidates beside it."""
+    if not metadata.brokers:
+        return None
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    gate = asyncio.Semaphore(max(1, MAX_HELD // walk.net.max_frame))
+
+    async def seen(broker: Broker, endpoint: Endpoint, mates: Sequence[int] = ()) -> EndpointResult:
+        async with gate:
+            return await identified(walk, broker, endpoint, bootstrap.apis, metadata, mates=mates)
+
+    mates: dict[Endpoint, list[int]] = defaultdict(list)
+    for broker in metadata.brokers:
+        mates[broker.advertised].append(broker.node)
+
+    # Whoever answers names itself, whichever broker it is asked for: a candidate of many brokers is
+    # dialled once.
+    beside = {broker: _candidates(walk, broker, bootstrap) for broker in _chosen(metadata)}
+    wanted = {endpoint: broker for broker, endpoints in beside.items() for endpoint in endpoints}
+    asking = dict(islice(wanted.items(), MOST_CANDIDATES))
+    found = await asyncio.gather(
+        *(seen(broker, broker.advertised, mates[broker.advertised]) for broker in beside),
+        *(seen(broker, endpoint) for endpoint, broker in asking.items()),
+    )
+    met = dict(zip(asking, found[len(beside) :]))
+    known = tuple(
+        Listener(
+            broker,
+            reached,
+            tuple(_judged(met[one], broker) for one in beside[broker] if one in met),
+        )
+        for broker, reached in zip(beside, found)
+    )
+    return Listeners(known, loop.time() - started, len(metadata.brokers) - len(known))
+
+
+def _chosen(metadata: Metadata) -> tuple[Broker, ...]:
+    """The brokers to dial; of very many not all, but those that lead the topic's partitions."""
+    leaders = {p.leader for p in metadata.topic.partitions} if metadata.topic else set()
+    ordered = sorted(metadata.brokers, key=lambda broker: broker.node not in leaders)
+    return tuple(sorted(ordered[:MAX_BROKERS], key=lambda broker: broker.node))
+
+
+def _candidates(walk: Walk, broker: Broker, bootstrap: Bootstrap) -> tuple[Endpoint, ...]:
+    """Where else this broker may answer: what `--map` says, and, for an address that is suspect
+    from here, the same port on the hosts that the bootstrap servers answered on."""
+    advertised = broker.advertised
+    mapped = [found for m in walk.settings.mapped if (found := m.apply(advertised))]
+    hosts = [c.endpoint.host for c in bootstrap.usable] if suspect(advertised, bootstrap) else []
+    same_port = [Endpoint(host, advertised.port) for host in hosts if 0 < advertised.port < 65536]
+    others = dict.fromkeys(mapped + same_port)
+    others.pop(advertised, None)
+    return tuple(others)[:MAX_CANDIDATES]
+
+
+def suspect(advertised: Endpoint, bootstrap: Bootstrap) -> bool:
+    """True for an address that by its looks works elsewhere, but not the way this client came."""
+    host = advertised.host
+    if is_unusable(host, advertised.port):
+        return True
+    if internal_name(host):
+        return not any(internal_name(c.endpoint.host) for c in bootstrap.usable)
+    if is_loopback(host):
+        return not any(is_loopback(end) for end in bootstrap.came_in)
+    return is_private(host) and not any(same_network(host, end) for end in bootstrap.came_in)
+
+
+async def identified(
+    walk: Walk,
+    broker: Broker,
+    endpoint: Endpoint,
+    apis: Mapping[int, tuple[int, int]],
+    metadata: Metadata,
+    *,
+    mates: Sequence[int] = (),
+) -> EndpointResult:
+    """One endpoint, dialled, and asked which broker of which cluster it is. `mates` are the brokers
+    that advertise it, this one among them, where it is hop 3's own dial: the produce requests of
+    the hop after are in the same flight then, and what they come to is kept for it."""
+    if is_unusable(endpoint.host, endpoint.port):
+        return EndpointResult(endpoint, None)
+    questions = identity_questions(broker, apis)
+    asked = len(questions)
+    if mates:
+        questions += produce_questions()
+
+    async def known(greeting: HandshakeResult) -> HandshakeResult:
+        there = Advertised(endpoint, mates, greeting, asked)
+        return HandshakeResult(await _met(walk, metadata, broker, there))
+
+    reached, _ = await dial_endpoint(walk, endpoint, questions, known)
+    return reached
+
+
+class Advertised(NamedTuple):
+    """An address that was greeted with the questions of hop 3, the first `asked` of them about its
+    identity, and those of hop 4 behind them, if any. `mates` are the brokers that advertise it."""
+
+    endpoint: Endpoint
+    mates: Sequence[int]
+    greeting: HandshakeResult
+    asked: int
+
+
+async def _met(walk: Walk, metadata: Metadata, broker: Broker, there: Advertised) -> AddressResult:
+    """The dial with its identity. Its connection is closed in the end, or left to what hop 4 waits
+    for, as far as descriptors allow."""
+    greeting, produce = there.greeting, there.greeting.replies[there.asked :]
+    said = await _told(metadata, broker, greeting, there.asked)
+    if there.mates and said and said.failure in GONE:  # perhaps for what stood behind it
+        _close(greeting.conversation)
+        knock = DialTarget(greeting.dial.address, there.endpoint, identity_questions(broker, {}))
+        greeting, produce = await connect(walk, knock), ()
+        said = await _told(metadata, broker, greeting, 1)
+    conversation, dial = greeting.conversation, greeting.dial
+    if said is None:
+        _close(conversation)
+        return dial
+    proof = IdentityProof()
+    doubtful = len(there.mates) > 1 or said.node != broker.node
+    known = said.failure or other_cluster(metadata, said)
+    if conversation and there.mates and doubtful and not known:
+        proof = await proven(walk, metadata, conversation, broker.node, there.mates)
+    dial = concluded(broker, metadata, dial, said, proof)
+    if not conversation or not there.mates or dial.failed or broker.node in walk.flights:
+        _close(conversation)
+        return dial
+    small, large = produce or tuple(conversation.send(each) for each in produce_questions())
+    flight = carried(conversation, (small, large), walk.net.timeout)
+    walk.flights[broker.node] = asyncio.ensure_future(flight)
+    if sum(not each.done() for each in walk.flights.values()) > walk.net.keepable:
+        await walk.flights[broker.node]
+    return dial
+
+
+async def _told(
+    metadata: Metadata, broker: Broker, greeting: HandshakeResult, asked: int
+) -> IdentityAnswer | None:
+    """What was told where a broker was greeted and could be asked."""
+    if greeting.dial.failed or not greeting.replies:
+        return None
+    return await told(broker, metadata, greeting.replies[:asked])
+
+
+def _close(conversation: KafkaConnection | None) -> None:
+    if conversation:
+        conversation.close()
+
+
+def _judged(reached: EndpointResult, broker: Broker) -> EndpointResult:
+    """A contact that was made for another broker, as this one's."""
+    return reached._replace(dials=tuple(_meant(broker, dial) for dial in reached.dials))
+
+
+def _meant(broker: Broker, dial: AddressResult) -> AddressResult:
+    """The dial with its identity right or wrong, depending on which broker is meant."""
+    *before, last = dial.attempts
+    if dial.answered_as is None or last.failure not in (None, Failure.WRONG_NODE):
+        return dial
+    right = dial.answered_as == broker.node
+    identity = LayerResult(
+        last.layer,
+        last.elapsed,
+        None if right else Failure.WRONG_NODE,
+        "" if right else f"broker {dial.answered_as} answers",
+    )
+    return dial._replace(attempts=(*before, identity))

@@ -1,0 +1,88 @@
+"""The produce request that writes nothing, in two sizes: asked, and what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+from kdiag.kafka.connection import KafkaConnection, Reply
+from kdiag.kafka.errors import error_name
+from kdiag.kafka.messages import PRODUCE, Question, no_such_topic, records
+from kdiag.network.attempt import Failure, Sent
+
+# Bytes of one record: one that fits a packet, and one that fits none, not even a jumbo frame of
+# 9000 bytes. With all else that is in flight the second one fits TCP's first window, ten packets.
+SMALL, LARGE = 1, 9 * 1024
+
+NO_SUCH_PARTITION = (1 << 31) - 1  # which no topic has
+
+NOT_JUDGED = (None, Failure.THROTTLED, Failure.NO_COMMON_VERSION)
+
+
+class ProduceResult(NamedTuple):
+    """How one produce request ended: seconds, the broker's error name, or why it has no answer.
+    `sent` tells how far the bytes of a silent connection came, where the system tells."""
+
+    elapsed: float
+    error: str | None = None
+    throttle_ms: int = 0
+    failure: Failure | None = None
+    detail: str = ""
+    sent: Sent | None = None
+
+    @property
+    def unanswered(self) -> bool:
+        """True where an answer was due and did not come."""
+        return self.failure not in NOT_JUDGED
+
+
+def produce_questions(topic: str | None = None) -> list[Question]:
+    """The small and the large one: for a topic that does not exist or, of one that does, for a
+    partition that it does not have."""
+    index = 0 if topic is None else NO_SUCH_PARTITION
+    name = no_such_topic() if topic is None else topic
+    return [Question(PRODUCE, partial(_body, name, index, size)) for size in (SMALL, LARGE)]
+
+
+def _body(topic: str, index: int, size: int, version: int) -> Mapping[str, Any]:
+    partition = {"index": index, "records": records(version, [b"k" * size])}
+    return {
+        "transactional_id": None,
+        "acks": -1,
+        "timeout_ms": 1000,
+        "topics": [{"name": topic, "partitions": [partition]}],
+    }
+
+
+async def carried(
+    conversation: KafkaConnection,
+    replies: tuple[asyncio.Future[Reply], asyncio.Future[Reply]],
+    patience: float,
+) -> tuple[ProduceResult, ProduceResult]:
+    """What became of both requests; then the connection is closed. The wait for the large one ends
+    after `patience` seconds where the system says that its bytes do not get through."""
+    small, large = replies
+    try:
+        first = outcome(await small)
+        await asyncio.wait({large}, timeout=patience)
+        sent = None if first.failure else conversation.sent()
+        if not large.done() and sent and sent.lost:
+            words = f"no answer within {patience:g} s"
+            return first, ProduceResult(patience, failure=Failure.SILENT, detail=words, sent=sent)
+        second = outcome(await large)
+        if second.failure is Failure.SILENT:
+            second = second._replace(sent=conversation.sent())
+        return first, second
+    finally:
+        conversation.close()
+
+
+def outcome(reply: Reply) -> ProduceResult:
+    """What an answer to Produce says, or why there is none."""
+    if reply.failure:
+        return ProduceResult(reply.elapsed, failure=reply.failure, detail=reply.detail)
+    errors = [p["error_code"] for topic in reply.body["topics"] for p in topic["partitions"]]
+    name = error_name(errors[0]) if errors else None
+    return ProduceResult(reply.elapsed, name, reply.throttle_ms)

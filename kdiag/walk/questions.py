@@ -1,0 +1,120 @@
+"""What a bootstrap connection is asked where the walk's own questions leave something open."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NamedTuple
+
+from kdiag.config.settings import Endpoint, Settings
+from kdiag.kafka.connection import KafkaConnection, Reply
+from kdiag.kafka.errors import UNKNOWN_TOPIC, error_name
+from kdiag.kafka.messages import DESCRIBE_CONFIGS, END_TXN, METADATA, Question
+from kdiag.network.attempt import Failure
+
+CREATES = "auto.create.topics.enable"
+_BROKER_RESOURCE = 4
+_WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty")
+ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": False})
+
+
+class SideAnswers(NamedTuple):
+    """The answers. `listing` is about all topics, `creates` whether brokers create topics by
+    themselves: "true", "false", or the name of the error; both where the topic does not exist.
+    `transaction` names the broker's error for the end of a transaction that there is not. None
+    where it was not asked or nobody said. `failure` is why the connection cannot be used any
+    longer."""
+
+    listing: Reply | None = None
+    creates: str | None = None
+    transaction: str | None = None
+    failure: Failure | None = None
+
+
+Ask = Callable[[Question], Awaitable[Reply]]
+
+
+def open_questions(settings: Settings, reply: Reply) -> bool:
+    """Whether there is something to ask after this answer to Metadata."""
+    return not reply.failure and (_unknown_topic(reply) or bool(_transactional(settings)))
+
+
+async def told(
+    settings: Settings, conversation: KafkaConnection, endpoint: Endpoint, reply: Reply
+) -> SideAnswers:
+    """Asks what is open, one thing after the other; a peer that fails one is asked no more."""
+    failures: list[Failure] = []
+
+    async def ask(question: Question) -> Reply:
+        if failures:
+            return Reply(0.0, {}, failures[0])
+        said = await conversation.send(question)
+        if said.failure and said.failure is not Failure.NO_COMMON_VERSION:
+            failures.append(said.failure)
+        return said
+
+    found = SideAnswers()
+    if _unknown_topic(reply):
+        listing = await ask(ALL_TOPICS)
+        creates = await _creates(ask, _nearest(reply.body["brokers"], endpoint))
+        found = found._replace(listing=listing, creates=creates)
+    name = _transactional(settings)
+    if name:
+        found = found._replace(transaction=await _ended(ask, name))
+    return found._replace(failure=next(iter(failures), None))
+
+
+async def _creates(ask: Ask, node: int) -> str | None:
+    """Whether the broker creates a topic that somebody asks for, as it says itself. Who is asked
+    for another broker's configuration names itself in the error, and is asked again."""
+    for _ in range(2):
+        resource = {
+            "resource_type": _BROKER_RESOURCE,
+            "resource_name": str(node),
+            "configuration_keys": [CREATES],
+        }
+        body = {"resources": [resource], "include_synonyms": False}
+        reply = await ask(Question(DESCRIBE_CONFIGS, body, side=True))
+        for result in reply.body.get("results", ())[:1]:
+            error = error_name(result["error_code"])
+            if error == "NONE":
+                values = [c["value"] for c in result["configs"] if c["name"] == CREATES]
+                return next((v for v in values if v in ("true", "false")), None)
+            named = _WHO_ANSWERED.search(result["error_message"] or "")
+            if not named:
+                return error
+            node = int(named.group(1))
+    return None
+
+
+async def _ended(ask: Ask, transactional_id: str) -> str | None:
+    """The broker's error for the end of a transaction by a producer that nobody has heard of.
+
+    Every broker looks first whether the client may use that id. Allowed, it is refused all the
+    same: no transaction ends, no producer is fenced, and nothing is created.
+    """
+    nobody = int.from_bytes(os.urandom(7), "big") | 1 << 56
+    body = {
+        "transactional_id": transactional_id,
+        "producer_id": nobody,
+        "producer_epoch": 0,
+        "committed": False,
+    }
+    reply = await ask(Question(END_TXN, body, side=True))
+    return None if reply.failure else error_name(reply.body["error_code"])
+
+
+def _nearest(brokers: list[Mapping[str, Any]], endpoint: Endpoint) -> int:
+    """The node id of the broker that advertises this very endpoint, or else of any."""
+    here = [b["node_id"] for b in brokers if Endpoint(b["host"], b["port"]) == endpoint]
+    return int([*here, *(b["node_id"] for b in brokers), 0][0])
+
+
+def _transactional(settings: Settings) -> str:
+    return settings.client.get("transactional.id", "")
+
+
+def _unknown_topic(reply: Reply) -> bool:
+    topics = reply.body.get("topics", ())
+    return any(error_name(topic["error_code"]) == UNKNOWN_TOPIC for topic in topics)

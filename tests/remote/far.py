@@ -1,0 +1,75 @@
+"""The far side of a demo's world: the probe as it travels, in another process, on any Python.
+
+What the world plays in its own process, addresses behind a NAT and names, is told to the other one.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from kdiag.demo.world import CLIENT, World
+from kdiag.remote.payload import OLDEST, archive
+
+_CODE = """
+import json, os, socket, sys
+sys.path.insert(0, sys.argv[1])
+from kdiag.clients.net import Net
+from kdiag.probe import main
+
+told = json.loads(sys.argv[2])
+nat = {(address, port): to for address, port, to in told["nat"]}
+
+def lookup(host, *_):
+    found = told["names"].get(host, socket.EAI_NONAME)
+    if isinstance(found, int):
+        raise socket.gaierror(found, told["words"][str(found)])
+    return [(0, 0, 0, "", (address, 0)) for address in found]
+
+class Played(Net):
+    outside = False
+
+    def __init__(self, asked):
+        tls, family = asked.security.tls, asked.family
+        super().__init__(asked.timeout, family=family, lookup=lookup, device="lo", tls=tls)
+
+    async def connect(self, address, port, **how):
+        if (address, port) not in nat:
+            return await super().connect(address, port, **how)
+        line = await super().connect("127.0.0.1", nat[address, port], **how)
+        return line._replace(address=address, port=port, source=line.source and told["client"])
+
+source = sys.stdin.buffer
+source.readline()  # what makes a Python load the archive, which is here already
+source.read(int(source.readline()))
+os._exit(main(Played))
+"""
+
+
+def pythons() -> list[str]:
+    """The Pythons that are here, from the oldest that will do; this one is always among them."""
+    older = [f"3.{minor}" for minor in range(OLDEST[1], sys.version_info.minor)]
+    managed = Path("~/.pyenv/versions").expanduser()
+    found = [
+        *(str(home / "bin" / "python") for v in older for home in managed.glob(f"{v}.*")),
+        *(path for v in older if (path := shutil.which(f"python{v}")) and "shims" not in path),
+    ]
+    return [*found[:1], sys.executable]
+
+
+def command(world: World, folder: Path, python: str = sys.executable) -> list[str]:
+    """The command that runs the probe in this world."""
+    packed = folder / "probe.pyz"
+    if not packed.exists():  # others may be reading it
+        packed.write_bytes(archive())
+    from kdiag.demo.world import _RESOLVER_WORDS
+
+    told = {
+        "nat": [[address, port, to] for (address, port), to in world.nat.items()],
+        "names": world.names,
+        "words": _RESOLVER_WORDS,
+        "client": CLIENT,
+    }
+    return [python, "-IS", "-c", _CODE, str(packed), json.dumps(told)]

@@ -1,0 +1,159 @@
+"""Facts survive the trip: the same walk here and by the probe that travels ends in one report."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import io
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kdiag.api import judged, walk
+from kdiag.config.settings import Settings, settings
+from kdiag.demo.scenarios import SCENARIOS
+from kdiag.demo.world import World, endpoint
+from kdiag.remote.payload import PARTS, archive, bare
+from kdiag.remote.process import ask
+from kdiag.remote.reply import remote_walk
+from kdiag.report.model import Report
+from kdiag.walk.runner import WalkResult
+from tests.remote import far
+from tests.test_imports import ROOT, STAYS, imports, modules
+from tests.walks import scrubbed
+
+LONGEST = 50.0  # seconds, on a busy machine
+MAX_ARCHIVE = 100_000  # bytes
+AT_ONCE = 4
+TRIES = 3  # a peer that closes at once is met as closed or as reset, as it happens
+
+
+async def by_probe(world: World, asked: Settings, folder: Path, python: str) -> Report:
+    """The report on a walk by the probe."""
+    started, asking = time.perf_counter(), remote_walk(asked)
+    answer = await ask(far.command(world, folder, python), asking, LONGEST)
+    return judged(asked, WalkResult(asking.gathered(answer), None, asked.security.secrets), started)
+
+
+async def both(name: str, folder: Path, python: str) -> tuple[Report, Report]:
+    """A scenario, walked here and by the probe."""
+    world = World()
+    try:
+        start = await SCENARIOS[name](world)
+        asked = settings(start.bootstrap, topic=start.topic, timeout=2.0, answer_timeout=2.0)
+        asked = replace(asked, security=start.security)
+        here = await walk(asked, world.net, lambda hop, summary: None)
+        return here, await by_probe(world, asked, folder, python)
+    finally:
+        await world.end()
+
+
+def test_every_scenario_ends_in_the_same_report(tmp_path: Path) -> None:
+    async def all_of_them() -> list[tuple[Report, Report]]:
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(name: str) -> tuple[Report, Report]:
+            async with gate:
+                for _ in range(TRIES):
+                    here, there = await both(name, tmp_path, sys.executable)
+                    if scrubbed(here) == scrubbed(there):
+                        break
+                return here, there
+
+        return await asyncio.gather(*(one(name) for name in SCENARIOS))
+
+    differ = {}
+    for name, (here, there) in zip(SCENARIOS, asyncio.run(all_of_them()), strict=True):
+        if scrubbed(here) != scrubbed(there):
+            differ[name] = (scrubbed(here), scrubbed(there))
+    assert differ == {}
+
+
+@pytest.mark.parametrize("python", far.pythons())
+@pytest.mark.parametrize("name", ["healthy", "private-address", "untrusted-certificate"])
+def test_an_older_python_finds_the_same(name: str, python: str, tmp_path: Path) -> None:
+    here, there = asyncio.run(both(name, tmp_path, python))
+    assert scrubbed(here) == scrubbed(there)
+
+
+# The archive.
+
+
+def test_it_is_small_and_always_the_same() -> None:
+    packed = archive()
+    archive.cache_clear()
+    assert len(packed) < MAX_ARCHIVE
+    assert archive() == packed
+
+
+def test_all_that_the_probe_imports_is_in_it_and_nothing_else() -> None:
+    trees = modules(ROOT)
+    ahead, needed = ["kdiag.remote.probe"], set()
+    for module in ahead:  # grows as it goes
+        needed.add(module)
+        found = {name for name in imports(trees[module]) if name in trees} - STAYS
+        found |= {name.rpartition(".")[0] for name in [*found, module]} - {""}
+        ahead += sorted(found - needed - _left_at_home() - set(ahead))
+    names = {f"kdiag.{part}".replace("/", ".").removesuffix(".__init__") for part in PARTS}
+    assert names == needed
+
+
+def _left_at_home() -> set[str]:
+    """What settings are made of: the far side is told them ready-made."""
+    names = ("dialects", "jaas", "jks", "logins", "pem", "stores")
+    return {f"kdiag.config.properties.{name}" for name in names}
+
+
+def test_what_is_left_out_of_a_module_is_no_code() -> None:
+    with zipfile.ZipFile(io.BytesIO(archive())) as packed:
+        for part in PARTS:
+            source = (ROOT / "kdiag" / f"{part}.py").read_text("utf-8")
+            there = packed.read(f"kdiag/{part}.py").decode("utf-8")
+            assert there == bare(source)
+            assert _code(there) == _code(source), part
+            assert there.count("\n") == source.count("\n"), part
+
+
+def _code(source: str) -> str:
+    """A module's code, with its lines; docstrings count for nothing."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        first = body[0] if isinstance(body, list) and body else None
+        value = first.value if isinstance(first, ast.Expr) else None
+        if body and isinstance(value, ast.Constant) and isinstance(value.value, str):
+            del body[0]
+    return ast.dump(tree)
+
+
+def test_it_runs_as_a_zipapp_and_takes_no_nonsense(tmp_path: Path) -> None:
+    packed = tmp_path / "probe.pyz"
+    packed.write_bytes(archive())
+    for nonsense in (b"", b"x\n", b"2\n{}", b"99999999\n"):
+        ran = subprocess.run(
+            [sys.executable, "-IS", str(packed)], input=nonsense, capture_output=True, timeout=50
+        )
+        assert ran.returncode == 87
+        assert ran.stderr.startswith(b"kdiag: no errand: ")
+        assert ran.stdout == b""
+
+
+def test_it_ends_when_nobody_waits_any_more(tmp_path: Path) -> None:
+    asked = settings(endpoint(), timeout=30, answer_timeout=30, deadline=60)
+    world = World()  # in which nobody answers
+    with subprocess.Popen(
+        far.command(world, tmp_path), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdin and process.stdout
+            process.stdin.write(remote_walk(asked).sent)
+            process.stdin.close()
+            assert process.wait(25) == 0
+            assert b'"interrupted":true' in process.stdout.read()
+        finally:
+            process.kill()
