@@ -5,42 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import kdiag.rules
-from kdiag import __version__
-from kdiag.aws.hop import AwsFacts
-from kdiag.aws.paths import derived
 from kdiag.config.settings import Endpoint, Settings, UsageError, settings
 from kdiag.config.usage import quoted
-from kdiag.network.attempt import clean
-from kdiag.report.model import HopResult, Report, report
-from kdiag.rules import versions
-from kdiag.rules.rule import RULES, Finding, Match, ignorable
-from kdiag.rules.text import listed
-from kdiag.walk.hop import HopFailure, HopFailures
-from kdiag.walk.hops import HOPS
-from kdiag.walk.runner import (
-    INTERRUPTED,
-    HopRun,
-    MakeDialer,
-    Observer,
-    WalkResult,
-    collect,
-    error_location,
-    nobody,
-    not_walked,
-    plain_dialer,
-)
+from kdiag.report.judge import Extension, judge
+from kdiag.report.model import Report
+from kdiag.rules.rule import ignorable
+from kdiag.walk.hop import Companion
+from kdiag.walk.runner import MakeDialer, Observer, WalkResult, collect, nobody, plain_dialer
 
 if TYPE_CHECKING:
     from kdiag.aws.facts import AwsClient
-    from kdiag.config.access import ConfigAccess
     from kdiag.config.expectation import Expectation
     from kdiag.config.security import Sasl
     from kdiag.lint.kubectl import KubectlOutput
-
-kdiag.rules.load()
+    from kdiag.remote.check import Observer as RemoteObserver
+    from kdiag.remote.vantage import Vantage
 
 MOST_KUBECTL = 10.0  # seconds
 
@@ -130,8 +111,9 @@ def ignored(names: Sequence[str], place: str = "--ignore") -> tuple[str, ...]:
     """The codes of findings that are not to count. Raises UsageError for what is none."""
     if not names:
         return ()
-    kdiag.rules.load_all()
-    return ignorable(names, place)
+    from kdiag.catalog import every_rule
+
+    return ignorable(names, every_rule(), place)
 
 
 def run(
@@ -193,6 +175,31 @@ def _has_region(sasl: Sasl, servers: Sequence[Endpoint]) -> None:
         )
 
 
+def run_from(
+    asked: Settings, wheres: Sequence[Vantage], observe: RemoteObserver | None = None
+) -> dict[str, Report]:
+    """The check from every vantage point, by label. Raises UsageError for what cannot be done
+    from here."""
+    from kdiag.remote import check as remote
+
+    door(asked, here=False)
+
+    async def here(settings: Settings, observer: Observer) -> Report:
+        return await walk(settings, plain_dialer, observer)
+
+    return remote.run_from(asked, wheres, here, observe)
+
+
+async def play(
+    name: str, *, timeout: float = 1.0, deadline: float = 30.0, observe: Observer | None = None
+) -> Report:
+    """Builds a scenario of the demo, walks it, and takes it down again."""
+    from kdiag.demo.scenario import built
+
+    async with built(name, timeout, deadline) as (asked, net, cloud):
+        return await walk(asked, net, observe or nobody, cloud)
+
+
 async def walk(
     asked: Settings, make_net: MakeDialer, observe: Observer, cloud: AwsClient | None = None
 ) -> Report:
@@ -200,14 +207,36 @@ async def walk(
     far."""
     started = time.perf_counter()
     reading = _reading(asked)
-    haul = await collect(asked, make_net, observe, cloud)
+    haul = await collect(asked, make_net, observe, _companion(cloud))
     shown = None
     if reading:
         if haul.gathered.interrupted:
             reading.cancel()
         await asyncio.wait([reading])
         shown = None if reading.cancelled() else reading.result()
-    return judged(asked, haul, started, shown)
+    return judge(asked, haul, started, list(_extensions(asked, haul, shown)))
+
+
+def _companion(cloud: AwsClient | None) -> Companion | None:
+    if cloud is None:
+        return None
+    from kdiag.aws.hop import AwsCompanion
+
+    return AwsCompanion(cloud)
+
+
+def _extensions(
+    asked: Settings, haul: WalkResult, shown: KubectlOutput | None
+) -> Iterator[Extension]:
+    """The features that have something to add; each is loaded only then."""
+    if haul.beside:
+        from kdiag.aws.extension import AwsExtension
+
+        yield AwsExtension()
+    if asked.config:
+        from kdiag.lint.extension import ConfigExtension
+
+        yield ConfigExtension(asked.config, shown)
 
 
 def _reading(asked: Settings) -> asyncio.Task[KubectlOutput] | None:
@@ -218,149 +247,3 @@ def _reading(asked: Settings) -> asyncio.Task[KubectlOutput] | None:
 
     namespace, _, name = asked.config.strimzi.partition("/")
     return asyncio.ensure_future(resources(namespace, name, min(MOST_KUBECTL, asked.deadline)))
-
-
-def unwalked(asked: Settings) -> Report:
-    """The report on a walk that was interrupted before it began."""
-    nothing = not_walked(INTERRUPTED)._replace(interrupted=True)
-    return judged(asked, WalkResult(nothing), time.perf_counter())
-
-
-def judged(
-    asked: Settings, haul: WalkResult, started: float, shown: KubectlOutput | None = None
-) -> Report:
-    """The report on what was gathered since `started` (time.perf_counter), here or elsewhere;
-    `shown` is what kubectl has shown beside it."""
-    gathered = haul.gathered
-    facts: dict[type, Any] = {Settings: asked, **gathered.facts}
-    if haul.aws:
-        facts[AwsFacts] = haul.aws
-    steps = [_step(leg) for leg in gathered.legs]
-    if haul.unreached:
-        facts[type(haul.unreached)] = haul.unreached
-        steps.insert(
-            0, HopResult(hop="vantage", status="pass", elapsed_ms=0, summary="not reached")
-        )
-    halts = list(gathered.halts)
-    if asked.config:
-        steps.append(_config(asked.config, facts, shown))
-    if asked.expect:
-        steps.append(_expect(asked, facts, steps, halts, haul.told))
-    facts[HopFailures] = HopFailures(tuple(halts))
-    findings, notes = _judge(facts, halts, haul.told)
-    notes += versions.notes(facts)
-    return report(
-        asked,
-        facts,
-        findings,
-        steps,
-        version=__version__,
-        started_at=gathered.started_at,
-        elapsed_ms=round((time.perf_counter() - started) * 1000),
-        interrupted=gathered.interrupted,
-        notes=[*gathered.notes, *notes],
-    )
-
-
-def _step(leg: HopRun) -> HopResult:
-    return HopResult(
-        hop=leg.hop,
-        status="skipped" if leg.skipped_because else "pass",
-        elapsed_ms=leg.elapsed_ms,
-        skipped_because=leg.skipped_because,
-        summary=leg.summary,
-    )
-
-
-def _config(given: ConfigAccess, facts: dict[type, Any], shown: KubectlOutput | None) -> HopResult:
-    """The files as they were given, and what kubectl has shown."""
-    from kdiag.lint.observed import KUBECTL
-    from kdiag.lint.sources import ConfigSource
-
-    sources = dict(given.files)
-    if shown and shown.text:
-        sources[f"{KUBECTL}{given.strimzi}"] = shown.text
-    took, untold = (shown.elapsed, shown.untold) if shown else (0.0, ())
-    facts[ConfigSource] = found = ConfigSource(sources, took, given.strimzi, untold)
-    return HopResult(
-        hop="config", status="pass", elapsed_ms=round(took * 1000), summary=found.summary
-    )
-
-
-def _expect(
-    asked: Settings,
-    facts: dict[type, Any],
-    before: Sequence[HopResult],
-    halts: list[HopFailure],
-    told: Sequence[str],
-) -> HopResult:
-    """What was expected, held to what the walk has learnt."""
-    from kdiag.rules.expectations import CheckedExpectations, held
-
-    kdiag.rules.load_expect()
-    started = time.perf_counter()
-    unseen = [step for step in before if step.status == "skipped" and not step.summary]
-    because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""
-    try:
-        facts[CheckedExpectations] = held(asked.expect, facts, because)
-    except Exception as error:
-        halts.append(HopFailure("expect", asked.deadline, error_location(error, told)))
-        return HopResult(
-            hop="expect", status="skipped", elapsed_ms=0, skipped_because="kdiag failed"
-        )
-    took = round((time.perf_counter() - started) * 1000)
-    summary = facts[CheckedExpectations].summary
-    return HopResult(hop="expect", status="pass", elapsed_ms=took, summary=summary)
-
-
-def _judge(
-    facts: dict[type, Any], halts: Sequence[HopFailure], told: Sequence[str]
-) -> tuple[list[Finding], list[str]]:
-    """What all rules find, and their notes. A rule that fails itself becomes a finding too."""
-    findings: list[Finding] = []
-    notes: list[str] = []
-    broken = list(halts)
-    try:
-        if AwsFacts in facts:
-            kdiag.rules.load_aws()
-            facts.update(derived(facts))
-    except Exception as error:
-        broken.append(HopFailure("aws", 0.0, error_location(error, told)))
-    asked: Settings = facts[Settings]
-    joined = None
-    try:
-        if asked.config:
-            from kdiag.lint.merge import merge
-
-            joined = merge(facts)
-            facts.update(joined.facts())
-    except Exception as error:
-        broken.append(HopFailure("config", 0.0, error_location(error, told)))
-    for rule in RULES.values():
-        if rule.code in ("KD001", "KD002"):
-            continue
-        try:
-            for said in rule.judged(facts):
-                if isinstance(said, Match):
-                    findings.append(rule.finding(said))
-                else:
-                    notes.append(said.text)
-        except Exception as error:
-            broken.append(
-                HopFailure(HOPS[-1].id, 0.0, f"rule {rule.code}: {error_location(error, told)}")
-            )
-    findings = joined.beside(findings) if joined else findings
-    broken += _unexplained(facts, findings)
-    for code in ("KD001", "KD002"):
-        findings += RULES[code].apply({HopFailures: HopFailures(tuple(broken))})
-    return findings, notes
-
-
-def _unexplained(facts: Mapping[type, Any], findings: Sequence[Finding]) -> Iterator[HopFailure]:
-    """What failed and no rule names: a hop must never pass for want of a finding."""
-    for hop in HOPS:
-        named = {subject for f in findings if f.hop == hop.id for subject in f.subjects}
-        failed = facts[hop.gives].failed if hop.gives in facts else ()
-        missed = [subject for subject in failed if subject not in named]
-        if missed:
-            yield HopFailure(hop.id, 0.0, clean(f"no rule names the failure of {listed(missed)}"))

@@ -22,19 +22,21 @@ from unittest.mock import patch
 
 from click.testing import CliRunner
 
-import kdiag.rules
+from kdiag.api import play
+from kdiag.catalog import every_rule
 from kdiag.cli import cli
 from kdiag.config.expectation import EXPECTABLES
-from kdiag.demo.scenarios import SCENARIOS, play
+from kdiag.demo.scenarios import SCENARIOS
 from kdiag.network.attempt import Failure
 from kdiag.report.model import Report
 from kdiag.report.render import render
 from kdiag.report.render.json import schema
-from kdiag.rules.rule import RULES, Rule
+from kdiag.rules.rule import Rule
 from tests import pictures, sbom
 from tests.control.page import compatibility
 
-kdiag.rules.load_all()
+RULES = every_rule()
+
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import kdiag.rules
+from kdiag.aws.extension import AwsExtension
 from kdiag.aws.hop import AwsFacts
-from kdiag.aws.paths import derived
+from kdiag.catalog import every_rule
 from kdiag.config.settings import Endpoint, Settings, settings
 from kdiag.network.attempt import (
     LAYERS,
@@ -25,7 +25,7 @@ from kdiag.network.attempt import (
 )
 from kdiag.report.model import HopResult, Report, report
 from kdiag.rules.expectations import CheckedExpectations, expected, held
-from kdiag.rules.rule import RULES, Finding, ignorable
+from kdiag.rules.rule import Finding, ignorable
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.hop import HopFailure, HopFailures
 from kdiag.walk.listeners import Listener, Listeners
@@ -33,7 +33,8 @@ from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition, Top
 from kdiag.walk.produce import BrokerProduce, Produce
 from kdiag.walk.produce_request import ProduceResult
 
-kdiag.rules.load_all()
+RULES = every_rule()
+
 
 LAPTOP = "203.0.113.10"
 DOOR = "3.10.139.221"
@@ -210,7 +211,7 @@ def known(*facts: Any) -> Mapping[type, Any]:
     """The facts by their type, as the rules are given them."""
     told: dict[type, Any] = {Settings: settings(f"{DOOR}:9094")}
     told.update((type(fact), fact) for fact in facts)
-    return {**told, **derived(told)}
+    return {**told, **AwsExtension().derive(told)}
 
 
 def found_by(code: str, *facts: Any) -> list[Finding]:
@@ -266,7 +267,7 @@ def reported(
             )
         )
     return report(
-        settings(target, fail_on=fail_on, expect=wanted, ignore=ignorable(ignore)),
+        settings(target, fail_on=fail_on, expect=wanted, ignore=ignorable(ignore, RULES)),
         gathered,
         list(_all(gathered)),
         steps,

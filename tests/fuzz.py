@@ -22,7 +22,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from kdiag.api import judged, walk
+from kdiag.api import walk
 from kdiag.config.settings import parse_properties, settings
 from kdiag.config.targets import names, target
 from kdiag.config.usage import UsageError
@@ -39,6 +39,7 @@ from kdiag.logs import render as log_renderer
 from kdiag.logs.explain import explain
 from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.serialization import SerializationError, serialize
+from kdiag.report.judge import judge
 from kdiag.report.load import read_any
 from kdiag.report.model import Report
 from kdiag.report.render import RENDERERS
@@ -311,7 +312,7 @@ def far_side(rng: random.Random) -> None:
         found = question.gathered(data)
     except SerializationError:
         return
-    report = judged(asked, WalkResult(found), time.perf_counter())  # type: ignore[arg-type]
+    report = judge(asked, WalkResult(found), time.perf_counter())  # type: ignore[arg-type]
     for form in RENDERERS:
         assert obeyed(walks.shown(report, form)) <= {"\n"}, form
 

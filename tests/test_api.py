@@ -256,7 +256,7 @@ async def test_an_exception_in_hop_3_is_our_own_and_the_walk_goes_on(
     assert report.cause
     assert report.cause.subjects == ["hop listeners"]
     (line,) = report.cause.evidence
-    assert line.startswith("RuntimeError at test_walk.py:")
+    assert line.startswith("RuntimeError at test_api.py:")
     assert line.endswith("what nobody expected \\x1b[31m")
     assert not caplog.records, "what asyncio logs of exceptions that nobody fetched"
 

@@ -13,11 +13,15 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+from kdiag.catalog import every_rule
 from kdiag.cli import COMMANDS, cli
 from kdiag.config.properties.names import KNOWN
-from kdiag.report.model import EXIT_CODES
-from kdiag.rules.rule import DOCS_URL, RULES
+from kdiag.rules.rule import DOCS_URL
+from kdiag.walk.areas import EXIT_CODES
 from tests.derived import ROOT, derived, output, pages, quoted_anew
+
+RULES = every_rule()
+
 
 DERIVED = list(derived())
 PAGES = pages()

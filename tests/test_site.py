@@ -12,12 +12,13 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
-from kdiag.rules import load_all
-from kdiag.rules.rule import DOCS_URL, RULES
+from kdiag.catalog import every_rule
+from kdiag.rules.rule import DOCS_URL
 from tests.derived import ROOT, pages
 from tests.running import ENOUGH, environment
 
-load_all()
+RULES = every_rule()
+
 
 CONFIG = ROOT / ".github/mkdocs.yml"
 HOME = "https://kdiag.readthedocs.io/en/latest/"

@@ -21,28 +21,33 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-import kdiag.api
+import kdiag.report.judge
+from kdiag.api import play
 from kdiag.aws import permissions
 from kdiag.aws import remedies as aws
+from kdiag.aws.extension import AwsExtension
 from kdiag.aws.facts import AclEntry, NetworkAcl
 from kdiag.aws.hop import AwsFacts
-from kdiag.aws.paths import derived
+from kdiag.catalog import every_rule
 from kdiag.config.settings import Endpoint, parse_properties
 from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
 from kdiag.config.usage import UsageError
-from kdiag.demo.scenarios import SCENARIOS, play
+from kdiag.demo.scenarios import SCENARIOS
 from kdiag.lint import remedies as config
 from kdiag.lint.linter import lint
 from kdiag.lint.mistake import Problem
 from kdiag.rules import acls
 from kdiag.rules import remedies as kafka
-from kdiag.rules.rule import RULES, Remedy
+from kdiag.rules.rule import Remedy
 from kdiag.text import clean
 from kdiag.walk.listeners import Listener
 from tests.copying import HOSTILE, holds
 from tests.facts import listener
 from tests.lint.corpus import cases
 from tests.walks import AT_ONCE
+
+RULES = every_rule()
+
 
 TEXT = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=40))
 FEW = bounded(max_examples=60, deadline=None, derandomize=True, database=None)
@@ -202,10 +207,11 @@ REMEDIES = dict(_remedies())
 
 
 def test_every_remedy_is_asked_for() -> None:
-    folder = Path(acls.__file__).parent
-    assert {path.stem for path in folder.glob("*.py")} - {"__init__"} == {
-        module.__name__.rpartition(".")[2] for module in MODULES
+    package = Path(kdiag.api.__file__).parent
+    there = {
+        path for name in ("remedies", "acls", "permissions") for path in package.rglob(f"{name}.py")
     }
+    assert there == {Path(str(module.__file__)) for module in MODULES}
     assert len(REMEDIES) > 45
 
 
@@ -217,7 +223,7 @@ def test_nothing_else_quotes_for_a_shell() -> None:
         for path in package.rglob("*.py")
         if "shlex" in path.read_text("utf-8")
     }
-    assert quoting == {"snippet.py", "vantage/ssh.py"}
+    assert quoting == {"config/snippet.py", "remote/ssh.py"}
 
 
 @pytest.mark.parametrize("name", REMEDIES)
@@ -296,7 +302,7 @@ def poisoned(value: Any, rng: Random) -> Any:
 def facts() -> Sequence[Mapping[type, Any]]:
     """What was gathered in every scenario of the demo."""
     seen: list[Mapping[type, Any]] = []
-    judge = kdiag.api._judge
+    judge = kdiag.report.judge._judge
 
     def noting(found: dict[type, Any], *more: Any) -> Any:
         seen.append(dict(found))
@@ -312,7 +318,7 @@ def facts() -> Sequence[Mapping[type, Any]]:
         await asyncio.gather(*map(one, SCENARIOS))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kdiag.api, "_judge", noting)
+        patch.setattr(kdiag.report.judge, "_judge", noting)
         asyncio.run(play_all())
     return seen
 
@@ -329,7 +335,7 @@ def test_a_rule_on_what_was_met(facts: Sequence[Mapping[type, Any]]) -> None:
                     told[kind] = poisoned(told[kind], rng)
             if AwsFacts in told:
                 with suppress(ValueError):  # what is no address
-                    told |= derived(told)
+                    told |= AwsExtension().derive(told)
             for rule in RULES.values():
                 try:
                     found = list(rule.apply(told))

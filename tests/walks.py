@@ -10,9 +10,9 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, TypeVar
 
-from kdiag.api import walk
+from kdiag.api import play, walk
 from kdiag.config.settings import settings
-from kdiag.demo.scenarios import SCENARIOS, play
+from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World, endpoint
 from kdiag.report.model import BrokerReport, Report, ServerReport
 from kdiag.report.render import render

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from kdiag.aws import remedies
 from kdiag.aws.outcome import PathVerdict
 from kdiag.aws.paths import NetworkPath, NetworkPaths
 from kdiag.config.settings import Endpoint
+from kdiag.rules.cloud import Public
 from kdiag.rules.location import tried
 from kdiag.rules.rule import Remedy
 from kdiag.rules.text import listed, once
 from kdiag.walk.listeners import Listener
-
-Public = Mapping[int, Endpoint]  # node → what it could advertise
 
 
 def node_of(way: NetworkPath) -> int:
@@ -43,66 +43,63 @@ def mapped(ways: NetworkPaths, way: NetworkPath) -> list[str]:
     return lines
 
 
-def found_public(
-    ways: NetworkPaths | None, hit: Sequence[Listener]
-) -> tuple[list[Listener], Public]:
-    """These brokers with what was met at their public addresses as candidates, instead of guesses
-    that were not theirs, and for each node that has one its public address."""
-    there = {x.broker.node: way for x in hit if ways and (way := ways.of_node(x.broker.node))}
-    public = {
-        node: Endpoint(way.instead.address, way.endpoint.port)
-        for node, way in there.items()
-        if way.instead
-    }
-    proofs = {node: way.proof for node, way in there.items()}
-    met = [
-        x._replace(candidates=(*([x.proven] if x.proven else []), proof))
-        if (proof := proofs.get(x.broker.node))
-        else x
-        for x in hit
-    ]
-    return met, public
+class AwsView(NamedTuple):
+    """What AWS adds to the findings on connections (CloudView)."""
 
+    ways: NetworkPaths
 
-def where_public(ways: NetworkPaths | None, hit: Sequence[Listener]) -> tuple[str, ...]:
-    """What AWS says of the private addresses that these brokers advertise, and of their public ones
-    where nobody answers."""
-    there = [ways.of_node(x.broker.node) for x in hit] if ways else []
-    return tuple(line for way in there if ways and way for line in _where(ways, way))
+    def found_public(self, hit: Sequence[Listener]) -> tuple[list[Listener], Public]:
+        """See CloudView: the public addresses replace candidates that were guesses."""
+        there = {x.broker.node: way for x in hit if (way := self.ways.of_node(x.broker.node))}
+        public = {
+            node: Endpoint(way.instead.address, way.endpoint.port)
+            for node, way in there.items()
+            if way.instead
+        }
+        proofs = {node: way.proof for node, way in there.items()}
+        met = [
+            x._replace(candidates=(*([x.proven] if x.proven else []), proof))
+            if (proof := proofs.get(x.broker.node))
+            else x
+            for x in hit
+        ]
+        return met, public
+
+    def where_public(self, hit: Sequence[Listener]) -> tuple[str, ...]:
+        """See CloudView."""
+        there = [self.ways.of_node(x.broker.node) for x in hit]
+        return tuple(line for way in there if way for line in _where(self.ways, way))
+
+    def let_through(self, names: Sequence[str]) -> tuple[str, ...]:
+        """See CloudView."""
+        return tuple(
+            once(
+                f"EC2 lets {way.where} through: "
+                + "; ".join(step.words for step in way.judged.steps)
+                for way in self.ways.cleared(names)
+                if way.judged
+            )
+        )
+
+    def refusing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """See CloudView."""
+        hit = [w for w in self.ways.ways if w.subject in names and w.refused and w.judged]
+        if not hit:
+            return ()
+        return (
+            f"{listed(once(way.where for way in hit))} refuse{'s' if len(hit) == 1 else ''}, so no "
+            "security group and no network ACL of EC2 is in the way: these drop, and never refuse",
+        )
+
+    def on_hosts(self, names: Sequence[str]) -> tuple[Remedy, ...]:
+        """See CloudView."""
+        found = self.ways.cleared(names)
+        if {way.subject for way in found} != set(names):
+            return ()
+        return (remedies.look_on_hosts(sorted({way.endpoint.port for way in found})),)
 
 
 def _where(ways: NetworkPaths, way: NetworkPath) -> list[str]:
     best = way.proof.best if way.proof else None
     answered = best is not None and best.answered_as is not None  # candidates tell who it was
     return mapped(ways, way)[: 1 if answered else None]
-
-
-def let_through(ways: NetworkPaths | None, names: Sequence[str]) -> tuple[str, ...]:
-    """For connection requests that vanish: what EC2 asks of them, and that it lets them through."""
-    found = ways.cleared(names) if ways else []
-    return tuple(
-        once(
-            f"EC2 lets {way.where} through: {'; '.join(step.words for step in way.judged.steps)}"
-            for way in found
-            if way.judged
-        )
-    )
-
-
-def refusing(ways: NetworkPaths | None, names: Sequence[str]) -> tuple[str, ...]:
-    """For connections that are refused at an interface in AWS: what that rules out."""
-    hit = [w for w in (ways.ways if ways else ()) if w.subject in names and w.refused and w.judged]
-    if not hit:
-        return ()
-    return (
-        f"{listed(once(way.where for way in hit))} refuse{'s' if len(hit) == 1 else ''}, so no "
-        "security group and no network ACL of EC2 is in the way: these drop, and never refuse",
-    )
-
-
-def on_hosts(ways: NetworkPaths | None, names: Sequence[str]) -> tuple[Remedy, ...]:
-    """Where to look next when EC2 is not to blame for any of these."""
-    found = ways.cleared(names) if ways else []
-    if {way.subject for way in found} != set(names):
-        return ()
-    return (remedies.look_on_hosts(sorted({way.endpoint.port for way in found})),)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdiag.address import ec2_address, ec2_public_address, parse
 from kdiag.config.settings import Endpoint
@@ -61,35 +61,63 @@ class AwsAnswer(NamedTuple):
     ended: float
 
 
-@hop("aws")
-async def aws(
-    walk: Walk, bootstrap: Bootstrap, metadata: Metadata | None, listeners: Listeners | None
-) -> AwsFacts | None:
-    """Asks AWS about every address, then dials the public ones of private addresses that fail."""
-    if walk.cloud is None:
-        return None
-    begin(walk, bootstrap, metadata)
-    assert walk.looking is not None
-    looked: AwsAnswer = await walk.looking
-    addresses = _addresses(bootstrap, listeners) if listeners else looked.addresses
-    if any(set(ips) - set(looked.addresses.get(host, ())) for host, ips in addresses.items()):
-        looked = await _looked(walk.cloud, addresses, looked.started)  # names have moved meanwhile
-    ended = looked.ended
-    proofs: dict[int, EndpointResult] = {}
-    if metadata and listeners:
-        proving = _proofs(walk, bootstrap, metadata, listeners, looked.snapshot, addresses)
-        with suppress(asyncio.TimeoutError):  # what AWS says counts without any proof
-            proofs = await asyncio.wait_for(proving, _left(walk))
-    if proofs:
-        ended = asyncio.get_running_loop().time()
-    return AwsFacts(looked.snapshot, looked.source, addresses, ended - looked.started, proofs)
+class AwsCompanion:
+    """Asks AWS beside one walk (walk.hop.Companion)."""
 
+    spare = SPARE
 
-def begin(walk: Walk, bootstrap: Bootstrap, metadata: Metadata | None) -> None:
-    """Starts to ask AWS, if it is to be asked, beside the hops that are still to come: whom to ask
-    about is known as soon as brokers are listed, or are known not to be."""
-    if walk.cloud and walk.looking is None:
-        walk.looking = asyncio.ensure_future(_ahead(walk, walk.cloud, bootstrap, metadata))
+    def __init__(self, cloud: AwsClient) -> None:
+        self._cloud = cloud
+        self._looking: asyncio.Task[AwsAnswer] | None = None
+
+        @hop("aws")
+        async def aws(
+            walk: Walk, bootstrap: Bootstrap, metadata: Metadata | None, listeners: Listeners | None
+        ) -> AwsFacts:
+            return await self._collect(walk, bootstrap, metadata, listeners)
+
+        self.hop = aws
+
+    def begin(self, walk: Walk, facts: Mapping[type, Any]) -> None:
+        """Starts to ask AWS beside the hops that are still to come: whom to ask about is known as
+        soon as brokers are listed, or are known not to be."""
+        self._begin(walk, facts[Bootstrap], facts.get(Metadata))
+
+    def end(self) -> None:
+        """Stops asking."""
+        if self._looking:
+            self._looking.cancel()
+
+    def _begin(
+        self, walk: Walk, bootstrap: Bootstrap, metadata: Metadata | None
+    ) -> asyncio.Task[AwsAnswer]:
+        if self._looking is None:
+            looking = _ahead(walk, self._cloud, bootstrap, metadata)
+            self._looking = asyncio.ensure_future(looking)
+        return self._looking
+
+    async def _collect(
+        self,
+        walk: Walk,
+        bootstrap: Bootstrap,
+        metadata: Metadata | None,
+        listeners: Listeners | None,
+    ) -> AwsFacts:
+        """What AWS says of every address; dials the public ones of private addresses that fail."""
+        looked = await self._begin(walk, bootstrap, metadata)
+        addresses = _addresses(bootstrap, listeners) if listeners else looked.addresses
+        if any(set(ips) - set(looked.addresses.get(host, ())) for host, ips in addresses.items()):
+            # A name resolves to another address than before.
+            looked = await _looked(self._cloud, addresses, looked.started)
+        ended = looked.ended
+        proofs: dict[int, EndpointResult] = {}
+        if metadata and listeners:
+            proving = _proofs(walk, bootstrap, metadata, listeners, looked.snapshot, addresses)
+            with suppress(asyncio.TimeoutError):  # what AWS says counts without any proof
+                proofs = await asyncio.wait_for(proving, _left(walk))
+        if proofs:
+            ended = asyncio.get_running_loop().time()
+        return AwsFacts(looked.snapshot, looked.source, addresses, ended - looked.started, proofs)
 
 
 async def _ahead(
@@ -101,7 +129,7 @@ async def _ahead(
     brokers = metadata.brokers if metadata else ()
     hosts = sorted({b.advertised.host for b in brokers} - addresses.keys())
     resolved = await asyncio.gather(*(walk.net.resolve(host) for host in hosts))
-    for host, (_, found) in zip(hosts, resolved):
+    for host, (_, found) in zip(hosts, resolved, strict=True):
         addresses[host] = found or _carried(host)
     return await _looked(cloud, addresses, started)
 
@@ -164,7 +192,7 @@ async def _proofs(
         )
     )
     nodes = (listener.broker.node for listener, _ in wanted)
-    return dict(zip(nodes, contacts))
+    return dict(zip(nodes, contacts, strict=True))
 
 
 def _public(

@@ -7,19 +7,17 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from kdiag.api import door, unwalked, walk
+from kdiag.api import door, walk
 from kdiag.config.settings import Settings
 from kdiag.network.dialer import Dialer
+from kdiag.report.judge import interrupted_report
+from kdiag.report.logins import not_again
 from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, Report
 from kdiag.walk.runner import MakeDialer, nobody, plain_dialer
 
 AT_ONCE = 4  # walks, so that many targets do not take each other's time
 PAUSE, LONGEST_PAUSE = 1.0, 15.0  # seconds between two tries: the first, and what it doubles up to
 TICK = 1.0  # seconds between two words on how long it still waits
-
-REFUSED = "KD120"
-NOT_AGAIN = "the login was refused, and is not tried again: some servers lock an account for that"
-NO_ANSWER = "the login got no answer, and is not tried again: it may have been counted all the same"
 
 Observer = Callable[[str, str, str | None], None]
 Walks = Callable[[Mapping[str, Settings]], dict[str, Report]]
@@ -58,7 +56,7 @@ def run_all(
                 task.cancel()
             await asyncio.wait(tasks.values())
         return {
-            label: unwalked(asked[label]) if task.cancelled() else task.result()
+            label: interrupted_report(asked[label]) if task.cancelled() else task.result()
             for label, task in tasks.items()
         }
 
@@ -102,19 +100,6 @@ def until_ready(
 
 def _may_change(report: Report) -> bool:
     return not report.ok and not not_again(report) and report.exit_code != EXIT_INTERNAL
-
-
-def not_again(report: Report) -> str:
-    """Why the login of a walk is not to be made again, "" where it may be."""
-    if any(finding.code == REFUSED for finding in report.findings):
-        return NOT_AGAIN
-    silent = any(server.layers.get("sasl") == "silent" for server in report.bootstrap)
-    return NO_ANSWER if silent and not logged_in(report) else ""
-
-
-def logged_in(report: Report) -> bool:
-    """Whether a server that was asked for has accepted the login."""
-    return any(server.layers.get("sasl") == "ok" for server in report.bootstrap)
 
 
 def _final(report: Report) -> Report:

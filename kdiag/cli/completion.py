@@ -36,12 +36,10 @@ def completion(shell: str) -> int:
 
 def codes(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
     """Codes of findings; their names, where a name was begun."""
-    from kdiag.rules import load_all
-    from kdiag.rules.rule import RULES
+    from kdiag.catalog import every_rule
 
-    load_all()
     by_code = begun[:2].lower() in ("", "k", "kd")
-    said = {rule.code if by_code else rule.name: rule.title for rule in RULES.values()}
+    said = {rule.code if by_code else rule.name: rule.title for rule in every_rule().values()}
     return _items(said.items(), begun.upper() if by_code else begun)
 
 

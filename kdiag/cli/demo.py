@@ -60,7 +60,7 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
 def _played(scenario: str, timeout: float) -> Report:
     import asyncio
 
-    from kdiag.demo.scenarios import play
+    from kdiag.api import play
 
     with watched() as observe:
         return asyncio.run(play(scenario, timeout=timeout, observe=observe))

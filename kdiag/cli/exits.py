@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from kdiag.walk.areas import AREAS, HOP_IDS
+
 USAGE, INTERNAL, INTERRUPTED = 2, 1, 130
 
-EXIT_CODES = """\b
-Exit codes:
-  0            the path works (warnings allowed, see --fail-on)
-  1            kdiag itself failed
-  2            wrong usage: option, file or property
-  10 20 30 40  the first hop that fails: bootstrap, metadata, listeners, produce
-  50           the walk passes, but what AWS says does not
-  60           a file that configures the cluster has errors, and no hop fails
-  70           the walk passes, but not what --expect says
-  80           a vantage point could not be reached
-  130          interrupted"""
+_HOPS = " ".join(str(area.exit_code) for area in AREAS if area.number)
+_ROWS = (
+    ("0", "the path works (warnings allowed, see --fail-on)"),
+    (str(INTERNAL), "kdiag itself failed"),
+    (str(USAGE), "wrong usage: option, file or property"),
+    (_HOPS, f"the first hop that fails: {', '.join(HOP_IDS)}"),
+    *((str(area.exit_code), area.fails) for area in AREAS if area.fails),
+    (str(INTERRUPTED), "interrupted"),
+)
+
+EXIT_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:13}{means}" for code, means in _ROWS)

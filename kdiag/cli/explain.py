@@ -53,20 +53,18 @@ def explain(subject: str, outputs: Sequence[str]) -> int:
 
 def _page(subject: str) -> Say | None:
     """What prints the page of a finding or an error; None where it is neither."""
+    from kdiag.catalog import every_rule
     from kdiag.cli.pages import of_error, of_finding
     from kdiag.kafka.error_catalog import find
-    from kdiag.rules import load_all
-    from kdiag.rules.rule import RULES
 
-    load_all()
     wanted = subject.strip().lower()
-    for rule in RULES.values():
+    for rule in every_rule().values():
         if wanted in (rule.code.lower(), rule.name):
             return lambda form, stream: of_finding(form, rule, stream)
     error = find(subject)
     if error is None:
         return None
-    return lambda form, stream: of_error(form, error, stream)
+    return lambda form, stream: of_error(form, error, every_rule(), stream)
 
 
 def _log(subject: str) -> tuple[Say, int]:
@@ -114,11 +112,13 @@ def _unknown(subject: str) -> click.UsageError:
     """What is said of something that is nothing known, with what resembles it."""
     from difflib import get_close_matches
 
+    from kdiag.catalog import every_rule
     from kdiag.config.usage import quoted
     from kdiag.kafka.error_catalog import names
-    from kdiag.rules.rule import RULES
 
-    known = {name.lower(): name for rule in RULES.values() for name in (rule.code, rule.name)}
+    known = {
+        name.lower(): name for rule in every_rule().values() for name in (rule.code, rule.name)
+    }
     known |= {name.lower(): name for name in names()}
     near = get_close_matches(subject.strip().lower(), known, n=1)
     hint = f"; did you mean {known[near[0]]}?" if near else ""

@@ -13,11 +13,10 @@ from kdiag.cli.options import TEXT_OR_JSON, output
 @output(TEXT_OR_JSON, ("text", "json"))
 def findings(outputs: Sequence[str]) -> int:
     """List every finding's code, name and severity; kdiag explain CODE has the page of each."""
+    from kdiag.catalog import every_rule
     from kdiag.cli.outputs import deliver, destinations
     from kdiag.cli.pages import FORMS, of_all
-    from kdiag.rules import load_all
 
-    load_all()
     with destinations(outputs, FORMS, "text") as opened:
-        deliver(of_all, opened)
+        deliver(lambda form, stream: of_all(form, every_rule(), stream), opened)
     return 0

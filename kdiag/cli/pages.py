@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import Any, TextIO
 
 from kdiag.kafka.error_catalog import KafkaError
-from kdiag.rules.rule import RULES, Rule, rule_url
+from kdiag.rules.rule import Rule, rule_url
 
 FORMS = ("text", "json")
 SCHEMA_VERSION = 1
@@ -36,9 +36,9 @@ def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
     )
 
 
-def of_all(form: str, stream: TextIO) -> None:
+def of_all(form: str, every: Mapping[str, Rule], stream: TextIO) -> None:
     """Every finding there is: a line for each, as wide as the terminal, or one object."""
-    rules = sorted(RULES.values(), key=lambda rule: rule.code)
+    rules = sorted(every.values(), key=lambda rule: rule.code)
     if form == "json":
         listed = [
             {
@@ -59,7 +59,7 @@ def of_all(form: str, stream: TextIO) -> None:
         stream.write(fill(head + rule.title, width, subsequent_indent=" " * len(head)) + "\n")
 
 
-def of_error(form: str, error: KafkaError, stream: TextIO) -> None:
+def of_error(form: str, error: KafkaError, every: Mapping[str, Rule], stream: TextIO) -> None:
     """What an error of Kafka's protocol or of librdkafka means."""
     origin = "librdkafka's own" if error.own else "Kafka's protocol"
     if form == "text":
@@ -68,7 +68,7 @@ def of_error(form: str, error: KafkaError, stream: TextIO) -> None:
             parts.append(fill(f"Fix it: {error.fix}", WIDTH))
         if error.codes:
             parts.append(f"Prove it: {error.prove}")
-            lines = (f"{code} {RULES[code].name}: {rule_url(code)}" for code in error.codes)
+            lines = (f"{code} {every[code].name}: {rule_url(code)}" for code in error.codes)
             parts.append("\n".join(("The findings that it can be about:", *lines)))
         stream.write("\n\n".join(parts) + "\n")
         return

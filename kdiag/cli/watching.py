@@ -89,7 +89,8 @@ def walked(asked: Mapping[str, Settings], wait: float | None = None) -> dict[str
 
 def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Vantage]) -> dict[str, Report]:
     """The one check from every place, by the places' labels."""
-    from kdiag.remote.check import WALKED_FROM, run_from
+    from kdiag.api import run_from
+    from kdiag.remote.check import WALKED_FROM
     from kdiag.report.compare import named
 
     (one,) = asked.values()
@@ -113,7 +114,8 @@ def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Vantage]) -> dic
 
 
 def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
-    from kdiag.cli.batch import NOT_AGAIN, run_all, until_ready
+    from kdiag.cli.batch import run_all, until_ready
+    from kdiag.report.logins import NOT_AGAIN
 
     with _told() as tell:
 

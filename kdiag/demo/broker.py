@@ -1,7 +1,7 @@
 """A small broker on real TCP, answering with the probe's own message table read the other way.
 
-It is what the demo walks and what the tests dial. One `FakeBroker` is one listener; what it answers can
-be changed by `control`, which sees every request first.
+The demo walks it, and the tests dial it. One `FakeBroker` is one listener; `control` sees every
+request first, and can change the answer.
 """
 
 from __future__ import annotations

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
-from kdiag.api import walk
-from kdiag.aws.facts import AwsClient
 from kdiag.config.security import Security
-from kdiag.config.settings import settings
+from kdiag.config.settings import Settings, settings
 from kdiag.demo.world import World, endpoint
-from kdiag.report.model import Report
 from kdiag.rules.expectations import expected
-from kdiag.walk.runner import Observer
+from kdiag.walk.runner import MakeDialer
+
+if TYPE_CHECKING:
+    from kdiag.aws.facts import AwsClient
 
 
 @dataclass(frozen=True)
@@ -38,17 +40,18 @@ def scenario(build: Build) -> Build:
     return build
 
 
-async def play(
-    name: str, *, timeout: float = 1.0, deadline: float = 30.0, observe: Observer | None = None
-) -> Report:
-    """Builds a scenario, walks it, and takes it down again."""
+@asynccontextmanager
+async def built(
+    name: str, timeout: float, deadline: float
+) -> AsyncIterator[tuple[Settings, MakeDialer, AwsClient | None]]:
+    """A scenario that is built, for as long as the context lasts: the settings of its walk, its
+    network, and the AWS that is asked, if any."""
     world = World()
     try:
         start = await SCENARIOS[name](world)
         asked = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
         asked = replace(asked, answer_timeout=start.answer_timeout or timeout)
         wanted = expected(start.expect, topic=start.topic)
-        asked = replace(asked, security=start.security, expect=wanted)
-        return await walk(asked, world.net, observe or (lambda hop, summary: None), start.cloud)
+        yield replace(asked, security=start.security, expect=wanted), world.net, start.cloud
     finally:
         await world.end()

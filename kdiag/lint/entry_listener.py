@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from kdiag.address import internal_name, is_private
 from kdiag.lint.broker import ConfiguredBroker
-from kdiag.lint.observed import EntryListener, HostPort, shown
+from kdiag.lint.observed import HostPort, shown
 from kdiag.lint.strimzi import StrimziCluster, StrimziListener
 from kdiag.lint.tree import Spot, number
+from kdiag.rules.entry_listener import EntryListener
 
 
 def entrance(cluster: StrimziCluster) -> tuple[Spot, EntryListener] | None:

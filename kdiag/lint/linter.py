@@ -8,7 +8,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-import kdiag.rules
 from kdiag.config.redaction import without_userinfo
 from kdiag.config.usage import UsageError
 from kdiag.lint.broker import ConfiguredBroker
@@ -18,15 +17,15 @@ from kdiag.lint.edit import Edits, apply
 from kdiag.lint.entry_listener import door_in, entrance
 from kdiag.lint.helm import NodePorts, node_ports, of_helm
 from kdiag.lint.mistake import Mistake, Problem
-from kdiag.lint.observed import EntryListener, ObservedCluster
+from kdiag.lint.observed import ObservedCluster
 from kdiag.lint.report import Fixed, LintReport
+from kdiag.lint.rules import lint_rules
 from kdiag.lint.schema import Flaw, meant
 from kdiag.lint.strimzi import StrimziCluster, StrimziContext, cluster, kube_node, pool, service
 from kdiag.lint.tree import Spot
-from kdiag.rules.rule import RULES, Finding, Remedy
+from kdiag.rules.entry_listener import EntryListener
+from kdiag.rules.rule import Finding, Remedy
 from kdiag.text import clean
-
-kdiag.rules.load_config()
 
 # What these miss may be there, in the wrong place: that has to be put right first.
 _ABSENCES = {"KD612", "KD620", "KD623", "KD624"}
@@ -183,8 +182,8 @@ def _of(document: Document, around: StrimziContext) -> Iterator[_Found]:
     if document.kind == "helm":
         facts += [{NodePorts: each} for each in node_ports(document.root)]
     astray = any(each.flaw is Flaw.MISPLACED for each in document.deviations)
-    for rule in RULES.values():
-        if rule.code[2] != "6" or document.kind in BESIDE or (astray and rule.code in _ABSENCES):
+    for rule in lint_rules().values():
+        if document.kind in BESIDE or (astray and rule.code in _ABSENCES):
             continue
         matches = (match for known in facts for match in rule.matches(known))
         mistakes = list(islice((m for m in matches if isinstance(m, Mistake)), MOST_ALIKE + 1))

@@ -7,22 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import kdiag.rules
-from kdiag.aws.paths import NetworkPaths
 from kdiag.config.settings import Endpoint
 from kdiag.lint.linter import lint
 from kdiag.lint.mistake import Problem
-from kdiag.lint.observed import EntryListener, HostPort, ObservedBroker, ObservedCluster, at
+from kdiag.lint.observed import HostPort, ObservedBroker, ObservedCluster, at
 from kdiag.lint.remedies import about, corrected
 from kdiag.lint.report import LintReport
 from kdiag.lint.sources import ConfigSource
+from kdiag.rules.cloud import CloudView, found_public
+from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.root_cause import foremost
 from kdiag.rules.rule import Finding, Remedy, Severity
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.listeners import Listener, Listeners
 from kdiag.walk.metadata import Broker, Metadata
-
-kdiag.rules.load_joined()
 
 # What an advertised address is wrong for: the corrected file is the fix.
 _ADVERTISED = tuple(f"KD30{digit}" for digit in "1234578")
@@ -72,24 +70,20 @@ def met(facts: Mapping[type, Any]) -> ObservedCluster | None:
     if bootstrap is None or metadata is None or not metadata.brokers:
         return None
     dialled = {x.broker.node: x for x in listeners.listeners} if listeners else {}
-    ways: NetworkPaths | None = facts.get(NetworkPaths)
+    cloud: CloudView | None = facts.get(CloudView)
     return ObservedCluster(
         tuple(_where(contact.endpoint) for contact in bootstrap.usable),
-        tuple(_broker(each, dialled.get(each.node), ways) for each in metadata.brokers),
+        tuple(_broker(each, dialled.get(each.node), cloud) for each in metadata.brokers),
     )
 
 
-def _broker(broker: Broker, listener: Listener | None, ways: NetworkPaths | None) -> ObservedBroker:
+def _broker(broker: Broker, listener: Listener | None, cloud: CloudView | None) -> ObservedBroker:
     advertised = _where(broker.advertised)
     if listener and listener.contact.usable:
         return ObservedBroker(broker.node, advertised, True, at(*advertised))
-    proven = listener.proven if listener else None
-    if proven:
-        return ObservedBroker(broker.node, advertised, False, at(*_where(proven.endpoint)))
-    way = ways.of_node(broker.node) if ways else None
-    proof = way.proof if way else None
-    sure = proof and proof.usable and proof.best and proof.best.answered_as == broker.node
-    reached = at(*_where(proof.endpoint)) if proof and sure else None
+    met, _ = found_public(cloud, [listener] if listener else [])
+    proven = next((each.proven for each in met), None)
+    reached = at(*_where(proven.endpoint)) if proven else None
     return ObservedBroker(broker.node, advertised, False, reached)
 
 

@@ -48,16 +48,6 @@ class ObservedCluster(NamedTuple):
         return tuple(sorted(each.node for each in self.brokers))
 
 
-class EntryListener(NamedTuple):
-    """The listener that a walk came in by, as a file has it. `inside`: it is for clients within the
-    cluster's own network; `others` are those for clients outside, with their addresses."""
-
-    name: str
-    place: str
-    inside: bool
-    others: tuple[str, ...]
-
-
 def at(host: str, port: int) -> HostPort | None:
     """Where a broker answered, to be written into a file; None for what is no host or no port."""
     return (host, port) if _HOST.match(host) and 0 < port < 65536 else None

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from kdiag import __version__
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
-from kdiag.report.render.presentation import fitted
+from kdiag.report.render.encoding import fitted
 from kdiag.report.render.workflow import command, no_command
 from kdiag.rules.rule import Severity
 from kdiag.text import clean

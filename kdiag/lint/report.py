@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from kdiag.lint.mistake import Problem
-from kdiag.lint.observed import EntryListener
+from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.rule import Severity
 
 EXIT_CODE = 60

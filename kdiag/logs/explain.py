@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-import kdiag.rules
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable, parse
 from kdiag.config.snippet import fill
 from kdiag.logs.explanation import Explanation, LogLine, Reading
@@ -15,17 +14,15 @@ from kdiag.logs.facts import Log, Sign
 from kdiag.logs.reader import MOST, read
 from kdiag.logs.text import WORDS
 from kdiag.network.fingerprint import decode_size
-from kdiag.report.model import EXIT_CODES
+from kdiag.rules import walk_rules
 from kdiag.rules.root_cause import explained
-from kdiag.rules.rule import RULES, Finding, Match, Remedy, Severity
+from kdiag.rules.rule import Finding, Match, Remedy, Severity
 from kdiag.rules.text import brokers, listed, sentence
-
-kdiag.rules.load()
+from kdiag.walk.areas import EXIT_CODES, HOP_IDS
 
 _NEAR = 40  # lines: a stack trace belongs to what was logged before it
 _SHOWN = 8  # lines of a finding
 _SERVERS = 3
-_ORDER = ("bootstrap", "metadata", "listeners", "produce")
 # What these say may only follow from connections that fail: the higher, the likelier.
 _VAGUE = {"KD116": 1, "KD121": 1, "KD204": 2, "KD206": 2, "KD405": 2}
 _BY_ADDRESS = ("KD101", "KD103", "KD104", "KD105")
@@ -220,7 +217,7 @@ def _finding(code: str, hop: str, group: Sequence[_Placed]) -> Finding:
         subjects = [f"bootstrap {address}" for address in addresses] or [_BOOTSTRAP]
     else:
         subjects = [f"broker {node}" for node in nodes] or addresses or [hop]
-    return RULES[code].finding(
+    return walk_rules()[code].finding(
         Match(hop, said, tuple(subjects), tuple(_evidence(group)), (Remedy(fix),))
     )
 
@@ -263,7 +260,7 @@ def _root(readings: Sequence[Reading], placed: Sequence[_Placed], log: Log) -> R
             reading.finding.severity is not Severity.ERROR,
             reading.confidence != "sure",
             _VAGUE.get(reading.finding.code, 0),
-            _ORDER.index(reading.finding.hop),
+            HOP_IDS.index(reading.finding.hop),
             -len(reading.finding.subjects),
         ),
         default=None,

@@ -4,31 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import kdiag.rules
-from kdiag.api import door, judged, unwalked, walk
-from kdiag.cli.batch import REFUSED, logged_in, not_again
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.network.dialer import in_thread
 from kdiag.remote import docker, k8s, ssh
+from kdiag.remote.extension import UnreachedExtension
 from kdiag.remote.payload import NO_PYTHON, OLDEST
 from kdiag.remote.process import Ended, ask
 from kdiag.remote.reply import RemoteWalk, remote_walk
 from kdiag.remote.serialization import SerializationError
 from kdiag.remote.unreached import NotReached, Unreached
 from kdiag.remote.vantage import LOCAL, Vantage
+from kdiag.report.judge import interrupted_report, judge
+from kdiag.report.logins import REFUSED, logged_in, not_again
 from kdiag.report.model import Report
 from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.runner import WalkFacts, WalkResult, error_location, not_walked, plain_dialer
+from kdiag.walk.runner import WalkFacts, WalkResult, error_location, not_walked
 
 if TYPE_CHECKING:
     from kdiag.remote.ssm import Fleet
-
-kdiag.rules.load_vantage()
 
 AT_ONCE = 64  # vantage points: each is a process that waits
 SETTING_UP = 15.0  # seconds, beside the walk's own, for a connection and for a Python to start
@@ -46,17 +44,20 @@ UNWRITTEN = (
 )
 
 Observer = Callable[[str, str, str | None], None]
+WalkHere = Callable[[Settings, Callable[[str, str | None], None]], Awaitable[Report]]
 T = TypeVar("T")
 
 
 def run_from(
-    asked: Settings, wheres: Sequence[Vantage], observe: Observer | None = None
+    asked: Settings,
+    wheres: Sequence[Vantage],
+    walk_here: WalkHere,
+    observe: Observer | None = None,
 ) -> dict[str, Report]:
     """Walks from every place, AT_ONCE of them at a time, in an event loop of its own; `travels` has
-    let it pass. `observe` hears a label and what a walk from here tells. Interrupted, it gives what
-    is known of each. Raises UsageError for what cannot be done from here."""
-    door(asked, here=False)
-    return asyncio.run(_Journey(asked, observe).all_of_them(wheres))
+    let it pass. `walk_here` walks from this machine. `observe` hears a label and what that walk
+    tells. Interrupted, it gives what is known of each."""
+    return asyncio.run(_Journey(asked, walk_here, observe).all_of_them(wheres))
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ class _Came:
 class _Journey:
     """All of the vantage points of one check."""
 
-    def __init__(self, asked: Settings, observe: Observer | None) -> None:
+    def __init__(self, asked: Settings, walk_here: WalkHere, observe: Observer | None) -> None:
         self._asked = asked
+        self._walk_here = walk_here
         self._observe = observe
         self._longest = asked.deadline + SETTING_UP
         self._gate = asyncio.Semaphore(AT_ONCE)
@@ -98,7 +100,7 @@ class _Journey:
                 reports[label] = self._judged(_Came(unreached=points), time.perf_counter())
                 continue
             for text in [point.text for point in points] or [label]:
-                reports[text] = walked.get(text) or unwalked(self._asked)
+                reports[text] = walked.get(text) or interrupted_report(self._asked)
         return reports
 
     async def _all_walked(self, places: Mapping[str, Vantage]) -> dict[str, Report | None]:
@@ -189,7 +191,7 @@ class _Journey:
             if self._observe:
                 self._observe(where.text, hop, summary)
 
-        return await walk(self._asked, plain_dialer, told)
+        return await self._walk_here(self._asked, told)
 
     async def _there(self, where: Vantage) -> _Came:
         asking = remote_walk(self._asked)
@@ -230,7 +232,8 @@ class _Journey:
         gathered = came.gathered or not_walked("the vantage point was not reached")
         gathered = gathered._replace(notes=(*gathered.notes, *came.notes))
         told = self._asked.security.secrets
-        return judged(self._asked, WalkResult(gathered, None, told, came.unreached), started)
+        extensions = [UnreachedExtension(came.unreached)] if came.unreached else []
+        return judge(self._asked, WalkResult(gathered, told=told), started, extensions)
 
 
 def _unreached(where: Vantage, error: NotReached) -> Unreached:

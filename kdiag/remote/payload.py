@@ -16,13 +16,16 @@ from kdiag.config.properties.names import PROTOCOLS
 
 # All that kdiag.remote.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
-    "": "access address allowance annotation attempt gather hop lookup parcel probe readable "
-    "redaction security server_words settings stranger usage",
-    "properties/": "layers limits names producer",
-    "clients/": "codec conversation credentials errors failures iam line login net oauth sasl "
-    "secured sigv4 sockets tcp_info tls wire",
-    "hops/": "aws bootstrap dial greeting identity listeners metadata produce produce_request "
-    "questions",
+    "": "address text",
+    "config/": "access annotations redaction security settings usage",
+    "config/properties/": "layers limits names producer",
+    "kafka/": "codec connection errors login messages server_words",
+    "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
+    "network/": "attempt dialer dns_diagnosis errors fingerprint line sockets tcp_info tls "
+    "tls_connection",
+    "remote/": "probe serialization",
+    "walk/": "allowance bootstrap dial greeting hop hops identity listeners metadata produce "
+    "produce_request questions runner",
 }
 PARTS = tuple(
     f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())
@@ -76,20 +79,20 @@ exec(packed.read("__main__.py"))
 
 
 # The same where a program is all that can be told. Without secrets there are no logins.
-_HEAVY = tuple(f"clients/{name}" for name in ("credentials", "iam", "oauth", "sasl", "sigv4"))
+_HEAVY = tuple(f"kafka/sasl/{name}" for name in _ROOMS["kafka/sasl/"].split())
 
 # What stands in for modules whose work is done before: there are no secrets to search for, and what
 # a user wrote was read here.
 _DONE_HERE = {
-    "redaction": """
+    "config/redaction": """
 def secrets(told, open_words): return ()
 def redacted(text, hidden): return text
 def without(value, hidden, own=()): return value
 """,
-    "properties/layers": "Layers = None",
-    "properties/limits": "",
-    "properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
-    "properties/producer": "handed_over = used_by_client = None",
+    "config/properties/layers": "Layers = None",
+    "config/properties/limits": "",
+    "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
+    "config/properties/producer": "handed_over = used_by_client = None",
 }
 _NARROW = """
 import sys; sys.version_info < {oldest} and sys.exit({no_python})
@@ -109,7 +112,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         origin = module.__spec__.origin
         exec(compile(parts[origin], origin + ".py", "exec"), module.__dict__)
 sys.meta_path.insert(0, Finder())
-from kdiag.probe import narrow
+from kdiag.remote.probe import narrow
 os._exit(narrow(base64.b64decode("{told}")))
 """
 

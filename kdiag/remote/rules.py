@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 
 from kdiag.remote.unreached import Unreached
 from kdiag.rules import remedies
-from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.rule import Match, Rule, Severity, declared, rule
 
 
 @rule("KD801", "vantage-unreachable", Severity.ERROR, "A vantage point could not be reached")
@@ -29,3 +30,8 @@ def vantage_unreachable(unreached: Unreached) -> Iterator[Match]:
         unreached.evidence,
         (fix,) if fix else (),
     )
+
+
+def feature_rules() -> Mapping[str, Rule]:
+    """The rules on vantage points, by code."""
+    return declared(sys.modules[__name__])

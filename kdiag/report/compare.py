@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from kdiag.address import network_of, parse
 from kdiag.report.diff import differences
-from kdiag.report.model import EXIT_CODES, BrokerReport, Report, ServerReport
+from kdiag.report.model import BrokerReport, Report, ServerReport
 from kdiag.rules.text import listed
+from kdiag.walk.areas import EXIT_CODES
 
 MANY = 3  # labels that are named; of more, their number
 MANY_BROKERS = 6

@@ -11,8 +11,9 @@ import msgspec
 
 from kdiag.config.usage import UsageError
 from kdiag.network.attempt import LAYERS, clean
-from kdiag.report.model import EXIT_CODES, SCHEMA_VERSION, Report
+from kdiag.report.model import SCHEMA_VERSION, Report
 from kdiag.report.several import Reports, together
+from kdiag.walk.areas import EXIT_CODES
 
 MOST = 32 << 20  # bytes: a check of a thousand brokers that all fail is a tenth of it
 

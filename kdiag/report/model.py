@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
-from kdiag.aws.paths import NetworkPaths
-from kdiag.aws.report import AwsReport, aws_report
 from kdiag.config.security import Sasl, matching, preferred
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import LAYERS, AddressResult, EndpointResult
 from kdiag.network.certificate import read
+from kdiag.report.aws import AwsReport
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
+from kdiag.walk.areas import EXIT_CODES
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.listeners import Listener, Listeners
 from kdiag.walk.metadata import Metadata
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 
-EXIT_CODES = {
-    "bootstrap": 10,
-    "metadata": 20,
-    "listeners": 30,
-    "produce": 40,
-    "aws": 50,
-    "config": 60,
-    "expect": 70,
-    "vantage": 80,
-}
 MOST_NAMES = 4096  # characters of the names of one certificate
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
 
@@ -231,7 +221,7 @@ def report(
         ),
         notes=[*settings.notes, *notes],
         interrupted=interrupted,
-        aws=aws_report(facts.get(NetworkPaths)),
+        aws=facts.get(AwsReport),
         protocol_found=protocol != UNKNOWN
         and (settings.security.protocol is None or settings.security.inferred),
         client_properties=_properties(protocol, dials, settings.security.sasl),

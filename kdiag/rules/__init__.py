@@ -1,9 +1,35 @@
-"""The rules, declared when they are loaded: those of a walk, those on AWS, those on files."""
+"""The rules of hops 1 to 4: KD0xx to KD4xx, and KD7xx on what the user expects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kdiag.rules.rule import Rule
 
 
-def load() -> None:
-    """Declares the rules that every walk applies."""
-    from kdiag.rules import (  # noqa: F401
+@cache
+def walk_rules() -> Mapping[str, Rule]:
+    """The rules that every walk applies, by code."""
+    from kdiag.rules import (
+        certificates,
+        connection,
+        identity,
+        listeners,
+        metadata,
+        mismatch,
+        produce,
+        records,
+        sasl,
+        slow,
+        tls,
+        walk,
+    )
+    from kdiag.rules.rule import declared
+
+    return declared(
         certificates,
         connection,
         identity,
@@ -19,37 +45,10 @@ def load() -> None:
     )
 
 
-def load_expect() -> None:
-    """Declares the rule on expectations, which a walk without any has no use for."""
-    from kdiag.rules import expect  # noqa: F401
+@cache
+def expect_rules() -> Mapping[str, Rule]:
+    """The rule on what the user expects; a walk without expectations does not load it."""
+    from kdiag.rules import expect
+    from kdiag.rules.rule import declared
 
-
-def load_aws() -> None:
-    """Declares the rules on AWS, which a walk that does not ask AWS has no use for."""
-    from kdiag.aws.rules import account, blocked, managed  # noqa: F401
-
-
-def load_config() -> None:
-    """Declares the rules on configuration files; a walk has no use for them, nor they for it."""
-    from kdiag.lint.rules import addresses, brokers, live, ports, shape, strimzi  # noqa: F401
-
-
-def load_joined() -> None:
-    """Declares the rules on files beside a walk."""
-    from kdiag.lint.rules import kubernetes  # noqa: F401
-
-    load_config()
-
-
-def load_vantage() -> None:
-    """Declares the rules on other vantage points, which a walk from here has no use for."""
-    from kdiag.remote import rules  # noqa: F401
-
-
-def load_all() -> None:
-    """Declares every rule there is."""
-    load()
-    load_expect()
-    load_aws()
-    load_joined()
-    load_vantage()
+    return declared(expect)

@@ -10,7 +10,15 @@ from kdiag.network.attempt import Failure
 from kdiag.network.certificate import Certificate, covers
 from kdiag.rules import remedies
 from kdiag.rules.handshake import chain_at, day, handshake_at, leaf_at, origin_at, shown, trusted
-from kdiag.rules.location import HOPS, Fix, Location, as_it_speaks, failing, locations, match
+from kdiag.rules.location import (
+    DIALLING_HOPS,
+    Fix,
+    Location,
+    as_it_speaks,
+    failing,
+    locations,
+    match,
+)
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
 from kdiag.rules.text import escaped, listed
 from kdiag.walk.bootstrap import Bootstrap
@@ -141,7 +149,7 @@ def certificate_expires_soon(bootstrap: Bootstrap, listeners: Listeners | None) 
     Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -dates`, and `date`.
     """
     known: set[str] = set()
-    for hop in HOPS:
+    for hop in DIALLING_HOPS:
         here = [p for p in locations(bootstrap, listeners) if p.hop == hop and p.contact.usable]
         left = {place: seconds for place in here if (seconds := _near_end(place)) is not None}
         soon = [p for p in left if (leaf := leaf_at(p)) and leaf.fingerprint not in known]

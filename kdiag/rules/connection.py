@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kdiag.address import is_loopback
-from kdiag.aws.beside import let_through, on_hosts, refusing
-from kdiag.aws.paths import NetworkPaths
 from kdiag.network.attempt import Failure
 from kdiag.network.fingerprint import ServiceFingerprint, recognise
 from kdiag.rules import remedies
+from kdiag.rules.cloud import CloudView, let_through, on_hosts, refusing
 from kdiag.rules.location import (
-    HOPS,
+    DIALLING_HOPS,
     Location,
     evidence,
     failing,
@@ -67,7 +66,7 @@ def resolver_failed(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
 
 @rule("KD103", "refused", Severity.ERROR, "The port is closed: connection refused")
 def refused(
-    bootstrap: Bootstrap, listeners: Listeners | None, ways: NetworkPaths | None
+    bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView | None
 ) -> Iterator[Match]:
     """The host answered the connection request with a reset: nobody listens on that port.
 
@@ -84,12 +83,12 @@ def refused(
         "{who} refuse{s} the connection: the host is there, nobody listens on the port",
         lambda hit: (remedies.start_or_map([place.endpoint for place in hit]),),
     ):
-        yield replace(found, evidence=(*found.evidence, *refusing(ways, found.subjects)))
+        yield replace(found, evidence=(*found.evidence, *refusing(cloud, found.subjects)))
 
 
 @rule("KD104", "timeout", Severity.ERROR, "No answer to the connection request")
 def timeout(
-    bootstrap: Bootstrap, listeners: Listeners | None, ways: NetworkPaths | None
+    bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView | None
 ) -> Iterator[Match]:
     """The connection request vanished: neither accepted nor refused within `--timeout`.
 
@@ -108,8 +107,8 @@ def timeout(
     ):
         yield replace(
             found,
-            evidence=(*found.evidence, *let_through(ways, found.subjects)),
-            remedies=on_hosts(ways, found.subjects) or found.remedies,
+            evidence=(*found.evidence, *let_through(cloud, found.subjects)),
+            remedies=on_hosts(cloud, found.subjects) or found.remedies,
         )
 
 
@@ -150,7 +149,7 @@ def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterato
 
     Prove it: `getent ahosts NAME` shows the order; dial each address by itself.
     """
-    for hop in HOPS:
+    for hop in DIALLING_HOPS:
         here = [place for place in locations(bootstrap, listeners) if place.hop == hop]
         for family in ("v4", "v6"):
             hit = [p for p in here if p.contact.usable and split_by_family(p.contact) == family]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.address import ec2_address, internal_name, is_loopback, is_private, is_unusable
-from kdiag.aws.beside import found_public, let_through, on_hosts, refusing, where_public
-from kdiag.aws.paths import NetworkPaths
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import Failure
 from kdiag.rules import remedies
@@ -20,6 +18,7 @@ from kdiag.rules.advertised import (
     still_up,
     subjects,
 )
+from kdiag.rules.cloud import CloudView, found_public, let_through, on_hosts, refusing, where_public
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
 from kdiag.walk.bootstrap import Bootstrap
@@ -33,7 +32,7 @@ from kdiag.walk.listeners import Listener, Listeners, suspect
     "Brokers advertise an address from inside their network",
 )
 def private_address(
-    bootstrap: Bootstrap, listeners: Listeners, ways: NetworkPaths | None
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView | None
 ) -> Iterator[Match]:
     """A broker advertises a private address to a client that came in by another way.
 
@@ -53,14 +52,14 @@ def private_address(
         example = hit[0].broker.advertised.host
         addresses = [d.address for d in hit[0].contact.dials]
         shown = example if example in addresses or not addresses else f"{example} ({addresses[0]})"
-        met, public = found_public(ways, hit)
+        met, public = found_public(cloud, hit)
         yield Match(
             HOP,
             f"{how_many(hit, listeners, 'advertises', 'advertise')} "
             f"{'a private address' if len(hit) == 1 else 'private addresses'}. You came in by "
             f"{entrance(bootstrap)}; from here, {shown} leads nowhere",
             subjects(hit),
-            dialled(hit) + _ways(bootstrap) + where_public(ways, hit) + candidates(met),
+            dialled(hit) + _ways(bootstrap) + where_public(cloud, hit) + candidates(met),
             (*remedies.advertise(met, public), remedies.join_the_network(hit)),
         )
 
@@ -117,7 +116,7 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
 
 @rule("KD304", "internal-name", Severity.ERROR, "Brokers advertise a name only their network knows")
 def internal_name_advertised(
-    bootstrap: Bootstrap, listeners: Listeners, ways: NetworkPaths | None
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView | None
 ) -> Iterator[Match]:
     """A broker advertises a name that does not resolve here, and looks like one that never will.
 
@@ -132,7 +131,7 @@ def internal_name_advertised(
         if x.contact.dns and x.contact.dns.failure and internal_name(x.broker.advertised.host)
     ]
     if hit:
-        met, public = found_public(ways, hit)
+        met, public = found_public(cloud, hit)
         host = hit[0].broker.advertised.host
         decoded = tuple(
             f"{x.broker.advertised.host} stands for the private address "
@@ -146,7 +145,7 @@ def internal_name_advertised(
             f"{'a name' if len(hit) == 1 else 'names'} that only the cluster's own network knows: "
             f"{host} is {internal_name(host)}",
             subjects(hit),
-            dialled(hit) + decoded + _ways(bootstrap) + where_public(ways, hit) + candidates(met),
+            dialled(hit) + decoded + _ways(bootstrap) + where_public(cloud, hit) + candidates(met),
             (
                 *remedies.advertise(met, public),
                 *remedies.hosts_file(met),
@@ -157,7 +156,7 @@ def internal_name_advertised(
 
 @rule("KD305", "advertised-port-closed", Severity.ERROR, "The advertised port is closed")
 def advertised_port_closed(
-    bootstrap: Bootstrap, listeners: Listeners, ways: NetworkPaths | None
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView | None
 ) -> Iterator[Match]:
     """The advertised host answers that nobody listens on the advertised port.
 
@@ -173,14 +172,14 @@ def advertised_port_closed(
             f"{how_many(hit, listeners, 'advertises', 'advertise')} a port that nobody listens "
             f"on: {listed([str(x.broker.advertised) for x in hit])}",
             subjects(hit),
-            dialled(hit) + still_up(listeners) + refusing(ways, subjects(hit)),
+            dialled(hit) + still_up(listeners) + refusing(cloud, subjects(hit)),
             (remedies.start_or_map([x.broker.advertised for x in hit]),),
         )
 
 
 @rule("KD306", "advertised-blocked", Severity.ERROR, "The advertised port is blocked on the way")
 def advertised_blocked(
-    bootstrap: Bootstrap, listeners: Listeners, ways: NetworkPaths | None
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView | None
 ) -> Iterator[Match]:
     """Connection requests to the advertised address vanish, though you could come in elsewhere.
 
@@ -199,8 +198,8 @@ def advertised_blocked(
             f"{listed([str(x.broker.advertised) for x in hit])} vanish, while "
             f"{entrance(bootstrap)} answers",
             subjects(hit),
-            dialled(hit) + still_up(listeners) + let_through(ways, subjects(hit)),
-            on_hosts(ways, subjects(hit))
+            dialled(hit) + still_up(listeners) + let_through(cloud, subjects(hit)),
+            on_hosts(cloud, subjects(hit))
             or (remedies.open_port([x.broker.advertised for x in hit], source),),
         )
 

@@ -14,7 +14,7 @@ from kdiag.rules.text import listed, sentence
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.listeners import Listeners
 
-HOPS = ("bootstrap", "listeners")
+DIALLING_HOPS = ("bootstrap", "listeners")
 
 
 class Location(NamedTuple):
@@ -112,7 +112,7 @@ def failing(
 ) -> Iterator[tuple[str, list[Location], Severity | None]]:
     """For each hop the places that fail like this; a bootstrap server beside one that works is a
     warning."""
-    for hop in HOPS:
+    for hop in DIALLING_HOPS:
         here = [place for place in locations(bootstrap, listeners) if place.hop == hop]
         failed = [p for p in here if (end := p.contact.failed) and end.failure in failures]
         spare = hop == "bootstrap" and bootstrap.usable
@@ -142,7 +142,7 @@ def judge_others(
     fix: Fix,
 ) -> Iterator[Match]:
     """The second half of `judge`: contacts that work by other addresses only."""
-    for hop in HOPS:
+    for hop in DIALLING_HOPS:
         partly = [
             place
             for place in locations(bootstrap, listeners)

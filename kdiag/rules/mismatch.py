@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kdiag.address import is_loopback, parse
-from kdiag.lint.observed import EntryListener
 from kdiag.network.attempt import Failure
 from kdiag.rules import remedies
 from kdiag.rules.advertised import (
@@ -19,6 +18,7 @@ from kdiag.rules.advertised import (
     still_up,
     subjects,
 )
+from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.location import evidence, locations
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed

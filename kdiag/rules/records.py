@@ -1,7 +1,7 @@
 """KD403 to KD409, records: what became of those that the real client wrote.
 
-Which finding an error is, why it comes and what to do stands in one table, `kdiag/kafka/error_catalog.py`,
-which `kdiag explain` prints as well.
+Which finding an error is, why it comes and what to do stands in one table,
+`kdiag/kafka/error_catalog.py`, which `kdiag explain` prints as well.
 """
 
 from __future__ import annotations

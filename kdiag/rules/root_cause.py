@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from kdiag.rules.rule import NEVER_IGNORED, Finding, Severity
+from kdiag.walk.areas import AREA_IDS
 
 # Within a hop, what comes first explains what comes after, as far as it is about the same brokers:
 # why an address cannot work, then what was met there, then what happened to the connection.
@@ -26,10 +27,6 @@ _ORDER = (
     "KD305",
 )
 _COUNTS = "it was to be ignored, and counts all the same: the walk ended here"
-_HOPS = (
-    *("bootstrap", "metadata", "listeners", "produce"),
-    *("aws", "config", "expect", "vantage"),
-)
 
 _BESIDE_THE_WALK = ("aws", "config")
 
@@ -137,7 +134,7 @@ def _own(finding: Finding, causes: Sequence[Finding]) -> set[str]:
 def _rank(finding: Finding) -> tuple[int, int, str]:
     order = list(_BESIDE) if finding.hop in _BESIDE_THE_WALK else _ORDER
     place = order.index(finding.code) if finding.code in order else len(order)
-    return _HOPS.index(finding.hop), place, finding.code
+    return AREA_IDS.index(finding.hop), place, finding.code
 
 
 def _explanation(finding: Finding, ordered: Sequence[Finding]) -> str | None:

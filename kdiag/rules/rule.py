@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from kdiag.config.annotations import may_be_none, meanings, members
@@ -131,30 +132,39 @@ class Rule(NamedTuple):
         )
 
 
-RULES: dict[str, Rule] = {}
 NEVER_IGNORED = ("KD001", "KD002")
 
 
-def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judge], Judge]:
+def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judge], Rule]:
     """Declares a rule: code, name, severity and title here, its page in the docstring, the facts it
     needs in the signature. It runs when all of them are known (`T | None`: may be missing)."""
 
-    def declare(judge: Judge) -> Judge:
-        if code in RULES:
-            raise ValueError(f"{code} is declared twice")
+    def declare(judge: Judge) -> Rule:
         hints = meanings(judge)
         hints.pop("return")
         needs = tuple(members(kind)[0] for kind in hints.values())
         optional = frozenset(members(kind)[0] for kind in hints.values() if may_be_none(kind))
-        RULES[code] = Rule(code, name, severity, title, judge, needs, optional)
-        return judge
+        return Rule(code, name, severity, title, judge, needs, optional)
 
     return declare
 
 
-def ignorable(names: Iterable[str], place: str = "--ignore") -> tuple[str, ...]:
-    """The codes of findings that are named by code or name. Raises UsageError."""
-    known = {name: rule.code for rule in RULES.values() for name in (rule.code, rule.name)}
+def declared(*modules: ModuleType) -> dict[str, Rule]:
+    """The rules of these modules, by code, in the order of their declaration. Raises ValueError
+    when two rules have one code."""
+    found: dict[str, Rule] = {}
+    for module in modules:
+        for one in vars(module).values():
+            if isinstance(one, Rule) and found.setdefault(one.code, one) is not one:
+                raise ValueError(f"{one.code} is declared twice")
+    return found
+
+
+def ignorable(
+    names: Iterable[str], rules: Mapping[str, Rule], place: str = "--ignore"
+) -> tuple[str, ...]:
+    """The codes of those `rules` that are named by code or name. Raises UsageError."""
+    known = {name: rule.code for rule in rules.values() for name in (rule.code, rule.name)}
     found = []
     for name in names:
         code = known.get(name.upper(), known.get(name.lower(), ""))

@@ -9,6 +9,7 @@ from kdiag.rules import remedies
 from kdiag.rules.location import locations
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed
+from kdiag.walk.areas import HOP_IDS
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.listeners import Listeners
 from kdiag.walk.metadata import Metadata
@@ -17,7 +18,6 @@ from kdiag.walk.produce import Produce
 SLOW = 2.0  # seconds; a healthy broker answers in milliseconds
 
 _LAYERS = {"kafka": "ApiVersions", "sasl": "the login", "identity": "the questions of hop 3"}
-_HOPS = ("bootstrap", "metadata", "listeners", "produce")
 
 
 class Late(NamedTuple):
@@ -54,7 +54,7 @@ def slow_answer(
     the broker's RequestHandlerAvgIdlePercent and its garbage collection log for this minute.
     """
     late = late_answers(bootstrap, metadata, listeners, produce)
-    for hop in _HOPS:
+    for hop in HOP_IDS:
         here = [each for each in late if each.hop == hop]
         if here:
             subjects = tuple(dict.fromkeys(each.subject for each in here))

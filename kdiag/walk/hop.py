@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Protocol
+from typing import Any, NamedTuple, Optional, Protocol
 
 from kdiag.config.annotations import may_be_none, meanings, members
 from kdiag.config.settings import Endpoint, Settings
@@ -16,9 +16,6 @@ from kdiag.kafka.messages import Versions
 from kdiag.network.attempt import AddressResult
 from kdiag.network.dialer import Dialer
 from kdiag.walk.allowance import Allowance
-
-if TYPE_CHECKING:
-    from kdiag.aws.facts import AwsClient
 
 
 class Facts(Protocol):
@@ -73,14 +70,11 @@ class Walk:
     connection is asked after it. `standing` are hop 1's connections to addresses that are
     advertised too, until hop 3 goes on with them, `flights` what becomes of the produce requests to
     each broker that proved itself, for the hop after, `leads` a few partitions of each leader, once
-    somebody had to list them. `cloud` is the door to AWS, if it is to be asked, `looking` what it
-    is asked beside the hops. At `until`, in the loop's seconds, the deadline passes.
+    somebody had to list them. At `until`, in the loop's seconds, the deadline passes.
     """
 
     settings: Settings
     net: Dialer
-    cloud: AwsClient | None = None
-    looking: asyncio.Task[Any] | None = None
     until: float = math.inf
     login: Login = field(init=False)
     allowance: Allowance = field(init=False)
@@ -143,6 +137,21 @@ class Hop(NamedTuple):
     def run(self, walk: Walk, facts: Mapping[type, Any]) -> Awaitable[Any]:
         """Gathers, given the facts that it needs."""
         return self.gather(walk, *(facts.get(need) for need in self.needs))
+
+
+class Companion(Protocol):
+    """A hop beside the walk, which a feature adds: it starts as soon as brokers are listed, and
+    its facts are collected after the last hop. `spare` is how many seconds of the deadline are
+    kept for it."""
+
+    hop: Hop
+    spare: float
+
+    def begin(self, walk: Walk, facts: Mapping[type, Any]) -> None:
+        """Starts what it can do while the hops after hop 2 run."""
+
+    def end(self) -> None:
+        """Ends what it started."""
 
 
 def hop(id: str) -> Callable[[Gather], Hop]:  # noqa: A002

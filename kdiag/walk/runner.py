@@ -6,11 +6,11 @@ import asyncio
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from types import MappingProxyType
+from typing import Any, NamedTuple, Optional
 
-from kdiag.aws.hop import SPARE, AwsFacts, aws, begin
 from kdiag.config.properties.names import PROTOCOLS
 from kdiag.config.redaction import redacted, secrets, without
 from kdiag.config.security import MECHANISMS, Sasl
@@ -20,15 +20,11 @@ from kdiag.kafka.errors import NAMES
 from kdiag.network.attempt import LAYERS, clean
 from kdiag.network.dialer import Dialer
 from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.hop import Hop, HopFailure, HopFailures, Walk
+from kdiag.walk.hop import Companion, Hop, HopFailure, HopFailures, Walk
 from kdiag.walk.hops import HOPS
 from kdiag.walk.listeners import Listeners
 from kdiag.walk.metadata import Metadata
 from kdiag.walk.produce import Produce
-
-if TYPE_CHECKING:
-    from kdiag.aws.facts import AwsClient
-    from kdiag.remote.unreached import Unreached
 
 Observer = Callable[[str, Optional[str]], None]
 MakeDialer = Callable[[Settings], Dialer]
@@ -37,7 +33,7 @@ MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, in UTC
 INTERRUPTED = "interrupted"  # why a hop did not run
 
 # What rules go by, whatever a password is.
-_OWN = frozenset((*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in (*HOPS, aws))))
+_OWN = frozenset((*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in HOPS), "aws"))
 
 
 class HopRun(NamedTuple):
@@ -77,19 +73,18 @@ class WalkFacts(NamedTuple):
 
 
 class WalkResult(NamedTuple):
-    """What comes of a walk: beside what it learnt, what AWS says, every secret that it was told or
-    fetched, which is never to be printed, and why it was not walked at all."""
+    """What comes of a walk: what it learnt, the facts of the hop beside it by their types, and
+    every secret that it was told or fetched, which is never to be printed."""
 
     gathered: WalkFacts
-    aws: AwsFacts | None = None
+    beside: Mapping[type, Any] = MappingProxyType({})
     told: tuple[str, ...] = ()
-    unreached: Unreached | None = None
 
 
 async def collect(
-    asked: Settings, make_net: MakeDialer, observe: Observer, cloud: AwsClient | None = None
+    asked: Settings, make_net: MakeDialer, observe: Observer, companion: Companion | None = None
 ) -> WalkResult:
-    """Walks the hops; with `cloud`, AWS is asked too. `observe` hears each hop's id as it starts,
+    """Walks the hops, and the `companion` beside them. `observe` hears each hop's id as it starts,
     and again with its summary as it ends. Cancelled, it still tells what is known so far."""
     started_at = _now()
     started = time.perf_counter()
@@ -98,20 +93,20 @@ async def collect(
     halts: list[HopFailure] = []
     interrupted = False
     net = make_net(asked)
-    shared = Walk(asked, net, cloud, until=asyncio.get_running_loop().time() + asked.deadline)
-    for hop in (*HOPS, *((aws,) if cloud else ())):
+    shared = Walk(asked, net, until=asyncio.get_running_loop().time() + asked.deadline)
+    for hop in (*HOPS, *((companion.hop,) if companion else ())):
         left = started + asked.deadline - time.perf_counter()
-        if hop is aws:  # what it has learnt when the deadline passes elsewhere is kept
-            left = max(left, SPARE)
+        if companion and hop is companion.hop:  # what it knows at the deadline is kept
+            left = max(left, companion.spare)
         try:
             legs.append(await _leg(hop, shared, facts, legs, halts, left, observe))
         except asyncio.CancelledError:
             interrupted = True
             legs.append(_skipped(hop, INTERRUPTED))
-        if hop.gives is Metadata and Bootstrap in facts:
-            begin(shared, facts[Bootstrap], facts.get(Metadata))
-    if shared.looking:
-        shared.looking.cancel()
+        if companion and hop.gives is Metadata and Bootstrap in facts:
+            companion.begin(shared, facts)
+    if companion:
+        companion.end()
     try:
         await net.close()
     except asyncio.CancelledError:
@@ -129,7 +124,9 @@ async def collect(
         facts.get(Produce),
     )
     told = _told(shared)
-    return WalkResult(without(gathered, told, _OWN), facts.get(AwsFacts), told)
+    kind = companion.hop.gives if companion else None
+    beside = {kind: facts[kind]} if kind in facts else {}
+    return WalkResult(without(gathered, told, _OWN), beside, told)
 
 
 def without_secrets(gathered: WalkFacts, asked: Settings) -> WalkFacts:

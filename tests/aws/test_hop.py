@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import pytest
 
 from kdiag.aws.facts import ClientAddress, Snapshot
-from kdiag.aws.hop import AwsFacts, aws
+from kdiag.aws.hop import AwsCompanion, AwsFacts
 from kdiag.config.settings import settings
 from kdiag.demo.broker import FakeBroker
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
@@ -42,12 +42,12 @@ async def gathered(
     try:
         await build(world)
         asked = settings(bootstrap, timeout=0.5, properties=PLAINTEXT)
-        walk = Walk(asked, world.net(asked), cloud)
+        walk = Walk(asked, world.net(asked))
         facts: dict[type, object] = {}
         for hop in HOPS[:3]:
             if hop.ready(facts) and (found := await hop.run(walk, facts)) is not None:
                 facts[hop.gives] = found
-        found = await aws.run(walk, facts)
+        found = await AwsCompanion(cloud).hop.run(walk, facts)
         await walk.net.close()
         return found, cloud
     finally:
@@ -133,16 +133,3 @@ async def test_a_bootstrap_that_fails_is_asked_about_all_the_same() -> None:
     found, cloud = await gathered(nobody)
     assert found
     assert cloud.about == {PUBLIC[0]: (PUBLIC[0],)}
-
-
-async def test_without_a_door_to_aws_there_is_no_hop() -> None:
-    world = World()
-    asked = settings(endpoint(), timeout=0.5, properties=PLAINTEXT)
-    world.closed(PUBLIC[0], PORT)
-    walk = Walk(asked, world.net(asked))
-    try:
-        bootstrap = await HOPS[0].run(walk, {})
-        assert await aws.run(walk, {HOPS[0].gives: bootstrap}) is None
-    finally:
-        await walk.net.close()
-        await world.end()

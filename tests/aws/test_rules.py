@@ -170,7 +170,10 @@ FIRES = [
     ("KD506", Case(world(states={"i-1": "stopped"}), at(9094))),
     ("KD507", Case(world(), inner())),
     ("KD507", Case(world("sgr-1 tcp 22 0.0.0.0/0"), inner(2))),
-    ("KD508", Case(world(gaps=[Unavailable("ec2:DescribeNetworkAcls", "eu-west-2", "denied")]), WELL)),
+    (
+        "KD508",
+        Case(world(gaps=[Unavailable("ec2:DescribeNetworkAcls", "eu-west-2", "denied")]), WELL),
+    ),
     ("KD508", Case(Snapshot(gaps=(Unavailable("sts:GetCallerIdentity", "", "expired"),)), WELL)),
     ("KD509", Case(snapshot(interface(2)), at(9094))),
     ("KD509", Case(Snapshot(regions=("eu-west-2",)), WELL)),
@@ -225,8 +228,14 @@ SILENT = [
     ("KD508", Case(world(), WELL)),
     ("KD509", Case(world(), WELL)),
     ("KD509", Case(snapshot(interface(2)), WELL, came_in(f"{PUBLIC[1]}:9094"))),
-    ("KD509", Case(Snapshot(gaps=(Unavailable("ec2:DescribeNetworkInterfaces", "", "denied"),)), WELL)),
-    ("KD509", Case(Snapshot(gaps=(Unavailable("sts:GetCallerIdentity", "", "credentials"),)), WELL)),
+    (
+        "KD509",
+        Case(Snapshot(gaps=(Unavailable("ec2:DescribeNetworkInterfaces", "", "denied"),)), WELL),
+    ),
+    (
+        "KD509",
+        Case(Snapshot(gaps=(Unavailable("sts:GetCallerIdentity", "", "credentials"),)), WELL),
+    ),
     ("KD510", Case(world(), at(9094))),
     ("KD510", behind(serves(32001, "healthy"))),
     ("KD510", behind(serves(32001, "unhealthy"), met=at(32001, ""))),

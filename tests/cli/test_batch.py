@@ -14,9 +14,10 @@ import junitparser
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from kdiag.cli.batch import AT_ONCE, LONGEST_PAUSE, NO_ANSWER, NOT_AGAIN, run_all, until_ready
+from kdiag.cli.batch import AT_ONCE, LONGEST_PAUSE, run_all, until_ready
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.logins import Logins
+from kdiag.report.logins import NO_ANSWER, NOT_AGAIN
 from kdiag.report.model import Report
 from kdiag.report.render import RENDERERS, render
 from kdiag.report.several import together

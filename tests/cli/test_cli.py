@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 
 from kdiag import __version__
+from kdiag.catalog import every_rule
 from kdiag.cli import COMMANDS
 from kdiag.demo.scenarios import SCENARIOS
-from kdiag.rules import load_all
-from kdiag.rules.rule import RULES
 from tests import peers
 from tests.running import ENOUGH, ROOT, Brokers, environment, kdiag, on_terminal
+
+RULES = every_rule()
+
 
 ESCAPE = "\x1b"
 COLOUR = re.compile(ESCAPE + r"\[[0-9;]*m")
@@ -460,7 +462,15 @@ def test_help_imports_click_and_nothing_heavier(help_for: list[str]) -> None:
     assert "click" in bare
     assert {"kdiag", "kdiag.cli"} <= mine
     runpy = {"runpy", "importlib.util", "importlib._abc", "importlib.machinery", "pkgutil"}
-    heavier = mine - bare - runpy - {"kdiag", "kdiag.cli", "kdiag.report.render", "signal", "gc"}
+    light = {
+        "kdiag",
+        "kdiag.cli",
+        "kdiag.report",
+        "kdiag.report.render",
+        "kdiag.walk",
+        "kdiag.walk.areas",
+    }
+    heavier = mine - bare - runpy - light - {"signal", "gc"}
     assert {name for name in heavier if not name.startswith("kdiag.cli.")} == set()
 
 
@@ -469,8 +479,8 @@ def test_a_check_does_import_what_is_heavy(brokers: Brokers) -> None:
     found = imported("-m", "kdiag", "check", brokers.three().bootstrap)
     assert {"asyncio", "rich.console", "kdiag.api"} <= found
     assert not found & {"confluent_kafka", "dns", "cryptography", "boto3", "botocore", "msgspec"}
-    seldom = {"properties.dialects", "properties.logins", "properties.jaas", "properties.stores"}
-    assert not found & {f"kdiag.{name}" for name in (*seldom, "aws.cloud", "demo.world")}
+    seldom = {f"config.properties.{name}" for name in ("dialects", "logins", "jaas", "stores")}
+    assert not found & {f"kdiag.{name}" for name in (*seldom, "aws.facts", "demo.world")}
     assert not found & {
         "kdiag.kafka.sasl.mechanisms",
         "kdiag.kafka.sasl.credentials",
@@ -492,7 +502,7 @@ def test_few_classes_of_a_check_take_long_to_make() -> None:
         made.append(cls.__module__)
         return process(cls, *how)
     dataclasses._process_class = counted
-    import kdiag.cli.check, kdiag.walk, kdiag.render.terminal
+    import kdiag.cli.check, kdiag.api, kdiag.report.render.terminal
     print(sum(name.startswith("kdiag.") for name in made))
     """
     done = subprocess.run(
@@ -548,7 +558,6 @@ def test_a_code_that_is_nearly_one(wrong: str, near: str) -> None:
 
 
 def test_all_findings_are_listed() -> None:
-    load_all()
     done = kdiag("findings", COLUMNS="80")
     assert done.returncode == 0
     lines = done.stdout.splitlines()

@@ -14,13 +14,16 @@ from typing import Any
 
 import pytest
 
-from kdiag.api import walk
+from kdiag.api import play, walk
+from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
-from kdiag.demo.scenarios import SCENARIOS, play
+from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World, WorldDialer, endpoint
-from kdiag.report.model import EXIT_CODES, Report
-from kdiag.rules import load_all
-from kdiag.rules.rule import RULES
+from kdiag.report.model import Report
+from kdiag.walk.areas import EXIT_CODES
+
+RULES = every_rule()
+
 
 # Scenarios that are not named after their finding.
 ENDS = {
@@ -29,7 +32,6 @@ ENDS = {
     "public-address-found": "private-address",  # which carries it in its fix
 }
 
-load_all()  # those on AWS too: what a walk loads by itself depends on what ran before
 NAMES = {rule.name: rule for rule in RULES.values()}
 each = pytest.mark.parametrize("name", SCENARIOS)
 

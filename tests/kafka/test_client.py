@@ -13,7 +13,7 @@ import pytest
 import trustme
 from confluent_kafka import KafkaError
 
-import kdiag.rules
+from kdiag.catalog import every_rule
 from kdiag.config.security import Sasl, Security, Tls
 from kdiag.config.settings import Endpoint, Settings, settings
 from kdiag.demo import broker as demo
@@ -25,13 +25,17 @@ from kdiag.kafka.errors import error_name
 from kdiag.kafka.messages import PRODUCE, SASL_AUTHENTICATE, Request
 from kdiag.network.attempt import ClientRun, Delivery, EndpointResult, Failure, LayerResult
 from kdiag.rules.records import code_of
-from kdiag.rules.rule import RULES, Finding, Severity
+from kdiag.rules.rule import Finding, Severity
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
 from kdiag.walk.produce import BrokerProduce, Produce
 from kdiag.walk.produce_request import ProduceResult
 
-kdiag.rules.load()
+RULES = every_rule()
+
+
+RULES = every_rule()
+
 
 USER, PASSWORD = "bob", "bobs-password"
 PLAINTEXT = Security("PLAINTEXT")

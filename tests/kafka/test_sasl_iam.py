@@ -230,7 +230,7 @@ async def test_a_silent_metadata_service_is_asked_once(metadata_service: list[st
 
 def test_botocore_is_loaded_for_those_only_who_need_it() -> None:
     code = (
-        "import sys; from kdiag.clients import credentials, iam, oauth, sasl; "
+        "import sys; from kdiag.kafka.sasl import credentials, iam, mechanisms, oauth; "
         "sys.exit(any(name.split('.')[0] in ('botocore', 'boto3') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=30).returncode == 0

@@ -234,6 +234,6 @@ def test_it_loads_nothing_of_a_walk() -> None:
     assert not found & {
         "kdiag.config.settings",
         "kdiag.network.attempt",
-        "kdiag.clients",
+        "kdiag.network.dialer",
         "tempfile",
     }

@@ -9,11 +9,13 @@ import jsonschema
 import pytest
 import yaml
 
-import kdiag.rules
+from kdiag.catalog import every_rule
 from kdiag.lint.linter import after_fixes, lint
 from kdiag.lint.schema import resource
-from kdiag.rules.rule import RULES
 from tests.lint.corpus import Case, cases
+
+RULES = every_rule()
+
 
 EVERY = pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 STRIMZI = pytest.mark.parametrize(
@@ -83,7 +85,6 @@ def resources(text: str) -> list[Any]:
 
 
 def test_every_rule_on_files_has_a_file() -> None:
-    kdiag.rules.load_all()
     shown = {code for case in cases() for code, _, _ in case.expected}
     assert {code for code in RULES if code.startswith("KD6")} - shown == BESIDE_A_WALK
 

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from kdiag.catalog import every_rule
 from kdiag.logs.explain import explain
-from kdiag.report.model import EXIT_CODES
-from kdiag.rules import load_all
-from kdiag.rules.rule import RULES
+from kdiag.walk.areas import EXIT_CODES
 
-load_all()
+RULES = every_rule()
+
+
 HERE = Path(__file__).parent
 
 # Log → the finding of its case; the finding, hop (in brackets: the log does not tell it) and

@@ -7,13 +7,13 @@ import json
 import confluent_kafka
 import pytest
 
+from kdiag.catalog import every_rule
 from kdiag.kafka.error_catalog import find, names
 from kdiag.kafka.errors import error_name
-from kdiag.rules import load_all
-from kdiag.rules.rule import RULES
 from tests.running import kdiag
 
-load_all()
+RULES = every_rule()
+
 
 OF_LIBRDKAFKA = {
     name: value

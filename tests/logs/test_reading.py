@@ -13,14 +13,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdiag.catalog import every_rule
 from kdiag.logs.explain import explain
 from kdiag.logs.explanation import Explanation
 from kdiag.logs.pattern import SHOWS, Pattern
 from kdiag.logs.reader import FAMILIES, read
 from kdiag.logs.render import render
 from kdiag.logs.text import WORDS
-from kdiag.rules.rule import RULES
 from tests.running import ENOUGH, ROOT, environment, kdiag
+
+RULES = every_rule()
+
 
 PATTERNS = [(name, pattern) for name, patterns in FAMILIES.items() for pattern in patterns]
 

@@ -182,16 +182,16 @@ async def test_many_names_are_looked_up_at_once() -> None:
 
 HANGING = """
 import socket, sys, time
-from kdiag.clients.net import Net
-from kdiag.settings import settings
-from kdiag.walk import run
+from kdiag.network.dialer import Dialer
+from kdiag.config.settings import settings
+from kdiag.api import run
 
 def hang(*_):
     print("looking up", flush=True)
     time.sleep(600)
 
 asked = settings("kafka.example.com:9092", timeout=0.3)
-report = run(asked, net=lambda s: Net(s.timeout, lookup=hang, device="lo"))
+report = run(asked, net=lambda s: Dialer(s.timeout, lookup=hang, device="lo"))
 print(report.exit_code, report.root_cause, flush=True)
 """
 

@@ -16,8 +16,8 @@ from kdiag.remote.payload import OLDEST, archive
 _CODE = """
 import json, os, socket, sys
 sys.path.insert(0, sys.argv[1])
-from kdiag.clients.net import Net
-from kdiag.probe import main
+from kdiag.network.dialer import Dialer
+from kdiag.remote.probe import main
 
 told = json.loads(sys.argv[2])
 nat = {(address, port): to for address, port, to in told["nat"]}
@@ -28,7 +28,7 @@ def lookup(host, *_):
         raise socket.gaierror(found, told["words"][str(found)])
     return [(0, 0, 0, "", (address, 0)) for address in found]
 
-class Played(Net):
+class Played(Dialer):
     outside = False
 
     def __init__(self, asked):

@@ -11,13 +11,13 @@ from typing import Any
 import jsonschema
 import pytest
 
-from kdiag.api import judged
 from kdiag.config.security import Sasl, Security
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World
 from kdiag.remote.reply import MAX_HEAD, MAX_NOTES, MAX_TEXT, RemoteWalk
 from kdiag.remote.serialization import MAX_BYTES, SerializationError, serialize
+from kdiag.report.judge import judge
 from kdiag.report.render import RENDERERS
 from kdiag.walk.runner import WalkFacts, WalkResult, collect, nobody
 from tests.hostile.walking import SCHEMA
@@ -187,7 +187,7 @@ def test_facts_that_mean_harm_end_in_a_report_or_are_refused() -> None:
         except SerializationError:
             continue
         taken += 1
-        report = judged(ASKED, WalkResult(facts), 0.0)
+        report = judge(ASKED, WalkResult(facts), 0.0)
         for form in RENDERERS:
             assert "\x1b[2J" not in shown(report, form)
         jsonschema.validate(json.loads(shown(report, "json")), SCHEMA)

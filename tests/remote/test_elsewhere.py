@@ -15,12 +15,13 @@ from pathlib import Path
 
 import pytest
 
+from kdiag.api import run_from
 from kdiag.config.settings import settings
 from kdiag.demo.broker import SILENCE
 from kdiag.demo.logins import Logins
 from kdiag.kafka.messages import SASL_AUTHENTICATE, Request
 from kdiag.remote import k8s
-from kdiag.remote.check import AT_ONCE, UNWRITTEN, run_from
+from kdiag.remote.check import AT_ONCE, UNWRITTEN
 from kdiag.remote.reply import remote_walk
 from kdiag.remote.unreached import NotReached
 from kdiag.remote.vantage import parse_all

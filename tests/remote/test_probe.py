@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from kdiag.api import judged, walk
+from kdiag.api import walk
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World, endpoint
 from kdiag.remote.payload import PARTS, archive, bare
 from kdiag.remote.process import ask
 from kdiag.remote.reply import remote_walk
+from kdiag.report.judge import judge
 from kdiag.report.model import Report
 from kdiag.walk.runner import WalkResult
 from tests.remote import far
@@ -37,7 +38,7 @@ async def by_probe(world: World, asked: Settings, folder: Path, python: str) -> 
     """The report on a walk by the probe."""
     started, asking = time.perf_counter(), remote_walk(asked)
     answer = await ask(far.command(world, folder, python), asking, LONGEST)
-    return judged(asked, WalkResult(asking.gathered(answer), None, asked.security.secrets), started)
+    return judge(asked, WalkResult(asking.gathered(answer), told=asked.security.secrets), started)
 
 
 async def both(name: str, folder: Path, python: str) -> tuple[Report, Report]:

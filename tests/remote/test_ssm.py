@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from kdiag.api import run_from
 from kdiag.config.security import Sasl, Security, Tls
 from kdiag.config.settings import Settings, settings
 from kdiag.config.usage import UsageError
-from kdiag.remote.check import run_from
 from kdiag.remote.probe import NARROW
 from kdiag.remote.reply import RemoteWalk, remote_walk
 from kdiag.remote.serialization import SerializationError

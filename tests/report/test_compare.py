@@ -127,7 +127,7 @@ def test_another_certificate_for_the_same_server_is_said() -> None:
 
 
 def test_what_was_not_reached_is_no_outcome_of_the_walk() -> None:
-    from kdiag.remote.check import run_from
+    from kdiag.api import run_from
     from kdiag.remote.vantage import parse_all
 
     where = "docker://no-such-container-of-kdiag"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from kdiag.rules.rule import RULES, Match, Note
+from kdiag.catalog import every_rule
+from kdiag.rules.rule import Match, Note
 from kdiag.walk.listeners import Listener
 from tests.facts import (
     DOOR,
@@ -20,6 +21,9 @@ from tests.facts import (
     produce,
     produced,
 )
+
+RULES = every_rule()
+
 
 THERE = f"{DOOR}:9094"
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
-from kdiag.rules.rule import RULES
 from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition
 from tests.facts import answer, at, brokers, found_by, metadata, partition, topic
+
+RULES = every_rule()
+
 
 THREE = brokers(1, 2, 3)
 SERVER = "3.10.139.221:9094"

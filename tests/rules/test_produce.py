@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
 from kdiag.kafka.errors import error_name
 from kdiag.network.attempt import Sent
 from kdiag.rules.records import code_of
-from kdiag.rules.rule import RULES, Note
+from kdiag.rules.rule import Note
 from kdiag.walk.produce import BrokerProduce, Produce
 from tests.facts import (
     DOOR,
@@ -22,6 +23,9 @@ from tests.facts import (
     produce,
     produced,
 )
+
+RULES = every_rule()
+
 
 ALL_WELL = produce(produced(1), produced(2), produced(3))
 WRITTEN = produce(produced(1), client=client(delivery(1), delivery(2)))

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
-import kdiag.rules
-from kdiag.rules.rule import RULES, Severity
+from kdiag.catalog import every_rule
+from kdiag.rules.rule import Severity
+
+RULES = every_rule()
+
 
 TESTS = Path(__file__).parents[1]
-kdiag.rules.load_all()
 
 
 @dataclass(frozen=True)

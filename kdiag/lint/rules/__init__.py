@@ -1,1 +1,33 @@
 """KD6xx: rules on configuration files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kdiag.rules.rule import Rule
+
+
+@cache
+def lint_rules() -> Mapping[str, Rule]:
+    """The rules on files, by code."""
+    from kdiag.lint.rules import addresses, brokers, live, ports, shape, strimzi
+    from kdiag.rules.rule import declared
+
+    return declared(shape, addresses, brokers, live, ports, strimzi)
+
+
+@cache
+def kubectl_rules() -> Mapping[str, Rule]:
+    """The rules on what kubectl shows beside a walk, by code."""
+    from kdiag.lint.rules import kubernetes
+    from kdiag.rules.rule import declared
+
+    return declared(kubernetes)
+
+
+def feature_rules() -> Mapping[str, Rule]:
+    """Both, by code."""
+    return {**lint_rules(), **kubectl_rules()}

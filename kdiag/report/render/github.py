@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from kdiag.report.model import Report
+from kdiag.report.render import encoding
 from kdiag.report.render import presentation as order
 from kdiag.report.render.markdown import document, documents
 from kdiag.report.render.workflow import command
@@ -29,7 +30,7 @@ def write_all(reports: Reports, stream: TextIO) -> None:
     """The same for each, its label in the titles of its annotations; one summary of all."""
     for label, report in reports.reports.items():
         _annotate(report, stream, f"{label}: ")
-    stream.write(order.fitted(f"kdiag: {order.verdict_of_all(reports)}\n", stream))
+    stream.write(encoding.fitted(f"kdiag: {order.verdict_of_all(reports)}\n", stream))
     _summarise(documents(reports))
 
 
@@ -38,11 +39,11 @@ def _annotate(report: Report, stream: TextIO, whose: str = "") -> None:
         title = f"{whose}{finding.code} {finding.name}"
         said = "\n".join(_told(finding, follows, root=finding is report.cause))
         annotation = command(finding.severity.value, {"title": title}, said)
-        stream.write(order.fitted(annotation, stream))
+        stream.write(encoding.fitted(annotation, stream))
     target = whose + ", ".join(report.target)
     said = f"kdiag: {report.verdict} · {target} · {order.verdict(report)}"
     said = " ".join(said.split()).replace("##[", "## [")  # an older way to give a command
-    stream.write(order.fitted(f"{said}\n", stream))
+    stream.write(encoding.fitted(f"{said}\n", stream))
 
 
 def _summarise(lines: Iterable[str]) -> None:

@@ -19,6 +19,7 @@ from kdiag.report.render.markup import add, legal, then
 from kdiag.report.render.parts import bulleted, titled
 from kdiag.report.several import Reports
 from kdiag.rules.rule import Finding, Remedy
+from kdiag.walk.areas import HOP_IDS
 
 _WORDS = {"pass": "√ pass", "warn": "‼ warning", "fail": "× fail", "skipped": "– skipped"}
 
@@ -130,7 +131,7 @@ def _title(header: Element, tag: str, report: Report) -> None:
     add(title, "span", report.verdict, class_=f"badge {report.verdict}")
     if report.interrupted:
         said = "The check was interrupted"
-    elif report.verdict == "fail" and report.failing_hop in order.HOPS[: order.IN_THE_WALK]:
+    elif report.verdict == "fail" and report.failing_hop in HOP_IDS:
         said = "A Kafka client cannot connect from here"
     elif report.verdict == "fail":
         said = "A Kafka client can connect from here, and not all is as it should be"

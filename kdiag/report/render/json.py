@@ -8,8 +8,9 @@ from typing import Any, TextIO
 import msgspec
 
 from kdiag.network.attempt import LAYERS, Failure
-from kdiag.report.model import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED, Report
+from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, Report
 from kdiag.report.several import Reports
+from kdiag.walk.areas import EXIT_CODES
 
 
 def write(report: Report, stream: TextIO) -> None:

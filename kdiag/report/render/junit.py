@@ -15,6 +15,7 @@ from kdiag.report.render import presentation as order
 from kdiag.report.render.markup import add, as_xml
 from kdiag.report.several import Reports
 from kdiag.rules.rule import Finding
+from kdiag.walk.areas import HOP_IDS
 
 _VERDICTS = {"allowed": "ok", "blocked": "blocked", "unknown": None}
 _MET = {True: "ok", False: "not met", None: None}
@@ -79,7 +80,7 @@ def _finish(root: Element, stream: TextIO) -> None:
 def _suite(root: Element, report: Report, step: HopResult, failing: Sequence[Finding]) -> None:
     cases = _cases(report, step, failing)
     suite = add(root, "testsuite", name=f"kdiag.{step.hop}", tests=len(cases))
-    if step.hop == order.HOPS[0]:
+    if step.hop == HOP_IDS[0]:
         _properties(suite, report)
     told: dict[int, _Told] = {}
     for case in cases:

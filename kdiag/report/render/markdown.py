@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
-from kdiag.aws.report import AwsAddress
+from kdiag.report.aws import AwsAddress
 from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
+from kdiag.report.render import encoding
 from kdiag.report.render import presentation as order
 from kdiag.report.render.presentation import MANY_BROKERS
 from kdiag.report.several import Reports
@@ -29,13 +30,13 @@ _TICKS = re.compile("`+")
 
 def write(report: Report, stream: TextIO) -> None:
     """One document: CommonMark, with GitHub's tables."""
-    stream.write(order.fitted("\n".join(document(report, _marks(stream))) + "\n", stream))
+    stream.write(encoding.fitted("\n".join(document(report, _marks(stream))) + "\n", stream))
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
     """One document: a table of all, then each report under its label."""
     marks = _marks(stream)
-    stream.write(order.fitted("\n".join(documents(reports, marks)) + "\n", stream))
+    stream.write(encoding.fitted("\n".join(documents(reports, marks)) + "\n", stream))
 
 
 def documents(reports: Reports, marks: dict[str, str] = _MARKS) -> Iterator[str]:
@@ -57,7 +58,7 @@ def documents(reports: Reports, marks: dict[str, str] = _MARKS) -> Iterator[str]
 
 
 def _marks(stream: TextIO) -> dict[str, str]:
-    return _MARKS if order.fits("".join(_MARKS.values()), stream) else _NO_MARKS
+    return _MARKS if encoding.fits("".join(_MARKS.values()), stream) else _NO_MARKS
 
 
 def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TextIO, get_args
 
 from kdiag.report.model import BrokerReport, Report, Status
+from kdiag.report.render import encoding
 from kdiag.report.render import presentation as order
 from kdiag.report.several import Reports
 
@@ -40,7 +41,7 @@ def _write(checks: Sequence[tuple[Mapping[str, str], Report]], stream: TextIO) -
     for (name, help_), lines in families.items():
         if lines:
             stream.write(f"# HELP {name} {help_}\n# TYPE {name} gauge\n")
-            stream.write(order.fitted("".join(lines), stream))
+            stream.write(encoding.fitted("".join(lines), stream))
     stream.write("# EOF\n")
 
 

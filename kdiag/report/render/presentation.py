@@ -5,31 +5,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from kdiag.aws.report import AwsAddress
 from kdiag.network.attempt import LAYERS
+from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, Report, ServerReport
 from kdiag.rules.rule import Finding, rule_url
+from kdiag.walk.areas import AREA_IDS
 
 if TYPE_CHECKING:
     from kdiag.report.compare import Comparison, SharedView
     from kdiag.report.several import Reports
 
-HOPS = (
-    *("bootstrap", "metadata", "listeners", "produce"),
-    *("aws", "config", "expect", "vantage"),
-)
-IN_THE_WALK = 4  # hops; what has a higher number goes on beside it
 
 MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
 LONGEST_WORD = 260  # a host name and its port; what is longer is shown by both its ends
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
-
-# What a report says with these it can say with ASCII too.
-PLAIN = str.maketrans(
-    {"√": "+", "‼": "!", "×": "x", "–": "-", "·": "-", "…": "...", "—": "-", "─": "-", "│": "|"}
-)
 
 VERDICTS = ("blocked", "unknown", "allowed")  # of AWS, the worst first
 
@@ -39,7 +30,7 @@ Line = TypeVar("Line")
 
 def number(hop: str) -> int:
     """The hop's number, as everybody calls it."""
-    return HOPS.index(hop) + 1
+    return AREA_IDS.index(hop) + 1
 
 
 def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
@@ -135,23 +126,6 @@ def verdict(report: Report) -> str:
     else:
         said = "a client can connect from here"
     return f"{said} · exit {report.exit_code} · {report.elapsed_ms / 1000:.2f} s"
-
-
-def fitted(text: str, stream: TextIO) -> str:
-    """The text in what the stream's encoding has; what it lacks is shown as an escape."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    if fits(text, stream):
-        return text
-    return text.translate(PLAIN).encode(encoding, "backslashreplace").decode(encoding)
-
-
-def fits(text: str, stream: TextIO) -> bool:
-    """Whether the stream's encoding has all of this."""
-    try:
-        text.encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return False
-    return True
 
 
 def no_endless_word(text: str) -> str:

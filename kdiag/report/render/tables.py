@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xml.etree.ElementTree import Element
 
-from kdiag.aws.report import AwsAddress
+from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, ExpectationReport, Report
 from kdiag.report.render import presentation as order
 from kdiag.report.render.markup import add

@@ -13,12 +13,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from kdiag.aws.report import AwsAddress
+from kdiag.report.aws import AwsAddress
 from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
+from kdiag.report.render import encoding
 from kdiag.report.render import presentation as order
 from kdiag.report.render.presentation import MANY_BROKERS
 from kdiag.report.render.workflow import no_command
 from kdiag.rules.rule import Finding, Remedy
+from kdiag.walk.areas import HOP_IDS
 
 if TYPE_CHECKING:
     from kdiag.report.compare import Comparison
@@ -112,7 +114,7 @@ def waiting(stream: TextIO) -> Iterator[Callable[[str], None]]:
 
 def _under_way(hop: str) -> str:
     number = order.number(hop)
-    place = f"hop {number} of {order.IN_THE_WALK}" if number <= order.IN_THE_WALK else "beside it"
+    place = f"hop {number} of {len(HOP_IDS)}" if hop in HOP_IDS else "beside it"
     return f"{place}, {hop}"
 
 
@@ -134,7 +136,7 @@ def live(stream: TextIO) -> Iterator[Callable[[str, str | None], None]]:
 
 
 def _fits(stream: TextIO) -> bool:
-    return order.fits("".join(_MARKS.values()), stream)
+    return encoding.fits("".join(_MARKS.values()), stream)
 
 
 def _spinner(stream: TextIO) -> str:
@@ -152,7 +154,7 @@ class Page:
         """The text, in what the stream can show."""
         if self.fits:
             return text
-        return text.translate(order.PLAIN).encode("ascii", "backslashreplace").decode()
+        return text.translate(encoding.PLAIN).encode("ascii", "backslashreplace").decode()
 
     def text(self, *parts: Part) -> Text:
         """The parts as one text, each in its style, without endless words."""

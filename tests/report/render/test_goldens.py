@@ -1,6 +1,6 @@
 """Every scenario in every form, as files to be read and compared.
 
-`pytest tests/report/render --snapshot-update` rewrites tests/goldens; git then shows what has changed.
+`--snapshot-update` rewrites tests/goldens; git then shows what has changed.
 """
 
 from __future__ import annotations

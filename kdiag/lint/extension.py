@@ -1,0 +1,51 @@
+"""What configuration files add to the report of a walk (report.judge.Extension)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kdiag.config.access import ConfigAccess
+from kdiag.lint.merge import MergedConfig, merge
+from kdiag.lint.observed import KUBECTL
+from kdiag.lint.rules import kubectl_rules
+from kdiag.lint.sources import ConfigSource
+from kdiag.report.model import HopResult
+from kdiag.rules.rule import Finding, Rule
+
+if TYPE_CHECKING:
+    from kdiag.lint.kubectl import KubectlOutput
+
+
+class ConfigExtension:
+    """Compares files, and what kubectl showed, with the cluster that the walk observed."""
+
+    name = "config"
+
+    def __init__(self, given: ConfigAccess, shown: KubectlOutput | None) -> None:
+        sources = dict(given.files)
+        if shown and shown.text:
+            sources[f"{KUBECTL}{given.strimzi}"] = shown.text
+        self._took = shown.elapsed if shown else 0.0
+        untold = shown.untold if shown else ()
+        self._config = ConfigSource(sources, self._took, given.strimzi, untold)
+        self._joined: MergedConfig | None = None
+
+    def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
+        """Those of the walk, and reading the files."""
+        took = round(self._took * 1000)
+        own = HopResult(hop="config", status="pass", elapsed_ms=took, summary=self._config.summary)
+        return [*walked, own]
+
+    def derive(self, facts: Mapping[type, Any]) -> Mapping[type, Any]:
+        """What the files say."""
+        self._joined = merge({**facts, ConfigSource: self._config})
+        return {ConfigSource: self._config, **self._joined.facts()}
+
+    def rules(self) -> Mapping[str, Rule]:
+        """KD629: what kubectl could not show; files are judged by themselves."""
+        return kubectl_rules()
+
+    def amend(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings of the walk, and those on the files."""
+        return self._joined.beside(findings) if self._joined else list(findings)

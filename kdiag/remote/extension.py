@@ -1,0 +1,39 @@
+"""What a vantage point that was not reached adds to a report (report.judge.Extension)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kdiag.remote.rules import feature_rules
+from kdiag.remote.unreached import Unreached
+from kdiag.report.model import HopResult
+from kdiag.rules.rule import Finding, Rule
+
+
+class UnreachedExtension:
+    """Reports why nothing came back from a vantage point."""
+
+    name = "vantage"
+
+    def __init__(self, unreached: Unreached) -> None:
+        self._unreached = unreached
+
+    def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
+        """Reaching the vantage point comes before the walk."""
+        return [
+            HopResult(hop="vantage", status="pass", elapsed_ms=0, summary="not reached"),
+            *walked,
+        ]
+
+    def derive(self, facts: Mapping[type, Any]) -> Mapping[type, Any]:
+        """Why it was not reached."""
+        return {Unreached: self._unreached}
+
+    def rules(self) -> Mapping[str, Rule]:
+        """KD8xx."""
+        return feature_rules()
+
+    def amend(self, findings: Sequence[Finding]) -> list[Finding]:
+        """The findings as they are."""
+        return list(findings)

@@ -1,0 +1,22 @@
+"""What a report says of logins: whether one was accepted, and whether another one may follow."""
+
+from __future__ import annotations
+
+from kdiag.report.model import Report
+
+REFUSED = "KD120"
+NOT_AGAIN = "the login was refused, and is not tried again: some servers lock an account for that"
+NO_ANSWER = "the login got no answer, and is not tried again: it may have been counted all the same"
+
+
+def not_again(report: Report) -> str:
+    """Why the login of a walk is not to be made again, "" where it may be."""
+    if any(finding.code == REFUSED for finding in report.findings):
+        return NOT_AGAIN
+    silent = any(server.layers.get("sasl") == "silent" for server in report.bootstrap)
+    return NO_ANSWER if silent and not logged_in(report) else ""
+
+
+def logged_in(report: Report) -> bool:
+    """Whether a server that was asked for has accepted the login."""
+    return any(server.layers.get("sasl") == "ok" for server in report.bootstrap)

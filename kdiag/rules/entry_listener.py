@@ -1,0 +1,16 @@
+"""The listener of a configuration file that a client connected to."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class EntryListener(NamedTuple):
+    """The listener that the bootstrap connection leads to, as a file declares it. `place` is
+    FILE:LINE. `inside`: it is for clients within the cluster's own network; `others` are the
+    listeners for clients outside, with their addresses."""
+
+    name: str
+    place: str
+    inside: bool
+    others: tuple[str, ...]

@@ -1,0 +1,86 @@
+"""A feature is one folder: without it its own command is gone, and everything else works."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.running import ENOUGH, environment
+
+ROOT = Path(__file__).resolve().parent.parent
+FEATURES = ("aws", "lint", "logs", "remote", "demo")
+
+LOG = "%3|1|FAIL|rdkafka#producer-1| localhost:9092/bootstrap: Connection refused"
+LINTED = "listeners=PLAINTEXT://:9092\n"
+
+# A command of each feature, and what else there is: the exit code where nothing is missing.
+COMMANDS = {
+    "aws": (["check", "127.0.0.1:1", "--aws", "--aws-echo", "off"], 10),
+    "lint": (["lint", "server.properties"], 0),
+    "logs": (["explain", LOG], 0),
+    "remote": (["check", "127.0.0.1:1", "--from", "local"], 10),
+    "demo": (["demo", "healthy"], 0),
+}
+EVERYWHERE = {
+    "help": (["--help"], 0),
+    "check": (["check", "127.0.0.1:1"], 10),
+    "findings": (["findings"], 0),
+    "page": (["explain", "KD301"], 0),
+}
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """kdiag from the copy in `folder`."""
+    return subprocess.run(
+        [sys.executable, "-m", "kdiag", *arguments],
+        cwd=folder,
+        env={**environment(), "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        timeout=ENOUGH,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the package, to take features out of."""
+    shutil.copytree(
+        ROOT / "kdiag", tmp_path / "kdiag", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    (tmp_path / "server.properties").write_text(LINTED)
+    return tmp_path
+
+
+def test_with_all_features_each_command_works(copy: Path) -> None:
+    for arguments, code in {**COMMANDS, **EVERYWHERE}.values():
+        done = run(copy, *arguments)
+        assert done.returncode == code, (arguments, done.stderr)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_without_a_feature_the_rest_works(copy: Path, feature: str) -> None:
+    shutil.rmtree(copy / "kdiag" / feature)
+    for name, (arguments, code) in {**COMMANDS, **EVERYWHERE}.items():
+        done = run(copy, *arguments)
+        if name == feature:
+            assert done.returncode == 1, "its own command cannot work"
+            assert "ModuleNotFoundError" in done.stderr
+        else:
+            assert done.returncode == code, (arguments, done.stderr)
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_nothing_loads_a_feature_unless_it_is_asked_for(feature: str) -> None:
+    """Outside its folder a feature is imported inside functions alone."""
+    for path in (ROOT / "kdiag").rglob("*.py"):
+        if path.relative_to(ROOT / "kdiag").parts[0] in FEATURES:
+            continue
+        tree = ast.parse(path.read_text("utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom) and node.module:
+                assert not f"{node.module}.".startswith(f"kdiag.{feature}."), path
