@@ -80,7 +80,7 @@ def _words() -> dict[str, dict[str, object]]:
             "exit_code": exit_code,
         },
         "Reports": {"exit_code": exit_code},
-        "Step": {"hop": hop},
+        "HopResult": {"hop": hop},
         "BrokerReport": {"layers": layers, "produce": outcome},
         "Finding": {
             "code": code,
