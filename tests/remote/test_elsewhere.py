@@ -134,7 +134,8 @@ def test_no_answer_to_a_login_is_not_asked_for_from_everywhere(
     for broker in brokers.brokers.values():
         broker.control = silent
     places = [f"ssh://host{n}" for n in range(4)]
-    reports = walked(target, *places, properties=login("alice-secret"), timeout=1.0)
+    asking = {"timeout": 1.0, "answer_timeout": 1.0}
+    reports = walked(target, *places, properties=login("alice-secret"), **asking)
     assert len(asked) == 1
     assert {report.root_cause for report in reports.values()} == {"KD107"}
 
