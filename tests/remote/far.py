@@ -1,6 +1,7 @@
 """The far side of a demo's world: the probe as it travels, in another process, on any Python.
 
-What the world plays in its own process, addresses behind a NAT and names, is told to the other one.
+What the world plays in its own process, addresses behind a NAT, names and narrow paths, is told to
+the other one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ _CODE = """
 import json, os, socket, sys
 sys.path.insert(0, sys.argv[1])
 from kdiag.network.dialer import Dialer
+from kdiag.network.sockets import Counted
+from kdiag.network.tcp_info import lossy
 from kdiag.remote.probe import main
 
 told = json.loads(sys.argv[2])
@@ -27,6 +30,20 @@ def lookup(host, *_):
     if isinstance(found, int):
         raise socket.gaierror(found, told["words"][str(found)])
     return [(0, 0, 0, "", (address, 0)) for address in found]
+
+class Narrowed(Counted):
+    lost = False
+
+    def send(self, data, flags=0):
+        if len(data) < told["fits"]:
+            return super().send(data, flags)
+        self.lost = True
+        return len(data)
+
+    def getsockopt(self, level, name, *size):
+        found = super().getsockopt(level, name, *size)
+        asked = self.lost and size and (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        return lossy(found, segments=7, again=3) if asked else found
 
 class Played(Dialer):
     outside = False
@@ -39,6 +56,8 @@ class Played(Dialer):
         if (address, port) not in nat:
             return await super().connect(address, port, **how)
         line = await super().connect("127.0.0.1", nat[address, port], **how)
+        if line.sock and address in told["narrow"]:
+            line.sock.__class__ = Narrowed
         return line._replace(address=address, port=port, source=line.source and told["client"])
 
 source = sys.stdin.buffer
@@ -64,12 +83,14 @@ def command(world: World, folder: Path, python: str = sys.executable) -> list[st
     packed = folder / "probe.pyz"
     if not packed.exists():  # others may be reading it
         packed.write_bytes(archive())
-    from kdiag.demo.world import _RESOLVER_WORDS
+    from kdiag.demo.world import _RESOLVER_WORDS, NARROW
 
     told = {
         "nat": [[address, port, to] for (address, port), to in world.nat.items()],
         "names": world.names,
         "words": _RESOLVER_WORDS,
         "client": CLIENT,
+        "narrow": sorted(world.narrow),
+        "fits": NARROW,
     }
     return [python, "-IS", "-c", _CODE, str(packed), json.dumps(told)]
