@@ -115,6 +115,10 @@ def unknown_topic(metadata: Metadata, settings: Settings) -> Iterator[Match]:
     looks the same on some clusters. Names that are much like it are found among the topics that the
     cluster lists for this client, which it is asked for in this case alone.
 
+    An answer that leaves the topic out altogether is a proxy's: a broker names each topic that it is
+    asked for. Envoy's mesh filter answers so for a topic that none of its rules routes. Clients ask
+    again until their time is over.
+
     Prove it: `kafka-topics.sh --list`, as a user who may see all.
     """
     topic = metadata.topic
@@ -123,9 +127,13 @@ def unknown_topic(metadata: Metadata, settings: Settings) -> Iterator[Match]:
         created = metadata.creates == "true" and lets
         meant = " or ".join(metadata.alike or ())
         asked_for = (remedies.say(f"Ask for {meant}, if that is meant."),) if meant else ()
+        if topic.left_out:
+            yield _left_out(metadata, topic)
+            return
+        where = f" on cluster {metadata.cluster_id}" if metadata.cluster_id else ""
         yield Match(
             HOP,
-            f"Topic {topic.name} does not exist on cluster {metadata.cluster_id}"
+            f"Topic {topic.name} does not exist{where}"
             + (" yet: the first write creates it" if created else ""),
             (f"topic {topic.name}",),
             (
@@ -302,6 +310,26 @@ def duplicate_node_id(metadata: Metadata) -> Iterator[Match]:
                 ),
             ),
         )
+
+
+def _left_out(metadata: Metadata, topic: Topic) -> Match:
+    """The server does not know the topic, and says so by silence about it."""
+    answered = [answer for answer in metadata.answers if not answer.failure]
+    return Match(
+        HOP,
+        f"{_who(answered)} does not know topic {topic.name}: its metadata answer leaves it out",
+        (f"topic {topic.name}",),
+        (
+            f"Metadata for topic {topic.name}: {brokers([b.node for b in metadata.brokers])}, and "
+            "not a word of the topic; a broker of Kafka would name it, with an error",
+        ),
+        (
+            remedies.say(
+                "Check the name; if it is right, see that the proxy routes it (in Envoy's mesh "
+                "filter a rule whose topic prefix fits), or take the address of the brokers."
+            ),
+        ),
+    )
 
 
 def _alike(names: Sequence[str] | None) -> Iterator[str]:

@@ -40,11 +40,13 @@ class Partition(NamedTuple):
 
 
 class Topic(NamedTuple):
-    """The topic that was asked for, with the broker's error name for it ("NONE" when it exists)."""
+    """The topic that was asked for, with the broker's error name for it ("NONE" when it exists).
+    `left_out` tells that the answer has no word of it, which is no broker's way to say unknown."""
 
     name: str
     error: str
     partitions: tuple[Partition, ...] = ()
+    left_out: bool = False
 
 
 class MetadataAnswer(NamedTuple):
@@ -104,6 +106,7 @@ class Metadata(NamedTuple):
             count = len(self.topic.partitions)
             told = f"{count} partition{'' if count == 1 else 's'}"
             said = told if self.topic.error == "NONE" else self.topic.error
+            said = "left out" if self.topic.left_out else said
             parts.append(f"topic {self.topic.name}: {said}")
         return ", ".join(parts)
 
@@ -171,19 +174,19 @@ def _alike(name: str, others: Iterable[str]) -> tuple[str, ...]:
 
 
 def _about(reply: Reply, topic: str | None) -> Reply:
-    """The reply, which is none to the question when it leaves out the topic that was asked for."""
+    """The reply; where it leaves out the topic that was asked for, with that topic as unknown. Below
+    version 4 all topics were asked for; above, a proxy leaves out what none of its rules routes."""
     if reply.failure or topic is None or topic in (t["name"] for t in reply.body["topics"]):
         return reply
-    if reply.version < 4:  # all topics were asked for, and it is not among them
-        unknown = {"error_code": NAMES.index(UNKNOWN_TOPIC) - 1, "name": topic, "partitions": []}
-        topics = [*reply.body["topics"], {**unknown, "is_internal": False}]
-        return reply._replace(body={**reply.body, "topics": topics})
-    words = f"Metadata answer: not a word of topic {topic}"
-    return reply._replace(body={}, failure=Failure.NOT_KAFKA, detail=words)
+    unknown = {"error_code": NAMES.index(UNKNOWN_TOPIC) - 1, "name": topic, "partitions": []}
+    unknown |= {"is_internal": False, "left_out": reply.version >= 4}
+    topics = [*reply.body["topics"], unknown]
+    return reply._replace(body={**reply.body, "topics": topics})
 
 
-def _worth(reply: Reply) -> tuple[bool, bool]:
-    return reply.failure is None, bool(reply.body.get("brokers"))
+def _worth(reply: Reply) -> tuple[bool, bool, bool]:
+    names_all = not any(topic.get("left_out") for topic in reply.body.get("topics", ()))
+    return reply.failure is None, bool(reply.body.get("brokers")), names_all
 
 
 def _twice(body: Mapping[str, Any]) -> tuple[Broker, ...]:
@@ -221,6 +224,7 @@ def _read(
                 )
                 for p in topic["partitions"]
             ),
+            topic.get("left_out", False),
         )
         for topic in body["topics"]
         if topic["name"] == asked

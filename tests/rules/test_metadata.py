@@ -177,6 +177,19 @@ def test_a_topic_to_create_has_its_name() -> None:
     )
 
 
+def test_a_topic_that_the_answer_leaves_out_is_a_proxys_way() -> None:
+    missing = topic(name="orders", error="UNKNOWN_TOPIC_OR_PARTITION")._replace(left_out=True)
+    told = metadata(*THREE, topic=missing, cluster_id=None)
+    (finding,) = found_by("KD204", told)
+    assert found_by("KD202", told) == []
+    assert (finding.code, finding.severity) == ("KD204", "error")
+    assert finding.message == (
+        f"{SERVER} does not know topic orders: its metadata answer leaves it out"
+    )
+    assert "UNKNOWN_TOPIC" not in " ".join(finding.evidence)  # it did not say so
+    assert "--create" not in " ".join(fix.snippet or "" for fix in finding.remedies)
+
+
 @pytest.mark.parametrize(
     ("alike", "evidence", "fixes"),
     [

@@ -19,7 +19,7 @@ from kdiag.demo.broker import (
 from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
 from kdiag.kafka.messages import DESCRIBE_CONFIGS, END_TXN, METADATA, Request, encode_response
 from kdiag.network.attempt import Failure
-from kdiag.walk.metadata import Partition
+from kdiag.walk.metadata import Partition, Topic
 from tests.gathered import gather
 
 TWO = f"{endpoint()},{endpoint(PUBLIC[1])}"
@@ -281,15 +281,25 @@ async def test_the_topic_that_was_asked_for_is_found_among_others(world: World) 
 
 
 @pytest.mark.parametrize("told", [[], [topic("theirs")]], ids=["no topic", "another"])
-async def test_an_answer_without_the_topic_asked_for_is_none(
+async def test_a_topic_that_the_answer_leaves_out_is_unknown_to_the_server(
     world: World, told: list[dict[str, Any]]
 ) -> None:
     await world.broker(PUBLIC[0], PORT, FakeBroker(world.cluster, 1, tells(answer(topics=told))))
     met = await gather(world, until="metadata", topic="orders")
-    (said,) = met.metadata.answers
-    assert said.failure is Failure.NOT_KAFKA
-    assert said.detail == "Metadata answer: not a word of topic orders"
-    assert met.metadata.failed == (f"bootstrap {endpoint()}",)
+    assert met.metadata.topic == Topic("orders", "UNKNOWN_TOPIC_OR_PARTITION", (), left_out=True)
+    assert met.metadata.failed == ()
+    assert met.metadata.summary.endswith("topic orders: left out")
+
+
+async def test_a_server_that_names_the_topic_counts_more_than_one_that_leaves_it_out(
+    world: World,
+) -> None:
+    for address, topics in ((PUBLIC[0], []), (PUBLIC[1], [topic("orders")])):
+        broker = FakeBroker(world.cluster, 1, tells(answer(topics=topics)))
+        await world.broker(address, PORT, broker)
+    met = await gather(world, until="metadata", topic="orders", bootstrap=TWO)
+    assert met.metadata.topic
+    assert met.metadata.topic.error == "NONE"
 
 
 def others(*names: str, internal: bool = False) -> Control:
