@@ -1,7 +1,7 @@
-"""A made-up AWS account: moto's server on loopback, asked by real boto3 calls.
+"""A fake AWS account: the server of moto on loopback, for real boto3 calls.
 
-What moto lacks is added here, at the other end of the wire: filters that AWS has, MSK's ListNodes,
-pages, and answers that go wrong.
+This module adds features of AWS that moto does not have: filters, the ListNodes call of MSK, pages,
+and error responses.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _VALUE = re.compile(r"Filter\.\d+\.Value\.\d+\Z")
 
 Environ = dict[str, Any]
 Start = Callable[..., Any]
-Answer = Callable[[Environ, Start], Iterable[bytes]]
+Responder = Callable[[Environ, Start], Iterable[bytes]]
 
 
 @dataclass(frozen=True)
 class Call:
-    """One request as it came over the wire; `values` are those of its filters."""
+    """One request to the server; `values` are its filter values."""
 
     action: str
     region: str
@@ -49,12 +49,12 @@ class Call:
 
 @dataclass
 class Account:
-    """The account behind the server at `url`. `calls` has every request; `instead` maps an action
-    (ec2:DescribeInstances, or * for all) to who answers it in moto's place."""
+    """The account of the server at `url`. `calls` has every request. `overrides` maps an action
+    (ec2:DescribeInstances, or * for all) to the function that responds in place of moto."""
 
     url: str = ""
     calls: list[Call] = field(default_factory=list)
-    instead: dict[str, Answer] = field(default_factory=dict)
+    overrides: dict[str, Responder] = field(default_factory=dict)
     vpc: str = ""
     subnet: str = ""
     group: str = ""
@@ -62,13 +62,13 @@ class Account:
     gateway: str = ""
 
     @property
-    def counted(self) -> dict[str, int]:
-        """How often each action was asked for, by its name without the service's."""
+    def call_counts(self) -> dict[str, int]:
+        """The number of calls by action, without the name of the service."""
         names = sorted({call.action.partition(":")[2] for call in self.calls})
         return {n: sum(c.action.endswith(f":{n}") for c in self.calls) for n in names}
 
     def client(self, service: str = "ec2", region: str = REGION) -> Any:
-        """boto3's own, to build with; what it asks counts like anybody's."""
+        """A boto3 client to create resources with. Its calls count too."""
         return boto3.client(
             service,
             region_name=region,
@@ -78,144 +78,149 @@ class Account:
         )
 
     def network(self, cidr: str = "10.0.0.0/16", subnet: str = "10.0.0.0/20") -> None:
-        """A VPC with a way to the internet, a subnet, and a security group without rules."""
+        """Creates a VPC with an internet gateway, a subnet, and a security group without rules."""
         ec2 = self.client()
         self.vpc = ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
-        made = ec2.create_subnet(VpcId=self.vpc, CidrBlock=subnet)
-        self.subnet = made["Subnet"]["SubnetId"]
+        created = ec2.create_subnet(VpcId=self.vpc, CidrBlock=subnet)
+        self.subnet = created["Subnet"]["SubnetId"]
         self.gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
         ec2.attach_internet_gateway(InternetGatewayId=self.gateway, VpcId=self.vpc)
         self.table = ec2.create_route_table(VpcId=self.vpc)["RouteTable"]["RouteTableId"]
-        everywhere = "0.0.0.0/0"
+        internet = "0.0.0.0/0"
         ec2.create_route(
-            RouteTableId=self.table, DestinationCidrBlock=everywhere, GatewayId=self.gateway
+            RouteTableId=self.table, DestinationCidrBlock=internet, GatewayId=self.gateway
         )
         ec2.associate_route_table(RouteTableId=self.table, SubnetId=self.subnet)
-        made = ec2.create_security_group(GroupName="kafka", Description="brokers", VpcId=self.vpc)
-        self.group = made["GroupId"]
+        created = ec2.create_security_group(
+            GroupName="kafka", Description="brokers", VpcId=self.vpc
+        )
+        self.group = created["GroupId"]
 
     def allow(self, ports: tuple[int, int] = (9094, 9094), **peer: Any) -> None:
-        """A rule of the brokers' security group; for the laptop, if `peer` does not say else."""
-        whom = peer or {"IpRanges": [{"CidrIp": f"{LAPTOP}/32", "Description": "laptop"}]}
-        permission = {"IpProtocol": "tcp", "FromPort": ports[0], "ToPort": ports[1], **whom}
+        """Adds a rule to the security group of the brokers, by default for the address LAPTOP."""
+        peer_fields = peer or {"IpRanges": [{"CidrIp": f"{LAPTOP}/32", "Description": "laptop"}]}
+        permission = {"IpProtocol": "tcp", "FromPort": ports[0], "ToPort": ports[1], **peer_fields}
         self.client().authorize_security_group_ingress(
             GroupId=self.group, IpPermissions=[permission]
         )
 
     def broker(self, private: str, *, public: bool | str = True, groups: Sequence[str] = ()) -> str:
-        """An instance at a private address, in these groups or the network's; gives its elastic
-        address, which is any if none is given, "" for none."""
+        """Creates an instance with a private address, in these groups or the group of the brokers.
+        Returns its elastic address, "" without one."""
         ec2 = self.client()
-        card = {"DeviceIndex": 0, "SubnetId": self.subnet, "PrivateIpAddress": private}
+        attachment = {"DeviceIndex": 0, "SubnetId": self.subnet, "PrivateIpAddress": private}
         name = {"Key": "Name", "Value": f"kafka-{private}"}
         instance = ec2.run_instances(
             ImageId="ami-12c6146b",
             MinCount=1,
             MaxCount=1,
-            NetworkInterfaces=[{**card, "Groups": list(groups) or [self.group]}],
+            NetworkInterfaces=[{**attachment, "Groups": list(groups) or [self.group]}],
             TagSpecifications=[{"ResourceType": "instance", "Tags": [name]}],
         )["Instances"][0]["InstanceId"]
         if not public:
             return ""
-        wanted = {"Address": public} if isinstance(public, str) else {}
-        address = ec2.allocate_address(Domain="vpc", **wanted)
+        options = {"Address": public} if isinstance(public, str) else {}
+        address = ec2.allocate_address(Domain="vpc", **options)
         ec2.associate_address(InstanceId=instance, AllocationId=address["AllocationId"])
         return str(address["PublicIp"])
 
-    def card(self, private: str, *, public: bool = False, **given: Any) -> str:
-        """A network interface of nobody's; gives its elastic address, "" for none."""
+    def create_interface(self, private: str, *, public: bool = False, **given: Any) -> str:
+        """Creates a network interface without an instance; returns its elastic address, "" without
+        one."""
         ec2 = self.client()
-        made = ec2.create_network_interface(
+        created = ec2.create_network_interface(
             SubnetId=self.subnet, PrivateIpAddress=private, Groups=[self.group], **given
         )["NetworkInterface"]["NetworkInterfaceId"]
         if not public:
             return ""
         address = ec2.allocate_address(Domain="vpc")
-        ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=made)
+        ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=created)
         return str(address["PublicIp"])
 
     def three(self, *, public: bool = True) -> list[str]:
-        """A network, a rule for the laptop, three brokers; gives their elastic addresses."""
+        """Creates a network, a rule for LAPTOP and three brokers; returns the elastic addresses."""
         self.network()
         self.allow()
         return [self.broker(address, public=public) for address in PRIVATE]
 
     def reset(self) -> None:
-        """An empty account, that nobody has asked anything; the ids to come are always the same."""
-        self.instead.clear()
+        """Empties the account. The ids of the next resources are always the same."""
+        self.overrides.clear()
         self._do("reset")
-        self.client().describe_vpcs()  # moto makes a region when it is first asked of, with ids
+        self.client().describe_vpcs()  # moto creates a region, with ids, at the first call to it
         self._do("seed?a=1")
         self.calls.clear()
 
     def _do(self, what: str) -> None:
-        """One of moto's own commands."""
-        ask = urllib.request.Request(f"{self.url}/moto-api/{what}", method="POST")
-        urllib.request.urlopen(ask, timeout=10).close()
+        """Sends a command to the management API of moto."""
+        request = urllib.request.Request(f"{self.url}/moto-api/{what}", method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
 
     def __call__(self, environ: Environ, start: Start) -> Iterable[bytes]:
-        """Notes a request, and has it answered."""
+        """Records a request, and responds to it."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         call = _call(environ, body)
         self.calls.append(call)
-        answer = self.instead.get(call.action) or self.instead.get("*") or MOTO
-        return answer(environ, start)
+        respond = self.overrides.get(call.action) or self.overrides.get("*") or MOTO
+        return respond(environ, start)
 
 
-def said(status: int, text: str, kind: str = "application/json") -> Answer:
-    """An answer of one's own."""
+def text_response(status: int, text: str, kind: str = "application/json") -> Responder:
+    """Responds with this text."""
 
-    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+    def respond(environ: Environ, start: Start) -> Iterable[bytes]:
         start(f"{status} Said", [("Content-Type", kind), ("Content-Length", str(len(text)))])
         return [text.encode()]
 
-    return answer
+    return respond
 
 
-def told(**members: Any) -> Answer:
-    """An answer of a service that speaks JSON."""
-    return said(200, json.dumps(members))
+def json_response(**members: Any) -> Responder:
+    """Responds with a JSON object."""
+    return text_response(200, json.dumps(members))
 
 
-def refused(code: str, words: str = "no", status: int = 403) -> Answer:
-    """An error as EC2 spells it."""
-    error = f"<Errors><Error><Code>{code}</Code><Message>{words}</Message></Error></Errors>"
-    return said(status, f"<Response>{error}<RequestID>1</RequestID></Response>", "text/xml")
+def error_response(code: str, message: str = "no", status: int = 403) -> Responder:
+    """Responds with an EC2 error."""
+    error = f"<Errors><Error><Code>{code}</Code><Message>{message}</Message></Error></Errors>"
+    return text_response(
+        status, f"<Response>{error}<RequestID>1</RequestID></Response>", "text/xml"
+    )
 
 
-def late(seconds: float) -> Answer:
-    """moto's answer, late."""
+def delayed_response(seconds: float) -> Responder:
+    """Responds as moto does, after a delay."""
 
-    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+    def respond(environ: Environ, start: Start) -> Iterable[bytes]:
         time.sleep(seconds)
         return MOTO(environ, start)
 
-    return answer
+    return respond
 
 
-def paged(size: int, tag: str) -> Answer:
-    """moto's answer in pages of that size; `tag` is the set whose items are counted."""
+def paged(size: int, tag: str) -> Responder:
+    """Responds as moto does, in pages of `size` items of the set `tag`."""
 
-    def answer(environ: Environ, start: Start) -> Iterable[bytes]:
+    def respond(environ: Environ, start: Start) -> Iterable[bytes]:
         body = environ["wsgi.input"].read()
         at = int(parse_qs(body.decode()).get("NextToken", ["0"])[0])
         plain = re.sub(rb"&NextToken=\d+", b"", body)
-        asked = {**environ, "wsgi.input": io.BytesIO(plain), "CONTENT_LENGTH": str(len(plain))}
-        whole = b"".join(MOTO(asked, lambda *_: None)).decode()
+        request = {**environ, "wsgi.input": io.BytesIO(plain), "CONTENT_LENGTH": str(len(plain))}
+        whole = b"".join(MOTO(request, lambda *_: None)).decode()
         head, inner, tail = re.split(rf"(?<=<{tag}>)|(?=</{tag}>)", whole)
         items = _items(inner)
         more = f"<nextToken>{at + size}</nextToken>" if at + size < len(items) else ""
         page = head + "".join(items[at : at + size]) + tail.replace(
             f"</{tag}>", f"</{tag}>{more}"
         )  # fmt: skip
-        return said(200, page, "text/xml")(environ, start)
+        return text_response(200, page, "text/xml")(environ, start)
 
-    return answer
+    return respond
 
 
 def environment(account: Account, folder: Path) -> dict[str, str]:
-    """The environment in which boto3 meets this account and no other, as somebody with keys."""
+    """Environment variables with which boto3 uses only this account, with access keys."""
     return {
         "AWS_ENDPOINT_URL": account.url,
         "AWS_ACCESS_KEY_ID": KEY,
@@ -228,18 +233,18 @@ def environment(account: Account, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def served() -> Iterator[Account]:
-    """An account whose server runs in a thread."""
+def running_account() -> Iterator[Account]:
+    """Runs the server of an account in a thread."""
     account = Account()
     with socket.create_server(("127.0.0.1", 0)) as sock:
         account.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
-        with answered(account, sock):
+        with serving(account, sock):
             yield account
 
 
 @contextmanager
-def answered(account: Account, sock: socket.socket) -> Iterator[None]:
-    """An account that answers at one more socket, which may be in a network of its own."""
+def serving(account: Account, sock: socket.socket) -> Iterator[None]:
+    """Serves an account on another socket, which may be in another network namespace."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = make_server("127.0.0.1", 0, account, threaded=True, fd=sock.fileno())
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -253,7 +258,7 @@ def answered(account: Account, sock: socket.socket) -> Iterator[None]:
 
 
 def _items(text: str) -> Sequence[str]:
-    """The items of a set, each with the items that are in it."""
+    """The items of an XML set; nested items stay in their parent."""
     found, depth, begun = [], 0, 0
     for tag in re.finditer(r"<(/?)item>", text):
         if not tag[1]:
@@ -278,7 +283,7 @@ def _call(environ: Environ, body: bytes) -> Call:
 
 
 def _filter_value(self: Any, name: str, method: str | None = None) -> Any:
-    """AWS's filters for network interfaces that moto does not know."""
+    """Adds the filters of network interfaces that moto does not have."""
     if name == "association.public-ip":
         return self.public_ip
     if name == "ipv6-addresses.ipv6-address":
@@ -288,4 +293,4 @@ def _filter_value(self: Any, name: str, method: str | None = None) -> Any:
 
 _PLAIN = NetworkInterface.get_filter_value
 NetworkInterface.get_filter_value = _filter_value  # type: ignore[method-assign, assignment]
-MOTO: Answer = DomainDispatcherApplication(create_backend_app)
+MOTO: Responder = DomainDispatcherApplication(create_backend_app)

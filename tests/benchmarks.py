@@ -62,7 +62,7 @@ def account() -> None:
     from tempfile import TemporaryDirectory
 
     from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
-    from tests.accounts import environment, late, served
+    from tests.accounts import delayed_response, environment, running_account
 
     async def run(publics: Sequence[str], variables: dict[str, str]) -> None:
         cluster = FakeCluster("distantCluster00000001")
@@ -73,10 +73,10 @@ def account() -> None:
         print(json.dumps([f"{publics[0]}:{cluster.nodes[0].port}", variables]), flush=True)
         await asyncio.Event().wait()
 
-    with served() as there, TemporaryDirectory() as folder:
+    with running_account() as there, TemporaryDirectory() as folder:
         publics = there.three()
         there.allow((1024, 65535))
-        there.instead["*"] = late(CALL)
+        there.overrides["*"] = delayed_response(CALL)
         asyncio.run(run(publics, environment(there, Path(folder))))
 
 

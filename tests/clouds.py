@@ -1,8 +1,8 @@
-"""Snapshots of AWS built by hand, in lines that can be read in a table of cases.
+"""Builders for AWS snapshots from short lines of text, for tables of test cases.
 
 A rule of a group is `"sgr-1 tcp 9092-9094 203.0.113.10/32"`, an entry of a network ACL
-`"in 100 allow tcp 9094 0.0.0.0/0"`, a route `"0.0.0.0/0 igw-1"`, with a `!` where it is a
-blackhole. Ports are `*` for all.
+`"in 100 allow tcp 9094 0.0.0.0/0"`, a route `"0.0.0.0/0 igw-1"`, or `"0.0.0.0/0 igw-1 !"` for a
+blackhole. The ports `*` are all ports.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from kdiag.aws.facts import (
     AclEntry,
     ClientAddress,
     Instance,
-    Interface,
     NetworkAcl,
-    Permission,
+    NetworkInterface,
     Route,
     RouteTable,
     SecurityGroup,
+    SecurityGroupRule,
     Snapshot,
-    Unavailable,
+    UnavailableCall,
 )
 from kdiag.aws.hop import AwsFacts
 from kdiag.network.attempt import EndpointResult
@@ -45,12 +45,12 @@ def _ports(text: str) -> tuple[int | None, int | None]:
     return int(low), int(high or low)
 
 
-def permission(line: str, group: str = GROUP) -> Permission:
-    """One rule of a group."""
+def permission(line: str, group: str = GROUP) -> SecurityGroupRule:
+    """One rule of a security group."""
     name, protocol, ports, peer = line.split()
     low, high = _ports(ports)
     kind = {"sg": "peer_group", "pl": "prefix_list"}.get(peer.partition("-")[0], "cidr")
-    return Permission(name, group, protocol, low, high, **{kind: peer})
+    return SecurityGroupRule(name, group, protocol, low, high, **{kind: peer})
 
 
 def group(
@@ -59,15 +59,19 @@ def group(
     vpc: str = VPC,
     outbound: Sequence[str] = ("sgr-o -1 * 0.0.0.0/0",),
 ) -> SecurityGroup:
-    """A security group that lets these in, and everything out."""
-    let_in, let_out = (tuple(permission(x, name) for x in each) for each in (lines, outbound))
+    """A security group with these inbound rules, which allows all outbound traffic by default."""
+    let_in, let_out = (
+        tuple(permission(line, name) for line in rules) for rules in (lines, outbound)
+    )
     return SecurityGroup(name, "kafka", vpc, let_in, let_out)
 
 
 def entry(line: str) -> AclEntry:
-    """One numbered line of a network ACL."""
-    way, number, action, protocol, ports, cidr = line.split()
-    return AclEntry(int(number), way == "out", action == "allow", protocol, cidr, *_ports(ports))
+    """One entry of a network ACL."""
+    direction, number, action, protocol, ports, cidr = line.split()
+    return AclEntry(
+        int(number), direction == "out", action == "allow", protocol, cidr, *_ports(ports)
+    )
 
 
 def acl(
@@ -91,11 +95,11 @@ def interface(
     public: str | None = None,
     groups: Sequence[str] = (GROUP,),
     **more: Any,
-) -> Interface:
-    """Broker `node`'s; `public` is its public address, "" for none."""
-    own = private or PRIVATE[node - 1]
-    outer = PUBLIC[node - 1] if public is None else public
-    made = {
+) -> NetworkInterface:
+    """The network interface of a broker; `public` is its public address, "" for none."""
+    private_address = private or PRIVATE[node - 1]
+    public_address = PUBLIC[node - 1] if public is None else public
+    fields = {
         "id": f"eni-{node}",
         "region": REGION,
         "vpc": VPC,
@@ -103,46 +107,51 @@ def interface(
         "instance": f"i-{node}",
         **more,
     }
-    return Interface(
-        private=(own,), public={own: outer} if outer else {}, groups=tuple(groups), **made
+    return NetworkInterface(
+        private=(private_address,),
+        public={private_address: public_address} if public_address else {},
+        groups=tuple(groups),
+        **fields,
     )
 
 
 def snapshot(
-    *interfaces: Interface,
+    *interfaces: NetworkInterface,
     groups: Sequence[SecurityGroup] | None = None,
     acls: Sequence[NetworkAcl] | None = None,
     tables: Sequence[RouteTable] | None = None,
     states: Mapping[str, str] | None = None,
-    gaps: Sequence[Unavailable] = (),
+    unavailable: Sequence[UnavailableCall] = (),
     **more: Any,
 ) -> Snapshot:
-    """A VPC in which everything is open; by default of one broker."""
-    there = interfaces or (interface(),)
-    named = [one.instance for one in there if one.instance]
+    """The facts of a VPC without blocks; by default with one broker."""
+    brokers = interfaces or (interface(),)
+    instances = [broker.instance for broker in brokers if broker.instance]
     return Snapshot(
         regions=(REGION,),
-        interfaces=there,
-        instances={i: Instance(i, (states or {}).get(i, "running"), f"kafka-{i}") for i in named},
+        interfaces=brokers,
+        instances={
+            i: Instance(i, (states or {}).get(i, "running"), f"kafka-{i}") for i in instances
+        },
         groups={g.id: g for g in ([group(*EVERYBODY)] if groups is None else groups)},
         acls=tuple([acl(*OPEN_ACL)] if acls is None else acls),
         tables=tuple([table(*TO_THE_WORLD)] if tables is None else tables),
-        gaps=tuple(gaps),
+        unavailable=tuple(unavailable),
         calls=7,
         **more,
     )
 
 
 def aws(
-    world: Snapshot,
+    facts: Snapshot,
     *hosts: str,
     source: str = LAPTOP,
-    how: str = "interface",
-    proofs: Mapping[int, EndpointResult] | None = None,
+    known_from: str = "interface",
+    public_results: Mapping[int, EndpointResult] | None = None,
     **names: Sequence[str],
 ) -> AwsFacts:
-    """The facts of the AWS hop about these addresses; `names` are hosts by name."""
+    """The facts of the AWS hop about these addresses; `names` maps host names to addresses."""
     known: dict[str, tuple[str, ...]] = {host: (host,) for host in hosts or (*PUBLIC, *PRIVATE, V6)}
     known |= {name: tuple(addresses) for name, addresses in names.items()}
-    where = ClientAddress(source, how) if source else ClientAddress()
-    return AwsFacts(world, where, known, 0.01, proofs or {})
+    client = ClientAddress(source, known_from) if source else ClientAddress()
+    return AwsFacts(facts, client, known, 0.01, public_results or {})

@@ -140,7 +140,7 @@ OWN: Mapping[str, st.SearchStrategy[Any]] = {  # what is never of a peer or a fi
     "corrected.before": st.just("a: 1\n"),
     "corrected.after": TEXT.map(lambda name: fill("yaml", "a: {name}\n", name=name)),
     "acl_entries.source": st.sampled_from(["", "203.0.113.10", "2001:db8::1"]),
-    "acl_entries.ways": st.just(["in", "out"]),
+    "acl_entries.directions": st.just(["in", "out"]),
     "client_properties.protocol": st.sampled_from(["", "SSL", "SASL_SSL", "PLAINTEXT"]),
     "add_route.version": st.sampled_from([4, 6]),
 }

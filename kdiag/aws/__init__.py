@@ -1,1 +1,1 @@
-"""What AWS told of the addresses a client dials, and how AWS decides on it: values, no calls."""
+"""AWS checks of a walk: facts from the AWS API, the reachability of addresses, and KD5xx rules."""

@@ -1,4 +1,4 @@
-"""The door to AWS: what it says of addresses, and where this client comes from in its eyes."""
+"""The client of the AWS API: the facts about addresses, and the source address of this client."""
 
 from __future__ import annotations
 
@@ -11,72 +11,71 @@ from ipaddress import ip_address
 from kdiag.address import is_loopback, is_private, parse
 from kdiag.aws.account import snapshot
 from kdiag.aws.ec2 import AwsApi
-from kdiag.aws.facts import ClientAddress, Interface, Snapshot
+from kdiag.aws.facts import ClientAddress, NetworkInterface, Snapshot
 from kdiag.config.access import AwsAccess
 from kdiag.network.dialer import in_thread
 
-ECHO_TIMEOUT, ECHO_LIMIT = 2.0, 4.0  # seconds, for one step of the answer and for all of it
-_ADDRESS = 256  # bytes, for an answer that is one
+ECHO_TIMEOUT, ECHO_LIMIT = 2.0, 4.0  # seconds, for one read and for the whole request
+_MAX_ECHO_BYTES = 256  # an IP address needs less
 
-# What a route leads to another network by, so that a client from another VPC may come in.
-_ELSEWHERE = ("pcx-", "tgw-")
+# Prefixes of route targets that connect a VPC with other VPCs: peering and transit gateways.
+_TO_OTHER_VPCS = ("pcx-", "tgw-")
 
 
 class Ec2Client:
-    """AWS for one walk, which has `deadline` seconds from now on.
+    """The client of the AWS API for one walk, which ends in `deadline` seconds.
 
-    boto3 takes half a second to load: that is begun at once, beside the first hops.
+    boto3 takes half a second to load, so a thread loads it in parallel with the first hops.
     """
 
     def __init__(self, access: AwsAccess, deadline: float) -> None:
         self._access = access
         self._api = AwsApi(access.profile, time.monotonic() + deadline - min(1.0, deadline / 10))
-        self._opening = threading.Thread(target=self._api.open, name="kdiag-aws", daemon=True)
-        self._opening.start()
+        self._opener = threading.Thread(target=self._api.open, name="kdiag-aws", daemon=True)
+        self._opener.start()
 
-    async def look(
+    async def describe(
         self, addresses: Mapping[str, tuple[str, ...]]
     ) -> tuple[Snapshot, ClientAddress]:
-        """What AWS says of these hosts, and where this client comes from. Nothing that AWS or the
-        network do is an error: what is not told is a Gap."""
-        return await in_thread(self._look, addresses)
+        """As AwsClient.describe. A failed call raises no error: it is in `Snapshot.unavailable`."""
+        return await in_thread(self._describe, addresses)
 
-    def _look(self, addresses: Mapping[str, tuple[str, ...]]) -> tuple[Snapshot, ClientAddress]:
+    def _describe(self, addresses: Mapping[str, tuple[str, ...]]) -> tuple[Snapshot, ClientAddress]:
         given = self._access.source
         own = given or own_address(a for ips in addresses.values() for a in ips)
         hidden = not given and (not own or is_private(own))
-        heard = _Echo(self._access.echo if hidden else "")
-        self._opening.join(max(0.0, self._api.until - time.monotonic()))
+        echo = _Echo(self._access.echo if hidden else "")
+        self._opener.join(max(0.0, self._api.until - time.monotonic()))
         found = snapshot(self._api, addresses, self._access.region, own)
         if given:
             return found, ClientAddress(given, "given")
-        if own and (not is_private(own) or _in_aws(own, found)):
+        if own and (not is_private(own) or _is_in_aws(own, found)):
             return found, ClientAddress(own, "interface")
-        outside = heard.address(self._api.until)
+        outside = echo.address(self._api.until)
         return found, ClientAddress(outside, "echo") if outside else ClientAddress()
 
 
 class _Echo:
-    """A question to an echo service ("" asks nobody), answered while other things go on."""
+    """A request to an echo service in a thread of its own; the URL "" sends no request."""
 
     def __init__(self, url: str) -> None:
-        self._url, self._heard = url, ""
+        self._url, self._address = url, ""
         self._until = time.monotonic() + ECHO_LIMIT
-        self._thread = threading.Thread(target=self._ask, name="kdiag-echo", daemon=True)
+        self._thread = threading.Thread(target=self._request, name="kdiag-echo", daemon=True)
         self._thread.start()
 
     def address(self, until: float) -> str:
-        """What was answered, at the latest at `until`."""
+        """Waits for the address until the time `until` at most; "" without an answer."""
         self._thread.join(max(0.0, min(self._until, until) - time.monotonic()))
-        return self._heard
+        return self._address
 
-    def _ask(self) -> None:
-        self._heard = echo_address(self._url) if self._url else ""
+    def _request(self) -> None:
+        self._address = echo_address(self._url) if self._url else ""
 
 
 def own_address(addresses: Iterable[str]) -> str:
-    """The address that this machine has on its way to the first of these that is not itself, ""
-    where there is none. Nothing is sent: connecting a datagram socket asks for the route alone."""
+    """The source address of this machine for the first of these addresses that is not loopback, ""
+    without a route. kdiag sends no packet: connecting a UDP socket only looks up the route."""
     usable = [a for a in addresses if parse(a) and not is_loopback(a)]
     for address in sorted(usable, key=lambda a: ":" in a)[:1]:
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -91,28 +90,33 @@ def own_address(addresses: Iterable[str]) -> str:
 
 
 def echo_address(url: str) -> str:
-    """What a service on the internet sees of this client, "" if it does not say.
+    """The source address of this client as an echo service on the internet sees it, "" on failure.
 
-    Not by a proxy: Kafka's clients use none, and it would tell of the proxy.
+    The request uses no HTTP proxy, because Kafka clients use none: the service would return the
+    address of the proxy.
     """
     from http.client import HTTPException
     from urllib.request import ProxyHandler, build_opener
 
     try:
         with build_opener(ProxyHandler({})).open(url, timeout=ECHO_TIMEOUT) as answer:
-            return str(ip_address(answer.read(_ADDRESS).decode("ascii").strip()))
+            return str(ip_address(answer.read(_MAX_ECHO_BYTES).decode("ascii").strip()))
     except (OSError, HTTPException, ValueError):
         return ""
 
 
-def _in_aws(own: str, found: Snapshot) -> bool:
-    """Whether this address is an interface's in a VPC that leads to the cluster's, and not one that
-    the client's own network happens to have as well."""
-    there = found.behind(own)
-    home = {one.vpc for one in found.interfaces if one not in there}
-    return any(one.vpc in home or _leads_on(one, found) for one in there)
+def _is_in_aws(own: str, found: Snapshot) -> bool:
+    """Whether this machine is the network interface with the private address `own`: its VPC is the
+    VPC of the cluster, or has routes to other VPCs. Other networks may use the same addresses."""
+    interfaces = found.interfaces_with(own)
+    cluster_vpcs = {interface.vpc for interface in found.interfaces if interface not in interfaces}
+    return any(
+        interface.vpc in cluster_vpcs or _routes_to_other_vpcs(interface, found)
+        for interface in interfaces
+    )
 
 
-def _leads_on(one: Interface, found: Snapshot) -> bool:
-    tables = [table for table in found.tables if table.vpc == one.vpc]
-    return any(route.target.startswith(_ELSEWHERE) for t in tables for route in t.routes)
+def _routes_to_other_vpcs(interface: NetworkInterface, found: Snapshot) -> bool:
+    """Whether the VPC of an interface has a route to other VPCs."""
+    tables = [table for table in found.tables if table.vpc == interface.vpc]
+    return any(route.target.startswith(_TO_OTHER_VPCS) for t in tables for route in t.routes)

@@ -1,4 +1,7 @@
-"""AWS's API: the only door to boto3. Calls are counted, paged and bounded; what fails is a Gap."""
+"""Makes calls to the AWS API, with paging, a deadline and a counter.
+
+Only this module of the AWS checks uses boto3. A failed call becomes an UnavailableCall.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kdiag.aws.facts import Unavailable
+from kdiag.aws.facts import UnavailableCall
 from kdiag.network.attempt import clean
 
 T = TypeVar("T")
-Answer = dict[str, Any]
+ApiResponse = dict[str, Any]
 
-# Every call made, as an IAM policy spells it; docs/aws.md has the policy, and a test compares them.
+# Every call that kdiag makes, in the spelling of IAM policies. docs/aws.md has the policy; a test
+# compares the two.
 CALLS = (
     "ec2:DescribeInstances",
     "ec2:DescribeNetworkAcls",
@@ -38,26 +42,26 @@ CALLS = (
     "kafka:ListClustersV2",
     "kafka:ListNodes",
 )
-FIRST = "ec2:DescribeNetworkInterfaces"  # what a gap is about, where not even this can be asked
+FIRST_CALL = "ec2:DescribeNetworkInterfaces"  # the call that is unavailable if boto3 does not load
 
-BATCH = 200  # values of one filter; EC2 takes no more
+MAX_FILTER_VALUES = 200  # the limit of EC2
 
-# Items of one answer, the most that each service gives.
-_PAGES = {"ec2": 1000, "elbv2": 400, "kafka": 100}
+# Items of one response: the limit of each service.
+_PAGE_SIZES = {"ec2": 1000, "elbv2": 400, "kafka": 100}
 
-# In seconds; the metadata service is next door, or there is none.
-_CONNECT, _READ, _METADATA = 2, 5, 1
-_ATTEMPTS = 2
-_AT_ONCE = 32
-_WORDS = 300  # characters of what AWS says of an error
-_GLOBAL = "us-east-1"  # whom to ask for the list of regions, where none is configured
-_LATE = "no answer in the time that was left"
+# In seconds. The instance metadata service is local, so its timeout is short.
+_CONNECT_TIMEOUT, _READ_TIMEOUT, _METADATA_TIMEOUT = 2, 5, 1
+_MAX_ATTEMPTS = 2
+_MAX_THREADS = 32
+_MAX_MESSAGE = 300  # characters of an error message
+_DEFAULT_REGION = "us-east-1"  # for DescribeRegions, if no region is configured
+_TOO_LATE = "no answer in the time that was left"
 
-# IAM's name of a service, where botocore has another.
+# The name of a service in botocore → its name in IAM, where they differ.
 _SERVICES = {"elbv2": "elasticloadbalancing"}
 
-# Why a call failed, by the name of botocore's exception or of one that it is derived from.
-REASONS = {
+# The class of a botocore exception, or of one of its base classes → the reason of a failed call.
+REASONS_BY_EXCEPTION = {
     "NoCredentialsError": "credentials",
     "PartialCredentialsError": "credentials",
     "CredentialRetrievalError": "credentials",
@@ -90,9 +94,9 @@ REASONS = {
     "BotoCoreError": "failed",
 }
 
-# The same, by the code of what AWS answers. Source: the EC2 API's error codes, and the errors that
-# the other services have in common.
-CODES = {
+# The error code of an AWS response → the reason of a failed call. Source: the error codes of the
+# EC2 API, and the common errors of the other services.
+REASONS_BY_CODE = {
     "AuthFailure": "credentials",
     "IncompleteSignature": "credentials",
     "InvalidAccessKeyId": "credentials",
@@ -120,120 +124,126 @@ CODES = {
     "TooManyRequestsException": "throttled",
 }
 
-# What botocore puts before AWS's own words; which call it was is known.
-_WHOSE = re.compile(
+# botocore puts this text before the message of AWS. Only the error code in it is useful.
+_MESSAGE_PREFIX = re.compile(
     r"\AAn error occurred \((\w[\w.]*)\) when calling the \w+ operation"
     r"(?: \(reached max retries: \d+\))?"
 )
 
-_NOBODY = ("credentials", "expired")  # where one of these is the answer, no other call fares better
+_LOGIN_REASONS = ("credentials", "expired")  # with these reasons every call fails
 
 
 class AwsApi:
-    """AWS as one profile ("" is the default) sees it, until a moment of time.monotonic().
-
-    `calls` counts what was asked, `gaps` has what was not answered. May be used by many threads.
-    """
+    """The AWS API for one profile ("" is the default profile), until the time `until` of
+    time.monotonic(). `calls` counts the API calls. Thread-safe."""
 
     def __init__(self, profile: str, until: float) -> None:
         self.until = until
         self.calls = 0
         self._profile = profile
-        self._gaps: dict[tuple[str, str, str], Unavailable] = {}
-        self._flying: dict[tuple[str, str], str] = {}
-        self._answered = False
+        self._unavailable: dict[tuple[str, str, str], UnavailableCall] = {}
+        self._pending: dict[tuple[str, str], str] = {}
+        self._has_answer = False
         self._session: Any = None
         self._clients: dict[tuple[str, str], Any] = {}
         self._secrets: tuple[str, ...] = ()
         self._lock = threading.Lock()
-        self._making = threading.Lock()
+        self._client_lock = threading.Lock()
 
     @property
-    def gaps(self) -> tuple[Unavailable, ...]:
-        """What was not answered; when time is up, what is still under way as well."""
+    def unavailable(self) -> tuple[UnavailableCall, ...]:
+        """The calls without an answer; after `until` also the calls that are still running."""
         with self._lock:
-            late = self._flying.items() if self.late else ()
-            flying = [Unavailable(call, region, why, _LATE) for (call, region), why in late]
-            return (*self._gaps.values(), *flying)
+            running = self._pending.items() if self.is_over else ()
+            pending = [
+                UnavailableCall(call, region, reason, _TOO_LATE)
+                for (call, region), reason in running
+            ]
+            return (*self._unavailable.values(), *pending)
 
     @property
-    def late(self) -> bool:
+    def is_over(self) -> bool:
+        """Whether the time `until` has passed."""
         return time.monotonic() >= self.until
 
     @property
-    def stuck(self) -> bool:
-        """Something was asked, and nothing was answered."""
-        return not self._answered and bool(self._gaps)
+    def has_no_answers(self) -> bool:
+        """Whether calls failed and no call succeeded."""
+        return not self._has_answer and bool(self._unavailable)
 
     @property
-    def configured(self) -> str:
-        """The region that the profile or the environment names, "" if none."""
+    def configured_region(self) -> str:
+        """The region of the profile or the environment, "" without one."""
         if not self._session:
             return ""
         return os.environ.get("AWS_REGION", "") or str(self._session.region_name or "")
 
     def open(self) -> None:
-        """Loads boto3 and finds credentials; where there are none, that is a gap."""
-        with self._under_way(FIRST, "", "credentials"):
+        """Loads boto3 and the credentials. Missing credentials become an UnavailableCall."""
+        with self._tracked(FIRST_CALL, "", "credentials"):
             self._open()
 
-    def ask(self, service: str, operation: str, region: str, **given: Any) -> list[Answer] | None:
-        """The pages of an answer; None, and a gap, where AWS does not tell: half an answer would be
-        taken for the whole."""
+    def call(
+        self, service: str, operation: str, region: str, **parameters: Any
+    ) -> list[ApiResponse] | None:
+        """Makes a call and returns all pages. Returns None for a failed call, also if only a later
+        page failed: an incomplete answer looks like a complete one."""
         call = f"{_SERVICES.get(service, service)}:{operation}"
-        if self._session is None or self._hopeless:
+        if self._session is None or self._cannot_log_in:
             return None
-        pages: list[Answer] | None = None
-        with self._under_way(call, region, "unreachable"):
-            if self.late:
-                self._note(Unavailable(call, region, "unreachable", _LATE))
+        pages: list[ApiResponse] | None = None
+        with self._tracked(call, region, "unreachable"):
+            if self.is_over:
+                self._add_unavailable(UnavailableCall(call, region, "unreachable", _TOO_LATE))
                 return None
-            pages = self._pages(service, operation, region, given)
-            self._answered = True
+            pages = self._fetch_pages(service, operation, region, parameters)
+            self._has_answer = True
         return pages
 
-    def skip(self, call: str, region: str, words: str) -> None:
-        """Notes what is not asked, for it would take too many calls."""
-        self._note(Unavailable(call, region, "skipped", words))
+    def skip(self, call: str, region: str, message: str) -> None:
+        """Adds an UnavailableCall for calls that kdiag does not make, because they are too many."""
+        self._add_unavailable(UnavailableCall(call, region, "skipped", message))
 
     def regions(self) -> tuple[str, ...]:
-        """All regions that are enabled for this account."""
-        pages = self.ask("ec2", "DescribeRegions", self.configured or _GLOBAL)
+        """The regions that are enabled for this account."""
+        pages = self.call("ec2", "DescribeRegions", self.configured_region or _DEFAULT_REGION)
         return tuple(
             sorted(
-                each.get("RegionName", "")
-                for each in listed(pages, "Regions")
-                if each.get("OptInStatus") != "not-opted-in"
+                region.get("RegionName", "")
+                for region in items_of(pages, "Regions")
+                if region.get("OptInStatus") != "not-opted-in"
             )
         )
 
-    def filtered(
+    def describe_by_filter(
         self, operation: str, region: str, name: str, values: Iterable[str]
-    ) -> tuple[list[Answer], set[str]]:
-        """EC2's answers to one filter, by as many values at once as it takes; and the values that
-        were asked about with success."""
-        wanted = sorted(set(values))
-        batches = [wanted[at : at + BATCH] for at in range(0, len(wanted), BATCH)]
+    ) -> tuple[list[ApiResponse], set[str]]:
+        """The pages of an EC2 call with one filter, and the filter values of the successful calls.
+        A call takes at most MAX_FILTER_VALUES values, so there may be several calls."""
+        unique = sorted(set(values))
+        batches = [
+            unique[at : at + MAX_FILTER_VALUES] for at in range(0, len(unique), MAX_FILTER_VALUES)
+        ]
 
-        def asked(some: list[str]) -> list[Answer] | None:
-            return self.ask("ec2", operation, region, Filters=[{"Name": name, "Values": some}])
+        def describe(batch: list[str]) -> list[ApiResponse] | None:
+            return self.call("ec2", operation, region, Filters=[{"Name": name, "Values": batch}])
 
-        told = self.together(*(partial(asked, some) for some in batches))
-        answered = [at for at, pages in enumerate(told) if pages is not None]
+        responses = self.run_parallel(*(partial(describe, batch) for batch in batches))
+        answered = [at for at, pages in enumerate(responses) if pages is not None]
         known = {value for at in answered for value in batches[at]}
-        return [page for pages in told for page in pages or ()], known
+        return [page for pages in responses for page in pages or ()], known
 
-    def together(self, *jobs: Callable[[], T]) -> list[T | None]:
-        """Runs jobs at once, a thread for each, and waits for them as long as there is time; None
-        where one did not end. The threads keep nobody from exiting."""
+    def run_parallel(self, *jobs: Callable[[], T]) -> list[T | None]:
+        """Runs each job in a daemon thread, and waits for the results until `until`. The result of
+        an unfinished job is None."""
         if len(jobs) == 1:
             return [jobs[0]()]
-        found: list[T | None] = [None] * len(jobs)
-        gate = threading.Semaphore(_AT_ONCE)
+        results: list[T | None] = [None] * len(jobs)
+        gate = threading.Semaphore(_MAX_THREADS)
 
         def run(at: int) -> None:
             with gate:
-                found[at] = jobs[at]()
+                results[at] = jobs[at]()
 
         threads = [
             threading.Thread(target=run, args=(at,), name="kdiag-aws", daemon=True)
@@ -243,142 +253,156 @@ class AwsApi:
             thread.start()
         for thread in threads:
             thread.join(max(0.0, self.until - time.monotonic()))
-        return list(found)
+        return list(results)
 
     @property
-    def _hopeless(self) -> bool:
-        """Nobody gets an answer with these credentials."""
-        return self.stuck and any(gap.reason in _NOBODY for gap in list(self._gaps.values()))
+    def _cannot_log_in(self) -> bool:
+        """Whether the credentials are missing or invalid, so that every call fails."""
+        return self.has_no_answers and any(
+            unavailable.reason in _LOGIN_REASONS for unavailable in list(self._unavailable.values())
+        )
 
     def _open(self) -> None:
         import boto3
         import botocore.session
         from botocore.exceptions import NoCredentialsError
 
-        below = botocore.session.Session(profile=self._profile or None)
-        below.get_component("data_loader").file_loader = Models()
-        below.set_config_variable("metadata_service_timeout", _METADATA)
-        below.set_config_variable("metadata_service_num_attempts", 1)
-        session = boto3.session.Session(botocore_session=below)
-        found = session.get_credentials()
-        if found is None:
+        core_session = botocore.session.Session(profile=self._profile or None)
+        core_session.get_component("data_loader").file_loader = ApiModelLoader()
+        core_session.set_config_variable("metadata_service_timeout", _METADATA_TIMEOUT)
+        core_session.set_config_variable("metadata_service_num_attempts", 1)
+        session = boto3.session.Session(botocore_session=core_session)
+        credentials = session.get_credentials()
+        if credentials is None:
             raise NoCredentialsError
-        keys = found.get_frozen_credentials()
+        keys = credentials.get_frozen_credentials()
         self._secrets = tuple(k for k in (keys.access_key, keys.secret_key, keys.token) if k)
         self._session = session
-        self._client("ec2", self.configured or _GLOBAL)
+        self._client("ec2", self.configured_region or _DEFAULT_REGION)
 
-    def _pages(
-        self, service: str, operation: str, region: str, given: Mapping[str, Any]
-    ) -> list[Answer]:
+    def _fetch_pages(
+        self, service: str, operation: str, region: str, parameters: Mapping[str, Any]
+    ) -> list[ApiResponse]:
         from botocore import xform_name
 
         client, name = self._client(service, region), xform_name(operation)
         if not client.can_paginate(name):
-            return [_cleaned(getattr(client, name)(**given))]
-        paginator, size = client.get_paginator(name), {"PageSize": _PAGES[service]}
-        return [_cleaned(page) for page in paginator.paginate(**given, PaginationConfig=size)]
+            return [_cleaned(getattr(client, name)(**parameters))]
+        paginator, size = client.get_paginator(name), {"PageSize": _PAGE_SIZES[service]}
+        return [_cleaned(page) for page in paginator.paginate(**parameters, PaginationConfig=size)]
 
     def _client(self, service: str, region: str) -> Any:
-        """A client; making one is no work for two threads at once."""
+        """The boto3 client of a service. Threads may share a client, but not create one at once."""
         from botocore.config import Config
 
-        with self._making:
+        with self._client_lock:
             if (service, region) not in self._clients:
                 client = self._session.client(
                     service,
                     region_name=region,
                     config=Config(
-                        connect_timeout=_CONNECT,
-                        read_timeout=_READ,
-                        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-                        max_pool_connections=_AT_ONCE,
+                        connect_timeout=_CONNECT_TIMEOUT,
+                        read_timeout=_READ_TIMEOUT,
+                        retries={"total_max_attempts": _MAX_ATTEMPTS, "mode": "standard"},
+                        max_pool_connections=_MAX_THREADS,
                         user_agent_extra="kdiag",
                     ),
                 )
-                client.meta.events.register("before-call", self._counted)
+                client.meta.events.register("before-call", self._count_call)
                 self._clients[service, region] = client
             return self._clients[service, region]
 
-    def _counted(self, **_: object) -> None:
+    def _count_call(self, **_: object) -> None:
         with self._lock:
             self.calls += 1
 
-    def _under_way(self, call: str, region: str, late: str) -> _UnderWay:
-        return _UnderWay(self, call, region, late)
+    def _tracked(self, call: str, region: str, late_reason: str) -> _TrackedCall:
+        return _TrackedCall(self, call, region, late_reason)
 
-    def _note(self, gap: Unavailable) -> None:
+    def _add_unavailable(self, unavailable: UnavailableCall) -> None:
         with self._lock:
-            self._gaps.setdefault((gap.call, gap.region, gap.reason), gap)
+            self._unavailable.setdefault(
+                (unavailable.call, unavailable.region, unavailable.reason), unavailable
+            )
 
-    def _missed(self, call: str, region: str, error: BaseException) -> None:
-        words = _WHOSE.sub(r"\1", str(error)).partition("Encoded authorization failure message")[0]
+    def _add_failure(self, call: str, region: str, error: BaseException) -> None:
+        text = _MESSAGE_PREFIX.sub(r"\1", str(error))
+        message = text.partition("Encoded authorization failure message")[0]
         for secret in self._secrets:
-            words = words.replace(secret, "…")
-        self._note(Unavailable(call, region, reason(error), clean(" ".join(words.split()), _WORDS)))
+            message = message.replace(secret, "…")
+        message = clean(" ".join(message.split()), _MAX_MESSAGE)
+        self._add_unavailable(UnavailableCall(call, region, failure_reason(error), message))
 
 
-class Models:
-    """AWS's own description of its API, as botocore comes with it.
+class ApiModelLoader:
+    """The loader of the API models of botocore, which are JSON files.
 
-    botocore's loader reads it into ordered dicts. Plain ones keep their order too, and are read
-    much faster, which the first call waits for.
+    The loader of botocore creates ordered dicts. Plain dicts keep the order too, and load much
+    faster; the first call waits for the models.
     """
 
-    _WAYS: tuple[tuple[str, Callable[..., Any]], ...] = ((".json", open), (".json.gz", gzip.open))
+    _FORMATS: tuple[tuple[str, Callable[..., Any]], ...] = (
+        (".json", open),
+        (".json.gz", gzip.open),
+    )
 
     def exists(self, path: str) -> bool:
-        """Whether there is such a file, whose suffix is left out."""
-        return any(Path(path + suffix).is_file() for suffix, _ in self._WAYS)
+        """Whether the file exists; `path` has no suffix."""
+        return any(Path(path + suffix).is_file() for suffix, _ in self._FORMATS)
 
     def load_file(self, path: str) -> Any:
-        """What is in it, None if there is no such file."""
-        for suffix, opened in self._WAYS:
-            with suppress(FileNotFoundError), opened(path + suffix, "rb") as file:
+        """The parsed file, None if the file does not exist; `path` has no suffix."""
+        for suffix, open_file in self._FORMATS:
+            with suppress(FileNotFoundError), open_file(path + suffix, "rb") as file:
                 return json.loads(file.read())
         return None
 
 
-class _UnderWay:
-    """A call under way: known as such while it lasts, and a gap if it fails in whatever way."""
+class _TrackedCall:
+    """The context of a running call. Inside the context, `AwsApi._pending` contains the call; an
+    exception becomes an UnavailableCall."""
 
-    def __init__(self, api: AwsApi, call: str, region: str, late: str) -> None:
-        self._api, self._call, self._region, self._late = api, call, region, late
+    def __init__(self, api: AwsApi, call: str, region: str, late_reason: str) -> None:
+        self._api, self._call, self._region, self._late_reason = api, call, region, late_reason
 
     def __enter__(self) -> None:
         with self._api._lock:
-            self._api._flying[self._call, self._region] = self._late
+            self._api._pending[self._call, self._region] = self._late_reason
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         if isinstance(error, Exception):
-            self._api._missed(self._call, self._region, error)
+            self._api._add_failure(self._call, self._region, error)
         with self._api._lock:
-            self._api._flying.pop((self._call, self._region), None)
+            self._api._pending.pop((self._call, self._region), None)
         return isinstance(error, Exception)
 
 
-def reason(error: BaseException) -> str:
-    """Why a call failed, as a Gap says it; "failed" where there is no better word."""
+def failure_reason(error: BaseException) -> str:
+    """The reason of UnavailableCall for an exception; "failed" for other exceptions."""
     response = getattr(error, "response", None)
     code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
     if code:
-        return CODES.get(str(code).removeprefix("Client."), "failed")
+        return REASONS_BY_CODE.get(str(code).removeprefix("Client."), "failed")
     names = [kind.__name__ for kind in type(error).__mro__]
-    return next((REASONS[name] for name in names if name in REASONS), "failed")
+    return next(
+        (REASONS_BY_EXCEPTION[name] for name in names if name in REASONS_BY_EXCEPTION), "failed"
+    )
 
 
-def listed(pages: Iterable[Answer] | None, *path: str) -> Iterator[Answer]:
-    """The items of pages, by the keys that lead there: "Reservations", "Instances"."""
+def items_of(pages: Iterable[ApiResponse] | None, *path: str) -> Iterator[ApiResponse]:
+    """The items of all pages below the keys of `path`, such as "Reservations", "Instances"."""
     items = list(pages or ())
     for key in path:
-        items = [each for item in items for each in item.get(key) or ()]
+        items = [child for item in items for child in item.get(key) or ()]
     yield from items
 
 
-def _cleaned(told: Any) -> Any:
-    """An answer with every text in it fit to be shown."""
-    if isinstance(told, str):
-        return clean(told)
-    if isinstance(told, dict):
-        return {key: _cleaned(value) for key, value in told.items() if key != "ResponseMetadata"}
-    return [_cleaned(each) for each in told] if isinstance(told, list) else told
+def _cleaned(response: Any) -> Any:
+    """A response with printable texts, without its metadata."""
+    if isinstance(response, str):
+        return clean(response)
+    if isinstance(response, dict):
+        return {
+            key: _cleaned(value) for key, value in response.items() if key != "ResponseMetadata"
+        }
+    return [_cleaned(item) for item in response] if isinstance(response, list) else response

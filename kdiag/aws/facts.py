@@ -1,6 +1,6 @@
-"""What AWS says of the addresses a client dials, as plain values: a snapshot to be judged.
+"""Facts from the AWS API about the addresses of a cluster, as plain values.
 
-Ids are AWS's own. Addresses are IP literals, networks are CIDR text, ports are 0 to 65535.
+Ids are AWS ids. Addresses are IP literals, networks are CIDR text, ports are 0 to 65535.
 Source: the EC2, ELBv2 and Kafka (MSK) API references.
 """
 
@@ -13,11 +13,11 @@ from typing import Protocol
 
 
 @dataclass(frozen=True)
-class Permission:
-    """One line of a security group. `protocol` is "-1" (all), "tcp", "udp", "icmp" or a number.
+class SecurityGroupRule:
+    """One rule of a security group. `protocol` is "-1" (all), "tcp", "udp", "icmp" or a number.
 
-    Ports are None where the protocol has none or all are meant. Of networks, prefix lists and
-    groups one is given; `peer` says whom it lets in, as AWS spells it.
+    Ports are None if the protocol has no ports, or if the rule is for all ports. Exactly one of
+    `cidr`, `prefix_list` and `peer_group` is set.
     """
 
     id: str
@@ -32,23 +32,24 @@ class Permission:
 
     @property
     def peer(self) -> str:
+        """The network, the id of the prefix list or the id of the group that the rule is for."""
         return self.cidr or self.prefix_list or self.peer_group
 
 
 @dataclass(frozen=True)
 class SecurityGroup:
-    """A security group with what it lets in and out."""
+    """A security group with its inbound and outbound rules."""
 
     id: str
     name: str
     vpc: str
-    inbound: tuple[Permission, ...] = ()
-    outbound: tuple[Permission, ...] = ()
+    inbound: tuple[SecurityGroupRule, ...] = ()
+    outbound: tuple[SecurityGroupRule, ...] = ()
 
 
 @dataclass(frozen=True)
 class AclEntry:
-    """One numbered line of a network ACL; the lowest number that fits decides."""
+    """One entry of a network ACL. The matching entry with the lowest number decides."""
 
     number: int
     egress: bool
@@ -61,7 +62,7 @@ class AclEntry:
 
 @dataclass(frozen=True)
 class NetworkAcl:
-    """A network ACL and the subnets it stands before."""
+    """A network ACL and the subnets that it is associated with."""
 
     id: str
     vpc: str
@@ -71,8 +72,8 @@ class NetworkAcl:
 
 @dataclass(frozen=True)
 class Route:
-    """One route: `network` is a CIDR or a prefix list's id, `target` an id such as igw-… or
-    "local"; a blackhole's target is gone."""
+    """One route. `network` is a CIDR or the id of a prefix list; `target` is an id such as igw-… or
+    "local". The target of a blackhole route no longer exists."""
 
     network: str
     target: str
@@ -81,7 +82,7 @@ class Route:
 
 @dataclass(frozen=True)
 class RouteTable:
-    """A route table; the main one serves every subnet of its VPC that has none of its own."""
+    """A route table. The main table of a VPC is for every subnet without its own table."""
 
     id: str
     vpc: str
@@ -91,10 +92,10 @@ class RouteTable:
 
 
 @dataclass(frozen=True)
-class Interface:
-    """A network interface. `private` are its private IPv4 addresses, `public` maps those that have
-    one to their public (or elastic) address, `ipv6` its IPv6 addresses. `owner` is what it belongs
-    to when that is no instance: a load balancer, MSK, NAT gateway, …"""
+class NetworkInterface:
+    """An elastic network interface. `private` are its private IPv4 addresses, `public` maps a
+    private address to its public (or elastic) address, `ipv6` are its IPv6 addresses. `instance` is
+    "" for an interface of a load balancer, MSK, a NAT gateway or another service."""
 
     id: str
     region: str
@@ -110,7 +111,7 @@ class Interface:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Every address that leads to it, from inside or outside."""
+        """Every private, public and IPv6 address of the interface."""
         return (*self.private, *self.public.values(), *self.ipv6)
 
 
@@ -126,7 +127,7 @@ class Instance:
 
 @dataclass(frozen=True)
 class TargetHealth:
-    """One target of a load balancer's target group: an instance id or an IP address."""
+    """The health of one target of a target group. `target` is an instance id or an IP address."""
 
     target: str
     port: int
@@ -136,7 +137,7 @@ class TargetHealth:
 
 @dataclass(frozen=True)
 class LoadBalancerListener:
-    """One listener of a load balancer, and the target group behind it."""
+    """One listener of a load balancer, with one target group that the listener forwards to."""
 
     port: int
     protocol: str
@@ -147,7 +148,7 @@ class LoadBalancerListener:
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """A load balancer; `scheme` is internet-facing or internal, `kind` network or application."""
+    """A load balancer. `scheme` is internet-facing or internal, `kind` network or application."""
 
     arn: str
     name: str
@@ -162,10 +163,10 @@ class LoadBalancer:
 
 @dataclass(frozen=True)
 class MskCluster:
-    """An MSK cluster: its brokers' names and subnets, and the ways in that it offers.
+    """An MSK cluster: the host names of its brokers, its subnets and its client ports.
 
-    `public` is its public access type ("DISABLED", "SERVICE_PROVIDED_EIPS"), `ports` the client
-    ports by authentication as configured: PLAINTEXT 9092, TLS 9094, SASL/SCRAM 9096, IAM 9098, and
+    `public` is its public access type ("DISABLED", "SERVICE_PROVIDED_EIPS"), `ports` maps each
+    configured authentication to its port: PLAINTEXT 9092, TLS 9094, SASL/SCRAM 9096, IAM 9098, and
     the public 9194, 9196, 9198.
     """
 
@@ -180,25 +181,26 @@ class MskCluster:
 
 
 @dataclass(frozen=True)
-class Unavailable:
-    """Something that AWS did not tell: which call (`ec2:DescribeNetworkAcls`), where, why; what is
-    unknown because of it is for the judge to say. `reason` is one of credentials, expired, denied,
-    region, throttled, unreachable, failed, or skipped: kdiag did not ask, for it would have taken
-    too many calls; `words` are AWS's, clean and without secrets."""
+class UnavailableCall:
+    """An API call without an answer: the call (`ec2:DescribeNetworkAcls`), the region, the reason.
+    `reason` is one of credentials, expired, denied, region, throttled, unreachable, failed, or
+    skipped: kdiag did not make the call, because it needs too many calls. `message` is the error
+    message of AWS, printable and without secrets."""
 
     call: str
     region: str
     reason: str
-    words: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All that was learnt, over all regions asked. `peered` has the pairs of VPCs that are peered,
-    `prefix_lists` maps a list's id to its networks; `calls` counts the API calls made."""
+    """All facts from the AWS API, of all regions. `peered` has the pairs of peered VPCs;
+    `prefix_lists` maps the id of a prefix list to its networks; `unavailable` has the calls without
+    an answer; `calls` counts the API calls."""
 
     regions: tuple[str, ...] = ()
-    interfaces: tuple[Interface, ...] = ()
+    interfaces: tuple[NetworkInterface, ...] = ()
     instances: Mapping[str, Instance] = field(default_factory=dict)
     groups: Mapping[str, SecurityGroup] = field(default_factory=dict)
     acls: tuple[NetworkAcl, ...] = ()
@@ -207,43 +209,43 @@ class Snapshot:
     peered: tuple[tuple[str, str], ...] = ()
     balancers: tuple[LoadBalancer, ...] = ()
     clusters: tuple[MskCluster, ...] = ()
-    gaps: tuple[Unavailable, ...] = ()
+    unavailable: tuple[UnavailableCall, ...] = ()
     calls: int = 0
 
-    def behind(self, address: str) -> tuple[Interface, ...]:
-        """The interfaces that an address may be: several when VPCs use the same range."""
+    def interfaces_with(self, address: str) -> tuple[NetworkInterface, ...]:
+        """The interfaces with an address: several if VPCs have overlapping networks."""
         return self._by_address.get(address, ())
 
     @cached_property
-    def _by_address(self) -> Mapping[str, tuple[Interface, ...]]:
-        found: dict[str, tuple[Interface, ...]] = {}
-        for one in self.interfaces:
-            for address in dict.fromkeys(one.addresses):
-                found[address] = (*found.get(address, ()), one)
-        return found
+    def _by_address(self) -> Mapping[str, tuple[NetworkInterface, ...]]:
+        by_address: dict[str, tuple[NetworkInterface, ...]] = {}
+        for interface in self.interfaces:
+            for address in dict.fromkeys(interface.addresses):
+                by_address[address] = (*by_address.get(address, ()), interface)
+        return by_address
 
 
 @dataclass(frozen=True)
 class ClientAddress:
-    """Where the client comes from, as the broker would see it: an address or a network.
+    """The source address of the client, as the broker sees it: an address or a network.
 
-    `how` is "interface" (its own address is public, or in the VPC), "echo" (a service on the
-    internet was asked), "given" (--aws-source), or "unknown": then `network` is "", and every
-    verdict is an assumption.
+    `known_from` is "interface" (the client has a public address, or an address in the VPC), "echo"
+    (an echo service on the internet returned the address), "given" (--aws-source), or "unknown":
+    then `network` is "", and a verdict holds for the whole internet.
     """
 
     network: str = ""
-    how: str = "unknown"
+    known_from: str = "unknown"
 
 
 class AwsClient(Protocol):
-    """A door to AWS."""
+    """A client of the AWS API for one walk."""
 
-    async def look(
+    async def describe(
         self, addresses: Mapping[str, tuple[str, ...]]
     ) -> tuple[Snapshot, ClientAddress]:
-        """What AWS says of these hosts and their IP addresses, and where this client comes from.
+        """The facts about these hosts and their IP addresses, and the address of this client.
 
-        What AWS does not tell is a Gap of the snapshot; no error of AWS's comes out.
+        Raises no AWS errors: a failed call is in `Snapshot.unavailable`.
         """
         ...

@@ -1,4 +1,4 @@
-"""Hop 5, aws: beside the walk, what EC2 says of the addresses that the client is sent to."""
+"""Hop 5, aws: calls the AWS API in parallel with the walk, for all addresses of the walk."""
 
 from __future__ import annotations
 
@@ -20,39 +20,41 @@ from kdiag.walk.metadata import Metadata
 if TYPE_CHECKING:
     from kdiag.aws.facts import AwsClient, ClientAddress, Snapshot
 
-SPARE = 0.1  # seconds before the deadline
+SPARE = 0.1  # seconds that remain before the deadline
 
 
 class AwsFacts(NamedTuple):
-    """The facts of the AWS hop. `addresses` maps every host that the walk was given or told
-    (bootstrap and advertised) to the IP addresses that it stands for; `elapsed` is in seconds.
-    `proofs` has, for a broker (node id) whose advertised address is private, what was met at the
-    public address of the same interface."""
+    """The facts of the AWS hop. `addresses` maps every bootstrap and advertised host to its IP
+    addresses; `elapsed` is in seconds. `public_results` maps the node id of a broker with a private
+    advertised address to the result of dialling the public address of the same interface."""
 
     snapshot: Snapshot
     source: ClientAddress
     addresses: Mapping[str, tuple[str, ...]]
     elapsed: float
-    proofs: Mapping[int, EndpointResult] = MappingProxyType({})
+    public_results: Mapping[int, EndpointResult] = MappingProxyType({})
 
     @property
     def summary(self) -> str:
-        """What was learnt, in one line."""
-        found = sum(any(self.snapshot.behind(a) for a in ips) for ips in self.addresses.values())
+        """One line for the report: how many addresses AWS has."""
+        found = sum(
+            any(self.snapshot.interfaces_with(a) for a in ips) for ips in self.addresses.values()
+        )
         if not self.snapshot.regions:
             return "AWS told nothing"
         unknown = "" if self.source.network or not found else "; your own is not known"
-        where = ", ".join(self.snapshot.regions)
-        return f"{found} of {len(self.addresses)} addresses found in {where}{unknown}"
+        regions = ", ".join(self.snapshot.regions)
+        return f"{found} of {len(self.addresses)} addresses found in {regions}{unknown}"
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Nothing fails here by itself: what AWS says is for the rules to judge."""
+        """Empty: the facts of AWS are no failure by themselves; the KD5xx rules judge them."""
         return ()
 
 
-class AwsAnswer(NamedTuple):
-    """What AWS said of these addresses; the loop's seconds when it was first asked, and told."""
+class AddressDescription(NamedTuple):
+    """The facts of AWS about some addresses. `started` and `ended` are times of the event loop, in
+    seconds, of the first call and of the answer."""
 
     snapshot: Snapshot
     source: ClientAddress
@@ -62,13 +64,13 @@ class AwsAnswer(NamedTuple):
 
 
 class AwsCompanion:
-    """Asks AWS beside one walk (walk.hop.Companion)."""
+    """Runs the AWS hop in parallel with one walk (an implementation of walk.hop.Companion)."""
 
     spare = SPARE
 
     def __init__(self, cloud: AwsClient) -> None:
         self._cloud = cloud
-        self._looking: asyncio.Task[AwsAnswer] | None = None
+        self._task: asyncio.Task[AddressDescription] | None = None
 
         @hop("aws")
         async def aws(
@@ -79,22 +81,22 @@ class AwsCompanion:
         self.hop = aws
 
     def begin(self, walk: Walk, facts: Mapping[type, Any]) -> None:
-        """Starts to ask AWS beside the hops that are still to come: whom to ask about is known as
-        soon as brokers are listed, or are known not to be."""
+        """Starts the calls to AWS in parallel with the later hops. The addresses are known after
+        the metadata hop, or when that hop has failed."""
         self._begin(walk, facts[Bootstrap], facts.get(Metadata))
 
     def end(self) -> None:
-        """Stops asking."""
-        if self._looking:
-            self._looking.cancel()
+        """Cancels the calls to AWS."""
+        if self._task:
+            self._task.cancel()
 
     def _begin(
         self, walk: Walk, bootstrap: Bootstrap, metadata: Metadata | None
-    ) -> asyncio.Task[AwsAnswer]:
-        if self._looking is None:
-            looking = _ahead(walk, self._cloud, bootstrap, metadata)
-            self._looking = asyncio.ensure_future(looking)
-        return self._looking
+    ) -> asyncio.Task[AddressDescription]:
+        if self._task is None:
+            description = _describe_early(walk, self._cloud, bootstrap, metadata)
+            self._task = asyncio.ensure_future(description)
+        return self._task
 
     async def _collect(
         self,
@@ -103,46 +105,60 @@ class AwsCompanion:
         metadata: Metadata | None,
         listeners: Listeners | None,
     ) -> AwsFacts:
-        """What AWS says of every address; dials the public ones of private addresses that fail."""
-        looked = await self._begin(walk, bootstrap, metadata)
-        addresses = _addresses(bootstrap, listeners) if listeners else looked.addresses
-        if any(set(ips) - set(looked.addresses.get(host, ())) for host, ips in addresses.items()):
-            # A name resolves to another address than before.
-            looked = await _looked(self._cloud, addresses, looked.started)
-        ended = looked.ended
-        proofs: dict[int, EndpointResult] = {}
+        """Waits for the facts of AWS, and dials the public addresses of private ones that fail."""
+        described = await self._begin(walk, bootstrap, metadata)
+        addresses = _addresses(bootstrap, listeners) if listeners else described.addresses
+        if any(
+            set(ips) - set(described.addresses.get(host, ())) for host, ips in addresses.items()
+        ):
+            # A host now resolves to another address.
+            described = await _describe(self._cloud, addresses, described.started)
+        ended = described.ended
+        public_results: dict[int, EndpointResult] = {}
         if metadata and listeners:
-            proving = _proofs(walk, bootstrap, metadata, listeners, looked.snapshot, addresses)
-            with suppress(asyncio.TimeoutError):  # what AWS says counts without any proof
-                proofs = await asyncio.wait_for(proving, _left(walk))
-        if proofs:
+            dialling = _dial_public_addresses(
+                walk, bootstrap, metadata, listeners, described.snapshot, addresses
+            )
+            with suppress(asyncio.TimeoutError):  # the facts of AWS are valid without these results
+                public_results = await asyncio.wait_for(dialling, _time_left(walk))
+        if public_results:
             ended = asyncio.get_running_loop().time()
-        return AwsFacts(looked.snapshot, looked.source, addresses, ended - looked.started, proofs)
+        return AwsFacts(
+            described.snapshot,
+            described.source,
+            addresses,
+            ended - described.started,
+            public_results,
+        )
 
 
-async def _ahead(
+async def _describe_early(
     walk: Walk, cloud: AwsClient, bootstrap: Bootstrap, metadata: Metadata | None
-) -> AwsAnswer:
-    """Resolves what is advertised, as hop 3 does at the same time, and asks AWS."""
+) -> AddressDescription:
+    """Resolves the advertised hosts, in parallel with hop 3, and calls AWS."""
     started = asyncio.get_running_loop().time()
     addresses = _addresses(bootstrap, None)
     brokers = metadata.brokers if metadata else ()
     hosts = sorted({b.advertised.host for b in brokers} - addresses.keys())
     resolved = await asyncio.gather(*(walk.net.resolve(host) for host in hosts))
     for host, (_, found) in zip(hosts, resolved, strict=True):
-        addresses[host] = found or _carried(host)
-    return await _looked(cloud, addresses, started)
+        addresses[host] = found or _address_in_name(host)
+    return await _describe(cloud, addresses, started)
 
 
-async def _looked(
+async def _describe(
     cloud: AwsClient, addresses: Mapping[str, tuple[str, ...]], started: float
-) -> AwsAnswer:  # fmt: skip
-    snapshot, source = await cloud.look(addresses)
-    return AwsAnswer(snapshot, source, addresses, started, asyncio.get_running_loop().time())
+) -> AddressDescription:  # fmt: skip
+    """Calls AWS for these addresses."""
+    snapshot, source = await cloud.describe(addresses)
+    return AddressDescription(
+        snapshot, source, addresses, started, asyncio.get_running_loop().time()
+    )
 
 
-def _left(walk: Walk) -> float | None:
-    """Seconds until shortly before the deadline, so that what is known by then is kept."""
+def _time_left(walk: Walk) -> float | None:
+    """Seconds until SPARE before the deadline, None without a deadline. The spare time is needed to
+    return the facts that are known by then."""
     left = walk.until - asyncio.get_running_loop().time() - SPARE
     return max(0.0, left) if math.isfinite(left) else None
 
@@ -150,26 +166,26 @@ def _left(walk: Walk) -> float | None:
 def _addresses(
     bootstrap: Bootstrap, listeners: Listeners | None
 ) -> dict[str, tuple[str, ...]]:  # fmt: skip
-    """Every host that the walk was given or told, and the addresses that it stands for; an EC2 name
-    that is unknown here carries its own."""
+    """Maps every bootstrap and advertised host to its IP addresses. An EC2 host name that does not
+    resolve contains its address."""
     contacts = [
         *bootstrap.contacts,
         *(x.contact for x in (listeners.listeners if listeners else ())),
     ]
-    found: dict[str, tuple[str, ...]] = {}
+    addresses: dict[str, tuple[str, ...]] = {}
     for contact in contacts:
         host = contact.endpoint.host
-        found[host] = tuple(dial.address for dial in contact.dials) or _carried(host)
-    return found
+        addresses[host] = tuple(dial.address for dial in contact.dials) or _address_in_name(host)
+    return addresses
 
 
-def _carried(host: str) -> tuple[str, ...]:
-    """The address that a host is by itself, or carries in its name."""
-    told = ec2_address(host) or ec2_public_address(host) or (host if parse(host) else "")
-    return (told,) if told else ()
+def _address_in_name(host: str) -> tuple[str, ...]:
+    """The address that a host is, or that an EC2 host name contains; empty for other names."""
+    address = ec2_address(host) or ec2_public_address(host) or (host if parse(host) else "")
+    return (address,) if address else ()
 
 
-async def _proofs(
+async def _dial_public_addresses(
     walk: Walk,
     bootstrap: Bootstrap,
     metadata: Metadata,
@@ -177,13 +193,13 @@ async def _proofs(
     snapshot: Snapshot,
     addresses: Mapping[str, tuple[str, ...]],
 ) -> dict[int, EndpointResult]:
-    """Dials the public address behind every private one that does not work, on the same port, and
-    asks who answers there."""
+    """Dials the public address of every broker whose private address fails, on the same port, and
+    checks which broker answers. The results are by node id."""
     wanted = [
         (listener, endpoint)
         for listener in listeners.listeners
         if not listener.contact.usable
-        for endpoint in list(_public(listener, snapshot, addresses))[:1]
+        for endpoint in list(_public_endpoints(listener, snapshot, addresses))[:1]
     ]
     contacts = await asyncio.gather(
         *(
@@ -195,13 +211,13 @@ async def _proofs(
     return dict(zip(nodes, contacts, strict=True))
 
 
-def _public(
+def _public_endpoints(
     listener: Listener, snapshot: Snapshot, addresses: Mapping[str, tuple[str, ...]]
 ) -> Iterator[Endpoint]:
-    """The public addresses of the one interface that has its private one."""
+    """The public address of each private address of a listener, if exactly one interface has it."""
     endpoint = listener.broker.advertised
     for address in addresses.get(endpoint.host, ()):
-        there = snapshot.behind(address)
-        public = there[0].public.get(address) if len(there) == 1 else None
+        interfaces = snapshot.interfaces_with(address)
+        public = interfaces[0].public.get(address) if len(interfaces) == 1 else None
         if public and 0 < endpoint.port < 65536:
             yield Endpoint(public, endpoint.port)

@@ -1,4 +1,4 @@
-"""Every address that the walk was given or told, as AWS sees it, and how the walk fared there."""
+"""The network path to every address of the walk: the result of the walk and the verdict of AWS."""
 
 from __future__ import annotations
 
@@ -6,193 +6,219 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdiag.aws.hop import AwsFacts
-from kdiag.aws.outcome import PathVerdict
+from kdiag.aws.verdict import PathVerdict
 from kdiag.config.settings import Endpoint
-from kdiag.network.attempt import AddressResult, EndpointResult, Failure
+from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.listeners import Listeners
 
-if TYPE_CHECKING:  # judging loads when there is something to judge
-    from kdiag.aws.facts import Interface, Snapshot
+if TYPE_CHECKING:  # the analysis loads only if there are paths to analyze
+    from kdiag.aws.facts import NetworkInterface, Snapshot
     from kdiag.aws.reachability import PathStep, Reachability
 
-_NOBODY = (Failure.TIMEOUT, Failure.UNREACHABLE)
+_NO_ANSWER = (Failure.TIMEOUT, Failure.UNREACHABLE)
 
 
 class NetworkPath(NamedTuple):
-    """One address of an endpoint. `reach` is AWS's verdict on it, None where no interface that is
-    known has it. `instead` is the verdict on the public address of the same interface, for a
-    private one that is not the way from here, and `proof` what was met when that was dialled."""
+    """The path to one address of an endpoint, with the `result` of the walk. `reachability` is the
+    verdict of AWS on the address, None if no known network interface has the address. If the
+    address is private and not reachable, `public_reachability` is the verdict on the public address
+    of the same interface, and `public_result` the result of dialling that public address."""
 
     hop: str
     subject: str
     endpoint: Endpoint
     address: str
-    contact: EndpointResult
-    reach: Reachability | None = None
-    instead: Reachability | None = None
-    proof: EndpointResult | None = None
+    result: EndpointResult
+    reachability: Reachability | None = None
+    public_reachability: Reachability | None = None
+    public_result: EndpointResult | None = None
 
     @property
-    def judged(self) -> Reachability | None:
-        """The verdict that counts: on the public address, where the private one is not the way."""
-        return self.instead or self.reach
+    def effective(self) -> Reachability | None:
+        """The verdict on the public address if there is one, else on the address itself."""
+        return self.public_reachability or self.reachability
 
     @property
     def dial(self) -> AddressResult | None:
-        """How the walk fared at the address that counts, None where it did not dial it."""
-        met = self.proof if self.instead else self.contact
-        at = self.instead.address if self.instead else self.address
-        return next((dial for dial in (met.dials if met else ()) if dial.address == at), None)
+        """The result of dialling the address of `effective`, None if the walk did not dial it."""
+        result = self.public_result if self.public_reachability else self.result
+        address = self.public_reachability.address if self.public_reachability else self.address
+        dials = result.dials if result else ()
+        return next((dial for dial in dials if dial.address == address), None)
 
     @property
-    def vanished(self) -> bool:
-        """Connection requests got no answer at all."""
+    def timed_out(self) -> bool:
+        """Whether nothing answered the TCP connection request."""
         failed = self.dial.failed if self.dial else None
         return failed is not None and failed.layer == "tcp" and failed.failure is Failure.TIMEOUT
 
     @property
     def answered(self) -> bool:
-        """Something answered there, were it a refusal: no group and no network ACL is in the way,
-        for they drop."""
-        tcp = next((a for a in self.dial.attempts if a.layer == "tcp"), None) if self.dial else None
-        return tcp is not None and tcp.failure not in _NOBODY
+        """Whether a host accepted or refused the connection. Security groups and network ACLs drop
+        packets, so an answer proves that none of them blocks the path."""
+        return self._tcp is not None and self._tcp.failure not in _NO_ANSWER
 
     @property
     def refused(self) -> bool:
-        """The host says that nobody listens there."""
-        tcp = next((a for a in self.dial.attempts if a.layer == "tcp"), None) if self.dial else None
-        return tcp is not None and tcp.failure is Failure.REFUSED
+        """Whether the host refused the connection."""
+        return self._tcp is not None and self._tcp.failure is Failure.REFUSED
 
     @property
-    def where(self) -> str:
-        """`3.10.139.221:9094 (broker 1)`; the address that counts."""
-        address = self.judged.address if self.judged else self.address
+    def _tcp(self) -> LayerResult | None:
+        attempts = self.dial.attempts if self.dial else ()
+        return next((attempt for attempt in attempts if attempt.layer == "tcp"), None)
+
+    @property
+    def label(self) -> str:
+        """The address of `effective` and the subject, such as `3.10.139.221:9094 (broker 1)`."""
+        address = self.effective.address if self.effective else self.address
         return f"{Endpoint(address, self.endpoint.port)} ({self.name})"
 
     @property
     def name(self) -> str:
+        """`bootstrap`, or the subject, such as `broker 1`."""
         return "bootstrap" if self.hop == "bootstrap" else self.subject
 
 
 class BlockedPath(NamedTuple):
-    """A way that one step blocks, or may block."""
+    """A path, and one step of it that blocks the client, or may block it."""
 
-    way: NetworkPath
-    reach: Reachability
+    path: NetworkPath
+    reachability: Reachability
     step: PathStep
 
 
 class NetworkPaths(NamedTuple):
-    """All of them: the bootstrap servers', then the brokers'."""
+    """The paths of a walk: first to the bootstrap servers, then to the brokers."""
 
     aws: AwsFacts
-    ways: tuple[NetworkPath, ...]
+    paths: tuple[NetworkPath, ...]
 
     @property
     def snapshot(self) -> Snapshot:
+        """The facts from the AWS API."""
         return self.aws.snapshot
 
     @property
-    def assumed_elsewhere(self) -> bool:
-        """The client to judge for is not this one: what the walk met says nothing of it."""
-        return self.aws.source.how == "given"
+    def for_other_client(self) -> bool:
+        """Whether `--aws-source` names another client. The results of the walk then prove nothing
+        about that client."""
+        return self.aws.source.known_from == "given"
 
-    def contradicted(self, way: NetworkPath) -> bool:
-        """The walk got an answer where a verdict says that it cannot, for this very client: then
-        the client is not who it seems to be, and the verdict is worth nothing."""
-        blocked = way.judged is not None and way.judged.outcome is PathVerdict.BLOCKED
-        return blocked and way.answered and not self.assumed_elsewhere
+    def contradicted(self, path: NetworkPath) -> bool:
+        """Whether the walk got an answer on a path that AWS blocks. The source address of the
+        client is then wrong, so the verdict has no meaning."""
+        blocked = path.effective is not None and path.effective.verdict is PathVerdict.BLOCKED
+        return blocked and path.answered and not self.for_other_client
 
     def blocked(self, *layers: str) -> list[BlockedPath]:
-        """What steps of these layers block, as far as the walk does not say otherwise; where only
-        some of a client's ports are blocked, one answer says nothing."""
+        """The paths that a step of these layers blocks, without contradicted paths. A step that
+        blocks only some source ports stays: one answer does not contradict it."""
         return [
-            BlockedPath(way, way.judged, step)
-            for way in self.ways
-            if way.judged
-            for step in way.judged.at(*layers)
-            if step.outcome is PathVerdict.BLOCKED and (step.partly or not self.contradicted(way))
+            BlockedPath(path, path.effective, step)
+            for path in self.paths
+            if path.effective
+            for step in path.effective.steps_of(*layers)
+            if step.verdict is PathVerdict.BLOCKED and (step.partial or not self.contradicted(path))
         ]
 
-    def doubtful(self, *layers: str) -> list[BlockedPath]:
-        """What steps of these layers may block, where connection requests vanish."""
+    def undecided(self, *layers: str) -> list[BlockedPath]:
+        """The paths that time out, and that a step of these layers blocks for a part of the
+        addresses that the client may have."""
         return [
-            BlockedPath(way, way.judged, step)
-            for way in self.ways
-            if way.judged and way.vanished and way.judged.outcome is PathVerdict.UNKNOWN
-            for step in way.judged.at(*layers)
-            if step.outcome is PathVerdict.UNKNOWN and step.partly
+            BlockedPath(path, path.effective, step)
+            for path in self.paths
+            if path.effective and path.timed_out and path.effective.verdict is PathVerdict.UNKNOWN
+            for step in path.effective.steps_of(*layers)
+            if step.verdict is PathVerdict.UNKNOWN and step.partial
         ]
 
-    def cleared(self, subjects: Sequence[str]) -> list[NetworkPath]:
-        """The ways of these subjects that AWS lets through, while connection requests vanish."""
+    def allowed_but_timed_out(self, subjects: Sequence[str]) -> list[NetworkPath]:
+        """The paths of these subjects that AWS allows and that time out."""
         return [
-            way
-            for way in self.ways
-            if way.subject in subjects
-            and way.vanished
-            and way.judged
-            and way.judged.outcome is PathVerdict.ALLOWED
+            path
+            for path in self.paths
+            if path.subject in subjects
+            and path.timed_out
+            and path.effective
+            and path.effective.verdict is PathVerdict.ALLOWED
         ]
 
-    def of_node(self, node: int) -> NetworkPath | None:
-        """A broker's first way that has a public address in its place."""
-        return next((w for w in self.ways if w.subject == f"broker {node}" and w.instead), None)
+    def with_public_address(self, node: int) -> NetworkPath | None:
+        """The first path of a broker whose private address has a public one."""
+        return next(
+            (
+                path
+                for path in self.paths
+                if path.subject == f"broker {node}" and path.public_reachability
+            ),
+            None,
+        )
 
 
-def derived(facts: Mapping[type, Any]) -> dict[type, Any]:
-    """What follows from facts without asking anybody: the ways, once AWS was asked."""
+def derived_facts(facts: Mapping[type, Any]) -> dict[type, Any]:
+    """The NetworkPaths, if the facts include those of AWS and of the bootstrap hop."""
     if AwsFacts not in facts or Bootstrap not in facts:
         return {}
     return {NetworkPaths: network_paths(facts[AwsFacts], facts[Bootstrap], facts.get(Listeners))}
 
 
 def network_paths(aws: AwsFacts, bootstrap: Bootstrap, listeners: Listeners | None) -> NetworkPaths:
-    """Asks about every address of every endpoint that the walk was given or told."""
-    met = [("bootstrap", f"bootstrap {c.endpoint}", c, None) for c in bootstrap.contacts]
-    told = [
-        ("listeners", f"broker {x.broker.node}", x.contact, aws.proofs.get(x.broker.node))
+    """Analyzes the path to every address of the bootstrap servers and the advertised listeners."""
+    servers = [("bootstrap", f"bootstrap {c.endpoint}", c, None) for c in bootstrap.contacts]
+    brokers = [
+        ("listeners", f"broker {x.broker.node}", x.contact, aws.public_results.get(x.broker.node))
         for x in (listeners.listeners if listeners else ())
     ]
-    home = frozenset(
-        found.vpc
-        for contact in bootstrap.contacts
-        for address in aws.addresses.get(contact.endpoint.host, ())
-        for found in aws.snapshot.behind(address)
-        if address not in found.private
+    bootstrap_vpcs = frozenset(
+        interface.vpc
+        for server in bootstrap.contacts
+        for address in aws.addresses.get(server.endpoint.host, ())
+        for interface in aws.snapshot.interfaces_with(address)
+        if address not in interface.private
     )
-    found = [
-        _way(aws, home, NetworkPath(hop, subject, contact.endpoint, address, contact, proof=proof))
-        for hop, subject, contact, proof in (*met, *told)
-        for address in aws.addresses.get(contact.endpoint.host, ())
-        if 0 < contact.endpoint.port < 65536
+    paths = [
+        _analyzed(
+            aws,
+            bootstrap_vpcs,
+            NetworkPath(
+                hop, subject, result.endpoint, address, result, public_result=public_result
+            ),
+        )
+        for hop, subject, result, public_result in (*servers, *brokers)
+        for address in aws.addresses.get(result.endpoint.host, ())
+        if 0 < result.endpoint.port < 65536
     ]
-    return NetworkPaths(aws, tuple(found))
+    return NetworkPaths(aws, tuple(paths))
 
 
-def _way(aws: AwsFacts, home: frozenset[str], way: NetworkPath) -> NetworkPath:
-    from kdiag.aws.reachability import reach
+def _analyzed(aws: AwsFacts, bootstrap_vpcs: frozenset[str], path: NetworkPath) -> NetworkPath:
+    """The path with the verdicts of AWS."""
+    from kdiag.aws.reachability import analyze
 
-    interface = _behind(aws.snapshot, home, way.address)
+    interface = _interface(aws.snapshot, bootstrap_vpcs, path.address)
     if not interface:
-        return way
+        return path
 
-    def asked(address: str) -> Reachability:
-        return reach(aws.snapshot, aws.source, interface, address, way.endpoint.port)
+    def reachability(address: str) -> Reachability:
+        return analyze(aws.snapshot, aws.source, interface, address, path.endpoint.port)
 
-    verdict = asked(way.address)
-    public = interface.public.get(way.address, "")
-    dead_end = any(step.outcome is not PathVerdict.ALLOWED for step in verdict.at("address"))
-    instead = asked(public) if public and dead_end and not way.contact.usable else None
-    return NetworkPath(
-        way.hop, way.subject, way.endpoint, way.address, way.contact, verdict, instead, way.proof
+    own = reachability(path.address)
+    public = interface.public.get(path.address, "")
+    unreachable = any(step.verdict is not PathVerdict.ALLOWED for step in own.steps_of("address"))
+    use_public = public and unreachable and not path.result.usable
+    return path._replace(
+        reachability=own, public_reachability=reachability(public) if use_public else None
     )
 
 
-def _behind(snapshot: Snapshot, home: frozenset[str], address: str) -> Interface | None:
-    """The interface that an address is: of several, that in the VPC that the client came in by."""
-    found = snapshot.behind(address)
-    near = [one for one in found if one.vpc in home]
-    only = near if len(found) > 1 else found
-    return only[0] if len(only) == 1 else None
+def _interface(
+    snapshot: Snapshot, bootstrap_vpcs: frozenset[str], address: str
+) -> NetworkInterface | None:
+    """The network interface with an address. If several have it, the one in a VPC of the bootstrap
+    servers; None if that is not clear."""
+    interfaces = snapshot.interfaces_with(address)
+    if len(interfaces) > 1:
+        interfaces = tuple(one for one in interfaces if one.vpc in bootstrap_vpcs)
+    return interfaces[0] if len(interfaces) == 1 else None

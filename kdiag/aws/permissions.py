@@ -1,7 +1,9 @@
-"""The least that opens a way in EC2: which ports, for whom, in which group or network ACL.
+"""Remedies that open ports in EC2, with security group rules and network ACL entries.
 
-kdiag changes nothing; these are commands to copy. Nothing here is ever for the whole internet:
-where the client's address is not known it is asked for by name.
+The proposals have the fewest ports and addresses that the client needs.
+
+kdiag does not change AWS; the user copies these commands. No command opens a port for the whole
+internet: a command for an unknown client contains a placeholder for the address.
 """
 
 from __future__ import annotations
@@ -11,83 +13,84 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
 
-from kdiag.aws.facts import AclEntry, NetworkAcl, Permission
-from kdiag.aws.ranges import TCP, Span, ports_of, runs, shown
-from kdiag.aws.reachability import ADVISED
+from kdiag.aws.facts import AclEntry, NetworkAcl, SecurityGroupRule
+from kdiag.aws.ranges import TCP_PROTOCOLS, Range, format_ports, port_ranges, ports_of
+from kdiag.aws.reachability import RECOMMENDED_PORTS
 from kdiag.config.snippet import Snippet, fill, unknown
 from kdiag.rules.rule import Remedy
 
-YOU = "<your public address>"
-LAST_NUMBER = 32766  # of a network ACL's entries
+UNKNOWN_ADDRESS = "<your public address>"
+LAST_NUMBER = 32766  # the highest number of a network ACL entry
 
 _DESCRIPTION = "Kafka"
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a security group lacks: TCP ports, for one network ("" where nobody knows whose)."""
+    """A proposed rule of a security group: TCP ports for one network ("" if the network is not
+    known). `version` is the IP version."""
 
     group: str
     region: str
     network: str
-    ports: tuple[Span, ...]
+    ports: tuple[Range, ...]
     version: int = 4
 
     @property
     def peer(self) -> str:
-        """The network as CIDR text, a placeholder where it is not known."""
-        return self.network or f"{YOU}/{32 if self.version == 4 else 128}"
+        """The network as CIDR text, or a placeholder if the network is not known."""
+        return self.network or f"{UNKNOWN_ADDRESS}/{32 if self.version == 4 else 128}"
 
     @property
-    def permissions(self) -> tuple[Permission, ...]:
-        """The rules that it would add, as AWS would tell of them afterwards."""
+    def rules(self) -> tuple[SecurityGroupRule, ...]:
+        """The rules that the proposal adds to the group."""
         return tuple(
-            Permission(f"sgr-new-{low}", self.group, "tcp", low, high, self.peer)
+            SecurityGroupRule(f"sgr-new-{low}", self.group, "tcp", low, high, self.peer)
             for low, high in self.ports
         )
 
 
 def proposal(group: str, region: str, source: str, ports: Sequence[int], version: int) -> Proposal:
-    """The least for these ports: contiguous ones as one range. `source` is an address or a network,
-    "" if unknown; it is never the whole internet."""
+    """The proposal with the fewest ranges for these ports. `source` is an address or a network, ""
+    if unknown. A proposal is never for the whole internet."""
     network = str(ip_network(source, strict=False)) if source else ""
     if network and ip_network(network).prefixlen == 0:
         network = ""
-    return Proposal(group, region, network, tuple(runs(set(ports))), version)
+    return Proposal(group, region, network, tuple(port_ranges(set(ports))), version)
 
 
-def authorize(wanted: Proposal) -> Remedy:
-    """The rule as a command."""
-    import json  # for such a command alone
+def authorize(proposed: Proposal) -> Remedy:
+    """Remedy: the proposed rule as an AWS command."""
+    import json  # only this remedy needs json
 
-    ranges, cidr, _ = _words(wanted)
+    ranges, cidr, _ = _family_names(proposed)
     rules: list[dict[str, Any]] = [
         {
             "IpProtocol": "tcp",
             "FromPort": low,
             "ToPort": high,
-            ranges: [{cidr: wanted.peer, "Description": _DESCRIPTION}],
+            ranges: [{cidr: proposed.peer, "Description": _DESCRIPTION}],
         }
-        for low, high in wanted.ports
+        for low, high in proposed.ports
     ]
-    who = wanted.network or "your public address (give it with --aws-source)"
+    who = proposed.network or "your public address (give it with --aws-source)"
     return Remedy(
-        f"Let {who} in on TCP {', '.join(map(shown, wanted.ports))}, and nobody else:",
+        f"Let {who} in on TCP {', '.join(map(format_ports, proposed.ports))}, and nobody else:",
         fill(
             "shell",
             "aws ec2 authorize-security-group-ingress --region {region} "
             "--group-id {group} \\\n  --ip-permissions {rules!q}",
-            region=wanted.region,
-            group=wanted.group,
+            region=proposed.region,
+            group=proposed.group,
             rules=json.dumps(rules),
         ),
         "shell",
     )
 
 
-def terraform(wanted: Proposal) -> Remedy:
-    """The same for Terraform."""
-    _, _, key = _words(wanted)
+def terraform(proposed: Proposal) -> Remedy:
+    """Remedy: the proposed rule as Terraform resources."""
+    _, _, key = _family_names(proposed)
     blocks = [
         fill(
             "hcl",
@@ -98,19 +101,19 @@ def terraform(wanted: Proposal) -> Remedy:
             "  from_port         = {low}\n"
             "  to_port           = {high}\n"
             "}}",
-            group=wanted.group,
+            group=proposed.group,
             key=Snippet(f"{key:<17}"),
-            peer=wanted.peer,
+            peer=proposed.peer,
             low=low,
             high=high,
         )
-        for low, high in wanted.ports
+        for low, high in proposed.ports
     ]
     return Remedy("With Terraform, the same:", "\n".join(blocks), "hcl")
 
 
 def revoke(region: str, group: str, rules: Sequence[str]) -> Remedy:
-    """Takes rules away, once what is needed has a rule of its own."""
+    """Remedy: the removal of rules, after the clients have their own rules."""
     return Remedy(
         "Then take the open rule away; whoever else comes by it needs a rule of their own first:",
         fill(
@@ -130,30 +133,30 @@ def acl_entries(
     region: str,
     source: str,
     ports: Sequence[int],
-    ways: Sequence[str],
+    directions: Sequence[str],
     requests: str = "in",
 ) -> Remedy:
-    """What a network ACL lacks, "in" or "out" or both: `requests` is the way of what goes to these
-    ports; the other way go answers, to the ports that clients come from. Numbers are free ones,
-    before those that deny."""
+    """Remedy: the missing entries of a network ACL in these directions ("in", "out"). `requests` is
+    the direction of requests to these ports; responses go the other way, to the source ports of
+    clients. The entries have free numbers before the entries that deny."""
     peer = proposal("", "", source, ports, 6 if ":" in source else 4).peer
     lines = []
-    for way in ways:
+    for direction in directions:
         taken: set[int] = set()
-        for low, high in runs(set(ports)) if way == requests else [ADVISED]:
-            number = free_number(acl, way == "out", peer, (low, high), taken)
+        for low, high in port_ranges(set(ports)) if direction == requests else [RECOMMENDED_PORTS]:
+            number = free_number(acl, direction == "out", peer, (low, high), taken)
             taken.add(number or 0)
             lines.append(
                 fill(
                     "shell",
                     "aws ec2 create-network-acl-entry --region {region} --network-acl-id {acl} "
-                    "--{way} \\\n"
+                    "--{direction} \\\n"
                     "  --rule-number {number} "
                     "--protocol 6 --port-range From={low},To={high} \\\n"
                     "  --{family}cidr-block {peer!q} --rule-action allow",
                     region=region,
                     acl=acl.id,
-                    way=Snippet("ingress" if way == "in" else "egress"),
+                    direction=Snippet("ingress" if direction == "in" else "egress"),
                     number=number or unknown("a free number, before those that deny"),
                     low=low,
                     high=high,
@@ -170,34 +173,40 @@ def acl_entries(
 
 
 def free_number(
-    acl: NetworkAcl, egress: bool, peer: str, ports: Span, taken: set[int]
+    acl: NetworkAcl, egress: bool, peer: str, ports: Range, taken: set[int]
 ) -> int | None:
-    """The highest free number before every entry that denies any of it; None if there is none."""
+    """The highest free number before every entry that denies the peer and ports, else None."""
     entries = [entry for entry in acl.entries if entry.egress is egress]
-    denying = [e.number for e in entries if not e.allow and _about(e, peer, ports)]
+    denying = [e.number for e in entries if not e.allow and _overlaps(e, peer, ports)]
     before = min([*denying, LAST_NUMBER + 1])
     used = {entry.number for entry in entries} | taken
-    if before > LAST_NUMBER:  # nothing denies it but the end of the list
+    if before > LAST_NUMBER:  # no entry denies the packets
         after = max([n for n in used if n <= LAST_NUMBER], default=0) + 10
         if after <= LAST_NUMBER:
             return after
     return next((n for n in range(min(before, LAST_NUMBER + 1) - 1, 0, -1) if n not in used), None)
 
 
-def _about(entry: AclEntry, peer: str, ports: Span) -> bool:
+def _overlaps(entry: AclEntry, peer: str, ports: Range) -> bool:
+    """Whether an entry is for some of these addresses and ports."""
     low, high = ports_of(entry)
-    return entry.protocol in TCP and low <= ports[1] and ports[0] <= high and _meet(entry, peer)
+    return (
+        entry.protocol in TCP_PROTOCOLS
+        and low <= ports[1]
+        and ports[0] <= high
+        and _overlaps_address(entry, peer)
+    )
 
 
-def _meet(entry: AclEntry, peer: str) -> bool:
-    if peer.startswith("<"):
+def _overlaps_address(entry: AclEntry, peer: str) -> bool:
+    if peer.startswith("<"):  # a placeholder may be any address
         return True
-    one, other = ip_network(entry.cidr, strict=False), ip_network(peer)
-    return one.version == other.version and one.overlaps(other)
+    network, other = ip_network(entry.cidr, strict=False), ip_network(peer)
+    return network.version == other.version and network.overlaps(other)
 
 
-def _words(wanted: Proposal) -> tuple[str, str, str]:
-    """The names of the family: of the list, of its field, of Terraform's argument."""
-    if wanted.version == 4:
+def _family_names(proposed: Proposal) -> tuple[str, str, str]:
+    """The names for the IP version: list and field of an AWS rule, argument of Terraform."""
+    if proposed.version == 4:
         return "IpRanges", "CidrIp", "cidr_ipv4"
     return "Ipv6Ranges", "CidrIpv6", "cidr_ipv6"

@@ -1,4 +1,4 @@
-"""Ranges of addresses and of ports, as pairs of whole numbers: what rules are made of."""
+"""Ranges of IP addresses and ports as pairs of integers, for comparison with AWS rules."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_network
 
-from kdiag.aws.facts import AclEntry, Permission
+from kdiag.aws.facts import AclEntry, SecurityGroupRule
 
-ANY_PORT = (0, 65535)
-TCP = ("-1", "6", "tcp")  # how AWS writes a protocol that TCP is part of
+ALL_PORTS = (0, 65535)
+TCP_PROTOCOLS = ("-1", "6", "tcp")  # values of AWS for a protocol that includes TCP
 
-Span = tuple[int, int]  # both ends included
+Range = tuple[int, int]  # first and last number, both included
 
 _NOT_PUBLIC = (
     *("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16"),
@@ -19,65 +19,70 @@ _NOT_PUBLIC = (
 )
 
 
-@lru_cache(maxsize=8192)  # the rules of a group are read for each of its members
-def _read(network: str) -> tuple[int, Span]:
-    """The family of a network, its first address and its last; ValueError for what is none."""
-    found = ip_network(network, strict=False)
-    return found.version, (int(found.network_address), int(found.broadcast_address))
+@lru_cache(maxsize=8192)  # every interface of a group reads the same rules
+def _parsed(network: str) -> tuple[int, Range]:
+    """The IP version and the addresses of a network. Raises ValueError for other text."""
+    parsed = ip_network(network, strict=False)
+    return parsed.version, (int(parsed.network_address), int(parsed.broadcast_address))
 
 
-def span(network: str) -> Span:
-    """The first and the last address of a network."""
-    return _read(network)[1]
+def address_range(network: str) -> Range:
+    """The addresses of a network, such as 10.0.0.0/8. Raises ValueError for other text."""
+    return _parsed(network)[1]
 
 
-def spans(network: str, like: str) -> Iterator[Span]:
-    """The addresses of a network, if it is one, and of the family of the address `like`."""
+def address_ranges(network: str, address: str) -> Iterator[Range]:
+    """The addresses of a network, if it has the IP version of `address`; nothing for other text."""
     try:
-        version, found = _read(network)
+        version, addresses = _parsed(network)
     except ValueError:
         return
-    if version == (6 if ":" in like else 4):
-        yield found
+    if version == (6 if ":" in address else 4):
+        yield addresses
 
 
-def within(one: Span, other: Span) -> bool:
-    """Whether all of one is in the other."""
-    return other[0] <= one[0] and one[1] <= other[1]
+def within(inner: Range, outer: Range) -> bool:
+    """Whether `outer` contains every number of `inner`."""
+    return outer[0] <= inner[0] and inner[1] <= outer[1]
 
 
-def internet(version: int) -> tuple[Span, ...]:
-    """All addresses that a client out on the internet may have."""
+def internet_ranges(version: int) -> tuple[Range, ...]:
+    """All public addresses of an IP version, 4 or 6."""
     if version == 6:
-        return (span("2000::/3"),)
-    found: list[Span] = []
-    low = span("1.0.0.0/8")[0]
-    for inner in _NOT_PUBLIC:
-        first, last = span(inner)
-        found.append((low, first - 1))
+        return (address_range("2000::/3"),)
+    public: list[Range] = []
+    low = address_range("1.0.0.0/8")[0]
+    for network in _NOT_PUBLIC:
+        first, last = address_range(network)
+        public.append((low, first - 1))
         low = last + 1
-    return tuple(found)
+    return tuple(public)
 
 
-def ports_of(rule: Permission | AclEntry) -> Span:
-    """The TCP ports that a rule is about."""
+def is_prefix_list(network: str) -> bool:
+    """Whether the network of a rule or route is the id of a prefix list."""
+    return network.startswith("pl-")
+
+
+def ports_of(rule: SecurityGroupRule | AclEntry) -> Range:
+    """The TCP ports of a security group rule or a network ACL entry."""
     if rule.protocol == "-1" or rule.from_port is None or rule.to_port is None:
-        return ANY_PORT
+        return ALL_PORTS
     return rule.from_port, rule.to_port
 
 
-def shown(ports: Span) -> str:
-    """`9094`, or `9092-9094`."""
+def format_ports(ports: Range) -> str:
+    """Formats ports as `9094` or `9092-9094`."""
     low, high = ports
     return str(low) if low == high else f"{low}-{high}"
 
 
-def runs(ports: set[int]) -> list[Span]:
-    """Ports as ranges, contiguous ones as one, in order."""
-    found: list[Span] = []
+def port_ranges(ports: set[int]) -> list[Range]:
+    """The sorted ranges of contiguous ports."""
+    ranges: list[Range] = []
     for port in sorted(ports):
-        if found and found[-1][1] == port - 1:
-            found[-1] = (found[-1][0], port)
+        if ranges and ranges[-1][1] == port - 1:
+            ranges[-1] = (ranges[-1][0], port)
         else:
-            found.append((port, port))
-    return found
+            ranges.append((port, port))
+    return ranges

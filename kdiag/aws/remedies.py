@@ -1,4 +1,7 @@
-"""What to do in AWS besides opening a port: addresses, routes, balancers, access to the API."""
+"""Remedies in AWS for addresses, routes, instances, load balancers, MSK and API access.
+
+The module `permissions` has the remedies that open ports.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from kdiag.rules.rule import Remedy
 
 
 def give_source() -> Remedy:
-    """Nobody knows where the client is."""
+    """Remedy for an unknown source address: give it to kdiag."""
     return Remedy(
         "Tell kdiag where the client comes from, as the broker would see it:",
         "kdiag check <bootstrap> --aws --aws-source <your public address>",
@@ -19,7 +22,7 @@ def give_source() -> Remedy:
 
 
 def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
-    """The first option for instances without a public address."""
+    """Remedy for interfaces without a public address: elastic IPs (option 1 of 3)."""
     lines = [
         fill(
             "shell",
@@ -27,9 +30,9 @@ def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
             '  --allocation-id "$(aws ec2 allocate-address --region {region} '
             '--query AllocationId --output text)"',
             region=region,
-            interface=each,
+            interface=interface,
         )
-        for each in dict.fromkeys(interfaces)
+        for interface in dict.fromkeys(interfaces)
     ]
     return Remedy(
         "1. Give each an elastic IP, in a subnet whose default route leads to an internet gateway, "
@@ -40,7 +43,7 @@ def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
 
 
 def advertise_public(addresses: Sequence[tuple[int, Endpoint]]) -> Remedy:
-    """The public address of every broker (node id, address), as AWS tells."""
+    """Remedy for private advertised addresses: the public address of each broker, by node id."""
     lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
     for node, endpoint in addresses:
         line = "# broker {node}\nadvertised.listeners=EXTERNAL://{endpoint}"
@@ -54,7 +57,8 @@ def advertise_public(addresses: Sequence[tuple[int, Endpoint]]) -> Remedy:
 
 
 def balancer_for_each(begins: str = "Put") -> Remedy:
-    """A load balancer that Kafka can use; where it is one of several options, it begins so."""
+    """Remedy: a Network Load Balancer with a listener for every broker. `begins` is the start of
+    the sentence, for a list of options."""
     return Remedy(
         f"{begins} an internet-facing Network Load Balancer in front, with a listener of its own "
         "for every broker (and one for bootstrap), and advertise its name with those ports."
@@ -62,7 +66,7 @@ def balancer_for_each(begins: str = "Put") -> Remedy:
 
 
 def come_by_vpn(vpc: str) -> Remedy:
-    """The third."""
+    """Remedy for brokers without public addresses: private connections (option 3 of 3)."""
     return Remedy(
         f"3. Or leave the brokers private, and bring the clients to {vpc}: a VPN, a peering or a "
         "transit gateway, or a machine of the client's in the VPC."
@@ -70,7 +74,7 @@ def come_by_vpn(vpc: str) -> Remedy:
 
 
 def start_instances(region: str, instances: Sequence[str]) -> Remedy:
-    """They are stopped."""
+    """Remedy for instances that do not run."""
     return Remedy(
         "Start them. A public address that is no elastic IP changes by that: check then what the "
         "broker advertises.",
@@ -84,14 +88,14 @@ def start_instances(region: str, instances: Sequence[str]) -> Remedy:
     )
 
 
-def gateway(known: str) -> Snippet:
-    """The option for an internet gateway."""
-    return fill("shell", "--gateway-id {gateway}", gateway=known)
+def gateway(gateway_id: str) -> Snippet:
+    """The command option for a known internet gateway, for `add_route`."""
+    return fill("shell", "--gateway-id {gateway}", gateway=gateway_id)
 
 
 def gateway_of(region: str, vpc: str) -> Snippet:
-    """The option for the internet gateway of a VPC, which the shell looks up. Without one in the
-    VPC it is None, and the command fails."""
+    """The command option for the internet gateway of a VPC, for `add_route`. The shell looks it up;
+    the command fails if the VPC has no internet gateway."""
     return fill(
         "shell",
         '--gateway-id "$(aws ec2 describe-internet-gateways --region {region} \\\n'
@@ -105,8 +109,8 @@ def gateway_of(region: str, vpc: str) -> Snippet:
 def add_route(
     region: str, table: str, source: str, target: Snippet | None, *, version: int
 ) -> Remedy:
-    """A way back to the client; `target` is the option that names where it leads, None where that
-    is the client's own network."""
+    """Remedy for a missing route to the client. `target` is the option of the command that names
+    the route target; None for a client in a private network, whose target kdiag does not know."""
     cidr = source if "/" in source else f"{source}/{32 if version == 4 else 128}"
     option = "--destination-cidr-block" if version == 4 else "--destination-ipv6-cidr-block"
     return Remedy(
@@ -127,19 +131,19 @@ def add_route(
 
 
 def look_on_hosts(ports: Sequence[int]) -> Remedy:
-    """AWS lets it through, and it vanishes all the same."""
-    wanted = " or ".join(f"port {port}" for port in ports)
+    """Remedy for a path that AWS allows and that times out: check the firewalls on the hosts."""
+    port_filter = " or ".join(f"port {port}" for port in ports)
     return Remedy(
         "What EC2 asks lets it through, so look on the hosts: a firewall there, a NodePort whose "
         "node runs no pod (externalTrafficPolicy: Local), kube-proxy, or a VPN or proxy on the "
         "client's side. Whether the packets arrive there, this shows:",
-        fill("shell", "tcpdump -ni any {filter!q}", filter=f"tcp and ({wanted})"),
+        fill("shell", "tcpdump -ni any {filter!q}", filter=f"tcp and ({port_filter})"),
         "shell",
     )
 
 
 def log_in() -> Remedy:
-    """No credentials, or old ones."""
+    """Remedy for missing or expired credentials, or an unknown region."""
     return Remedy(
         "Log in, and check who you are and where:",
         "aws sso login   # or however your credentials come\naws sts get-caller-identity\n"
@@ -149,7 +153,7 @@ def log_in() -> Remedy:
 
 
 def allow_reading(calls: Sequence[str]) -> Remedy:
-    """Describe* calls were denied."""
+    """Remedy for denied API calls: an IAM policy for these calls."""
     actions = ", ".join(fill("json", "{call}", call=call) for call in dict.fromkeys(calls))
     return Remedy(
         "Allow this identity to read; kdiag changes nothing. The whole policy is in "
@@ -161,7 +165,7 @@ def allow_reading(calls: Sequence[str]) -> Remedy:
 
 
 def whose_account() -> Remedy:
-    """Nothing in this account and region has the address."""
+    """Remedy for an address that no interface in the account has."""
     return Remedy(
         "Check that these credentials are for the account and the region of the brokers:",
         "aws sts get-caller-identity\naws configure get region",
@@ -170,7 +174,7 @@ def whose_account() -> Remedy:
 
 
 def describe_targets(region: str, target_group: str) -> Remedy:
-    """Targets are not healthy."""
+    """Remedy for unhealthy targets of a load balancer."""
     return Remedy(
         "Look at why the targets are not healthy; the health check needs the targets' security "
         "group to let the load balancer's own addresses in:",
@@ -185,7 +189,7 @@ def describe_targets(region: str, target_group: str) -> Remedy:
 
 
 def look_at_classic(region: str, name: str) -> Remedy:
-    """A load balancer of the first generation."""
+    """Remedy for a Classic Load Balancer, which kdiag does not analyze."""
     return Remedy(
         "Look at its listeners and instances yourself. A Network Load Balancer is the better one "
         "for Kafka: it has a listener for every broker.",
@@ -201,7 +205,7 @@ def look_at_classic(region: str, name: str) -> Remedy:
 
 
 def msk_serverless() -> Remedy:
-    """MSK without brokers of one's own."""
+    """Remedy for a client of MSK Serverless outside of its VPCs, or on a wrong port."""
     return Remedy(
         "Run the client in one of the VPCs that the cluster was made for, or bring it there by VPN "
         "or peering, and log in with IAM on port 9098."
@@ -209,7 +213,7 @@ def msk_serverless() -> Remedy:
 
 
 def add_listener(region: str, balancer: str, port: int) -> Remedy:
-    """The load balancer does not listen there."""
+    """Remedy for a port without a listener on the load balancer."""
     return Remedy(
         "Add the listener, with the target group of that broker, or advertise a port that has one:",
         fill(
@@ -226,7 +230,7 @@ def add_listener(region: str, balancer: str, port: int) -> Remedy:
 
 
 def no_hairpin(region: str, target_group: str) -> Remedy:
-    """A target that dials itself."""
+    """Remedy for a target that connects to itself through its load balancer."""
     return Remedy(
         "Switch client-IP preservation off for the target group (it ends for new connections), or "
         "run this client elsewhere than on a target:",
@@ -243,7 +247,7 @@ def no_hairpin(region: str, target_group: str) -> Remedy:
 
 
 def msk_public(region: str, arn: str) -> Remedy:
-    """MSK that is private."""
+    """Remedy for an MSK cluster without public access."""
     return Remedy(
         "Switch public access on (it needs public subnets, TLS, and no unauthenticated access), "
         "then use the public bootstrap string; or connect from inside: multi-VPC connectivity, "
@@ -261,7 +265,7 @@ def msk_public(region: str, arn: str) -> Remedy:
 
 
 def msk_bootstrap(region: str, arn: str, offered: Sequence[str]) -> Remedy:
-    """The addresses by authentication."""
+    """Remedy for a port that an MSK cluster does not offer: its ports and bootstrap addresses."""
     return Remedy(
         f"Use a port that the cluster offers ({', '.join(offered)}), with the addresses from:",
         fill(

@@ -1,38 +1,43 @@
-"""Builds the report of AWS: what AWS says of each address."""
+"""Builds the AWS part of a report: the verdict of AWS on each address."""
 
 from __future__ import annotations
 
-from kdiag.aws.outcome import PathVerdict
 from kdiag.aws.paths import NetworkPath, NetworkPaths
+from kdiag.aws.verdict import PathVerdict
 from kdiag.report.aws import AwsAddress, AwsGap, AwsReport, AwsStep, Verdict
 
 
-def aws_report(ways: NetworkPaths) -> AwsReport:
-    """The addresses in the order of the walk."""
-    snapshot, source = ways.snapshot, ways.aws.source
+def aws_report(paths: NetworkPaths) -> AwsReport:
+    """Builds the AWS report from the paths of a walk, in the order of the walk."""
+    snapshot, source = paths.snapshot, paths.aws.source
     return AwsReport(
         regions=list(snapshot.regions),
         source=source.network or None,
-        source_from=source.how,
+        source_from=source.known_from,
         calls=snapshot.calls,
-        addresses=[_address(ways, way) for way in ways.ways],
+        addresses=[_address(paths, path) for path in paths.paths],
         gaps=[
-            AwsGap(call=gap.call, region=gap.region, reason=gap.reason, words=gap.words)
-            for gap in snapshot.gaps
+            AwsGap(
+                call=call.call,
+                region=call.region,
+                reason=call.reason,
+                words=call.message,
+            )
+            for call in snapshot.unavailable
         ],
     )
 
 
-def _address(ways: NetworkPaths, way: NetworkPath) -> AwsAddress:
-    reach = way.judged
-    interface = reach.interface if reach else None
-    verdict, layer, by, reason = _verdict(ways, way)
+def _address(paths: NetworkPaths, path: NetworkPath) -> AwsAddress:
+    reachability = path.effective
+    interface = reachability.interface if reachability else None
+    verdict, layer, decided_by, reason = _verdict(paths, path)
     return AwsAddress(
-        subject=way.subject,
-        endpoint=str(way.endpoint),
-        address=way.address,
-        judged=reach.address if reach else way.address,
-        port=way.endpoint.port,
+        subject=path.subject,
+        endpoint=str(path.endpoint),
+        address=path.address,
+        judged=reachability.address if reachability else path.address,
+        port=path.endpoint.port,
         region=interface.region if interface else None,
         vpc=interface.vpc if interface else None,
         subnet=interface.subnet if interface else None,
@@ -41,35 +46,41 @@ def _address(ways: NetworkPaths, way: NetworkPath) -> AwsAddress:
         groups=list(interface.groups) if interface else [],
         verdict=verdict,
         layer=layer,
-        decided_by=by,
+        decided_by=decided_by,
         reason=reason,
-        walk=_walked(way),
+        walk=_walk_result(path),
         steps=[
-            AwsStep(layer=s.layer, verdict=_SAID[s.outcome], decided_by=s.by, reason=s.words)
-            for s in (reach.steps if reach else ())
+            AwsStep(
+                layer=s.layer,
+                verdict=_VERDICTS[s.verdict],
+                decided_by=s.decided_by,
+                reason=s.message,
+            )
+            for s in (reachability.steps if reachability else ())
         ],
     )
 
 
-def _verdict(ways: NetworkPaths, way: NetworkPath) -> tuple[Verdict, str | None, str | None, str]:
-    """Verdict, layer, the id that decides, and why."""
-    if way.judged is None:
+def _verdict(paths: NetworkPaths, path: NetworkPath) -> tuple[Verdict, str | None, str | None, str]:
+    """The verdict on a path, its layer, the id that decides, and the reason."""
+    if path.effective is None:
         return "unknown", None, None, "no interface that AWS told of has this address"
-    step = way.judged.deciding
-    if ways.contradicted(way):
-        reason = f"the walk got an answer, so this is not all that counts: {step.words}"
-        return "unknown", step.layer, step.by, reason
-    return _SAID[way.judged.outcome], step.layer, step.by, step.words
+    step = path.effective.deciding_step
+    if paths.contradicted(path):
+        reason = f"the walk got an answer, so this is not all that counts: {step.message}"
+        return "unknown", step.layer, step.decided_by, reason
+    return _VERDICTS[path.effective.verdict], step.layer, step.decided_by, step.message
 
 
-def _walked(way: NetworkPath) -> str | None:
-    if way.dial is None:
+def _walk_result(path: NetworkPath) -> str | None:
+    """`ok` or the failure of the walk, None if the walk did not dial the address."""
+    if path.dial is None:
         return None
-    failed = way.dial.failed
+    failed = path.dial.failed
     return failed.failure.value if failed and failed.failure else "ok"
 
 
-_SAID: dict[PathVerdict, Verdict] = {
+_VERDICTS: dict[PathVerdict, Verdict] = {
     PathVerdict.ALLOWED: "allowed",
     PathVerdict.BLOCKED: "blocked",
     PathVerdict.UNKNOWN: "unknown",

@@ -1,1 +1,1 @@
-"""Logs of Kafka's clients and brokers: what their lines mean, and their error names."""
+"""Explanation of logs: what the lines of Kafka clients and brokers mean."""

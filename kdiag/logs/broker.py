@@ -1,4 +1,4 @@
-"""Brokers and controllers: what they log about clients that come to the wrong door."""
+"""Patterns for logs of brokers and controllers: clients that use the wrong listener or login."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATTERNS = (
         f"{_SELECTOR}(Unexpected Kafka request of type METADATA during SASL handshake.) "
         "(org.apache.kafka.common.network.Selector)",
         hop="bootstrap",
-        detail=r"Unexpected Kafka request of type",
+        regex=r"Unexpected Kafka request of type",
     ),
     Pattern(
         "which is not enabled",
@@ -25,7 +25,7 @@ PATTERNS = (
         "org.apache.kafka.common.errors.InvalidRequestException: Received request api key METADATA "
         "which is not enabled",
         hop="bootstrap",
-        detail=r"Received request api key \w+ (?:with version \d+ )?which is not enabled",
+        regex=r"Received request api key \w+ (?:with version \d+ )?which is not enabled",
     ),
     Pattern(
         "Failed authentication with",
@@ -33,7 +33,7 @@ PATTERNS = (
         "sasl",
         f"{_SELECTOR}(Unsupported SASL mechanism GSSAPI)",
         hop="bootstrap",
-        detail=r"Unsupported SASL mechanism (?P<mechanism>[\w-]+)",
+        regex=r"Unsupported SASL mechanism (?P<mechanism>[\w-]+)",
     ),
     Pattern(
         "Empty client certificate chain",
@@ -56,6 +56,6 @@ PATTERNS = (
         "INFO Principal = User:bob is Denied operation = WRITE from host = 10.0.0.7 on resource = "
         "Topic:LITERAL:orders for request = Produce",
         hop="produce",
-        detail=r"is Denied operation = WRITE.*Topic:",
+        regex=r"is Denied operation = WRITE.*Topic:",
     ),
 )

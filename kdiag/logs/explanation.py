@@ -1,4 +1,4 @@
-"""What a log comes to: the hop that failed, the one cause, how sure that is, and what proves it."""
+"""The explanation of a log: the failing hop, the root cause, the confidence and the lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ Confidence = Literal["sure", "likely"]
 
 @dataclass(frozen=True, kw_only=True)
 class LogLine:
-    """A line of the log that matters, and how many are like it. Clean, and without secrets."""
+    """A line of a log that supports a finding, and the count of equal lines. The text is printable
+    and has no secrets."""
 
     line: int
     count: int
@@ -23,8 +24,8 @@ class LogLine:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """A finding as the log tells it: in which layer, how sure it is, and the lines it rests on."""
+class LogFinding:
+    """A finding that a log supports, with its layer, its confidence and its lines."""
 
     finding: Finding
     layer: str
@@ -34,9 +35,10 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """The answer about a log. `hop` and `root_cause` are null where nothing explains it; `hop_told`
-    is False where the log does not tell which connection it was, and `hop` is then the likeliest.
-    `outcomes` are lines that only say that something failed. `command` would prove it."""
+    """The explanation of a log. `hop` and `root_cause` are None if no line explains the failure.
+    `hop_told` is False if the log does not say which connection failed; `hop` is then the most
+    likely hop. `outcomes` are lines that report a failure without a reason. `command` is the
+    `kdiag check` command that proves the explanation."""
 
     source: str
     lines: int
@@ -49,11 +51,11 @@ class Explanation:
     confidence: Confidence | None
     exit_code: int
     command: str
-    findings: list[Reading]
+    findings: list[LogFinding]
     outcomes: list[LogLine]
     notes: list[str] = field(default_factory=list)
 
     @property
-    def cause(self) -> Reading | None:
-        """The finding that explains the others."""
-        return next((r for r in self.findings if r.finding.code == self.root_cause), None)
+    def cause(self) -> LogFinding | None:
+        """The finding with the code `root_cause`."""
+        return next((f for f in self.findings if f.finding.code == self.root_cause), None)

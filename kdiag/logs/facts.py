@@ -1,4 +1,4 @@
-"""What a log shows, as plain values: the lines recognised, and how far the client came."""
+"""Facts of a log as plain values: the lines that match a pattern, and the progress of clients."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ from kdiag.logs.pattern import Pattern
 
 @dataclass(frozen=True)
 class LogConnection:
-    """Which connection a line is about. `hop` is "" where the line does not tell; `node` is a
-    broker's id; `at` is host:port as it was dialled, "" where it is not told."""
+    """The connection that a line is about. `hop` is "" if the line does not name the hop; `node` is
+    the id of a broker; `address` is the dialled host:port, "" if the line does not contain it."""
 
     hop: str = ""
     node: int | None = None
-    at: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
-class Sign:
-    """Lines of one kind about one connection: the first of them, `line` from 1, and how many.
+class LogEvent:
+    """Lines that match one pattern and are about one connection: the first line and the count.
 
-    `text` is clean, without secrets, and bounded. `said` has the groups of the pattern.
+    `line` is the number of the first line, from 1. `text` is printable, has no secrets and is at
+    most 400 characters long. `details` are the named groups of the pattern that matched.
     """
 
     pattern: Pattern
     client: str
-    who: LogConnection
+    connection: LogConnection
     text: str
     line: int
     count: int
-    said: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Log:
-    """A log. `clients` are those who wrote it, the most talkative first; `cut` tells that there
-    were more kinds of lines than are kept, or more of the file than is read.
+class LogFacts:
+    """Everything that a log proves. `lines` and `size` (bytes) count what was read. `clients` are
+    the programs that wrote the log, the most frequent first. `truncated` is True if the log has
+    more bytes or more kinds of lines than kdiag keeps.
 
-    `bootstrap` are servers that clients began with; `advertised` the addresses of brokers by node
-    id, as far as they are told; `metadata` that some client got the metadata. `dialled` are
-    connections that were tried, `connected` the addresses where TCP stood, `reached` those where
-    Kafka answered; `login` tells that some client logs in.
+    `bootstrap` are the addresses of bootstrap servers; `advertised` maps a node id to the address
+    of that broker. `metadata` is True if a client received metadata. `dialled` are connections that
+    a client tried, `connected` the addresses with a TCP connection, `reached` the connections on
+    which Kafka answered. `login` is True if a client logs in with SASL.
     """
 
-    signs: tuple[Sign, ...]
+    events: tuple[LogEvent, ...]
     lines: int
     size: int
     clients: tuple[str, ...] = ()
@@ -56,4 +58,4 @@ class Log:
     dialled: tuple[LogConnection, ...] = ()
     connected: frozenset[str] = frozenset()
     login: bool = False
-    cut: bool = False
+    truncated: bool = False

@@ -1,4 +1,4 @@
-"""Go: sarama and franz-go (so rpk, and much else), and what Go's own network layer says."""
+"""Patterns for Go clients: sarama, franz-go (also rpk), and the errors of Go's net package."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ PATTERNS = (
         "KD101",
         "dns",
         f"{_FRANZ}dial tcp: lookup kafka on 10.0.0.2:53: no such host",
-        detail=r"lookup (?P<name>[\w.-]+)",
+        regex=r"lookup (?P<name>[\w.-]+)",
     ),
     Pattern(
         "lookup ",
         "KD102",
         "dns",
         f"{_FRANZ}dial tcp: lookup kafka on 127.0.0.53:53: server misbehaving",
-        detail=r"lookup (?P<name>[\w.-]+)(?: on \S+)?: .*(?:server misbehaving|i/o timeout|"
+        regex=r"lookup (?P<name>[\w.-]+)(?: on \S+)?: .*(?:server misbehaving|i/o timeout|"
         r"connection refused|try again)",
     ),
     Pattern(
@@ -28,28 +28,28 @@ PATTERNS = (
         "KD103",
         "tcp",
         f"{_FRANZ}dial tcp 127.0.0.1:9092: connect: connection refused",
-        detail=r"dial tcp (?P<ip>\S+): connect",
+        regex=r"dial tcp (?P<ip>\S+): connect",
     ),
     Pattern(
         ": i/o timeout",
         "KD104",
         "tcp",
         f"{_FRANZ}dial tcp 10.0.1.11:9092: i/o timeout",
-        detail=r"dial tcp (?P<ip>\S+): i/o timeout",
+        regex=r"dial tcp (?P<ip>\S+): i/o timeout",
     ),
     Pattern(
         "connect: connection timed out",
         "KD104",
         "tcp",
         f"{_FRANZ}dial tcp 10.0.1.11:9092: connect: connection timed out",
-        detail=r"dial tcp (?P<ip>\S+): connect",
+        regex=r"dial tcp (?P<ip>\S+): connect",
     ),
     Pattern(
         "connect: n",  # network is unreachable, no route to host
         "KD105",
         "tcp",
         f"{_FRANZ}dial tcp [2001:db8::221]:9094: connect: network is unreachable",
-        detail=r"dial tcp (?P<ip>\S+): connect: (?:network is unreachable|no route to host)",
+        regex=r"dial tcp (?P<ip>\S+): connect: (?:network is unreachable|no route to host)",
     ),
     Pattern(
         ": i/o timeout",
@@ -57,7 +57,7 @@ PATTERNS = (
         "kafka",
         f"{_SARAMA}Failed to read ApiVersionsResponse V3 header from kafka:9092: read tcp "
         "203.0.113.10:41816->3.10.139.221:8023: i/o timeout",
-        detail=r"ApiVersions.*read tcp \S+: i/o timeout",
+        regex=r"ApiVersions.*read tcp \S+: i/o timeout",
     ),
     Pattern(
         ": i/o timeout",
@@ -67,7 +67,7 @@ PATTERNS = (
         "203.0.113.10:41816->3.10.139.223:9094: i/o timeout",
         sure=False,
         hop="produce",
-        detail=r"(?:producer/broker/(?P<node>\d+)|Retrying batch).*read tcp \S+: i/o timeout",
+        regex=r"(?:producer/broker/(?P<node>\d+)|Retrying batch).*read tcp \S+: i/o timeout",
     ),
     Pattern(
         "invalid large response size",
@@ -76,7 +76,7 @@ PATTERNS = (
         "[ERROR] unable to request api versions; broker: seed_0, err: invalid large response size "
         "1213486160 > limit 104857600; the four size bytes are 'HTTP' in ascii, the beginning of "
         "an HTTP response; is your broker port correct?",
-        detail=r"response size (?P<size>\d+)",
+        regex=r"response size (?P<size>\d+)",
     ),
     Pattern(
         "failed to verify certificate",
@@ -84,7 +84,7 @@ PATTERNS = (
         "tls",
         f"{_FRANZ}tls: failed to verify certificate: x509: cannot validate certificate for "
         "3.10.139.222 because it doesn't contain any IP SANs",
-        detail=r"certificate (?:for (?P<wanted>[\w.:-]+) because|is valid for .*, not )",
+        regex=r"certificate (?:for (?P<wanted>[\w.:-]+) because|is valid for .*, not )",
     ),
     Pattern(
         "x509: certificate",
@@ -92,21 +92,21 @@ PATTERNS = (
         "tls",
         f"{_FRANZ}tls: failed to verify certificate: x509: certificate has expired or is not yet "
         "valid: current time 2026-11-24T12:37:52Z is after 2026-10-25T12:33:32Z",
-        detail=r"has expired or is not yet valid",
+        regex=r"has expired or is not yet valid",
     ),
     Pattern(
         "x509: certificate",
         "KD112",
         "tls",
         f"{_FRANZ}tls: failed to verify certificate: x509: certificate signed by unknown authority",
-        detail=r"signed by unknown authority|not trusted",
+        regex=r"signed by unknown authority|not trusted",
     ),
     Pattern(
         "remote error: tls: ",
         "KD115",
         "tls",
         f"{_FRANZ}remote error: tls: bad certificate",
-        detail=r"tls: (?:bad certificate|certificate required|unknown certificate)",
+        regex=r"tls: (?:bad certificate|certificate required|unknown certificate)",
     ),
     Pattern(
         "first record does not look like a TLS handshake",
@@ -174,24 +174,24 @@ PATTERNS = (
         "KD111",
         "tls",
         f"{_SARAMA}Failed to send ApiVersionsRequest V3 to kafka:9092: EOF",
-        sure=False,  # to send fails in the handshake, which a plaintext client does not have
-        detail=r": EOF",
+        sure=False,  # only a TLS client has a handshake
+        regex=r": EOF",
     ),
     Pattern(
         "Failed to read ApiVersionsResponse",
         "KD108",
         "kafka",
         f"{_SARAMA}Failed to read ApiVersionsResponse V3 payload from kafka:8080: unexpected EOF",
-        sure=False,  # a size that was none, and then too little
-        detail=r"payload from \S+: unexpected EOF",
+        sure=False,  # the client read other bytes as a size
+        regex=r"payload from \S+: unexpected EOF",
     ),
     Pattern(
         "Failed to read ApiVersionsResponse",
         "KD110",
         "kafka",
         f"{_SARAMA}Failed to read ApiVersionsResponse V3 header from kafka:9093: unexpected EOF",
-        sure=False,  # a TLS alert is one byte too short for a header
-        detail=r"header from \S+: unexpected EOF",
+        sure=False,  # a TLS alert is one byte shorter than a response header
+        regex=r"header from \S+: unexpected EOF",
     ),
     Pattern(
         "Failed to read ApiVersionsResponse",
@@ -199,7 +199,7 @@ PATTERNS = (
         "kafka",
         f"{_SARAMA}Failed to read ApiVersionsResponse V3 header from kafka:9092: EOF",
         sure=False,
-        detail=r"header from \S+: EOF",
+        regex=r"header from \S+: EOF",
     ),
     Pattern(
         "while fetching metadata: EOF",
@@ -207,14 +207,14 @@ PATTERNS = (
         "sasl",
         f"{_SARAMA}client/metadata got error from broker -1 while fetching metadata: EOF",
         sure=False,
-        shows="after",
+        proves="after",
     ),
     Pattern(
         "Connected to broker at",
         "",
         "",
         f"{_SARAMA}Connected to broker at 3.10.139.221:9095 (unregistered)",
-        shows="reached",
+        proves="reached",
     ),
     Pattern(
         "registered new broker",
@@ -222,15 +222,15 @@ PATTERNS = (
         "",
         f"{_SARAMA}client/brokers registered new broker #1 at 10.0.1.11:9095",
         hop=LISTENERS,
-        shows="metadata",
+        proves="metadata",
     ),
     Pattern(
         "fetching metadata for all topics from broker",
         "",
         "",
         f"{_SARAMA}client/metadata fetching metadata for all topics from broker kafka:9092",
-        detail=r"from broker (?P<at>\S+)",
-        shows="first",
+        regex=r"from broker (?P<address>\S+)",
+        proves="first",
     ),
     Pattern(
         "client has run out of available brokers",
@@ -244,7 +244,7 @@ PATTERNS = (
         "",
         "",
         "[INFO] done waiting on metadata for new topic; topic: orders",
-        shows="metadata",
+        proves="metadata",
     ),
     Pattern(
         "timed out before they were able to be produced",

@@ -1,4 +1,4 @@
-"""The Java client: producers, consumers, Streams, Connect, Spring, Kafka's own tools."""
+"""Patterns for the Java client: producer, consumer, Streams, Connect, Spring, Kafka's tools."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ PATTERNS = (
         "dns",
         "WARN org.apache.kafka.clients.ClientUtils - Couldn't resolve server kafka.example.org:9092"
         " from bootstrap.servers as DNS resolution failed for kafka.example.org",
-        sure=False,  # the same words where the resolver does not answer
+        sure=False,  # the client logs the same text if the resolver does not answer
         hop=BOOTSTRAP,
-        detail=r"resolve server (?P<at>\S+) from",
+        regex=r"resolve server (?P<address>\S+) from",
     ),
     Pattern(
         "Error connecting to node",
@@ -29,14 +29,14 @@ PATTERNS = (
         "dns",
         "java.net.UnknownHostException: kafka-0.kafka-headless.kafka.svc.cluster.local: Name or "
         "service not known",
-        detail=r"UnknownHostException: (?P<name>[\w.-]+)(?!.*Temporary failure)",
+        regex=r"UnknownHostException: (?P<name>[\w.-]+)(?!.*Temporary failure)",
     ),
     Pattern(
         "UnknownHostException",
         "KD102",
         "dns",
         "java.net.UnknownHostException: kafka.example.com: Temporary failure in name resolution",
-        detail=r"UnknownHostException: (?P<name>[\w.-]+).*Temporary failure",
+        regex=r"UnknownHostException: (?P<name>[\w.-]+).*Temporary failure",
     ),
     Pattern(
         "No resolvable bootstrap urls",
@@ -53,8 +53,8 @@ PATTERNS = (
         "tcp",
         f"WARN {_CLIENT}Connection to node -1 (localhost/127.0.0.1:9092) could not be established. "
         "Node may not be available.",
-        sure=False,  # refused mostly; before 2.7 also where nobody answers
-        detail=r"Connection to node .*(?:Broker|Node) may not be available",
+        sure=False,  # mostly refused; before Kafka 2.7 also a connection timeout
+        regex=r"Connection to node .*(?:Broker|Node) may not be available",
     ),
     Pattern(
         "due to socket connection setup timeout",
@@ -75,7 +75,7 @@ PATTERNS = (
         "kafka",
         f"INFO {_CLIENT}Disconnecting from node -1 due to request timeout.",
         sure=False,
-        detail=r"node -\d+ due to request timeout",
+        regex=r"node -\d+ due to request timeout",
     ),
     Pattern(
         "due to request timeout",
@@ -90,7 +90,7 @@ PATTERNS = (
         "KD110",
         "kafka",
         "java.lang.OutOfMemoryError: Java heap space",
-        sure=False,  # the first bytes of a TLS alert, or of a web server's answer, taken for a size
+        sure=False,  # the client reads a TLS alert or an HTTP response as a size
     ),
     Pattern(
         "Invalid receive (size",
@@ -98,7 +98,7 @@ PATTERNS = (
         "kafka",
         "org.apache.kafka.common.network.InvalidReceiveException: Invalid receive (size = "
         "1195725856 larger than 104857600)",
-        detail=r"size = (?P<size>-?\d+)",
+        regex=r"size = (?P<size>-?\d+)",
     ),
     Pattern(
         "The node does not support ",
@@ -106,7 +106,7 @@ PATTERNS = (
         "kafka",
         "org.apache.kafka.common.errors.UnsupportedVersionException: The node does not support "
         "METADATA",
-        detail=r"not support (?:METADATA|INIT_PRODUCER_ID)",
+        regex=r"not support (?:METADATA|INIT_PRODUCER_ID)",
     ),
     Pattern(
         "The node does not support ",
@@ -115,7 +115,7 @@ PATTERNS = (
         "org.apache.kafka.common.errors.UnsupportedVersionException: The node does not support "
         "PRODUCE",
         hop=LISTENERS,
-        detail=r"not support PRODUCE",
+        regex=r"not support PRODUCE",
     ),
     Pattern(
         "terminated during authentication",
@@ -141,7 +141,7 @@ PATTERNS = (
         "tls",
         "Caused by: java.security.cert.CertificateException: No subject alternative names matching "
         "IP address 10.132.131.34 found",
-        detail=r"No subject alternative (?:DNS )?names? (?:present|matching (?:IP address )?"
+        regex=r"No subject alternative (?:DNS )?names? (?:present|matching (?:IP address )?"
         r"(?P<wanted>[\w.:-]+)?)",
     ),
     Pattern(
@@ -163,15 +163,15 @@ PATTERNS = (
         "tls",
         "Caused by: java.security.cert.CertificateExpiredException: NotAfter: Sun Oct 25 12:33:32 "
         "UTC 2026",
-        detail=r"Certificate(?:Expired|NotYetValid)Exception",
-        words=("CertificateExpiredException", "CertificateNotYetValidException"),
+        regex=r"Certificate(?:Expired|NotYetValid)Exception",
+        index_words=("CertificateExpiredException", "CertificateNotYetValidException"),
     ),
     Pattern(
         "Received fatal alert: ",
         "KD115",
         "tls",
         "Caused by: javax.net.ssl.SSLHandshakeException: Received fatal alert: bad_certificate",
-        detail=r"bad_certificate|certificate_required|certificate_unknown|handshake_failure",
+        regex=r"bad_certificate|certificate_required|certificate_unknown|handshake_failure",
     ),
     Pattern(
         "Failed to process post-handshake messages",
@@ -187,7 +187,7 @@ PATTERNS = (
         "tls",
         f"ERROR {_CLIENT}Connection to node -1 (/3.10.139.221:9110) failed authentication due to: "
         "SSL handshake failed",
-        sure=False,  # the cause is some lines below
+        sure=False,  # a later line has the cause
     ),
     Pattern(
         "Unsupported or unrecognized SSL message",
@@ -210,7 +210,7 @@ PATTERNS = (
         f"ERROR {_CLIENT}Connection to node -1 (/3.10.139.221:9122) failed authentication due to: "
         "Client SASL mechanism 'PLAIN' not enabled in the server, enabled mechanisms are "
         "[SCRAM-SHA-512]",
-        detail=r"mechanism '(?P<mechanism>[\w-]+)' not enabled.*\[(?P<offered>[\w, -]+)\]",
+        regex=r"mechanism '(?P<mechanism>[\w-]+)' not enabled.*\[(?P<offered>[\w, -]+)\]",
     ),
     Pattern(
         "Authentication failed",
@@ -218,7 +218,7 @@ PATTERNS = (
         "sasl",
         f"ERROR {_CLIENT}Connection to node -1 (/3.10.139.221:9120) failed authentication due to: "
         "Authentication failed: Invalid username or password",
-        detail=r"invalid credentials|Invalid username or password|Invalid password|"
+        regex=r"invalid credentials|Invalid username or password|Invalid password|"
         r"SaslAuthenticationException",
     ),
     Pattern(
@@ -236,7 +236,7 @@ PATTERNS = (
         "30018ms, throttle time: 0ms, request timeout: 30000ms)",
         sure=False,
         hop=PRODUCE,
-        detail=r"since send: \d{4,}ms",
+        regex=r"since send: \d{4,}ms",
     ),
     Pattern(
         "in-flight METADATA request",
@@ -246,7 +246,7 @@ PATTERNS = (
         "being disconnected (elapsed time since creation: 3ms, elapsed time since send: 3ms, "
         "throttle time: 0ms, request timeout: 4000ms)",
         sure=False,
-        detail=r"node -\d+ being disconnected \(elapsed time since creation: \d{1,3}ms",
+        regex=r"node -\d+ being disconnected \(elapsed time since creation: \d{1,3}ms",
     ),
     Pattern(
         "in-flight API_VERSIONS request",
@@ -256,7 +256,7 @@ PATTERNS = (
         "-1 being disconnected (elapsed time since creation: 51ms, elapsed time since send: 51ms, "
         "throttle time: 0ms, request timeout: 4000ms)",
         sure=False,
-        detail=r"being disconnected \(elapsed time since creation: \d{1,3}ms",
+        regex=r"being disconnected \(elapsed time since creation: \d{1,3}ms",
     ),
     Pattern(
         "without a matching listener",
@@ -280,7 +280,7 @@ PATTERNS = (
         "",
         "INFO org.apache.kafka.clients.Metadata - [Producer clientId=producer-1] Cluster ID: "
         "9pMmTn3SQAOOp9ZLHXYVZA",
-        shows="metadata",
+        proves="metadata",
     ),
     Pattern(
         "bootstrap.servers = [",
@@ -288,7 +288,7 @@ PATTERNS = (
         "",
         "\tbootstrap.servers = [kafka-1.example.com:9092, kafka-2.example.com:9092]",
         hop=BOOTSTRAP,
-        detail=r"bootstrap\.servers = \[(?P<servers>[^\]]*)\]",
+        regex=r"bootstrap\.servers = \[(?P<servers>[^\]]*)\]",
     ),
     Pattern(
         "not present in metadata after",
@@ -317,7 +317,7 @@ PATTERNS = (
         "",
         "org.apache.kafka.common.errors.TimeoutException: Expiring 1 record(s) for test-1:1511 ms "
         "has passed since batch creation plus linger time",
-        shows="lost",
+        proves="lost",
     ),
     Pattern(
         "Failed to update metadata after",
@@ -339,6 +339,6 @@ PATTERNS = (
         f"WARN {_CLIENT}Bootstrap broker 10.100.10.3:9094 (id: -1 rack: null) disconnected",
         sure=False,
         hop=BOOTSTRAP,
-        detail=r"disconnected",
+        regex=r"disconnected",
     ),
 )

@@ -1,4 +1,4 @@
-"""kafkajs, and what Node.js says below it."""
+"""Patterns for kafkajs, and for the errors of Node.js below kafkajs."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ PATTERNS = (
         "KD101",
         "dns",
         f"{_LINE}Connection error: getaddrinfo ENOTFOUND kafka{_END}",
-        detail=r"ENOTFOUND (?P<name>[\w.-]+)",
+        regex=r"ENOTFOUND (?P<name>[\w.-]+)",
     ),
     Pattern(
         "getaddrinfo EAI_AGAIN",
         "KD102",
         "dns",
         f"{_LINE}Connection error: getaddrinfo EAI_AGAIN kafka{_END}",
-        detail=r"EAI_AGAIN (?P<name>[\w.-]+)",
+        regex=r"EAI_AGAIN (?P<name>[\w.-]+)",
     ),
     Pattern(
         "connect ECONNREFUSED",
         "KD103",
         "tcp",
         f"{_LINE}Connection error: connect ECONNREFUSED 127.0.0.1:9092{_END}",
-        detail=r"ECONNREFUSED (?P<ip>[\w.:]+:\d+)",
+        regex=r"ECONNREFUSED (?P<ip>[\w.:]+:\d+)",
     ),
     Pattern(
         "connect ETIMEDOUT",
         "KD104",
         "tcp",
         "Error: connect ETIMEDOUT 172.21.1.13:9092",
-        detail=r"ETIMEDOUT (?P<ip>[\w.:]+:\d+)",
+        regex=r"ETIMEDOUT (?P<ip>[\w.:]+:\d+)",
     ),
     Pattern(
         "Connection timeout",
         "KD104",
         "tcp",
         f"{_LINE}Connection timeout{_END}",
-        sure=False,  # TCP and TLS together
+        sure=False,  # this timeout covers TCP and TLS
     ),
     Pattern(
         "EHOSTUNREACH",
         "KD105",
         "tcp",
         f"{_LINE}Connection error: connect EHOSTUNREACH 10.0.1.11:9092{_END}",
-        detail=r"EHOSTUNREACH (?P<ip>[\w.:]+:\d+)",
+        regex=r"EHOSTUNREACH (?P<ip>[\w.:]+:\d+)",
     ),
     Pattern(
         "connect ENETUNREACH",
         "KD105",
         "tcp",
         f"{_LINE}Connection error: connect ENETUNREACH 10.0.1.11:9092{_END}",
-        detail=r"ENETUNREACH (?P<ip>[\w.:]+:\d+)",
+        regex=r"ENETUNREACH (?P<ip>[\w.:]+:\d+)",
     ),
     Pattern(
         "does not match certificate's altnames",
@@ -63,7 +63,7 @@ PATTERNS = (
         "tls",
         f"{_LINE}Connection error: Hostname/IP does not match certificate's altnames: IP: "
         f"3.10.139.222 is not in the cert's list: {_END}",
-        detail=r"altnames: (?:IP|Host): (?P<wanted>[\w.:-]+)",
+        regex=r"altnames: (?:IP|Host): (?P<wanted>[\w.:-]+)",
     ),
     Pattern(
         "certificate has expired",
@@ -76,7 +76,7 @@ PATTERNS = (
         "KD112",
         "tls",
         f"{_LINE}Connection error: unable to verify the first certificate{_END}",
-        detail=r"unable to verify the first certificate|self[- ]signed certificate|"
+        regex=r"unable to verify the first certificate|self[- ]signed certificate|"
         r"unable to get (?:local )?issuer certificate",
     ),
     Pattern(
@@ -121,7 +121,7 @@ PATTERNS = (
         '{"level":"ERROR","logger":"kafkajs","message":"[Connection] Response SaslHandshake(key: '
         '17, version: 1)","broker":"kafka:9092","clientId":"orders","error":"The broker does not '
         'support the requested SASL mechanism","correlationId":1,"size":25}',
-        detail=r"does not support the requested SASL mechanism",
+        regex=r"does not support the requested SASL mechanism",
     ),
     Pattern(
         "Response SaslHandshake",
@@ -130,7 +130,7 @@ PATTERNS = (
         '{"level":"ERROR","logger":"kafkajs","message":"[Connection] Response SaslHandshake(key: '
         '17, version: 1)","broker":"kafka:9092","clientId":"orders","error":"Request is not valid '
         'given the current SASL state","correlationId":1,"size":10}',
-        detail=r"not valid given the current SASL state",
+        regex=r"not valid given the current SASL state",
     ),
     Pattern(
         "SASL ",
@@ -138,7 +138,7 @@ PATTERNS = (
         "sasl",
         '{"level":"ERROR","logger":"kafkajs","message":"[BrokerPool] SASL PLAIN authentication '
         'failed: Authentication failed: Invalid username or password"}',
-        detail=r"SASL [\w-]+ (?:[\w-]+ )?authentication failed",
+        regex=r"SASL [\w-]+ (?:[\w-]+ )?authentication failed",
     ),
     Pattern(
         "[BrokerPool] Request ",
@@ -146,7 +146,7 @@ PATTERNS = (
         "kafka",
         '{"level":"ERROR","logger":"kafkajs","message":"[BrokerPool] Request ApiVersions(key: 18, '
         'version: 2) timed out","retryCount":0,"retryTime":165}',
-        detail=r"timed out",
+        regex=r"timed out",
     ),
     Pattern(
         "Request Produce(",
@@ -155,7 +155,7 @@ PATTERNS = (
         '{"level":"ERROR","logger":"kafkajs","message":"[Producer] Request Produce(key: 0, '
         'version: 7) timed out","retryCount":0,"retryTime":165}',
         hop="produce",
-        detail=r"timed out",
+        regex=r"timed out",
     ),
     Pattern(
         "Closed connection",
@@ -179,7 +179,7 @@ PATTERNS = (
         "",
         '{"level":"ERROR","logger":"kafkajs","message":"[Producer] Failed to send messages: '
         'Connection timeout","retryCount":0,"retryTime":202}',
-        shows="metadata",
+        proves="metadata",
     ),
     Pattern(
         "KafkaJSNumberOfRetriesExceeded",

@@ -1,4 +1,4 @@
-"""librdkafka, and so confluent-kafka for Python, Go and .NET, rust-rdkafka, kcat and many more."""
+"""Patterns for librdkafka: confluent-kafka for Python, Go and .NET, rust-rdkafka, kcat and more."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PATTERNS = (
         "dns",
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:kafka:9092/1]: kafka:9092/1: Failed to "
         "resolve 'kafka:9092': Name or service not known (after 1ms in state CONNECT)",
-        detail=r"Failed to resolve '(?P<at>[^']+)'(?!.*(?:[Tt]emporary failure|try again))",
+        regex=r"Failed to resolve '(?P<address>[^']+)'(?!.*(?:[Tt]emporary failure|try again))",
     ),
     Pattern(
         "Failed to resolve '",
@@ -22,7 +22,7 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:kafka:9092/bootstrap]: "
         "kafka:9092/bootstrap: Failed to resolve 'kafka:9092': Temporary failure in name "
         "resolution (after 5007ms in state CONNECT)",
-        detail=r"Failed to resolve '(?P<at>[^']+)'.*(?:[Tt]emporary failure|try again)",
+        regex=r"Failed to resolve '(?P<address>[^']+)'.*(?:[Tt]emporary failure|try again)",
     ),
     Pattern(
         "Connection refused",
@@ -31,7 +31,7 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:localhost:9092/bootstrap]: "
         "localhost:9092/bootstrap: Connect to ipv4#127.0.0.1:9092 failed: Connection refused "
         "(after 0ms in state CONNECT)",
-        detail=r"Connect to ipv[46]#(?P<ip>\S+) failed: Connection refused",
+        regex=r"Connect to ipv[46]#(?P<ip>\S+) failed: Connection refused",
     ),
     Pattern(
         "actively refused",
@@ -48,7 +48,7 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:10.10.0.3:31313/1002]: "
         "10.10.0.3:31313/1002: Connect to ipv4#10.10.0.3:31313 failed: Connection timed out "
         "(after 131226ms in state CONNECT)",
-        detail=r"Connect to ipv[46]#(?P<ip>\S+) failed: Connection timed out",
+        regex=r"Connect to ipv[46]#(?P<ip>\S+) failed: Connection timed out",
     ),
     Pattern(
         "failed: Unknown error",
@@ -57,8 +57,8 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:b-2.example.com:9096/2]: "
         "b-2.example.com:9096/2: Connect to ipv4#10.2.0.4:9096 failed: Unknown error "
         "(after 21036ms in state CONNECT)",
-        sure=False,  # Windows; 21 s is how long it tries
-        detail=r"Connect to ipv[46]#(?P<ip>\S+) failed: Unknown error \(after 2\d{4}ms",
+        sure=False,  # Windows gives up a connection after 21 s
+        regex=r"Connect to ipv[46]#(?P<ip>\S+) failed: Unknown error \(after 2\d{4}ms",
     ),
     Pattern(
         "Connection setup timed out in state CONNECT",
@@ -74,7 +74,7 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:[2001:db8::1]:9092/bootstrap]: "
         "[2001:db8::1]:9092/bootstrap: Connect to ipv6#[2001:db8::1]:9092 failed: Network is "
         "unreachable (after 0ms in state CONNECT)",
-        detail=r"(?:Network|Host) is unreachable|No route to host",
+        regex=r"(?:Network|Host) is unreachable|No route to host",
     ),
     Pattern(
         "Connection setup timed out in state SSL_HANDSHAKE",
@@ -99,7 +99,7 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:web:8080/bootstrap]: "
         "web:8080/bootstrap: Receive failed: Invalid response size 1213486160 (0..100000000): "
         "increase receive.message.max.bytes (after 1ms in state APIVERSION_QUERY)",
-        detail=_SIZE,
+        regex=_SIZE,
     ),
     Pattern(
         "No viable ProduceRequest ApiVersions",
@@ -116,7 +116,7 @@ PATTERNS = (
         "%4|1700000000.123|METADATA|rdkafka#producer-1| [thrd:main]: 10.0.1.11:9090/bootstrap: "
         "Metadata request failed: connected: Local: Required feature not supported by broker "
         "(0ms): Permanent",
-        detail=r"Metadata request failed.*Required feature not supported by broker",
+        regex=r"Metadata request failed.*Required feature not supported by broker",
     ),
     Pattern(
         "connecting to a SSL listener?",
@@ -135,7 +135,7 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:ssl://kafka:9093/bootstrap]: "
         "ssl://kafka:9093/bootstrap: Receive failed: error:0A000412:SSL routines::ssl/tls alert "
         "bad certificate: SSL alert number 42 (after 5ms in state APIVERSION_QUERY)",
-        detail=r"alert (?:bad certificate|certificate required|number (?:42|116))",
+        regex=r"alert (?:bad certificate|certificate required|number (?:42|116))",
     ),
     Pattern(
         "in state APIVERSION_QUERY",
@@ -145,7 +145,7 @@ PATTERNS = (
         "kafka:9093/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN "
         "(after 3ms in state APIVERSION_QUERY)",
         sure=False,
-        detail=r"(?<!://)(?<![\w.:-])[\w.:\[\]-]+/(?:bootstrap|\d+): Disconnected",
+        regex=r"(?<!://)(?<![\w.:-])[\w.:\[\]-]+/(?:bootstrap|\d+): Disconnected",
     ),
     Pattern(
         "in state APIVERSION_QUERY",
@@ -155,7 +155,7 @@ PATTERNS = (
         "ssl://kafka:9093/bootstrap: Disconnected while requesting ApiVersion: might be caused by "
         "broker version < 0.10 (see api.version.request) (after 1ms in state APIVERSION_QUERY)",
         sure=False,
-        detail=r"Disconnected",
+        regex=r"Disconnected",
     ),
     Pattern(
         "connecting to a PLAINTEXT broker listener?",
@@ -164,7 +164,7 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:ssl://kafka:9092/bootstrap]: "
         "ssl://kafka:9092/bootstrap: SSL handshake failed: Disconnected: connecting to a "
         "PLAINTEXT broker listener? (after 7ms in state SSL_HANDSHAKE)",
-        sure=False,  # a proxy that hangs up looks the same
+        sure=False,  # a proxy that closes the connection causes the same line
     ),
     Pattern(
         "broker certificate could not be verified",
@@ -175,7 +175,7 @@ PATTERNS = (
         "routines::certificate verify failed: broker certificate could not be verified, verify "
         "that ssl.ca.location is correctly configured or root CA certificates are installed "
         "(install ca-certificates package) (after 5ms in state SSL_HANDSHAKE)",
-        sure=False,  # the same words for a wrong name, and for a certificate out of its time
+        sure=False,  # the same text for a wrong name and for an expired certificate
     ),
     Pattern(
         "Failed to verify broker certificate",
@@ -234,7 +234,7 @@ PATTERNS = (
         "kafka:9094/bootstrap: Disconnected: connection closed by peer: receive 0 after POLLIN "
         "(after 2ms in state UP)",
         sure=False,
-        detail=r"(?<!://)(?<![\w.:-])[\w.:\[\]-]+/bootstrap: Disconnected.*after \d{1,3}ms in",
+        regex=r"(?<!://)(?<![\w.:-])[\w.:\[\]-]+/bootstrap: Disconnected.*after \d{1,3}ms in",
     ),
     Pattern(
         "broker's supported mechanisms:",
@@ -244,7 +244,7 @@ PATTERNS = (
         "sasl_plaintext://kafka:9092/bootstrap: SASL PLAIN mechanism handshake failed: Broker: "
         "Request not valid in current SASL state: broker's supported mechanisms:  (after 1ms in "
         "state AUTH_HANDSHAKE)",
-        detail=r"not valid in current SASL state",
+        regex=r"not valid in current SASL state",
     ),
     Pattern(
         "broker's supported mechanisms:",
@@ -254,7 +254,7 @@ PATTERNS = (
         "sasl_plaintext://kafka:9092/bootstrap: SASL PLAIN mechanism handshake failed: Broker: "
         "Unsupported SASL mechanism: broker's supported mechanisms: SCRAM-SHA-512 (after 1ms in "
         "state AUTH_HANDSHAKE)",
-        detail=r"SASL (?P<mechanism>\S+) mechanism.*supported mechanisms: (?P<offered>[\w,-]+)",
+        regex=r"SASL (?P<mechanism>\S+) mechanism.*supported mechanisms: (?P<offered>[\w,-]+)",
     ),
     Pattern(
         "SASL authentication ",
@@ -263,7 +263,7 @@ PATTERNS = (
         "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:sasl_ssl://kafka:9094/bootstrap]: "
         "sasl_ssl://kafka:9094/bootstrap: SASL authentication error: Authentication failed: "
         "Invalid username or password (after 5103ms in state AUTH_REQ)",
-        detail=r"SASL authentication (?:error|failure)",
+        regex=r"SASL authentication (?:error|failure)",
     ),
     Pattern(
         "in state AUTH",
@@ -283,7 +283,7 @@ PATTERNS = (
         "10.0.1.13:9094/3: Timed out 1 in-flight, 0 retry-queued, 0 out-queue, 0 "
         "partially-sent requests; 1 request(s) timed out: disconnect (average rtt 6.031ms)",
         hop=PRODUCE,
-        detail=r"/\d+: ",
+        regex=r"/\d+: ",
     ),
     Pattern(
         "Timed out ProduceRequest",

@@ -1,4 +1,4 @@
-"""What a pattern is: words that a client or a broker logs, and what they speak for."""
+"""What a log pattern is: the text of a line, and the finding or progress that the line proves."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from dataclasses import dataclass
 BOOTSTRAP, METADATA, LISTENERS, PRODUCE = "bootstrap", "metadata", "listeners", "produce"
 
 
-SHOWS = {
-    "dialled": "a connection was tried",
-    "connected": "TCP stood",
-    "reached": "Kafka answered",
-    "login": "the client logs in",
-    "first": "this is where the client begins",
-    "metadata": "the metadata came",
-    "lost": "the metadata came, and all was lost afterwards",
-    "after": "it is about a connection that stood before",
+# What a line can prove about the progress of a client.
+PROVES = {
+    "dialled": "the client tried a connection",
+    "connected": "a TCP connection was established",
+    "reached": "a Kafka server answered",
+    "login": "the client logs in with SASL",
+    "first": "the client sends its first request",
+    "metadata": "the client received metadata",
+    "lost": "the client received metadata, and lost records afterwards",
+    "after": "the connection worked before this line",
 }
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """A line that has the words `key` in it, and matches the regular expression `detail` where
-    there is one: its groups say more.
+    """A kind of log line: the line contains `key`, and matches the regular expression `regex` if
+    there is one. The named groups of `regex` are details such as `address`, `node` or `size`.
 
-    `code` is the finding that the line speaks for; "" where it only says that something failed, or
-    how far the client came. `sure` is False where the words have other meanings too. `hop` is given
-    where the words themselves tell it. `shows` is what the line proves beside: one of SHOWS.
-    `words` are those by one of which such lines are found among all others, where it is not the
-    longest of the key. `example` is a line as it is logged.
+    `code` is the finding that the line proves, "" for a line that reports a failure without a
+    reason or the progress of the client. `sure` is False if other failures log the same text.
+    `hop` is the hop that the text itself names. `proves` is a key of PROVES.
+    `index_words` are words of which every such line contains at least one; by default the reader
+    takes the longest word of `key`. `example` is a complete line.
     """
 
     key: str
@@ -37,6 +38,6 @@ class Pattern:
     example: str
     sure: bool = True
     hop: str = ""
-    detail: str = ""
-    shows: str = ""
-    words: tuple[str, ...] = ()
+    regex: str = ""
+    proves: str = ""
+    index_words: tuple[str, ...] = ()

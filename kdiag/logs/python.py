@@ -1,4 +1,4 @@
-"""kafka-python 2 and 3, and aiokafka."""
+"""Patterns for kafka-python 2 and 3, and for aiokafka."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATTERNS = (
         "WARNING kafka.conn DNS lookup failed for kafka:9092, exception was [Errno -2] Name or "
         "service not known. Is your advertised.listeners (called advertised.host.name before Kafka "
         "9) correct and resolvable?",
-        detail=r"DNS lookup failed for (?P<at>[^\s,]+)(?!.*Temporary failure)",
+        regex=r"DNS lookup failed for (?P<address>[^\s,]+)(?!.*Temporary failure)",
     ),
     Pattern(
         "DNS lookup failed for",
@@ -23,7 +23,7 @@ PATTERNS = (
         "dns",
         "WARNING kafka.conn DNS lookup failed for kafka:9092, exception was [Errno -3] Temporary "
         "failure in name resolution.",
-        detail=r"DNS lookup failed for (?P<at>[^\s,]+).*Temporary failure",
+        regex=r"DNS lookup failed for (?P<address>[^\s,]+).*Temporary failure",
     ),
     Pattern(
         "Temporary failure in name resolution",
@@ -49,7 +49,7 @@ PATTERNS = (
         "tcp",
         f"ERROR kafka.conn {_CONN}<connecting> [IPv4 ('10.0.1.11', 9092)]>: Closing connection. "
         "KafkaConnectionError: 111 ECONNREFUSED",
-        detail=r"\d+ ECONNREFUSED",
+        regex=r"\d+ ECONNREFUSED",
     ),
     Pattern(
         "Connect attempt returned error",
@@ -57,14 +57,14 @@ PATTERNS = (
         "tcp",
         f"ERROR kafka.conn {_CONN}<connecting> [IPv4 ('10.0.1.11', 9092)]>: Connect attempt "
         "returned error 111. Disconnecting.",
-        detail=r"returned error (?:111|61|10061)\b",
+        regex=r"returned error (?:111|61|10061)\b",
     ),
     Pattern(
         "Connect call failed",
         "KD103",
         "tcp",
         f"{_AIO}[Errno 111] Connect call failed ('127.0.0.1', 9092)",
-        detail=r"\[Errno (?:111|61|10061)\] Connect call failed \('(?P<host>[^']+)', (?P<port>\d+)",
+        regex=r"\[Errno (?:111|61|10061)\] Connect call failed \('(?P<host>[^']+)', (?P<port>\d+)",
     ),
     Pattern(
         "Connect attempt returned error",
@@ -72,14 +72,14 @@ PATTERNS = (
         "tcp",
         f"ERROR kafka.conn {_CONN}<connecting> [IPv4 ('10.0.1.11', 9092)]>: Connect attempt "
         "returned error 110. Disconnecting.",
-        detail=r"returned error (?:110|60|10060)\b",
+        regex=r"returned error (?:110|60|10060)\b",
     ),
     Pattern(
         "ETIMEDOUT",
         "KD104",
         "tcp",
         "ERROR kafka.net.manager Connection failed: KafkaConnectionError: 110 ETIMEDOUT",
-        detail=r"\d+ ETIMEDOUT",
+        regex=r"\d+ ETIMEDOUT",
     ),
     Pattern(
         "Connection attempt timed out",
@@ -100,14 +100,14 @@ PATTERNS = (
         "tcp",
         f"ERROR kafka.conn {_CONN}<connecting> [IPv4 ('10.0.1.11', 9092)]>: Connect attempt "
         "returned error 113. Disconnecting.",
-        detail=r"returned error (?:101|113|51|65|10051|10065)\b",
+        regex=r"returned error (?:101|113|51|65|10051|10065)\b",
     ),
     Pattern(
         "unreachable",
         "KD105",
         "tcp",
         f"{_AIO}[Errno 101] Network is unreachable",
-        detail=r"\[Errno \d+\] (?:Network is unreachable|Connect call failed)",
+        regex=r"\[Errno \d+\] (?:Network is unreachable|Connect call failed)",
     ),
     Pattern(
         "CERTIFICATE_VERIFY_FAILED",
@@ -115,7 +115,7 @@ PATTERNS = (
         "tls",
         f"{_AIO}[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: IP address mismatch, "
         "certificate is not valid for '3.10.139.222'. (_ssl.c:1006)",
-        detail=r"mismatch, certificate is not valid for '(?P<wanted>[^']+)'",
+        regex=r"mismatch, certificate is not valid for '(?P<wanted>[^']+)'",
     ),
     Pattern(
         "CERTIFICATE_VERIFY_FAILED",
@@ -123,7 +123,7 @@ PATTERNS = (
         "tls",
         f"{_AIO}[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has "
         "expired (_ssl.c:1006)",
-        detail=r"has expired|not yet valid",
+        regex=r"has expired|not yet valid",
     ),
     Pattern(
         "CERTIFICATE_VERIFY_FAILED",
@@ -180,7 +180,7 @@ PATTERNS = (
         "kafka",
         "ERROR kafka.net.transport <KafkaTCPTransport [kafka:9093<-51158]>: Abort "
         "(InvalidReceiveError: Invalid frame length: 352518912)",
-        detail=r"frame length: (?P<size>\d+)",
+        regex=r"frame length: (?P<size>\d+)",
     ),
     Pattern(
         "IncompatibleBrokerVersion",
@@ -188,7 +188,7 @@ PATTERNS = (
         "kafka",
         "kafka.errors.IncompatibleBrokerVersion: IncompatibleBrokerVersion: Kafka broker does not "
         "support the 'MetadataRequest_v0' Kafka protocol.",
-        detail=r"MetadataRequest",
+        regex=r"MetadataRequest",
     ),
     Pattern(
         "Did you attempt to connect to a kafka controller",
@@ -203,7 +203,7 @@ PATTERNS = (
         "sasl",
         "ERROR kafka.net.connection <KafkaConnection node_id=bootstrap-0>: SaslHandshake failed: "
         "UnsupportedSaslMechanismError",
-        detail=r"UnsupportedSaslMechanismError",
+        regex=r"UnsupportedSaslMechanismError",
     ),
     Pattern(
         "SaslHandshake failed",
@@ -211,7 +211,7 @@ PATTERNS = (
         "sasl",
         "ERROR kafka.net.connection <KafkaConnection node_id=bootstrap-0>: SaslHandshake failed: "
         "IllegalSaslStateError",
-        detail=r"IllegalSaslStateError",
+        regex=r"IllegalSaslStateError",
     ),
     Pattern(
         "UnsupportedSaslMechanismError",
@@ -238,8 +238,8 @@ PATTERNS = (
         "sasl",
         "ERROR kafka.conn <BrokerConnection client_id=orders, node_id=bootstrap-0 host=kafka:9092 "
         "<connected> [IPv4 ('10.0.1.11', 9092)]>: socket disconnected",
-        sure=False,  # ApiVersions was answered, and what came next was not
-        detail=r"node_id=bootstrap-\d+ .*<connected>|bootstrap-\d+ broker_version=\(\d",
+        sure=False,  # the broker answered ApiVersions, but not the next request
+        regex=r"node_id=bootstrap-\d+ .*<connected>|bootstrap-\d+ broker_version=\(\d",
     ),
     Pattern(
         "<authenticating>",
@@ -248,7 +248,7 @@ PATTERNS = (
         f"ERROR kafka.conn {_CONN}<authenticating> [IPv4 ('10.0.1.11', 9092)]>: Closing "
         "connection. KafkaConnectionError: socket disconnected",
         sure=False,
-        detail=r"<authenticating>.*socket disconnected",
+        regex=r"<authenticating>.*socket disconnected",
     ),
     Pattern(
         "timed out after",
@@ -256,7 +256,7 @@ PATTERNS = (
         "kafka",
         f"WARNING kafka.client {_CONN}<checking_api_versions_recv> [IPv4 ('10.0.1.11', 9092)]> "
         "timed out after 4000.0 ms. Closing connection.",
-        detail=r"<checking_api_versions_recv>",
+        regex=r"<checking_api_versions_recv>",
     ),
     Pattern(
         "RequestTimedOutError",
@@ -266,7 +266,7 @@ PATTERNS = (
         "RequestTimedOutError",
         sure=False,
         hop="produce",
-        detail=r"produce response.*RequestTimedOutError",
+        regex=r"produce response.*RequestTimedOutError",
     ),
     Pattern(
         "Request timed out after",
@@ -276,7 +276,7 @@ PATTERNS = (
         "[Error 7] RequestTimedOutError: Request timed out after 4000.0 ms",
         sure=False,
         hop="produce",
-        detail=r"<connected>",
+        regex=r"<connected>",
     ),
     Pattern(
         "socket disconnected",
@@ -291,7 +291,7 @@ PATTERNS = (
         "kafka",
         f"{_AIO}KafkaConnectionError: Connection at kafka:9092 closed",
         sure=False,
-        detail=r"connect to (?:\"(?P<at>[^\"]+)\"|node with id \d+).*Connection at .* closed",
+        regex=r"connect to (?:\"(?P<address>[^\"]+)\"|node with id \d+).*Connection at .* closed",
     ),
     Pattern(
         "Unable to request metadata from",
@@ -300,15 +300,15 @@ PATTERNS = (
         'WARNING:aiokafka:Unable to request metadata from "kafka:9092": KafkaConnectionError: '
         "Connection at kafka:9092 closed",
         sure=False,
-        detail=r'"(?P<at>[^"]+)": KafkaConnectionError: Connection at .* closed',
+        regex=r'"(?P<address>[^"]+)": KafkaConnectionError: Connection at .* closed',
     ),
     Pattern(
         "Unable connect to",
         "KD104",
         "tcp",
         "ERROR:aiokafka:Unable connect to node with id 3: ",
-        sure=False,  # no words at all: it took too long, in any layer
-        detail=r"Unable connect to (?:\"(?P<at>[^\"]+)\"|node with id \d+): *$",
+        sure=False,  # a timeout in any layer: aiokafka logs no reason
+        regex=r"Unable connect to (?:\"(?P<address>[^\"]+)\"|node with id \d+): *$",
     ),
     Pattern(
         "Bootstrap metadata response has no brokers",
@@ -322,22 +322,22 @@ PATTERNS = (
         "",
         "",
         f"INFO kafka.conn {_CONN}<checking_api_versions_recv>>: Broker version identified as 2.6",
-        shows="reached",
+        proves="reached",
     ),
     Pattern(
         "Connection complete.",
         "",
         "",
         f"INFO kafka.conn {_CONN}<connected> [IPv4 ('10.0.1.11', 9092)]>: Connection complete.",
-        shows="reached",
+        proves="reached",
     ),
     Pattern(
         "in the clear",
         "",
         "",
         "WARNING kafka.net.sasl.plain Sending username and password in the clear",
-        detail=r"username and password|credentials",
-        shows="login",
+        regex=r"username and password|credentials",
+        proves="login",
     ),
     Pattern(
         ": connected to <socket",
@@ -345,8 +345,8 @@ PATTERNS = (
         "",
         "INFO kafka.net.transport <KafkaTCPTransport [3.10.139.221:9095<-40084]>: connected to "
         "<socket.socket fd=6, family=2, type=1, proto=6, laddr=('203.0.113.10', 40084)>",
-        detail=r"Transport \[(?P<at>[^<\]]+)<-",
-        shows="connected",
+        regex=r"Transport \[(?P<address>[^<\]]+)<-",
+        proves="connected",
     ),
     Pattern(
         ">: connecting to",
@@ -354,7 +354,7 @@ PATTERNS = (
         "",
         f"INFO kafka.conn {_CONN}<connecting> [IPv4 ('10.0.1.11', 9092)]>: connecting to "
         "10.0.1.11:9092 [('10.0.1.11', 9092) IPv4]",
-        shows="dialled",
+        proves="dialled",
     ),
     Pattern(
         "Initializing connection for node_id",
@@ -362,7 +362,7 @@ PATTERNS = (
         "",
         "INFO kafka.net.manager Initializing connection for node_id 2 at 10.0.1.12:9095 "
         "(rack=None)",
-        shows="dialled",
+        proves="dialled",
     ),
     Pattern(
         "Updated metadata: ",
@@ -370,7 +370,7 @@ PATTERNS = (
         "",
         "INFO kafka.cluster Updated metadata: ClusterMetadata(brokers: 3, topics: 0, "
         "coordinators: 0)",
-        shows="metadata",
+        proves="metadata",
     ),
     Pattern(
         "connection failed -- refreshing metadata",
@@ -378,8 +378,8 @@ PATTERNS = (
         "",
         "WARNING kafka.client Node 1 connection failed -- refreshing metadata",
         hop=LISTENERS,
-        detail=r"Node \d+ connection failed",
-        shows="metadata",
+        regex=r"Node \d+ connection failed",
+        proves="metadata",
     ),
     Pattern("NoBrokersAvailable", "", "", "kafka.errors.NoBrokersAvailable: NoBrokersAvailable"),
     Pattern(
@@ -403,7 +403,7 @@ PATTERNS = (
         "",
         "KafkaTimeoutError: Batch for TopicPartition(topic='Topic1', partition=0) containing 1 "
         "record(s) expired: 10 seconds have passed since batch creation",
-        detail=r"Expiring|expired",
-        shows="lost",
+        regex=r"Expiring|expired",
+        proves="lost",
     ),
 )

@@ -1,4 +1,7 @@
-"""Reads a log of any size as it comes: what no pattern can match is passed over in bulk."""
+"""Reads the facts of a log of any size.
+
+Most lines match no pattern, so the reader looks only at lines that contain a word of a pattern.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,21 @@ from typing import BinaryIO
 
 from kdiag.logs import broker, go, java, kafkajs, librdkafka, protocol, python
 from kdiag.logs.connection import connection_of
-from kdiag.logs.facts import Log, LogConnection, Sign
+from kdiag.logs.facts import LogConnection, LogEvent, LogFacts
 from kdiag.logs.pattern import Pattern
 from kdiag.logs.secrets import without_secrets
 from kdiag.network.attempt import clean
 
-MOST = 4 << 30  # bytes that are read
-_CHUNK = 1 << 20
-_LONGEST = 4096  # bytes of a line that are looked at
-_SHOWN = 400  # characters of a line that are kept
-_LOOKS = 64  # at lines that differ in digits only; then they are counted
-_SHAPES = 50_000
-_SIGNS = 2_000
-_NAMES = 200  # servers and brokers that are kept
+MAX_BYTES = 4 << 30  # bytes that the reader reads
+_CHUNK_BYTES = 1 << 20
+_MAX_LINE_BYTES = 4096  # bytes of a line that the reader compares with patterns
+_MAX_TEXT = 400  # characters of a line that an event keeps
+_MAX_SAMPLES = 64  # lines of one shape that are matched; the reader counts the others
+_MAX_SHAPES = 50_000
+_MAX_EVENTS = 2_000
+_MAX_ADDRESSES = 200  # addresses of servers and brokers that the reader keeps
 
-FAMILIES = {
+PATTERNS = {
     "librdkafka": librdkafka.PATTERNS,
     "the Java client": java.PATTERNS,
     "kafka-python or aiokafka": python.PATTERNS,
@@ -36,8 +39,8 @@ FAMILIES = {
     "": protocol.PATTERNS,
 }
 
-# Who writes like this; a line of the one is not looked at with the patterns of the others first.
-_MARKS = (
+# Text that only one client writes. The patterns of that client are tried before all others.
+_CLIENT_MARKERS = (
     ("librdkafka", re.compile(r"%\d\|\d+\.\d+\||\[thrd:|rdkafka|KafkaError\{|cimpl\.")),
     ("kafkajs", re.compile(r'"logger":"kafkajs"|KafkaJS|\[BrokerPool\]')),
     (
@@ -53,31 +56,30 @@ _MARKS = (
     ("sarama or franz-go", re.compile(r"\[sarama\]|client/metadata|dial tcp|broker: (?:seed_)?\d")),
 )
 
-# Letters in small, everything else a space: what is left of a line are its words, and lines that
-# differ in numbers only are the same.
-_WORDS = bytes(
+# Translates letters to lower case, and all other bytes except newlines to spaces. The result is the
+# words of a line; lines that differ only in digits have equal words.
+_TO_WORDS = bytes(
     byte | 32 if chr(byte).isalpha() and byte < 128 else 10 if byte == 10 else 32
     for byte in range(256)
 )
-_EVERYWHERE = set(
+_COMMON_WORDS = set(
     b"broker brokers connect connection message metadata partition record request state".split()
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def read(stream: BinaryIO) -> Log:
-    """What a log shows. The bytes may be anything; memory does not grow with them. Raises OSError.
-
-    A log that Windows wrote as UTF-16 is read too.
-    """
-    return _Reading().all_of(stream)
+def read(stream: BinaryIO) -> LogFacts:
+    """Reads the facts of a log. The bytes may be anything, also UTF-16 from Windows; the memory
+    does not grow with the size. Raises OSError."""
+    return _LogReader().read(stream)
 
 
-class _Reading:
-    """A log on its way through."""
+class _LogReader:
+    """The state of the reader while it reads one log. A key of `events` and `counts` is the number
+    of the pattern, the connection, and the host name of the line."""
 
     def __init__(self) -> None:
-        self.signs: dict[tuple[int, LogConnection, str], Sign] = {}
+        self.events: dict[tuple[int, LogConnection, str], LogEvent] = {}
         self.counts: Counter[tuple[int, LogConnection, str]] = Counter()
         self.clients: Counter[str] = Counter()
         self.bootstrap: dict[str, None] = {}
@@ -85,33 +87,33 @@ class _Reading:
         self.reached: set[LogConnection] = set()
         self.dialled: dict[LogConnection, None] = {}
         self.connected: set[str] = set()
-        self.metadata = self.login = self.cut = False
+        self.metadata = self.login = self.truncated = False
         self.lines = self.size = 0
-        # Shape of a line → its looks so far, and the sign that it last was, if any.
-        self.looks: dict[int, int] = {}
-        self.last: dict[int, tuple[int, LogConnection, str]] = {}
+        # The shape of a line is the hash of its words.
+        self.samples: dict[int, int] = {}
+        self.last_key: dict[int, tuple[int, LogConnection, str]] = {}
 
-    def all_of(self, stream: BinaryIO) -> Log:
+    def read(self, stream: BinaryIO) -> LogFacts:
         index = _index()
         for chunk in self._chunks(stream):
             for line, words in zip(
-                chunk.split(b"\n"), chunk.translate(_WORDS).split(b"\n"), strict=True
+                chunk.split(b"\n"), chunk.translate(_TO_WORDS).split(b"\n"), strict=True
             ):
                 self.lines += 1
                 shape = hash(words)
-                looks = self.looks.get(shape)
-                if looks is None:
-                    found = index.keys() & words[:_LONGEST].split()
-                    self._remember(shape, 1 if found else _LOOKS)
-                    if found:
-                        self._look(line, shape, found)
-                elif looks < _LOOKS:
-                    self.looks[shape] = looks + 1
-                    self._look(line, shape, index.keys() & words[:_LONGEST].split())
-                elif shape in self.last:
-                    self.counts[self.last[shape]] += 1
-        return Log(
-            signs=tuple(replace(s, count=self.counts[key]) for key, s in self.signs.items()),
+                samples = self.samples.get(shape)
+                if samples is None:
+                    matching = index.keys() & words[:_MAX_LINE_BYTES].split()
+                    self._remember(shape, 1 if matching else _MAX_SAMPLES)
+                    if matching:
+                        self._match(line, shape, matching)
+                elif samples < _MAX_SAMPLES:
+                    self.samples[shape] = samples + 1
+                    self._match(line, shape, index.keys() & words[:_MAX_LINE_BYTES].split())
+                elif shape in self.last_key:
+                    self.counts[self.last_key[shape]] += 1
+        return LogFacts(
+            events=tuple(replace(e, count=self.counts[key]) for key, e in self.events.items()),
             lines=self.lines,
             size=self.size,
             clients=tuple(name for name, _ in self.clients.most_common() if name),
@@ -122,156 +124,167 @@ class _Reading:
             dialled=tuple(self.dialled),
             connected=frozenset(self.connected),
             login=self.login,
-            cut=self.cut,
+            truncated=self.truncated,
         )
 
     def _chunks(self, stream: BinaryIO) -> Iterator[bytes]:
-        """The bytes in pieces of whole lines; the end of an endless line is left out."""
-        left, endless, decode = b"", False, None
-        while self.size < MOST:
-            data = stream.read(_CHUNK)
+        """Chunks of whole lines; a line longer than _MAX_LINE_BYTES is cut."""
+        rest, too_long, decoder = b"", False, None
+        while self.size < MAX_BYTES:
+            data = stream.read(_CHUNK_BYTES)
             if not data:
                 break
             if not self.size and data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                decode = codecs.getincrementaldecoder("utf-16")("replace")
+                decoder = codecs.getincrementaldecoder("utf-16")("replace")
             self.size += len(data)
-            if decode:
-                data = decode.decode(data).encode("utf-8", "replace")
-            if endless:
+            if decoder:
+                data = decoder.decode(data).encode("utf-8", "replace")
+            if too_long:
                 _, newline, data = data.partition(b"\n")
-                endless = not newline
-            whole, newline, left = (left + data).rpartition(b"\n")
-            if len(left) > _LONGEST:
-                whole, left, endless = whole + newline + left[:_LONGEST], b"", True
+                too_long = not newline
+            whole, newline, rest = (rest + data).rpartition(b"\n")
+            if len(rest) > _MAX_LINE_BYTES:
+                whole, rest, too_long = whole + newline + rest[:_MAX_LINE_BYTES], b"", True
             if whole:
                 yield whole
         else:
-            self.cut = True
-        if left:
-            yield left
+            self.truncated = True
+        if rest:
+            yield rest
 
-    def _remember(self, shape: int, looks: int) -> None:
-        if len(self.looks) >= _SHAPES:
-            self.looks.clear()
-            self.last.clear()
-        self.looks[shape] = looks
+    def _remember(self, shape: int, samples: int) -> None:
+        if len(self.samples) >= _MAX_SHAPES:
+            self.samples.clear()
+            self.last_key.clear()
+        self.samples[shape] = samples
 
-    def _look(self, line: bytes, shape: int, words: Collection[bytes]) -> None:
-        """Recognises a line by the words in it that matter, and keeps what it shows."""
-        text = line[:_LONGEST].decode("utf-8", "replace").rstrip("\r")
-        rows = [row for word in words for row in _index()[word] if row.pattern.key in text]
-        if not rows:
+    def _match(self, line: bytes, shape: int, words: Collection[bytes]) -> None:
+        """Adds the events of one line; `words` are those words of the line that the index has."""
+        text = line[:_MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
+        candidates = [
+            entry for word in words for entry in _index()[word] if entry.pattern.key in text
+        ]
+        if not candidates:
             return
         text = _ESCAPES.sub("", text)
-        client = next((name for name, mark in _MARKS if mark.search(text)), "")
+        client = next((name for name, marker in _CLIENT_MARKERS if marker.search(text)), "")
         if client:
             self.clients[client] += 1
-        for number, pattern, said in _recognised(text, client, rows):
-            about = _about(text, pattern, said)
-            self._show(pattern, about, said)
-            key = (number, about, said.get("name", ""))
-            if key not in self.signs:
-                if len(self.signs) >= _SIGNS:
-                    self.cut = True
+        for number, pattern, details in _matching(text, client, candidates):
+            connection = _connection(text, pattern, details)
+            self._add_progress(pattern, connection, details)
+            key = (number, connection, details.get("name", ""))
+            if key not in self.events:
+                if len(self.events) >= _MAX_EVENTS:
+                    self.truncated = True
                     continue
-                shown = _window(without_secrets(text), pattern.key)
-                kept = {name: clean(value, 200) for name, value in said.items()}
-                self.signs[key] = Sign(pattern, client, about, shown, self.lines, 1, kept)
+                excerpt = _excerpt(without_secrets(text), pattern.key)
+                cleaned = {name: clean(value, 200) for name, value in details.items()}
+                self.events[key] = LogEvent(
+                    pattern, client, connection, excerpt, self.lines, 1, cleaned
+                )
             self.counts[key] += 1
-            if pattern.code or shape not in self.last:
-                self.last[shape] = key
+            if pattern.code or shape not in self.last_key:
+                self.last_key[shape] = key
 
-    def _show(self, pattern: Pattern, about: LogConnection, said: dict[str, str]) -> None:
-        """What a line proves beside."""
-        if pattern.shows in ("metadata", "lost") or about.hop == "listeners":
+    def _add_progress(
+        self, pattern: Pattern, connection: LogConnection, details: dict[str, str]
+    ) -> None:
+        """Adds what a line proves about the progress of the client, and the addresses in it."""
+        if pattern.proves in ("metadata", "lost") or connection.hop == "listeners":
             self.metadata = True
-        self.login |= pattern.shows == "login"
-        if pattern.shows == "reached" and len(self.reached) < _NAMES:
-            self.reached.add(about)
-        if pattern.shows == "connected" and len(self.connected) < _NAMES:
-            self.connected.add(about.at)
-        if pattern.shows == "dialled" and len(self.dialled) < _NAMES:
-            self.dialled[about] = None
-        begun = about.hop == "bootstrap" or (pattern.shows == "first" and not self.metadata)
-        if begun and about.at and len(self.bootstrap) < _NAMES:
-            self.bootstrap[about.at] = None
-        for server in said.get("servers", "").split(","):
-            if server.strip() and len(self.bootstrap) < _NAMES:
+        self.login |= pattern.proves == "login"
+        if pattern.proves == "reached" and len(self.reached) < _MAX_ADDRESSES:
+            self.reached.add(connection)
+        if pattern.proves == "connected" and len(self.connected) < _MAX_ADDRESSES:
+            self.connected.add(connection.address)
+        if pattern.proves == "dialled" and len(self.dialled) < _MAX_ADDRESSES:
+            self.dialled[connection] = None
+        to_bootstrap = connection.hop == "bootstrap" or (
+            pattern.proves == "first" and not self.metadata
+        )
+        if to_bootstrap and connection.address and len(self.bootstrap) < _MAX_ADDRESSES:
+            self.bootstrap[connection.address] = None
+        for server in details.get("servers", "").split(","):
+            if server.strip() and len(self.bootstrap) < _MAX_ADDRESSES:
                 self.bootstrap[clean(server.strip(), 300)] = None
-        if about.node is not None and about.at and len(self.advertised) < _NAMES:
-            self.advertised.setdefault(about.node, about.at)
+        node, address = connection.node, connection.address
+        if node is not None and address and len(self.advertised) < _MAX_ADDRESSES:
+            self.advertised.setdefault(node, address)
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A pattern with its place among all, its client, and its regular expression."""
+class _IndexedPattern:
+    """A pattern with its number among all patterns, its client and its compiled expression."""
 
     number: int
     client: str
     pattern: Pattern
-    detail: re.Pattern[str] | None
+    regex: re.Pattern[str] | None
 
 
 @lru_cache(maxsize=1)
-def _index() -> dict[bytes, list[_Row]]:
-    """Word → the patterns of lines that have it."""
-    index: dict[bytes, list[_Row]] = {}
-    every = [(client, each) for client, patterns in FAMILIES.items() for each in patterns]
+def _index() -> dict[bytes, list[_IndexedPattern]]:
+    """Maps a word to the patterns that can match a line with that word."""
+    index: dict[bytes, list[_IndexedPattern]] = {}
+    every = [(client, pattern) for client, patterns in PATTERNS.items() for pattern in patterns]
     for number, (client, pattern) in enumerate(every):
-        row = _Row(number, client, pattern, re.compile(pattern.detail) if pattern.detail else None)
-        for word in words_of(pattern):
-            index.setdefault(word, []).append(row)
+        regex = re.compile(pattern.regex) if pattern.regex else None
+        for word in index_words(pattern):
+            index.setdefault(word, []).append(_IndexedPattern(number, client, pattern, regex))
     return index
 
 
-def words_of(pattern: Pattern) -> list[bytes]:
-    """The words by which its lines are found: as it says, or the longest whole one of its key that
-    is not in every other line."""
-    if pattern.words:
-        return [word.lower().encode() for word in pattern.words]
-    there = set(pattern.example.encode().translate(_WORDS).split())
-    own = [word for word in pattern.key.encode().translate(_WORDS).split() if word in there]
-    return [max(own, key=lambda word: (word not in _EVERYWHERE, len(word)))]
+def index_words(pattern: Pattern) -> list[bytes]:
+    """The words that the index has for a pattern: `pattern.index_words`, or the longest whole word
+    of the key, preferably one that is rare in logs."""
+    if pattern.index_words:
+        return [word.lower().encode() for word in pattern.index_words]
+    example_words = set(pattern.example.encode().translate(_TO_WORDS).split())
+    key_words = pattern.key.encode().translate(_TO_WORDS).split()
+    whole = [word for word in key_words if word in example_words]
+    return [max(whole, key=lambda word: (word not in _COMMON_WORDS, len(word)))]
 
 
-def _recognised(
-    text: str, client: str, rows: Sequence[_Row]
+def _matching(
+    text: str, client: str, candidates: Sequence[_IndexedPattern]
 ) -> Iterator[tuple[int, Pattern, dict[str, str]]]:
-    """The first pattern that fits and has a code, and the first that has none: those of the client
-    that wrote the line before the others."""
+    """The first matching pattern with a code, and the first without: (number, pattern, details).
+    Patterns of the client that wrote the line come first."""
     with_code = without = False
-    for row in sorted(rows, key=lambda row: (row.client != client, row.number)):
-        if with_code if row.pattern.code else without:
+    for entry in sorted(candidates, key=lambda entry: (entry.client != client, entry.number)):
+        if with_code if entry.pattern.code else without:
             continue
-        match = row.detail.search(text) if row.detail else None
-        if row.detail and not match:
+        match = entry.regex.search(text) if entry.regex else None
+        if entry.regex and not match:
             continue
-        said = {k: v for k, v in match.groupdict().items() if v} if match else {}
-        if row.pattern.code:
+        details = {k: v for k, v in match.groupdict().items() if v} if match else {}
+        if entry.pattern.code:
             with_code = True
         else:
             without = True
-        yield row.number, row.pattern, said
+        yield entry.number, entry.pattern, details
 
 
-def _about(text: str, pattern: Pattern, said: dict[str, str]) -> LogConnection:
-    """Which connection a line is about: what the client calls it, then what the pattern found."""
-    found = connection_of(text)
-    at = found.at or said.get("at", "")
-    if not at and said.get("host") and said.get("port"):
-        at = f"{said['host']}:{said['port']}"
-    if not at:
-        at = said.get("ip", "")
-    hop = found.hop or (pattern.hop if pattern.hop in ("bootstrap", "listeners") else "")
-    node = found.node
-    if node is None and re.fullmatch(r"\d{1,9}", said.get("node", "")):
-        node, hop = int(said["node"]), "listeners"
-    return LogConnection(hop, node, clean(at, 300))
+def _connection(text: str, pattern: Pattern, details: dict[str, str]) -> LogConnection:
+    """The connection that a line is about: the client's own name of it, then the details."""
+    named = connection_of(text)
+    address = named.address or details.get("address", "")
+    if not address and details.get("host") and details.get("port"):
+        address = f"{details['host']}:{details['port']}"
+    if not address:
+        address = details.get("ip", "")
+    hop = named.hop or (pattern.hop if pattern.hop in ("bootstrap", "listeners") else "")
+    node = named.node
+    if node is None and re.fullmatch(r"\d{1,9}", details.get("node", "")):
+        node, hop = int(details["node"]), "listeners"
+    return LogConnection(hop, node, clean(address, 300))
 
 
-def _window(text: str, key: str) -> str:
-    """The part of a line that is shown: it has the pattern's words in it."""
-    at = text.find(key)
-    begin = max(0, min(at - _SHOWN // 2, len(text) - _SHOWN)) if len(text) > _SHOWN else 0
-    part = clean(text[begin : begin + _SHOWN].strip(), _SHOWN)
-    return ("…" if begin else "") + part + ("…" if begin + _SHOWN < len(text) else "")
+def _excerpt(text: str, key: str) -> str:
+    """At most _MAX_TEXT characters of a line, around the key of its pattern."""
+    begin = 0
+    if len(text) > _MAX_TEXT:
+        begin = max(0, min(text.find(key) - _MAX_TEXT // 2, len(text) - _MAX_TEXT))
+    part = clean(text[begin : begin + _MAX_TEXT].strip(), _MAX_TEXT)
+    return ("…" if begin else "") + part + ("…" if begin + _MAX_TEXT < len(text) else "")

@@ -1,19 +1,19 @@
-"""Takes out of a log's lines what nobody is to see: they are printed, and go into tickets."""
+"""Removal of secrets from log lines: kdiag prints these lines, and users copy them to tickets."""
 
 from __future__ import annotations
 
 import re
 
-_HIDDEN = "***"
-_NAMES = (
+_REPLACEMENT = "***"
+_SECRET_NAMES = (
     r"(?:pass(?:word|wd|phrase)?|secret(?:_?key)?|token|api[_.-]?key|credentials?"
     r"|sasl\.jaas\.config)"
 )
 
-_SECRETS = (
+_SECRET_PATTERNS = (
     # password=x, "password": "x", ssl.key.password = x, jaas.config's password="x"
     re.compile(
-        rf"""(?i)({_NAMES}[\w.-]{{0,40}}["']?\s{{0,8}}(?:=|:|=>)\s{{0,8}})("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&)\]}}]+)"""
+        rf"""(?i)({_SECRET_NAMES}[\w.-]{{0,40}}["']?\s{{0,8}}(?:=|:|=>)\s{{0,8}})("(?:[^"\\]|\\.)*"|'[^']*'|[^\s,;&)\]}}]+)"""
     ),
     re.compile(r"(?i)(\b(?:bearer|basic|authorization:?)\s+)([\w+/=.~-]{8,})"),
     re.compile(r"(://[^\s/:@]{1,200}:)([^\s/@]{1,200})(?=@)"),
@@ -25,7 +25,7 @@ _SECRETS = (
 
 
 def without_secrets(text: str) -> str:
-    """The line without passwords, tokens, keys and login modules' options."""
-    for secret in _SECRETS:
-        text = secret.sub(rf"\g<1>{_HIDDEN}", text)
+    """Replaces passwords, tokens, keys and the options of login modules in `text` by `***`."""
+    for pattern in _SECRET_PATTERNS:
+        text = pattern.sub(rf"\g<1>{_REPLACEMENT}", text)
     return text

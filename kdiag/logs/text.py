@@ -1,10 +1,13 @@
-"""What a log's finding says, and what to do about it, without the facts that only a walk has."""
+"""The message and the fix of each finding in a log.
+
+A log has fewer facts than a walk, so these texts say less than those of the rules.
+"""
 
 from __future__ import annotations
 
-# Code → what happened to {who}, and the fix. {at} are addresses, as far as the log tells them; {s}
-# and {es} are for one of them.
-WORDS: dict[str, tuple[str, str]] = {
+# Code → (message, fix). {who} and {Who} are the brokers or bootstrap servers; {at} is a suffix with
+# the addresses that the log contains; {s} and {es} are the verb endings of the singular.
+MESSAGES: dict[str, tuple[str, str]] = {
     "KD101": (
         "The host name of {who} has no address where this client runs",
         "Check the spelling, and look the name up where the client runs: getent ahosts NAME.",

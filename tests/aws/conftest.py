@@ -1,4 +1,4 @@
-"""An AWS account of one's own, for the tests that ask one."""
+"""Fixtures for tests that use a fake AWS account."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.accounts import Account, environment, served
+from tests.accounts import Account, environment, running_account
 
 LONGEST = 60.0  # seconds, for what should take two
 
 
 @pytest.fixture(scope="session")
 def moto() -> Iterator[Account]:
-    with served() as account:
+    with running_account() as account:
         yield account
 
 
 @pytest.fixture
 def account(moto: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account]:
-    """An empty account, which is the only one that boto3 can meet.
+    """An empty account, the only account that boto3 can use.
 
-    Calls that a test gave up go on in their threads, at both ends: they end before the next test,
-    which may measure the memory of this process.
+    The threads of calls that a test does not wait for go on, in kdiag and in the server. The
+    fixture waits for these threads, because the next test may measure the memory of this process.
     """
     before = set(threading.enumerate())
     for name in [name for name in os.environ if name.startswith("AWS_")]:

@@ -1,4 +1,4 @@
-"""What an account is asked about addresses, and what becomes of its answers: boto3 against moto."""
+"""The facts of an AWS account about addresses, with real boto3 calls to a fake account."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ import pytest
 
 from kdiag.aws import managed
 from kdiag.aws.account import snapshot
-from kdiag.aws.ec2 import BATCH, AwsApi
+from kdiag.aws.ec2 import MAX_FILTER_VALUES, AwsApi
 from kdiag.aws.facts import Instance, Snapshot
-from tests.accounts import LAPTOP, PRIVATE, REGION, Account, paged, said, told
+from tests.accounts import LAPTOP, PRIVATE, REGION, Account, json_response, paged, text_response
 
 MSK = "demo.a1b2c3.c2.kafka.eu-west-2.amazonaws.com"
 
 
-def look(*addresses: str, region: str = "", own: str = "", **names: tuple[str, ...]) -> Snapshot:
-    """What is learnt of these addresses; `names` have underscores for dots and dashes."""
-    return looked({**{a: (a,) for a in addresses}, **names}, region=region, own=own)
+def facts_about(
+    *addresses: str, region: str = "", own: str = "", **names: tuple[str, ...]
+) -> Snapshot:
+    """The facts about these addresses, and about the hosts in `names`."""
+    return facts_about_hosts({**{a: (a,) for a in addresses}, **names}, region=region, own=own)
 
 
-def looked(hosts: Mapping[str, tuple[str, ...]], *, region: str = "", own: str = "") -> Snapshot:
+def facts_about_hosts(
+    hosts: Mapping[str, tuple[str, ...]], *, region: str = "", own: str = ""
+) -> Snapshot:
     api = AwsApi("", time.monotonic() + 30)
     api.open()
     return snapshot(api, hosts, region, own)
@@ -32,14 +36,14 @@ def ids(found: Snapshot) -> set[str]:
     return {address for one in found.interfaces for address in one.private}
 
 
-def test_all_that_stands_before_three_brokers(account: Account) -> None:
+def test_all_facts_about_three_brokers(account: Account) -> None:
     public = account.three()
     account.calls.clear()
-    found = look(*public)
-    assert found.gaps == ()
+    found = facts_about(*public)
+    assert found.unavailable == ()
     assert found.regions == (REGION,)
     assert ids(found) == set(PRIVATE)
-    first = found.behind(public[0])[0]
+    first = found.interfaces_with(public[0])[0]
     assert first.public == {PRIVATE[0]: public[0]}
     assert (first.region, first.vpc, first.subnet) == (REGION, account.vpc, account.subnet)
     assert first.groups == (account.group,)
@@ -64,56 +68,56 @@ def test_all_that_stands_before_three_brokers(account: Account) -> None:
     assert [(e.number, e.allow) for e in acl.entries] == [(100, True), (100, True)]
 
 
-def test_three_brokers_take_no_more_than_twelve_calls(account: Account) -> None:
+def test_three_brokers_need_at_most_twelve_calls(account: Account) -> None:
     public = account.three()
     account.calls.clear()
-    found = look(*public, *PRIVATE, "2001:db8::1", own="192.168.1.5")
+    found = facts_about(*public, *PRIVATE, "2001:db8::1", own="192.168.1.5")
     assert 0 < len(account.calls) <= 12
     assert found.calls == len(account.calls)
 
 
-def test_three_hundred_take_no_more_than_filters_of_200_force(account: Account) -> None:
+def test_300_addresses_need_one_call_more_than_3(account: Account) -> None:
     account.network()
     addresses = [f"10.0.{1 + n // 200}.{11 + n % 200}" for n in range(300)]
     for address in addresses:
-        account.card(address)
+        account.create_interface(address)
     account.calls.clear()
-    few = look(*addresses[:3])
+    few = facts_about(*addresses[:3])
     small = len(account.calls)
     account.calls.clear()
-    many = look(*addresses)
+    many = facts_about(*addresses)
     assert (len(few.interfaces), len(many.interfaces)) == (3, 300)
-    assert max(len(call.values) for call in account.calls) == BATCH
+    assert max(len(call.values) for call in account.calls) == MAX_FILTER_VALUES
     assert len(account.calls) - small == 1, "one more, for the other 100 of 300 addresses"
 
 
-def test_answers_in_pages_are_read_to_the_end(account: Account) -> None:
+def test_all_pages_of_a_response_are_read(account: Account) -> None:
     account.three()
-    account.instead = {
+    account.overrides = {
         "ec2:DescribeNetworkInterfaces": paged(2, "networkInterfaceSet"),
         "ec2:DescribeSecurityGroupRules": paged(1, "securityGroupRuleSet"),
     }
     account.calls.clear()
-    found = look(*PRIVATE)
+    found = facts_about(*PRIVATE)
     assert ids(found) == set(PRIVATE)
     assert len(found.groups[account.group].inbound) == 1
     assert len(found.groups[account.group].outbound) == 1
-    assert account.counted["DescribeNetworkInterfaces"] == 2
-    assert account.counted["DescribeSecurityGroupRules"] == 2
+    assert account.call_counts["DescribeNetworkInterfaces"] == 2
+    assert account.call_counts["DescribeSecurityGroupRules"] == 2
     assert found.calls == len(account.calls)
 
 
-def test_public_addresses_of_no_instance(account: Account) -> None:
+def test_a_public_address_without_an_instance(account: Account) -> None:
     account.network()
-    public = account.card(PRIVATE[0], public=True, Description="ECS task")
-    found = look(public)
-    (one,) = found.behind(public)
+    public = account.create_interface(PRIVATE[0], public=True, Description="ECS task")
+    found = facts_about(public)
+    (one,) = found.interfaces_with(public)
     assert (one.instance, one.description) == ("", "ECS task")
 
 
 def test_every_private_address_of_an_interface_has_its_own_public_one(account: Account) -> None:
-    """Two listeners on one instance, each with an elastic address: AWS finds the instance by the
-    first alone. moto has no secondary addresses."""
+    """Two listeners on one instance, each with an elastic address: AWS finds the instance only by
+    the first address. moto has no secondary addresses."""
     account.three()
     pairs = {"10.0.1.21": "198.51.100.21", "10.0.1.22": "198.51.100.22", "10.0.1.23": ""}
     items = "".join(
@@ -127,50 +131,52 @@ def test_every_private_address_of_an_interface_has_its_own_public_one(account: A
         f"<subnetId>{account.subnet}</subnetId><privateIpAddress>10.0.1.21</privateIpAddress>"
         f"<privateIpAddressesSet>{items}</privateIpAddressesSet></item>"
     )
-    account.instead["ec2:DescribeNetworkInterfaces"] = said(
+    account.overrides["ec2:DescribeNetworkInterfaces"] = text_response(
         200,
         "<DescribeNetworkInterfacesResponse><networkInterfaceSet>"
         f"{one}</networkInterfaceSet></DescribeNetworkInterfacesResponse>",
         "text/xml",
     )
-    found = look("198.51.100.22", "10.0.1.21")
-    (interface,) = found.behind("198.51.100.22")
+    found = facts_about("198.51.100.22", "10.0.1.21")
+    (interface,) = found.interfaces_with("198.51.100.22")
     assert interface.private == tuple(pairs)
     assert interface.public == {"10.0.1.21": "198.51.100.21", "10.0.1.22": "198.51.100.22"}
-    assert found.behind("10.0.1.21") == (interface,)
+    assert found.interfaces_with("10.0.1.21") == (interface,)
 
 
 def test_ipv6(account: Account) -> None:
     account.network()
-    account.card(PRIVATE[0], Ipv6Addresses=[{"Ipv6Address": "2a05:d01c::11"}])
-    found = look("2a05:d01c:0::11")
-    assert [one.ipv6 for one in found.behind("2a05:d01c::11")] == [("2a05:d01c::11",)]
+    account.create_interface(PRIVATE[0], Ipv6Addresses=[{"Ipv6Address": "2a05:d01c::11"}])
+    found = facts_about("2a05:d01c:0::11")
+    assert [one.ipv6 for one in found.interfaces_with("2a05:d01c::11")] == [("2a05:d01c::11",)]
 
 
-def test_of_two_vpcs_the_one_that_public_addresses_lead_to(account: Account) -> None:
+def test_of_two_vpcs_with_an_address_the_vpc_of_the_public_addresses_counts(
+    account: Account,
+) -> None:
     account.network()
-    account.card(PRIVATE[1])
+    account.create_interface(PRIVATE[1])
     other = account.vpc
     public = account.three()
-    both = look(PRIVATE[1])
-    assert {one.vpc for one in both.behind(PRIVATE[1])} == {other, account.vpc}
-    found = look(public[0], *PRIVATE)
-    assert [one.vpc for one in found.behind(PRIVATE[1])] == [account.vpc]
+    both = facts_about(PRIVATE[1])
+    assert {one.vpc for one in both.interfaces_with(PRIVATE[1])} == {other, account.vpc}
+    found = facts_about(public[0], *PRIVATE)
+    assert [one.vpc for one in found.interfaces_with(PRIVATE[1])] == [account.vpc]
 
 
-def test_a_region_that_names_tell_of(account: Account) -> None:
+def test_the_region_in_a_host_name_is_used(account: Account) -> None:
     account.three()
     account.calls.clear()
-    found = looked({f"ip-10-0-1-11.{REGION}.compute.internal": (PRIVATE[0],)})
+    found = facts_about_hosts({f"ip-10-0-1-11.{REGION}.compute.internal": (PRIVATE[0],)})
     assert ids(found) == {PRIVATE[0]}
-    looked({"ip-10-0-1-11.ec2.internal": (PRIVATE[0],)})
+    facts_about_hosts({"ip-10-0-1-11.ec2.internal": (PRIVATE[0],)})
     assert {call.region for call in account.calls} == {REGION, "us-east-1"}
 
 
-def test_the_region_that_is_asked_for_is_the_only_one(account: Account) -> None:
+def test_a_given_region_is_the_only_region_with_calls(account: Account) -> None:
     account.three()
     account.calls.clear()
-    found = look(*PRIVATE, region="us-east-1")
+    found = facts_about(*PRIVATE, region="us-east-1")
     assert found.interfaces == ()
     assert found.regions == ("us-east-1",)
     assert {call.region for call in account.calls} == {"us-east-1"}
@@ -178,7 +184,7 @@ def test_the_region_that_is_asked_for_is_the_only_one(account: Account) -> None:
 
 @pytest.mark.parametrize("configured", ["us-east-1", ""])
 @pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
-def test_where_the_configured_region_has_nothing_all_are_asked(
+def test_all_regions_are_searched_if_the_configured_region_has_no_matches(
     account: Account, monkeypatch: pytest.MonkeyPatch, configured: str, name: str
 ) -> None:
     account.three()
@@ -187,29 +193,29 @@ def test_where_the_configured_region_has_nothing_all_are_asked(
     else:
         monkeypatch.delenv("AWS_DEFAULT_REGION")
     account.calls.clear()
-    found = look(*PRIVATE)
+    found = facts_about(*PRIVATE)
     assert ids(found) == set(PRIVATE)
     assert found.regions == (REGION,)
-    assert account.counted["DescribeRegions"] == 1
-    assert account.counted["DescribeNetworkInterfaces"] > 10
-    assert account.counted["DescribeRouteTables"] == 1
+    assert account.call_counts["DescribeRegions"] == 1
+    assert account.call_counts["DescribeNetworkInterfaces"] > 10
+    assert account.call_counts["DescribeRouteTables"] == 1
 
 
-def test_nothing_is_asked_about_addresses_that_nobody_has(account: Account) -> None:
-    look("127.0.0.1", "0.0.0.0", "::1")
+def test_local_addresses_need_no_calls(account: Account) -> None:
+    facts_about("127.0.0.1", "0.0.0.0", "::1")
     assert account.calls == []
 
 
-def test_an_address_that_is_not_there(account: Account) -> None:
+def test_an_unknown_address_has_no_interface(account: Account) -> None:
     account.three()
-    found = look("198.51.100.7", region=REGION)
-    assert (found.interfaces, found.gaps) == ((), ())
+    found = facts_about("198.51.100.7", region=REGION)
+    assert (found.interfaces, found.unavailable) == ((), ())
 
 
-def test_the_client_s_own_interface_is_found_beside_the_brokers(account: Account) -> None:
+def test_the_interface_of_the_client_is_found_too(account: Account) -> None:
     public = account.three()
     account.broker("10.0.1.50", public=False)
-    found = look(*public, own="10.0.1.50")
+    found = facts_about(*public, own="10.0.1.50")
     assert ids(found) == {*PRIVATE, "10.0.1.50"}
 
 
@@ -226,14 +232,14 @@ def test_references_to_groups_and_prefix_lists(account: Account) -> None:
     account.allow((9092, 9092), UserIdGroupPairs=[{"GroupId": account.group}])
     account.allow((9092, 9092), Ipv6Ranges=[{"CidrIpv6": "2001:db8::/32"}])
     account.calls.clear()
-    found = look(*PRIVATE)
+    found = facts_about(*PRIVATE)
     peers = {rule.peer for rule in found.groups[account.group].inbound}
     assert peers == {f"{LAPTOP}/32", made, account.group, "2001:db8::/32"}
     assert found.prefix_lists == {made: ("198.51.100.0/24", "203.0.113.0/24")}
-    assert account.counted["GetManagedPrefixListEntries"] == 1
+    assert account.call_counts["GetManagedPrefixListEntries"] == 1
 
 
-def test_peerings_that_routes_lead_to(account: Account) -> None:
+def test_only_peerings_in_routes_are_described(account: Account) -> None:
     account.network("10.1.0.0/16", "10.1.1.0/24")
     other = account.vpc
     account.three()
@@ -241,13 +247,13 @@ def test_peerings_that_routes_lead_to(account: Account) -> None:
     made = ec2.create_vpc_peering_connection(VpcId=other, PeerVpcId=account.vpc)
     peering = made["VpcPeeringConnection"]["VpcPeeringConnectionId"]
     ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
-    assert look(*PRIVATE).peered == ()
+    assert facts_about(*PRIVATE).peered == ()
     ec2.create_route(
         RouteTableId=account.table,
         DestinationCidrBlock="10.1.0.0/16",
         VpcPeeringConnectionId=peering,
     )
-    assert look(*PRIVATE).peered == ((other, account.vpc),)
+    assert facts_about(*PRIVATE).peered == ((other, account.vpc),)
 
 
 def test_a_load_balancer_by_its_name(account: Account) -> None:
@@ -277,7 +283,7 @@ def test_a_load_balancer_by_its_name(account: Account) -> None:
     )
     name = made["DNSName"]
     account.calls.clear()
-    found = looked({name: ("198.51.100.9",)})
+    found = facts_about_hosts({name: ("198.51.100.9",)})
     (balancer,) = found.balancers
     assert (balancer.name, balancer.scheme, balancer.kind) == (
         "kafka",
@@ -291,16 +297,16 @@ def test_a_load_balancer_by_its_name(account: Account) -> None:
     assert [(t.target, t.port) for t in listener.targets] == [(targets[0], 9094)]
     assert {one.instance for one in found.interfaces} == {targets[0]}
     assert account.group in found.groups
-    looked({PRIVATE[0]: (PRIVATE[0],)})
-    assert account.counted["DescribeLoadBalancers"] == 1, "only where a name points there"
+    facts_about_hosts({PRIVATE[0]: (PRIVATE[0],)})
+    assert account.call_counts["DescribeLoadBalancers"] == 1, "only where a name points there"
 
 
-def test_of_many_target_groups_the_first_are_asked_about(
+def test_only_the_first_of_many_target_groups_are_described(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """AWS tells of one at a time: what is beyond a bound is a gap, and nothing is claimed of it."""
-    monkeypatch.setattr(managed, "MANY_BALANCERS", 2)
-    monkeypatch.setattr(managed, "MANY_GROUPS", 3)
+    """The others are unavailable, and kdiag reports nothing about them."""
+    monkeypatch.setattr(managed, "MAX_BALANCERS", 2)
+    monkeypatch.setattr(managed, "MAX_TARGET_GROUPS", 3)
     account.three(public=False)
     elb = account.client("elbv2")
     names = []
@@ -318,16 +324,19 @@ def test_of_many_target_groups_the_first_are_asked_about(
                 DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
             )
     account.calls.clear()
-    found = looked(dict.fromkeys(names, ("198.51.100.9",)))
+    found = facts_about_hosts(dict.fromkeys(names, ("198.51.100.9",)))
     assert [(b.name, len(b.listeners)) for b in found.balancers] == [("a", 2)]
-    assert [(gap.call, gap.reason) for gap in found.gaps] == [
+    assert [(gap.call, gap.reason) for gap in found.unavailable] == [
         ("elasticloadbalancing:DescribeListeners", "skipped"),
         ("elasticloadbalancing:DescribeTargetHealth", "skipped"),
     ]
-    assert (account.counted["DescribeListeners"], account.counted["DescribeTargetHealth"]) == (2, 3)
+    assert (
+        account.call_counts["DescribeListeners"],
+        account.call_counts["DescribeTargetHealth"],
+    ) == (2, 3)
 
 
-def test_an_msk_cluster_by_the_names_of_its_brokers(account: Account) -> None:
+def test_an_msk_cluster_by_the_host_names_of_its_brokers(account: Account) -> None:
     account.network()
     account.client("kafka").create_cluster_v2(
         ClusterName="demo",
@@ -345,15 +354,15 @@ def test_an_msk_cluster_by_the_names_of_its_brokers(account: Account) -> None:
     nodes = [
         {"brokerNodeInfo": {"brokerId": n, "endpoints": [name]}} for n, name in enumerate(names)
     ]
-    account.instead = {"kafka:ListNodes": told(nodeInfoList=nodes)}
+    account.overrides = {"kafka:ListNodes": json_response(nodeInfoList=nodes)}
     account.calls.clear()
-    found = looked({names[0]: (PRIVATE[0],)})
+    found = facts_about_hosts({names[0]: (PRIVATE[0],)})
     (cluster,) = found.clusters
     assert (cluster.name, cluster.brokers) == ("demo", tuple(names))
     assert (cluster.groups, cluster.subnets) == ((account.group,), (account.subnet,))
     assert cluster.ports == {"TLS": 9094}
-    assert account.counted["ListClustersV2"] == account.counted["ListNodes"] == 1
-    assert looked({f"b-1.{MSK.replace('demo', 'other')}": ()}).clusters == ()
+    assert account.call_counts["ListClustersV2"] == account.call_counts["ListNodes"] == 1
+    assert facts_about_hosts({f"b-1.{MSK.replace('demo', 'other')}": ()}).clusters == ()
 
 
 @pytest.mark.parametrize(
@@ -390,10 +399,10 @@ def test_the_ports_of_an_msk_cluster(
         },
     }  # fmt: skip
     node = {"brokerNodeInfo": {"endpoints": [f"b-1.{MSK}"]}}
-    account.instead = {
-        "kafka:ListClustersV2": told(clusterInfoList=[cluster]),
-        "kafka:ListNodes": told(nodeInfoList=[node]),
+    account.overrides = {
+        "kafka:ListClustersV2": json_response(clusterInfoList=[cluster]),
+        "kafka:ListNodes": json_response(nodeInfoList=[node]),
     }
-    (found,) = looked({f"b-1-public.{MSK}": ()}).clusters
+    (found,) = facts_about_hosts({f"b-1-public.{MSK}": ()}).clusters
     assert (found.name, found.state, found.public) == ("Demo", "ACTIVE", public)
     assert set(found.ports.values()) == ports

@@ -1,7 +1,8 @@
-"""How long AWS makes a walk: calls that wait for each other are few, and the walk waits for none.
+"""The order of AWS calls: as few sequential calls as possible, in parallel with the walk.
 
-No clock is read. A server answers the calls of a wave once all of them have come: a client that
-waited in between would get no answer. The waves are the chain of calls that cannot be shorter.
+The tests do not measure time. The server responds to a wave of calls after it received all calls of
+the wave, so a client that waits for a response in between gets none. The number of waves is the
+smallest possible number of sequential calls.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from tests.accounts import LAPTOP, MOTO, PRIVATE, Account, Environ, Start
 from tests.running import Brokers, kdiag
 
 PATIENCE = 4.0  # seconds; kdiag waits for 5
-ASKED = ("--aws", "--aws-source", LAPTOP, "-o", "json")
+AWS_OPTIONS = ("--aws", "--aws-source", LAPTOP, "-o", "json")
 
 
 class Waves:
-    """Answers so many calls at once, then so many. `broken` is why one was answered alone."""
+    """Responds to waves of calls of these sizes. `broken` says which wave was not complete."""
 
     def __init__(self, *sizes: int, before: Callable[[], bool] = lambda: True) -> None:
         self.came, self.broken = 0, ""
@@ -41,24 +42,24 @@ class Waves:
         return MOTO(environ, start)
 
 
-def walked(brokers: Brokers, *options: str) -> dict[str, object]:
-    done = kdiag("check", brokers.bootstrap, *ASKED, *options)
+def report_of(brokers: Brokers, *options: str) -> dict[str, object]:
+    done = kdiag("check", brokers.bootstrap, *AWS_OPTIONS, *options)
     report: dict[str, object] = json.loads(done.stdout)
     assert (report["verdict"], done.returncode) == ("pass", 0), report
     return report
 
 
-def asked(account: Account, brokers: Brokers, waves: Waves, *options: str) -> None:
-    """A healthy walk, and AWS asked in these waves."""
-    account.instead["*"] = waves
+def check_in_waves(account: Account, brokers: Brokers, waves: Waves, *options: str) -> None:
+    """Checks a healthy cluster; the calls to AWS must come in these waves."""
+    account.overrides["*"] = waves
     account.calls.clear()
-    report = walked(brokers, *options)
+    report = report_of(brokers, *options)
     assert waves.broken == ""
     assert report["aws"]["calls"] == waves.came == len(account.calls)  # type: ignore[index]
 
 
-def opened(account: Account, brokers: Brokers) -> list[str]:
-    """Three brokers at addresses that AWS knows, and a rule for the laptop."""
+def brokers_in_account(account: Account, brokers: Brokers) -> list[str]:
+    """Creates three brokers in the account, with a rule for LAPTOP."""
     public = account.three()
     brokers.on(public)
     ports = [node.port for node in brokers.cluster.nodes]
@@ -66,41 +67,42 @@ def opened(account: Account, brokers: Brokers) -> list[str]:
     return public
 
 
-def test_public_addresses_take_two_calls_in_turn(account: Account, brokers: Brokers) -> None:
+def test_public_addresses_need_two_waves(account: Account, brokers: Brokers) -> None:
     """Instances; then groups, network ACLs and routes."""
-    opened(account, brokers)
-    asked(account, brokers, Waves(1, 3))
+    brokers_in_account(account, brokers)
+    check_in_waves(account, brokers, Waves(1, 3))
 
 
-def test_public_and_private_ones_are_asked_for_together(
+def test_public_and_private_addresses_are_in_one_wave(
     account: Account, brokers: Brokers
 ) -> None:  # fmt: skip
-    """Instances and interfaces; then groups, network ACLs, routes, and the state of the other."""
-    public = opened(account, brokers)
+    """Instances and interfaces; then groups, network ACLs, routes, and the state of the instance
+    with the private address."""
+    public = brokers_in_account(account, brokers)
     brokers.cluster.nodes[1].host = "ip-10-0-1-12.eu-west-2.compute.internal"
     mapped = f"{brokers.cluster.nodes[1].host}={public[1]}"
-    account.instead["*"] = waves = Waves(2, 4)
-    done = kdiag("check", brokers.bootstrap, *ASKED, "--map", mapped)
+    account.overrides["*"] = waves = Waves(2, 4)
+    done = kdiag("check", brokers.bootstrap, *AWS_OPTIONS, "--map", mapped)
     report = json.loads(done.stdout)
     assert (waves.broken, report["aws"]["calls"]) == ("", 6), report
     assert PRIVATE[1] in {row["address"] for row in report["aws"]["addresses"]}
 
 
-def test_what_rules_refer_to_is_a_third(account: Account, brokers: Brokers) -> None:
-    """Two prefix lists at once, when the groups are known."""
-    opened(account, brokers)
+def test_prefix_lists_of_rules_are_a_third_wave(account: Account, brokers: Brokers) -> None:
+    """Two prefix lists in parallel, after the groups are known."""
+    brokers_in_account(account, brokers)
     office = {"AddressFamily": "IPv4", "Entries": [{"Cidr": "198.51.100.0/24"}]}
     for name in ("office", "home"):
         made = account.client().create_managed_prefix_list(
             PrefixListName=name, MaxEntries=5, **office
         )
         account.allow(PrefixListIds=[{"PrefixListId": made["PrefixList"]["PrefixListId"]}])
-    asked(account, brokers, Waves(1, 3, 2))
+    check_in_waves(account, brokers, Waves(1, 3, 2))
 
 
-def test_the_walk_goes_on_beside_the_calls(account: Account, brokers: Brokers) -> None:
-    """AWS answers nothing until every broker was sent a produce request."""
-    opened(account, brokers)
+def test_the_walk_does_not_wait_for_the_calls(account: Account, brokers: Brokers) -> None:
+    """AWS does not respond until every broker has received a produce request."""
+    brokers_in_account(account, brokers)
     produced = [threading.Event() for _ in brokers.brokers]
 
     def watched(node: int) -> Callable[[Request], None]:
@@ -113,12 +115,12 @@ def test_the_walk_goes_on_beside_the_calls(account: Account, brokers: Brokers) -
     for node, broker in brokers.brokers.items():
         broker.control = watched(node)
     waves = Waves(1, 3, before=lambda: all(event.wait(PATIENCE) for event in produced))
-    asked(account, brokers, waves)
+    check_in_waves(account, brokers, waves)
 
 
-def test_it_is_asked_as_soon_as_the_brokers_are_listed(account: Account, brokers: Brokers) -> None:
-    """And not before: whom to ask about is not known until then."""
-    opened(account, brokers)
+def test_the_calls_start_after_the_metadata_response(account: Account, brokers: Brokers) -> None:
+    """And not earlier, because the addresses are not known earlier."""
+    brokers_in_account(account, brokers)
     listed, early = threading.Event(), []
 
     def control(request: Request) -> None:
@@ -127,5 +129,5 @@ def test_it_is_asked_as_soon_as_the_brokers_are_listed(account: Account, brokers
             listed.set()
 
     brokers.brokers[1].control = control
-    asked(account, brokers, Waves(1, 3, before=listed.is_set))
+    check_in_waves(account, brokers, Waves(1, 3, before=listed.is_set))
     assert early == []

@@ -1,4 +1,4 @@
-"""The door to AWS: where the client is taken to come from, and what nobody waits for."""
+"""The client of the AWS API: the source address of the client, deadlines, the whole command."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ from tests.accounts import LAPTOP, PRIVATE, REGION, Account
 from tests.running import Brokers, kdiag
 
 
-def look(*addresses: str, deadline: float = 30, **access: str) -> tuple[Snapshot, ClientAddress]:
-    async def looked() -> tuple[Snapshot, ClientAddress]:
-        door = Ec2Client(AwsAccess(**access), deadline)
-        return await door.look({address: (address,) for address in addresses})
+def describe(
+    *addresses: str, deadline: float = 30, **access: str
+) -> tuple[Snapshot, ClientAddress]:
+    async def description() -> tuple[Snapshot, ClientAddress]:
+        client = Ec2Client(AwsAccess(**access), deadline)
+        return await client.describe({address: (address,) for address in addresses})
 
-    return asyncio.run(looked())
+    return asyncio.run(description())
 
 
 @contextmanager
 def echo(answer: bytes, status: int = 200) -> Iterator[str]:
-    """A service on loopback that tells everybody this."""
+    """Runs an echo service on loopback with this response."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -50,22 +52,22 @@ def echo(answer: bytes, status: int = 200) -> Iterator[str]:
         server.server_close()
 
 
-def test_what_is_given_wins(account: Account) -> None:
+def test_a_given_source_has_priority(account: Account) -> None:
     account.three()
     with echo(b"198.51.100.7") as url:
-        found, source = look(*PRIVATE, source="203.0.113.0/24", echo=url)
+        snapshot, source = describe(*PRIVATE, source="203.0.113.0/24", echo=url)
     assert source == ClientAddress("203.0.113.0/24", "given")
-    assert len(found.interfaces) == 3
+    assert len(snapshot.interfaces) == 3
 
 
-def test_the_echo_service_tells(account: Account) -> None:
+def test_the_echo_service_returns_the_source(account: Account) -> None:
     with echo(f" {LAPTOP}\n".encode()) as url:
-        _, source = look("127.0.0.2", echo=url)
+        _, source = describe("127.0.0.2", echo=url)
     assert source == ClientAddress(LAPTOP, "echo")
 
 
-def test_without_it_nothing_is_guessed(account: Account) -> None:
-    _, source = look("127.0.0.2")
+def test_the_source_is_unknown_without_an_echo_service(account: Account) -> None:
+    _, source = describe("127.0.0.2")
     assert source == ClientAddress()
 
 
@@ -73,58 +75,58 @@ def test_without_it_nothing_is_guessed(account: Account) -> None:
     ("answer", "status"),
     [(b"", 200), (b"<html>203.0.113.10</html>", 200), (b"\xff\xfe", 200), (b"203.0.113.10", 500)],
 )
-def test_an_echo_that_says_something_else_tells_nothing(answer: bytes, status: int) -> None:
+def test_an_echo_response_without_an_address_is_ignored(answer: bytes, status: int) -> None:
     with echo(answer, status) as url:
         assert echo_address(url) == ""
 
 
-def test_an_echo_that_is_not_there() -> None:
+def test_an_echo_service_that_does_not_run() -> None:
     with echo(b"") as url:
         gone = url
     assert echo_address(gone) == ""
 
 
-def test_an_echo_is_not_asked_by_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_echo_request_uses_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with echo(LAPTOP.encode()) as url:
         assert echo_address(url) == LAPTOP
 
 
-def test_an_address_of_this_machine_s_own() -> None:
+def test_no_source_address_for_loopback() -> None:
     assert own_address(["127.0.0.1", "::1", "not an address"]) == ""
     assert own_address([]) == ""
 
 
-def test_nobody_waits_longer_than_the_deadline(account: Account) -> None:
+def test_the_client_returns_at_the_deadline(account: Account) -> None:
     account.three()
-    account.instead = {"*": lambda environ, start: [time.sleep(6) or b""]}  # type: ignore[func-returns-value]
+    account.overrides = {"*": lambda environ, start: [time.sleep(6) or b""]}  # type: ignore[func-returns-value]
     begun = time.monotonic()
-    found, source = look(*PRIVATE, deadline=2.0, source=LAPTOP)
+    snapshot, source = describe(*PRIVATE, deadline=2.0, source=LAPTOP)
     assert time.monotonic() - begun < 5
     assert source == ClientAddress(LAPTOP, "given")
-    assert found.interfaces == ()
-    assert {gap.reason for gap in found.gaps} == {"unreachable"}
+    assert snapshot.interfaces == ()
+    assert {gap.reason for gap in snapshot.unavailable} == {"unreachable"}
 
 
 def test_a_check_with_aws(account: Account) -> None:
-    """The whole command: nobody listens at that address, and the group knows the laptop alone."""
+    """The whole command: the address does not answer, and the group allows only LAPTOP."""
     public, port = account.three()[0], 9094
     done = kdiag("check", f"{public}:{port}", "--aws", "--aws-source", "198.51.100.7", "-o", "json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["failing_hop"]) == (10, "bootstrap")
-    told = report["aws"]
-    assert (told["regions"], told["source"], told["source_from"]) == (
+    aws_report = report["aws"]
+    assert (aws_report["regions"], aws_report["source"], aws_report["source_from"]) == (
         [REGION], "198.51.100.7", "given",
     )  # fmt: skip
-    (address,) = told["addresses"]
+    (address,) = aws_report["addresses"]
     assert (address["verdict"], address["layer"]) == ("blocked", "group")
     assert address["decided_by"] == account.group
     assert "KD501" in {finding["code"] for finding in report["findings"]}
-    assert told["calls"] == 4
+    assert aws_report["calls"] == 4
 
 
-def test_a_check_of_what_aws_does_not_know(account: Account, brokers: Brokers) -> None:
-    """Every option in the environment; the walk passes, and a warning says what AWS lacks."""
+def test_a_check_of_addresses_outside_of_the_account(account: Account, brokers: Brokers) -> None:
+    """All options are in the environment; the walk passes with a warning."""
     account.three()
     done = kdiag(
         "check", brokers.three().bootstrap, "-o", "json",
@@ -136,7 +138,7 @@ def test_a_check_of_what_aws_does_not_know(account: Account, brokers: Brokers) -
     assert report["aws"]["source"] == LAPTOP
 
 
-def test_an_account_that_says_nothing_leaves_the_walk_its_verdict(
+def test_missing_credentials_do_not_change_the_verdict_of_the_walk(
     account: Account, brokers: Brokers
 ) -> None:
     done = kdiag(
@@ -149,7 +151,7 @@ def test_an_account_that_says_nothing_leaves_the_walk_its_verdict(
     assert [gap["reason"] for gap in report["aws"]["gaps"]] == ["credentials"]
 
 
-def test_an_odd_source_is_refused(brokers: Brokers) -> None:
+def test_an_invalid_source_is_refused(brokers: Brokers) -> None:
     done = kdiag("check", brokers.three().bootstrap, "--aws", "--aws-source", "my laptop")
     assert (done.returncode, done.stdout) == (2, "")
     assert "203.0.113.10" in done.stderr

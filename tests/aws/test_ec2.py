@@ -1,4 +1,4 @@
-"""AWS's API as it is asked: what is called, and what becomes of calls that fail. boto3 on moto."""
+"""Calls to the AWS API: the calls that kdiag makes, and failed calls. Real boto3, fake account."""
 
 from __future__ import annotations
 
@@ -17,14 +17,31 @@ from botocore import exceptions
 from botocore.loaders import JSONFileLoader
 
 from kdiag.aws.account import snapshot
-from kdiag.aws.ec2 import CALLS, CODES, REASONS, AwsApi, Models, reason
-from kdiag.aws.facts import Snapshot, Unavailable
-from tests.accounts import MOTO, PRIVATE, REGION, SECRET, Account, late, refused, said, told
+from kdiag.aws.ec2 import (
+    CALLS,
+    REASONS_BY_CODE,
+    REASONS_BY_EXCEPTION,
+    ApiModelLoader,
+    AwsApi,
+    failure_reason,
+)
+from kdiag.aws.facts import Snapshot, UnavailableCall
+from tests.accounts import (
+    MOTO,
+    PRIVATE,
+    REGION,
+    SECRET,
+    Account,
+    delayed_response,
+    error_response,
+    json_response,
+    text_response,
+)
 
 POLICY = Path(__file__).parents[2] / "docs" / "aws.md"
-REASONABLE = {"credentials", "expired", "denied", "region", "throttled", "unreachable", "failed"}
+ALL_REASONS = {"credentials", "expired", "denied", "region", "throttled", "unreachable", "failed"}
 
-# What has no better word: kdiag's own mistakes, and services that it does not use.
+# Exceptions without a specific reason: bugs of kdiag, and services that kdiag does not use.
 FAILED = set(
     """
     AliasConflictParameterError ApiVersionNotFoundError AwsChunkedWrapperError BotoCoreError
@@ -45,18 +62,20 @@ FAILED = set(
 )
 
 
-def look(*addresses: str, seconds: float = 30, profile: str = "", region: str = "") -> Snapshot:
+def facts_about(
+    *addresses: str, seconds: float = 30, profile: str = "", region: str = ""
+) -> Snapshot:
     api = AwsApi(profile, time.monotonic() + seconds)
     api.open()
     return snapshot(api, {a: (a,) for a in addresses or PRIVATE}, region, "")
 
 
 def reasons(found: Snapshot) -> dict[str, str]:
-    return {gap.call: gap.reason for gap in found.gaps}
+    return {gap.call: gap.reason for gap in found.unavailable}
 
 
-def test_every_error_of_botocore_has_its_reason() -> None:
-    """A new one of botocore's fails here, until it is decided what it means."""
+def test_every_exception_of_botocore_has_a_reason() -> None:
+    """A new exception of botocore fails this test until it has a reason."""
     kinds: list[Any] = [
         kind
         for kind in vars(exceptions).values()
@@ -64,13 +83,13 @@ def test_every_error_of_botocore_has_its_reason() -> None:
     ]
     assert len(kinds) > 50
     for kind in kinds:
-        found = reason(kind.__new__(kind))
+        found = failure_reason(kind.__new__(kind))
         assert (found == "failed") is (kind.__name__ in FAILED), kind.__name__
-    assert set(REASONS.values()) | set(CODES.values()) == REASONABLE
+    assert set(REASONS_BY_EXCEPTION.values()) | set(REASONS_BY_CODE.values()) == ALL_REASONS
 
 
-def test_the_models_are_those_that_botocore_reads() -> None:
-    plain, own = JSONFileLoader(), Models()
+def test_the_model_loader_reads_what_botocore_reads() -> None:
+    plain, own = JSONFileLoader(), ApiModelLoader()
     folder = Path(botocore.__file__).parent / "data"
     for name in ("endpoints", "ec2/2016-11-15/service-2", "ec2/2016-11-15/paginators-1", "none"):
         path = str(folder / name)
@@ -78,28 +97,28 @@ def test_the_models_are_those_that_botocore_reads() -> None:
         assert json.dumps(own.load_file(path)) == json.dumps(plain.load_file(path)), name
 
 
-def test_reasons_name_errors_that_there_are() -> None:
-    assert [name for name in REASONS if not hasattr(exceptions, name)] == []
+def test_every_reason_is_for_an_existing_exception() -> None:
+    assert [name for name in REASONS_BY_EXCEPTION if not hasattr(exceptions, name)] == []
 
 
 @pytest.mark.parametrize("call", ["DescribeInstances", "DescribeSecurityGroupRules",
                                   "DescribeNetworkAcls", "DescribeRouteTables"])  # fmt: skip
 @pytest.mark.parametrize(
-    ("code", "why"),
+    ("code", "reason"),
     [("UnauthorizedOperation", "denied"), ("RequestLimitExceeded", "throttled"),
      ("InternalError", "failed")],
 )  # fmt: skip
-def test_one_call_that_fails_leaves_the_others(
-    account: Account, call: str, code: str, why: str
+def test_one_failed_call_does_not_affect_the_others(
+    account: Account, call: str, code: str, reason: str
 ) -> None:
     account.three()
-    words = "You are not authorized.&#x200b; Encoded authorization failure message: A1b2C3"
-    account.instead = {f"ec2:{call}": refused(code, words)}
-    found = look()
-    (gap,) = found.gaps
-    assert (gap.call, gap.region, gap.reason) == (f"ec2:{call}", REGION, why)
-    assert gap.words.startswith(f"{code}: You are not authorized")
-    assert gap.words.isprintable() and "\\u200b" in gap.words and "A1b2C3" not in gap.words
+    message = "You are not authorized.&#x200b; Encoded authorization failure message: A1b2C3"
+    account.overrides = {f"ec2:{call}": error_response(code, message)}
+    found = facts_about()
+    (gap,) = found.unavailable
+    assert (gap.call, gap.region, gap.reason) == (f"ec2:{call}", REGION, reason)
+    assert gap.message.startswith(f"{code}: You are not authorized")
+    assert gap.message.isprintable() and "\\u200b" in gap.message and "A1b2C3" not in gap.message
     assert len(found.interfaces) == 3
     known = {
         "DescribeInstances": bool(found.instances),
@@ -110,19 +129,19 @@ def test_one_call_that_fails_leaves_the_others(
     assert known == {name: name != call for name in known}
 
 
-def test_half_an_answer_is_none(account: Account) -> None:
-    """A group of which not every rule was told is not known: it would seem to lack a rule."""
+def test_an_incomplete_response_is_ignored(account: Account) -> None:
+    """A group with only some of its rules is unknown: kdiag would report missing rules."""
     account.three()
     rest = "<nextToken>2</nextToken>"
-    first = said(200, f"<R><securityGroupRuleSet/>{rest}</R>", "text/xml")
-    denied, asked = refused("RequestLimitExceeded", status=503), [0]
+    first = text_response(200, f"<R><securityGroupRuleSet/>{rest}</R>", "text/xml")
+    denied, call_count = error_response("RequestLimitExceeded", status=503), [0]
 
     def answer(environ: Any, start: Any) -> Any:
-        asked[0] += 1
-        return (first if asked[0] == 1 else denied)(environ, start)
+        call_count[0] += 1
+        return (first if call_count[0] == 1 else denied)(environ, start)
 
-    account.instead = {"ec2:DescribeSecurityGroupRules": answer}
-    found = look()
+    account.overrides = {"ec2:DescribeSecurityGroupRules": answer}
+    found = facts_about()
     assert reasons(found) == {"ec2:DescribeSecurityGroupRules": "throttled"}
     assert found.groups == {}
 
@@ -132,172 +151,174 @@ def test_half_an_answer_is_none(account: Account) -> None:
     ["DescribeLoadBalancers", "DescribeListeners", "DescribeLoadBalancerAttributes",
      "DescribeTargetHealth", "DescribeTargetGroupAttributes"],
 )  # fmt: skip
-def test_a_load_balancer_of_which_a_part_is_not_told_is_not_known(
-    account: Account, call: str
-) -> None:
-    """It would seem to lack a listener, or a target."""
+def test_an_incomplete_load_balancer_is_ignored(account: Account, call: str) -> None:
+    """kdiag would report missing listeners or targets."""
     name = _everything(account)
     api = AwsApi("", time.monotonic() + 30)
     api.open()
     assert len(snapshot(api, {name: ("198.51.100.9",)}, "", "").balancers) == 1
-    account.instead[f"elasticloadbalancing:{call}"] = refused("AccessDenied")
+    account.overrides[f"elasticloadbalancing:{call}"] = error_response("AccessDenied")
     found = snapshot(api, {name: ("198.51.100.9",)}, "", "")
     assert found.balancers == ()
-    assert f"elasticloadbalancing:{call}" in {gap.call for gap in found.gaps}
+    assert f"elasticloadbalancing:{call}" in {gap.call for gap in found.unavailable}
 
 
-def test_throttling_is_tried_twice(account: Account) -> None:
+def test_a_throttled_call_is_tried_twice(account: Account) -> None:
     account.three()
-    account.instead = {"ec2:DescribeRouteTables": refused("RequestLimitExceeded", status=503)}
+    account.overrides = {
+        "ec2:DescribeRouteTables": error_response("RequestLimitExceeded", status=503)
+    }
     account.calls.clear()
-    found = look()
+    found = facts_about()
     assert reasons(found) == {"ec2:DescribeRouteTables": "throttled"}
-    assert account.counted["DescribeRouteTables"] == 2
+    assert account.call_counts["DescribeRouteTables"] == 2
 
 
 @pytest.mark.parametrize(
-    ("code", "why"),
+    ("code", "reason"),
     [("AuthFailure", "credentials"), ("RequestExpired", "expired"), ("OptInRequired", "region")],
 )
-def test_what_no_call_gets_around(account: Account, code: str, why: str) -> None:
-    account.instead = {"*": refused(code, "no", 401)}
-    found = look()
-    assert {gap.reason for gap in found.gaps} == {why}
-    assert "DescribeRegions" not in account.counted
+def test_a_login_failure_stops_all_calls(account: Account, code: str, reason: str) -> None:
+    account.overrides = {"*": error_response(code, "no", 401)}
+    found = facts_about()
+    assert {gap.reason for gap in found.unavailable} == {reason}
+    assert "DescribeRegions" not in account.call_counts
 
 
-def test_a_prefix_list_that_is_not_told_is_not_known(account: Account) -> None:
+def test_the_prefix_list_of_a_failed_call_is_unknown(account: Account) -> None:
     account.three()
-    made = account.client().create_managed_prefix_list(
+    list_id = account.client().create_managed_prefix_list(
         PrefixListName="offices", AddressFamily="IPv4", MaxEntries=1, Entries=[]
     )["PrefixList"]["PrefixListId"]
-    account.allow(PrefixListIds=[{"PrefixListId": made}])
-    account.instead = {"ec2:GetManagedPrefixListEntries": refused("UnauthorizedOperation")}
-    found = look()
+    account.allow(PrefixListIds=[{"PrefixListId": list_id}])
+    account.overrides = {"ec2:GetManagedPrefixListEntries": error_response("UnauthorizedOperation")}
+    found = facts_about()
     assert found.prefix_lists == {}
     assert reasons(found) == {"ec2:GetManagedPrefixListEntries": "denied"}
 
 
-@pytest.mark.parametrize(("sought", "matters"), [(PRIVATE[0], False), ("10.9.9.9", True)])
-def test_a_region_that_is_denied_matters_while_something_is_missing(
-    account: Account, monkeypatch: pytest.MonkeyPatch, sought: str, matters: bool
+@pytest.mark.parametrize(("address", "is_reported"), [(PRIVATE[0], False), ("10.9.9.9", True)])
+def test_a_denied_region_is_reported_if_addresses_are_missing(
+    account: Account, monkeypatch: pytest.MonkeyPatch, address: str, is_reported: bool
 ) -> None:
     account.three()
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    denied = refused("UnauthorizedOperation")
+    denied = error_response("UnauthorizedOperation")
 
     def answer(environ: Any, start: Any) -> Any:
         here = "/ap-south-1/" in environ["HTTP_AUTHORIZATION"]
         return (denied if here else MOTO)(environ, start)
 
-    account.instead = {"*": answer}
-    found = look(sought)
-    assert bool(found.interfaces) is not matters
-    assert {gap.region for gap in found.gaps} == ({"ap-south-1"} if matters else set())
+    account.overrides = {"*": answer}
+    found = facts_about(address)
+    assert bool(found.interfaces) is not is_reported
+    assert {gap.region for gap in found.unavailable} == ({"ap-south-1"} if is_reported else set())
 
 
 def test_no_credentials(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    found = look()
-    assert found.gaps == (
-        Unavailable(
+    found = facts_about()
+    assert found.unavailable == (
+        UnavailableCall(
             "ec2:DescribeNetworkInterfaces", "", "credentials", "Unable to locate credentials"
         ),
     )
     assert account.calls == []
 
 
-def test_no_such_profile(account: Account) -> None:
-    (gap,) = look(profile="gone").gaps
-    assert (gap.reason, gap.words) == (
+def test_an_unknown_profile(account: Account) -> None:
+    (gap,) = facts_about(profile="gone").unavailable
+    assert (gap.reason, gap.message) == (
         "credentials", "The config profile (gone) could not be found",
     )  # fmt: skip
 
 
 def test_a_configuration_that_cannot_be_read(account: Account, tmp_path: Path) -> None:
     (tmp_path / "config").write_text("[profile prod\nregion\n")
-    (gap,) = look().gaps
+    (gap,) = facts_about().unavailable
     assert gap.reason == "credentials"
 
 
-def test_nobody_answers(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_endpoint(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{sock.getsockname()[1]}")
-        found = look()
-    assert {gap.reason for gap in found.gaps} == {"unreachable"}
+        found = facts_about()
+    assert {gap.reason for gap in found.unavailable} == {"unreachable"}
 
 
-def test_an_answer_that_is_no_answer(account: Account) -> None:
-    account.instead = {"*": said(200, "<html>Log in to the hotel's network", "text/html")}
-    assert {gap.reason for gap in look().gaps} == {"failed"}
+def test_a_response_that_is_not_from_aws(account: Account) -> None:
+    account.overrides = {
+        "*": text_response(200, "<html>Log in to the hotel's network", "text/html")
+    }
+    assert {gap.reason for gap in facts_about().unavailable} == {"failed"}
 
 
-def test_secrets_are_in_no_gap(account: Account) -> None:
-    words = f"the signature of {SECRET} does not match"
-    account.instead = {"*": refused("SignatureDoesNotMatch", words)}
-    gaps = look().gaps
-    assert gaps and all("does not match" in gap.words for gap in gaps)
+def test_unavailable_calls_contain_no_secrets(account: Account) -> None:
+    message = f"the signature of {SECRET} does not match"
+    account.overrides = {"*": error_response("SignatureDoesNotMatch", message)}
+    gaps = facts_about().unavailable
+    assert gaps and all("does not match" in gap.message for gap in gaps)
     assert SECRET not in repr(gaps)
 
 
-def test_what_is_under_way_when_time_is_up_is_a_gap(account: Account) -> None:
+def test_a_call_that_runs_at_the_deadline_is_unavailable(account: Account) -> None:
     account.three()
-    account.instead = {"ec2:DescribeRouteTables": late(8)}
-    begun = time.monotonic()
-    found = look(seconds=4)
-    assert time.monotonic() - begun < 7
+    account.overrides = {"ec2:DescribeRouteTables": delayed_response(8)}
+    started = time.monotonic()
+    found = facts_about(seconds=4)
+    assert time.monotonic() - started < 7
     assert reasons(found) == {"ec2:DescribeRouteTables": "unreachable"}
     assert found.groups and found.acls
 
 
-def test_a_metadata_service_that_is_silent_is_asked_once(
+def test_a_silent_metadata_service_is_called_once(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED"):
         monkeypatch.delenv(name)
-    met: list[object] = []
+    connections: list[object] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def accept() -> None:
             while True:
                 try:
-                    met.append(server.accept())
+                    connections.append(server.accept())
                 except OSError:
                     return
 
         threading.Thread(target=accept, daemon=True).start()
-        there = f"http://127.0.0.1:{server.getsockname()[1]}"
-        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", there)
-        (gap,) = look().gaps
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", endpoint)
+        (gap,) = facts_about().unavailable
         server.shutdown(socket.SHUT_RDWR)
     assert gap.reason == "credentials"
-    assert len(met) <= 2  # for a token, and then for the role without one
+    assert len(connections) <= 2  # one for a token, and one for the role
 
 
-def test_nothing_outside_the_policy_is_called(
+def test_the_policy_the_list_and_the_calls_are_equal(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The policy of docs/aws.md, the list in the code, and what is really called: all the same."""
+    """The policy in docs/aws.md, CALLS, and the real calls."""
     called: set[str] = set()
     plain = boto3.session.Session.client
 
-    def watched(self: Any, *given: Any, **named: Any) -> Any:
-        client = plain(self, *given, **named)
+    def watched(self: Any, *args: Any, **kwargs: Any) -> Any:
+        client = plain(self, *args, **kwargs)
         prefix = client.meta.service_model.signing_name
         client.meta.events.register(
             "before-call", lambda model, **_: called.add(f"{prefix}:{model.name}")
         )
         return client
 
-    elb = _everything(account)
+    balancer_name = _everything(account)
     monkeypatch.setattr(boto3.session.Session, "client", watched)
     api = AwsApi("", time.monotonic() + 30)
     api.open()
     msk = f"b-1.demo.a1.c2.kafka.{REGION}.amazonaws.com"
-    hosts = {PRIVATE[0]: (PRIVATE[0],), elb: ("198.51.100.9",), msk: ("2001:db8::1",)}
-    assert snapshot(api, hosts, "", "").gaps == ()
+    hosts = {PRIVATE[0]: (PRIVATE[0],), balancer_name: ("198.51.100.9",), msk: ("2001:db8::1",)}
+    assert snapshot(api, hosts, "", "").unavailable == ()
     api.regions()
     assert called == set(CALLS)
     assert {call.action for call in account.calls if call.action in CALLS} == set(CALLS)
@@ -308,14 +329,13 @@ def test_nothing_outside_the_policy_is_called(
 
 
 def _everything(account: Account) -> str:
-    """A network in which there is something of each kind to be asked about; gives the name of its
-    load balancer."""
+    """Creates a network that needs every kind of call; returns the name of its load balancer."""
     account.three()
-    ec2, elb = account.client(), account.client("elbv2")
-    made = ec2.create_managed_prefix_list(
+    ec2, balancer_name = account.client(), account.client("elbv2")
+    list_id = ec2.create_managed_prefix_list(
         PrefixListName="offices", AddressFamily="IPv4", MaxEntries=1, Entries=[]
     )["PrefixList"]["PrefixListId"]
-    account.allow(PrefixListIds=[{"PrefixListId": made}])
+    account.allow(PrefixListIds=[{"PrefixListId": list_id}])
     other = ec2.create_vpc(CidrBlock="10.1.0.0/16")["Vpc"]["VpcId"]
     peering = ec2.create_vpc_peering_connection(VpcId=other, PeerVpcId=account.vpc)
     name = peering["VpcPeeringConnection"]["VpcPeeringConnectionId"]
@@ -323,15 +343,21 @@ def _everything(account: Account) -> str:
     ec2.create_route(
         RouteTableId=account.table, DestinationCidrBlock="10.1.0.0/16", VpcPeeringConnectionId=name
     )
-    front = elb.create_load_balancer(Name="kafka", Type="network", Subnets=[account.subnet])
-    group = elb.create_target_group(Name="brokers", Protocol="TCP", Port=9094, VpcId=account.vpc)
+    created_balancer = balancer_name.create_load_balancer(
+        Name="kafka", Type="network", Subnets=[account.subnet]
+    )
+    group = balancer_name.create_target_group(
+        Name="brokers", Protocol="TCP", Port=9094, VpcId=account.vpc
+    )
     action = {"Type": "forward", "TargetGroupArn": group["TargetGroups"][0]["TargetGroupArn"]}
-    arn = front["LoadBalancers"][0]["LoadBalancerArn"]
-    elb.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=9094, DefaultActions=[action])
+    arn = created_balancer["LoadBalancers"][0]["LoadBalancerArn"]
+    balancer_name.create_listener(
+        LoadBalancerArn=arn, Protocol="TCP", Port=9094, DefaultActions=[action]
+    )
     cluster = {"clusterArn": "arn:aws:kafka:eu-west-2:1:cluster/demo/1", "clusterName": "demo"}
-    account.instead = {
-        "kafka:ListClustersV2": told(clusterInfoList=[cluster]),
-        "kafka:ListNodes": told(nodeInfoList=[]),
+    account.overrides = {
+        "kafka:ListClustersV2": json_response(clusterInfoList=[cluster]),
+        "kafka:ListNodes": json_response(nodeInfoList=[]),
     }
     account.calls.clear()
-    return str(front["LoadBalancers"][0]["DNSName"])
+    return str(created_balancer["LoadBalancers"][0]["DNSName"])

@@ -1,4 +1,4 @@
-"""Hop 5: which addresses AWS is asked about, and who answers at the public ones of private ones."""
+"""Hop 5: the addresses of the AWS calls, and the results of dialling public addresses."""
 
 from __future__ import annotations
 
@@ -17,32 +17,34 @@ from tests.clouds import interface, snapshot
 from tests.gathered import PLAINTEXT
 
 
-class Asked:
-    """An AWS that notes what it is asked about."""
+class RecordingAwsClient:
+    """A client of the AWS API that records the addresses."""
 
     def __init__(self, world: Snapshot) -> None:
-        self.world = world
-        self.about: Mapping[str, tuple[str, ...]] = {}
+        self.snapshot = world
+        self.described: Mapping[str, tuple[str, ...]] = {}
 
-    async def look(
+    async def describe(
         self, addresses: Mapping[str, tuple[str, ...]]
     ) -> tuple[Snapshot, ClientAddress]:
-        self.about = addresses
-        return self.world, ClientAddress("203.0.113.10", "interface")
+        self.described = addresses
+        return self.snapshot, ClientAddress("203.0.113.10", "interface")
 
 
 THREE = snapshot(*(interface(node) for node in (1, 2, 3)))
 
 
-async def gathered(
-    build: Callable[[World], Awaitable[None]], told: Snapshot = THREE, bootstrap: str = endpoint()
-) -> tuple[AwsFacts | None, Asked]:
-    """The hop's facts, after the walk's own hops."""
-    world, cloud = World(), Asked(told)
+async def aws_facts(
+    build: Callable[[World], Awaitable[None]],
+    account_facts: Snapshot = THREE,
+    bootstrap: str = endpoint(),
+) -> tuple[AwsFacts | None, RecordingAwsClient]:
+    """The facts of hop 5, after hops 1 to 3."""
+    world, cloud = World(), RecordingAwsClient(account_facts)
     try:
         await build(world)
-        asked = settings(bootstrap, timeout=0.5, properties=PLAINTEXT)
-        walk = Walk(asked, world.net(asked))
+        walk_settings = settings(bootstrap, timeout=0.5, properties=PLAINTEXT)
+        walk = Walk(walk_settings, world.net(walk_settings))
         facts: dict[type, object] = {}
         for hop in HOPS[:3]:
             if hop.ready(facts) and (found := await hop.run(walk, facts)) is not None:
@@ -61,52 +63,52 @@ def advertising(*hosts: str) -> Callable[[World], Awaitable[None]]:
     return build
 
 
-async def test_aws_is_asked_about_every_address_of_the_walk() -> None:
-    _, cloud = await gathered(advertising(*PUBLIC))
-    assert cloud.about == {address: (address,) for address in PUBLIC}
+async def test_every_address_of_the_walk_is_described() -> None:
+    _, cloud = await aws_facts(advertising(*PUBLIC))
+    assert cloud.described == {address: (address,) for address in PUBLIC}
 
 
-async def test_names_are_asked_for_by_what_they_resolve_to_or_carry() -> None:
+async def test_names_are_described_by_their_dns_addresses_or_by_the_address_in_them() -> None:
     name, internal = "kafka.example.com", "ip-10-0-1-12.eu-west-2.compute.internal"
 
     async def build(world: World) -> None:
         world.names[name] = [PUBLIC[0], PUBLIC[1]]
         await world.three((name, PORT), (internal, PORT), ("kafka-3", PORT))
 
-    _, cloud = await gathered(build)
-    assert cloud.about == {
+    _, cloud = await aws_facts(build)
+    assert cloud.described == {
         PUBLIC[0]: (PUBLIC[0],), name: (PUBLIC[0], PUBLIC[1]), internal: ("10.0.1.12",),
         "kafka-3": (),
     }  # fmt: skip
 
 
-async def test_the_public_address_of_a_private_one_is_dialled_and_proven() -> None:
-    found, _ = await gathered(advertising(*PRIVATE))
+async def test_the_public_address_of_a_private_one_is_dialled() -> None:
+    found, _ = await aws_facts(advertising(*PRIVATE))
     assert found
-    assert {node: str(proof.endpoint) for node, proof in found.proofs.items()} == {
+    assert {node: str(result.endpoint) for node, result in found.public_results.items()} == {
         node: f"{PUBLIC[node - 1]}:{PORT}" for node in (1, 2, 3)
     }
-    for node, proof in found.proofs.items():
-        assert proof.usable
-        assert proof.best
-        assert proof.best.answered_as == node
+    for node, result in found.public_results.items():
+        assert result.usable
+        assert result.best
+        assert result.best.answered_as == node
 
 
-async def test_another_broker_at_the_public_address_is_no_proof() -> None:
+async def test_another_broker_at_the_public_address_is_a_failure() -> None:
     async def build(world: World) -> None:
         await world.three(*((address, PORT) for address in PRIVATE))
         await world.broker(PUBLIC[1], PORT, FakeBroker(world.cluster, 3))
 
-    found, _ = await gathered(build)
+    found, _ = await aws_facts(build)
     assert found
-    proof = found.proofs[2]
-    assert not proof.usable
-    assert proof.best
-    assert proof.best.answered_as == 3
+    result = found.public_results[2]
+    assert not result.usable
+    assert result.best
+    assert result.best.answered_as == 3
 
 
 @pytest.mark.parametrize(
-    "told",
+    "account_facts",
     [
         snapshot(*(interface(node, public="") for node in (1, 2, 3))),
         snapshot(*(interface(1, vpc=vpc, id=vpc) for vpc in ("vpc-1", "vpc-2"))),
@@ -114,22 +116,22 @@ async def test_another_broker_at_the_public_address_is_no_proof() -> None:
     ],
     ids=["no public address", "one of two VPCs", "unknown"],
 )
-async def test_nothing_is_dialled_that_is_not_surely_the_broker_s(told: Snapshot) -> None:
-    found, _ = await gathered(advertising(*PRIVATE), told)
+async def test_no_address_is_dialled_if_the_interface_is_not_clear(account_facts: Snapshot) -> None:
+    found, _ = await aws_facts(advertising(*PRIVATE), account_facts)
     assert found
-    assert found.proofs == {}
+    assert found.public_results == {}
 
 
-async def test_an_address_that_works_needs_no_other() -> None:
-    found, _ = await gathered(advertising(*PUBLIC))
+async def test_the_public_address_of_a_working_one_is_not_dialled() -> None:
+    found, _ = await aws_facts(advertising(*PUBLIC))
     assert found
-    assert found.proofs == {}
+    assert found.public_results == {}
 
 
-async def test_a_bootstrap_that_fails_is_asked_about_all_the_same() -> None:
-    async def nobody(world: World) -> None:
+async def test_a_failed_bootstrap_server_is_described() -> None:
+    async def closed(world: World) -> None:
         world.closed(PUBLIC[0], PORT)
 
-    found, cloud = await gathered(nobody)
+    found, cloud = await aws_facts(closed)
     assert found
-    assert cloud.about == {PUBLIC[0]: (PUBLIC[0],)}
+    assert cloud.described == {PUBLIC[0]: (PUBLIC[0],)}

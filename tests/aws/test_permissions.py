@@ -1,4 +1,4 @@
-"""What is proposed opens what is asked for, and nothing else: for any rules, source and ports."""
+"""Proposed rules and entries open exactly the ports that are needed, for any existing rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdiag.aws.facts import AclEntry, ClientAddress, NetworkAcl, Snapshot
-from kdiag.aws.outcome import PathVerdict
 from kdiag.aws.permissions import (
     LAST_NUMBER,
     acl_entries,
@@ -22,12 +21,13 @@ from kdiag.aws.permissions import (
     revoke,
     terraform,
 )
-from kdiag.aws.reachability import ADVISED, reach
+from kdiag.aws.reachability import RECOMMENDED_PORTS, analyze
+from kdiag.aws.verdict import PathVerdict
 from tests.clouds import GROUP, PUBLIC, REGION, acl, entry, group, snapshot
 
 PORTS = st.integers(1, 65535)
 LAST = st.integers(0, 255)
-# Few addresses and few ports, so that rules, clients and strangers often meet.
+# Few addresses and few ports, so that rules often match clients.
 ADDRESSES = st.sampled_from(
     ["203.0.113.8", "203.0.113.9", "203.0.113.10", "198.51.100.1", "8.8.8.8"]
 )
@@ -46,55 +46,59 @@ RULES = st.lists(
 )
 
 
-def outcome(world: Snapshot, source: str, port: int) -> PathVerdict:
-    return reach(
-        world, ClientAddress(source, "given"), world.interfaces[0], PUBLIC[0], port
-    ).outcome
+def verdict(facts: Snapshot, source: str, port: int) -> PathVerdict:
+    return analyze(
+        facts, ClientAddress(source, "given"), facts.interfaces[0], PUBLIC[0], port
+    ).verdict
 
 
-def opened(world: Snapshot, source: str, ports: list[int]) -> Snapshot:
-    """The world after the proposed rules were added."""
-    wanted = proposal(GROUP, REGION, source, ports, 4)
-    there = world.groups[GROUP]
-    now = replace(there, inbound=(*there.inbound, *wanted.permissions))
-    return replace(world, groups={GROUP: now})
+def with_proposal(facts: Snapshot, source: str, ports: list[int]) -> Snapshot:
+    """The snapshot with the proposed rules."""
+    proposed_rule = proposal(GROUP, REGION, source, ports, 4)
+    group_before = facts.groups[GROUP]
+    group_after = replace(group_before, inbound=(*group_before.inbound, *proposed_rule.rules))
+    return replace(facts, groups={GROUP: group_after})
 
 
 @given(RULES, NETWORKS, st.lists(KAFKA, min_size=1, max_size=5))
-def test_what_was_blocked_is_allowed(rules: list[str], source: str, ports: list[int]) -> None:
-    after = opened(snapshot(groups=[group(*rules)]), source, ports)
-    assert {outcome(after, source, port) for port in ports} == {PathVerdict.ALLOWED}
+def test_a_proposal_allows_the_client_on_the_ports(
+    rules: list[str], source: str, ports: list[int]
+) -> None:
+    after = with_proposal(snapshot(groups=[group(*rules)]), source, ports)
+    assert {verdict(after, source, port) for port in ports} == {PathVerdict.ALLOWED}
 
 
 @given(RULES, NETWORKS, st.lists(KAFKA, min_size=1, max_size=5), ADDRESSES, KAFKA)
-def test_nobody_else_and_nothing_else_is_let_in(
-    rules: list[str], source: str, ports: list[int], stranger: str, port: int
+def test_a_proposal_changes_nothing_for_other_clients_and_ports(
+    rules: list[str], source: str, ports: list[int], other_client: str, port: int
 ) -> None:
     before = snapshot(groups=[group(*rules)])
-    meant = port in ports and ip_network(stranger).subnet_of(ip_network(source))  # type: ignore[arg-type]
-    after = outcome(opened(before, source, ports), stranger, port)
-    assert after is (PathVerdict.ALLOWED if meant else outcome(before, stranger, port))
+    proposed_for = port in ports and ip_network(other_client).subnet_of(ip_network(source))  # type: ignore[arg-type]
+    after = verdict(with_proposal(before, source, ports), other_client, port)
+    assert after is (PathVerdict.ALLOWED if proposed_for else verdict(before, other_client, port))
 
 
 @given(ADDRESSES, st.sets(PORTS, min_size=1, max_size=20))
-def test_the_command_says_these_ports_and_this_client(source: str, ports: set[int]) -> None:
+def test_the_command_contains_exactly_the_ports_and_the_client(
+    source: str, ports: set[int]
+) -> None:
     text = authorize(proposal(GROUP, REGION, source, list(ports), 4)).snippet
     found = re.search(r"--ip-permissions '(.*)'$", text)
     assert found
-    told: set[int] = set()
+    opened_ports: set[int] = set()
     for rule in json.loads(found.group(1)):
         assert rule["IpProtocol"] == "tcp"
         assert [each["CidrIp"] for each in rule["IpRanges"]] == [f"{source}/32"]
-        told |= set(range(rule["FromPort"], rule["ToPort"] + 1))
-    assert told == ports
+        opened_ports |= set(range(rule["FromPort"], rule["ToPort"] + 1))
+    assert opened_ports == ports
 
 
 def test_contiguous_ports_are_one_range() -> None:
-    wanted = proposal(GROUP, REGION, "203.0.113.10", [32003, 32001, 32002, 9094, 32001], 4)
-    assert wanted.ports == ((9094, 9094), (32001, 32003))
+    proposed_rule = proposal(GROUP, REGION, "203.0.113.10", [32003, 32001, 32002, 9094, 32001], 4)
+    assert proposed_rule.ports == ((9094, 9094), (32001, 32003))
 
 
-def test_a_command_to_copy() -> None:
+def test_the_aws_command() -> None:
     assert authorize(proposal(GROUP, REGION, "203.0.113.10", [9094], 4)).snippet == (
         "aws ec2 authorize-security-group-ingress --region eu-west-2 --group-id sg-1 \\\n"
         '  --ip-permissions \'[{"IpProtocol": "tcp", "FromPort": 9094, "ToPort": 9094, '
@@ -102,7 +106,7 @@ def test_a_command_to_copy() -> None:
     )
 
 
-def test_the_same_for_terraform() -> None:
+def test_the_terraform_resource() -> None:
     assert terraform(proposal(GROUP, REGION, "203.0.113.0/24", [32001, 32002], 4)).snippet == (
         'resource "aws_vpc_security_group_ingress_rule" "kafka_32001" {\n'
         '  security_group_id = "sg-1"\n'
@@ -115,9 +119,9 @@ def test_the_same_for_terraform() -> None:
 
 
 def test_ipv6() -> None:
-    wanted = proposal(GROUP, REGION, "2001:db8::10", [9094], 6)
-    assert '"Ipv6Ranges": [{"CidrIpv6": "2001:db8::10/128"' in authorize(wanted).snippet
-    assert 'cidr_ipv6         = "2001:db8::10/128"' in terraform(wanted).snippet
+    proposed_rule = proposal(GROUP, REGION, "2001:db8::10", [9094], 6)
+    assert '"Ipv6Ranges": [{"CidrIpv6": "2001:db8::10/128"' in authorize(proposed_rule).snippet
+    assert 'cidr_ipv6         = "2001:db8::10/128"' in terraform(proposed_rule).snippet
 
 
 @pytest.mark.parametrize(
@@ -129,14 +133,14 @@ def test_ipv6() -> None:
         ("::/0", 6, "<your public address>/128"),
     ],
 )
-def test_never_for_the_world(source: str, version: int, peer: str) -> None:
-    wanted = proposal(GROUP, REGION, source, [9094], version)
-    for text in (authorize(wanted).snippet, terraform(wanted).snippet):
+def test_a_proposal_is_never_for_the_whole_internet(source: str, version: int, peer: str) -> None:
+    proposed_rule = proposal(GROUP, REGION, source, [9094], version)
+    for text in (authorize(proposed_rule).snippet, terraform(proposed_rule).snippet):
         assert peer in text
         assert "/0" not in text
 
 
-def test_what_is_open_is_taken_away_by_its_id() -> None:
+def test_open_rules_are_revoked_by_id() -> None:
     assert revoke(REGION, GROUP, ["sgr-1", "sgr-2"]).snippet.endswith(
         "--group-id sg-1 \\\n  --security-group-rule-ids sgr-1 sgr-2"
     )
@@ -158,30 +162,28 @@ ENTRIES = st.lists(
 
 
 @given(ENTRIES, ADDRESSES, KAFKA)
-def test_a_network_acl_lets_through_what_is_proposed(
-    lines: list[str], source: str, port: int
-) -> None:
+def test_proposed_acl_entries_allow_the_client(lines: list[str], source: str, port: int) -> None:
     before = acl(*lines)
     text = acl_entries(before, REGION, source, [port], ["in", "out"]).snippet
-    made = proposed(text)
-    assert len(made) == 2
-    assert all(new.cidr == f"{source}/32" for new in made)
-    assert {(new.egress, new.from_port, new.to_port) for new in made} == {
+    entries = proposed(text)
+    assert len(entries) == 2
+    assert all(new.cidr == f"{source}/32" for new in entries)
+    assert {(new.egress, new.from_port, new.to_port) for new in entries} == {
         (False, port, port),
-        (True, *ADVISED),
+        (True, *RECOMMENDED_PORTS),
     }
     numbers = {(old.egress, old.number) for old in before.entries}
-    assert not numbers & {(new.egress, new.number) for new in made}
+    assert not numbers & {(new.egress, new.number) for new in entries}
     after = snapshot(
-        acls=[replace(before, entries=(*before.entries, *made))],
+        acls=[replace(before, entries=(*before.entries, *entries))],
         groups=[group("sgr-1 -1 * 0.0.0.0/0")],
     )
-    if all(new.number >= 1 for new in made):
-        assert outcome(after, source, port) is PathVerdict.ALLOWED
+    if all(new.number >= 1 for new in entries):
+        assert verdict(after, source, port) is PathVerdict.ALLOWED
 
 
 def proposed(text: str) -> list[AclEntry]:
-    """The entries that these commands make."""
+    """The entries that these commands create."""
     found = re.findall(
         r"--(ingress|egress) \\\n  --rule-number (\d+|<[^>]*>) --protocol 6 "
         r"--port-range From=(\d+),To=(\d+) \\\n  --cidr-block '(\S+)' --rule-action allow",
@@ -206,6 +208,6 @@ def proposed(text: str) -> list[AclEntry]:
         (["in 32766 allow tcp 22 0.0.0.0/0"], 32765),
     ],
 )
-def test_a_free_number_before_what_denies(lines: list[str], number: int | None) -> None:
+def test_the_free_number_is_before_entries_that_deny(lines: list[str], number: int | None) -> None:
     before = NetworkAcl("acl-1", "vpc-1", (), tuple(map(entry, lines)))
     assert free_number(before, False, "203.0.113.10/32", (9094, 9094), set()) == number

@@ -1,4 +1,4 @@
-"""What AWS lets through: rules, source and port, and the verdict with the rule that decides.
+"""Reachability in AWS: the verdict and the deciding id for rules, source addresses and ports.
 
 The cases follow the Amazon VPC user guide: security group rules, network ACL rules, route
 priority, and custom network ACLs for ephemeral ports.
@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from kdiag.aws.facts import ClientAddress, Interface, Snapshot
-from kdiag.aws.outcome import PathVerdict
-from kdiag.aws.reachability import Reachability, reach
+from kdiag.aws.facts import ClientAddress, NetworkInterface, Snapshot
+from kdiag.aws.reachability import Reachability, analyze
+from kdiag.aws.verdict import PathVerdict
 from tests.clouds import (
     EVERYBODY,
     OPEN_ACL,
@@ -34,16 +34,16 @@ LAPTOP6 = "2001:db8:7::10"
 A, B, U = PathVerdict.ALLOWED, PathVerdict.BLOCKED, PathVerdict.UNKNOWN
 
 
-def asked(
+def reachability(
     world: Snapshot, source: str = LAPTOP, address: str = PUBLIC[0], port: int = 9094
 ) -> Reachability:
-    """The first interface of the world, by this address, from there."""
+    """The reachability of the first interface by this address, for a client at `source`."""
     where = ClientAddress(source, "given" if source else "unknown")
-    return reach(world, where, world.interfaces[0], address, port)
+    return analyze(world, where, world.interfaces[0], address, port)
 
 
-def told(verdict: Reachability) -> tuple[PathVerdict, str]:
-    return verdict.outcome, verdict.deciding.by
+def verdict_of(verdict: Reachability) -> tuple[PathVerdict, str]:
+    return verdict.verdict, verdict.deciding_step.decided_by
 
 
 def rules(*lines: str) -> Snapshot:
@@ -76,7 +76,7 @@ GROUPS: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
     ("UDP", rules("r1 udp 9094 0.0.0.0/0"), LAPTOP, "", B, "sg-1"),
     ("UDP by its number", rules("r1 17 9094 0.0.0.0/0"), LAPTOP, "", B, "sg-1"),
     ("ICMP", rules("r1 icmp * 0.0.0.0/0"), LAPTOP, "", B, "sg-1"),
-    ("all traffic from elsewhere", rules("r1 -1 * 10.0.0.0/16"), LAPTOP, "", B, "sg-1"),
+    ("all traffic from another network", rules("r1 -1 * 10.0.0.0/16"), LAPTOP, "", B, "sg-1"),
     ("the second rule", rules("r1 tcp 22 0.0.0.0/0", "r2 tcp 9094 203.0.113.0/24"), LAPTOP, "",
      A, "r2"),
     ("a rule of IPv6 alone", rules("r1 tcp 9094 ::/0"), LAPTOP, "", B, "sg-1"),
@@ -91,17 +91,17 @@ GROUPS: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
      A, "r1"),
     ("a prefix list of which only the id is known", lists("r1 tcp 9094 pl-a"), LAPTOP, "",
      U, "sg-1"),
-    ("the same beside a rule", lists("r1 tcp 9094 pl-a", "r2 tcp 9094 0.0.0.0/0"), LAPTOP, "",
+    ("the same with a rule", lists("r1 tcp 9094 pl-a", "r2 tcp 9094 0.0.0.0/0"), LAPTOP, "",
      A, "r2"),
     ("the same for another port", lists("r1 tcp 22 pl-a"), LAPTOP, "", B, "sg-1"),
     ("a group, which has private addresses only", rules("r1 tcp 9094 sg-1"), LAPTOP, "",
      B, "sg-1"),
-    # A network as the client's: all of it must be let in.
+    # The client is a network: the rules must allow all of it.
     ("all of a network", rules("r1 tcp 9094 203.0.113.0/24"), "203.0.113.0/28", "", A, "r1"),
     ("half of a network", rules("r1 tcp 9094 203.0.113.0/25"), "203.0.113.0/24", "", B, "sg-1"),
     ("two halves", rules("r1 tcp 9094 203.0.113.0/25", "r2 tcp 9094 203.0.113.128/25"),
      "203.0.113.0/24", "", A, "r1"),
-    # Nobody knows where the client is: what holds for the whole internet is known all the same.
+    # The source is unknown: the verdict must hold for the whole internet.
     ("unknown, the world", rules("r1 tcp 9094 0.0.0.0/0"), "", "", A, "r1"),
     ("unknown, nobody", rules("r1 tcp 22 0.0.0.0/0"), "", "", B, "sg-1"),
     ("unknown, the VPC only", rules("r1 tcp 9094 10.0.0.0/8"), "", "", B, "sg-1"),
@@ -167,7 +167,7 @@ ACLS: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
      LAPTOP6, V6, A, "sgr-2"),
     ("the ACL of another subnet", snapshot(acls=[acl(subnets=["subnet-2"]), acl(*OPEN_ACL)]),
      LAPTOP, "", A, "sgr-1"),
-    ("an ACL that nobody told of", snapshot(acls=[]), LAPTOP, "", U, SUBNET),
+    ("an unknown ACL", snapshot(acls=[]), LAPTOP, "", U, SUBNET),
     ("half of the client's network",
      entries("in 90 deny -1 * 203.0.113.128/25", "in 100 allow -1 * 0.0.0.0/0", BACK),
      "203.0.113.0/24", "", B, "acl-1 rule 90"),
@@ -188,7 +188,7 @@ ROUTES: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
     ("a NAT gateway", routes("0.0.0.0/0 nat-1"), LAPTOP, "", B, "rtb-1 0.0.0.0/0 → nat-1"),
     ("a gateway that is gone", routes("0.0.0.0/0 igw-1 !"), LAPTOP, "",
      B, "rtb-1 0.0.0.0/0 → igw-1"),
-    ("a longer prefix elsewhere", routes("0.0.0.0/0 igw-1", "203.0.113.0/24 nat-1"), LAPTOP, "",
+    ("a longer prefix to a NAT", routes("0.0.0.0/0 igw-1", "203.0.113.0/24 nat-1"), LAPTOP, "",
      B, "rtb-1 203.0.113.0/24 → nat-1"),
     ("a longer prefix, and one that is longer still",
      routes("0.0.0.0/0 igw-1", "203.0.113.0/24 nat-1", "203.0.113.10/32 igw-1"), LAPTOP, "",
@@ -201,7 +201,7 @@ ROUTES: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
      B, "rtb-1 pl-a → nat-1"),
     ("a prefix list as long as a route", routes("203.0.113.0/24 igw-1", "pl-a nat-1"), LAPTOP, "",
      A, "sgr-1"),
-    ("a prefix list that nobody told of", routes("pl-b igw-1"), LAPTOP, "", U, "rtb-1 pl-b"),
+    ("an unknown prefix list", routes("pl-b igw-1"), LAPTOP, "", U, "rtb-1 pl-b"),
     ("an appliance", routes("0.0.0.0/0 vpce-1"), LAPTOP, "", U, "rtb-1 0.0.0.0/0 → vpce-1"),
     ("IPv6 has routes of its own", routes("10.0.0.0/16 local", "0.0.0.0/0 igw-1"), LAPTOP6, V6,
      B, "rtb-1"),
@@ -217,181 +217,184 @@ ROUTES: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
     ("the main table of another VPC",
      snapshot(tables=[table("10.0.0.0/16 local", name="rtb-9", vpc="vpc-9"), table(*TO_THE_WORLD)]),
      LAPTOP, "", A, "sgr-1"),
-    ("a table that nobody told of", snapshot(tables=[]), LAPTOP, "", U, SUBNET),
-    ("unknown, a longer prefix elsewhere", routes("0.0.0.0/0 igw-1", "203.0.113.0/24 nat-1"), "",
+    ("an unknown route table", snapshot(tables=[]), LAPTOP, "", U, SUBNET),
+    ("unknown, a longer prefix to a NAT", routes("0.0.0.0/0 igw-1", "203.0.113.0/24 nat-1"), "",
      "", U, "rtb-1 0.0.0.0/0 → igw-1"),
 ]  # fmt: skip
 
-OWN = replace(interface(), ipv6=(V6,))
+BROKER = replace(interface(), ipv6=(V6,))
 
 
 @pytest.mark.parametrize(
-    ("world", "source", "address", "outcome", "by"),
+    ("world", "source", "address", "verdict", "decided_by"),
     [pytest.param(*row[1:], id=row[0]) for row in GROUPS + ACLS + ROUTES],
 )
 def test_from_the_internet(
-    world: Snapshot, source: str, address: str, outcome: PathVerdict, by: str
+    world: Snapshot, source: str, address: str, verdict: PathVerdict, decided_by: str
 ) -> None:
-    world = replace(world, interfaces=(OWN,))
-    assert told(asked(world, source, address or PUBLIC[0])) == (outcome, by)
+    world = replace(world, interfaces=(BROKER,))
+    assert verdict_of(reachability(world, source, address or PUBLIC[0])) == (verdict, decided_by)
 
 
-def neighbour(**more: Any) -> Interface:
-    """A client that is an interface in the same VPC."""
-    made: dict[str, Any] = {"private": "10.0.9.9", "public": "", "id": "eni-9", "instance": "i-9"}
-    return interface(9, **{**made, "groups": ["sg-9"], "subnet": "subnet-9", **more})
+def in_vpc(**more: Any) -> NetworkInterface:
+    """A network interface in the same VPC, as the client."""
+    fields: dict[str, Any] = {"private": "10.0.9.9", "public": "", "id": "eni-9", "instance": "i-9"}
+    return interface(9, **{**fields, "groups": ["sg-9"], "subnet": "subnet-9", **more})
 
 
-def beside(client: Interface, *lines: str, **more: Any) -> Snapshot:
-    """A broker and a client in AWS, each in a subnet of its own; groups and ACLs can be given."""
-    made: dict[str, Any] = {
+def facts(client: NetworkInterface, *lines: str, **more: Any) -> Snapshot:
+    """A broker and a client in AWS, each in its own subnet."""
+    fields: dict[str, Any] = {
         "groups": [group(*lines), group(name="sg-9")],
         "acls": [acl(*OPEN_ACL), acl(*OPEN_ACL, name="acl-9", subnets=["subnet-9"])],
         "prefix_lists": {},
         **more,
     }
-    return snapshot(interface(), client, **made)
+    return snapshot(interface(), client, **fields)
 
 
-FAR = neighbour(private="10.9.0.9", vpc="vpc-9")
-HOME = table(*TO_THE_WORLD, "10.9.0.0/16 pcx-1")
-THERE = table("10.9.0.0/16 local", "10.0.0.0/16 pcx-1", name="rtb-9", vpc="vpc-9")
-PEERED: dict[str, Any] = {"tables": [HOME, THERE], "peered": (("vpc-1", "vpc-9"),)}
+PEER = in_vpc(private="10.9.0.9", vpc="vpc-9")
+RTB_1 = table(*TO_THE_WORLD, "10.9.0.0/16 pcx-1")
+RTB_9 = table("10.9.0.0/16 local", "10.0.0.0/16 pcx-1", name="rtb-9", vpc="vpc-9")
+PEERED: dict[str, Any] = {"tables": [RTB_1, RTB_9], "peered": (("vpc-1", "vpc-9"),)}
 
 # From inside AWS, to the broker's private address.
 INSIDE: list[tuple[str, Snapshot, str, PathVerdict, str]] = [
-    ("by the VPC's network", beside(neighbour(), "r1 tcp 9094 10.0.0.0/16"), "10.0.9.9", A, "r1"),
-    ("by a group it is in", beside(neighbour(), "r1 tcp 9094 sg-9"), "10.0.9.9", A, "r1"),
-    ("by a group it is not in", beside(neighbour(), "r1 tcp 9094 sg-8"), "10.0.9.9", B, "sg-1"),
-    ("by the broker's own group", beside(neighbour(), "r1 -1 * sg-1"), "10.0.9.9", B, "sg-1"),
-    ("in the broker's own group", beside(neighbour(groups=["sg-1"]), "r1 -1 * sg-1"), "10.0.9.9",
+    ("by the VPC's network", facts(in_vpc(), "r1 tcp 9094 10.0.0.0/16"), "10.0.9.9", A, "r1"),
+    ("by a group it is in", facts(in_vpc(), "r1 tcp 9094 sg-9"), "10.0.9.9", A, "r1"),
+    ("by a group it is not in", facts(in_vpc(), "r1 tcp 9094 sg-8"), "10.0.9.9", B, "sg-1"),
+    ("by the broker's own group", facts(in_vpc(), "r1 -1 * sg-1"), "10.0.9.9", B, "sg-1"),
+    ("in the broker's own group", facts(in_vpc(groups=["sg-1"]), "r1 -1 * sg-1"), "10.0.9.9",
      A, "r1"),
-    ("in two groups", beside(neighbour(groups=["sg-1", "sg-9"]), "r1 tcp 9094 sg-9"), "10.0.9.9",
+    ("in two groups", facts(in_vpc(groups=["sg-1", "sg-9"]), "r1 tcp 9094 sg-9"), "10.0.9.9",
      A, "r1"),
-    ("needs no gateway", beside(neighbour(), "r1 -1 * sg-9", tables=[table("10.0.0.0/16 local")]),
+    ("needs no gateway", facts(in_vpc(), "r1 -1 * sg-9", tables=[table("10.0.0.0/16 local")]),
      "10.0.9.9", A, "r1"),
     ("an ACL between subnets",
-     beside(neighbour(), "r1 -1 * sg-9",
+     facts(in_vpc(), "r1 -1 * sg-9",
             acls=[acl("in 90 deny tcp 9094 10.0.9.0/24", *OPEN_ACL),
                   acl(*OPEN_ACL, name="acl-9", subnets=["subnet-9"])]), "10.0.9.9",
      B, "acl-1 rule 90"),
     ("the ACL of the client's subnet",
-     beside(neighbour(), "r1 -1 * sg-9",
+     facts(in_vpc(), "r1 -1 * sg-9",
             acls=[acl(*OPEN_ACL), acl("out 90 deny tcp 9094 10.0.1.0/24", *OPEN_ACL, name="acl-9",
                                       subnets=["subnet-9"])]), "10.0.9.9", B, "acl-9 rule 90"),
     ("no ACL within a subnet",
-     beside(neighbour(subnet=SUBNET), "r1 -1 * sg-9", acls=[acl("in 90 deny -1 * 0.0.0.0/0")]),
+     facts(in_vpc(subnet=SUBNET), "r1 -1 * sg-9", acls=[acl("in 90 deny -1 * 0.0.0.0/0")]),
      "10.0.9.9", A, "r1"),
     ("what the client's group lets out",
-     beside(neighbour(), groups=[group("r1 -1 * sg-9"), group(name="sg-9", outbound=[])]),
+     facts(in_vpc(), groups=[group("r1 -1 * sg-9"), group(name="sg-9", outbound=[])]),
      "10.0.9.9", B, "sg-9"),
     ("out to the broker's group",
-     beside(neighbour(), groups=[group("r1 -1 * sg-9"),
+     facts(in_vpc(), groups=[group("r1 -1 * sg-9"),
                                  group(name="sg-9", outbound=["r2 tcp 9094 sg-1"])]),
      "10.0.9.9", A, "r1"),
     ("an address of the VPC of which nothing is known",
      snapshot(groups=[group("r1 tcp 9094 10.0.0.0/16")]), "10.0.7.7", A, "r1"),
     ("the same, and a rule for members of a group",
      snapshot(groups=[group("r1 tcp 9094 sg-9")]), "10.0.7.7", U, "sg-1"),
-    ("peered, by its network", beside(FAR, "r1 tcp 9094 10.9.0.0/16", **PEERED), "10.9.0.9",
+    ("peered, by its network", facts(PEER, "r1 tcp 9094 10.9.0.0/16", **PEERED), "10.9.0.9",
      A, "r1"),
-    ("peered, by its group", beside(FAR, "r1 tcp 9094 sg-9", **PEERED), "10.9.0.9", A, "r1"),
+    ("peered, by its group", facts(PEER, "r1 tcp 9094 sg-9", **PEERED), "10.9.0.9", A, "r1"),
     ("a group of a VPC that is not peered",
-     beside(FAR, "r1 tcp 9094 sg-9", tables=[HOME, THERE]), "10.9.0.9", B, "sg-1"),
+     facts(PEER, "r1 tcp 9094 sg-9", tables=[RTB_1, RTB_9]), "10.9.0.9", B, "sg-1"),
     ("peered, without a route back",
-     beside(FAR, "r1 tcp 9094 sg-9", **{**PEERED, "tables": [table(*TO_THE_WORLD), THERE]}),
+     facts(PEER, "r1 tcp 9094 sg-9", **{**PEERED, "tables": [table(*TO_THE_WORLD), RTB_9]}),
      "10.9.0.9", B, "rtb-1 0.0.0.0/0 → igw-1"),
     ("peered, without a route there",
-     beside(FAR, "r1 -1 * sg-9",
-            **{**PEERED, "tables": [HOME, table("10.9.0.0/16 local", name="rtb-9", vpc="vpc-9")]}),
+     facts(PEER, "r1 -1 * sg-9",
+            **{**PEERED, "tables": [RTB_1, table("10.9.0.0/16 local", name="rtb-9", vpc="vpc-9")]}),
      "10.9.0.9", B, "rtb-9"),
     ("over a VPN",
      snapshot(groups=[group("r1 tcp 9094 192.168.0.0/16")],
               tables=[table(*TO_THE_WORLD, "192.168.0.0/16 vgw-1")]), "192.168.1.5", A, "r1"),
     ("a private address, from the internet", snapshot(), LAPTOP, B, "eni-1"),
-    ("a private address, from who knows where", snapshot(), "", U, "eni-1"),
+    ("a private address, from an unknown source", snapshot(), "", U, "eni-1"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("world", "source", "outcome", "by"), [pytest.param(*row[1:], id=row[0]) for row in INSIDE]
+    ("world", "source", "verdict", "decided_by"),
+    [pytest.param(*row[1:], id=row[0]) for row in INSIDE],
 )
-def test_to_a_private_address(world: Snapshot, source: str, outcome: PathVerdict, by: str) -> None:
-    assert told(asked(world, source, PRIVATE[0])) == (outcome, by)
+def test_to_a_private_address(
+    world: Snapshot, source: str, verdict: PathVerdict, decided_by: str
+) -> None:
+    assert verdict_of(reachability(world, source, PRIVATE[0])) == (verdict, decided_by)
 
 
 @pytest.mark.parametrize(
-    ("client", "outcome", "by"),
+    ("client", "verdict", "decided_by"),
     [
-        # It comes by the internet gateway, as the public address that it has.
-        (neighbour(public="3.10.200.9"), A, "r1"),
-        (neighbour(public="3.10.200.8"), B, "sg-1"),
-        (neighbour(), U, "r1"),  # by a NAT gateway whose address nobody knows
+        # The client goes through the internet gateway, with its public address.
+        (in_vpc(public="3.10.200.9"), A, "r1"),
+        (in_vpc(public="3.10.200.8"), B, "sg-1"),
+        (in_vpc(), U, "r1"),  # through a NAT gateway whose address is unknown
     ],
 )
 def test_from_inside_to_the_public_address(
-    client: Interface, outcome: PathVerdict, by: str
+    client: NetworkInterface, verdict: PathVerdict, decided_by: str
 ) -> None:
-    world = beside(client, "r1 tcp 9094 3.10.200.9/32", "r2 -1 * sg-9", "r3 -1 * 10.0.0.0/8")
-    assert told(asked(world, "10.0.9.9")) == (outcome, by)
+    world = facts(client, "r1 tcp 9094 3.10.200.9/32", "r2 -1 * sg-9", "r3 -1 * 10.0.0.0/8")
+    assert verdict_of(reachability(world, "10.0.9.9")) == (verdict, decided_by)
 
 
 @pytest.mark.parametrize(
-    ("state", "outcome"),
+    ("state", "verdict"),
     [("running", A), ("pending", B), ("stopping", B), ("stopped", B), ("terminated", B)],
 )
-def test_only_what_runs_answers(state: str, outcome: PathVerdict) -> None:
-    verdict = asked(snapshot(states={"i-1": state}))
-    assert verdict.outcome is outcome
-    assert verdict.steps[0].words == f"i-1 is {state}"
+def test_only_a_running_instance_is_reachable(state: str, verdict: PathVerdict) -> None:
+    result = reachability(snapshot(states={"i-1": state}))
+    assert result.verdict is verdict
+    assert result.steps[0].message == f"i-1 is {state}"
 
 
-def test_the_instance_is_asked_first_and_the_group_last() -> None:
-    verdict = asked(
+def test_the_first_step_is_the_instance_and_the_last_is_the_group() -> None:
+    verdict = reachability(
         snapshot(states={"i-1": "stopped"}, groups=[group()], acls=[acl()], tables=[table()])
     )
     assert [step.layer for step in verdict.steps] == [
         *("instance", "address", "route", "acl-in", "acl-out", "group"),
     ]
-    assert [step.outcome for step in verdict.steps] == [B, A, B, B, B, B]
-    assert verdict.deciding.by == "i-1"
+    assert [step.verdict for step in verdict.steps] == [B, A, B, B, B, B]
+    assert verdict.deciding_step.decided_by == "i-1"
 
 
-def test_an_instance_of_which_nothing_is_known() -> None:
-    assert told(asked(replace(snapshot(), instances={}))) == (U, "i-1")
+def test_an_unknown_instance() -> None:
+    assert verdict_of(reachability(replace(snapshot(), instances={}))) == (U, "i-1")
 
 
 def test_all_attached_groups_count_together() -> None:
     two = interface(groups=["sg-1", "sg-2"])
     let = [group(), group("r1 tcp 9094 0.0.0.0/0", name="sg-2")]
-    assert told(asked(snapshot(two, groups=let))) == (A, "r1")
-    verdict = asked(snapshot(two, groups=[group(), group(name="sg-2")]))
-    assert told(verdict) == (B, "sg-1, sg-2")
+    assert verdict_of(reachability(snapshot(two, groups=let))) == (A, "r1")
+    verdict = reachability(snapshot(two, groups=[group(), group(name="sg-2")]))
+    assert verdict_of(verdict) == (B, "sg-1, sg-2")
 
 
-def test_a_group_that_nobody_told_of_may_let_in() -> None:
+def test_an_unknown_group_may_allow_the_client() -> None:
     two = interface(groups=["sg-1", "sg-2"])
-    assert told(asked(snapshot(two, groups=[group()]))) == (U, "sg-1, sg-2")
-    assert told(asked(snapshot(two, groups=[group(*EVERYBODY)]))) == (A, "sgr-1")
+    assert verdict_of(reachability(snapshot(two, groups=[group()]))) == (U, "sg-1, sg-2")
+    assert verdict_of(reachability(snapshot(two, groups=[group(*EVERYBODY)]))) == (A, "sgr-1")
 
 
 def test_an_interface_without_a_group_is_not_filtered() -> None:
     balancer = interface(groups=[], instance="", kind="network_load_balancer")
-    assert told(asked(snapshot(balancer))) == (A, "eni-1")
+    assert verdict_of(reachability(snapshot(balancer))) == (A, "eni-1")
 
 
-def test_what_blocks_is_said_with_the_rules_that_almost_fit() -> None:
-    verdict = asked(rules("r1 tcp 9094 198.51.100.0/24", "r2 tcp 9092 203.0.113.0/24"))
-    assert verdict.deciding.words == (
+def test_a_blocked_step_names_similar_rules() -> None:
+    verdict = reachability(rules("r1 tcp 9094 198.51.100.0/24", "r2 tcp 9092 203.0.113.0/24"))
+    assert verdict.deciding_step.message == (
         "sg-1 has no rule that lets TCP 9094 in from 203.0.113.10; "
         "r1 lets it in from 198.51.100.0/24 only; r2 lets 203.0.113.0/24 in on 9092 only"
     )
 
 
-def test_answers_that_are_let_out_in_part_say_which_are_not() -> None:
-    verdict = asked(
+def test_a_partly_blocked_response_names_the_blocked_ports() -> None:
+    verdict = reachability(
         entries("in 100 allow -1 * 0.0.0.0/0", "out 9 deny 6 40000-45000 0.0.0.0/0", BACK)
     )
-    (step,) = verdict.at("acl-out")
-    assert step.partly
-    assert step.words == "acl-1 rule 9 denies TCP 40000-45000 out to 203.0.113.10"
+    (step,) = verdict.steps_of("acl-out")
+    assert step.partial
+    assert step.message == "acl-1 rule 9 denies TCP 40000-45000 out to 203.0.113.10"

@@ -20,9 +20,9 @@ import pytest
 from kdiag.aws.account import snapshot
 from kdiag.aws.ec2 import AwsApi
 from kdiag.aws.facts import ClientAddress
-from kdiag.aws.outcome import PathVerdict
-from kdiag.aws.reachability import reach
-from tests.accounts import Account, answered, environment, served
+from kdiag.aws.reachability import analyze
+from kdiag.aws.verdict import PathVerdict
+from tests.accounts import Account, environment, running_account, serving
 from tests.lab import commands, goldens, packets
 from tests.lab.client import HEALTHY, Client, Report, Verdict
 from tests.lab.lab import Lab
@@ -179,10 +179,10 @@ class Cloud:
 @pytest.fixture(scope="module")
 def cloud(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with ExitStack() as stack:
-        account = stack.enter_context(served())
+        account = stack.enter_context(running_account())
         port = int(account.url.rpartition(":")[2])
         sock = stack.enter_context(lab.network.laptop.listening(port))
-        stack.enter_context(answered(account, sock))
+        stack.enter_context(serving(account, sock))
         variables = environment(account, tmp_path_factory.mktemp("aws"))
         yield Cloud(account, lab.client, lab, variables)
 
@@ -257,13 +257,13 @@ def _predicted(cloud: Cloud, asked: list[str], monkeypatch: pytest.MonkeyPatch) 
     api = AwsApi("", time.monotonic() + 30)
     api.open()
     found = snapshot(api, {public: (public,) for public in PUBLICS}, "", "")
-    assert not found.gaps
+    assert not found.unavailable
     open_ = set()
     for server in asked:
         host, _, port = server.rpartition(":")
-        for interface in found.behind(host):
-            verdict = reach(found, ClientAddress(LAPTOP, "given"), interface, host, int(port))
-            if verdict.outcome is PathVerdict.ALLOWED:
+        for interface in found.interfaces_with(host):
+            verdict = analyze(found, ClientAddress(LAPTOP, "given"), interface, host, int(port))
+            if verdict.verdict is PathVerdict.ALLOWED:
                 open_.add(server)
     return open_
 

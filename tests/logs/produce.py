@@ -1,18 +1,18 @@
-"""Produces the corpus: real clients against a real Kafka that fails, in the lab's made-up AWS.
+"""Produces the log corpus: real clients connect to a real Kafka that fails, in the lab's network.
 
 Run by hand, as root on Linux, for the lab's namespaces: `python -m tests.logs.produce CLIENTS`.
-CLIENTS is a folder with what the clients need, in this layout:
+CLIENTS is a folder with the clients, in this layout:
 
     v2/bin/python   a virtual environment with kafka-python 2, aiokafka and confluent-kafka
     v3/bin/python   one with kafka-python 3
-    js/             where `npm install kafkajs` was run
+    js/             the folder in which `npm install kafkajs` was run
     go/sarama.bin   clients/sarama and clients/franz, built; go/franz.bin
 
-The Java client is the lab's own. Only the namespaces are dialled. Logs land beside this file, a
-folder for each client; what names this machine is taken out, and the middle of a long one. What a
-log is explained as is in expected.json: the finding of its case, and the finding, hop (in brackets
-where the log does not tell it) and confidence that the log comes to. Delete the entries that are to
-be written anew, and read them: what is sure has to be right, and many a client tells less.
+The Java client belongs to the lab. The clients dial only addresses in the namespaces. The script
+writes one folder of logs for each client, without the names of this machine, and cuts long logs.
+expected.json has the explanation of each log: the code of the real failure, then the code, the hop
+(in brackets if the log does not name it) and the confidence of the explanation. To write an entry
+again, delete it first, and read the new entry: every "sure" explanation must be right.
 """
 
 from __future__ import annotations
@@ -40,67 +40,67 @@ from tests.lab.processes import end, spawn
 HERE = Path(__file__).parent
 EXPECTED = HERE / "expected.json"
 SECONDS = 8.0
-MOST = 5000  # characters of a log that are kept
-ALIKE, FRAMES = 3, 1  # lines that differ in digits only, and frames of a stack trace
-AT_ONCE = 5
+MAX_CHARACTERS = 5000  # of one log
+MAX_ALIKE, MAX_FRAMES = 3, 1  # lines that differ only in digits, and frames of a stack trace
+PARALLEL = 5
 
-# Java's clients print all their properties: most of them tell nothing.
-_OF_A_DUMP = re.compile(
+# Java clients print all their properties. Most of the properties are not needed.
+_PROPERTY_LINES = re.compile(
     r"^\t(?!bootstrap\.servers|security\.protocol|sasl\.mechanism|sasl\.jaas)[\w.]+ = .*\n",
     re.MULTILINE,
 )
 
-Around = Callable[[Lab], AbstractContextManager[Any]]
+Fault = Callable[[Lab], AbstractContextManager[Any]]
 
 
-def nothing(lab: Lab) -> AbstractContextManager[None]:
+def no_fault(lab: Lab) -> AbstractContextManager[None]:
     return nullcontext()
 
 
 @dataclass(frozen=True)
 class Case:
-    """A failure: where the client goes and as whom, and what a log of it should be explained as.
+    """A failure that the clients log: its code and hop, and the settings of the clients.
 
-    `servers` is a listener of the lab or an address; `given` overrides what fits the listener, ""
-    takes it away. `around` holds while it runs.
+    `servers` is the name of a listener of the lab, or an address. `overrides` replace the settings
+    that fit the listener; "" removes a setting. `fault` is active while the client runs.
     """
 
     name: str
     code: str | None
     hop: str | None
     servers: str
-    given: Mapping[str, str] = field(default_factory=dict)
+    overrides: Mapping[str, str] = field(default_factory=dict)
     topic: str = "orders"
     size: int = 10
-    around: Around = nothing
+    fault: Fault = no_fault
 
 
 PLAIN = {"protocol": "PLAINTEXT", "ca": "", "mechanism": "", "user": "", "password": ""}
 WRONG = {"user": "alice", "password": "Tr0ub4dor-and-3"}
-HTTP, SSH, SILENT, HANGS_UP = 8080, 8022, 8023, 8024
+HTTP, SSH, SILENT, CLOSES = 8080, 8022, 8023, 8024
 
 
 @contextmanager
-def only_bootstrap(lab: Lab) -> Iterator[None]:
+def node_ports_blocked(lab: Lab) -> Iterator[None]:
     ports = ", ".join(str(NODE_PORT + node) for node in NODES)
     with lab.network.rule(f"ct original proto-dst {{ {ports} }} drop"):
         yield
 
 
 @contextmanager
-def deaf(lab: Lab) -> Iterator[None]:
+def silent_resolver(lab: Lab) -> Iterator[None]:
     with lab.network.deaf_resolver():
         yield
 
 
 @contextmanager
-def narrow(lab: Lab) -> Iterator[None]:
+def small_mtu(lab: Lab) -> Iterator[None]:
     with lab.network.rule("meta length > 1000 drop"):
         yield
 
 
 @contextmanager
-def one_down(lab: Lab) -> Iterator[None]:
+def one_broker_down(lab: Lab) -> Iterator[None]:
     lab.kafka.kill(3)
     try:
         yield
@@ -110,15 +110,15 @@ def one_down(lab: Lab) -> Iterator[None]:
 
 
 @contextmanager
-def one_missed(lab: Lab) -> Iterator[None]:
-    with one_down(lab):
+def replica_missing(lab: Lab) -> Iterator[None]:
+    with one_broker_down(lab):
         lab.ask("missed")
         time.sleep(2)
         yield
 
 
 @contextmanager
-def one_hangs(lab: Lab) -> Iterator[None]:
+def one_broker_paused(lab: Lab) -> Iterator[None]:
     lab.kafka.pause(3)
     try:
         yield
@@ -137,7 +137,7 @@ CASES = (
     Case("shared", "KD405", "produce", "SHARED"),
     Case("advertised-controller", "KD109", "listeners", "CONTROLLED"),
     Case("advertised-blocked", "KD306", "listeners", f"3.10.139.221:{NODE_PORT}",
-         around=only_bootstrap),
+         fault=node_ports_blocked),
     Case("controller-port", "KD109", "bootstrap", "CONTROLLER", PLAIN),
     Case("tls-required", "KD110", "bootstrap", "TLS", PLAIN),
     Case("tls-not-offered", "KD111", "bootstrap", "PUBLIC", {"protocol": "SSL", "ca": "ca.pem"}),
@@ -163,33 +163,34 @@ CASES = (
     Case("timeout", "KD104", "bootstrap", "10.0.1.11:9094"),
     Case("unreachable", "KD105", "bootstrap", "[2001:db8::221]:9094"),
     Case("name-not-found", "KD101", "bootstrap", "kafka.exmaple.com:9094"),
-    Case("resolver-failed", "KD102", "bootstrap", "kafka.example.com:9094", around=deaf),
+    Case("resolver-failed", "KD102", "bootstrap", "kafka.example.com:9094", fault=silent_resolver),
     Case("http", "KD108", "bootstrap", f"3.10.139.221:{HTTP}"),
     Case("ssh", "KD108", "bootstrap", f"3.10.139.221:{SSH}"),
     Case("silent-peer", "KD107", "bootstrap", f"3.10.139.221:{SILENT}"),
-    Case("closed-early", "KD121", "bootstrap", f"3.10.139.221:{HANGS_UP}"),
+    Case("closed-early", "KD121", "bootstrap", f"3.10.139.221:{CLOSES}"),
     Case("unknown-topic", "KD204", "metadata", "PUBLIC", topic="odrers"),
     Case("topic-denied", "KD205", "metadata", "LOGIN",
          {"user": "blind", "password": "blind-secret"}),
     Case("produce-denied", "KD403", "produce", "LOGIN",
          {"user": "reader", "password": "reader-secret"}),
     Case("record-rejected", "KD406", "produce", "PUBLIC", topic="tiny", size=3000),
-    Case("not-enough-replicas", "KD404", "produce", "PUBLIC", topic="strict", around=one_missed),
-    Case("broker-down", "KD305", "listeners", "PUBLIC", around=one_down),
-    Case("path-mtu", "KD401", "produce", "PUBLIC", size=3000, around=narrow),
-    Case("broker-hangs", "KD401", "produce", "PUBLIC", around=one_hangs),
+    Case("not-enough-replicas", "KD404", "produce", "PUBLIC", topic="strict",
+         fault=replica_missing),
+    Case("broker-down", "KD305", "listeners", "PUBLIC", fault=one_broker_down),
+    Case("path-mtu", "KD401", "produce", "PUBLIC", size=3000, fault=small_mtu),
+    Case("broker-hangs", "KD401", "produce", "PUBLIC", fault=one_broker_paused),
 )  # fmt: skip
 
 
-def asked(lab: Lab, case: Case, client: str) -> dict[str, Any]:
-    """What a client is told of a case."""
+def client_settings(lab: Lab, case: Case, client: str) -> dict[str, Any]:
+    """The settings of a client for a case, as one JSON object for the scripts in clients/."""
     certificates = lab.kafka.certificates
-    told: dict[str, Any] = {"protocol": "PLAINTEXT"}
+    settings: dict[str, Any] = {"protocol": "PLAINTEXT"}
     servers = case.servers
     if servers == "CONTROLLER":
         servers = f"{lab.kafka.publics[0]}:9090"
     elif servers.isalnum() and servers.isupper():
-        fitting = lab.properties(servers)
+        properties = lab.properties(servers)
         names = {
             "security.protocol": "protocol",
             "ssl.ca.location": "ca",
@@ -197,17 +198,19 @@ def asked(lab: Lab, case: Case, client: str) -> dict[str, Any]:
             "sasl.username": "user",
             "sasl.password": "password",
         }
-        told = {names[name]: value for name, value in fitting.items()}
+        settings = {names[name]: value for name, value in properties.items()}
         if servers == "SCRAMONLY":
-            told["mechanism"] = "SCRAM-SHA-512"
+            settings["mechanism"] = "SCRAM-SHA-512"
         servers = lab.at(servers)
-    told |= case.given
-    if told.get("ca", "").endswith("ca.pem"):
-        told["ca"] = str(certificates / Path(told["ca"]).name)
-    told = {name: value for name, value in told.items() if value}
-    topic = f"odrers-{client}" if case.topic == "odrers" else case.topic  # some create theirs
+    settings |= case.overrides
+    if settings.get("ca", "").endswith("ca.pem"):
+        settings["ca"] = str(certificates / Path(settings["ca"]).name)
+    settings = {name: value for name, value in settings.items() if value}
+    topic = case.topic
+    if topic == "odrers":  # some clients create the topic, so each client has its own
+        topic = f"odrers-{client}"
     return {
-        **told,
+        **settings,
         "servers": servers,
         "topic": topic,
         "size": case.size,
@@ -215,20 +218,21 @@ def asked(lab: Lab, case: Case, client: str) -> dict[str, Any]:
     }
 
 
-def java(lab: Lab, told: Mapping[str, Any], name: str) -> tuple[list[str], str]:
-    """The console producer, or for java-admin the tool that lists topics."""
-    lines = [f"security.protocol={told['protocol']}", "client.id=orders-service"]
+def java(lab: Lab, settings: Mapping[str, Any], name: str) -> tuple[list[str], str]:
+    """The command line and standard input of the console producer, or of the topic tool for
+    java-admin."""
+    lines = [f"security.protocol={settings['protocol']}", "client.id=orders-service"]
     lines += ["request.timeout.ms=4000", "default.api.timeout.ms=7000"]
     lines += ["socket.connection.setup.timeout.ms=2000"]
     lines += ["socket.connection.setup.timeout.max.ms=3000"]
-    if "ca" in told:
-        lines += ["ssl.truststore.type=PEM", f"ssl.truststore.location={told['ca']}"]
-    if "mechanism" in told:
-        module = "scram.Scram" if told["mechanism"].startswith("SCRAM") else "plain.Plain"
+    if "ca" in settings:
+        lines += ["ssl.truststore.type=PEM", f"ssl.truststore.location={settings['ca']}"]
+    if "mechanism" in settings:
+        module = "scram.Scram" if settings["mechanism"].startswith("SCRAM") else "plain.Plain"
         lines += [
-            f"sasl.mechanism={told['mechanism']}",
+            f"sasl.mechanism={settings['mechanism']}",
             f"sasl.jaas.config=org.apache.kafka.common.security.{module}LoginModule required "
-            f'username="{told["user"]}" password="{told["password"]}";',
+            f'username="{settings["user"]}" password="{settings["password"]}";',
         ]
     if name != "java-admin":
         lines += ["max.block.ms=6000", "delivery.timeout.ms=6000", "linger.ms=0"]
@@ -243,33 +247,35 @@ def java(lab: Lab, told: Mapping[str, Any], name: str) -> tuple[list[str], str]:
         "-cp",
         f"{jars()}/*",
     ]
-    more = ["--bootstrap-server", told["servers"], "--command-config", str(file)]
+    more = ["--bootstrap-server", settings["servers"], "--command-config", str(file)]
     if name == "java-admin":
         return [*base, "org.apache.kafka.tools.TopicCommand", "--list", *more], ""
-    tool = ["org.apache.kafka.tools.ConsoleProducer", "--topic", told["topic"]]
-    return [*base, *tool, *more], "\n".join("x" * told["size"] for _ in range(6)) + "\n"
+    tool = ["org.apache.kafka.tools.ConsoleProducer", "--topic", settings["topic"]]
+    return [*base, *tool, *more], "\n".join("x" * settings["size"] for _ in range(6)) + "\n"
 
 
-def command(lab: Lab, client: str, told: Mapping[str, Any], clients: Path) -> tuple[list[str], str]:
+def command(
+    lab: Lab, client: str, settings: Mapping[str, Any], clients: Path
+) -> tuple[list[str], str]:
     """The command line of a client, and its standard input."""
-    scripts, given = HERE / "clients", json.dumps(told)
+    scripts, argument = HERE / "clients", json.dumps(settings)
     if client.startswith("java"):
-        return java(lab, told, client)
-    two, three = str(clients / "v2/bin/python"), str(clients / "v3/bin/python")
+        return java(lab, settings, client)
+    python_2, python_3 = str(clients / "v2/bin/python"), str(clients / "v3/bin/python")
     modules = f"NODE_PATH={clients / 'js/node_modules'}"
     lines = {
-        "librdkafka": [two, str(scripts / "librdkafka.py")],
-        "kafka-python-2": [two, str(scripts / "kafka_python.py")],
-        "kafka-python-3": [three, str(scripts / "kafka_python.py")],
-        "aiokafka": [two, str(scripts / "aiokafka_.py")],
+        "librdkafka": [python_2, str(scripts / "librdkafka.py")],
+        "kafka-python-2": [python_2, str(scripts / "kafka_python.py")],
+        "kafka-python-3": [python_3, str(scripts / "kafka_python.py")],
+        "aiokafka": [python_2, str(scripts / "aiokafka_.py")],
         "kafkajs": ["env", modules, "node", str(scripts / "kafkajs.js")],
         "sarama": [str(clients / "go/sarama.bin")],
         "franz-go": [str(clients / "go/franz.bin")],
     }
-    return [*lines[client], given], ""
+    return [*lines[client], argument], ""
 
 
-# What a client cannot do, or does not notice.
+# Cases that a client cannot run, or does not log.
 LEFT_OUT = {
     "java-admin": {
         *("one-private-address", "certificate-name-of-one", "swapped", "shared", "unknown-topic"),
@@ -287,14 +293,14 @@ CLIENTS = (
 
 
 def run(lab: Lab, case: Case, client: str, clients: Path) -> None:
-    """One log, written to its file."""
+    """Runs a client and writes its log to a file."""
     if case.name in LEFT_OUT.get(client, ()):
         return
-    told = asked(lab, case, client)
-    line, stdin = command(lab, client, told, clients)
+    settings = client_settings(lab, case, client)
+    arguments, stdin = command(lab, client, settings, clients)
     try:
         done = subprocess.run(
-            [*lab.client.inside, "timeout", "-s", "KILL", f"{SECONDS * 2.5:g}", *line],
+            [*lab.client.inside, "timeout", "-s", "KILL", f"{SECONDS * 2.5:g}", *arguments],
             input=stdin.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -302,29 +308,28 @@ def run(lab: Lab, case: Case, client: str, clients: Path) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        sys.stdout.write(f"{client} {case.name}: no end\n")
+        sys.stdout.write(f"{client} {case.name}: timeout\n")
         return
     folder = HERE / client
     folder.mkdir(exist_ok=True)
-    (folder / f"{case.name}.log").write_text(
-        kept(scrubbed(done.stdout.decode("utf-8", "replace"), lab.kafka.folder, clients)), "utf-8"
-    )
+    text = scrubbed(done.stdout.decode("utf-8", "replace"), lab.kafka.folder, clients)
+    (folder / f"{case.name}.log").write_text(shortened(text), "utf-8")
     sys.stdout.write(f"{client} {case.name}: {len(done.stdout)} bytes\n")
     sys.stdout.flush()
 
 
 def scrubbed(text: str, folder: Path, clients: Path) -> str:
-    """Without what names this machine."""
+    """Replaces the paths of this machine."""
     text = text.replace(str(folder), "/etc/kafka").replace(str(HERE / "clients"), "/app")
     text = re.sub(r'[^\s"(]*/site-packages/', "/app/site-packages/", text)
     text = re.sub(r"[^\s(]*/node_modules/", "/app/node_modules/", text)
     text = text.replace(str(clients), "/app")
     text = re.sub(r'[^\s"(]*/lib/python3[^/]*/', "/usr/lib/python3/", text)
-    return _OF_A_DUMP.sub("", text)
+    return _PROPERTY_LINES.sub("", text)
 
 
-def kept(text: str) -> str:
-    """Every kind of line, of those that are alike and of a stack trace's frames only the first."""
+def shortened(text: str) -> str:
+    """Keeps the first lines of every kind, and the first frame of every stack trace."""
     alike: Counter[str] = Counter()
     frames = 0
     lines = []
@@ -332,13 +337,15 @@ def kept(text: str) -> str:
         frames = frames + 1 if line.startswith(("\tat ", "    at ")) else 0
         shape = re.sub(r"[0-9a-f]", "", line)
         alike[shape] += 1
-        if frames <= FRAMES and (alike[shape] <= ALIKE or frames):
+        if frames <= MAX_FRAMES and (alike[shape] <= MAX_ALIKE or frames):
             lines.append(line)
-    found = "".join(f"{line}\n" for line in lines)
-    return found if len(found) <= MOST else found[:MOST].rpartition("\n")[0] + "\n"
+    short = "".join(f"{line}\n" for line in lines)
+    if len(short) <= MAX_CHARACTERS:
+        return short
+    return short[:MAX_CHARACTERS].rpartition("\n")[0] + "\n"
 
 
-_STRANGER = f"""
+_OTHER_SERVER = f"""
 import socketserver, sys, time
 
 class Handler(socketserver.BaseRequestHandler):
@@ -359,12 +366,12 @@ socketserver.ThreadingTCPServer(("", int(sys.argv[1])), Handler).serve_forever()
 
 
 @contextmanager
-def strangers(lab: Lab) -> Iterator[None]:
-    """Servers beside broker 1 that are no Kafka."""
+def other_servers(lab: Lab) -> Iterator[None]:
+    """Runs servers of other protocols on the machine of broker 1."""
     inside = lab.network.instances[0].inside
     running = [
-        spawn([*inside, sys.executable, "-c", _STRANGER, str(port)])
-        for port in (HTTP, SSH, SILENT, HANGS_UP)
+        spawn([*inside, sys.executable, "-c", _OTHER_SERVER, str(port)])
+        for port in (HTTP, SSH, SILENT, CLOSES)
     ]
     time.sleep(1)
     try:
@@ -379,32 +386,32 @@ def main() -> None:
     only = set(sys.argv[2:])  # names of cases or clients
     cases = [case for case in CASES if not only or case.name in only or only & set(CLIENTS)]
     chosen = [client for client in CLIENTS if not only or client in only or not only & set(CLIENTS)]
-    with tempfile.TemporaryDirectory() as folder, in_aws(Path(folder)) as lab, strangers(lab):
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            calm = [case for case in cases if case.around is nothing]
-            for case in calm:
+    with tempfile.TemporaryDirectory() as folder, in_aws(Path(folder)) as lab, other_servers(lab):
+        with ThreadPoolExecutor(PARALLEL) as pool:
+            without_fault = [case for case in cases if case.fault is no_fault]
+            for case in without_fault:
                 for client in chosen:
                     pool.submit(run, lab, case, client, clients)
         for case in cases:
-            if case.around is nothing:
+            if case.fault is no_fault:
                 continue
-            with case.around(lab), ThreadPoolExecutor(AT_ONCE) as pool:
+            with case.fault(lab), ThreadPoolExecutor(PARALLEL) as pool:
                 for client in chosen:
                     pool.submit(run, lab, case, client, clients)
     write_expected()
 
 
 def write_expected() -> None:
-    """What each log comes to, where nothing is written of it yet."""
-    known = json.loads(EXPECTED.read_text("utf-8")) if EXPECTED.exists() else {}
+    """Adds the explanation of each log that expected.json does not have."""
+    expected = json.loads(EXPECTED.read_text("utf-8")) if EXPECTED.exists() else {}
     for case in CASES:
         for path in HERE.glob(f"*/{case.name}.log"):
             with path.open("rb") as log:
-                said = explain(log, path.name)
-            hop = said.hop if said.hop_told or not said.hop else f"({said.hop})"
-            found = [case.code, said.root_cause, hop, said.confidence]
-            known.setdefault(f"{path.parent.name}/{path.stem}", found)
-    rows = ",\n".join(f' "{name}": {json.dumps(known[name])}' for name in sorted(known))
+                result = explain(log, path.name)
+            hop = result.hop if result.hop_told or not result.hop else f"({result.hop})"
+            row = [case.code, result.root_cause, hop, result.confidence]
+            expected.setdefault(f"{path.parent.name}/{path.stem}", row)
+    rows = ",\n".join(f' "{name}": {json.dumps(expected[name])}' for name in sorted(expected))
     EXPECTED.write_text(f"{{\n{rows}\n}}\n", "utf-8")
 
 

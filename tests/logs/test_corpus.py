@@ -1,4 +1,4 @@
-"""What real clients logged about real failures, and what kdiag makes of it."""
+"""Explanations of logs that real clients wrote about real failures (see produce.py)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ RULES = every_rule()
 
 HERE = Path(__file__).parent
 
-# Log → the finding of its case; the finding, hop (in brackets: the log does not tell it) and
-# confidence that it comes to.
+# Log → [code of the real failure, explained root cause, hop, confidence]. A hop in brackets is a
+# guess, because the log does not name the hop.
 EXPECTED: dict[str, list[str | None]] = json.loads((HERE / "expected.json").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_log_comes_to_what_it_tells(name: str) -> None:
+def test_the_explanation_of_a_log_is_as_expected(name: str) -> None:
     _, code, hop, confidence = EXPECTED[name]
     with (HERE / f"{name}.log").open("rb") as log:
-        said = explain(log, name)
-    assert said.root_cause == code
-    assert (said.hop if said.hop_told or not said.hop else f"({said.hop})") == hop
-    assert said.confidence == confidence
-    assert said.exit_code == EXIT_CODES.get(hop or "", 0)
+        result = explain(log, name)
+    assert result.root_cause == code
+    assert (result.hop if result.hop_told or not result.hop else f"({result.hop})") == hop
+    assert result.confidence == confidence
+    assert result.exit_code == EXIT_CODES.get(hop or "", 0)
 
 
 def test_every_log_has_its_expectation() -> None:
@@ -40,12 +40,12 @@ def test_every_log_has_its_expectation() -> None:
     assert {code for row in EXPECTED.values() for code in row[:2] if code} <= set(RULES)
 
 
-def test_what_is_sure_is_right() -> None:
+def test_every_sure_explanation_is_the_real_failure() -> None:
     wrong = {name: row for name, row in EXPECTED.items() if row[3] == "sure" and row[0] != row[1]}
     assert wrong == {}
 
 
-def test_most_logs_tell_the_truth_and_nobody_is_alarmed_without_need() -> None:
+def test_most_explanations_are_right_and_a_healthy_log_has_no_finding() -> None:
     right = Counter(row[0] == row[1] for row in EXPECTED.values())
     assert right[True] / right.total() > 0.8
     healthy = [row for name, row in EXPECTED.items() if name.endswith("/healthy")]

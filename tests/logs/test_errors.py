@@ -1,4 +1,4 @@
-"""Errors by name and number: none that a client can print is missing."""
+"""The error catalog: errors of Kafka and librdkafka, found by name and by number."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from tests.running import kdiag
 RULES = every_rule()
 
 
-OF_LIBRDKAFKA = {
+LIBRDKAFKA_ERRORS = {
     name: value
     for name, value in vars(confluent_kafka.KafkaError).items()
     if isinstance(value, int) and not name.startswith("__")
 }
 
 
-@pytest.mark.parametrize("name", OF_LIBRDKAFKA)
-def test_whatever_librdkafka_names_is_known_by_name_and_number(name: str) -> None:
-    number = OF_LIBRDKAFKA[name]
+@pytest.mark.parametrize("name", LIBRDKAFKA_ERRORS)
+def test_every_error_of_librdkafka_is_found_by_name_and_number(name: str) -> None:
+    number = LIBRDKAFKA_ERRORS[name]
     error = find(str(number))
     assert error is not None
     assert error.number == number
     assert error.own == name.startswith("_")
-    for said in (name, f"RD_KAFKA_RESP_ERR_{name}", name.lower()):
-        assert find(said) == error
+    for spelling in (name, f"RD_KAFKA_RESP_ERR_{name}", name.lower()):
+        assert find(spelling) == error
 
 
-def test_every_error_of_the_protocol_is_there_and_is_called_what_kafka_calls_it() -> None:
+def test_every_error_of_the_protocol_has_the_name_that_kafka_uses() -> None:
     for number in range(-1, 134):
         error = find(str(number))
         assert error is not None
@@ -42,7 +42,7 @@ def test_every_error_of_the_protocol_is_there_and_is_called_what_kafka_calls_it(
 
 
 @pytest.mark.parametrize("name", names())
-def test_each_is_whole(name: str) -> None:
+def test_every_error_has_sentences_and_known_codes(name: str) -> None:
     error = find(name)
     assert error is not None
     for text in (error.means, error.fix):
@@ -51,7 +51,7 @@ def test_each_is_whole(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "number"),
+    ("spelling", "number"),
     [
         ("LeaderNotAvailableException", 5),
         ("NotLeaderOrFollowerException", 6),
@@ -68,27 +68,27 @@ def test_each_is_whole(name: str) -> None:
         (" 72 ", 72),
     ],
 )
-def test_it_is_found_as_clients_write_it(said: str, number: int) -> None:
-    error = find(said)
+def test_an_error_is_found_by_the_spelling_of_every_client(spelling: str, number: int) -> None:
+    error = find(spelling)
     assert error is not None
     assert error.number == number
 
 
-@pytest.mark.parametrize("said", ["", "-", "7" * 1000, "_NOPE", "\x1b[2J", "10.5", "--72"])
-def test_what_is_no_error_is_none(said: str) -> None:
-    assert find(said) is None
+@pytest.mark.parametrize("text", ["", "-", "7" * 1000, "_NOPE", "\x1b[2J", "10.5", "--72"])
+def test_other_text_is_no_error(text: str) -> None:
+    assert find(text) is None
 
 
 def test_explain_takes_a_code_a_name_and_a_number() -> None:
-    for said, head in (
+    for subject, first_line in (
         ("KD301", "KD301 private-address (error)"),
         ("private-address", "KD301 private-address (error)"),
         ("72", "72 LISTENER_NOT_FOUND (Kafka's protocol)"),
         ("-195", "-195 _TRANSPORT (librdkafka's own)"),
     ):
-        done = kdiag("explain", said)
+        done = kdiag("explain", subject)
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.splitlines()[0] == head
+        assert done.stdout.splitlines()[0] == first_line
     assert "Fix it: " in kdiag("explain", "72").stdout
     assert "KD207 listener-missing-on-leader" in kdiag("explain", "72").stdout
 
@@ -101,12 +101,12 @@ def test_explain_writes_json() -> None:
     assert (found["kind"], found["name"]) == ("finding", "private-address")
 
 
-def test_explain_refuses_what_it_does_not_know() -> None:
-    for said, hint in (
+def test_explain_refuses_an_unknown_subject_and_suggests_a_similar_one() -> None:
+    for subject, hint in (
         ("LEADR_NOT_AVAILABLE", "LEADER_NOT_AVAILABLE"),
         ("private-adress", "private-address"),
     ):
-        done = kdiag("explain", said)
+        done = kdiag("explain", subject)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"did you mean {hint}" in done.stderr
     done = kdiag("explain", "\x1b]0;owned\x07")

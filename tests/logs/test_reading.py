@@ -1,4 +1,4 @@
-"""Logs: every pattern by its own example, the lines that people paste, and what means harm."""
+"""Explanations of logs: every pattern, lines from public issues, damaged and hostile logs."""
 
 from __future__ import annotations
 
@@ -16,55 +16,54 @@ from hypothesis import strategies as st
 from kdiag.catalog import every_rule
 from kdiag.logs.explain import explain
 from kdiag.logs.explanation import Explanation
-from kdiag.logs.pattern import SHOWS, Pattern
-from kdiag.logs.reader import FAMILIES, read
+from kdiag.logs.pattern import PROVES, Pattern
+from kdiag.logs.reader import PATTERNS, read
 from kdiag.logs.render import render
-from kdiag.logs.text import WORDS
+from kdiag.logs.text import MESSAGES
 from tests.running import ENOUGH, ROOT, environment, kdiag
 
 RULES = every_rule()
 
+EVERY_PATTERN = [(name, pattern) for name, patterns in PATTERNS.items() for pattern in patterns]
 
-PATTERNS = [(name, pattern) for name, patterns in FAMILIES.items() for pattern in patterns]
 
-
-def told(text: str | bytes) -> Explanation:
+def explanation_of(text: str | bytes) -> Explanation:
     data = text if isinstance(text, bytes) else text.encode()
     return explain(io.BytesIO(data), "client.log")
 
 
 @pytest.mark.parametrize(
-    ("client", "pattern"), PATTERNS, ids=[f"{name}: {p.key}" for name, p in PATTERNS]
+    ("client", "pattern"), EVERY_PATTERN, ids=[f"{name}: {p.key}" for name, p in EVERY_PATTERN]
 )
 def test_every_pattern_finds_its_example(client: str, pattern: Pattern) -> None:
-    """Among other lines; one that was meant for another pattern would be dead."""
+    """A pattern that never matches its own example is dead."""
     noise = "INFO order 7 processed in 3 ms, status OK\n" * 3
     log = read(io.BytesIO(f"{noise}{pattern.example}\n{noise}".encode()))
-    found = [sign for sign in log.signs if sign.line == 4]
-    assert pattern in [sign.pattern for sign in found]
+    matching = [event.pattern for event in log.events if event.line == 4]
+    assert pattern in matching
     assert not pattern.code or pattern.code in RULES
-    assert pattern.shows in ("", *SHOWS)
+    assert pattern.proves in ("", *PROVES)
 
 
-@pytest.mark.parametrize(("client", "pattern"), PATTERNS)
-def test_every_pattern_that_has_a_code_comes_to_something(client: str, pattern: Pattern) -> None:
+@pytest.mark.parametrize(("client", "pattern"), EVERY_PATTERN)
+def test_every_pattern_with_a_code_gives_a_root_cause(client: str, pattern: Pattern) -> None:
     if pattern.code:
-        assert pattern.code in WORDS or pattern.shows == "after"
-        said = told(pattern.example)
-        assert said.root_cause is not None or pattern.shows == "after"
+        assert pattern.code in MESSAGES or pattern.proves == "after"
+        result = explanation_of(pattern.example)
+        assert result.root_cause is not None or pattern.proves == "after"
 
 
-def test_what_is_said_of_each_code_is_whole() -> None:
-    for code, (message, fix) in WORDS.items():
+def test_every_message_is_a_sentence_and_every_fix_ends_with_a_full_stop() -> None:
+    for code, (message, fix) in MESSAGES.items():
         assert code in RULES
-        said = message.format(who="x", Who="X", at="", s="s", es="es")
-        assert said[0].isupper()
-        assert not said.endswith(".")
+        text = message.format(who="x", Who="X", at="", s="s", es="es")
+        assert text[0].isupper()
+        assert not text.endswith(".")
         assert fix.endswith(".")
 
 
-# The lines that people paste into tickets, from public issue threads: what each comes to. A hop in
-# brackets is the likeliest, where the line does not tell it.
+# Lines from public issue threads: (line, root cause, hop, exit code). A hop in brackets is a guess,
+# because the line does not name the hop.
 PASTED = [
     (
         "%3|1|FAIL|rdkafka#producer-1| [thrd:ip-10-0-145-219.us-west-2.compute.internal:9092/0]: "
@@ -204,14 +203,14 @@ PASTED = [
 
 
 @pytest.mark.parametrize(("line", "code", "hop", "exit_code"), PASTED)
-def test_a_line_that_people_paste(
+def test_a_line_from_a_public_issue(
     line: str, code: str | None, hop: str | None, exit_code: int
 ) -> None:
-    said = told(line)
-    assert said.root_cause == code
-    assert (said.hop if said.hop_told or not said.hop else f"({said.hop})") == hop
-    assert said.exit_code == exit_code
-    assert said.outcomes or said.findings
+    result = explanation_of(line)
+    assert result.root_cause == code
+    assert (result.hop if result.hop_told or not result.hop else f"({result.hop})") == hop
+    assert result.exit_code == exit_code
+    assert result.outcomes or result.findings
 
 
 @pytest.mark.parametrize(
@@ -228,48 +227,52 @@ def test_a_line_that_people_paste(
     ],
 )
 def test_a_size_that_is_no_size_is_decoded(size: int, means: str) -> None:
-    said = told(f"Invalid receive (size = {size} larger than 104857600)")
-    assert said.cause is not None
-    assert said.cause.finding.evidence == [
+    result = explanation_of(f"Invalid receive (size = {size} larger than 104857600)")
+    assert result.cause is not None
+    assert result.cause.finding.evidence == [
         f"the size {size} is no size: its four bytes are {means}"
     ]
 
 
-def test_consequences_are_folded() -> None:
-    said = told(
+def test_a_consequence_refers_to_its_root_cause() -> None:
+    result = explanation_of(
         "%4|1|FAIL|p| [thrd:10.0.1.11:9094/1]: 10.0.1.11:9094/1: Connection setup timed out in "
         "state CONNECT (after 30029ms in state CONNECT)\n"
         'Message delivery failed: KafkaError{code=_MSG_TIMED_OUT,val=-192,str="Local: Message '
         'timed out"}\n' * 3
     )
-    found = {r.finding.code: r.finding.consequence_of for r in said.findings}
+    found = {r.finding.code: r.finding.consequence_of for r in result.findings}
     assert found == {"KD301": None, "KD104": "KD301"}
-    assert [(line.line, line.count) for line in said.outcomes] == [(2, 3)]
+    assert [(line.line, line.count) for line in result.outcomes] == [(2, 3)]
 
 
-def test_where_the_metadata_came_a_bootstrap_server_that_is_down_is_not_the_cause() -> None:
-    said = told(
+def test_a_bootstrap_server_that_is_down_is_not_the_cause_if_the_client_received_metadata() -> None:
+    result = explanation_of(
         "%3|1|FAIL|p| [thrd:a:9092/bootstrap]: a:9092/bootstrap: Connect to ipv4#198.51.100.1:9092 "
         "failed: Connection refused (after 0ms in state CONNECT)\n"
         "%3|1|FAIL|p| [thrd:localhost:9092/2]: localhost:9092/2: Connect to ipv4#127.0.0.1:9092 "
         "failed: Connection refused (after 0ms in state CONNECT)\n"
     )
-    assert (said.root_cause, said.hop, said.exit_code) == ("KD302", "listeners", 30)
-    assert said.command == "kdiag check a:9092"
+    assert (result.root_cause, result.hop, result.exit_code) == (
+        "KD302",
+        "listeners",
+        30,
+    )
+    assert result.command == "kdiag check a:9092"
 
 
-def test_brokers_at_home_advertise_private_addresses_to_those_at_home() -> None:
-    said = told(
+def test_a_private_advertised_address_is_no_fault_for_a_client_in_the_same_network() -> None:
+    result = explanation_of(
         "%4|1|FAIL|p| [thrd:10.0.1.10:9092/bootstrap]: 10.0.1.10:9092/bootstrap: Connect to "
         "ipv4#10.0.1.10:9092 failed: Connection refused (after 0ms in state CONNECT)\n"
         "%4|1|FAIL|p| [thrd:10.0.1.11:9094/1]: 10.0.1.11:9094/1: Connection setup timed out in "
         "state CONNECT (after 30029ms in state CONNECT)\n"
     )
-    assert said.root_cause == "KD306"
+    assert result.root_cause == "KD306"
 
 
-def test_a_stack_trace_belongs_to_the_line_before_it() -> None:
-    said = told(
+def test_a_stack_trace_belongs_to_the_connection_of_the_line_before_it() -> None:
+    result = explanation_of(
         "ERROR [Producer clientId=p] Connection to node 3 (/198.51.100.3:9094) failed "
         "authentication due to: SSL handshake failed (org.apache.kafka.clients.NetworkClient)\n"
         "org.apache.kafka.common.errors.SslAuthenticationException: SSL handshake failed\n"
@@ -277,18 +280,27 @@ def test_a_stack_trace_belongs_to_the_line_before_it() -> None:
         "sun.security.provider.certpath.SunCertPathBuilderException: unable to find valid "
         "certification path to requested target\n"
     )
-    assert (said.root_cause, said.hop, said.exit_code) == ("KD112", "listeners", 30)
-    assert said.cause is not None
-    assert said.cause.finding.subjects == ["broker 3"]
+    assert (result.root_cause, result.hop, result.exit_code) == (
+        "KD112",
+        "listeners",
+        30,
+    )
+    assert result.cause is not None
+    assert result.cause.finding.subjects == ["broker 3"]
 
 
-# What means harm, or is just odd.
+# Damaged and hostile logs.
 
 
-def test_a_log_that_says_nothing_is_nothing() -> None:
+def test_a_log_without_failures_has_no_findings() -> None:
     for text in ("", "\n\n", "INFO all is well\n" * 1000, "\x00" * 5000):
-        said = told(text)
-        assert (said.root_cause, said.exit_code, said.findings, said.outcomes) == (None, 0, [], [])
+        result = explanation_of(text)
+        assert (
+            result.root_cause,
+            result.exit_code,
+            result.findings,
+            result.outcomes,
+        ) == (None, 0, [], [])
 
 
 REFUSED = (
@@ -311,10 +323,10 @@ REFUSED = (
         b'{"log":"' + REFUSED.replace(b'"', b'\\"') + b'\\n","stream":"stderr"}',
     ],
 )
-def test_an_odd_log_is_read_and_cleaned(data: bytes) -> None:
-    said = told(data)
-    assert said.root_cause == "KD103"
-    for reading in said.findings:
+def test_a_damaged_log_is_read_and_cleaned(data: bytes) -> None:
+    result = explanation_of(data)
+    assert result.root_cause == "KD103"
+    for reading in result.findings:
         for text in (reading.finding.message, *(line.text for line in reading.lines)):
             assert text.isprintable()
             assert len(text) < 500
@@ -326,12 +338,12 @@ def test_many_kinds_of_lines_are_bounded() -> None:
         f"resolve 'h{n}:9092': Name or service not known\n"
         for n in range(20_000)
     )
-    said = told("".join(lines))
-    assert said.root_cause is not None
-    assert said.notes == [
+    result = explanation_of("".join(lines))
+    assert result.root_cause is not None
+    assert result.notes == [
         "there were more kinds of lines than are told apart: the rest is left out"
     ]
-    assert sum(len(reading.lines) for reading in said.findings) < 100
+    assert sum(len(reading.lines) for reading in result.findings) < 100
 
 
 SECRETS = [
@@ -350,9 +362,9 @@ SECRETS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "secret"), SECRETS)
-def test_a_secret_in_a_line_is_not_printed(said: str, secret: str) -> None:
-    log = f"{said} {REFUSED.decode()} {said}\n"
+@pytest.mark.parametrize(("line", "secret"), SECRETS)
+def test_a_secret_in_a_line_is_not_printed(line: str, secret: str) -> None:
+    log = f"{line} {REFUSED.decode()} {line}\n"
     for form in ("text", "json"):
         done = kdiag("explain", "-", "-o", form, stdin=log)
         assert done.returncode == 10
@@ -360,7 +372,7 @@ def test_a_secret_in_a_line_is_not_printed(said: str, secret: str) -> None:
         assert "***" in done.stdout
 
 
-# The command.
+# The command line.
 
 
 def test_explain_reads_files_standard_input_and_a_line(tmp_path: Path) -> None:
@@ -393,15 +405,15 @@ def test_explain_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     assert "and no file" in done.stderr
 
 
-def test_it_looks_well_in_ascii_and_at_80_columns() -> None:
+def test_the_text_output_fits_ascii_and_80_columns() -> None:
     done = kdiag("explain", "-", stdin=REFUSED.decode(), COLUMNS="80", PYTHONIOENCODING="ascii")
     assert done.stdout.isascii()
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 @pytest.mark.timeout(240)
-def test_a_hundred_megabytes_in_a_hundred_megabytes(tmp_path: Path) -> None:
-    """Of memory. How long it takes is for tests/benchmarks.py to say."""
+def test_a_log_of_100_megabytes_needs_less_than_100_megabytes_of_memory(tmp_path: Path) -> None:
+    """tests/benchmarks.py measures the time."""
     log = tmp_path / "application.log"
     block = "".join(
         f"2026-11-24 12:32:39,753 [exec-{n % 200}] INFO OrderService - order {n * 7919} "
@@ -414,9 +426,9 @@ def test_a_hundred_megabytes_in_a_hundred_megabytes(tmp_path: Path) -> None:
         file.write(REFUSED + b"\n")
     script = (
         "import re, sys; from kdiag.logs.explain import explain\n"
-        "said = explain(open(sys.argv[1], 'rb'), 'x')\n"
+        "result = explain(open(sys.argv[1], 'rb'), 'x')\n"
         "most = re.search(r'VmHWM:\\s+(\\d+) kB', open('/proc/self/status').read())\n"
-        "print(said.root_cause, int(most[1]) // 1024)"
+        "print(result.root_cause, int(most[1]) // 1024)"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(log)],
@@ -434,24 +446,24 @@ def test_a_hundred_megabytes_in_a_hundred_megabytes(tmp_path: Path) -> None:
 
 @given(st.data())
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_stands_in_a_line_is_explained_or_passed_over(data: st.DataObject) -> None:
-    """Lines that clients write, spoilt: cut, doubled, with endless digits and odd characters."""
+def test_no_damaged_line_raises_an_exception(data: st.DataObject) -> None:
+    """Lines of clients, damaged: cut, repeated, with many digits and unusual characters."""
     lines = []
     for _ in range(data.draw(st.integers(1, 4))):
-        line = data.draw(st.sampled_from([pattern.example for _, pattern in PATTERNS]))
+        line = data.draw(st.sampled_from([pattern.example for _, pattern in EVERY_PATTERN]))
         at = data.draw(st.integers(0, len(line)))
         more = data.draw(st.sampled_from(["9" * 5000, "٣" * 20, "\x1b[2J", "\x00", "[" * 50, ""]))
         some = data.draw(st.text(max_size=8))
         end = data.draw(st.integers(at, len(line)))
         lines.append(line[:at] + some + more + line[end if data.draw(st.booleans()) else at :])
-    said = told("\n".join(lines).encode("utf-8", "surrogatepass"))
+    result = explanation_of("\n".join(lines).encode("utf-8", "surrogatepass"))
     stream = io.StringIO()
     for form in ("text", "json"):
-        render(form, said, stream)
+        render(form, result, stream)
     assert all(c.isprintable() or c == "\n" for c in stream.getvalue())
 
 
-@pytest.mark.parametrize(("client", "pattern"), PATTERNS)
-def test_numbers_without_end_are_no_numbers(client: str, pattern: Pattern) -> None:
+@pytest.mark.parametrize(("client", "pattern"), EVERY_PATTERN)
+def test_a_number_of_4500_digits_raises_no_exception(client: str, pattern: Pattern) -> None:
     for digits in set(re.findall(r"\d+", pattern.example)):
-        told(pattern.example.replace(digits, "7" * 4500))
+        explanation_of(pattern.example.replace(digits, "7" * 4500))

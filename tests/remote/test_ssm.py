@@ -20,7 +20,7 @@ from kdiag.remote.ssm_client import RunCommand as Door
 from kdiag.remote.vantage import parse_all, refuse_unsupported
 from kdiag.report.model import Report
 from tests.accounts import environment
-from tests.accounts import served as moto
+from tests.accounts import running_account as moto
 from tests.remote.runcommand import FLEET, RunCommand, served
 from tests.walks import scrubbed
 

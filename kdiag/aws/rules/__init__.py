@@ -1,4 +1,4 @@
-"""KD5xx: rules on what AWS says."""
+"""The rules KD5xx, which judge the facts of AWS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @cache
 def feature_rules() -> Mapping[str, Rule]:
-    """The rules on AWS, by code; a walk that does not ask AWS does not load them."""
+    """The rules KD5xx by code. Only a walk with AWS checks loads them."""
     from kdiag.aws.rules import account, blocked, managed
     from kdiag.rules.rule import declared
 

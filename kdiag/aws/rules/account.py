@@ -1,4 +1,4 @@
-"""KD505 and KD507 to KD509, AWS: open to the world, the public addresses, and what is not told."""
+"""Rules KD505 and KD507 to KD509, AWS: open groups, public addresses, failed calls, accounts."""
 
 from __future__ import annotations
 
@@ -8,30 +8,25 @@ from dataclasses import replace
 
 from kdiag.address import is_loopback
 from kdiag.aws import permissions, remedies
-from kdiag.aws.beside import mapped, node_of
-from kdiag.aws.facts import Permission, Unavailable
-from kdiag.aws.outcome import PathVerdict
+from kdiag.aws.cloud_view import node_of, public_address_evidence
+from kdiag.aws.facts import SecurityGroupRule, UnavailableCall
 from kdiag.aws.paths import NetworkPath, NetworkPaths
-from kdiag.aws.ranges import TCP, ports_of, runs, shown, spans
-from kdiag.aws.reachability import reach
-from kdiag.aws.rules.blocks import HOP
+from kdiag.aws.ranges import TCP_PROTOCOLS, address_ranges, format_ports, port_ranges, ports_of
+from kdiag.aws.reachability import analyze
+from kdiag.aws.rules.text import HOP
+from kdiag.aws.verdict import PathVerdict
 from kdiag.config.settings import Endpoint
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import brokers, listed, once
 
-# What a call tells, and so what is not known without it.
-_TELLS = {
+# API call → the facts that are not known without the call.
+_PURPOSES = {
     "ec2:DescribeNetworkInterfaces": "which interface has which address, so nothing else either",
-    "ec2:DescribeAddresses": "which elastic IP belongs to what",
     "ec2:DescribeInstances": "which instance has which public address, and whether it runs",
-    "ec2:DescribeSecurityGroups": "which security groups there are, and what they let in",
     "ec2:DescribeSecurityGroupRules": "what security groups let in, and the ids of their rules",
     "ec2:DescribeNetworkAcls": "what network ACLs let through",
     "ec2:DescribeRouteTables": "where subnets send their answers",
-    "ec2:DescribeSubnets": "the networks of subnets",
-    "ec2:DescribeVpcs": "the networks of VPCs",
     "ec2:DescribeVpcPeeringConnections": "which VPCs are peered",
-    "ec2:DescribeManagedPrefixLists": "which prefix lists there are",
     "ec2:GetManagedPrefixListEntries": "the networks of prefix lists",
     "ec2:DescribeRegions": "which regions there are to look in",
     "elasticloadbalancing:DescribeLoadBalancers": "which load balancers there are",
@@ -41,10 +36,9 @@ _TELLS = {
     "elasticloadbalancing:DescribeTargetHealth": "whether targets are healthy",
     "kafka:ListClustersV2": "which MSK clusters there are, and their ports and public access",
     "kafka:ListNodes": "the brokers of MSK clusters",
-    "kafka:GetBootstrapBrokers": "the addresses of MSK clusters",
 }
-_NOBODY = ("credentials", "expired")
-_EVERYTHING = ("credentials", "expired", "unreachable", "region")
+_NO_LOGIN = ("credentials", "expired")
+_NO_ANSWER = ("credentials", "expired", "unreachable", "region")
 _REASONS = {
     "credentials": "there are no credentials",
     "expired": "the credentials have expired",
@@ -58,7 +52,7 @@ _REASONS = {
 
 
 @rule("KD505", "open-to-the-world", Severity.WARNING, "The whole internet may connect to Kafka")
-def open_to_the_world(ways: NetworkPaths) -> Iterator[Match]:
+def open_to_the_world(paths: NetworkPaths) -> Iterator[Match]:
     """A security group lets 0.0.0.0/0 or ::/0 in on the ports of brokers with a public address.
 
     Many a tutorial advises this. A listener without TLS and authentication is then anybody's;
@@ -69,27 +63,28 @@ def open_to_the_world(ways: NetworkPaths) -> Iterator[Match]:
 
     Prove it: `aws ec2 describe-security-group-rules --filters Name=group-id,Values=GROUP`.
     """
-    open_ways: dict[str, list[NetworkPath]] = defaultdict(list)
-    rules: dict[str, Permission] = {}
-    for way in ways.ways:
-        for permission in _open_rules(ways, way):
-            rules[permission.id] = permission
-            open_ways[permission.id].append(way)
+    open_paths: dict[str, list[NetworkPath]] = defaultdict(list)
+    rules: dict[str, SecurityGroupRule] = {}
+    for path in paths.paths:
+        for open_rule in _open_rules(paths, path):
+            rules[open_rule.id] = open_rule
+            open_paths[open_rule.id].append(path)
     for group in once(rules[name].group for name in rules):
         names = [name for name in rules if rules[name].group == group]
-        hit = list({id(way): way for name in names for way in open_ways[name]}.values())
-        ports = runs({way.endpoint.port for way in hit})
+        matching = list({id(path): path for name in names for path in open_paths[name]}.values())
+        ports = port_ranges({path.endpoint.port for path in matching})
         yield Match(
             HOP,
-            f"{group} lets the whole internet in on TCP {listed([shown(p) for p in ports])}, where "
-            f"{_kafka(hit)} can be reached by public addresses",
-            tuple(once(way.subject for way in hit)),
+            f"{group} lets the whole internet in on TCP "
+            f"{listed([format_ports(p) for p in ports])}, where {_targets(matching)} can be "
+            "reached by public addresses",
+            tuple(once(path.subject for path in matching)),
             tuple(
-                f"{name} lets {rules[name].peer} in on {_whole(rules[name])}: "
-                f"{listed(once(way.where for way in open_ways[name]))}"
+                f"{name} lets {rules[name].peer} in on {_rule_ports(rules[name])}: "
+                f"{listed(once(path.label for path in open_paths[name]))}"
                 for name in names
             ),
-            tuple(_narrow(ways, group, [rules[name] for name in names], hit)),
+            tuple(_narrower_rules(paths, group, [rules[name] for name in names], matching)),
         )
 
 
@@ -99,7 +94,7 @@ def open_to_the_world(ways: NetworkPaths) -> Iterator[Match]:
     Severity.WARNING,
     "The private address that is advertised has a public one",
 )
-def public_address_found(ways: NetworkPaths) -> Iterator[Match]:
+def public_address_found(paths: NetworkPaths) -> Iterator[Match]:
     """A private address that a broker advertises belongs to an interface with a public one.
 
     Clients in the VPC use the first, clients out here the second: a listener for them should
@@ -108,26 +103,38 @@ def public_address_found(ways: NetworkPaths) -> Iterator[Match]:
     Prove it: `aws ec2 describe-network-interfaces --filters
     Name=addresses.private-ip-address,Values=ADDRESS`.
     """
-    hit = [way for way in ways.ways if way.hop == "listeners" and way.instead]
-    if hit:
-        some = [f"{way.address} is {way.instead.address}" for way in hit if way.instead]
+    matching = [
+        path for path in paths.paths if path.hop == "listeners" and path.public_reachability
+    ]
+    if matching:
+        addresses = [
+            f"{path.address} is {public.address}"
+            for path in matching
+            if (public := path.public_reachability)
+        ]
         yield Match(
             HOP,
-            f"The addresses that {brokers([node_of(way) for way in hit])} "
-            f"advertise{'s' if len(hit) == 1 else ''} have public ones: {listed(some)}",
-            tuple(once(way.subject for way in hit)),
-            tuple(line for way in hit for line in mapped(ways, way)),
+            f"The addresses that {brokers([node_of(path) for path in matching])} "
+            f"advertise{'s' if len(matching) == 1 else ''} have public ones: {listed(addresses)}",
+            tuple(once(path.subject for path in matching)),
+            tuple(line for path in matching for line in public_address_evidence(paths, path)),
             (
                 remedies.advertise_public(
-                    [(node_of(w), Endpoint(w.instead.address, w.endpoint.port))
-                     for w in hit if w.instead]
+                    [
+                        (
+                            node_of(path),
+                            Endpoint(path.public_reachability.address, path.endpoint.port),
+                        )
+                        for path in matching
+                        if path.public_reachability
+                    ]
                 ),
             ),
-        )  # fmt: skip
+        )
 
 
 @rule("KD508", "aws-unavailable", Severity.WARNING, "AWS did not tell everything")
-def aws_unavailable(ways: NetworkPaths) -> Iterator[Match]:
+def aws_unavailable(paths: NetworkPaths) -> Iterator[Match]:
     """Credentials, permissions, the region or the network kept kdiag from asking AWS.
 
     What is unknown by that is said; it is never taken for allowed or blocked. The verdict of the
@@ -135,21 +142,21 @@ def aws_unavailable(ways: NetworkPaths) -> Iterator[Match]:
 
     Prove it: the call that is named, with `aws` on the command line.
     """
-    gaps = ways.snapshot.gaps
-    if gaps:
-        reasons = once(_REASONS.get(gap.reason, gap.reason) for gap in gaps)
-        told = "did not tell everything" if ways.snapshot.interfaces else "told nothing"
+    unavailable = paths.snapshot.unavailable
+    if unavailable:
+        reasons = once(_REASONS.get(call.reason, call.reason) for call in unavailable)
+        answer = "did not tell everything" if paths.snapshot.interfaces else "told nothing"
         yield Match(
             HOP,
-            f"AWS {told}: {listed(reasons)}. The verdict of the walk stands",
-            tuple(once(gap.call for gap in gaps)),
-            tuple(once(_told(gap) for gap in gaps)),
-            tuple(_access(gaps)),
+            f"AWS {answer}: {listed(reasons)}. The verdict of the walk stands",
+            tuple(once(call.call for call in unavailable)),
+            tuple(once(_unknown_evidence(call) for call in unavailable)),
+            tuple(_access_remedies(unavailable)),
         )
 
 
 @rule("KD509", "address-not-in-account", Severity.WARNING, "An address is not in this account")
-def address_not_in_account(ways: NetworkPaths) -> Iterator[Match]:
+def address_not_in_account(paths: NetworkPaths) -> Iterator[Match]:
     """No network interface in this account and these regions has an address of the cluster.
 
     The brokers are in another account or region than these credentials are for, or outside of AWS;
@@ -157,104 +164,123 @@ def address_not_in_account(ways: NetworkPaths) -> Iterator[Match]:
 
     Prove it: `aws ec2 describe-addresses --public-ips ADDRESS`, in the account that should have it.
     """
-    blind = any("DescribeNetworkInterfaces" in gap.call for gap in ways.snapshot.gaps)
-    if blind or any(gap.reason in _EVERYTHING for gap in ways.snapshot.gaps):
-        return  # nothing can be said of what was not asked
-    none = not any(way.reach for way in ways.ways)
-    hit = [
-        way
-        for way in ways.ways
-        if not way.reach and not is_loopback(way.address) and (none or not way.contact.usable)
+    unknown = any("DescribeNetworkInterfaces" in call.call for call in paths.snapshot.unavailable)
+    if unknown or any(call.reason in _NO_ANSWER for call in paths.snapshot.unavailable):
+        return  # an address may exist that kdiag could not look for
+    no_interface = not any(path.reachability for path in paths.paths)
+    matching = [
+        path
+        for path in paths.paths
+        if not path.reachability
+        and not is_loopback(path.address)
+        and (no_interface or not path.result.usable)
     ]
-    if hit:
-        regions = listed(ways.snapshot.regions) or "no region"
-        several = [way for way in hit if ways.snapshot.behind(way.address)]
-        which = listed(once(way.address for way in hit))
+    if matching:
+        regions = listed(paths.snapshot.regions) or "no region"
+        ambiguous = [path for path in matching if paths.snapshot.interfaces_with(path.address)]
+        which = listed(once(path.address for path in matching))
         yield Match(
             HOP,
             f"No interface in {regions} that these credentials can see has {which}"
-            if not several
+            if not ambiguous
             else f"Which interface has {which} is not clear",
-            tuple(once(way.subject for way in hit)),
-            tuple(_nowhere(ways, hit)),
+            tuple(once(path.subject for path in matching)),
+            tuple(_address_evidence(paths, matching)),
             (remedies.whose_account(),),
         )
 
 
-def _open_rules(ways: NetworkPaths, way: NetworkPath) -> Iterator[Permission]:
-    """The rules that let everybody come to this way by a public address."""
-    if way.judged is None or way.judged.address in way.judged.interface.private:
+def _open_rules(paths: NetworkPaths, path: NetworkPath) -> Iterator[SecurityGroupRule]:
+    """The rules that allow the whole internet to connect to the public address of a path."""
+    if path.effective is None or path.effective.address in path.effective.interface.private:
         return
-    for group in way.judged.interface.groups:
-        found = ways.snapshot.groups.get(group)
-        for permission in found.inbound if found else ():
-            low, high = ports_of(permission)
-            fits = permission.protocol in TCP and low <= way.endpoint.port <= high
-            everybody = [n for n in _peers(ways, permission) if n.endswith("/0")]
-            if fits and any(list(spans(n, way.judged.address)) for n in everybody):
-                yield permission
+    for group in path.effective.interface.groups:
+        found = paths.snapshot.groups.get(group)
+        for open_rule in found.inbound if found else ():
+            low, high = ports_of(open_rule)
+            matches = open_rule.protocol in TCP_PROTOCOLS and low <= path.endpoint.port <= high
+            internet = [n for n in _networks(paths, open_rule) if n.endswith("/0")]
+            if matches and any(list(address_ranges(n, path.effective.address)) for n in internet):
+                yield open_rule
 
 
-def _peers(ways: NetworkPaths, permission: Permission) -> Sequence[str]:
-    networks = ways.snapshot.prefix_lists.get(permission.prefix_list, ())
-    return networks if permission.prefix_list else (permission.cidr,)
+def _networks(paths: NetworkPaths, open_rule: SecurityGroupRule) -> Sequence[str]:
+    """The networks that a rule allows."""
+    networks = paths.snapshot.prefix_lists.get(open_rule.prefix_list, ())
+    return networks if open_rule.prefix_list else (open_rule.cidr,)
 
 
-def _narrow(
-    ways: NetworkPaths, group: str, rules: Sequence[Permission], hit: Sequence[NetworkPath]
+def _narrower_rules(
+    paths: NetworkPaths,
+    group: str,
+    rules: Sequence[SecurityGroupRule],
+    matching: Sequence[NetworkPath],
 ) -> Iterator[Remedy]:
-    """First what this client needs, where no other rule gives it; then the open rules go."""
-    without = replace(ways.snapshot, groups={
+    """Remedies: first a rule for this client, if no other rule allows it; then the removal of the
+    open rules."""
+    closed_groups = {
         name: replace(each, inbound=tuple(r for r in each.inbound if r not in rules))
-        for name, each in ways.snapshot.groups.items()
-    })  # fmt: skip
-    wanted: dict[tuple[str, int], set[int]] = defaultdict(set)
+        for name, each in paths.snapshot.groups.items()
+    }
+    closed = replace(paths.snapshot, groups=closed_groups)
+    missing: dict[tuple[str, int], set[int]] = defaultdict(set)
     region = ""
-    for way in hit:
-        if way.judged:
-            region = way.judged.interface.region
-            now = reach(without, ways.aws.source, way.judged.interface, way.judged.address,
-                        way.endpoint.port)  # fmt: skip
-            if any(step.outcome is not PathVerdict.ALLOWED for step in now.at("group")):
-                version = 6 if ":" in now.address else 4
-                wanted[now.source, version].add(way.endpoint.port)
-    for (source, version), ports in wanted.items():
-        narrowed = permissions.proposal(group, region, source, sorted(ports), version)
-        yield permissions.authorize(narrowed)
+    for path in matching:
+        if path.effective:
+            region = path.effective.interface.region
+            reachability = analyze(
+                closed,
+                paths.aws.source,
+                path.effective.interface,
+                path.effective.address,
+                path.endpoint.port,
+            )
+            if any(
+                step.verdict is not PathVerdict.ALLOWED for step in reachability.steps_of("group")
+            ):
+                version = 6 if ":" in reachability.address else 4
+                missing[reachability.source, version].add(path.endpoint.port)
+    for (source, version), ports in missing.items():
+        proposal = permissions.proposal(group, region, source, sorted(ports), version)
+        yield permissions.authorize(proposal)
     yield permissions.revoke(region, group, [each.id for each in rules])
 
 
-def _whole(permission: Permission) -> str:
-    low, high = ports_of(permission)
-    if permission.protocol == "-1":
+def _rule_ports(open_rule: SecurityGroupRule) -> str:
+    """The protocol and ports of a rule as text."""
+    low, high = ports_of(open_rule)
+    if open_rule.protocol == "-1":
         return "everything, of all protocols"
-    return "all TCP ports" if (low, high) == (0, 65535) else f"TCP {shown((low, high))}"
+    return "all TCP ports" if (low, high) == (0, 65535) else f"TCP {format_ports((low, high))}"
 
 
-def _kafka(hit: Sequence[NetworkPath]) -> str:
-    nodes = sorted({node_of(way) for way in hit if way.hop == "listeners"})
+def _targets(matching: Sequence[NetworkPath]) -> str:
+    """The brokers that these paths lead to, or the bootstrap server."""
+    nodes = sorted({node_of(path) for path in matching if path.hop == "listeners"})
     return brokers(nodes) if nodes else "the bootstrap server"
 
 
-def _told(gap: Unavailable) -> str:
-    where = f" in {gap.region}" if gap.region else ""
-    said = f" ({gap.words})" if gap.words else ""
-    why = _REASONS.get(gap.reason, gap.reason)
-    if gap.reason in _NOBODY:
+def _unknown_evidence(call: UnavailableCall) -> str:
+    """Evidence: a failed call, the reason, and the facts that are not known without the call."""
+    where = f" in {call.region}" if call.region else ""
+    message = f" ({call.message})" if call.message else ""
+    why = _REASONS.get(call.reason, call.reason)
+    if call.reason in _NO_LOGIN:
         unknown = "anything that AWS could tell"
     else:
-        unknown = _TELLS.get(gap.call, "what it tells")
-    return f"{gap.call}{where}: {why}{said}; not known: {unknown}"
+        unknown = _PURPOSES.get(call.call, "what it tells")
+    return f"{call.call}{where}: {why}{message}; not known: {unknown}"
 
 
-def _access(gaps: Sequence[Unavailable]) -> Iterator[Remedy]:
-    reasons: Mapping[str, list[Unavailable]] = {g.reason: [] for g in gaps}
-    for gap in gaps:
-        reasons[gap.reason].append(gap)
+def _access_remedies(unavailable: Sequence[UnavailableCall]) -> Iterator[Remedy]:
+    """One remedy for each kind of reason."""
+    reasons: Mapping[str, list[UnavailableCall]] = {call.reason: [] for call in unavailable}
+    for call in unavailable:
+        reasons[call.reason].append(call)
     if {"credentials", "expired", "region"} & reasons.keys():
         yield remedies.log_in()
     if "denied" in reasons:
-        yield remedies.allow_reading([gap.call for gap in reasons["denied"]])
+        yield remedies.allow_reading([call.call for call in reasons["denied"]])
     if "throttled" in reasons:
         yield Remedy("Wait a minute, and check again.")
     if {"unreachable", "failed"} & reasons.keys():
@@ -264,13 +290,15 @@ def _access(gaps: Sequence[Unavailable]) -> Iterator[Remedy]:
         )
 
 
-def _nowhere(ways: NetworkPaths, hit: Sequence[NetworkPath]) -> Iterator[str]:
-    """Those of no interface, then those of several."""
-    gone = once(way.where for way in hit if not ways.snapshot.behind(way.address))
-    if gone:
-        which = "this" if len(gone) == 1 else "these"
-        yield f"{listed(gone)}: no interface that was told of has {which}"
-    for way in hit:
-        if found := ways.snapshot.behind(way.address):
-            there = listed([f"{one.id} in {one.vpc}" for one in found])
-            yield f"{way.where} is {there}, and nothing tells which of them"
+def _address_evidence(paths: NetworkPaths, matching: Sequence[NetworkPath]) -> Iterator[str]:
+    """Evidence: the addresses that no interface has, then those that several interfaces have."""
+    absent = once(
+        path.label for path in matching if not paths.snapshot.interfaces_with(path.address)
+    )
+    if absent:
+        which = "this" if len(absent) == 1 else "these"
+        yield f"{listed(absent)}: no interface that was told of has {which}"
+    for path in matching:
+        if found := paths.snapshot.interfaces_with(path.address):
+            owners = listed([f"{one.id} in {one.vpc}" for one in found])
+            yield f"{path.label} is {owners}, and nothing tells which of them"

@@ -1,4 +1,4 @@
-"""KD501 to KD504 and KD506, AWS: what in EC2 stands between this client and a port."""
+"""Rules KD501 to KD504 and KD506, AWS: what blocks the path from this client to a port."""
 
 from __future__ import annotations
 
@@ -6,23 +6,24 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from kdiag.aws import permissions, remedies
-from kdiag.aws.facts import Interface, Snapshot
-from kdiag.aws.outcome import PathVerdict
+from kdiag.aws.facts import NetworkInterface, Snapshot
 from kdiag.aws.paths import BlockedPath, NetworkPaths
-from kdiag.aws.rules.blocks import (
+from kdiag.aws.rules.text import (
     HOP,
-    are,
-    deciders,
-    met,
+    affected,
+    client_name,
+    cut_off,
+    deciding_ids,
+    is_or_are,
+    observed,
     ports,
     ruled_out,
     severity,
     source,
     steps,
     subjects,
-    victims,
-    who,
 )
+from kdiag.aws.verdict import PathVerdict
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed, once, sentence
 
@@ -32,7 +33,7 @@ ROUTES = ("route", "client-route")
 
 
 @rule("KD501", "security-group-blocks", Severity.ERROR, "A security group does not let this in")
-def security_group_blocks(ways: NetworkPaths) -> Iterator[Match]:
+def security_group_blocks(paths: NetworkPaths) -> Iterator[Match]:
     """None of the security groups of a broker lets this client in on that port.
 
     The rules of all groups of an interface count together, and what none of them allows is dropped
@@ -45,32 +46,33 @@ def security_group_blocks(ways: NetworkPaths) -> Iterator[Match]:
     Prove it: `aws ec2 describe-security-group-rules --filters Name=group-id,Values=GROUP`; the
     ports that time out are the ones without a rule.
     """
-    hit = ways.blocked(*GROUPS)
-    if hit:
+    blocked = paths.blocked(*GROUPS)
+    if blocked:
         yield Match(
             HOP,
-            f"{_groups(hit)} let {who(hit)} {_way(hit)} on TCP {ports(hit)}: {victims(hit)} "
-            f"{are(hit)} cut off",
-            subjects(hit),
-            (*steps(hit), *met(ways, hit), *ruled_out(hit), *source(ways)),
-            tuple(open_groups(ways.snapshot, hit)),
-            severity(ways, hit),
+            f"{_groups_do_not(blocked)} let {client_name(blocked)} {_direction(blocked)} on TCP "
+            f"{ports(blocked)}: {cut_off(blocked)}",
+            subjects(blocked),
+            (*steps(blocked), *observed(paths, blocked), *ruled_out(blocked), *source(paths)),
+            tuple(open_groups(paths.snapshot, blocked)),
+            severity(paths, blocked),
         )
-    doubtful = ways.doubtful(*GROUPS)
-    if doubtful:
+    undecided = paths.undecided(*GROUPS)
+    if undecided:
         yield Match(
             HOP,
-            f"Whether {listed(_attached(doubtful))} lets you in on TCP {ports(doubtful)} depends "
-            f"on where you come from, which is not known: {victims(doubtful)} may be cut off by it",
-            subjects(doubtful),
-            (*steps(doubtful), *source(ways)),
-            (remedies.give_source(), *open_groups(ways.snapshot, doubtful)),
+            f"Whether {listed(_attached(undecided))} lets you in on TCP {ports(undecided)} depends "
+            "on where you come from, which is not known: "
+            f"{affected(undecided)} may be cut off by it",
+            subjects(undecided),
+            (*steps(undecided), *source(paths)),
+            (remedies.give_source(), *open_groups(paths.snapshot, undecided)),
             Severity.WARNING,
         )
 
 
 @rule("KD502", "network-acl-blocks", Severity.ERROR, "A network ACL does not let this through")
-def network_acl_blocks(ways: NetworkPaths) -> Iterator[Match]:
+def network_acl_blocks(paths: NetworkPaths) -> Iterator[Match]:
     """The network ACL of a subnet drops the requests, or the answers.
 
     Its entries are read by their number, the lowest first, and the first that fits decides; what
@@ -80,21 +82,21 @@ def network_acl_blocks(ways: NetworkPaths) -> Iterator[Match]:
 
     Prove it: `aws ec2 describe-network-acls --filters Name=association.subnet-id,Values=SUBNET`.
     """
-    hit = ways.blocked(*ACLS)
-    if hit:
+    blocked = paths.blocked(*ACLS)
+    if blocked:
         yield Match(
             HOP,
-            f"Network ACL {listed(deciders(hit))} drops {_what(hit)} between {who(hit)} and TCP "
-            f"{ports(hit)}: {victims(hit)} {are(hit)} cut off",
-            subjects(hit),
-            (*steps(hit), *met(ways, hit), *ruled_out(hit), *source(ways)),
-            tuple(_entries(ways.snapshot, hit)),
-            severity(ways, hit),
+            f"Network ACL {listed(deciding_ids(blocked))} drops {_dropped(blocked)} between "
+            f"{client_name(blocked)} and TCP {ports(blocked)}: {cut_off(blocked)}",
+            subjects(blocked),
+            (*steps(blocked), *observed(paths, blocked), *ruled_out(blocked), *source(paths)),
+            tuple(_entries(paths.snapshot, blocked)),
+            severity(paths, blocked),
         )
 
 
 @rule("KD503", "no-route", Severity.ERROR, "The subnet has no route back to this client")
-def no_route(ways: NetworkPaths) -> Iterator[Match]:
+def no_route(paths: NetworkPaths) -> Iterator[Match]:
     """The route table of a broker's subnet does not lead answers back to this client.
 
     A public address works only where the subnet's table (the VPC's main one, if it has none of its
@@ -103,20 +105,20 @@ def no_route(ways: NetworkPaths) -> Iterator[Match]:
 
     Prove it: `aws ec2 describe-route-tables --filters Name=vpc-id,Values=VPC`.
     """
-    hit = ways.blocked(*ROUTES)
-    if hit:
+    blocked = paths.blocked(*ROUTES)
+    if blocked:
         yield Match(
             HOP,
-            f"{listed(once(block.step.words for block in hit))}: {victims(hit)} {are(hit)} cut off",
-            subjects(hit),
-            (*steps(hit), *ruled_out(hit), *source(ways)),
-            tuple(_routes(ways.snapshot, hit)),
-            severity(ways, hit),
+            f"{listed(once(block.step.message for block in blocked))}: {cut_off(blocked)}",
+            subjects(blocked),
+            (*steps(blocked), *ruled_out(blocked), *source(paths)),
+            tuple(_routes(paths.snapshot, blocked)),
+            severity(paths, blocked),
         )
 
 
 @rule("KD504", "no-public-address", Severity.ERROR, "A broker has no public address")
-def no_public_address(ways: NetworkPaths) -> Iterator[Match]:
+def no_public_address(paths: NetworkPaths) -> Iterator[Match]:
     """The instance behind an advertised private address has no public one.
 
     Whatever it advertises, no client outside of its VPC can dial it. It needs an elastic IP in a
@@ -126,24 +128,27 @@ def no_public_address(ways: NetworkPaths) -> Iterator[Match]:
     Prove it: `aws ec2 describe-network-interfaces --network-interface-ids ENI`, which has no
     Association.
     """
-    hit = [
-        BlockedPath(way, way.reach, step)
-        for way in ways.ways
-        if way.reach and not way.instead and not way.contact.usable
-        if way.reach.interface.instance
-        for step in way.reach.at("address")
-        if step.outcome is not PathVerdict.ALLOWED
+    blocked = [
+        BlockedPath(path, path.reachability, step)
+        for path in paths.paths
+        if path.reachability and not path.public_reachability and not path.result.usable
+        if path.reachability.interface.instance
+        for step in path.reachability.steps_of("address")
+        if step.verdict is not PathVerdict.ALLOWED
     ]
-    if hit:
-        where = hit[0].reach.interface
-        names = once(_instance(ways.snapshot, block.reach.interface) for block in hit)
+    if blocked:
+        where = blocked[0].reachability.interface
+        names = once(
+            _instance_name(paths.snapshot, block.reachability.interface) for block in blocked
+        )
         yield Match(
             HOP,
-            f"{sentence(victims(hit))} {are(hit)} behind {listed(names)}, without a public address",
-            subjects(hit),
-            (*steps(hit), *_addresses(hit)),
+            f"{sentence(affected(blocked))} {is_or_are(blocked)} behind {listed(names)}, without a "
+            "public address",
+            subjects(blocked),
+            (*steps(blocked), *_addresses(blocked)),
             (
-                remedies.elastic_ip(where.region, [b.reach.interface.id for b in hit]),
+                remedies.elastic_ip(where.region, [b.reachability.interface.id for b in blocked]),
                 remedies.balancer_for_each("2. Or put"),
                 remedies.come_by_vpn(where.vpc),
             ),
@@ -151,7 +156,7 @@ def no_public_address(ways: NetworkPaths) -> Iterator[Match]:
 
 
 @rule("KD506", "instance-not-running", Severity.ERROR, "The instance does not run")
-def instance_not_running(ways: NetworkPaths) -> Iterator[Match]:
+def instance_not_running(paths: NetworkPaths) -> Iterator[Match]:
     """The instance behind an address is stopped, or on its way there.
 
     An elastic IP stays with it, so the address leads somewhere, and packets vanish; an address that
@@ -159,128 +164,137 @@ def instance_not_running(ways: NetworkPaths) -> Iterator[Match]:
 
     Prove it: `aws ec2 describe-instance-status --include-all-instances --instance-ids INSTANCE`.
     """
-    hit = ways.blocked("instance")
-    if hit:
-        region, names = hit[0].reach.interface.region, once(block.step.by for block in hit)
+    blocked = paths.blocked("instance")
+    if blocked:
+        region, names = (
+            blocked[0].reachability.interface.region,
+            once(block.step.decided_by for block in blocked),
+        )
         yield Match(
             HOP,
-            f"{listed(once(b.step.words for b in hit))}: {victims(hit)} {are(hit)} cut off",
-            subjects(hit),
-            steps(hit),
+            f"{listed(once(b.step.message for b in blocked))}: {cut_off(blocked)}",
+            subjects(blocked),
+            steps(blocked),
             (remedies.start_instances(region, names),),
-            severity(ways, hit),
+            severity(paths, blocked),
         )
 
 
-def open_groups(snapshot: Snapshot, hit: Sequence[BlockedPath]) -> Iterator[Remedy]:
-    """A rule for each group that lacks one, and the same for Terraform."""
+def open_groups(snapshot: Snapshot, blocked: Sequence[BlockedPath]) -> Iterator[Remedy]:
+    """Remedies: a rule for each group that blocks, as an AWS command and for Terraform."""
     lacking: dict[tuple[str, str, str, int], set[int]] = defaultdict(set)
-    for block in hit:
-        interface, client = block.reach.interface, block.reach.source
+    for block in blocked:
+        interface, client = block.reachability.interface, block.reachability.source
         if block.step.layer == "group":
-            version = 6 if ":" in block.reach.address else 4
-            group = _group_for(snapshot, interface, block.reach.port)
-            lacking[group, interface.region, client, version].add(block.reach.port)
+            version = 6 if ":" in block.reachability.address else 4
+            group = _group_for(snapshot, interface, block.reachability.port)
+            lacking[group, interface.region, client, version].add(block.reachability.port)
     for (group, region, client, version), missing in lacking.items():
-        wanted = permissions.proposal(group, region, client, sorted(missing), version)
-        yield permissions.authorize(wanted)
-        yield permissions.terraform(wanted)
+        proposal = permissions.proposal(group, region, client, sorted(missing), version)
+        yield permissions.authorize(proposal)
+        yield permissions.terraform(proposal)
 
 
-def _group_for(snapshot: Snapshot, interface: Interface, port: int) -> str:
-    """Of several groups the one that knows the port already, else the first."""
+def _group_for(snapshot: Snapshot, interface: NetworkInterface, port: int) -> str:
+    """The group to change: the first that has a rule for the port, else the first."""
 
-    def knows(group: str) -> bool:
-        there = snapshot.groups.get(group)
+    def has_port(group: str) -> bool:
+        found = snapshot.groups.get(group)
         return any(
             rule.from_port is not None and rule.to_port is not None
             and rule.from_port <= port <= rule.to_port
-            for rule in (there.inbound if there else ())
+            for rule in (found.inbound if found else ())
         )  # fmt: skip
 
-    return next(filter(knows, interface.groups), interface.groups[0])
+    return next(filter(has_port, interface.groups), interface.groups[0])
 
 
-def _entries(snapshot: Snapshot, hit: Sequence[BlockedPath]) -> Iterator[Remedy]:
-    """What each network ACL lacks: on the client's side requests go out, on the broker's in."""
+def _entries(snapshot: Snapshot, blocked: Sequence[BlockedPath]) -> Iterator[Remedy]:
+    """Remedies: the missing entries of each network ACL. Requests go out of the client's subnet and
+    into the broker's subnet."""
     for acl in snapshot.acls:
-        here = [block for block in hit if block.step.by.split()[0] == acl.id]
+        of_acl = [block for block in blocked if block.step.decided_by.split()[0] == acl.id]
         for side, requests in (("client-", "out"), ("", "in")):
-            blocks = [b for b in here if b.step.layer.startswith("client-") is bool(side)]
+            blocks = [b for b in of_acl if b.step.layer.startswith("client-") is bool(side)]
             if blocks:
-                reach = blocks[0].reach
+                reachability = blocks[0].reachability
                 yield permissions.acl_entries(
                     acl,
-                    reach.interface.region,
-                    _peer(blocks[0]),
-                    [block.reach.port for block in blocks],
+                    reachability.interface.region,
+                    _peer_address(blocks[0]),
+                    [block.reachability.port for block in blocks],
                     once(block.step.layer.rpartition("-")[2] for block in blocks),
                     requests,
                 )
 
 
-def _routes(snapshot: Snapshot, hit: Sequence[BlockedPath]) -> Iterator[Remedy]:
-    """A route for each table, to the internet gateway of its VPC if one is known."""
-    for table in deciders(hit):
-        reach = next(b.reach for b in hit if b.step.by.startswith(table))
+def _routes(snapshot: Snapshot, blocked: Sequence[BlockedPath]) -> Iterator[Remedy]:
+    """Remedies: a route for each route table, to the internet gateway of the VPC."""
+    for table in deciding_ids(blocked):
+        reachability = next(b.reachability for b in blocked if b.step.decided_by.startswith(table))
         gateways = [
             route.target
             for each in snapshot.tables
-            if each.vpc == reach.interface.vpc
+            if each.vpc == reachability.interface.vpc
             for route in each.routes
             if route.target.startswith("igw-") and not route.blackhole
         ]
-        region, private = reach.interface.region, reach.address in reach.interface.private
+        interface = reachability.interface
+        region, private = interface.region, reachability.address in interface.private
         gateway = remedies.gateway(gateways[0]) if gateways else None
         yield remedies.add_route(
             region,
             table,
-            _peer(hit[0]) or permissions.YOU,
-            None if private else gateway or remedies.gateway_of(region, reach.interface.vpc),
-            version=6 if ":" in reach.address else 4,
+            _peer_address(blocked[0]) or permissions.UNKNOWN_ADDRESS,
+            None if private else gateway or remedies.gateway_of(region, interface.vpc),
+            version=6 if ":" in reachability.address else 4,
         )
 
 
-def _peer(block: BlockedPath) -> str:
-    """Whom a step is about, from where it stands."""
+def _peer_address(block: BlockedPath) -> str:
+    """The peer of a step: the broker for a step on the client's side, else the client."""
     client = block.step.layer.startswith("client-")
-    return block.reach.address if client else block.reach.source
+    return block.reachability.address if client else block.reachability.source
 
 
-def _groups(hit: Sequence[BlockedPath]) -> str:
-    names = _attached(hit)
+def _groups_do_not(blocked: Sequence[BlockedPath]) -> str:
+    """`Security group sg-1 does not`."""
+    names = _attached(blocked)
     return f"Security group{'s' if len(names) > 1 else ''} {listed(names)} {_does(names)} not"
 
 
-def _attached(hit: Sequence[BlockedPath]) -> list[str]:
-    """The groups of the interfaces, or the client's."""
-    client = all(block.step.layer == "client-group" for block in hit)
+def _attached(blocked: Sequence[BlockedPath]) -> list[str]:
+    """The groups of the brokers' interfaces, or of the client's interface."""
+    client = all(block.step.layer == "client-group" for block in blocked)
     if client:
-        return once(name for block in hit for name in block.step.by.split(", "))
-    return once(name for block in hit for name in block.reach.interface.groups)
+        return once(name for block in blocked for name in block.step.decided_by.split(", "))
+    return once(name for block in blocked for name in block.reachability.interface.groups)
 
 
 def _does(names: Sequence[str]) -> str:
     return "does" if len(names) == 1 else "do"
 
 
-def _way(hit: Sequence[BlockedPath]) -> str:
-    return "out" if all(block.step.layer == "client-group" for block in hit) else "in"
+def _direction(blocked: Sequence[BlockedPath]) -> str:
+    """`out` for the groups of the client, `in` for those of the brokers."""
+    return "out" if all(block.step.layer == "client-group" for block in blocked) else "in"
 
 
-def _what(hit: Sequence[BlockedPath]) -> str:
-    """Requests go in to the broker and out of the client's subnet; answers go the other way."""
+def _dropped(blocked: Sequence[BlockedPath]) -> str:
+    """`requests`, `answers`, or both: the packets that the network ACLs drop."""
     requests = {"acl-in", "client-acl-out"}
-    kinds = once("requests" if b.step.layer in requests else "answers" for b in hit)
+    kinds = once("requests" if b.step.layer in requests else "answers" for b in blocked)
     return " and ".join(sorted(kinds, reverse=True))
 
 
-def _addresses(hit: Sequence[BlockedPath]) -> Iterator[str]:
-    """Which addresses each of these interfaces has."""
-    for each in {block.reach.interface.id: block.reach.interface for block in hit}.values():
+def _addresses(blocked: Sequence[BlockedPath]) -> Iterator[str]:
+    """Evidence: the addresses of each interface."""
+    for each in {
+        block.reachability.interface.id: block.reachability.interface for block in blocked
+    }.values():
         yield f"{each.id} has {listed(each.addresses)}, in {each.subnet}"
 
 
-def _instance(snapshot: Snapshot, interface: Interface) -> str:
+def _instance_name(snapshot: Snapshot, interface: NetworkInterface) -> str:
     found = snapshot.instances.get(interface.instance)
     return f"{interface.instance} ({found.name})" if found and found.name else interface.instance

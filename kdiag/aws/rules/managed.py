@@ -1,4 +1,4 @@
-"""KD510 and KD511, AWS: load balancers before the brokers, and brokers that AWS runs (MSK)."""
+"""Rules KD510 and KD511, AWS: load balancers in front of the brokers, and MSK clusters."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from dataclasses import dataclass
 from kdiag.aws import permissions, remedies
 from kdiag.aws.facts import (
     ClientAddress,
-    Interface,
     LoadBalancer,
     LoadBalancerListener,
     MskCluster,
+    NetworkInterface,
     Snapshot,
 )
-from kdiag.aws.outcome import PathVerdict
 from kdiag.aws.paths import NetworkPath, NetworkPaths
-from kdiag.aws.reachability import PathStep, Reachability, admitted
-from kdiag.aws.rules.blocks import HOP
+from kdiag.aws.reachability import PathStep, Reachability, analyze_groups
+from kdiag.aws.rules.text import HOP
+from kdiag.aws.verdict import PathVerdict
 from kdiag.rules.location import Location, evidence
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed, once
 from kdiag.walk.bootstrap import Bootstrap
 
-# What MSK has on which port. Source: the MSK developer guide, port information.
+# Port → authentication of MSK. Source: the MSK developer guide, port information.
 MSK_PORTS = {
     9092: "plaintext",
     9094: "TLS",
@@ -40,15 +40,15 @@ _SERVERLESS = ".kafka-serverless."
 
 @dataclass(frozen=True)
 class _Fault:
-    """What is wrong with one way: words, and what to do about it."""
+    """A fault of a load balancer or MSK cluster on one path, and the remedies."""
 
-    way: NetworkPath
-    words: str
+    path: NetworkPath
+    message: str
     remedies: tuple[Remedy, ...] = ()
 
 
 @rule("KD510", "load-balancer", Severity.ERROR, "The load balancer does not pass it on")
-def load_balancer(ways: NetworkPaths) -> Iterator[Match]:
+def load_balancer(paths: NetworkPaths) -> Iterator[Match]:
     """A load balancer before the brokers has no listener there, or nothing healthy behind it.
 
     Only a Network Load Balancer passes Kafka on: an Application Load Balancer speaks HTTP. What is
@@ -63,27 +63,29 @@ def load_balancer(ways: NetworkPaths) -> Iterator[Match]:
     """
     faults = [
         fault
-        for way in ways.ways
-        if not way.contact.usable or ways.assumed_elsewhere
-        for balancer in _balancers(ways.snapshot, way)
-        for fault in _passing(ways, way, balancer)
+        for path in paths.paths
+        if not path.result.usable or paths.for_other_client
+        for balancer in _balancers(paths.snapshot, path)
+        for fault in _balancer_faults(paths, path, balancer)
     ]
-    yield from _match(faults)
-    classic = [w for w in ways.ways if not w.contact.usable and _classic(w)]
+    yield from _findings(faults)
+    classic = [w for w in paths.paths if not w.result.usable and _classic_balancer(w)]
     if classic:
-        names = once(_classic(way) for way in classic)
+        names = once(_classic_balancer(path) for path in classic)
         yield Match(
             HOP,
             f"{listed(names)} {'is a' if len(names) == 1 else 'are'} Classic Load Balancer"
             f"{'' if len(names) == 1 else 's'}: what {'is' if len(names) == 1 else 'are'} behind "
             "was not asked for",
-            tuple(once(way.subject for way in classic)),
-            tuple(f"{way.where}: load balancer {_classic(way)}" for way in classic),
+            tuple(once(path.subject for path in classic)),
+            tuple(f"{path.label}: load balancer {_classic_balancer(path)}" for path in classic),
             tuple(
                 dict.fromkeys(
-                    remedies.look_at_classic(way.reach.interface.region, _classic(way))
-                    for way in classic
-                    if way.reach
+                    remedies.look_at_classic(
+                        path.reachability.interface.region, _classic_balancer(path)
+                    )
+                    for path in classic
+                    if path.reachability
                 )
             ),
             Severity.WARNING,
@@ -91,7 +93,7 @@ def load_balancer(ways: NetworkPaths) -> Iterator[Match]:
 
 
 @rule("KD511", "msk-access", Severity.ERROR, "MSK does not offer this way in")
-def msk_access(bootstrap: Bootstrap, ways: NetworkPaths) -> Iterator[Match]:
+def msk_access(bootstrap: Bootstrap, paths: NetworkPaths) -> Iterator[Match]:
     """An MSK cluster is asked for what it does not offer: from outside, or with another login.
 
     Without public access its brokers have private addresses only. Each authentication has a port
@@ -103,50 +105,58 @@ def msk_access(bootstrap: Bootstrap, ways: NetworkPaths) -> Iterator[Match]:
     """
     faults = [
         fault
-        for way in ways.ways
-        if not way.contact.usable
-        for cluster in ways.snapshot.clusters
-        if _is_of(way, cluster)
-        for fault in _offered(way, cluster)
+        for path in paths.paths
+        if not path.result.usable
+        for cluster in paths.snapshot.clusters
+        if _is_broker_of(path, cluster)
+        for fault in _msk_faults(path, cluster)
     ]
-    yield from _match(faults)
-    met = [
+    yield from _findings(faults)
+    contacts = [
         contact
         for contact in bootstrap.contacts
         if not contact.usable and _SERVERLESS in contact.endpoint.host.lower()
     ]
-    if met:
-        hit = [contact.endpoint for contact in met]
-        other = [at for at in hit if at.port != IAM_PORT]
-        asked = f"MSK Serverless offers TCP {IAM_PORT} (IAM) alone, and no TCP "
-        inner = f"MSK Serverless is for clients in its own VPCs: {hit[0]} is not reached from here"
+    if contacts:
+        endpoints = [contact.endpoint for contact in contacts]
+        other_ports = once(str(at.port) for at in endpoints if at.port != IAM_PORT)
+        message = (
+            "MSK Serverless is for clients in its own VPCs: "
+            f"{endpoints[0]} is not reached from here"
+        )
+        if other_ports:
+            message = (
+                f"MSK Serverless offers TCP {IAM_PORT} (IAM) alone, "
+                f"and no TCP {listed(other_ports)}"
+            )
         yield Match(
             HOP,
-            f"{asked}{listed(once(str(at.port) for at in other))}" if other else inner,
-            tuple(f"bootstrap {at}" for at in hit),
-            tuple(line for each in met for line in evidence(Location("bootstrap", "", each))),
+            message,
+            tuple(f"bootstrap {at}" for at in endpoints),
+            tuple(line for each in contacts for line in evidence(Location("bootstrap", "", each))),
             (remedies.msk_serverless(),),
         )
 
 
-def _match(faults: Sequence[_Fault]) -> Iterator[Match]:
+def _findings(faults: Sequence[_Fault]) -> Iterator[Match]:
+    """One finding for all faults."""
     if faults:
-        subjects = once(fault.way.subject for fault in faults)
-        words = once(fault.words for fault in faults)
-        more = f", and {len(words) - 1} more: see the evidence" if len(words) > 1 else ""
+        subjects = once(fault.path.subject for fault in faults)
+        messages = once(fault.message for fault in faults)
+        more = f", and {len(messages) - 1} more: see the evidence" if len(messages) > 1 else ""
         lines = [
-            f"{listed(once(f.way.where for f in faults if f.words == said))}: {said}"
-            for said in words
+            f"{listed(once(f.path.label for f in faults if f.message == message))}: {message}"
+            for message in messages
         ]
         remedies = dict.fromkeys(r for fault in faults for r in fault.remedies)
-        yield Match(HOP, f"{words[0]}{more}", tuple(subjects), tuple(lines), tuple(remedies))
+        yield Match(HOP, f"{messages[0]}{more}", tuple(subjects), tuple(lines), tuple(remedies))
 
 
-def _balancers(snapshot: Snapshot, way: NetworkPath) -> list[LoadBalancer]:
-    """The load balancer that this is: by its name, or by what its interface is described as."""
-    host = way.endpoint.host.rstrip(".").lower()
-    described = way.reach.interface.description if way.reach else ""
-    name = described.removeprefix("ELB ")
+def _balancers(snapshot: Snapshot, path: NetworkPath) -> list[LoadBalancer]:
+    """The load balancers of a path: by the DNS name, or by the description of the interface."""
+    host = path.endpoint.host.rstrip(".").lower()
+    description = path.reachability.interface.description if path.reachability else ""
+    name = description.removeprefix("ELB ")
     return [
         balancer
         for balancer in snapshot.balancers
@@ -154,155 +164,178 @@ def _balancers(snapshot: Snapshot, way: NetworkPath) -> list[LoadBalancer]:
     ]
 
 
-def _classic(way: NetworkPath) -> str:
-    """The name of the Classic Load Balancer that this way leads to, "" if it leads to none: others
-    have a slash in what their interfaces are described as."""
-    described = way.reach.interface.description if way.reach else ""
-    name = described.removeprefix("ELB ") if described.startswith("ELB ") else ""
+def _classic_balancer(path: NetworkPath) -> str:
+    """The name of the Classic Load Balancer that a path leads to, else "". The interfaces of other
+    load balancers have a description with a slash."""
+    description = path.reachability.interface.description if path.reachability else ""
+    name = description.removeprefix("ELB ") if description.startswith("ELB ") else ""
     return "" if "/" in name else name
 
 
-def _passing(ways: NetworkPaths, way: NetworkPath, balancer: LoadBalancer) -> Iterator[_Fault]:
-    """What keeps a load balancer from passing this way on."""
+def _balancer_faults(
+    paths: NetworkPaths, path: NetworkPath, balancer: LoadBalancer
+) -> Iterator[_Fault]:
+    """The faults of a load balancer on a path: its type, its scheme, its listeners and targets."""
     region = balancer.arn.split(":")[3] if balancer.arn.count(":") > 3 else ""
-    port = way.endpoint.port
+    port = path.endpoint.port
     if balancer.kind == "application":
-        words = f"{balancer.name} is an Application Load Balancer: it speaks HTTP, and not Kafka"
-        yield _Fault(way, words, (remedies.balancer_for_each(),))
+        message = f"{balancer.name} is an Application Load Balancer: it speaks HTTP, and not Kafka"
+        yield _Fault(path, message, (remedies.balancer_for_each(),))
         return
-    dead_end = way.reach and any(s.outcome is PathVerdict.BLOCKED for s in way.reach.at("address"))
-    if balancer.scheme == "internal" and dead_end:
-        words = f"load balancer {balancer.name} is internal: it has no public address"
-        yield _Fault(way, words, (remedies.balancer_for_each(),))
-    there = [each for each in balancer.listeners if each.port == port]
-    if not there:
-        has = listed([str(each.port) for each in balancer.listeners]) or "no port"
-        words = f"load balancer {balancer.name} has no listener on TCP {port}; it listens on {has}"
-        yield _Fault(way, words, (remedies.add_listener(region, balancer.arn, port),))
-    for listener in there:
-        yield from _behind(ways, way, balancer, listener, region)
+    private = path.reachability and any(
+        s.verdict is PathVerdict.BLOCKED for s in path.reachability.steps_of("address")
+    )
+    if balancer.scheme == "internal" and private:
+        message = f"load balancer {balancer.name} is internal: it has no public address"
+        yield _Fault(path, message, (remedies.balancer_for_each(),))
+    listening = [listener for listener in balancer.listeners if listener.port == port]
+    if not listening:
+        ports = listed([str(listener.port) for listener in balancer.listeners]) or "no port"
+        message = (
+            f"load balancer {balancer.name} has no listener on TCP {port}; it listens on {ports}"
+        )
+        yield _Fault(path, message, (remedies.add_listener(region, balancer.arn, port),))
+    for listener in listening:
+        yield from _target_faults(paths, path, balancer, listener, region)
 
 
-def _behind(
-    ways: NetworkPaths,
-    way: NetworkPath,
+def _target_faults(
+    paths: NetworkPaths,
+    path: NetworkPath,
     balancer: LoadBalancer,
     listener: LoadBalancerListener,
     region: str,
 ) -> Iterator[_Fault]:
-    """What is wrong with the targets of a listener."""
+    """The faults of the targets of a listener: none, unhealthy, or blocked by a group."""
     where = f"{balancer.name}:{listener.port}"
-    ill = [target for target in listener.targets if target.state != "healthy"]
+    unhealthy = [target for target in listener.targets if target.state != "healthy"]
     if not listener.targets:
-        words = f"{where} has no targets"
-        yield _Fault(way, words, (remedies.describe_targets(region, listener.target_group),))
-    elif ill:
-        said = [f"{t.target} is {t.state}{f' ({t.reason})' if t.reason else ''}" for t in ill]
+        message = f"{where} has no targets"
+        yield _Fault(path, message, (remedies.describe_targets(region, listener.target_group),))
+    elif unhealthy:
+        states = [
+            f"{t.target} is {t.state}{f' ({t.reason})' if t.reason else ''}" for t in unhealthy
+        ]
         count = (
-            "none of its targets is" if len(ill) == len(listener.targets) else "not all targets are"
+            "none of its targets is"
+            if len(unhealthy) == len(listener.targets)
+            else "not all targets are"
         )
-        helped = balancer.cross_zone or len(ill) == len(listener.targets)
-        alone = "" if helped else "; its zones do not stand in for each other"
-        words = f"{where}: {count} healthy: {listed(said)}{alone}"
-        yield _Fault(way, words, (remedies.describe_targets(region, listener.target_group),))
-    if not listener.preserves_client_ip and not (way.reach and way.reach.interface.private):
+        zones_matter = not balancer.cross_zone and len(unhealthy) < len(listener.targets)
+        zones = "; its zones do not stand in for each other" if zones_matter else ""
+        message = f"{where}: {count} healthy: {listed(states)}{zones}"
+        yield _Fault(path, message, (remedies.describe_targets(region, listener.target_group),))
+    if not listener.preserves_client_ip and not (
+        path.reachability and path.reachability.interface.private
+    ):
         return
     for target in listener.targets:
-        for interface in _interfaces(ways.snapshot, target.target):
-            source = ways.aws.source
+        for interface in _interfaces(paths.snapshot, target.target):
+            source = paths.aws.source
             if listener.preserves_client_ip and source.network in interface.addresses:
-                words = f"{where} hands this client's own packets back to it: it is a target itself"
-                yield _Fault(way, words, (remedies.no_hairpin(region, listener.target_group),))
-                continue
-            step, seen = _let_in(ways, way, listener, interface, target.port)
-            if step.outcome is PathVerdict.BLOCKED:
-                wanted = permissions.proposal(
-                    interface.groups[0], interface.region, seen, [target.port], 4
+                message = (
+                    f"{where} hands this client's own packets back to it: it is a target itself"
                 )
-                words = f"behind {where}, {target.target}: {step.words}"
-                yield _Fault(way, words, (permissions.authorize(wanted),))
+                yield _Fault(path, message, (remedies.no_hairpin(region, listener.target_group),))
+                continue
+            step, source_address = _group_step(paths, path, listener, interface, target.port)
+            if step.verdict is PathVerdict.BLOCKED:
+                proposal = permissions.proposal(
+                    interface.groups[0], interface.region, source_address, [target.port], 4
+                )
+                message = f"behind {where}, {target.target}: {step.message}"
+                yield _Fault(path, message, (permissions.authorize(proposal),))
 
 
-def _let_in(
-    ways: NetworkPaths,
-    way: NetworkPath,
+def _group_step(
+    paths: NetworkPaths,
+    path: NetworkPath,
     listener: LoadBalancerListener,
-    interface: Interface,
+    interface: NetworkInterface,
     port: int,
 ) -> tuple[PathStep, str]:
-    """What a target's groups say to what comes by the load balancer, and whom they see.
+    """Whether the groups of a target allow connections through the load balancer, and the source
+    address that the target sees.
 
-    A reference to the load balancer's own group lets in what it passes on, in either case.
+    A rule that refers to the group of the load balancer allows its connections, with and without
+    client-IP preservation.
     """
-    balancer = way.reach.interface.private if way.reach else ()
+    balancer = path.reachability.interface.private if path.reachability else ()
     own = [ClientAddress(address, "interface") for address in balancer]
-    client = ways.aws.source
-    seen = [client] if listener.preserves_client_ip else own
-    steps = [(admitted(ways.snapshot, each, interface, port), each.network) for each in seen]
+    client = paths.aws.source
+    sources = [client] if listener.preserves_client_ip else own
+    steps = [
+        (analyze_groups(paths.snapshot, source, interface, port), source.network)
+        for source in sources
+    ]
     if listener.preserves_client_ip:
-        by_group = _refers(ways, way, interface, port)
-        if by_group:
-            return by_group, client.network
-    return max(steps, key=lambda told: told[0].outcome is PathVerdict.BLOCKED)
+        reference = _group_reference(paths, path, interface, port)
+        if reference:
+            return reference, client.network
+    return max(steps, key=lambda result: result[0].verdict is PathVerdict.BLOCKED)
 
 
-def _refers(
-    ways: NetworkPaths, way: NetworkPath, interface: Interface, port: int
+def _group_reference(
+    paths: NetworkPaths, path: NetworkPath, interface: NetworkInterface, port: int
 ) -> PathStep | None:
-    """The rule of a target that lets in members of the load balancer's group."""
-    groups = way.reach.interface.groups if way.reach else ()
+    """The step of a target's rule that refers to a group of the load balancer, None without one."""
+    groups = path.reachability.interface.groups if path.reachability else ()
     for name in interface.groups:
-        found = ways.snapshot.groups.get(name)
-        for each in found.inbound if found else ():
-            low, high = each.from_port or 0, 65535 if each.to_port is None else each.to_port
-            if each.peer_group in groups and each.peer_group and low <= port <= high:
-                return PathStep(
-                    "group", PathVerdict.ALLOWED, each.id, f"{each.id} lets {each.peer} in"
-                )
+        group = paths.snapshot.groups.get(name)
+        for group_rule in group.inbound if group else ():
+            low = group_rule.from_port or 0
+            high = 65535 if group_rule.to_port is None else group_rule.to_port
+            if group_rule.peer_group in groups and group_rule.peer_group and low <= port <= high:
+                message = f"{group_rule.id} lets {group_rule.peer} in"
+                return PathStep("group", PathVerdict.ALLOWED, group_rule.id, message)
     return None
 
 
-def _interfaces(snapshot: Snapshot, target: str) -> list[Interface]:
-    """The interfaces of a target: an instance's, or those with its address."""
+def _interfaces(snapshot: Snapshot, target: str) -> list[NetworkInterface]:
+    """The interfaces of a target, which is an instance id or an IP address."""
     return [i for i in snapshot.interfaces if target == i.instance or target in i.private]
 
 
-def _is_of(way: NetworkPath, cluster: MskCluster) -> bool:
-    """Whether an endpoint is of this MSK cluster: its brokers' names, in any of their forms."""
-    host = way.endpoint.host.lower()
+def _is_broker_of(path: NetworkPath, cluster: MskCluster) -> bool:
+    """Whether the host of a path is a broker of an MSK cluster, by its private or public name."""
+    host = path.endpoint.host.lower()
     if host in (name.lower() for name in cluster.brokers):
         return True
     label, _, domain = host.partition(".")
-    plain = f"{label.removesuffix('-public')}.{domain}"
-    return plain in (name.lower() for name in cluster.brokers)
+    private_name = f"{label.removesuffix('-public')}.{domain}"
+    return private_name in (name.lower() for name in cluster.brokers)
 
 
-def _offered(way: NetworkPath, cluster: MskCluster) -> Iterator[_Fault]:
-    """What an MSK cluster does not offer to this client."""
+def _msk_faults(path: NetworkPath, cluster: MskCluster) -> Iterator[_Fault]:
+    """The faults of a path to an MSK cluster: its state, its public access, its ports."""
     region = cluster.arn.split(":")[3] if cluster.arn.count(":") > 3 else ""
-    port, name = way.endpoint.port, f"MSK cluster {cluster.name}"
+    port, name = path.endpoint.port, f"MSK cluster {cluster.name}"
     offered = {number: MSK_PORTS.get(number, key) for key, number in cluster.ports.items()}
-    shown = [f"{number} {kind}" for number, kind in sorted(offered.items())]
-    bootstrap = remedies.msk_bootstrap(region, cluster.arn, shown)
-    outside = _outside(way.reach)
+    ports = [f"{number} {kind}" for number, kind in sorted(offered.items())]
+    bootstrap = remedies.msk_bootstrap(region, cluster.arn, ports)
+    outside = _from_internet(path.reachability)
     closed = cluster.public in ("", "DISABLED")
     if cluster.state not in ("ACTIVE", ""):
-        yield _Fault(way, f"{name} is {cluster.state}")
+        yield _Fault(path, f"{name} is {cluster.state}")
     if outside and closed:
-        words = f"{name} has public access switched off: clients outside of its VPC cannot connect"
-        yield _Fault(way, words, (remedies.msk_public(region, cluster.arn), bootstrap))
+        message = (
+            f"{name} has public access switched off: clients outside of its VPC cannot connect"
+        )
+        yield _Fault(path, message, (remedies.msk_public(region, cluster.arn), bootstrap))
     elif outside and port in MSK_PORTS and port not in _PUBLIC_PORTS:
-        words = f"{name} has TCP {port} ({MSK_PORTS[port]}) for clients inside of its VPC only"
-        yield _Fault(way, words, (bootstrap,))
+        message = f"{name} has TCP {port} ({MSK_PORTS[port]}) for clients inside of its VPC only"
+        yield _Fault(path, message, (bootstrap,))
     if offered and port not in offered:
         kind = f" ({MSK_PORTS[port]})" if port in MSK_PORTS else ""
-        words = f"{name} does not offer TCP {port}{kind}; it offers {listed(shown)}"
-        yield _Fault(way, words, (bootstrap,))
+        message = f"{name} does not offer TCP {port}{kind}; it offers {listed(ports)}"
+        yield _Fault(path, message, (bootstrap,))
 
 
-def _outside(reach: Reachability | None) -> bool:
-    """Whether the client comes from the internet, as far as it can be told."""
-    if reach is None or reach.inside:
-        return reach is None
-    private = reach.address in reach.interface.private
-    return not private or any(s.outcome is not PathVerdict.ALLOWED for s in reach.at("address"))
+def _from_internet(reachability: Reachability | None) -> bool:
+    """Whether the client is outside of the VPC, or its place is not known."""
+    if reachability is None or reachability.inside:
+        return reachability is None
+    private = reachability.address in reachability.interface.private
+    return not private or any(
+        s.verdict is not PathVerdict.ALLOWED for s in reachability.steps_of("address")
+    )

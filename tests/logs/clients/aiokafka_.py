@@ -1,4 +1,4 @@
-"""One record for each partition by aiokafka, logged as its users log."""
+"""Sends one record to each partition with aiokafka, and logs with the usual configuration."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ import sys
 
 from aiokafka import AIOKafkaProducer
 
-asked = json.loads(sys.argv[1])
+options = json.loads(sys.argv[1])
 logging.basicConfig(level=logging.INFO, format="%(levelname)s:%(name)s:%(message)s")
 
 
 async def main() -> None:
     conf = {
-        "bootstrap_servers": asked["servers"],
-        "security_protocol": asked["protocol"],
+        "bootstrap_servers": options["servers"],
+        "security_protocol": options["protocol"],
         "client_id": "orders-service",
         "request_timeout_ms": 4000,
     }
-    if "SSL" in asked["protocol"]:
-        conf["ssl_context"] = context = ssl.create_default_context(cafile=asked.get("ca"))
-        if "cert" in asked:
-            context.load_cert_chain(asked["cert"], asked["key"])
-    if "mechanism" in asked:
-        conf["sasl_mechanism"] = asked["mechanism"]
-        conf["sasl_plain_username"] = asked["user"]
-        conf["sasl_plain_password"] = asked["password"]
+    if "SSL" in options["protocol"]:
+        conf["ssl_context"] = context = ssl.create_default_context(cafile=options.get("ca"))
+        if "cert" in options:
+            context.load_cert_chain(options["cert"], options["key"])
+    if "mechanism" in options:
+        conf["sasl_mechanism"] = options["mechanism"]
+        conf["sasl_plain_username"] = options["user"]
+        conf["sasl_plain_password"] = options["password"]
     producer = AIOKafkaProducer(**conf)
     try:
-        await asyncio.wait_for(producer.start(), asked["seconds"])
+        await asyncio.wait_for(producer.start(), options["seconds"])
         for partition in range(3):
             try:
                 sending = producer.send_and_wait(
-                    asked["topic"], b"x" * asked["size"], partition=partition
+                    options["topic"], b"x" * options["size"], partition=partition
                 )
-                await asyncio.wait_for(sending, asked["seconds"])
+                await asyncio.wait_for(sending, options["seconds"])
             except Exception as error:
                 logging.error("not sent: %s: %s", type(error).__name__, error)
     except Exception:

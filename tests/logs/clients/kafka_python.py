@@ -1,4 +1,4 @@
-"""One record for each partition by kafka-python, logged as its users log."""
+"""Sends one record to each partition with kafka-python, and logs with the usual configuration."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import sys
 
 from kafka import KafkaProducer
 
-asked = json.loads(sys.argv[1])
+options = json.loads(sys.argv[1])
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 conf = {
-    "bootstrap_servers": asked["servers"].split(","),
-    "security_protocol": asked["protocol"],
+    "bootstrap_servers": options["servers"].split(","),
+    "security_protocol": options["protocol"],
     "client_id": "orders-service",
-    "max_block_ms": int(asked["seconds"] * 1000),
+    "max_block_ms": int(options["seconds"] * 1000),
     "request_timeout_ms": 4000,
     "delivery_timeout_ms": 6000,
-    "api_version_auto_timeout_ms": int(asked["seconds"] * 1000),
+    "api_version_auto_timeout_ms": int(options["seconds"] * 1000),
 }
 names = {
     "ca": "ssl_cafile",
@@ -27,14 +27,14 @@ names = {
     "user": "sasl_plain_username",
     "password": "sasl_plain_password",
 }
-conf |= {names[name]: asked[name] for name in names if name in asked}
+conf |= {names[name]: options[name] for name in names if name in options}
 conf = {name: value for name, value in conf.items() if name in KafkaProducer.DEFAULT_CONFIG}
 try:
     producer = KafkaProducer(**conf)
-    sent = [producer.send(asked["topic"], b"x" * asked["size"], partition=p) for p in range(3)]
+    sent = [producer.send(options["topic"], b"x" * options["size"], partition=p) for p in range(3)]
     for future in sent:
         try:
-            future.get(timeout=asked["seconds"])
+            future.get(timeout=options["seconds"])
         except Exception as error:
             logging.error("not sent: %s: %s", type(error).__name__, error)
     producer.close(timeout=1)

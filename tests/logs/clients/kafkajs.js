@@ -1,34 +1,34 @@
-// One record for each partition by kafkajs, with its own log lines.
+// Sends one record to each partition with kafkajs, and prints the log of the client.
 const fs = require("fs")
 const { Kafka } = require("kafkajs")
 
-const asked = JSON.parse(process.argv[2])
+const options = JSON.parse(process.argv[2])
 const conf = {
   clientId: "orders-service",
-  brokers: asked.servers.split(","),
+  brokers: options.servers.split(","),
   connectionTimeout: 2000,
   requestTimeout: 4000,
   retry: { retries: 2, initialRetryTime: 200 },
 }
-if (asked.protocol.includes("SSL")) {
+if (options.protocol.includes("SSL")) {
   conf.ssl = {}
-  if (asked.ca) conf.ssl.ca = [fs.readFileSync(asked.ca, "utf-8")]
-  if (asked.cert) {
-    conf.ssl.cert = fs.readFileSync(asked.cert, "utf-8")
-    conf.ssl.key = fs.readFileSync(asked.key, "utf-8")
+  if (options.ca) conf.ssl.ca = [fs.readFileSync(options.ca, "utf-8")]
+  if (options.cert) {
+    conf.ssl.cert = fs.readFileSync(options.cert, "utf-8")
+    conf.ssl.key = fs.readFileSync(options.key, "utf-8")
   }
 }
-if (asked.mechanism) {
-  conf.sasl = { mechanism: asked.mechanism.toLowerCase(), username: asked.user, password: asked.password }
+if (options.mechanism) {
+  conf.sasl = { mechanism: options.mechanism.toLowerCase(), username: options.user, password: options.password }
 }
 const producer = new Kafka(conf).producer({ allowAutoTopicCreation: false })
-const end = setTimeout(() => process.exit(1), asked.seconds * 1500)
+const end = setTimeout(() => process.exit(1), options.seconds * 1500)
 
 async function main() {
   try {
     await producer.connect()
-    const messages = [0, 1, 2].map(partition => ({ partition, value: "x".repeat(asked.size) }))
-    await producer.send({ topic: asked.topic, messages, timeout: 3000 })
+    const messages = [0, 1, 2].map(partition => ({ partition, value: "x".repeat(options.size) }))
+    await producer.send({ topic: options.topic, messages, timeout: 3000 })
     console.log("sent")
   } catch (error) {
     console.error(error)

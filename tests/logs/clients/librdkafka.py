@@ -1,4 +1,4 @@
-"""One record by confluent-kafka; what librdkafka logs goes to stderr as it writes it."""
+"""Sends one record to each partition with confluent-kafka; librdkafka logs to stderr."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 
 import confluent_kafka
 
-asked = json.loads(sys.argv[1])
+options = json.loads(sys.argv[1])
 conf = {
-    "bootstrap.servers": asked["servers"],
-    "security.protocol": asked["protocol"],
+    "bootstrap.servers": options["servers"],
+    "security.protocol": options["protocol"],
     "client.id": "orders-service",
-    "message.timeout.ms": int(asked["seconds"] * 1000),
+    "message.timeout.ms": int(options["seconds"] * 1000),
     "socket.connection.setup.timeout.ms": 3000,
     "allow.auto.create.topics": False,
     "topic.metadata.propagation.max.ms": 1000,
@@ -25,7 +25,7 @@ names = {
     "user": "sasl.username",
     "password": "sasl.password",
 }
-conf |= {names[name]: asked[name] for name in names if name in asked}
+conf |= {names[name]: options[name] for name in names if name in options}
 
 
 def failed(error: confluent_kafka.KafkaError) -> None:
@@ -42,8 +42,8 @@ def delivered(error: confluent_kafka.KafkaError | None, message: confluent_kafka
 try:
     producer = confluent_kafka.Producer({**conf, "error_cb": failed})
     for partition in range(3):
-        value = b"x" * asked["size"]
-        producer.produce(asked["topic"], value, partition=partition, callback=delivered)
-    producer.flush(asked["seconds"] + 2)
+        value = b"x" * options["size"]
+        producer.produce(options["topic"], value, partition=partition, callback=delivered)
+    producer.flush(options["seconds"] + 2)
 except confluent_kafka.KafkaException as error:
     sys.stderr.write(f"ERROR {error}\n")

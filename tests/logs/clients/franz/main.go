@@ -1,4 +1,4 @@
-// One record for each partition by franz-go, with its own log lines.
+// Sends one record to each partition with franz-go, and prints the log of the client.
 package main
 
 import (
@@ -16,14 +16,14 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
-type asked struct {
+type options struct {
 	Servers, Protocol, Ca, Cert, Key, Mechanism, User, Password, Topic string
 	Size                                                               int
 	Seconds                                                            float64
 }
 
 func main() {
-	var a asked
+	var a options
 	if err := json.Unmarshal([]byte(os.Args[1]), &a); err != nil {
 		log.Fatal(err)
 	}
