@@ -44,7 +44,7 @@ def test_what_is_not_as_expected(kafka: Lab) -> None:
 
 
 def test_a_user_who_may_not_ask_who_answers_proves_no_identity(kafka: Lab) -> None:
-    given = kafka.properties("LOGIN", sasl_username="outsider", sasl_password=USERS["outsider"])
+    given = kafka.properties("LOGIN", sasl_username="guest", sasl_password=USERS["guest"])
     report = kafka.client.check(kafka.at("LOGIN"), *expecting("identity=proven"), given=given)
     assert report.verdict == ("expect", "KD701", 70), report
 
