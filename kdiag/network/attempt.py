@@ -203,11 +203,15 @@ class Delivery(NamedTuple):
     detail: str = ""
 
 
+# How the real client fails a record that has no answer when its time is over.
+_TIME_OVER = ("_MSG_TIMED_OUT", "_TIMED_OUT", "_PURGE_QUEUE", "_PURGE_INFLIGHT")
+
+
 class ClientRun(NamedTuple):
     """What the real client did with one record for each leader, and what it logged meanwhile.
 
     `refused` are properties of the user's that it does not take, each with what it says of it; it
-    ran without them.
+    ran without them. `short_of` are the seconds that the deadline took from its time.
     """
 
     topic: str
@@ -215,3 +219,9 @@ class ClientRun(NamedTuple):
     words: tuple[str, ...] = ()
     throttle_ms: int = 0
     refused: tuple[str, ...] = ()
+    short_of: float = 0.0
+
+    @property
+    def cut_off(self) -> tuple[Delivery, ...]:
+        """The deliveries that nobody refused, and that the deadline left too little time for."""
+        return tuple(d for d in self.deliveries if self.short_of and d.error in _TIME_OVER)

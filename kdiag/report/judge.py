@@ -146,7 +146,7 @@ def _judge(
         findings = extension.amend(findings)
     broken += _unexplained(facts, findings)
     for code in _LAST:
-        findings += rules[code].apply({HopFailures: HopFailures(tuple(broken))})
+        findings += rules[code].apply({**facts, HopFailures: HopFailures(tuple(broken))})
     return findings, notes
 
 

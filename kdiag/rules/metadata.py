@@ -115,9 +115,9 @@ def unknown_topic(metadata: Metadata, settings: Settings) -> Iterator[Match]:
     looks the same on some clusters. Names that are much like it are found among the topics that the
     cluster lists for this client, which it is asked for in this case alone.
 
-    An answer that leaves the topic out is a proxy's: a broker names each topic that it is asked
-    for. Envoy's mesh filter answers so for a topic that none of its rules routes. Clients ask again
-    until their time is over.
+    An answer that leaves the topic out altogether is a proxy's: a broker names each topic that it
+    is asked for. Envoy's mesh filter answers so for a topic that none of its rules routes. Clients
+    ask again until their time is over.
 
     Prove it: `kafka-topics.sh --list`, as a user who may see all.
     """

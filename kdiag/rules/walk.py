@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from kdiag.config.settings import Settings
+from kdiag.network.attempt import ClientRun
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.slow import late_answers
+from kdiag.rules.text import brokers
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.hop import HopFailures
 from kdiag.walk.metadata import Metadata
+from kdiag.walk.produce import Produce
 
 
 @rule("KD001", "internal-error", Severity.ERROR, "kdiag itself failed")
@@ -31,7 +35,11 @@ def internal_error(halts: HopFailures) -> Iterator[Match]:
 
 @rule("KD002", "deadline", Severity.ERROR, "The walk ran out of time")
 def deadline(
-    halts: HopFailures, bootstrap: Bootstrap | None, metadata: Metadata | None
+    halts: HopFailures,
+    bootstrap: Bootstrap | None,
+    metadata: Metadata | None,
+    produce: Produce | None,
+    settings: Settings,
 ) -> Iterator[Match]:
     """`--deadline` ended the walk; the hop that was under way counts as failed.
 
@@ -39,7 +47,8 @@ def deadline(
     answer, or more brokers than can be dialled at once.
 
     Where the answers before it came late (KD124), it is a warning: the cluster answers, only later
-    than kdiag waited in all, and clients wait longer. Nothing is proven about the hop then.
+    than kdiag waited in all, and clients wait longer. Nothing is proven about the hop then. It is a
+    warning, too, where the deadline left the real client of `--topic` less time than it may need.
 
     Prove it: `--deadline 120`.
     """
@@ -57,3 +66,23 @@ def deadline(
                 (remedies.say("Give it more time with --deadline, or less to do."),),
                 Severity.WARNING if late else None,
             )
+    if produce and produce.client and produce.client.cut_off:
+        yield _cut_off(produce.client, settings.deadline)
+
+
+def _cut_off(client: ClientRun, deadline: float) -> Match:
+    """What is not proven, as the real client had too little time."""
+    nodes = [delivery.node for delivery in client.cut_off]
+    return Match(
+        "produce",
+        f"The deadline of {deadline:g} s ended the real client's try to write to {brokers(nodes)}: "
+        "whether it can is not proven",
+        tuple(f"broker {node}" for node in nodes),
+        (
+            f"it had {client.short_of:.0f} s less than clients may need here; no broker refused "
+            "the record",
+            *(f"the client says: {words}" for words in client.words),
+        ),
+        (remedies.say(f"Give it more time: --deadline {deadline + client.short_of + 1:.0f}"),),
+        Severity.WARNING,
+    )

@@ -174,8 +174,9 @@ def _alike(name: str, others: Iterable[str]) -> tuple[str, ...]:
 
 
 def _about(reply: Reply, topic: str | None) -> Reply:
-    """The reply; a topic that was asked for and that it leaves out is unknown. Below version 4 all
-    topics were asked for; above, a proxy leaves out what none of its rules routes."""
+    """The reply; where it leaves out the topic that was asked for, with that topic as unknown.
+    Below version 4 all topics were asked for; else a proxy leaves out what none of its rules has.
+    """
     if reply.failure or topic is None or topic in (t["name"] for t in reply.body["topics"]):
         return reply
     unknown = {"error_code": NAMES.index(UNKNOWN_TOPIC) - 1, "name": topic, "partitions": []}

@@ -78,8 +78,9 @@ class Produce(NamedTuple):
         return any(each.error is None for each in self._deliveries(node))
 
     def client_tried(self, node: int) -> bool:
-        """Whether the real client tried to write to that broker."""
-        return any(self._deliveries(node))
+        """Whether the real client tried to write to that broker, and had its time."""
+        cut_off = self.client.cut_off if self.client else ()
+        return any(each not in cut_off for each in self._deliveries(node))
 
     def client_answered(self, node: int) -> bool:
         """Whether that broker answered the real client, were it by an error of its own: the
@@ -96,10 +97,11 @@ class Produce(NamedTuple):
     def failed(self) -> tuple[str, ...]:
         """The brokers that did not answer, or did not take the real client's record."""
         refused = self.client.deliveries if self.client else ()
+        cut_off = self.client.cut_off if self.client else ()
         nodes = [
             p.node for p in self.produced if not p.answered and not self.client_answered(p.node)
         ]
-        nodes += [delivery.node for delivery in refused if delivery.error]
+        nodes += [d.node for d in refused if d.error and d not in cut_off]
         return tuple(dict.fromkeys(f"broker {node}" for node in nodes))
 
     @property
@@ -208,16 +210,20 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     asked = walk.settings
     security = asked.security._replace(protocol=walk.protocol, sasl=walk.login.ready)
     topic = metadata.topic.name
-    wait = _patience(walk, metadata)
-    return await in_thread(deliver, servers, topic, leaders, wait, asked.client, security)
+    needed, wait = _patience(walk, metadata)
+    ran = await in_thread(deliver, servers, topic, leaders, wait, asked.client, security)
+    own = asked.client.get("message.timeout.ms", "")  # 0 for none
+    own_limit = own.isdecimal() and 0 < int(own) <= wait * 1000
+    return ran if own_limit else ran._replace(short_of=needed - wait)
 
 
-def _patience(walk: Walk, metadata: Metadata) -> float:
-    """Seconds for the real client, as far as the deadline leaves them and what it takes to tell how
-    it ended. One behind the other it waits for five answers at most: versions and metadata, then a
-    leader's versions, the topic's metadata again, and the record's."""
+def _patience(walk: Walk, metadata: Metadata) -> tuple[float, float]:
+    """Seconds that the real client is to have, and those that it gets, as far as the deadline
+    leaves them and what it takes to tell how it ended. One behind the other it waits for five
+    answers at most: versions and metadata, then a leader's versions, the topic's metadata again,
+    and the record's."""
     asked = walk.settings
     late = max(walk.login.slowest, *(answer.elapsed for answer in metadata.answers))
     left = walk.until - asyncio.get_running_loop().time() - _TO_TELL
     needed = asked.timeout + max(asked.answer_timeout, 5 * late)
-    return max(asked.timeout, min(needed, left))
+    return needed, max(asked.timeout, min(needed, left))

@@ -18,6 +18,7 @@ from tests.facts import (
     delivery,
     found,
     found_by,
+    halts,
     known,
     metadata,
     produce,
@@ -184,6 +185,27 @@ def test_a_client_that_does_not_start_is_told_as_that() -> None:
     (finding,) = found_by("KD407", produce(produced(1), client=misfit))
     assert finding.message == "The real client does not start with these properties"
     assert finding.severity == "error"
+
+
+def test_a_client_that_the_deadline_cut_off_proves_nothing() -> None:
+    ran = client(delivery(1, "_MSG_TIMED_OUT"), delivery(2, "TOPIC_AUTHORIZATION_FAILED"))
+    facts = produce(produced(1), produced(2), client=ran._replace(short_of=9.0))
+    codes = {finding.code for finding in found(came_in(), facts)}
+    assert codes == {"KD403"}  # which a broker said
+    assert facts.failed == ("broker 2",)
+    (finding,) = found_by("KD002", halts(), facts)
+    assert (finding.severity, finding.hop, finding.subjects) == ("warning", "produce", ["broker 1"])
+    assert "not proven" in finding.message
+    assert "--deadline 40" in finding.remedies[0].summary
+    assert found_by("KD002", halts(), facts._replace(client=ran)) == []
+
+
+def test_an_unanswered_probe_is_no_error_for_a_client_that_the_deadline_cut_off() -> None:
+    ran = client(delivery(1, "_MSG_TIMED_OUT"))._replace(short_of=9.0)
+    silent = produced(1, "silent", "silent")
+    (cut_off,) = found_by("KD401", came_in(), produce(silent, client=ran))
+    (failed,) = found_by("KD401", came_in(), produce(silent, client=ran._replace(short_of=0.0)))
+    assert [cut_off.severity, failed.severity] == ["warning", "error"]
 
 
 def test_it_claims_no_answer_of_a_probe_that_there_was_not() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.config.settings import settings
+from kdiag.report.judge import judge
 from kdiag.walk.hop import HopFailures
-from tests.facts import found_by, halts
+from kdiag.walk.runner import WalkFacts, WalkResult
+from tests.facts import answer, brokers, came_in, found_by, halts, metadata
 
 LATE = halts(("listeners", ""))
 BROKEN = halts(("metadata", "KeyError at metadata.py:71: 'brokers'"))
@@ -26,6 +29,15 @@ def test_fires(code: str, facts: HopFailures, hop: str) -> None:
 )
 def test_is_silent(code: str, facts: HopFailures) -> None:
     assert found_by(code, facts) == []
+
+
+def test_the_report_knows_that_the_cluster_was_slow() -> None:
+    """The exception of KD002 needs more than that the walk ended."""
+    slow = metadata(*brokers(1), answers=(answer("a:9094")._replace(elapsed=4.0),))
+    ran = WalkFacts("", 0, (), halts(("listeners", "")).halts, bootstrap=came_in(), metadata=slow)
+    judged = judge(settings("a:9094"), WalkResult(ran), 0.0)
+    severities = {finding.code: finding.severity for finding in judged.findings}
+    assert severities["KD002"] == "warning"
 
 
 def test_the_place_of_the_bug_is_evidence() -> None:

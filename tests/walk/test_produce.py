@@ -235,8 +235,11 @@ class Loopback:
     def bootstrap(self) -> str:
         return endpoint("127.0.0.1", self.cluster.nodes[0].port)
 
-    async def walk(self, topic: str | None, timeout: float = 5.0) -> Report:
-        asked = settings(self.bootstrap, topic=topic, timeout=timeout, answer_timeout=timeout)
+    async def walk(
+        self, topic: str | None, timeout: float = 5.0, deadline: float = 30.0, **properties: str
+    ) -> Report:
+        limits = {"timeout": timeout, "answer_timeout": timeout, "deadline": deadline}
+        asked = settings(self.bootstrap, topic=topic, properties=properties, **limits)
         return await walk(asked, lambda s: Dialer(s.timeout, device="lo"), lambda hop, said: None)
 
 
@@ -267,6 +270,24 @@ async def test_without_a_topic_the_real_client_is_not_started(loopback: Loopback
     clients = {r.client_id for b in loopback.brokers.values() for r in b.requests}
     assert clients == {"kdiag"}
     assert loopback.cluster.records == []
+
+
+@pytest.mark.parametrize(("limit", "code", "exit_code"), [("", "KD002", 0), ("1000", "KD407", 40)])
+async def test_a_client_that_the_deadline_cuts_off_proves_nothing(
+    loopback: Loopback, limit: str, code: str, exit_code: int
+) -> None:
+    """But one that gives up by its own configuration in time has failed."""
+
+    def control(request: Request) -> object:
+        real = request.api is PRODUCE and request.body["topics"][0]["name"] == "orders"
+        return SILENCE if real else None
+
+    for broker in loopback.brokers.values():
+        broker.control = control
+    own = {"message.timeout.ms": limit} if limit else {}
+    report = await loopback.walk("orders", timeout=1.0, deadline=4.5, **own)
+    assert [finding.code for finding in report.findings] == [code]
+    assert report.exit_code == exit_code
 
 
 @pytest.mark.parametrize(
