@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kdiag.config.settings import Endpoint, Settings
+from kdiag.kafka.server_words import known
 from kdiag.network.attempt import ClientRun, Delivery, Failure
 from kdiag.rules import acls, remedies
 from kdiag.rules.principal import principal, secured
@@ -137,7 +138,8 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
 
     The client's own words are in the evidence. A setting of the client, its own idea of names and
     addresses, or an error that comes up only with real records makes the difference. What a broker
-    answers is never this finding, but one of KD403 to KD409.
+    answers is never this finding, but one of KD403 to KD409. Where the client repeats words of a
+    server that are known ("Too many connects"), they are the cause.
 
     A record that `--deadline` left too little time for is not proven (KD002), and never this.
 
@@ -154,6 +156,10 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
         agree = {p.node for p in produce.produced if p.answered}
         if {d.node for d in failed} <= agree:
             could_not += ", though every broker answers the probe"
+        said = known(" ".join([*(d.detail for d in failed), *client.words]))
+        if said:
+            could_not = f"The real client could not write to {_partitions(client, failed)}: "
+            could_not += said.cause
         yield Match(
             HOP,
             "The real client does not start with these properties" if misfit else could_not,
@@ -164,6 +170,8 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
             (
                 remedies.say("Give the client properties that go together.")
                 if misfit
+                else remedies.say(said.fix)
+                if said
                 else remedies.say(
                     "Read the client's own words in the evidence; compare its properties and the "
                     "names it resolves with those of kdiag."

@@ -1,4 +1,4 @@
-"""KD117 to KD120 and KD122, SASL: what became of the login."""
+"""KD117 to KD120, KD122 and KD126, SASL: what became of the login."""
 
 from __future__ import annotations
 
@@ -120,9 +120,9 @@ def sasl_credentials(
     """The listener takes the mechanism and refuses the credentials, or there are none to show.
 
     kdiag tries them once, whatever the number of addresses, so that no account gets locked. The
-    broker's own words are in the evidence, and where they are known, they decide: "Too many
-    connects" is a limit on new connections (kdiag tries three times, a second apart), "Invalid
-    tenant name" is the token's tenant. Otherwise the reason is in the broker's log only.
+    broker's own words are in the evidence, and where they are known, they decide: "Invalid tenant
+    name" is the token's tenant, and a limit on connections says nothing of the credentials (KD126).
+    Otherwise the reason is in the broker's log only.
 
     A broker that closes the connection without a word may refuse the login like this (Kafka before
     1.0 knows no other way), or end the connection for another reason.
@@ -144,13 +144,34 @@ def sasl_credentials(
         return (remedies.credentials(mechanism, user, endpoint, hit[0].endpoint),)
 
     for hop, hit, severity in failing({Failure.CREDENTIALS}, bootstrap, listeners):
-        for cause in dict.fromkeys(map(_said, hit)):
+        for cause in dict.fromkeys(cause for cause in map(_said, hit) if not _limit(cause)):
             these = [place for place in hit if _said(place) is cause]
             if cause is None:
                 yield match(hop, these, message, fix, severity)
             else:
                 yield _known_words(hop, these, cause, severity)
     yield from judge_others({Failure.CREDENTIALS}, bootstrap, listeners, message, fix)
+
+
+@rule("KD126", "login-limited", Severity.ERROR, "New connections are limited")
+def login_limited(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+    """The broker refuses logins because there are too many new connections, and says so.
+
+    It says nothing of the credentials: they were not looked at. Amazon MSK answers "Too many
+    connects" above its rate of new connections with IAM. kdiag tries three times, a second apart,
+    and each was refused; clients try again as well, and wait for it to pass.
+
+    Prove it: run it again in a minute; Amazon MSK's metrics ConnectionCreationRate and
+    IAMTooManyConnections.
+    """
+    for hop, hit, severity in failing({Failure.CREDENTIALS}, bootstrap, listeners):
+        for cause in dict.fromkeys(filter(_limit, map(_said, hit))):
+            these = [place for place in hit if _said(place) is cause]
+            yield _known_words(hop, these, cause, severity)
+
+
+def _limit(cause: Known | None) -> bool:
+    return cause is not None and cause.connections
 
 
 def _said(place: Location) -> Known | None:
@@ -160,9 +181,11 @@ def _said(place: Location) -> Known | None:
 
 
 def _known_words(
-    hop: str, hit: Sequence[Location], cause: Known, severity: Severity | None
+    hop: str, hit: Sequence[Location], cause: Known | None, severity: Severity | None
 ) -> Match:
-    message = f"{{who}} refuse{{s}} the login: {escaped(cause.cause)}"
+    assert cause is not None
+    what = "take{s} no login now" if cause.connections else "refuse{s} the login"
+    message = f"{{who}} {what}: {escaped(cause.cause)}"
     return match(hop, hit, message, lambda _: (remedies.say(cause.fix),), severity)
 
 

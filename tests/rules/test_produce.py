@@ -208,6 +208,16 @@ def test_an_unanswered_probe_is_no_error_for_a_client_that_the_deadline_cut_off(
     assert [cut_off.severity, failed.severity] == ["warning", "error"]
 
 
+def test_a_servers_words_that_the_client_repeats_are_the_cause() -> None:
+    ran = client(delivery(1, "_MSG_TIMED_OUT"), words=("SASL: [8e2b]: Too many connects",))
+    (finding,) = found_by("KD407", produce(produced(1), client=ran))
+    assert finding.message == (
+        "The real client could not write to orders-0: the broker's limit on new connections is "
+        "used up"
+    )
+    assert "reconnect.backoff.ms" in finding.remedies[0].summary
+
+
 def test_it_claims_no_answer_of_a_probe_that_there_was_not() -> None:
     failed = client(delivery(1, "_MSG_TIMED_OUT"))
     (lost,) = found_by("KD407", produce(produced(1, "silent", "silent"), client=failed))

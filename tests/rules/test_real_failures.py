@@ -88,6 +88,7 @@ STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control]] = {
         Log("sasl-credentials", "SASL authentication error", "SaslAuthenticationException"),
         Control("wrong-password"),
     ],
+    "KD126": [Control("too-many-connects")],
     "KD121": [Log("closed-early", "connection closed by peer", "disconnected")],
     "KD201": [Control("metadata-unanswered")],
     "KD202": [Control("invalid-topic")],

@@ -97,6 +97,7 @@ ADDED = {
     "KD123": "verification-off",
     "KD124": "slow-answer",
     "KD125": "certificate-expires-soon",
+    "KD126": "login-limited",
     "KD409": "write-failed",
     "KD601": "unreadable-file",
     "KD602": "mis-indented",
@@ -160,6 +161,7 @@ AREAS = {
 NOT_IN_THE_DEMO = {
     "KD001": "would be a bug of kdiag's own",
     "KD002": "is the walk's own limit; tests/report/render/test_json.py has a walk that meets it",
+    "KD126": "is Amazon MSK's; tests/control has a server that says so",
     "KD403": "the real client does not take part in the demo: its world is in this process only",
     "KD404": "as KD403",
     "KD405": "as KD403",

@@ -72,16 +72,23 @@ def test_who_learnt_nothing_is_not_counted() -> None:
         assert not findings("KD122", bootstrap(logged_in(NAME, address)), security=sent("PLAIN"))
 
 
+LIMITED = "SASL_AUTHENTICATION_FAILED: [8e2b]: Too many connects"
+
+
 @pytest.mark.parametrize(
-    ("said", "cause", "fix"),
+    ("said", "code", "other", "cause", "fix"),
     [
-        ("SASL_AUTHENTICATION_FAILED: [8e2b]: Too many connects", "limit", "reconnect.backoff.ms"),
-        ("SASL_AUTHENTICATION_FAILED: Invalid tenant name", "tenant", "token endpoint"),
+        (LIMITED, "KD126", "KD120", "limit", "reconnect.backoff.ms"),
+        ("x: Invalid tenant name", "KD120", "KD126", "tenant", "token endpoint"),
     ],
 )
-def test_the_servers_own_words_decide(said: str, cause: str, fix: str) -> None:
+def test_the_servers_own_words_decide(
+    said: str, code: str, other: str, cause: str, fix: str
+) -> None:
     met = bootstrap(contact(NAME, "sasl:credentials", detail=said))
-    (finding,) = findings("KD120", met, security=sent("OAUTHBEARER"))
+    (finding,) = findings(code, met, security=sent("OAUTHBEARER"))
+    assert findings(other, met, security=sent("OAUTHBEARER")) == []
+    assert finding.severity == "error"
     assert cause in finding.message
     assert fix in finding.remedies[0].summary
     assert "password" not in finding.remedies[0].summary
@@ -90,5 +97,9 @@ def test_the_servers_own_words_decide(said: str, cause: str, fix: str) -> None:
 def test_brokers_that_refuse_in_other_words_are_told_apart() -> None:
     limited = listener(1, "198.51.100.1:9094", "sasl:credentials", detail="Too many connects")
     refused = listener(2, "198.51.100.2:9094", "sasl:credentials", detail="Invalid password")
-    told = findings("KD120", came_in(), listeners(limited, refused), security=sent("PLAIN"))
-    assert [finding.subjects for finding in told] == [["broker 1"], ["broker 2"]]
+    met = came_in(), listeners(limited, refused)
+    told = [findings(code, *met, security=sent("PLAIN")) for code in ("KD126", "KD120")]
+    assert [[finding.subjects for finding in each] for each in told] == [
+        [["broker 1"]],
+        [["broker 2"]],
+    ]
