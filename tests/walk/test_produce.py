@@ -238,7 +238,8 @@ class Loopback:
     async def walk(
         self, topic: str | None, timeout: float = 5.0, deadline: float = 30.0, **properties: str
     ) -> Report:
-        limits = {"timeout": timeout, "answer_timeout": timeout, "deadline": deadline}
+        limits: dict[str, Any] = {"timeout": timeout, "answer_timeout": timeout}
+        limits["deadline"] = deadline
         asked = settings(self.bootstrap, topic=topic, properties=properties, **limits)
         return await walk(asked, lambda s: Dialer(s.timeout, device="lo"), lambda hop, said: None)
 
