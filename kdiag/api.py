@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import kdiag
 from kdiag.config.settings import Endpoint, Settings, UsageError, settings
 from kdiag.config.usage import quoted
-from kdiag.report.judge import Extension, judge
-from kdiag.report.model import Report
-from kdiag.rules.rule import ignorable
 from kdiag.walk.hop import Companion
 from kdiag.walk.runner import MakeDialer, Observer, WalkResult, collect, nobody, plain_dialer
 
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from kdiag.lint.kubectl import KubectlOutput
     from kdiag.remote.check import Observer as RemoteObserver
     from kdiag.remote.vantage import Vantage
+    from kdiag.report.judge import Extension
+    from kdiag.report.model import Report
 
 MOST_KUBECTL = 10.0  # seconds
 
@@ -45,7 +46,7 @@ def check(
     ignore: Sequence[str] = (),
     config: Mapping[str, str] | None = None,
     strimzi: str | None = None,
-) -> Report:
+) -> kdiag.Report:
     """Walks the four hops from this machine and says whether a Kafka client can connect.
 
     `bootstrap` is "host:port[,host:port...]"; `timeout` bounds reaching a peer (3 s),
@@ -112,6 +113,7 @@ def ignored(names: Sequence[str], place: str = "--ignore") -> tuple[str, ...]:
     if not names:
         return ()
     from kdiag.catalog import every_rule
+    from kdiag.rules.rule import ignorable
 
     return ignorable(names, every_rule(), place)
 
@@ -204,7 +206,11 @@ async def walk(
     asked: Settings, make_net: MakeDialer, observe: Observer, cloud: AwsClient | None = None
 ) -> Report:
     """The walk itself; with `cloud`, AWS is asked too. Cancelled, it still reports what is known so
-    far."""
+    far.
+
+    What judges is loaded afterwards, unless the caller has loaded it meanwhile: hop 1 does not wait
+    for it (14 ms).
+    """
     started = time.perf_counter()
     reading = _reading(asked)
     haul = await collect(asked, make_net, observe, _companion(cloud))
@@ -214,7 +220,14 @@ async def walk(
             reading.cancel()
         await asyncio.wait([reading])
         shown = None if reading.cancelled() else reading.result()
-    return judge(asked, haul, started, list(_extensions(asked, haul, shown)))
+    walked = time.perf_counter()
+    from kdiag.report.judge import judge
+
+    started += time.perf_counter() - walked  # what is loaded is no part of the walk
+    made = judge(asked, haul, started, list(_extensions(asked, haul, shown)))
+    with suppress(asyncio.CancelledError):  # Ctrl-C while this was loaded or judged: it is whole
+        await asyncio.sleep(0)
+    return made
 
 
 def _companion(cloud: AwsClient | None) -> Companion | None:

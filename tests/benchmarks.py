@@ -11,13 +11,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,8 @@ EXPLAIN_MS = 5000  # a log of 100 MB
 # there are, and what stands before them. tests/aws/test_chain.py holds kdiag to that chain.
 CALL, CHAIN, ADDED = 0.4, 2, 1.2
 ROUND_TRIP = 0.05  # seconds, to brokers in that region
+
+AS_KCAT = 130  # percent of the wall time of `kcat -L`, at that distance
 
 
 def serve() -> None:
@@ -92,6 +96,45 @@ async def distant(
         sink.close()
 
     await asyncio.gather(pump(reader, before), pump(behind, writer))
+
+
+def far() -> None:
+    """Another process: three brokers a round trip away, and the namespace that is near."""
+    from tests.distance import apart, inside
+
+    async def run() -> None:
+        mine = asyncio.current_task()
+        assert mine
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, mine.cancel)
+        with suppress(asyncio.CancelledError), apart(ROUND_TRIP / 2) as (near, there):
+            command = [*inside(there), sys.executable, __file__, "there"]
+            pipe = asyncio.subprocess.PIPE
+            brokers = await asyncio.create_subprocess_exec(*command, stdout=pipe)
+            assert brokers.stdout
+            try:
+                said = (await brokers.stdout.readline()).decode().strip()
+                print(json.dumps([inside(near), said]), flush=True)
+                await asyncio.Event().wait()
+            finally:
+                brokers.kill()
+                await brokers.wait()
+
+    asyncio.run(run())
+
+
+def there() -> None:
+    """Another process, in the other namespace: three brokers; it prints where to bootstrap."""
+    from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
+    from tests.distance import FAR
+
+    async def run() -> None:
+        cluster = FakeCluster("distantCluster00000001")
+        for node in (1, 2, 3):
+            cluster.nodes.append(FakeNode(node, FAR, await FakeBroker(cluster, node).start(FAR)))
+        print(f"{FAR}:{cluster.nodes[0].port}", flush=True)
+        await asyncio.Event().wait()
+
+    asyncio.run(run())
 
 
 def walk(bootstrap: str) -> None:
@@ -165,7 +208,7 @@ def told_by(what: str) -> Iterator[Any]:
         assert process.stdout
         yield json.loads(process.stdout.readline())
     finally:
-        process.kill()
+        process.terminate()
         process.wait()
 
 
@@ -219,7 +262,7 @@ def measure() -> list[bool]:
             kept.append(bar(f"{count} silent brokers: the verdict", took, most, "ms"))
             memory = max(found["memory_mb"] for found in walks)
             kept.append(bar(f"{count} silent brokers: peak memory", memory, MEMORY_MB, "MB"))
-    return [*kept, asked_aws()]
+    return [*kept, beside_kcat(), asked_aws()]
 
 
 def asked_aws() -> bool:
@@ -238,6 +281,34 @@ def asked_aws() -> bool:
         added = [wall("--aws", "--aws-source", "203.0.113.10") - wall() for _ in range(RUNS)]
         chain = CALL * CHAIN * 1000
         return bar("what --aws adds to a walk", statistics.median(added), ADDED * chain, "ms")
+
+
+def beside_kcat() -> bool:
+    """The whole command, beside `kcat -L` in the same minute: as long as a round trip takes 50 ms,
+    what is loaded meanwhile costs nothing."""
+    from tests.distance import lacks
+
+    what = "healthy walk at 50 ms, to kcat -L"
+    lacking = lacks() or ("" if shutil.which("kcat") else "kcat, of the package of that name")
+    if lacking:
+        print(f"MISS {what:44} not measured here: it needs {lacking}")
+        return False
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+
+    def wall(*command: str) -> float:
+        begun = time.monotonic()
+        # Without a time-out: to wait for one, subprocess looks every 50 ms.
+        subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
+        return (time.monotonic() - begun) * 1000
+
+    with told_by("far") as (inside, bootstrap):
+        ours = [*inside, sys.executable, "-m", "kdiag", "check", bootstrap]
+        theirs = [*inside, "kcat", "-L", "-b", bootstrap]
+        wall(*ours)
+        took = [(wall(*ours), wall(*theirs)) for _ in range(2 * RUNS)]
+    mine, kcats = (statistics.median(times) for times in zip(*took, strict=True))
+    print(f"     {'the whole command, and kcat -L':44} {mine:8.1f} ms  and {kcats:.1f} ms")
+    return bar(what, 100 * mine / kcats, AS_KCAT, "%")
 
 
 def lint() -> list[bool]:
@@ -290,6 +361,12 @@ def main(arguments: Sequence[str]) -> int:
         account()
     elif arguments[:1] == ["draw"]:
         draw()
+    elif arguments[:1] == ["far"]:
+        far()
+    elif arguments[:1] == ["there"]:
+        there()
+    elif arguments[:1] == ["beside-kcat"]:
+        return 0 if beside_kcat() else 1
     elif arguments[:1] == ["walk"]:
         walk(arguments[1])
     else:

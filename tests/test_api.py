@@ -8,6 +8,7 @@ import math
 import socket
 import typing
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -378,6 +379,23 @@ def test_what_cannot_be_asked_is_a_usage_error(given: Mapping[str, Any]) -> None
         kdiag.check(**given)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) > 10
+
+
+class Interrupting(tuple[Any, ...]):
+    """Settings in which Ctrl-C comes when they are judged: it cancels the task of the walk."""
+
+    def __bool__(self) -> bool:
+        task = asyncio.current_task()
+        assert task
+        task.cancel()
+        return False
+
+
+async def test_ctrl_c_while_the_walk_is_judged_loses_nothing(world: World) -> None:
+    await many(world, 3)
+    asked = replace(settings(endpoint(world.cluster.nodes[0].host)), expect=Interrupting())
+    report = await asyncio.create_task(walk(asked, world.net, lambda hop, said: None))
+    assert statuses(report) == ["pass"] * 4
 
 
 def test_the_public_names_are_there_and_typed() -> None:

@@ -31,7 +31,7 @@ from kdiag.config.settings import UsageError, parse_properties, settings
 from kdiag.demo.broker import HANG_UP, SILENCE
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import CLUSTER_ID, PUBLIC, World, WorldDialer, endpoint
-from kdiag.kafka.messages import API_VERSIONS, METADATA, SASL_AUTHENTICATE, Request
+from kdiag.kafka.messages import API_VERSIONS, METADATA, PRODUCE, SASL_AUTHENTICATE, Request
 from kdiag.network.attempt import TEXT_LIMIT
 from kdiag.report.model import Report
 from kdiag.report.render import RENDERERS
@@ -385,7 +385,10 @@ def telling(brokers: Brokers) -> Brokers:
 
 
 def test_nor_while_the_walk_is_watched_on_a_terminal(telling: Brokers) -> None:
-    out, err = on_terminal("check", telling.bootstrap, *LOGIN, KDIAG_X_SASL_PASSWORD=PASSWORD)
+    """It takes so long that there is something to watch."""
+    telling.brokers[3].control = lambda request: SILENCE if request.api is PRODUCE else None
+    asked = ("check", telling.bootstrap, *LOGIN, "--answer-timeout", "3")
+    out, err = on_terminal(*asked, KDIAG_X_SASL_PASSWORD=PASSWORD)
     assert "cluster the password is ***" in out
     assert "cluster the password is ***" in err
     assert leaked(out + err) == []

@@ -9,6 +9,7 @@ import click
 
 from kdiag import __version__
 from kdiag.cli import completion
+from kdiag.cli.ahead import begin
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.options import REPORTED, fail_on, output
 from kdiag.cli.settings import ALL, all_asked, all_wheres
@@ -201,9 +202,14 @@ def check(
         wheres = all_wheres(places, asked, wait) if places else ()
     except UsageError as error:
         raise click.UsageError(str(error)) from None
+    begun = () if wheres or bundle or wait is not None else begin(asked, outputs)
     ready()
     with destinations(outputs) as opened, file(BUNDLE, bundle) as packed:
-        reports = walked_from(asked, wheres) if wheres else walked(asked, wait)
+        reports = (
+            walked_from(asked, wheres)
+            if wheres
+            else walked(asked, [each.form for each in opened], wait, begun)
+        )
         one = len(bootstraps) < 2 and bootstraps != [f"@{ALL}"] and len(wheres) < 2
         if one and len(reports) == 1:
             (report,) = reports.values()

@@ -27,7 +27,7 @@ def all_asked(
 ) -> dict[str, Settings]:
     """What is to be checked, by label: a target's name, or the bootstrap servers."""
     from kdiag.config.usage import UsageError
-    from kdiag.network.attempt import clean
+    from kdiag.text import clean
 
     files: dict[str, bytes] = {}  # standard input can be read once only
     config = {named(name): configuration(name) for name in written["files"]}

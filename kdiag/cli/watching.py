@@ -8,14 +8,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
+
+from kdiag.cli.ahead import Ahead
 
 if TYPE_CHECKING:
     from types import FrameType
 
     from kdiag.config.settings import Settings
+    from kdiag.network.head_start import Begun
     from kdiag.remote.vantage import Vantage
     from kdiag.report.model import Report
     from kdiag.walk.runner import Observer
@@ -64,19 +68,26 @@ class Terminated:
             signal.raise_signal(number)
 
 
-def walked(asked: Mapping[str, Settings], wait: float | None = None) -> dict[str, Report]:
+def walked(
+    asked: Mapping[str, Settings],
+    forms: Sequence[str],
+    wait: float | None = None,
+    begun: Sequence[Begun] = (),
+) -> dict[str, Report]:
     """The checks by their labels, with the live view where somebody watches; with `wait`, again and
-    again until they pass or so many seconds are over."""
+    again until they pass or so many seconds are over. `forms` are those of the report, `begun` the
+    connections that are under way."""
     for note in dict.fromkeys(note for one in asked.values() for note in one.notes):
         click.echo(f"kdiag: note: {note}", err=True)
     if wait is not None:
         return _waited(asked, wait)
     if len(asked) == 1:
         from kdiag.api import run
+        from kdiag.walk.runner import plain_dialer
 
         (label,) = asked
-        with watched() as observe:
-            return {label: run(asked[label], observe=observe)}
+        with Ahead(forms, sys.stderr if _is_watched() else None) as observe:
+            return {label: run(asked[label], partial(plain_dialer, begun=begun), observe)}
     from kdiag.cli.batch import run_all
 
     if not _is_watched():

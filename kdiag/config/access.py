@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from kdiag.config.usage import UsageError, quoted
 
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]\Z")
-_PROFILE = re.compile(r"[^\x00-\x1f\x7f\[\]]{1,256}\Z")
-_STRIMZI = re.compile(r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9.-]{0,252}\Z")
-_URL = re.compile(r"https?://[^\s/@?#]+(/[^\s@]*)?\Z")
+# Compiled when they are needed: 0.2 ms each.
+_REGION = r"[a-z]{2}(-[a-z]+)+-[0-9]\Z"
+_PROFILE = r"[^\x00-\x1f\x7f\[\]]{1,256}\Z"
+_STRIMZI = r"[a-z0-9][a-z0-9-]{0,62}/[a-z0-9][a-z0-9.-]{0,252}\Z"
+_URL = r"https?://[^\s/@?#]+(/[^\s@]*)?\Z"
 
 
 class AwsAccess(NamedTuple):
@@ -29,12 +30,12 @@ def parse_access(
     source: str | None, region: str | None, profile: str | None, echo: str | None
 ) -> AwsAccess:
     """How to ask AWS, from what was written; "off" for `echo` asks nobody."""
-    if region and not _REGION.match(region):
+    if region and not re.match(_REGION, region):
         raise UsageError(f"--aws-region {quoted(region)}: write one region, such as eu-west-2")
-    if profile and not _PROFILE.match(profile):
+    if profile and not re.match(_PROFILE, profile):
         raise UsageError(f"--aws-profile {quoted(profile)}: write the name of a profile")
     url = "" if echo in (None, "", "off") else str(echo)
-    if url and not _URL.match(url):
+    if url and not re.match(_URL, url):
         raise UsageError(
             "--aws-echo: write the http:// or https:// URL of a service that answers with the "
             "client's address, or off"
@@ -52,7 +53,7 @@ class ConfigAccess(NamedTuple):
 
 def parse_config(files: Mapping[str, str], strimzi: str | None) -> ConfigAccess | None:
     """The same from what was written; None where nothing was."""
-    if strimzi and not _STRIMZI.match(strimzi):
+    if strimzi and not re.match(_STRIMZI, strimzi):
         raise UsageError(
             f"--strimzi {quoted(strimzi)}: write NAMESPACE/NAME of the Kafka resource, for example "
             "kafka/my-cluster"

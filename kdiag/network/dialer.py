@@ -6,7 +6,7 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -23,6 +23,7 @@ from kdiag.network.line import ConnectionResult, TcpConnection
 from kdiag.network.sockets import Sockets, capacity
 
 if TYPE_CHECKING:
+    from kdiag.network.head_start import Begun
     from kdiag.network.tls_connection import TlsDialer
 
 T = TypeVar("T")
@@ -48,8 +49,9 @@ class Dialer:
     handshake, `answer_timeout` each answer of a peer that accepted (None: the same).
 
     `lookup` is what resolves names, `device` the one interface that packets may leave by: the demo
-    sets both, so that nothing of it leaves loopback. `capacity` bounds the descriptors in use, and
-    `max_frame` an answer (bytes) on connections to come. `outside` is
+    sets both, so that nothing of it leaves loopback. `begun` are connections that are under way:
+    whoever is first to connect to such an address goes on with that one. `capacity` bounds the
+    descriptors in use, and `max_frame` an answer (bytes) on connections to come. `outside` is
     False when addresses mean what they mean only in here, so that no other client may be sent to
     them.
     """
@@ -65,6 +67,7 @@ class Dialer:
         lookup: Resolve = socket.getaddrinfo,
         device: str | None = None,
         tls: Tls | None = None,
+        begun: Iterable[Begun] = (),
     ) -> None:
         self.timeout = timeout
         self.answer_timeout = timeout if answer_timeout is None else answer_timeout
@@ -74,6 +77,7 @@ class Dialer:
         self._family = _FAMILIES[family]
         self._lookup = lookup
         self._device = device
+        self._begun = {(each.address, each.port): each for each in begun}
         self._lookups: dict[str, asyncio.Future[tuple[LayerResult, tuple[str, ...]]]] = {}
         self._open: set[KafkaConnection] = set()
         self._explanations = MAX_EXPLANATIONS
@@ -160,7 +164,13 @@ class Dialer:
         """A TCP connection to an IP literal, once there is room for one more; `again` for whoever
         has one to that peer already."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        return await self._through(await self._sockets.open(family, further=again), address, port)
+        begun = self._begun.pop((address, port), None)
+        sock = await self._sockets.open(family, further=again, begun=begun and begun.sock)
+        line = await self._through(sock, address, port)
+        if begun and line.sock:  # nobody has watched it: the kernel says how long it took
+            elapsed = begun.took(line.sock) or line.tcp.elapsed
+            line = line._replace(tcp=line.tcp._replace(elapsed=elapsed))
+        return line
 
     async def _through(self, sock: socket.socket, address: str, port: int) -> TcpConnection:
         """Connects a socket, or closes it."""
@@ -250,6 +260,8 @@ class Dialer:
         for conversation in self._open:
             conversation.close()
         self._open.clear()
+        for each in self._begun.values():
+            each.sock.close()
         await asyncio.sleep(0)
 
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import _socket
 
 MAX_OPEN = 4096
 _SPARE = 64  # descriptors for all that is no socket of ours
@@ -25,12 +29,14 @@ class Sockets:
         self._first = asyncio.Semaphore(first)
         self._further = asyncio.Semaphore(further)
 
-    async def open(self, family: int, *, further: bool) -> socket.socket:
-        """A TCP socket, once there is room for it."""
+    async def open(
+        self, family: int, *, further: bool, begun: _socket.socket | None = None
+    ) -> socket.socket:
+        """A TCP socket, once there is room for it: a new one, or the one that was `begun`."""
         places = self._further if further else self._first
         await places.acquire()
         try:
-            return Counted(family, places)
+            return Counted(family, places, begun.detach() if begun else None)
         except BaseException:
             places.release()
             raise
@@ -39,8 +45,8 @@ class Sockets:
 class Counted(socket.socket):
     """A socket that makes room when it is closed, whoever closes it."""
 
-    def __init__(self, family: int, places: asyncio.Semaphore) -> None:
-        super().__init__(family, socket.SOCK_STREAM)
+    def __init__(self, family: int, places: asyncio.Semaphore, handle: int | None) -> None:
+        super().__init__(family, socket.SOCK_STREAM, fileno=handle)
         self._places: asyncio.Semaphore | None = places
 
     def close(self) -> None:

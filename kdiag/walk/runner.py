@@ -6,10 +6,10 @@ import asyncio
 import os
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from types import MappingProxyType
-from typing import Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, NamedTuple, Optional
 
 from kdiag.config.properties.names import PROTOCOLS
 from kdiag.config.redaction import redacted, secrets, without
@@ -25,6 +25,9 @@ from kdiag.walk.hops import HOPS
 from kdiag.walk.listeners import Listeners
 from kdiag.walk.metadata import Metadata
 from kdiag.walk.produce import Produce
+
+if TYPE_CHECKING:
+    from kdiag.network.head_start import Begun
 
 Observer = Callable[[str, Optional[str]], None]
 MakeDialer = Callable[[Settings], Dialer]
@@ -215,13 +218,14 @@ def _now() -> str:
     return datetime.now(timezone.utc).strftime(MOMENT)
 
 
-def plain_dialer(asked: Settings) -> Dialer:
-    """The network as it is."""
+def plain_dialer(asked: Settings, begun: Iterable[Begun] = ()) -> Dialer:
+    """The network as it is; `begun` are connections that are under way."""
     return Dialer(
         asked.timeout,
         answer_timeout=asked.answer_timeout,
         family=asked.family,
         tls=asked.security.tls,
+        begun=begun,
     )
 
 

@@ -1,0 +1,99 @@
+"""The order in which a check loads: hop 1 is on the wire first, then what judges and prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from importlib import import_module
+from typing import TYPE_CHECKING, TextIO
+
+from kdiag.report.render import RENDERERS
+
+if TYPE_CHECKING:
+    import asyncio
+    from types import TracebackType
+
+    from kdiag.config.settings import Settings
+    from kdiag.network.head_start import Begun
+    from kdiag.walk.runner import Observer
+
+# What a check needs once the walk is over: 40 ms to load, of which rich takes 23.
+JUDGES = ("kdiag.report.judge", "kdiag.rules")
+
+SENT = 0.012  # seconds: hop 1 is on the wire, and a walk that does not leave the machine is over
+SWITCH = 0.0005  # seconds for which the walk waits for what is being loaded, 5 ms otherwise
+
+
+def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[Begun, ...]:
+    """Begins to connect to the bootstrap servers of the one check, where nothing is left that may
+    refuse it: no file to open, no login to prepare, nobody else to ask."""
+    if len(checks) > 1 or len(outputs) > 1 or not set(outputs) <= RENDERERS.keys():
+        return ()
+    (asked,) = checks.values()
+    if asked.security.sasl or asked.aws or asked.config:
+        return ()
+    from kdiag.network import head_start
+
+    return head_start.begin(asked.bootstrap)
+
+
+class Ahead:
+    """An observer of one walk. While hop 1 waits for its answer, it loads what judges and prints in
+    these forms; with a `stream`, the live view is shown there from then on."""
+
+    def __init__(self, forms: Sequence[str], stream: TextIO | None = None) -> None:
+        self._renderers = [RENDERERS[form] for form in forms if form in RENDERERS]
+        self._stream = stream
+        self._heard: list[tuple[str, str | None]] = []
+        self._shown = ExitStack()
+        self._show: Observer = _nowhere
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._shown.close()
+
+    def __call__(self, hop: str, summary: str | None) -> None:
+        if not self._heard:
+            from asyncio import get_running_loop
+
+            get_running_loop().call_later(SENT, self._begin)
+        self._heard.append((hop, summary))
+        self._show(hop, summary)
+
+    def _begin(self) -> None:
+        # A thread, and not a step of the loop: Ctrl-C never comes in the middle of an import there.
+        from kdiag.network.dialer import in_thread
+
+        in_thread(self._load).add_done_callback(self._loaded)
+
+    def _load(self) -> None:
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH)
+        try:
+            for name in (*JUDGES, *self._renderers):
+                import_module(name)
+            sys.modules["kdiag.rules"].walk_rules()
+        finally:
+            sys.setswitchinterval(before)
+
+    def _loaded(self, loading: asyncio.Future[None]) -> None:
+        """What could not be loaded fails again, and is told, where it is needed."""
+        if loading.exception() or self._stream is None:
+            return
+        from kdiag.report.render.terminal import live
+
+        self._show = self._shown.enter_context(live(self._stream))
+        for hop, summary in self._heard:
+            self._show(hop, summary)
+
+
+def _nowhere(hop: str, summary: str | None) -> None:
+    """Shows nothing: the live view is not loaded yet."""

@@ -1,0 +1,154 @@
+"""How a check starts: hop 1 is on the wire before what judges and prints is loaded."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from kdiag.cli.ahead import begin
+from kdiag.config.settings import settings
+from kdiag.demo.broker import SILENCE
+from kdiag.kafka.messages import Request
+from tests import peers
+from tests.running import ENOUGH, ROOT, Brokers, environment, kdiag, on_terminal
+
+PATIENT = ("--timeout", "600", "--answer-timeout", "600", "--deadline", "600")
+
+# Prints, to standard error, what was loaded when the first connection was begun.
+AT_FIRST = """
+import json, sys
+def watch(event, arguments):
+    if event == "socket.connect" and not told:
+        told.append(event)
+        print(json.dumps(list(sys.modules)), file=sys.stderr)
+told = []
+sys.addaudithook(watch)
+sys.argv = ["kdiag", *sys.argv[1:]]
+from kdiag.__main__ import main
+main()
+"""
+
+# What hop 1 has to have before it connects, of kdiag's own.
+BEFORE = {
+    *("", ".__main__", ".text"),
+    *(f".cli{name}" for name in ("", ".ahead", ".check", ".completion", ".exits", ".files")),
+    *(f".cli.{name}" for name in ("options", "outputs", "settings", "watching")),
+    *(f".config{name}" for name in ("", ".access", ".environment", ".security", ".settings")),
+    *(".config.usage", ".config.properties", ".config.properties.layers"),
+    *(".config.properties.names", ".config.properties.producer"),
+    *(".network", ".network.head_start", ".report", ".report.render", ".walk", ".walk.areas"),
+}
+
+
+def at_first(*arguments: str) -> set[str]:
+    """The modules that were loaded when the first connection was begun."""
+    done = subprocess.run(
+        [sys.executable, "-c", AT_FIRST, *arguments],
+        capture_output=True, encoding="utf-8", cwd=ROOT, env=environment(), timeout=ENOUGH,
+    )  # fmt: skip
+    return set(json.loads(done.stderr.splitlines()[0]))
+
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it begins with asyncio")
+
+
+@linux
+def test_the_first_packet_leaves_before_all_else_is_loaded(brokers: Brokers) -> None:
+    loaded = at_first("check", brokers.three().bootstrap)
+    mine = {name.removeprefix("kdiag") for name in loaded if name.startswith("kdiag")}
+    assert mine <= BEFORE, "what hop 1 does not need is loaded while it waits"
+    assert not loaded & {"asyncio", "ssl", "socket", "rich", "ipaddress", "logging", "subprocess"}
+
+
+def test_to_a_name_it_leaves_before_what_judges_is_loaded(brokers: Brokers) -> None:
+    _, _, port = brokers.three().bootstrap.partition(":")
+    loaded = at_first("check", f"localhost:{port}")
+    assert "kdiag.walk.bootstrap" in loaded
+    assert "kdiag.api" in loaded
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("so_far", ["kdiag.rules.rule", "rich.segment", "msgspec"])
+def test_the_rest_is_loaded_while_hop_1_waits_and_ctrl_c_loses_nothing(
+    brokers: Brokers, number: signal.Signals, so_far: str
+) -> None:
+    """The broker never answers: what is loaded is loaded meanwhile. A signal then, as soon as that
+    module is there, ends the walk, and not what is being loaded."""
+    asked = threading.Event()
+
+    def control(request: Request) -> object:
+        asked.set()
+        return SILENCE
+
+    brokers.three().brokers[1].control = control
+    form = "json" if so_far == "msgspec" else "terminal"
+    process = subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "kdiag", "check", brokers.bootstrap, *PATIENT,
+         "-o", form],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", cwd=ROOT,
+        env=environment(),
+    )  # fmt: skip
+    try:
+        assert process.stderr
+        for line in process.stderr:
+            if line.split()[-1] == so_far:
+                break
+        assert asked.wait(ENOUGH)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=ENOUGH)
+    finally:
+        process.kill()
+        process.wait(ENOUGH)
+    assert process.returncode == 130
+    assert "interrupted" in out
+    assert all(line.startswith("import time:") for line in err.splitlines()), err
+
+
+def test_a_terminal_shows_hop_1_as_soon_as_it_can(brokers: Brokers) -> None:
+    """The live view is loaded after hop 1 has begun, and shows it all the same."""
+    silent = f"127.0.0.1:{brokers.serve(peers.silent)}"
+    out, err = on_terminal("check", silent, "--answer-timeout", "1", "--timeout", "1")
+    assert "hop 1 of 4, bootstrap" in err
+    assert "hop 1 of 4, bootstrap" not in out
+
+
+def test_nobody_is_dialled_where_the_report_has_no_place(brokers: Brokers, tmp_path: Path) -> None:
+    met: list[Request] = []
+    brokers.three().brokers[1].control = lambda request: met.append(request)
+    missing = f"json={tmp_path}/missing/report.json"
+    for places in (["-o", missing], ["-o", "nonsense"], ["-o", "json", "-o", "terminal"]):
+        done = kdiag("check", brokers.bootstrap, *places)
+        assert done.returncode == 2, done.stderr
+    assert met == []
+
+
+@linux
+@pytest.mark.parametrize(
+    ("asked", "outputs"),
+    [
+        ({}, ["json=report.json"]),
+        ({}, ["nonsense"]),
+        ({}, ["json", "terminal"]),
+        ({"aws": True}, []),
+        ({"config": {"server.properties": "a=b"}}, []),
+        ({"properties": {"sasl.mechanism": "GSSAPI"}}, []),
+        ({"bootstrap": "localhost:9"}, []),
+    ],
+    ids=str,
+)
+def test_nothing_is_begun_where_the_check_may_be_refused_yet(
+    brokers: Brokers, asked: dict[str, object], outputs: list[str]
+) -> None:
+    given = {"bootstrap": brokers.three().bootstrap, **asked}
+    one = settings(**given)  # type: ignore[arg-type]
+    assert begin({"one": one}, outputs) == ()
+    plain = settings(brokers.bootstrap)
+    (begun,) = begin({"one": plain}, ["json"])
+    begun.sock.close()
+    assert begin({"one": plain, "other": plain}, []) == ()
