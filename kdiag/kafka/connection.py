@@ -7,7 +7,7 @@ import socket
 import ssl
 import struct
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ from kdiag.network.attempt import Failure, Sent, clean_bytes
 from kdiag.network.errors import os_failure, os_words
 from kdiag.network.fingerprint import READ_LIMIT
 from kdiag.network.tcp_info import sent
+from kdiag.network.tls_transport import secured
 
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
 _BANNER_WAIT = 0.2
@@ -139,6 +140,7 @@ class KafkaConnection:
         self._free = 0.0  # when the peer turns to the next request, by the loop's clock
         self._muted_ms = 0  # for longer than is waited for
         self.apis: Versions | None = None
+        self.closed: Callable[[KafkaConnection], None] | None = None  # is told when it is
         self.tls: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
         self._listening = asyncio.create_task(self._listen())
 
@@ -160,10 +162,11 @@ class KafkaConnection:
         loop = asyncio.get_running_loop()
         reader = _Reader(None if context else sock, loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        opening = loop.create_connection(
-            lambda: protocol, sock=sock, ssl=context, server_hostname=name
-        )
-        transport, _ = await asyncio.wait_for(opening, timeout)
+        if context:
+            transport = await asyncio.wait_for(secured(sock, protocol, context, name), timeout)
+        else:
+            opening = loop.create_connection(lambda: protocol, sock=sock)
+            transport, _ = await asyncio.wait_for(opening, timeout)
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
         return cls(reader, writer, timeout if answer_timeout is None else answer_timeout, max_frame)
 
@@ -241,6 +244,8 @@ class KafkaConnection:
         self._listening.cancel()
         self._end(Failure.CLOSED, "closed by kdiag")
         self._writer.transport.abort()
+        if self.closed:
+            self.closed(self)
 
     async def _listen(self) -> None:
         try:
@@ -251,6 +256,8 @@ class KafkaConnection:
                 if not self._asked or not self._least <= size <= self.max_frame:
                     return await self._stranger(head)
                 self._answer(await self._reader.readexactly(size))
+        except asyncio.CancelledError:  # by `close`: kept with its frames it would keep all of this
+            return None
         except asyncio.IncompleteReadError as error:
             if self._reader.broken:
                 return self._end(os_failure(self._reader.broken), os_words(self._reader.broken))

@@ -247,6 +247,7 @@ class Dialer:
     def keep(self, conversation: KafkaConnection) -> None:
         """It is open, until `close` at the latest."""
         self._open.add(conversation)
+        conversation.closed = self._open.discard
 
     def _failed(self, error: OSError | asyncio.TimeoutError) -> tuple[Failure, str]:
         """Why a connection did not come up, and that in words."""
@@ -257,9 +258,8 @@ class Dialer:
 
     async def close(self) -> None:
         """Closes every conversation that is still open."""
-        for conversation in self._open:
+        for conversation in tuple(self._open):
             conversation.close()
-        self._open.clear()
         for each in self._begun.values():
             each.sock.close()
         await asyncio.sleep(0)

@@ -22,10 +22,10 @@ _ROOMS = {
     "kafka/": "codec connection errors login messages server_words",
     "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
     "network/": "attempt dialer dns_diagnosis errors fingerprint line sockets tcp_info tls "
-    "tls_connection",
+    "tls_connection tls_transport",
     "remote/": "probe serialization",
     "walk/": "allowance bootstrap dial greeting hop hops identity listeners metadata produce "
-    "produce_request questions runner",
+    "produce_request questions runner turns",
 }
 PARTS = tuple(
     f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())

@@ -72,6 +72,11 @@ async def connect(walk: Walk, knock: DialTarget) -> HandshakeResult:
     line = await walk.net.connect(knock.address, knock.endpoint.port)
     if line.sock is None:
         return HandshakeResult(AddressResult(knock.address, (line.tcp,), source=line.source))
+    try:
+        turn = await walk.turns.taken() if encrypted else None
+    except BaseException:
+        line.sock.close()
+        raise
     spoken = asyncio.Event()
     first = asyncio.ensure_future(greet_one_way(walk, knock, line, Way(encrypted, True, spoken)))
     others: list[asyncio.Future[Any]] = []
@@ -103,7 +108,7 @@ async def connect(walk: Walk, knock: DialTarget) -> HandshakeResult:
             await heard
         return tried._replace(dial=_named(tried.dial, heard.result() if heard.done() else ()))
     finally:
-        for task in (first, *others):
+        for task in (first, *others, *([turn] if turn else [])):
             task.cancel()
 
 

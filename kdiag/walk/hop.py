@@ -16,6 +16,7 @@ from kdiag.kafka.messages import Versions
 from kdiag.network.attempt import AddressResult
 from kdiag.network.dialer import Dialer
 from kdiag.walk.allowance import Allowance
+from kdiag.walk.turns import Turns
 
 
 class Facts(Protocol):
@@ -70,7 +71,8 @@ class Walk:
     connection is asked after it. `standing` are hop 1's connections to addresses that are
     advertised too, until hop 3 goes on with them, `flights` what becomes of the produce requests to
     each broker that proved itself, for the hop after, `leads` a few partitions of each leader, once
-    somebody had to list them. At `until`, in the loop's seconds, the deadline passes.
+    somebody had to list them, `turns` who may begin a handshake of TLS. At `until`, in the loop's
+    seconds, the deadline passes.
     """
 
     settings: Settings
@@ -86,6 +88,7 @@ class Walk:
     standing: dict[Peer, tuple[AddressResult, KafkaConnection]] = field(default_factory=dict)
     flights: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     leads: asyncio.Future[Any] | None = None
+    turns: Turns = field(default_factory=Turns)
 
     @property
     def told(self) -> tuple[str, ...]:

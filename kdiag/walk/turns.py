@@ -1,0 +1,35 @@
+"""Turns: over TLS a walk begins with so many peers at once, not with a thousand.
+
+A thousand handshakes at once keep a processor busy for longer than a client waits for one, so that
+peers looked silent that were not, and each takes memory. A turn lasts until the peer is greeted,
+its login included. Where no turn ends for a moment, all those peers are slow: they are waited for
+beside the next ones.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+MOST_AT_ONCE = 64
+_MOMENT = 0.5  # seconds
+
+
+class Turns:
+    """Who has begun, of one walk."""
+
+    def __init__(self) -> None:
+        self._begun: set[asyncio.Future[None]] = set()
+        self._lock: asyncio.Lock | None = None
+
+    async def taken(self) -> asyncio.Future[None]:
+        """A turn, once there is one; it ends when its result is set, or it is cancelled."""
+        self._lock = self._lock or asyncio.Lock()  # Python 3.9 binds it to the loop that runs
+        async with self._lock:
+            while len(self._begun) >= MOST_AT_ONCE:
+                ended, _ = await asyncio.wait(
+                    self._begun, timeout=_MOMENT, return_when=asyncio.FIRST_COMPLETED
+                )
+                self._begun = self._begun - ended if ended else set()
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._begun.add(turn)
+            return turn
