@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdiag.config.access import AwsAccess, ConfigAccess, parse_access, parse_config
 from kdiag.config.properties.layers import Layers
 from kdiag.config.properties.names import KNOWN, PROTOCOLS, USED
-from kdiag.config.properties.producer import handed_over, used_by_client
+from kdiag.config.properties.producer import dialect, handed_over, used_by_client
 from kdiag.config.security import Security
 from kdiag.config.usage import SHORT, SHOWN, like, near, quoted, word
 from kdiag.config.usage import UsageError as UsageError
@@ -66,6 +66,7 @@ class Settings:
     """One check. Times are in seconds: `timeout` bounds reaching a peer (DNS, TCP, TLS),
     `answer_timeout` each answer of a peer that accepted, `deadline` the whole. `client` is what the
     real client is given besides `security`; `ignore` holds codes of findings that are not to count.
+    `dialect` tells whose properties were given, "java" or "librdkafka", "" where nothing tells.
     With `verbose` a report repeats also what hosts say that the user did not name.
     """
 
@@ -85,6 +86,7 @@ class Settings:
     ignore: tuple[str, ...] = ()
     config: ConfigAccess | None = None
     verbose: bool = False
+    dialect: str = ""
 
 
 def settings(
@@ -169,6 +171,7 @@ def settings(
         ignore=tuple(ignore),
         config=parse_config(config or {}, strimzi),
         verbose=verbose,
+        dialect=dialect(given, given.names()),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from kdiag.address import is_loopback
+from kdiag.config.settings import Settings
 from kdiag.network.attempt import Failure
 from kdiag.network.fingerprint import ServiceFingerprint, recognise
 from kdiag.rules import remedies
@@ -137,21 +138,28 @@ def unreachable(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
 
 
 @rule("KD106", "address-family", Severity.WARNING, "Only one of IPv4 and IPv6 works")
-def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def address_family(
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+) -> Iterator[Match]:
     """The name has addresses of both families, and only those of one family work.
 
     Looked at are the addresses that a client on this machine tries: a machine without an IPv6
     address of its own, loopback aside, is told of no other's (AI_ADDRCONFIG). librdkafka tries all
     of them in any order, and gets through after a delay or an error line. Java's client tries
     those of one family only, IPv4 where there is any, unless `java.net.preferIPv6Addresses` says
-    otherwise. A client that takes the first address only (Java's before 2.6, with
-    `client.dns.lookup=default`) fails where that one does.
+    otherwise; so for the properties of a Java client a dead IPv6 address beside an IPv4 address
+    that works is no finding. A client that takes the first address only (Java's before 2.6, with
+    `client.dns.lookup=default`) fails where that one does. With
+    `client.dns.lookup=resolve_canonical_bootstrap_servers_only` clients look up the canonical names
+    of a bootstrap server's addresses once more, which kdiag does not.
 
     Prove it: `getent ahosts NAME` shows the order; dial each address by itself.
     """
     for hop in DIALLING_HOPS:
         here = [place for place in locations(bootstrap, listeners) if place.hop == hop]
         for family in ("v4", "v6"):
+            if settings.dialect == "java" and family == "v4":
+                continue  # it tries no IPv6 address then
             hit = [p for p in here if p.contact.usable and split_by_family(p.contact) == family]
             if hit:
                 dead = "IPv6" if family == "v4" else "IPv4"
@@ -161,7 +169,7 @@ def address_family(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterato
                     hop,
                     f"{who}: the IP{family} address works, the {dead} address does not",
                     tuple(place.subject for place in hit),
-                    tuple(line for place in hit for line in (*evidence(place), *_met(place))),
+                    tuple(line for place in hit for line in _met(place, settings.dialect)),
                     fix,
                 )
 
@@ -299,17 +307,24 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
     )
 
 
-def _met(place: Location) -> Iterator[str]:
-    """What clients of two kinds meet at a name with addresses of both families."""
+def _met(place: Location, dialect: str) -> Iterator[str]:
+    """What clients meet at a name with addresses of both families: that of a dialect, or both."""
+    yield from evidence(place)
     first, *_ = place.dials
     order = ", then ".join(dial.address for dial in place.dials)
     yield f"{place.endpoint.host} resolves to {order}"
     good = next(dial for dial in place.dials if not dial.failed)
     works = "works" if not first.failed else "fails"
-    yield (
-        f"a client that takes the first address only {works}; one that tries all, as librdkafka "
-        f"does, gets through by {good.address}"
-    )
+    if dialect == "librdkafka":
+        yield (
+            f"librdkafka, whose properties these are, tries all: it gets through by {good.address}"
+        )
+        return
+    if not dialect:
+        yield (
+            f"a client that takes the first address only {works}; one that tries all, as "
+            f"librdkafka does, gets through by {good.address}"
+        )
     java = "works" if ":" not in good.address else "fails"
     yield (
         f"Java's client {java}: it tries the IPv4 addresses alone, unless "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.config.settings import settings
 from kdiag.network.attempt import NOT_ASKED, Failure
 from tests.facts import (
     DOOR,
@@ -127,6 +128,41 @@ def test_one_family_works(works: str, fails: str, family: str) -> None:
         (finding,) = found(bootstrap(contact(NAME, "", *dials)))
         assert (finding.code, finding.severity) == ("KD106", "warning")
         assert f"broker.address.family={family}" in finding.remedies[0].snippet
+
+
+JAVA, LIBRDKAFKA = {"max.block.ms": "5000"}, {"statistics.interval.ms": "5000"}
+
+
+@pytest.mark.parametrize(
+    ("given", "dead", "said", "unsaid"),
+    [
+        ({}, "v6", ["librdkafka does, gets through", "Java's client works"], "whose properties"),
+        ({}, "v4", ["librdkafka does, gets through", "Java's client fails"], "whose properties"),
+        (LIBRDKAFKA, "v6", ["librdkafka, whose properties these are, tries all"], "Java"),
+        (LIBRDKAFKA, "v4", ["librdkafka, whose properties these are, tries all"], "Java"),
+        (JAVA, "v6", None, ""),
+        (JAVA, "v4", ["Java's client fails"], "librdkafka"),
+        ({"client.dns.lookup": "default"}, "v6", None, ""),
+        ({"client.dns.lookup": "use_all_dns_ips"}, "v6", ["librdkafka does"], "whose properties"),
+        ({**JAVA, **LIBRDKAFKA}, "v6", ["librdkafka does"], "whose properties"),
+    ],
+)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_dead_family_is_a_finding_where_the_client_would_try_it(
+    given: dict[str, str], dead: str, said: list[str] | None, unsaid: str, order: int
+) -> None:
+    addresses = {"v4": "198.51.100.1", "v6": "2001:db8::1"}
+    dials = [dial(a, "timeout" if family == dead else "") for family, a in addresses.items()]
+    met = bootstrap(contact(NAME, "", *dials[::order]))
+    told = found(met, settings(NAME, properties=given))
+    if said is None:
+        assert told == []
+        return
+    (finding,) = told
+    assert (finding.code, finding.severity) == ("KD106", "warning")
+    lines = "\n".join(finding.evidence)
+    assert all(text in lines for text in said)
+    assert unsaid not in lines
 
 
 def test_one_family_of_a_broker_works() -> None:

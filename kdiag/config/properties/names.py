@@ -11,7 +11,8 @@ PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 # What kdiag acts on; kdiag.* are its own.
 USED = frozenset(
     """
-bootstrap.servers broker.address.family client.id enable.sasl.oauthbearer.unsecure.jwt
+bootstrap.servers broker.address.family client.dns.lookup client.id
+enable.sasl.oauthbearer.unsecure.jwt
 enable.ssl.certificate.verification https.ca.location https.ca.pem kdiag.oauthbearer.allow.http
 kdiag.oauthbearer.token metadata.broker.list request.timeout.ms sasl.client.callback.handler.class
 sasl.jaas.config sasl.kerberos.keytab sasl.kerberos.principal sasl.kerberos.service.name
@@ -34,7 +35,7 @@ KNOWN = USED | frozenset(
 acks allow.auto.create.topics api.version.fallback.ms api.version.request
 api.version.request.timeout.ms auto.commit.interval.ms auto.offset.reset background_event_cb
 batch.num.messages batch.size broker.address.ttl broker.version.fallback buffer.memory
-builtin.features check.crcs client.dns.lookup client.rack client.software.name
+builtin.features check.crcs client.rack client.software.name
 client.software.version closesocket_cb compression.codec compression.gzip.level compression.level
 compression.lz4.level compression.type compression.zstd.level config.providers connect_cb
 connections.max.idle.ms consume.callback.max.messages coordinator.query.interval.ms debug

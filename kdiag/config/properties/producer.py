@@ -58,6 +58,17 @@ ssl.enabled.protocols ssl.keystore.type ssl.truststore.certificates ssl.truststo
 ssl.truststore.type value.serializer
 """.split()
 )
+# What only librdkafka's clients have. How kdiag itself is given a user, a password or a family is
+# not among it: whoever checks for a client of Java's writes these as well.
+_LIBRDKAFKA = frozenset(
+    """
+debug enable.ssl.certificate.verification log_level message.timeout.ms metadata.broker.list
+queue.buffering.max.kbytes queue.buffering.max.messages queue.buffering.max.ms sasl.mechanisms
+socket.keepalive.enable socket.timeout.ms ssl.ca.location ssl.ca.pem ssl.certificate.location
+ssl.certificate.pem ssl.key.location ssl.key.pem statistics.interval.ms
+topic.metadata.refresh.interval.ms
+""".split()
+)
 _UNLIMITED = {"socket.receive.buffer.bytes", "socket.send.buffer.bytes"}  # with Java's value of -1
 
 
@@ -78,6 +89,15 @@ def handed_over(given: Mapping[str, str], names: Collection[str]) -> dict[str, s
         if "request.timeout.ms" in found:
             found.setdefault("socket.timeout.ms", found["request.timeout.ms"])
     return found
+
+
+def dialect(given: Mapping[str, str], names: Collection[str]) -> str:
+    """Whose properties these are, "java" or "librdkafka", "" where they do not tell."""
+    java = bool(_JAVA.intersection(names)) or given.get("client.dns.lookup") == "default"
+    other = bool(_LIBRDKAFKA.intersection(names))
+    if java == other:
+        return ""
+    return "java" if java else "librdkafka"
 
 
 def used_by_client(name: str) -> bool:
