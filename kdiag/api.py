@@ -167,10 +167,9 @@ def _has_kerberos(protocol: str) -> None:
 
 def _has_region(sasl: Sasl, servers: Sequence[Endpoint]) -> None:
     """Raises UsageError where nothing says which region a login to AWS is to be signed for."""
-    from kdiag.kafka.sasl.iam import configured_region, region_of  # what few logins need
+    from kdiag.kafka.sasl.iam import without_region  # what few logins need
 
-    named = sasl.region or region_of(servers[0].host) or configured_region(sasl.profile)
-    if not named:
+    if without_region(sasl, servers[0].host):
         raise UsageError(
             f"sasl.mechanism=AWS_MSK_IAM: {quoted(servers[0].host)} names no AWS region to sign "
             "for: set AWS_REGION, or a region in the profile"

@@ -14,6 +14,7 @@ from kdiag.network.dialer import in_thread
 from kdiag.remote import docker, k8s, ssh
 from kdiag.remote.extension import UnreachedExtension
 from kdiag.remote.payload import NO_PYTHON, OLDEST
+from kdiag.remote.probe import NO_REGION
 from kdiag.remote.process import Ended, ask
 from kdiag.remote.reply import RemoteWalk, remote_walk
 from kdiag.remote.serialization import SerializationError
@@ -249,6 +250,14 @@ def _not_reached(where: Vantage, error: Ended) -> NotReached:
             f"there is no Python {oldest} or newer over there",
             error.words,
             f"Name a place that has Python {oldest}, as python3; nothing else is needed there.",
+        )
+    if error.code == NO_REGION:
+        return NotReached(
+            "nothing over there says which AWS region the login is to be signed for, and nothing "
+            "was dialled",
+            error.words,
+            "Set AWS_REGION over there, for commands that run without a login shell too, or write "
+            "awsStsRegion into sasl.jaas.config here.",
         )
     words = f"{program} ended with {error.code} and without an answer"
     remedies = {"ssh": ssh.REMEDY} if error.code == ssh.CANNOT else {}

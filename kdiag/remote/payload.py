@@ -92,7 +92,7 @@ def without(value, hidden, own=()): return value
     "config/properties/layers": "Layers = None",
     "config/properties/limits": "",
     "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
-    "config/properties/producer": "handed_over = used_by_client = None",
+    "config/properties/producer": "dialect = handed_over = used_by_client = None",
 }
 _NARROW = """
 import sys; sys.version_info < {oldest} and sys.exit({no_python})

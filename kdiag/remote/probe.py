@@ -17,6 +17,7 @@ from kdiag.remote.serialization import SerializationError, deserialize, serializ
 from kdiag.walk.runner import MakeDialer, WalkFacts, collect, nobody, plain_dialer
 
 REFUSED = 87  # what came in is no errand
+NO_REGION = 88  # nothing over there says which AWS region a login is to be signed for
 NARROW = 23_900  # characters; Run Command cuts off what is beyond 24,000
 MAX_LINE = 32  # bytes of a line that tells a length
 
@@ -64,6 +65,8 @@ def main(make_net: MakeDialer = plain_dialer) -> int:
         sys.stderr.write(f"kdiag: no errand: {error}\n")
         sys.stderr.flush()
         return REFUSED
+    if _lacks_region(asked):
+        return NO_REGION
     facts = serialize(asyncio.run(_walked(asked, make_net, source)))
     with suppress(OSError):
         sys.stdout.buffer.write(b"\n%s %d\n%s\n" % (asked.mark.encode(), len(facts), facts))
@@ -81,6 +84,15 @@ def narrow(told: bytes) -> int:
     sys.stdout.write(f"\n{asked.mark} {facts if fits else f'takes {len(facts)}'}\n")
     sys.stdout.flush()
     return 0
+
+
+def _lacks_region(asked: ProbeRequest) -> bool:
+    sasl = asked.security.sasl
+    if sasl is None or sasl.mechanism != "AWS_MSK_IAM":
+        return False
+    from kdiag.kafka.sasl.iam import without_region  # what few logins need
+
+    return without_region(sasl, asked.bootstrap[0].host)
 
 
 async def _walked(asked: ProbeRequest, make_net: MakeDialer, source: BinaryIO) -> WalkFacts:

@@ -140,6 +140,23 @@ def test_no_answer_to_a_login_is_not_asked_for_from_everywhere(
     assert {report.root_cause for report in reports.values()} == {"KD107"}
 
 
+def test_a_far_machine_without_an_aws_region_dials_nothing(
+    ways: Ways, brokers: Brokers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    target = brokers.three(sasl=Logins({"alice": "alice-secret"})).bootstrap
+    properties = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "AWS_MSK_IAM"}
+    report = walked(target, "ssh://host", properties=properties)["ssh://host"]
+    assert report.root_cause == "KD801"
+    assert report.cause
+    assert "which AWS region" in report.cause.message, report.cause.evidence
+    assert "refused" not in report.cause.message
+    assert "AWS_REGION" in report.cause.remedies[0].summary
+    assert sum(broker.connections for broker in brokers.brokers.values()) == 0
+
+
 def test_a_right_password_opens_the_way_for_all(ways: Ways, brokers: Brokers) -> None:
     target = brokers.three(sasl=Logins({"alice": "alice-secret"})).bootstrap
     places = [f"ssh://host{n}" for n in range(4)]

@@ -46,11 +46,21 @@ def configured_region(profile: str) -> str:
     try:
         import botocore.session
         from botocore.exceptions import BotoCoreError
-
+    except ImportError:  # where only Python is
+        return ""
+    try:
         session: Any = botocore.session.Session(profile=profile or None)
         return str(session.get_config_variable("region") or "")
-    except (ImportError, BotoCoreError):
+    except BotoCoreError:
         return ""
+
+
+def without_region(sasl: Sasl, host: str) -> bool:
+    """Whether nothing says which region a login by AWS_MSK_IAM is to be signed for, on this machine
+    and at a cluster of that host."""
+    if sasl.mechanism != "AWS_MSK_IAM":
+        return False
+    return not (sasl.region or region_of(host) or configured_region(sasl.profile))
 
 
 async def signed_in(sasl: Sasl, host: str, timeout: float) -> ReadyLogin:
