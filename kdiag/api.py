@@ -105,7 +105,7 @@ def expected(
         return ()
     from kdiag.rules import expectations
 
-    return expectations.expected(texts, topic=topic, place=place)
+    return expectations.parse_expectations(texts, topic=topic, place=place)
 
 
 def ignored(names: Sequence[str], place: str = "--ignore") -> tuple[str, ...]:

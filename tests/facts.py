@@ -24,7 +24,7 @@ from kdiag.network.attempt import (
     Sent,
 )
 from kdiag.report.model import HopResult, Report, report
-from kdiag.rules.expectations import CheckedExpectations, expected, held
+from kdiag.rules.expectations import CheckedExpectations, check_expectations, parse_expectations
 from kdiag.rules.rule import Finding, ignorable
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.hop import HopFailure, HopFailures
@@ -255,9 +255,9 @@ def reported(
         else HopResult(hop=hop, status="skipped", elapsed_ms=0, skipped_because=skipped)
         for kind, hop in hops.items()
     ]
-    wanted = expected(expect, topic=topic)
+    wanted = parse_expectations(expect, topic=topic)
     if wanted:
-        gathered[CheckedExpectations] = held(wanted, gathered, "")
+        gathered[CheckedExpectations] = check_expectations(wanted, gathered, "")
         steps.append(
             HopResult(
                 hop="expect",

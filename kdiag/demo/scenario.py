@@ -1,4 +1,4 @@
-"""What a scenario is: a function that builds a world, and says where the walk starts in it."""
+"""What a scenario is: a function that builds a World and returns how the walk starts in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from kdiag.config.security import Security
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.world import World, endpoint
-from kdiag.rules.expectations import expected
+from kdiag.rules.expectations import parse_expectations
 from kdiag.walk.runner import MakeDialer
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Start:
-    """Where the walk starts in a scenario, how the client is configured, which AWS is asked, and
-    what is expected."""
+    """How the walk of a scenario starts: the bootstrap servers, the topic, the client's security
+    settings, the AWS client (`cloud`), the expectations, and the answer timeout in seconds."""
 
     bootstrap: str = endpoint()
     topic: str | None = None
@@ -35,7 +35,7 @@ SCENARIOS: dict[str, Build] = {}
 
 
 def scenario(build: Build) -> Build:
-    """Declares a scenario; its name is the function's, with dashes."""
+    """Declares a scenario. Its name is the function's, with dashes in place of underscores."""
     SCENARIOS[build.__name__.replace("_", "-")] = build
     return build
 
@@ -44,14 +44,15 @@ def scenario(build: Build) -> Build:
 async def built(
     name: str, timeout: float, deadline: float
 ) -> AsyncIterator[tuple[Settings, MakeDialer, AwsClient | None]]:
-    """A scenario that is built, for as long as the context lasts: the settings of its walk, its
-    network, and the AWS that is asked, if any."""
+    """Builds a scenario and stops its servers at the end of the context. Yields the settings of the
+    walk, the function that makes its dialer, and the AWS client, if any. `timeout` and `deadline`
+    are in seconds."""
     world = World()
     try:
         start = await SCENARIOS[name](world)
-        asked = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
-        asked = replace(asked, answer_timeout=start.answer_timeout or timeout)
-        wanted = expected(start.expect, topic=start.topic)
-        yield replace(asked, security=start.security, expect=wanted), world.net, start.cloud
+        made = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
+        made = replace(made, answer_timeout=start.answer_timeout or timeout)
+        wanted = parse_expectations(start.expect, topic=start.topic)
+        yield replace(made, security=start.security, expect=wanted), world.net, start.cloud
     finally:
         await world.end()

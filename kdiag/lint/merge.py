@@ -16,7 +16,7 @@ from kdiag.lint.report import LintReport
 from kdiag.lint.sources import ConfigSource
 from kdiag.rules.cloud import CloudView, found_public
 from kdiag.rules.entry_listener import EntryListener
-from kdiag.rules.root_cause import foremost
+from kdiag.rules.root_cause import highest_ranked
 from kdiag.rules.rule import Finding, Remedy, Severity
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.listeners import Listener, Listeners
@@ -40,10 +40,10 @@ class MergedConfig:
 
     def beside(self, walked: Sequence[Finding]) -> list[Finding]:
         """The findings of a walk, and those on files beside them. The corrected files are the fix
-        of what is foremost wrong."""
+        of what is highest_ranked wrong."""
         found = [*walked, *_grouped(self.report.problems)]
         fixes = [corrected(each.name, each.before, each.after) for each in self.report.fixed]
-        first = foremost(self._mended(found)) if fixes else None
+        first = highest_ranked(self._mended(found)) if fixes else None
         return [replace(f, remedies=_first(fixes, f)) if f is first else f for f in found]
 
     def _mended(self, found: Sequence[Finding]) -> list[Finding]:

@@ -101,13 +101,13 @@ def _expect(
     told: Sequence[str],
 ) -> HopResult:
     """What was expected, compared with what the walk has learnt."""
-    from kdiag.rules.expectations import CheckedExpectations, held
+    from kdiag.rules.expectations import CheckedExpectations, check_expectations
 
     started = time.perf_counter()
     unseen = [step for step in before if step.status == "skipped" and not step.summary]
     because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""
     try:
-        facts[CheckedExpectations] = held(asked.expect, facts, because)
+        facts[CheckedExpectations] = check_expectations(asked.expect, facts, because)
     except Exception as error:
         halts.append(HopFailure("expect", asked.deadline, error_location(error, told)))
         return HopResult(

@@ -257,7 +257,7 @@ def _expectations(expected: CheckedExpectations | None) -> list[ExpectationRepor
             found=dict(one.readings),
             reason=one.unknown or None,
         )
-        for one in (expected.held if expected else ())
+        for one in (expected.results if expected else ())
     ]
 
 

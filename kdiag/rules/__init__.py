@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @cache
 def walk_rules() -> Mapping[str, Rule]:
-    """The rules that every walk applies, by code."""
+    """The rules of hops 1 to 4 and of the walk itself, by code."""
     from kdiag.rules import (
         certificates,
         connection,
@@ -47,7 +47,7 @@ def walk_rules() -> Mapping[str, Rule]:
 
 @cache
 def expect_rules() -> Mapping[str, Rule]:
-    """The rule on what the user expects; a walk without expectations does not load it."""
+    """The rule on the user's expectations (KD701), by code; only a walk that has some loads it."""
     from kdiag.rules import expect
     from kdiag.rules.rule import declared
 

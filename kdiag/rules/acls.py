@@ -1,4 +1,4 @@
-"""The access rules (ACLs) that a producer needs, as the command that adds them."""
+"""Remedies that add the access rules (ACLs) which a producer needs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from kdiag.rules.rule import Remedy
 
 
 def allow_writing(server: Endpoint, topic: str, principal: Snippet, secured: bool) -> Remedy:
-    """Write on a topic."""
+    """The commands that allow a principal to write to a topic (Describe, Write)."""
     resource = fill("shell", "--topic {topic}", topic=topic)
     return _grant(server, principal, secured, resource, "Describe", "Write")
 
 
 def allow_idempotence(server: Endpoint, principal: Snippet, secured: bool) -> Remedy:
-    """What an idempotent producer needs of brokers before 2.8, and of later ones where it may write
-    to no topic."""
+    """The commands that allow IdempotentWrite on the cluster. Brokers before Kafka 2.8 require it
+    of every idempotent producer; later brokers only where the producer may write to no topic."""
     return _grant(server, principal, secured, Snippet("--cluster"), "IdempotentWrite")
 
 
 def allow_transactions(
     server: Endpoint, transactional_id: str, principal: Snippet, secured: bool
 ) -> Remedy:
-    """What a transactional producer needs on its id."""
+    """The commands that allow a producer to use its transactional.id (Describe, Write)."""
     resource = fill("shell", "--transactional-id {id}", id=transactional_id)
     return _grant(server, principal, secured, resource, "Describe", "Write")
 
@@ -31,7 +31,7 @@ def allow_transactions(
 def _grant(
     server: Endpoint, principal: Snippet, secured: bool, resource: Snippet, *operations: str
 ) -> Remedy:
-    """An access rule is missing, or one stands against it."""
+    """The kafka-acls.sh commands that list the rules of a resource and allow `operations` on it."""
     allowed = " ".join(f"--operation {operation}" for operation in operations)
     return Remedy(
         "Grant it, as an administrator; where the list has a rule that denies it, remove that one: "

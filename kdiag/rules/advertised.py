@@ -1,4 +1,4 @@
-"""What the rules on advertised listeners share: which brokers, how they were met, in words."""
+"""Subjects, counts and evidence that the rules on advertised listeners share."""
 
 from __future__ import annotations
 
@@ -15,41 +15,51 @@ from kdiag.walk.produce import Produce
 HOP = "listeners"
 
 
-def broken(listeners: Listeners) -> list[Listener]:
+def failing_listeners(listeners: Listeners) -> list[Listener]:
+    """The advertised listeners that this client cannot use."""
     return [listener for listener in listeners.listeners if not listener.contact.usable]
 
 
-def subjects(hit: Sequence[Listener]) -> tuple[str, ...]:
-    return tuple(f"broker {listener.broker.node}" for listener in hit)
+def subjects(matching: Sequence[Listener]) -> tuple[str, ...]:
+    """The brokers as subjects of a finding: `broker 1`, …"""
+    return tuple(f"broker {listener.broker.node}" for listener in matching)
 
 
-def how_many(hit: Sequence[Listener], all_: Listeners, one: str, many: str) -> str:
-    count = count_of(len(hit), len(all_.listeners), "broker")
-    if len(hit) == 1 and len(all_.listeners) > 1:
-        count += f" (broker {hit[0].broker.node})"
-    return f"{sentence(count)} {one if len(hit) == 1 else many}"
+def count_and_verb(
+    matching: Sequence[Listener], listeners: Listeners, singular: str, plural: str
+) -> str:
+    """The start of a message: `2 of 3 brokers advertise`; a single broker is named."""
+    count = count_of(len(matching), len(listeners.listeners), "broker")
+    if len(matching) == 1 and len(listeners.listeners) > 1:
+        count += f" (broker {matching[0].broker.node})"
+    return f"{sentence(count)} {singular if len(matching) == 1 else plural}"
 
 
-def entrance(bootstrap: Bootstrap) -> str:
+def usable_servers(bootstrap: Bootstrap) -> str:
+    """The bootstrap servers through which the client connected, as text."""
     return listed([str(contact.endpoint) for contact in bootstrap.usable])
 
 
-def dialled(hit: Sequence[Listener]) -> tuple[str, ...]:
+def dial_evidence(matching: Sequence[Listener]) -> tuple[str, ...]:
+    """Evidence: how each address that failed at these listeners ended."""
     return tuple(
-        line for x in hit for line in evidence(Location(HOP, f"broker {x.broker.node}", x.contact))
+        line
+        for x in matching
+        for line in evidence(Location(HOP, f"broker {x.broker.node}", x.contact))
     )
 
 
-def still_up(listeners: Listeners) -> tuple[str, ...]:
-    up = [f"{x.broker.advertised} (broker {x.broker.node})" for x in listeners.reached]
-    return (f"reached all the same: {listed(up)}",) if up else ()
+def reached_evidence(listeners: Listeners) -> tuple[str, ...]:
+    """Evidence: the advertised listeners that this client reached; empty where it reached none."""
+    reached = [f"{x.broker.advertised} (broker {x.broker.node})" for x in listeners.reached]
+    return (f"reached all the same: {listed(reached)}",) if reached else ()
 
 
-def candidates(hit: Sequence[Listener]) -> tuple[str, ...]:
-    """What was found at the addresses that could be advertised instead."""
+def candidate_evidence(matching: Sequence[Listener]) -> tuple[str, ...]:
+    """Evidence: who answers at the addresses that the brokers could advertise instead."""
     lines: list[str] = []
-    strangers: dict[tuple[Endpoint, int | None], list[int]] = defaultdict(list)
-    for listener in hit:
+    other_answers: dict[tuple[Endpoint, int | None], list[int]] = defaultdict(list)
+    for listener in matching:
         node = listener.broker.node
         if listener.proven:
             answers = f"{listener.proven.endpoint} answers as broker {node}"
@@ -58,20 +68,21 @@ def candidates(hit: Sequence[Listener]) -> tuple[str, ...]:
         for candidate in listener.candidates:
             best = candidate.best
             if best and (candidate.usable or best.answered_as is not None):
-                strangers[candidate.endpoint, best.answered_as].append(node)
-    for (endpoint, answered), nodes in strangers.items():
-        if answered is None:
+                other_answers[candidate.endpoint, best.answered_as].append(node)
+    for (endpoint, answering), nodes in other_answers.items():
+        if answering is None:
             lines.append(f"{endpoint} answers, but does not say which broker it is")
         else:
-            lines.append(f"{endpoint} answers as broker {answered}, not as {brokers(nodes)}")
+            lines.append(f"{endpoint} answers as broker {answering}, not as {brokers(nodes)}")
     return tuple(lines)
 
 
-def answered(listener: Listener) -> int | None:
+def answering_node(listener: Listener) -> int | None:
+    """The node id that answers at the advertised address; None where it is not known."""
     return listener.contact.best.answered_as if listener.contact.best else None
 
 
 def acknowledged(produce: Produce | None, listener: Listener) -> bool:
-    """Whether the broker took the real client's record there, which outranks all that the probe
-    met."""
+    """Whether the broker acknowledged the real client's record. The acknowledgement outranks every
+    result of the probe."""
     return produce is not None and produce.acknowledged(listener.broker.node)

@@ -1,4 +1,4 @@
-"""KD112 to KD114, KD125, certificates: what is wrong with the one that a peer showed."""
+"""KD112 to KD114 and KD125: the server's certificate is untrusted, wrongly named or expired."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from kdiag.rules.text import escaped, listed
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.listeners import Listeners
 
-# A certificate is near its end in the last third of its lifetime, 30 days at most. What renews by
-# itself has done so by then: cert-manager does at two thirds, Strimzi 30 days before the end.
+# A certificate expires soon in the last third of its lifetime, 30 days at most. Automatic renewal
+# has happened by then: cert-manager renews at two thirds, Strimzi 30 days before the end.
 SOON, LAST_PART = 30 * 86400, 1 / 3  # seconds, part of the lifetime
 
 _SELF_SIGNED, _SELF_SIGNED_ROOT = 18, 19
-_NO_ISSUER_OF_TRUSTED = 2  # the trust store has a certificate of the path, and not its issuer
+_NO_ISSUER_OF_TRUSTED = 2  # the trust store has a certificate of the path, but not its issuer
 _NO_ISSUER = (_NO_ISSUER_OF_TRUSTED, 20, 21)
 _TOO_WEAK = (66, 67, 68)
 
@@ -57,14 +57,14 @@ def untrusted_certificate(
 
     Prove it: `openssl s_client -connect HOST:PORT -showcerts`.
     """
-    for hop, hit, severity in failing({Failure.UNTRUSTED}, bootstrap, listeners):
-        for why in dict.fromkeys(_distrust(place, settings.security.tls) for place in hit):
-            these = [p for p in hit if _distrust(p, settings.security.tls) == why]
+    for hop, matching, severity in failing({Failure.UNTRUSTED}, bootstrap, listeners):
+        for why in dict.fromkeys(_distrust(place, settings.security.tls) for place in matching):
+            these = [p for p in matching if _distrust(p, settings.security.tls) == why]
             yield match(
                 hop,
                 these,
                 f"{{who}} show{{s}} a certificate that this client does not trust: {escaped(why)}",
-                lambda hit: _trust(hit, settings.security.tls),
+                lambda matching: _trust_fixes(matching, settings.security.tls),
                 severity,
                 shown(these),
             )
@@ -89,15 +89,15 @@ def certificate_name(
 
     Prove it: the names in the evidence; `openssl s_client -connect HOST:PORT | openssl x509 -text`.
     """
-    for hop, hit, severity in failing({Failure.NAME_MISMATCH}, bootstrap, listeners):
-        hosts = listed(list(dict.fromkeys(place.endpoint.host for place in hit)))
+    for hop, matching, severity in failing({Failure.NAME_MISMATCH}, bootstrap, listeners):
+        hosts = listed(list(dict.fromkeys(place.endpoint.host for place in matching)))
         yield match(
             hop,
-            hit,
+            matching,
             f"{{who}} show{{s}} a certificate that is not for {escaped(hosts)}",
-            _rename,
+            _name_fixes,
             severity,
-            (*shown(hit), *_coverage(bootstrap, listeners)),
+            (*shown(matching), *_coverage(bootstrap, listeners)),
         )
 
 
@@ -117,26 +117,28 @@ def certificate_expired(
     """
     tls = settings.security.tls
     for hop, expired, severity in failing({Failure.EXPIRED}, bootstrap, listeners):
-        late = {place: found for place in expired if (found := _late_authority(place, tls))}
-        for said, fix in dict.fromkeys(late.values()):
-            these = [place for place in expired if late.get(place) == (said, fix)]
-            message = f"{{who}} show{{s}} a certificate that is in its time, but {escaped(said)}"
+        late = {place: found for place in expired if (found := _expired_authority(place, tls))}
+        for reason, fix in dict.fromkeys(late.values()):
+            these = [place for place in expired if late.get(place) == (reason, fix)]
+            message = f"{{who}} show{{s}} a certificate that is in its time, but {escaped(reason)}"
             yield match(
                 hop, these, message, _always(fix), severity, (*shown(these), *_clock(these))
             )
-        hit = [place for place in expired if place not in late]
-        if not hit:
+        matching = [place for place in expired if place not in late]
+        if not matching:
             continue
-        early = all(_not_yet(place) for place in hit)
-        said = "is not valid yet" if early else _since(hit) or "has expired"
+        early = all(_not_yet(place) for place in matching)
+        state = "is not valid yet" if early else _expired_ago(matching) or "has expired"
         fix = remedies.say(
             "Set this machine's clock right if it is behind. Else the certificate was made for "
             "later: have the broker use one that is valid now."
             if early
             else _RENEW.format(by="") + " If this machine's clock is ahead, set that right."
         )
-        message = f"{{who}} show{{s}} a certificate that {said}"
-        yield match(hop, hit, message, _always(fix), severity, (*shown(hit), *_clock(hit)))
+        message = f"{{who}} show{{s}} a certificate that {state}"
+        yield match(
+            hop, matching, message, _always(fix), severity, (*shown(matching), *_clock(matching))
+        )
 
 
 @rule("KD125", "certificate-expires-soon", Severity.WARNING, "The certificate is near its end")
@@ -156,7 +158,7 @@ def certificate_expires_soon(bootstrap: Bootstrap, listeners: Listeners | None) 
         known |= {leaf.fingerprint for place in soon if (leaf := leaf_at(place))}
         if soon:
             first = min(left[place] for place in soon)
-            message = f"The certificate of {{who}} expires in {_span(first)}"
+            message = f"The certificate of {{who}} expires in {_duration(first)}"
             fix = remedies.say(_RENEW.format(by=" before that"))
             yield match(hop, soon, message, _always(fix), None, shown(soon))
 
@@ -169,36 +171,38 @@ def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
-def _since(hit: Sequence[Location]) -> str:
-    """When it expired, where that is as long ago for all."""
+def _expired_ago(matching: Sequence[Location]) -> str:
+    """How many days ago the certificates expired; "" where the days differ or are not known."""
     ages = {
         int((handshake.at - leaf.not_after) // 86400)
-        for place in hit
+        for place in matching
         if (leaf := leaf_at(place)) and (handshake := handshake_at(place)) and leaf.not_after
     }
     return f"expired {_counted(ages.pop(), 'day')} ago" if len(ages) == 1 and min(ages) > 0 else ""
 
 
-def _clock(hit: Sequence[Location]) -> list[str]:
-    handshake = handshake_at(hit[0])
+def _clock(matching: Sequence[Location]) -> list[str]:
+    handshake = handshake_at(matching[0])
     return [f"it is {day(int(handshake.at))} by this machine's clock"] if handshake else []
 
 
-def _late_authority(place: Location, tls: Tls) -> tuple[str, Remedy] | None:
-    """The authority that is out of its time while the broker's certificate is not: whose it is, and
-    the fix. In the client's trust store, as long as nothing else is known: one is there, or
-    verification would have failed otherwise."""
+def _expired_authority(place: Location, tls: Tls) -> tuple[str, Remedy] | None:
+    """Which authority's certificate is out of its validity period while the broker's is within its
+    own: a text, and the fix. None where the broker's own is out of its period too.
+
+    Without other knowledge it is an authority in the client's trust store: were none there,
+    verification would have failed with another error."""
     handshake, chain = handshake_at(place), chain_at(place)
-    if not handshake or not chain or _late(chain[0], handshake.at):
+    if not handshake or not chain or _out_of_period(chain[0], handshake.at):
         return None
-    issuers = {one.issuer for one in chain}
+    issuers = {certificate.issuer for certificate in chain}
     store = () if tls.java_trust else trusted(tls)
-    mine = [one for one in store if one.subject in issuers and _late(one, handshake.at)]
-    theirs = [one for one in chain[1:] if _late(one, handshake.at)]
-    if mine or (not theirs and tls.ca is None):
+    in_store = [c for c in store if c.subject in issuers and _out_of_period(c, handshake.at)]
+    in_chain = [c for c in chain[1:] if _out_of_period(c, handshake.at)]
+    if in_store or (not in_chain and tls.ca is None):
         where = tls.ca_from or "this machine's trust store"
-        whose = f"{mine[0].subject}, in {where}" if mine else f"an authority in {where}"
-        until = f"; its certificate ended on {day(mine[0].not_after)}" if mine else ""
+        whose = f"{in_store[0].subject}, in {where}" if in_store else f"an authority in {where}"
+        until = f"; its certificate ended on {day(in_store[0].not_after)}" if in_store else ""
         return (
             f"the authority that the client trusts it by is out of its time: {whose}{until}",
             remedies.say(
@@ -207,10 +211,10 @@ def _late_authority(place: Location, tls: Tls) -> tuple[str, Remedy] | None:
                 "of what is in its trust store."
             ),
         )
-    if theirs:
+    if in_chain:
         return (
-            f"the certificate of {theirs[0].subject}, which the broker sends along, ended on "
-            f"{day(theirs[0].not_after)}",
+            f"the certificate of {in_chain[0].subject}, which the broker sends along, ended on "
+            f"{day(in_chain[0].not_after)}",
             remedies.say(
                 "Let the broker send the new certificate of that authority: replace it in the "
                 "chain in ssl.keystore, and have the broker read it."
@@ -219,10 +223,10 @@ def _late_authority(place: Location, tls: Tls) -> tuple[str, Remedy] | None:
     return None
 
 
-def _late(one: Certificate, at: float) -> bool:
-    return (
-        one.not_before is None or one.not_after is None or not one.not_before <= at <= one.not_after
-    )
+def _out_of_period(certificate: Certificate, at: float) -> bool:
+    """Whether a certificate is out of its validity period, or its period cannot be read."""
+    start, end = certificate.not_before, certificate.not_after
+    return start is None or end is None or not start <= at <= end
 
 
 def _not_yet(place: Location) -> bool:
@@ -231,7 +235,8 @@ def _not_yet(place: Location) -> bool:
 
 
 def _near_end(place: Location) -> float | None:
-    """Seconds until the certificate expires; None where that is not soon, or is not known."""
+    """Seconds until the certificate expires; None where it does not expire soon, or has no readable
+    dates."""
     leaf, handshake = leaf_at(place), handshake_at(place)
     if not leaf or not handshake or leaf.not_after is None or leaf.not_before is None:
         return None
@@ -240,8 +245,8 @@ def _near_end(place: Location) -> float | None:
     return max(0.0, left) if left < soon else None
 
 
-def _span(seconds: float) -> str:
-    """A time in the largest unit that it has one of."""
+def _duration(seconds: float) -> str:
+    """A duration in whole days, else hours, else minutes."""
     for unit, size in (("day", 86400), ("hour", 3600)):
         if seconds >= size:
             return _counted(int(seconds // size), unit)
@@ -249,7 +254,7 @@ def _span(seconds: float) -> str:
 
 
 def _distrust(place: Location, tls: Tls) -> str:
-    """Why the peer's certificate is not trusted, as far as chain and trust store tell."""
+    """Why the client does not trust the certificate, from the chain and the trust store."""
     handshake, chain = handshake_at(place), chain_at(place)
     code = handshake.verify_code if handshake else None
     failed = place.contact.failed
@@ -263,9 +268,9 @@ def _distrust(place: Location, tls: Tls) -> str:
             "this machine's trust store is empty: there is no authority's certificate in "
             f"{handshake.empty_store}, nor where librdkafka looks"
         )
-    half = _half_trusted(chain, code, tls)
-    if half:
-        return half
+    for_java_only = _trusted_by_java_only(chain, code, tls)
+    if for_java_only:
+        return for_java_only
     if any(own.subject == top.issuer for own in trusted(tls)) and code != _SELF_SIGNED:
         return (
             f"it is by {top.issuer}, and the authority of that name in {tls.ca_from or 'the trust'}"
@@ -285,18 +290,19 @@ def _distrust(place: Location, tls: Tls) -> str:
     return failed.detail if failed else ""
 
 
-def _half_trusted(chain: Sequence[Certificate], code: int, tls: Tls) -> str:
-    """The trust store has a part of the chain that is enough for Java's client alone; else ""."""
+def _trusted_by_java_only(chain: Sequence[Certificate], code: int, tls: Tls) -> str:
+    """The part of the chain that the trust store has and that only Java's client accepts, as text;
+    "" where the store has no such part."""
     store = trusted(tls)
     if code not in _NO_ISSUER:
         return ""
-    if any(one.fingerprint == chain[0].fingerprint for one in store):
+    if any(certificate.fingerprint == chain[0].fingerprint for certificate in store):
         return (
             f"{tls.ca_from or 'the trust store'} has the broker's own certificate, and this client "
             f"wants that of the authority which issued it, {chain[0].issuer} (a Java client takes "
             "the broker's own)"
         )
-    issuers = {one.issuer for one in chain}
+    issuers = {certificate.issuer for certificate in chain}
     between = [c for c in store if c.subject in issuers and not c.self_signed]
     if code == _NO_ISSUER_OF_TRUSTED and between:
         return (
@@ -307,26 +313,26 @@ def _half_trusted(chain: Sequence[Certificate], code: int, tls: Tls) -> str:
     return ""
 
 
-def _trust(hit: Sequence[Location], tls: Tls) -> tuple[Remedy, ...]:
-    origin = origin_at(hit[0])
-    best = hit[0].contact.best
-    then = as_it_speaks(hit) if best and best.mechanisms else ()
+def _trust_fixes(matching: Sequence[Location], tls: Tls) -> tuple[Remedy, ...]:
+    origin = origin_at(matching[0])
+    best = matching[0].contact.best
+    login = as_it_speaks(matching) if best and best.mechanisms else ()
     if origin:
         summary = f"{origin.words} {origin.remedy}"
-        return (Remedy(summary, origin.command, "shell" if origin.command else "text"), *then)
-    chain, handshake = chain_at(hit[0]), handshake_at(hit[0])
+        return (Remedy(summary, origin.command, "shell" if origin.command else "text"), *login)
+    chain, handshake = chain_at(matching[0]), handshake_at(matching[0])
     if handshake and handshake.empty_store and tls.ca is None:
         return (
             _fill_store(handshake.empty_store),
-            *remedies.trust(hit[0].endpoint, "", False, False),
+            *remedies.trust(matching[0].endpoint, "", False, False),
         )
-    itself = bool(chain) and chain[0].self_signed
-    lone = len(chain) == 1 and not itself
-    return (*remedies.trust(hit[0].endpoint, tls.ca_from, lone, itself), *then)
+    self_signed = bool(chain) and chain[0].self_signed
+    incomplete = len(chain) == 1 and not self_signed
+    return (*remedies.trust(matching[0].endpoint, tls.ca_from, incomplete, self_signed), *login)
 
 
 def _fill_store(places: str) -> Remedy:
-    """This machine trusts nobody at all."""
+    """The fix for a machine whose trust store has no certificate."""
     if "Python.framework" in places:
         return remedies.say(
             "This Python's OpenSSL came without authorities: run Install Certificates.command in "
@@ -339,23 +345,25 @@ def _fill_store(places: str) -> Remedy:
     )
 
 
-def _rename(hit: Sequence[Location]) -> tuple[Remedy, ...]:
-    origin = origin_at(hit[0])
-    leaf = leaf_at(hit[0])
-    hosts = list(dict.fromkeys(place.endpoint.host for place in hit))
+def _name_fixes(matching: Sequence[Location]) -> tuple[Remedy, ...]:
+    origin = origin_at(matching[0])
+    leaf = leaf_at(matching[0])
+    hosts = list(dict.fromkeys(place.endpoint.host for place in matching))
     return remedies.certificate_names(hosts, leaf.names if leaf else (), bool(origin))
 
 
 def _coverage(bootstrap: Bootstrap, listeners: Listeners | None) -> list[str]:
-    """Which of the names in play each certificate covers."""
-    met = [(place, leaf) for place in locations(bootstrap, listeners) if (leaf := leaf_at(place))]
-    hosts = list(dict.fromkeys(place.endpoint.host for place, _ in met))
+    """Which of the dialled hosts each certificate covers, a line for each group of subjects."""
+    leaves = [
+        (place, leaf) for place in locations(bootstrap, listeners) if (leaf := leaf_at(place))
+    ]
+    hosts = list(dict.fromkeys(place.endpoint.host for place, _ in leaves))
     lines: dict[str, list[str]] = {}
-    for place, leaf in met:
-        good = [host for host in hosts if covers(leaf, host)]
-        bad = [host for host in hosts if host not in good]
-        line = f"covers {listed(good) or 'none of the names dialled'}"
-        if good and bad:
-            line += f", not {listed(bad)}"
+    for place, leaf in leaves:
+        covered = [host for host in hosts if covers(leaf, host)]
+        missing = [host for host in hosts if host not in covered]
+        line = f"covers {listed(covered) or 'none of the names dialled'}"
+        if covered and missing:
+            line += f", not {listed(missing)}"
         lines.setdefault(line, []).append(place.subject)
-    return [f"the certificate of {listed(who)} {line}" for line, who in lines.items()]
+    return [f"the certificate of {listed(whose)} {line}" for line, whose in lines.items()]

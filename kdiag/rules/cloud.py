@@ -1,5 +1,6 @@
-"""What a cloud's own API adds to findings on connections: public addresses, and that its firewall
-is not the cause. The `aws` feature provides it; without one these functions add nothing."""
+"""What a cloud's own API adds to findings on connections: the brokers' public addresses, and
+whether the cloud's firewall is the cause. The `aws` feature provides it; without a cloud these
+functions add nothing."""
 
 from __future__ import annotations
 
@@ -14,13 +15,13 @@ Public = Mapping[int, Endpoint]  # node id → the public address that the broke
 
 
 class CloudView(Protocol):
-    """The view of a cloud's API on the addresses of a walk."""
+    """What a cloud's API knows of the addresses of a walk."""
 
-    def found_public(self, hit: Sequence[Listener]) -> tuple[list[Listener], Public]:
-        """These brokers with the result of dialling their public addresses as candidates, and
-        these public addresses by node id."""
+    def found_public(self, matching: Sequence[Listener]) -> tuple[list[Listener], Public]:
+        """The listeners, each with its dialled public address among its candidates; and the public
+        addresses by node id."""
 
-    def where_public(self, hit: Sequence[Listener]) -> tuple[str, ...]:
+    def where_public(self, matching: Sequence[Listener]) -> tuple[str, ...]:
         """Evidence: which network interface has the private address that a broker advertises."""
 
     def let_through(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -34,15 +35,15 @@ class CloudView(Protocol):
 
 
 def found_public(
-    cloud: CloudView | None, hit: Sequence[Listener]
+    cloud: CloudView | None, matching: Sequence[Listener]
 ) -> tuple[list[Listener], Public]:  # fmt: skip
-    """As CloudView.found_public; the brokers as they are without a cloud."""
-    return cloud.found_public(hit) if cloud else (list(hit), {})
+    """As CloudView.found_public; without a cloud the listeners unchanged, and no addresses."""
+    return cloud.found_public(matching) if cloud else (list(matching), {})
 
 
-def where_public(cloud: CloudView | None, hit: Sequence[Listener]) -> tuple[str, ...]:
+def where_public(cloud: CloudView | None, matching: Sequence[Listener]) -> tuple[str, ...]:
     """As CloudView.where_public; nothing without a cloud."""
-    return cloud.where_public(hit) if cloud else ()
+    return cloud.where_public(matching) if cloud else ()
 
 
 def let_through(cloud: CloudView | None, names: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The listener of a configuration file that a client connected to."""
+"""The listener of a configuration file through which the client bootstraps."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 class EntryListener(NamedTuple):
     """The listener that the bootstrap connection leads to, as a file declares it. `place` is
-    FILE:LINE. `inside`: it is for clients within the cluster's own network; `others` are the
-    listeners for clients outside, with their addresses."""
+    FILE:LINE; `inside` is true where the listener is for clients within the cluster's own network;
+    `others` are the listeners for clients outside that network, with their addresses."""
 
     name: str
     place: str

@@ -1,4 +1,4 @@
-"""KD7xx: what the user said must hold, and does not."""
+"""KD701: an expectation of the user that does not hold, or is not known to hold."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def expectation(expected: CheckedExpectations) -> Iterator[Match]:
 
     Prove it: `kdiag check HOST:PORT -o json` has what was found, under `expectations`.
     """
-    for one in expected.held:
-        if one.holds:
+    for checked in expected.results:
+        if checked.holds:
             continue
-        wanted = one.expectation
+        wanted = checked.expectation
         yield Match(
             "expect",
-            f"Expected {wanted}: {_instead(one)}",
+            f"Expected {wanted}: {_instead(checked)}",
             (f"expectation {wanted}",),
-            tuple(_line(reading) for reading in one.broken if reading[0]),
+            tuple(_line(reading) for reading in checked.broken if reading[0]),
             (
                 remedies.say(
                     "Let the walk get that far first: what it did not see cannot be vouched for."
-                    if one.unknown
+                    if checked.unknown
                     else "Bring the cluster to what was expected of it; or, if it is as it should "
                     "be, expect that instead."
                 ),
@@ -41,12 +41,13 @@ def expectation(expected: CheckedExpectations) -> Iterator[Match]:
         )
 
 
-def _instead(one: CheckedExpectation) -> str:
-    if one.unknown:
-        return one.unknown
-    if not one.broken[0][0]:
-        return f"it is {_shown(one.broken[0])}"
-    return f"not so for {listed([whose for whose, _ in one.broken])}"
+def _instead(checked: CheckedExpectation) -> str:
+    """What was found instead of what was expected, or why it is not known."""
+    if checked.unknown:
+        return checked.unknown
+    if not checked.broken[0][0]:
+        return f"it is {_shown(checked.broken[0])}"
+    return f"not so for {listed([whose for whose, _ in checked.broken])}"
 
 
 def _line(reading: Reading) -> str:

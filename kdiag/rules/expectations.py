@@ -1,4 +1,5 @@
-"""What can be expected of a cluster, one function each; and what became of what was expected."""
+"""Parses the user's expectations and compares them with the facts of a walk. Each quantity that a
+user can expect has one function here, which reads it from the facts."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ _DAY = 86400
 
 @dataclass(frozen=True)
 class CheckedExpectation:
-    """One expectation, held to the facts: what was read, and of whom it is not so. `unknown` says
-    why it is not known whether it holds, "" where it is."""
+    """One expectation, compared with the facts. `readings` are the values found, `broken` those
+    that do not meet it; `unknown` says why it is not known whether it holds, "" where it is."""
 
     expectation: Expectation
     readings: tuple[Reading, ...] = ()
@@ -48,66 +49,68 @@ class CheckedExpectation:
 
 @dataclass(frozen=True)
 class CheckedExpectations:
-    """Every expectation that a user had, held to the facts, in the order of the user."""
+    """Every expectation of the user, compared with the facts, in the user's order."""
 
-    held: tuple[CheckedExpectation, ...]
+    results: tuple[CheckedExpectation, ...]
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Those of which it is not known, as findings name them."""
-        return tuple(f"expectation {one.expectation}" for one in self.held if one.unknown)
+        """The subjects of the expectations that are not known to hold or to fail."""
+        return tuple(f"expectation {one.expectation}" for one in self.results if one.unknown)
 
     @property
     def summary(self) -> str:
-        """How many hold, in one line."""
-        count = len(self.held)
-        well = sum(one.holds for one in self.held)
-        unknown = sum(bool(one.unknown) for one in self.held)
-        line = f"{well} of {count} expectations met"
+        """How many expectations hold, and how many are not known, in one line."""
+        count = len(self.results)
+        met = sum(one.holds for one in self.results)
+        unknown = sum(bool(one.unknown) for one in self.results)
+        line = f"{met} of {count} expectations met"
         return f"{line}, {unknown} not known" if unknown else line
 
 
-def expected(
+def parse_expectations(
     texts: Sequence[str], *, topic: str | None, place: str = "--expect"
 ) -> tuple[Expectation, ...]:
-    """Expectations from what a user wrote, each once. Raises UsageError."""
+    """The expectations that a user wrote, each once; `place` names the option in an error. Raises
+    UsageError."""
     found = tuple(dict.fromkeys(parse(text, place) for text in texts))
-    for one in found:
-        if one.name == "topic-partitions" and topic is None:
-            raise UsageError(f"{place} {one}: of which topic? Add --topic NAME")
+    for expectation in found:
+        if expectation.name == "topic-partitions" and topic is None:
+            raise UsageError(f"{place} {expectation}: of which topic? Add --topic NAME")
     return found
 
 
-def held(
+def check_expectations(
     wanted: Sequence[Expectation], facts: Mapping[type, Any], because: str
 ) -> CheckedExpectations:
-    """The expectations, held to what is known; `because` says why no more is."""
-    return CheckedExpectations(tuple(_held(one, facts, because) for one in wanted))
+    """Compares the expectations with the facts, by type; `because` says why facts are missing, ""
+    where the walk was complete."""
+    return CheckedExpectations(tuple(_check(one, facts, because) for one in wanted))
 
 
-def _held(wanted: Expectation, facts: Mapping[type, Any], because: str) -> CheckedExpectation:
-    known = EXPECTABLES[wanted.name]
-    missing = [need for need in known.needs if need not in facts]
+def _check(wanted: Expectation, facts: Mapping[type, Any], because: str) -> CheckedExpectation:
+    quantity = EXPECTABLES[wanted.name]
+    missing = [need for need in quantity.needs if need not in facts]
     if missing:
         why = because or f"hop {_hop(missing[0])} told nothing"
         return CheckedExpectation(wanted, unknown=f"not known, {why}")
-    readings = tuple(known.readings(facts))
+    readings = tuple(quantity.readings(facts))
     broken = tuple(
         (whose, value)
         for whose, value in readings
-        if value is not None and not known.form.holds(value, wanted.operator, wanted.value)
+        if value is not None and not quantity.form.holds(value, wanted.operator, wanted.value)
     )
-    silent = [whose for whose, value in readings if value is None]
-    if broken or (readings and not silent):
+    without_value = [whose for whose, value in readings if value is None]
+    if broken or (readings and not without_value):
         return CheckedExpectation(wanted, readings, broken)
-    return CheckedExpectation(wanted, readings, unknown=_not_told(wanted.name, silent))
+    return CheckedExpectation(wanted, readings, unknown=_not_told(wanted.name, without_value))
 
 
-def _not_told(name: str, silent: Sequence[str]) -> str:
-    if not any(silent):
+def _not_told(name: str, without_value: Sequence[str]) -> str:
+    if not any(without_value):
         return f"not known, nothing told its {name}"
-    more = f" and {len(silent) - 3} more" if len(silent) > 3 else ""
-    return f"not known of {', '.join(silent[:3])}{more}"
+    more = f" and {len(without_value) - 3} more" if len(without_value) > 3 else ""
+    return f"not known of {', '.join(without_value[:3])}{more}"
 
 
 def _hop(kind: type) -> str:
@@ -152,8 +155,9 @@ def identity(listeners: Listeners) -> Iterator[Reading]:
     for listener in listeners.listeners:
         best = listener.contact.best
         proven = bool(best and best.answered_as == listener.broker.node)
-        unmet = best is None or best.failed is not None
-        yield f"broker {listener.broker.node}", "proven" if proven else None if unmet else "unknown"
+        failed = best is None or best.failed is not None
+        reading = "proven" if proven else None if failed else "unknown"
+        yield f"broker {listener.broker.node}", reading
 
 
 @expectable("cluster-id", pattern("the id of a cluster"), "cluster-id=MkU3OEVBNTcwNTJENDM2Qg")
@@ -178,15 +182,15 @@ def acks_ms(produce: Produce) -> Iterator[Reading]:
             took = None if record.error else _ms(record.elapsed)
             yield f"the leader on broker {record.node}", took
     else:
-        for one in produce.produced:
-            took = None if one.small.failure else _ms(one.small.elapsed)
-            yield f"broker {one.node}", took
+        for produced in produce.produced:
+            took = None if produced.small.failure else _ms(produced.small.elapsed)
+            yield f"broker {produced.node}", took
     yield from ((f"broker {node}", None) for node in produce.unreached)
 
 
 def _contacts(bootstrap: Bootstrap, listeners: Listeners) -> Iterable[tuple[str, EndpointResult]]:
     yield from ((f"bootstrap {contact.endpoint}", contact) for contact in bootstrap.usable)
-    yield from ((f"broker {one.broker.node}", one.contact) for one in listeners.listeners)
+    yield from ((f"broker {x.broker.node}", x.contact) for x in listeners.listeners)
 
 
 def _ms(seconds: float) -> float:

@@ -1,4 +1,4 @@
-"""What a TLS handshake showed: who the peer says it is, in words that are evidence."""
+"""Reads a TLS handshake for the rules: the certificate chain, its origin, and evidence on it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from kdiag.rules.text import listed
 
 
 def handshake_at(place: Location) -> TlsHandshake | None:
+    """The TLS handshake of a contact, that of its best address first; None without TLS."""
     return next((dial.handshake for dial in _best_first(place) if dial.handshake), None)
 
 
@@ -24,44 +25,50 @@ def _best_first(place: Location) -> list[AddressResult]:
 
 
 def chain_at(place: Location) -> list[Certificate]:
+    """The certificates that the server sent, its own first; empty without TLS."""
     handshake = handshake_at(place)
     return [read(der) for der in handshake.chain] if handshake else []
 
 
 def leaf_at(place: Location) -> Certificate | None:
+    """The server's own certificate; None without TLS."""
     return next(iter(chain_at(place)), None)
 
 
 def origin_at(place: Location) -> CertificateOrigin | None:
+    """Which known system issued the certificate (Strimzi, a service mesh, …); None if unknown."""
     return recognise(chain_at(place))
 
 
 def names_of(leaf: Certificate) -> str:
+    """The names that a certificate is for, as text: subject alternative names, else the common
+    name."""
     return listed(leaf.names) if leaf.names else leaf.common_name or "no name at all"
 
 
-def shown(hit: Sequence[Location]) -> list[str]:
-    """Who the peers say they are: the same words for the same certificate once."""
+def shown(matching: Sequence[Location]) -> list[str]:
+    """Evidence: the handshakes and certificates of these contacts, each line once with its
+    subjects; and the SASL mechanisms that the listeners want besides."""
     lines: dict[str, list[str]] = {}
-    for place in hit:
+    for place in matching:
         handshake = handshake_at(place)
         for line in _described(handshake, chain_at(place)) if handshake else ():
             lines.setdefault(line, []).append(place.subject)
-    wanted = {p.subject: b.mechanisms for p in hit if (b := p.contact.best) and b.mechanisms}
+    logins = {p.subject: b.mechanisms for p in matching if (b := p.contact.best) and b.mechanisms}
     return [
         *(f"{listed(subjects)}: {line}" for line, subjects in lines.items()),
-        *(f"{who}: it wants a login too, with {listed(these)}" for who, these in wanted.items()),
+        *(f"{who}: it wants a login too, with {listed(these)}" for who, these in logins.items()),
     ]
 
 
 def _described(handshake: TlsHandshake, chain: Sequence[Certificate]) -> Iterator[str]:
     name = f"asked for {handshake.name} (SNI)" if parse(handshake.name) is None else ""
-    asked = "a client certificate is asked for" if handshake.wants_certificate else ""
-    yield ", ".join(p for p in (handshake.version, handshake.cipher, name, asked) if p)
-    for place, certificate in enumerate(chain):
+    wanted = "a client certificate is asked for" if handshake.wants_certificate else ""
+    yield ", ".join(p for p in (handshake.version, handshake.cipher, name, wanted) if p)
+    for position, certificate in enumerate(chain):
         if certificate.flaw:
             yield f"certificate {certificate.fingerprint[:16]}…: {certificate.flaw}"
-        elif place == 0:
+        elif position == 0:
             yield (
                 f"certificate of {certificate.subject or 'nobody'} by {certificate.issuer}, for "
                 f"{names_of(certificate)}, valid {day(certificate.not_before)} to "
@@ -72,14 +79,15 @@ def _described(handshake: TlsHandshake, chain: Sequence[Certificate]) -> Iterato
 
 
 def day(seconds: int | None) -> str:
+    """The UTC day of a Unix time, "?" where it is not known."""
     return "?" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
 
 
 def trusted(tls: Tls) -> list[Certificate]:
-    """The authorities that the user gave, of which a name can be compared."""
-    ends = "-----END CERTIFICATE-----"
-    blocks = (tls.ca or "").split(ends)[:-1]
-    return [read(ssl.PEM_cert_to_DER_cert(_pem(block) + ends)) for block in blocks[:100]]
+    """The certificates of the trust store that the user gave, at most 100."""
+    end = "-----END CERTIFICATE-----"
+    blocks = (tls.ca or "").split(end)[:-1]
+    return [read(ssl.PEM_cert_to_DER_cert(_pem(block) + end)) for block in blocks[:100]]
 
 
 def _pem(block: str) -> str:
@@ -87,7 +95,7 @@ def _pem(block: str) -> str:
 
 
 def own_certificate(tls: Tls) -> Certificate | None:
-    """The client's own."""
+    """The client's own certificate; None where it has none."""
     if not tls.certificate:
         return None
     return next(iter(trusted(Tls(ca=tls.certificate))), None)

@@ -1,4 +1,4 @@
-"""KD307, KD308 and KD310, who answers: another broker or cluster than the metadata says."""
+"""KD307, KD308 and KD310: another broker or cluster answers than the metadata says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import AddressResult, Failure
 from kdiag.network.certificate import read, recognise
 from kdiag.rules import remedies
-from kdiag.rules.advertised import HOP, acknowledged, answered, how_many, subjects
+from kdiag.rules.advertised import HOP, acknowledged, answering_node, count_and_verb, subjects
 from kdiag.rules.rule import Match, Note, Severity, rule
 from kdiag.rules.text import brokers, listed
 from kdiag.walk.listeners import Listener, Listeners
@@ -37,11 +37,11 @@ def wrong_broker(listeners: Listeners, produce: Produce | None) -> Iterator[Matc
     for listener, pod in _certified(listeners):
         if not acknowledged(produce, listener):
             yield _of_another_pod(listener, pod)
-    hit = _identity(listeners, Failure.WRONG_NODE)
-    wrong = [x for x in hit if not acknowledged(produce, x)]
+    matching = _failing_with(listeners, Failure.WRONG_NODE)
+    wrong = [x for x in matching if not acknowledged(produce, x)]
     if wrong:
-        yield _wrong(wrong)
-    for listener in hit:
+        yield _wrong_node(wrong)
+    for listener in matching:
         if acknowledged(produce, listener):
             yield Note(f"{_who(listener)}; it acknowledged the record for broker {_id(listener)}")
     routed = [x for x in listeners.reached if _is_routed(x)]
@@ -68,29 +68,30 @@ def _of_another_pod(listener: Listener, pod: str) -> Match:
     )
 
 
-def _wrong(hit: Sequence[Listener]) -> Match:
+def _wrong_node(matching: Sequence[Listener]) -> Match:
     return Match(
         HOP,
-        "; ".join(_who(x) for x in hit[:3]) + (f"; and {len(hit) - 3} more" if hit[3:] else ""),
-        subjects(hit),
-        tuple(line for x in hit for line in _proofs(x)),
+        "; ".join(_who(x) for x in matching[:3])
+        + (f"; and {len(matching) - 3} more" if matching[3:] else ""),
+        subjects(matching),
+        tuple(line for x in matching for line in _proofs(x)),
         (
             remedies.say(
                 "Let every broker advertise an address that leads to itself alone:",
-                "\n".join(_right_way_round(hit)),
+                "\n".join(_right_way_round(matching)),
                 "properties",
             ),
         ),
     )
 
 
-def _next_upgrade(hit: Sequence[Listener]) -> Match:
+def _next_upgrade(matching: Sequence[Listener]) -> Match:
     return Match(
         HOP,
-        f"{'; '.join(_who(x) for x in hit[:3])}: it serves today's clients, and those of Kafka 4.4 "
-        "and newer drop the connection",
-        subjects(hit),
-        tuple(line for x in hit for line in _proofs(x)),
+        f"{'; '.join(_who(x) for x in matching[:3])}: it serves today's clients, and those of "
+        "Kafka 4.4 and newer drop the connection",
+        subjects(matching),
+        tuple(line for x in matching for line in _proofs(x)),
         (
             remedies.say(
                 "Before clients are upgraded, let the proxy send ApiVersions to the broker that it "
@@ -102,16 +103,16 @@ def _next_upgrade(hit: Sequence[Listener]) -> Match:
 
 
 def _who(listener: Listener) -> str:
-    other = answered(listener)
-    whom = f"broker {other}" if other not in (None, listener.broker.node) else "another broker"
+    other = answering_node(listener)
+    name = f"broker {other}" if other not in (None, listener.broker.node) else "another broker"
     return (
-        f"{listener.broker.advertised} is advertised by broker {listener.broker.node}, but {whom} "
+        f"{listener.broker.advertised} is advertised by broker {listener.broker.node}, but {name} "
         "answers there"
     )
 
 
 def _proofs(listener: Listener) -> Iterator[str]:
-    """What shows who answers, and whether it serves."""
+    """Evidence: which broker answers, and whether it serves the advertised broker's partitions."""
     dial, node = _best(listener), listener.broker.node
     lead = f"broker {node} at {listener.broker.advertised}"
     if dial.answered_as not in (None, node):
@@ -125,7 +126,8 @@ def _proofs(listener: Listener) -> Iterator[str]:
 
 
 def _is_routed(listener: Listener) -> bool:
-    """Whether it serves that broker's partitions, and is another one or takes itself for such."""
+    """Whether the server serves the partitions of the broker, and answers as another broker or
+    denies being that one."""
     dial = _best(listener)
     other = dial.answered_as not in (None, listener.broker.node)
     return listener.broker.node in dial.serves and (other or dial.recognised is False)
@@ -152,7 +154,7 @@ def shared_address(listeners: Listeners, produce: Produce | None) -> Iterator[Ma
     for listener in listeners.listeners:
         by_address[listener.broker.advertised].append(listener)
     shared = [group for group in by_address.values() if len(group) > 1]
-    failing, doubtful = [], []
+    failing, unproven = [], []
     for group in shared:
         left = [x for x in group if not acknowledged(produce, x)]
         if _lost_there(group, left) or (left and not any(x.contact.usable for x in group)):
@@ -163,15 +165,15 @@ def shared_address(listeners: Listeners, produce: Produce | None) -> Iterator[Ma
                 f"{group[0].broker.advertised} is advertised by {those}, and serves each of them"
             )
         else:
-            doubtful.append(left)
+            unproven.append(left)
     if failing:
         yield _sharing(failing, listeners)
-    if doubtful:
-        yield _sharing(doubtful, listeners, Severity.WARNING)
+    if unproven:
+        yield _sharing(unproven, listeners, Severity.WARNING)
 
 
 def _lost_there(group: Sequence[Listener], left: Sequence[Listener]) -> bool:
-    """Whether it is proven that clients do not find one of those that are left at the address."""
+    """Whether it is proven that clients do not reach one of the `left` brokers at the address."""
     lost = {node for x in group if x.contact.best for node in x.contact.best.refuses}
     lost |= {_id(x) for x in group if (f := x.contact.failed) and f.failure is Failure.WRONG_NODE}
     return any(_id(x) in lost for x in left)
@@ -180,27 +182,27 @@ def _lost_there(group: Sequence[Listener], left: Sequence[Listener]) -> bool:
 def _sharing(
     shared: Sequence[Sequence[Listener]], listeners: Listeners, severity: Severity | None = None
 ) -> Match:
-    hit = [listener for group in shared for listener in group]
-    said = f"{how_many(hit, listeners, 'shares', 'share')} an advertised address: "
-    said += str(shared[0][0].broker.advertised)
+    matching = [listener for group in shared for listener in group]
+    message = f"{count_and_verb(matching, listeners, 'shares', 'share')} an advertised address: "
+    message += str(shared[0][0].broker.advertised)
     if severity:
-        said += "; whether all of them can be found there is not proven"
+        message += "; whether all of them can be found there is not proven"
     return Match(
         HOP,
-        said,
-        subjects(hit),
+        message,
+        subjects(matching),
         tuple(
             f"{group[0].broker.advertised} is advertised by brokers "
             f"{listed([str(x.broker.node) for x in group])}"
             for group in shared
         )
         + tuple(
-            f"asked for broker {x.broker.node} there, broker {answered(x)} answered"
-            for x in hit
-            if answered(x) is not None
+            f"asked for broker {x.broker.node} there, broker {answering_node(x)} answered"
+            for x in matching
+            if answering_node(x) is not None
         )
-        + tuple(line for x in hit for line in _refusals(x)),
-        (remedies.ports_of_their_own(hit),),
+        + tuple(line for x in matching for line in _refusals(x)),
+        (remedies.ports_of_their_own(matching),),
         severity,
     )
 
@@ -224,24 +226,24 @@ def wrong_cluster(metadata: Metadata, listeners: Listeners) -> Iterator[Match]:
 
     Prove it: the two cluster ids in the evidence.
     """
-    hit = _identity(listeners, Failure.WRONG_CLUSTER)
-    if hit:
+    matching = _failing_with(listeners, Failure.WRONG_CLUSTER)
+    if matching:
         yield Match(
             HOP,
-            f"{listed([str(x.broker.advertised) for x in hit])} leads to another cluster than "
+            f"{listed([str(x.broker.advertised) for x in matching])} leads to another cluster than "
             f"{metadata.cluster_id}",
-            subjects(hit),
+            subjects(matching),
             tuple(
                 f"broker {x.broker.node} at {x.broker.advertised}: cluster {_cluster(x)}, "
                 f"the metadata is of cluster {metadata.cluster_id}"
-                for x in hit
+                for x in matching
             ),
             (
                 remedies.say(
                     "Find out what else has that address: a Kafka on this machine or in this "
                     "network, a tunnel, a stale DNS entry."
                 ),
-                *remedies.advertise(hit),
+                *remedies.advertise(matching),
             ),
         )
 
@@ -257,7 +259,8 @@ def _best(listener: Listener) -> AddressResult:
 
 
 def _certified(listeners: Listeners) -> Iterator[tuple[Listener, str]]:
-    """Brokers that do not say who they are, and show the certificate of another one's pod."""
+    """Listeners whose node id is not known and that show the certificate of another broker's pod;
+    each with the pod's name."""
     for listener in listeners.listeners:
         best = listener.contact.best
         if not best or not best.handshake or best.failed or best.answered_as is not None:
@@ -267,7 +270,7 @@ def _certified(listeners: Listeners) -> Iterator[tuple[Listener, str]]:
             yield listener, origin.pod
 
 
-def _identity(listeners: Listeners, failure: Failure) -> list[Listener]:
+def _failing_with(listeners: Listeners, failure: Failure) -> list[Listener]:
     return [
         listener
         for listener in listeners.listeners
@@ -279,9 +282,9 @@ def _cluster(listener: Listener) -> str | None:
     return listener.contact.best.cluster_id if listener.contact.best else None
 
 
-def _right_way_round(hit: Sequence[Listener]) -> Iterator[str]:
-    """advertised.listeners lines for the brokers that were met at each other's address."""
-    for listener in hit:
-        node = answered(listener)
+def _right_way_round(matching: Sequence[Listener]) -> Iterator[str]:
+    """advertised.listeners lines for the brokers that answer at each other's address."""
+    for listener in matching:
+        node = answering_node(listener)
         if node is not None:
             yield remedies.advertising(node, remedies.advertised(listener, node))

@@ -1,4 +1,4 @@
-"""KD301 to KD306, advertised listeners: why an address that a broker hands out fails from here."""
+"""KD301 to KD306: why a client cannot connect to an advertised address."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from kdiag.network.attempt import Failure
 from kdiag.rules import remedies
 from kdiag.rules.advertised import (
     HOP,
-    broken,
-    candidates,
-    dialled,
-    entrance,
-    how_many,
-    still_up,
+    candidate_evidence,
+    count_and_verb,
+    dial_evidence,
+    failing_listeners,
+    reached_evidence,
     subjects,
+    usable_servers,
 )
 from kdiag.rules.cloud import CloudView, found_public, let_through, on_hosts, refusing, where_public
 from kdiag.rules.rule import Match, Severity, rule
@@ -43,24 +43,27 @@ def private_address(
     Prove it: kdiag dials the same port on the address that you came in by; where the very broker
     answers there, the report says so, and advertising that address is the fix.
     """
-    hit = [
+    matching = [
         listener
-        for listener in broken(listeners)
+        for listener in failing_listeners(listeners)
         if _leads_to_private(listener) and _foreign(listener, bootstrap)
     ]
-    if hit:
-        example = hit[0].broker.advertised.host
-        addresses = [d.address for d in hit[0].contact.dials]
+    if matching:
+        example = matching[0].broker.advertised.host
+        addresses = [d.address for d in matching[0].contact.dials]
         shown = example if example in addresses or not addresses else f"{example} ({addresses[0]})"
-        met, public = found_public(cloud, hit)
+        with_public, public = found_public(cloud, matching)
         yield Match(
             HOP,
-            f"{how_many(hit, listeners, 'advertises', 'advertise')} "
-            f"{'a private address' if len(hit) == 1 else 'private addresses'}. You came in by "
-            f"{entrance(bootstrap)}; from here, {shown} leads nowhere",
-            subjects(hit),
-            dialled(hit) + _ways(bootstrap) + where_public(cloud, hit) + candidates(met),
-            (*remedies.advertise(met, public), remedies.join_the_network(hit)),
+            f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} "
+            f"{'a private address' if len(matching) == 1 else 'private addresses'}. You came in by "
+            f"{usable_servers(bootstrap)}; from here, {shown} leads nowhere",
+            subjects(matching),
+            dial_evidence(matching)
+            + _client_path(bootstrap)
+            + where_public(cloud, matching)
+            + candidate_evidence(with_public),
+            (*remedies.advertise(with_public, public), remedies.join_the_network(matching)),
         )
 
 
@@ -73,22 +76,22 @@ def loopback_address(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
 
     Prove it: the client's machine has nothing on that port, or something else.
     """
-    hit = [
+    matching = [
         listener
-        for listener in broken(listeners)
+        for listener in failing_listeners(listeners)
         if is_loopback(listener.broker.advertised.host) and suspect(
             listener.broker.advertised, bootstrap
         )
     ]  # fmt: skip
-    if hit:
+    if matching:
         yield Match(
             HOP,
-            f"{how_many(hit, listeners, 'advertises', 'advertise')} "
-            f"{hit[0].broker.advertised.host}, which is this machine for every client. You came in "
-            f"by {entrance(bootstrap)}",
-            subjects(hit),
-            dialled(hit) + candidates(hit),
-            (*remedies.advertise(hit), remedies.publish_two_listeners(hit)),
+            f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} "
+            f"{matching[0].broker.advertised.host}, which is this machine for every client. You "
+            f"came in by {usable_servers(bootstrap)}",
+            subjects(matching),
+            dial_evidence(matching) + candidate_evidence(matching),
+            (*remedies.advertise(matching), remedies.publish_two_listeners(matching)),
         )
 
 
@@ -101,16 +104,18 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
 
     Prove it: the metadata answer, as quoted in the evidence.
     """
-    hit = [x for x in listeners.listeners if is_unusable(*_pair(x.broker.advertised))]
-    if hit:
+    matching = [x for x in listeners.listeners if is_unusable(*_pair(x.broker.advertised))]
+    if matching:
         yield Match(
             HOP,
-            f"{how_many(hit, listeners, 'advertises', 'advertise')} "
-            f"{str(hit[0].broker.advertised)!r}, which cannot be dialled",
-            subjects(hit),
-            tuple(f"broker {x.broker.node} advertises {str(x.broker.advertised)!r}" for x in hit)
-            + candidates(hit),
-            remedies.advertise(hit),
+            f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} "
+            f"{str(matching[0].broker.advertised)!r}, which cannot be dialled",
+            subjects(matching),
+            tuple(
+                f"broker {x.broker.node} advertises {str(x.broker.advertised)!r}" for x in matching
+            )
+            + candidate_evidence(matching),
+            remedies.advertise(matching),
         )
 
 
@@ -125,31 +130,35 @@ def internal_name_advertised(
 
     Prove it: `getent ahosts NAME` here and on a machine inside.
     """
-    hit = [
+    matching = [
         x
         for x in listeners.listeners
         if x.contact.dns and x.contact.dns.failure and internal_name(x.broker.advertised.host)
     ]
-    if hit:
-        met, public = found_public(cloud, hit)
-        host = hit[0].broker.advertised.host
+    if matching:
+        with_public, public = found_public(cloud, matching)
+        host = matching[0].broker.advertised.host
         decoded = tuple(
             f"{x.broker.advertised.host} stands for the private address "
             f"{ec2_address(x.broker.advertised.host)}"
-            for x in hit
+            for x in matching
             if ec2_address(x.broker.advertised.host)
         )
         yield Match(
             HOP,
-            f"{how_many(hit, listeners, 'advertises', 'advertise')} "
-            f"{'a name' if len(hit) == 1 else 'names'} that only the cluster's own network knows: "
-            f"{host} is {internal_name(host)}",
-            subjects(hit),
-            dialled(hit) + decoded + _ways(bootstrap) + where_public(cloud, hit) + candidates(met),
+            f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} "
+            f"{'a name' if len(matching) == 1 else 'names'} that only the cluster's own network "
+            f"knows: {host} is {internal_name(host)}",
+            subjects(matching),
+            dial_evidence(matching)
+            + decoded
+            + _client_path(bootstrap)
+            + where_public(cloud, matching)
+            + candidate_evidence(with_public),
             (
-                *remedies.advertise(met, public),
-                *remedies.hosts_file(met),
-                remedies.join_the_network(hit),
+                *remedies.advertise(with_public, public),
+                *remedies.hosts_file(with_public),
+                remedies.join_the_network(matching),
             ),
         )
 
@@ -165,15 +174,17 @@ def advertised_port_closed(
 
     Prove it: `ss -ltn` on that host. A security group would be silent, so it is not the cause.
     """
-    hit = _failed_with(listeners, Failure.REFUSED, bootstrap)
-    if hit:
+    matching = _failed_with(listeners, Failure.REFUSED, bootstrap)
+    if matching:
         yield Match(
             HOP,
-            f"{how_many(hit, listeners, 'advertises', 'advertise')} a port that nobody listens "
-            f"on: {listed([str(x.broker.advertised) for x in hit])}",
-            subjects(hit),
-            dialled(hit) + still_up(listeners) + refusing(cloud, subjects(hit)),
-            (remedies.start_or_map([x.broker.advertised for x in hit]),),
+            f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} a port that nobody "
+            f"listens on: {listed([str(x.broker.advertised) for x in matching])}",
+            subjects(matching),
+            dial_evidence(matching)
+            + reached_evidence(listeners)
+            + refusing(cloud, subjects(matching)),
+            (remedies.start_or_map([x.broker.advertised for x in matching]),),
         )
 
 
@@ -189,18 +200,20 @@ def advertised_blocked(
 
     Prove it: compare the ports that work with those that do not; look for their rule.
     """
-    hit = _failed_with(listeners, Failure.TIMEOUT, bootstrap)
-    if hit:
+    matching = _failed_with(listeners, Failure.TIMEOUT, bootstrap)
+    if matching:
         source = next((d.source for c in bootstrap.usable for d in c.dials if d.source), "")
         yield Match(
             HOP,
-            f"{how_many(hit, listeners, 'is', 'are')} cut off: connection requests to "
-            f"{listed([str(x.broker.advertised) for x in hit])} vanish, while "
-            f"{entrance(bootstrap)} answers",
-            subjects(hit),
-            dialled(hit) + still_up(listeners) + let_through(cloud, subjects(hit)),
-            on_hosts(cloud, subjects(hit))
-            or (remedies.open_port([x.broker.advertised for x in hit], source),),
+            f"{count_and_verb(matching, listeners, 'is', 'are')} cut off: connection requests to "
+            f"{listed([str(x.broker.advertised) for x in matching])} vanish, while "
+            f"{usable_servers(bootstrap)} answers",
+            subjects(matching),
+            dial_evidence(matching)
+            + reached_evidence(listeners)
+            + let_through(cloud, subjects(matching)),
+            on_hosts(cloud, subjects(matching))
+            or (remedies.open_port([x.broker.advertised for x in matching], source),),
         )
 
 
@@ -214,16 +227,17 @@ def _leads_to_private(listener: Listener) -> bool:
 
 
 def _foreign(listener: Listener, bootstrap: Bootstrap) -> bool:
-    """True when none of its addresses is of a network that this client came in by."""
+    """Whether no address of the listener is of a network through which this client connected."""
     port = listener.broker.advertised.port
     return all(suspect(Endpoint(dial.address, port), bootstrap) for dial in listener.contact.dials)
 
 
 def _failed_with(listeners: Listeners, failure: Failure, bootstrap: Bootstrap) -> list[Listener]:
-    """Listeners that failed at TCP like this, at an address that could have worked from here."""
+    """Listeners whose TCP connection ended with `failure`, at an address of a network through which
+    this client connected."""
     return [
         listener
-        for listener in broken(listeners)
+        for listener in failing_listeners(listeners)
         if (failed := listener.contact.failed)
         and failed.layer == "tcp"
         and failed.failure is failure
@@ -231,9 +245,9 @@ def _failed_with(listeners: Listeners, failure: Failure, bootstrap: Bootstrap) -
     ]
 
 
-def _ways(bootstrap: Bootstrap) -> tuple[str, ...]:
-    """How this client came in, for the reader to compare."""
+def _client_path(bootstrap: Bootstrap) -> tuple[str, ...]:
+    """Evidence: the client's source address and the bootstrap address that it reached."""
     dials = [dial for contact in bootstrap.usable for dial in contact.dials if dial.source]
     sources = listed(list(dict.fromkeys(dial.source for dial in dials)))
-    doors = listed(list(dict.fromkeys(dial.address for dial in dials)))
-    return (f"this client is {sources} and came in by {doors}",)
+    addresses = listed(list(dict.fromkeys(dial.address for dial in dials)))
+    return (f"this client is {sources} and came in by {addresses}",)

@@ -1,4 +1,5 @@
-"""One contact and where in the walk it was made: what the rules on connections share."""
+"""Finds the contacts of a walk that fail alike, and describes them: shared by the connection
+rules."""
 
 from __future__ import annotations
 
@@ -18,7 +19,7 @@ DIALLING_HOPS = ("bootstrap", "listeners")
 
 
 class Location(NamedTuple):
-    """One contact, and where in the walk it was made."""
+    """One contact with a server or broker, the hop that made it, and its subject."""
 
     hop: str
     subject: str
@@ -26,21 +27,24 @@ class Location(NamedTuple):
 
     @property
     def endpoint(self) -> Endpoint:
+        """The host and port that were dialled."""
         return self.contact.endpoint
 
     @property
     def dials(self) -> tuple[AddressResult, ...]:
+        """The results at the addresses of the host, in the order of dialling."""
         return self.contact.dials
 
     @property
     def where(self) -> str:
-        """How a sentence names it: the bootstrap server, or the broker and its address."""
+        """The text that names the contact in a sentence: the bootstrap server, or the broker and
+        its address."""
         if self.hop == "bootstrap":
             return str(self.endpoint)
         return f"{self.subject} ({self.endpoint})"
 
 
-_WORDS = {
+_OUTCOMES = {
     Failure.REFUSED: "connection refused",
     Failure.RESET: "connection reset",
     Failure.CLOSED: "closed by the peer",
@@ -53,7 +57,7 @@ _WORDS = {
     Failure.SASL_NOT_OFFERED: "SaslHandshake answers",
     Failure.CREDENTIALS: "the login failed:",
 }
-_WHAT = {
+_TRIED = {
     "tcp": "TCP connect to",
     "tls": "TLS with",
     "kafka": "ApiVersions to",
@@ -73,9 +77,9 @@ def locations(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Loc
 
 
 def evidence(place: Location) -> Iterator[str]:
-    """What was tried there and how it ended, a line for each address that failed."""
+    """Evidence on a contact: a line for each address that failed, with layer and failure."""
     contact = place.contact
-    # A bootstrap server is its address, which the words have already.
+    # The subject of a bootstrap server is its address, which the line contains already.
     lead = "" if place.hop == "bootstrap" else f"{place.subject}: "
     if contact.dns and contact.dns.failure:
         yield f"{lead}{contact.endpoint.host} does not resolve: {contact.dns.detail}"
@@ -92,29 +96,29 @@ def evidence(place: Location) -> Iterator[str]:
 
 
 def tried(endpoint: Endpoint, dial: AddressResult, failed: LayerResult) -> str:
-    """One failed layer in words."""
+    """The text on one failed layer: what was tried at which address, and how it failed."""
     at = str(Endpoint(dial.address, endpoint.port))
     where = at if endpoint.host == dial.address else f"{endpoint} ({at})"
-    outcome = _WORDS.get(failed.failure, "") if failed.failure else ""
+    outcome = _OUTCOMES.get(failed.failure, "") if failed.failure else ""
     detail = failed.detail
     if failed.failure is Failure.NOT_KAFKA and not dial.quotable:
         outcome, detail = "something that is no Kafka answers", "its words are shown with --verbose"
-    said = [text for text in (outcome, detail) if text]
-    if len(said) == 2 and said[1].lower() in ("connection refused", "connection reset by peer"):
-        said.pop()
-    if len(said) == 2 and not said[0].endswith((":", "begins", "answers")):
-        said[0] += ","
-    return f"{_WHAT.get(failed.layer, failed.layer + ' at')} {where}: {' '.join(said)}"
+    parts = [text for text in (outcome, detail) if text]
+    if len(parts) == 2 and parts[1].lower() in ("connection refused", "connection reset by peer"):
+        parts.pop()
+    if len(parts) == 2 and not parts[0].endswith((":", "begins", "answers")):
+        parts[0] += ","
+    return f"{_TRIED.get(failed.layer, failed.layer + ' at')} {where}: {' '.join(parts)}"
 
 
 def failing(
     failures: set[Failure], bootstrap: Bootstrap, listeners: Listeners | None
 ) -> Iterator[tuple[str, list[Location], Severity | None]]:
-    """For each hop the places that fail like this; a bootstrap server beside one that works is a
-    warning."""
+    """For each hop the contacts that end with one of `failures`, and the severity: a warning for a
+    bootstrap server while another one works, else None (the rule's own)."""
     for hop in DIALLING_HOPS:
-        here = [place for place in locations(bootstrap, listeners) if place.hop == hop]
-        failed = [p for p in here if (end := p.contact.failed) and end.failure in failures]
+        of_hop = [place for place in locations(bootstrap, listeners) if place.hop == hop]
+        failed = [p for p in of_hop if (end := p.contact.failed) and end.failure in failures]
         spare = hop == "bootstrap" and bootstrap.usable
         if failed:
             yield hop, failed, Severity.WARNING if spare else None
@@ -127,8 +131,8 @@ def judge(
     message: str,
     fix: Fix,
 ) -> Iterator[Match]:
-    """A match for each hop where contacts fail like this, and one for contacts that work by other
-    addresses only. `message` takes {who}, {verb}, {s}."""
+    """A match for each hop where contacts end with one of `failures`, and a warning for contacts of
+    which only other addresses work. `message` is a template with {who}, {verb} and {s}."""
     for hop, failed, severity in failing(failures, bootstrap, listeners):
         yield match(hop, failed, message, fix, severity)
     yield from judge_others(failures, bootstrap, listeners, message, fix)
@@ -141,7 +145,8 @@ def judge_others(
     message: str,
     fix: Fix,
 ) -> Iterator[Match]:
-    """The second half of `judge`: contacts that work by other addresses only."""
+    """A warning for contacts of which one address ends with one of `failures`, while another
+    address of the same name works."""
     for hop in DIALLING_HOPS:
         partly = [
             place
@@ -152,34 +157,35 @@ def judge_others(
             and not split_by_family(place.contact)
         ]
         if partly:
-            by_others = message + "; other addresses of the same name work"
-            yield match(hop, partly, by_others, fix, Severity.WARNING)
+            partial = message + "; other addresses of the same name work"
+            yield match(hop, partly, partial, fix, Severity.WARNING)
 
 
 def match(
     hop: str,
-    hit: Sequence[Location],
+    matching: Sequence[Location],
     message: str,
     fix: Fix,
     severity: Severity | None = None,
     more: Sequence[str] = (),
 ) -> Match:
-    """The match for these places of one hop: who they are, what happened there, and `more`."""
-    lines = tuple(line for place in hit for line in evidence(place))
-    said = message.format(
-        who=listed([place.where for place in hit]),
-        verb="does" if len(hit) == 1 else "do",
-        s="s" if len(hit) == 1 else "",
+    """The match for contacts of one hop: message, subjects, evidence of the contacts, then `more`
+    evidence."""
+    lines = tuple(line for place in matching for line in evidence(place))
+    text = message.format(
+        who=listed([place.where for place in matching]),
+        verb="does" if len(matching) == 1 else "do",
+        s="s" if len(matching) == 1 else "",
     )
-    subjects = tuple(place.subject for place in hit)
-    if hop == "listeners":  # else it begins with an address
-        said = sentence(said)
-    return Match(hop, said, subjects, (*lines, *more), fix(hit), severity)
+    subjects = tuple(place.subject for place in matching)
+    if hop == "listeners":  # a message of another hop begins with an address
+        text = sentence(text)
+    return Match(hop, text, subjects, (*lines, *more), fix(matching), severity)
 
 
-def as_it_speaks(hit: Sequence[Location], sasl: Sasl | None = None) -> tuple[Remedy, ...]:
-    """The fix for a client that speaks otherwise than the listener: the properties that match."""
-    best = hit[0].contact.best
+def as_it_speaks(matching: Sequence[Location], sasl: Sasl | None = None) -> tuple[Remedy, ...]:
+    """The fix for a client whose protocol differs from the listener's: properties that match."""
+    best = matching[0].contact.best
     return remedies.client_properties(
         best.protocol if best else "",
         best.mechanisms if best else (),
@@ -189,7 +195,8 @@ def as_it_speaks(hit: Sequence[Location], sasl: Sasl | None = None) -> tuple[Rem
 
 
 def split_by_family(contact: EndpointResult) -> str | None:
-    """The one family that works, "v4" or "v6", when it is the family that makes the difference."""
+    """The address family that works, "v4" or "v6", where all addresses of one family work and all
+    of the other fail; else None."""
     works = {":" in dial.address: dial.failed is None for dial in reversed(contact.dials)}
     outcomes = {(":" in dial.address, dial.failed is None) for dial in contact.dials}
     if len(works) == 2 and len(outcomes) == 2 and len({ok for _, ok in outcomes}) == 2:

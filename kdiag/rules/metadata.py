@@ -1,4 +1,4 @@
-"""KD2xx, metadata: what the cluster tells of itself and of the topic."""
+"""KD201 to KD210, metadata: what is wrong with the metadata answer, the brokers or the topic."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ HOP = "metadata"
 
 _TOPIC_CODES = {"UNKNOWN_TOPIC_OR_PARTITION", "TOPIC_AUTHORIZATION_FAILED"}
 _FALSE = ("false", "f", "0")  # as librdkafka reads a boolean
-_PASSING = "LEADER_NOT_AVAILABLE"
-_OWN_WORDS = (Failure.NOT_KAFKA, Failure.NO_COMMON_VERSION)
+_TRANSIENT = "LEADER_NOT_AVAILABLE"
+_OTHER_FAILURES = (Failure.NOT_KAFKA, Failure.NO_COMMON_VERSION)
 
 
 @rule("KD201", "metadata-unanswered", Severity.ERROR, "No answer to the metadata request")
@@ -32,7 +32,7 @@ def metadata_unanswered(metadata: Metadata) -> Iterator[Match]:
 
     Prove it: run it again; look into the broker's log for the same second.
     """
-    failed = [a for a in metadata.answers if a.failure and a.failure not in _OWN_WORDS]
+    failed = [a for a in metadata.answers if a.failure and a.failure not in _OTHER_FAILURES]
     if failed:
         yield _unanswered(metadata, failed, f"{_who(failed)} did not answer the metadata request")
     newer = [a for a in metadata.answers if a.failure is Failure.NO_COMMON_VERSION]
@@ -63,18 +63,18 @@ def metadata_error(metadata: Metadata) -> Iterator[Match]:
         yield _unanswered(metadata, broken, f"{_who(broken)} sent an answer that cannot be read")
     topic = metadata.topic
     if topic and topic.error not in _TOPIC_CODES | {"NONE"}:
-        from kdiag.kafka.error_catalog import find  # what few answers need
+        from kdiag.kafka.error_catalog import find  # loaded only where an answer has an error
 
         known = find(topic.error)
-        told = (f"{known.name}: {known.means}",) if known else ()
+        meaning = (f"{known.name}: {known.means}",) if known else ()
         look_up = f"Look up {topic.error} in the broker's log for this second."
         yield Match(
             HOP,
             f"The cluster answers {topic.error} for topic {topic.name}",
             (f"topic {topic.name}",),
-            (f"Metadata for topic {topic.name}: {topic.error}", *told),
+            (f"Metadata for topic {topic.name}: {topic.error}", *meaning),
             (remedies.say((known.fix if known else "") or look_up),),
-            Severity.WARNING if topic.error == _PASSING else None,
+            Severity.WARNING if topic.error == _TRANSIENT else None,
         )
 
 
@@ -123,10 +123,10 @@ def unknown_topic(metadata: Metadata, settings: Settings) -> Iterator[Match]:
     """
     topic = metadata.topic
     if topic and topic.error == "UNKNOWN_TOPIC_OR_PARTITION":
-        lets = settings.client.get("allow.auto.create.topics", "").lower() not in _FALSE
-        created = metadata.creates == "true" and lets
-        meant = " or ".join(metadata.alike or ())
-        asked_for = (remedies.say(f"Ask for {meant}, if that is meant."),) if meant else ()
+        allows = settings.client.get("allow.auto.create.topics", "").lower() not in _FALSE
+        created = metadata.creates == "true" and allows
+        similar = " or ".join(metadata.alike or ())
+        rename = (remedies.say(f"Ask for {similar}, if that is meant."),) if similar else ()
         if topic.left_out:
             yield _left_out(metadata, topic)
             return
@@ -138,11 +138,11 @@ def unknown_topic(metadata: Metadata, settings: Settings) -> Iterator[Match]:
             (f"topic {topic.name}",),
             (
                 f"Metadata for topic {topic.name}: {topic.error}",
-                *_alike(metadata.alike),
-                _of_creation(metadata.creates, lets=lets),
+                *_similar_names(metadata.alike),
+                _auto_creation(metadata.creates, client_allows=allows),
             ),
             (
-                *asked_for,
+                *rename,
                 remedies.say(
                     "Check the name, upper and lower case included, and the cluster; or create it:",
                     "{tool} --create --topic {topic}",
@@ -197,9 +197,9 @@ def no_leader(metadata: Metadata) -> Iterator[Match]:
     """
     topic = metadata.topic
     known = {broker.node for broker in metadata.brokers}
-    dead = [p for p in _partitions(topic) if p.leader < 0 and p.error != "LISTENER_NOT_FOUND"]
+    leaderless = [p for p in _partitions(topic) if p.leader < 0 and p.error != "LISTENER_NOT_FOUND"]
     for electing in (False, True):
-        some = [p for p in dead if bool(known & set(p.isr)) is electing]
+        some = [p for p in leaderless if bool(known & set(p.isr)) is electing]
         if topic and some:
             yield _leaderless(topic, some, known, electing=electing)
 
@@ -219,13 +219,14 @@ def listener_missing_on_leader(metadata: Metadata) -> Iterator[Match]:
     Prove it: compare `listeners` and `advertised.listeners` of all brokers.
     """
     topic = metadata.topic
-    lost = [p for p in _partitions(topic) if p.error == "LISTENER_NOT_FOUND"]
-    if topic and lost:
+    affected = [p for p in _partitions(topic) if p.error == "LISTENER_NOT_FOUND"]
+    if topic and affected:
+        message = f"of topic {topic.name} led by a broker without this listener"
         yield Match(
             HOP,
-            f"{_count(lost, topic)} of topic {topic.name} led by a broker without this listener",
-            _names(topic, lost),
-            tuple(f"{topic.name}-{p.number}: {p.error}" for p in lost),
+            f"{_count(affected, topic)} {message}",
+            _names(topic, affected),
+            tuple(f"{topic.name}-{p.number}: {p.error}" for p in affected),
             (
                 remedies.say(
                     "Give every broker a listener of that name in `listeners`, "
@@ -271,13 +272,13 @@ def bootstraps_disagree(metadata: Metadata) -> Iterator[Match]:
 
     Prove it: the cluster ids in the evidence.
     """
-    told = [answer for answer in metadata.answers if answer.cluster_id]
-    if len({answer.cluster_id for answer in told}) > 1:
+    answers = [answer for answer in metadata.answers if answer.cluster_id]
+    if len({answer.cluster_id for answer in answers}) > 1:
         yield Match(
             HOP,
             "The bootstrap servers belong to different clusters",
-            _subjects(told),
-            tuple(f"{answer.endpoint}: cluster {answer.cluster_id}" for answer in told),
+            _subjects(answers),
+            tuple(f"{answer.endpoint}: cluster {answer.cluster_id}" for answer in answers),
             (remedies.say("Keep the servers of one cluster only in bootstrap.servers."),),
         )
 
@@ -313,7 +314,7 @@ def duplicate_node_id(metadata: Metadata) -> Iterator[Match]:
 
 
 def _left_out(metadata: Metadata, topic: Topic) -> Match:
-    """The server does not know the topic, and says so by silence about it."""
+    """The match for a topic that the metadata answer leaves out: the server does not know it."""
     answered = [answer for answer in metadata.answers if not answer.failure]
     return Match(
         HOP,
@@ -332,29 +333,30 @@ def _left_out(metadata: Metadata, topic: Topic) -> Match:
     )
 
 
-def _alike(names: Sequence[str] | None) -> Iterator[str]:
-    """What is known of topics with a name like the one that does not exist."""
+def _similar_names(names: Sequence[str] | None) -> Iterator[str]:
+    """Evidence: topics whose names are similar to the missing one; None where nobody looked."""
     if names:
         yield f"the cluster has {listed(names)}"
     elif names is not None:
         yield "none of the topics that it lists for this client has a name like that"
 
 
-def _of_creation(says: str | None, *, lets: bool) -> str:
-    """What would become of the topic when a producer writes to it."""
-    if says == "true" and lets:
+def _auto_creation(value: str | None, *, client_allows: bool) -> str:
+    """Evidence: whether a producer's first write creates the topic, from the broker's `value` of
+    auto.create.topics.enable: "true", "false", or why it is not known."""
+    if value == "true" and client_allows:
         return (
             "the broker has auto.create.topics.enable=true: a producer that may (Create on the "
             "topic or the cluster) creates it, with the broker's default partitions and replicas"
         )
-    if says == "true":
+    if value == "true":
         return (
             "the broker has auto.create.topics.enable=true, but this client has "
             "allow.auto.create.topics=false"
         )
-    if says == "false":
+    if value == "false":
         return "the broker has auto.create.topics.enable=false: no producer creates it"
-    why = f" ({says})" if says else ""
+    why = f" ({value})" if value else ""
     return (
         f"not proven, as the broker does not tell{why}: with auto.create.topics.enable=true a "
         "producer's first write creates it"
@@ -362,9 +364,9 @@ def _of_creation(says: str | None, *, lets: bool) -> str:
 
 
 def _leaderless(
-    topic: Topic, dead: Sequence[Partition], known: Set[int], *, electing: bool
+    topic: Topic, partitions: Sequence[Partition], known: Set[int], *, electing: bool
 ) -> Match:
-    missing = sorted({node for p in dead for node in p.replicas} - known)
+    missing = sorted({node for p in partitions for node in p.replicas} - known)
     fix = (
         "Run it again: an election has ended by then. If it stays, see that the cluster has a "
         "controller."
@@ -375,13 +377,13 @@ def _leaderless(
     )
     return Match(
         HOP,
-        f"{_count(dead, topic)} of topic {topic.name} without a leader"
+        f"{_count(partitions, topic)} of topic {topic.name} without a leader"
         + (" just now, though an in-sync replica is up" if electing else ""),
-        _names(topic, dead),
+        _names(topic, partitions),
         tuple(
             f"{topic.name}-{p.number}: {p.error}, replicas {_nodes(p.replicas)}, "
             f"in sync {_nodes(sorted(p.isr))}"
-            for p in dead
+            for p in partitions
         ),
         (remedies.say(fix),),
         Severity.WARNING if electing else None,

@@ -1,4 +1,4 @@
-"""KD309, KD311 and KD312: the way in, one address or one protocol does not match the others."""
+"""KD309, KD311 and KD312: the listener, an address or a protocol does not match the others."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from kdiag.network.attempt import Failure
 from kdiag.rules import remedies
 from kdiag.rules.advertised import (
     HOP,
-    broken,
-    candidates,
-    dialled,
-    entrance,
-    how_many,
-    still_up,
+    candidate_evidence,
+    count_and_verb,
+    dial_evidence,
+    failing_listeners,
+    reached_evidence,
     subjects,
+    usable_servers,
 )
 from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.location import evidence, locations
@@ -32,7 +32,7 @@ _OTHER_PROTOCOL = (
     Failure.SASL_NOT_OFFERED,
 )
 
-# Ports that Strimzi keeps for itself: between brokers and controllers, and its agent's.
+# Ports that Strimzi uses internally: between brokers and controllers, and for its agent.
 _STRIMZI_PORTS = {
     9090: "the control plane",
     9091: "replication between brokers",
@@ -40,14 +40,14 @@ _STRIMZI_PORTS = {
 }
 _INSIDE_PORT = (Failure.CLIENT_CERTIFICATE, Failure.UNTRUSTED, Failure.NOT_KAFKA)
 
-# The Services that give every pod a name, as Strimzi and the Helm charts call them; a listener that
-# is meant for clients outside never advertises their names.
+# Headless Services that give every pod a DNS name, by the names that Strimzi and the Helm charts
+# use. A listener for clients outside Kubernetes never advertises such a name.
 _POD_SERVICES = ("-kafka-brokers", "-headless", "-controller-headless", "-broker-headless")
 
 
 @rule("KD309", "wrong-door", Severity.ERROR, "This listener is not meant for clients out here")
 def wrong_door(
-    bootstrap: Bootstrap, listeners: Listeners | None, there: EntryListener | None
+    bootstrap: Bootstrap, listeners: Listeners | None, entry: EntryListener | None
 ) -> Iterator[Match]:
     """You came in, or tried to, by a listener that is for the inside of the cluster only.
 
@@ -67,33 +67,35 @@ def wrong_door(
                 f"{place.where} is a port that Strimzi keeps for {inside}",
                 (place.subject,),
                 tuple(evidence(place)),
-                remedies.other_door(),
+                remedies.use_outside_listener(),
                 Severity.WARNING if place.hop == "bootstrap" and bootstrap.usable else None,
             )
     forwarded = any(is_loopback(contact.endpoint.host) for contact in bootstrap.usable)
-    met = broken(listeners) if listeners else []
-    inner = there if there and there.inside else None
-    hit = [x for x in met if inner or _names_a_pod(x.broker.advertised.host, forwarded)]
-    if listeners and hit and all(suspect(x.broker.advertised, bootstrap) for x in hit):
+    failing = failing_listeners(listeners) if listeners else []
+    inner = entry if entry and entry.inside else None
+    matching = [x for x in failing if inner or _names_a_pod(x.broker.advertised.host, forwarded)]
+    if listeners and matching and all(suspect(x.broker.advertised, bootstrap) for x in matching):
         yield Match(
             HOP,
-            _through(inner, bootstrap)
+            _inside_listener(inner, bootstrap)
             if inner
-            else f"{entrance(bootstrap)} leads to a listener for clients inside Kubernetes: "
-            f"{how_many(hit, listeners, 'advertises', 'advertise').lower()} the "
-            f"{'name of its pod' if len(hit) == 1 else 'names of their pods'}",
-            subjects(hit),
-            (*dialled(hit), *candidates(hit)),
-            remedies.other_door(inner.others if inner else ()),
+            else f"{usable_servers(bootstrap)} leads to a listener for clients inside Kubernetes: "
+            f"{count_and_verb(matching, listeners, 'advertises', 'advertise').lower()} the "
+            f"{'name of its pod' if len(matching) == 1 else 'names of their pods'}",
+            subjects(matching),
+            (*dial_evidence(matching), *candidate_evidence(matching)),
+            remedies.use_outside_listener(inner.others if inner else ()),
         )
 
 
-def _through(there: EntryListener, bootstrap: Bootstrap) -> str:
-    """Which listener that is, and by which others to come in."""
-    said = f"{entrance(bootstrap)} leads to listener {there.name} ({there.place}), which is for "
-    said += "clients inside"
-    others = f"; for those outside there is {listed(there.others)}" if there.others else ""
-    return said + others
+def _inside_listener(entry: EntryListener, bootstrap: Bootstrap) -> str:
+    """The message on a listener for clients inside: its name, and the listeners for outside."""
+    message = (
+        f"{usable_servers(bootstrap)} leads to listener {entry.name} ({entry.place}), which is for "
+    )
+    message += "clients inside"
+    others = f"; for those outside there is {listed(entry.others)}" if entry.others else ""
+    return message + others
 
 
 @rule("KD311", "odd-one-out", Severity.ERROR, "One broker's address breaks the pattern")
@@ -117,7 +119,7 @@ def odd_one_out(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
             f"Broker {odd.broker.node} advertises {odd.broker.advertised}: another {what} than the "
             f"other {len(others)} brokers, and it fails",
             subjects([odd]),
-            (*dialled([odd]), f"the others advertise {usual}", *still_up(listeners)),
+            (*dial_evidence([odd]), f"the others advertise {usual}", *reached_evidence(listeners)),
             remedies.advertise([odd]),
         )
 
@@ -134,20 +136,21 @@ def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
     Prove it: what each address speaks is in the evidence; compare the ports in `listeners` and
     `advertised.listeners`.
     """
-    hit = [
+    matching = [
         x
-        for x in broken(listeners)
+        for x in failing_listeners(listeners)
         if (failed := x.contact.failed) and failed.failure in _OTHER_PROTOCOL
     ]
-    came_by = [d.protocol for c in bootstrap.usable for d in c.dials if d.protocol and not d.failed]
-    if hit and came_by:
-        spoken = [x.contact.best.protocol if x.contact.best else "" for x in hit]
+    used = [d.protocol for c in bootstrap.usable for d in c.dials if d.protocol and not d.failed]
+    if matching and used:
+        spoken = [x.contact.best.protocol if x.contact.best else "" for x in matching]
         yield Match(
             HOP,
-            f"{how_many(hit, listeners, 'speaks', 'speak')} {listed(list(dict.fromkeys(spoken)))} "
-            f"at the advertised address; you came in by {came_by[0]} at {entrance(bootstrap)}",
-            subjects(hit),
-            dialled(hit),
+            f"{count_and_verb(matching, listeners, 'speaks', 'speak')} "
+            f"{listed(list(dict.fromkeys(spoken)))} at the advertised address; "
+            f"you came in by {used[0]} at {usable_servers(bootstrap)}",
+            subjects(matching),
+            dial_evidence(matching),
             (
                 remedies.say(
                     "Let every listener advertise its own port: in advertised.listeners the entry "
@@ -159,20 +162,22 @@ def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
 
 
 def _names_a_pod(host: str, forwarded: bool) -> bool:
-    """The name of a pod in full; cut short it may be a slip, unless one came by a port-forward."""
+    """Whether a host is the DNS name of a pod. Without "svc" it may be a typing error, so it counts
+    only where the client uses a port-forward (`forwarded`)."""
     _, service, *rest = [*host.split("."), ""]
     return service.endswith(_POD_SERVICES) and (forwarded or "svc" in rest)
 
 
-def _odd(all_: Sequence[Listener]) -> Iterator[tuple[Listener, str]]:
-    """The one broker of three or more whose port, host or kind of host no other shares."""
-    if len(all_) < 3:
+def _odd(listeners: Sequence[Listener]) -> Iterator[tuple[Listener, str]]:
+    """The one broker of three or more whose port or kind of host differs from all others, which are
+    alike; and what differs."""
+    if len(listeners) < 3:
         return
-    for what, trait in (("port", _port), ("kind of host", _family)):
-        counted = Counter(trait(listener) for listener in all_)
+    for what, trait in (("port", _port), ("kind of host", _host_kind)):
+        counted = Counter(trait(listener) for listener in listeners)
         if len(counted) == 2 and min(counted.values()) == 1:
             rare = min(counted, key=lambda value: counted[value])
-            yield next(x for x in all_ if trait(x) == rare), what
+            yield next(x for x in listeners if trait(x) == rare), what
             return
 
 
@@ -180,8 +185,8 @@ def _port(listener: Listener) -> str:
     return str(listener.broker.advertised.port)
 
 
-def _family(listener: Listener) -> str:
-    """The domain of a name, or the network of an address, as far as brokers usually share it."""
+def _host_kind(listener: Listener) -> str:
+    """The domain of a host name, or the family of an IP address: brokers usually share it."""
     host = listener.broker.advertised.host.lower()
     if parse(host) is None:
         return host.partition(".")[2]

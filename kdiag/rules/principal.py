@@ -1,4 +1,4 @@
-"""Who this client is to a broker's access rules."""
+"""The principal under which a broker's access rules (ACLs) know this client."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ _NAMED = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 def principal(security: Security) -> Snippet:
-    """As an access rule names the client, fit for a shell: the user, the subject of its certificate
-    (with the broker's default `ssl.principal.mapping.rules`), ANONYMOUS without either."""
+    """The client's principal as an access rule names it, quoted for a shell: the SASL user, else
+    the subject of the client certificate (by the broker's default `ssl.principal.mapping.rules`),
+    else ANONYMOUS. It is a placeholder where kdiag does not know it."""
     sasl = security.sasl
     if sasl:
         return _quoted(sasl.username) if sasl.mechanism in _NAMED else _unnamed("this client")
     if not security.tls.certificate:
         return _quoted("ANONYMOUS")
-    from kdiag.rules.handshake import own_certificate  # what few clients bring
+    from kdiag.rules.handshake import own_certificate  # loaded only for mutual TLS
 
     own = own_certificate(security.tls)
     return _quoted(own.subject) if own and own.subject else _unnamed("subject of the certificate")
 
 
 def secured(security: Security) -> bool:
-    """Whether Kafka's own tools need properties of a client to get in."""
+    """Whether Kafka's command line tools need a properties file to connect (TLS or SASL)."""
     return security.sasl is not None or security.protocol not in (None, "PLAINTEXT")
 
 

@@ -1,4 +1,4 @@
-"""KD401 and KD402, produce: what became of the probe's requests that write nothing."""
+"""KD401 and KD402, produce: a broker does not answer the probe's produce requests."""
 
 from __future__ import annotations
 
@@ -35,47 +35,50 @@ def produce_unanswered(produce: Produce) -> Iterator[Match | Note]:
         found = [p for p in left if _fails(produce, p) == (severity is None)]
         if found:
             yield _unanswered(found, severity)
-    yield from _made_up_for([p for p in lost if produce.client_answered(p.node)])
+    yield from _answered_client([p for p in lost if produce.client_answered(p.node)])
 
 
 def _fails(produce: Produce, produced: BrokerProduce) -> bool:
-    """Whether it is proven that a client cannot write there: the real one could not, a request for
-    the topic that it writes to has no answer, none of this size has, or no connection is left."""
-    tried = produce.client_tried(produced.node)
-    no_own = produced.own and produced.small.unanswered
-    large_only = bool(produced.first) and produced.ends_large
-    return tried or no_own or large_only or produced.unreachable
+    """Whether it is proven that a client cannot write to this broker: the real client tried and
+    failed, a request for the user's topic has no answer, large requests end the connection while
+    small ones are answered, or no new connection can be made."""
+    client_failed = produce.client_tried(produced.node)
+    topic_unanswered = produced.own and produced.small.unanswered
+    ends_on_large = bool(produced.first) and produced.ends_large
+    return client_failed or topic_unanswered or ends_on_large or produced.unreachable
 
 
 def _unanswered(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [p.node for p in found]
-    said = f"{sentence(brokers(nodes))} did not answer a produce request"
+    message = f"{sentence(brokers(nodes))} did not answer a produce request"
     fix = "Look at the broker's log, its request handler idle ratio and its disks; and at proxies "
     fix += "on the way."
     if severity:
-        said += " for a topic that does not exist; whether clients can write is not proven"
+        message += " for a topic that does not exist; whether clients can write is not proven"
         fix = "Name a topic with --topic: then one record to each leader tells whether clients can "
         fix += "write. A proxy that serves only topics it knows may hang up on any other."
     lines = tuple(line for p in found for line in _tries(p))
-    return Match(HOP, said, _brokers(nodes), lines, (remedies.say(fix),), severity)
+    return Match(HOP, message, _brokers(nodes), lines, (remedies.say(fix),), severity)
 
 
 def _tries(produced: BrokerProduce) -> Iterator[str]:
-    """A line for each request that has no answer, in the last try and in the one before."""
+    """Evidence: a line for each request without an answer, on the first and the second connection.
+    A small and a large one of the same connection share a line."""
     node = produced.node
     last = " for the topic that was named" if produced.own else ""
     for pair, what in ((produced.first, ""), ((produced.small, produced.large), last)):
-        both = zip(("small", SIZE), pair, strict=False)
-        lost = {size: each for size, each in both if each.unanswered}
-        if len(lost) == 2:
-            lost = {f"small and {SIZE}": pair[0]._replace(sent=pair[1].sent)}
-        for size, outcome in lost.items():
+        by_size = zip(("small", SIZE), pair, strict=False)
+        unanswered = {size: outcome for size, outcome in by_size if outcome.unanswered}
+        if len(unanswered) == 2:
+            unanswered = {f"small and {SIZE}": pair[0]._replace(sent=pair[1].sent)}
+        for size, outcome in unanswered.items():
             line = f"broker {node}, {size} produce request{what}: {_ended(outcome)}"
             yield line + (f"; {_arrival(outcome.sent)}" if outcome.sent else "")
 
 
-def _made_up_for(found: Sequence[BrokerProduce]) -> Iterator[Note]:
-    """The real client outranks the probe."""
+def _answered_client(found: Sequence[BrokerProduce]) -> Iterator[Note]:
+    """A note for each broker that answered the real client and not the probe: the real client's
+    result outranks the probe's."""
     for produced in found:
         small = produced.small.unanswered
         name, lost = ("small", produced.small) if small else (SIZE, produced.large)
@@ -105,11 +108,11 @@ def path_mtu(produce: Produce) -> Iterator[Match | Note]:
     for severity in (None, Severity.WARNING):
         found = [p for p in left if (p.large.sent is None) == (severity is not None)]
         if found:
-            yield _vanishing(found, severity)
-    yield from _made_up_for([p for p in vanished if produce.client_answered(p.node)])
+            yield _path_mtu(found, severity)
+    yield from _answered_client([p for p in vanished if produce.client_answered(p.node)])
 
 
-def _vanishing(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
+def _path_mtu(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [produced.node for produced in found]
     end = "that packets vanish on the way is not proven" if severity else "large packets vanish on"
     end += "" if severity else " the way"
@@ -138,7 +141,7 @@ def _vanishing(found: Sequence[BrokerProduce], severity: Severity | None) -> Mat
 
 
 def _arrival(sent: Sent | None) -> str:
-    """What the operating system says of the bytes of a request."""
+    """What the operating system knows of the delivery of a request's bytes, as text."""
     if sent is None:
         return "this system does not say whether its bytes arrived"
     if sent.lost:

@@ -1,6 +1,6 @@
-"""Every fix that kdiag can propose, one function each, with the real values filled in.
+"""The fixes that the rules of hops 1 to 4 propose, one function each, with real values filled in.
 
-A fix never invents an address: what is not known is asked for by name, in angle brackets.
+A fix never invents an address: a value that kdiag does not know is a placeholder, <like this>.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from kdiag.walk.listeners import Listener
 NODE_PORTS = range(30000, 32768)
 MANY_PORTS = 6
 
-# Of a peer, and about to be copied into a file.
+# A host comes from a peer, and a user copies it into a file: only these characters are allowed.
 _HOST_NAME = re.compile(r"[\w.-]+\Z")
 _HOST = re.compile(r"[\w.:-]+\Z")
 
@@ -27,8 +27,9 @@ _HOST = re.compile(r"[\w.:-]+\Z")
 def advertise(
     listeners: Sequence[Listener], public: Mapping[int, Endpoint] = MappingProxyType({})
 ) -> tuple[Remedy, ...]:
-    """What each of these brokers should advertise instead: proven addresses where there are any,
-    else those in `public` (by node id), which are known from elsewhere to be its own."""
+    """The fix for wrong advertised addresses, for server.properties and for Strimzi. Each broker
+    gets its proven address, else its address in `public` (node id → address, from a cloud's API),
+    else a placeholder."""
     ends = "Leave the inter-broker listener as it is."
     where = "on the listener for outside clients"
     if all(listener.proven for listener in listeners):
@@ -57,10 +58,10 @@ def properties(
     return Remedy(summary, "\n".join(lines), "properties")
 
 
-def advertising(node: int, where: str) -> Snippet:
-    """The line of a broker, for `host:port`."""
-    line = "# broker {node}\nadvertised.listeners=EXTERNAL://{where}"
-    return fill("properties", line, node=node, where=where)
+def advertising(node: int, address: str) -> Snippet:
+    """The advertised.listeners line of one broker; `address` is `host:port`."""
+    line = "# broker {node}\nadvertised.listeners=EXTERNAL://{address}"
+    return fill("properties", line, node=node, address=address)
 
 
 def strimzi(listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]) -> Remedy:
@@ -70,15 +71,16 @@ def strimzi(listeners: Sequence[Listener], summary: str, public: Mapping[int, En
     for listener in listeners:
         host, _, port = better(listener, public).rpartition(":")
         entry = "    - broker: {node}\n      advertisedHost: {host}\n      advertisedPort: {port}"
-        told = {"host": host.strip("[]"), "port": Snippet(port)}
-        lines.append(fill("yaml", entry, node=listener.broker.node, **told))
+        values = {"host": host.strip("[]"), "port": Snippet(port)}
+        lines.append(fill("yaml", entry, node=listener.broker.node, **values))
     if _node_ports(listeners):
         return Remedy(summary, "\n".join(lines), "yaml")
     return Remedy("With Strimzi, the same in the Kafka resource:", "\n".join(lines), "yaml")
 
 
 def better(listener: Listener, public: Mapping[int, Endpoint] = MappingProxyType({})) -> str:
-    """`host:port` that this broker should advertise; its host is a placeholder where unknown."""
+    """The `host:port` that a broker should advertise: the proven one, else that in `public`, else a
+    placeholder."""
     if listener.proven:
         return str(listener.proven.endpoint)
     if listener.broker.node in public:
@@ -89,8 +91,8 @@ def better(listener: Listener, public: Mapping[int, Endpoint] = MappingProxyType
 
 
 def advertised(listener: Listener, node: int) -> str:
-    """`host:port` that a broker advertises now, for the node that it belongs to; its host is a
-    placeholder where it is none that may be copied into a file."""
+    """The `host:port` that a broker advertises now. The host is a placeholder that names `node`
+    where the advertised one has characters that may not be copied into a file."""
     endpoint = listener.broker.advertised
     if _HOST.match(endpoint.host):
         return str(endpoint)
@@ -98,7 +100,7 @@ def advertised(listener: Listener, node: int) -> str:
 
 
 def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
-    """Brokers that share an address get one each."""
+    """The fix for brokers that share an address: one advertised address or port for each."""
     lines: list[str] = []
     for listener in listeners:
         node = listener.broker.node
@@ -113,7 +115,8 @@ def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
 
 
 def tool(name: str, server: Endpoint, secured: bool) -> Snippet:
-    """The start of a command of Kafka's own, which hangs where it should log in and does not."""
+    """The start of a command with one of Kafka's own tools. Where the listener is `secured` it has
+    --command-config: without properties the tool would hang instead of failing."""
     properties = " --command-config <administrator.properties>" if secured else ""
     return fill(
         "shell",
@@ -125,7 +128,7 @@ def tool(name: str, server: Endpoint, secured: bool) -> Snippet:
 
 
 def join_the_network(listeners: Sequence[Listener]) -> Remedy:
-    """The other way round: bring the client to where the address works."""
+    """The fix on the client's side: run the client in the network where the address works."""
     example = listeners[0].broker.advertised.host
     return Remedy(
         f"Or run the client where {example} can be reached: inside that network, or over a VPN to "
@@ -134,7 +137,7 @@ def join_the_network(listeners: Sequence[Listener]) -> Remedy:
 
 
 def publish_two_listeners(listeners: Sequence[Listener]) -> Remedy:
-    """Docker: one listener for the containers, one for everybody else."""
+    """The fix for Docker: one listener for the containers, and one for clients outside."""
     first = listeners[0]
     port = first.broker.advertised.port
     inside = 29092 if port != 29092 else 29093
@@ -155,7 +158,8 @@ def publish_two_listeners(listeners: Sequence[Listener]) -> Remedy:
 
 
 def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
-    """/etc/hosts lines for names that only the cluster knows, where the address was proven."""
+    """A workaround for names that only the cluster's network resolves: /etc/hosts lines with the
+    proven addresses. Empty where no address with the same port is proven."""
     lines = [
         fill(
             "hosts",
@@ -176,7 +180,8 @@ def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
 
 
 def open_port(endpoints: Sequence[Endpoint], source: str) -> Remedy:
-    """Let this client through to these ports."""
+    """The fix for dropped packets: allow TCP from `source`, the client's address, to the
+    endpoints."""
     targets = ", ".join(str(endpoint) for endpoint in endpoints[:MANY_PORTS])
     if len(endpoints) > MANY_PORTS:
         targets += f" and {len(endpoints) - MANY_PORTS} more"
@@ -190,7 +195,7 @@ def open_port(endpoints: Sequence[Endpoint], source: str) -> Remedy:
 
 
 def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
-    """The host answers, the port does not."""
+    """The fix for a closed port: start the broker, or correct the port mapping."""
     port = endpoints[0].port
     return Remedy(
         "The host answers that nobody listens there. Check on it that the broker runs and listens "
@@ -201,8 +206,9 @@ def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
     )
 
 
-def other_door(known: Sequence[str] = ()) -> tuple[Remedy, ...]:
-    """The listener for clients outside; `known` are those that a file has."""
+def use_outside_listener(known: Sequence[str] = ()) -> tuple[Remedy, ...]:
+    """The fix for a client that uses an internal listener; `known` are the listeners for clients
+    outside that a configuration file declares."""
     if known:
         return (Remedy(f"Come in by a listener that is for clients outside: {'; '.join(known)}"),)
     return (
@@ -220,7 +226,7 @@ def other_door(known: Sequence[str] = ()) -> tuple[Remedy, ...]:
 
 
 def check_name(host: str) -> Remedy:
-    """The name has no address here."""
+    """The fix for a host name that does not resolve."""
     return Remedy(
         f"Check the spelling of {host}, and that this machine asks a DNS server that knows it.",
         fill("shell", "getent ahosts {host}", host=host),
@@ -229,7 +235,7 @@ def check_name(host: str) -> Remedy:
 
 
 def check_resolver(host: str) -> Remedy:
-    """The resolver could not tell."""
+    """The fix for a resolver that failed."""
     return Remedy(
         "The DNS server failed or did not answer; the name may well be right. Check "
         "/etc/resolv.conf, the VPN and the zone's servers, then try again.",
@@ -239,7 +245,7 @@ def check_resolver(host: str) -> Remedy:
 
 
 def pick_family(family: str) -> Remedy:
-    """Only one of IPv4 and IPv6 works."""
+    """The fix where only `family` ("v4" or "v6") works."""
     return Remedy(
         f"Let the client use the family that works: librdkafka has broker.address.family={family}; "
         f"Java has -Djava.net.preferIPv{family[1]}Stack=true. Or make the broker listen on both, "
@@ -250,50 +256,59 @@ def pick_family(family: str) -> Remedy:
 
 
 def client_properties(
-    protocol: str, mechanisms: Sequence[str], mine: str = "", certificate: bool = False
+    protocol: str, mechanisms: Sequence[str], current: str = "", certificate: bool = False
 ) -> tuple[Remedy, ...]:
-    """The client properties that match a listener, in both spellings: with the mechanism that the
-    client has now where it will do, and with a certificate of its own where one is asked for."""
-    mechanism = mine if mine in mechanisms else preferred(mechanisms)
-    fitting = matching(protocol or "SSL", mechanism, certificate)
+    """The client properties that match a listener, in Java's and in librdkafka's spelling.
+
+    The SASL mechanism is the client's `current` one where the listener offers it, else the best
+    offered one; `certificate` adds a client certificate.
+    """
+    mechanism = current if current in mechanisms else preferred(mechanisms)
+    spellings = matching(protocol or "SSL", mechanism, certificate)
     choice = f" (it offers {', '.join(mechanisms)})" if len(mechanisms) > 1 else ""
     return (
         Remedy(
             f"Set the client to what the listener speaks{choice}; in Java:",
-            fitting.java,
+            spellings.java,
             "properties",
         ),
-        Remedy("For librdkafka (Python, Go, .NET, …) the same is:", fitting.librdkafka, "ini"),
+        Remedy("For librdkafka (Python, Go, .NET, …) the same is:", spellings.librdkafka, "ini"),
     )
 
 
-def trust(endpoint: Endpoint, ca_from: str, lone: bool, itself: bool) -> tuple[Remedy, ...]:
-    """The client is to trust the authority behind the broker's certificate, which may be that
-    certificate `itself`; or the broker, which sends a `lone` one, is to send those between."""
+def trust(
+    endpoint: Endpoint, ca_from: str, incomplete: bool, self_signed: bool
+) -> tuple[Remedy, ...]:
+    """The fixes for an untrusted certificate: the client trusts its authority.
+
+    `ca_from` is the property that names the client's trust store ("property=file", "" for the
+    machine's own). `incomplete`: the broker sends its own certificate alone, so it may have to send
+    the whole chain. `self_signed`: the certificate has no other authority.
+    """
     now = (
         f"The client trusts {ca_from} now." if ca_from else "The client trusts this machine's own."
     )
     what = (
         "Give the client this certificate, and that of every other broker; or give the brokers "
         "certificates by one authority, and the client that authority's."
-        if itself
+        if self_signed
         else "Give the client the certificate of the authority that issued the broker's."
     )
     name, _, store = ca_from.partition("=")
-    given = Remedy(
+    add_authority = Remedy(
         f"{what} {now}",
         "# Java\nssl.truststore.type=PEM\nssl.truststore.location=<the CA's certificates.pem>\n"
         "# librdkafka\nssl.ca.location=<the CA's certificates.pem>",
         "properties",
     )
     if name == "ssl.truststore.location" and not store.endswith((".pem", ".crt", ".cer")):
-        given = say(
+        add_authority = say(
             f"{what} {now} To add it there:",
             "keytool -importcert -alias kafka-ca -file <the CA's certificate.pem> "
             "-keystore {store}",
             store=path(store),
         )
-    whole = say(
+    send_chain = say(
         "If the issuer is an intermediate authority, let the broker send its whole chain: its own "
         "certificate first, then each one between it and the root, in ssl.keystore."
     )
@@ -303,22 +318,23 @@ def trust(endpoint: Endpoint, ca_from: str, lone: bool, itself: bool) -> tuple[R
         "openssl s_client -connect {endpoint} -showcerts </dev/null",
         endpoint=str(endpoint),
     )
-    return (given, *((whole,) if lone else ()), compare)
+    return (add_authority, *((send_chain,) if incomplete else ()), compare)
 
 
 def certificate_names(
     hosts: Sequence[str], names: Sequence[str], strimzi: bool
 ) -> tuple[Remedy, ...]:
-    """The certificate must name what clients dial, or they must dial what it names."""
-    fit = [host if _HOST.match(host) else "<the name that clients dial>" for host in hosts]
-    wanted = "\n".join(fill("yaml", "  - {host}", host=host) for host in fit)
-    made = Remedy(
+    """The fixes for a certificate that is for other `names` than the dialled `hosts`: a certificate
+    with these hosts, or clients that dial one of the names. `strimzi`: Strimzi issued it."""
+    safe = [host if _HOST.match(host) else "<the name that clients dial>" for host in hosts]
+    wanted = "\n".join(fill("yaml", "  - {host}", host=host) for host in safe)
+    add_names = Remedy(
         "Have the certificate name what clients dial, as a subject alternative name (IP addresses "
         "as IP entries):",
-        "\n".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in fit),
+        "\n".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in safe),
     )
     if strimzi:
-        made = Remedy(
+        add_names = Remedy(
             "Add the names to the listener; Strimzi issues new certificates then (advertisedHost "
             "does the same for one broker):",
             "configuration:\n  bootstrap:\n    alternativeNames:\n"
@@ -326,12 +342,12 @@ def certificate_names(
             "yaml",
         )
     usable = [name for name in names if "*" not in name and not is_loopback(name)]
-    other = (say(f"Or dial, and advertise, a name that it has: {', '.join(usable[:6])}."),)
-    return (made, *(other if usable else ()))
+    use_name = (say(f"Or dial, and advertise, a name that it has: {', '.join(usable[:6])}."),)
+    return (add_names, *(use_name if usable else ()))
 
 
 def client_certificate(shown: bool) -> Remedy:
-    """The client needs a certificate, or another one."""
+    """The fix for a refused client certificate, or for a missing one (`shown` is false)."""
     summary = (
         "Show a certificate by an authority that the broker trusts (ssl.truststore on the broker, "
         "Strimzi: the clients CA), within its time:"
@@ -347,7 +363,8 @@ def client_certificate(shown: bool) -> Remedy:
 
 
 def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> Remedy:
-    """The login was refused, or there was no token to log in with."""
+    """The fix for refused credentials, or for a token that could not be fetched, by mechanism.
+    `endpoint` is the token endpoint, "" without one."""
     if mechanism.startswith("SCRAM"):
         return Remedy(
             f"Check user and password, and, as an administrator, that the user has credentials for "
@@ -383,7 +400,7 @@ def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> R
 
 
 def broker_port() -> Remedy:
-    """A controller was dialled."""
+    """The fix for a client that dials a KRaft controller."""
     return Remedy(
         "Use the port of a broker listener: one that `listeners` has and "
         "`controller.listener.names` has not. Clients never talk to a KRaft controller.",
@@ -393,9 +410,9 @@ def broker_port() -> Remedy:
 
 
 def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
-    """A fix; its snippet is a template where it has values."""
-    said = fill(kind, snippet, **values) if values else snippet
-    return Remedy(summary, said, kind if snippet else "text")
+    """A remedy; with `values`, `snippet` is a template that they fill, quoted for its `kind`."""
+    filled = fill(kind, snippet, **values) if values else snippet
+    return Remedy(summary, filled, kind if snippet else "text")
 
 
 def _node_ports(listeners: Sequence[Listener]) -> bool:

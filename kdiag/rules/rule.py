@@ -16,7 +16,8 @@ DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
 
 
 class Severity(str, Enum):
-    """An error fails its hop; a warning does with `--fail-on warning` only."""
+    """The severity of a finding. An error fails its hop; a warning does so only with
+    `--fail-on warning`."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -73,7 +74,7 @@ class Match:
 
 @dataclass(frozen=True)
 class Note:
-    """What a rule says that is no finding: it stands among the report's notes."""
+    """A statement of a rule that is no finding; the report lists it among its notes."""
 
     text: str
 
@@ -82,7 +83,8 @@ Judge = Callable[..., Iterator[Match | Note]]
 
 
 class Rule(NamedTuple):
-    """A declared rule. `needs` are the parameter's types; those in `optional` may be None."""
+    """A declared rule. `needs` are the types of the facts that it takes, in the order of its
+    parameters; those in `optional` may be None."""
 
     code: str
     name: str
@@ -99,25 +101,25 @@ class Rule(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Where that page is published."""
+        """The address at which that page is published."""
         return rule_url(self.code)
 
     def apply(self, facts: Mapping[type, Any]) -> Iterator[Finding]:
-        """The findings, once every needed fact is known."""
+        """The rule's findings; none where a needed fact is missing."""
         return (self.finding(match) for match in self.matches(facts))
 
     def matches(self, facts: Mapping[type, Any]) -> Iterator[Match]:
-        """Where it applies, once every needed fact is known."""
-        return (said for said in self.judged(facts) if isinstance(said, Match))
+        """The rule's matches, without its notes; none where a needed fact is missing."""
+        return (result for result in self.judged(facts) if isinstance(result, Match))
 
     def judged(self, facts: Mapping[type, Any]) -> Iterator[Match | Note]:
-        """All that it says, once every needed fact is known."""
+        """The rule's matches and notes; none where a needed fact is missing."""
         if any(kind not in facts for kind in self.needs if kind not in self.optional):
             return
         yield from self.judge(*(facts.get(kind) for kind in self.needs))
 
     def finding(self, match: Match) -> Finding:
-        """A match, with what the declaration says."""
+        """The finding of a match: code, name and title come from the declaration."""
         return Finding(
             code=self.code,
             name=self.name,
@@ -136,8 +138,9 @@ NEVER_IGNORED = ("KD001", "KD002")
 
 
 def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judge], Rule]:
-    """Declares a rule: code, name, severity and title here, its page in the docstring, the facts it
-    needs in the signature. It runs when all of them are known (`T | None`: may be missing)."""
+    """Declares a rule: code, name, severity and title here, its page in the docstring, the facts
+    that it needs in the signature. The rule runs when all facts are known; one that is declared as
+    `T | None` may be missing."""
 
     def declare(judge: Judge) -> Rule:
         hints = meanings(judge)
@@ -154,16 +157,17 @@ def declared(*modules: ModuleType) -> dict[str, Rule]:
     when two rules have one code."""
     found: dict[str, Rule] = {}
     for module in modules:
-        for one in vars(module).values():
-            if isinstance(one, Rule) and found.setdefault(one.code, one) is not one:
-                raise ValueError(f"{one.code} is declared twice")
+        for value in vars(module).values():
+            if isinstance(value, Rule) and found.setdefault(value.code, value) is not value:
+                raise ValueError(f"{value.code} is declared twice")
     return found
 
 
 def ignorable(
     names: Iterable[str], rules: Mapping[str, Rule], place: str = "--ignore"
 ) -> tuple[str, ...]:
-    """The codes of those `rules` that are named by code or name. Raises UsageError."""
+    """The codes of the rules that `names` select, each by code or name. `place` names the option in
+    an error. Raises UsageError for an unknown name, and for a code that always counts."""
     known = {name: rule.code for rule in rules.values() for name in (rule.code, rule.name)}
     found = []
     for name in names:

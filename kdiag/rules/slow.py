@@ -1,4 +1,4 @@
-"""KD124, slow answers: what comes late, and clients still wait for."""
+"""KD124, slow answers: answers that take two seconds or more, and that clients still wait for."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ SLOW = 2.0  # seconds; a healthy broker answers in milliseconds
 _LAYERS = {"kafka": "ApiVersions", "sasl": "the login", "identity": "the questions of hop 3"}
 
 
-class Late(NamedTuple):
-    """One answer that came late: where it was asked for, what it answers, and after how long."""
+class LateAnswer(NamedTuple):
+    """One answer that came late. `server` names the server in a text; `request` is what it
+    answers; `seconds` is how long it took; `address` is the dialled IP address, "" if not known."""
 
     hop: str
     subject: str
-    where: str
-    what: str
+    server: str
+    request: str
     seconds: float
     address: str = ""
 
@@ -55,17 +56,17 @@ def slow_answer(
     """
     late = late_answers(bootstrap, metadata, listeners, produce)
     for hop in HOP_IDS:
-        here = [each for each in late if each.hop == hop]
-        if here:
-            subjects = tuple(dict.fromkeys(each.subject for each in here))
-            who = list(dict.fromkeys(each.where for each in here))
-            slowest = max(each.seconds for each in here)
+        of_hop = [answer for answer in late if answer.hop == hop]
+        if of_hop:
+            subjects = tuple(dict.fromkeys(answer.subject for answer in of_hop))
+            servers = list(dict.fromkeys(answer.server for answer in of_hop))
+            slowest = max(answer.seconds for answer in of_hop)
             yield Match(
                 hop,
-                f"{listed(who)}: answers come late, after up to {slowest:.0f} s",
+                f"{listed(servers)}: answers come late, after up to {slowest:.0f} s",
                 subjects,
-                tuple(f"{e.where}: {e.what} took {e.seconds:.0f} s" for e in here),
-                _fixes(here),
+                tuple(f"{a.server}: {a.request} took {a.seconds:.0f} s" for a in of_hop),
+                _fixes(of_hop),
             )
 
 
@@ -74,8 +75,8 @@ def late_answers(
     metadata: Metadata | None,
     listeners: Listeners | None = None,
     produce: Produce | None = None,
-) -> list[Late]:
-    """Every answer that came late, in the order of the hops."""
+) -> list[LateAnswer]:
+    """Every answer that took SLOW seconds or more, in the order of the hops."""
     return [
         *_connections(bootstrap, listeners),
         *_metadata(metadata),
@@ -83,36 +84,37 @@ def late_answers(
     ]
 
 
-def _connections(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Late]:
+def _connections(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[LateAnswer]:
     for place in locations(bootstrap, listeners):
         for dial in place.dials:
             for attempt in dial.attempts:
                 if attempt.layer in _LAYERS and attempt.elapsed >= SLOW and not attempt.failure:
-                    what, seconds = _LAYERS[attempt.layer], attempt.elapsed
-                    at = dial.address
-                    yield Late(place.hop, place.subject, place.where, what, seconds, at)
+                    request, seconds = _LAYERS[attempt.layer], attempt.elapsed
+                    yield LateAnswer(
+                        place.hop, place.subject, place.where, request, seconds, dial.address
+                    )
 
 
-def _metadata(metadata: Metadata | None) -> Iterator[Late]:
+def _metadata(metadata: Metadata | None) -> Iterator[LateAnswer]:
     for answer in metadata.answers if metadata else ():
         if answer.elapsed >= SLOW and not answer.failure:
-            where = str(answer.endpoint)
-            yield Late("metadata", f"bootstrap {where}", where, "Metadata", answer.elapsed)
+            server = str(answer.endpoint)
+            yield LateAnswer("metadata", f"bootstrap {server}", server, "Metadata", answer.elapsed)
 
 
-def _produced(produce: Produce | None) -> Iterator[Late]:
+def _produced(produce: Produce | None) -> Iterator[LateAnswer]:
     for produced in produce.produced if produce else ():
         slowest = max((produced.small, produced.large), key=lambda outcome: outcome.elapsed)
         if slowest.elapsed >= SLOW and not slowest.failure:
-            who = f"broker {produced.node}"
-            yield Late("produce", who, who, "a produce request", slowest.elapsed)
+            broker = f"broker {produced.node}"
+            yield LateAnswer("produce", broker, broker, "a produce request", slowest.elapsed)
 
 
-def _fixes(late: Sequence[Late]) -> tuple[Remedy, ...]:
-    logins = [each for each in late if each.what == _LAYERS["sasl"]]
+def _fixes(late: Sequence[LateAnswer]) -> tuple[Remedy, ...]:
+    logins = [answer for answer in late if answer.request == _LAYERS["sasl"]]
     fixes = []
     if logins:
-        address = next((each.address for each in logins if each.address), "ADDRESS")
+        address = next((answer.address for answer in logins if answer.address), "ADDRESS")
         fixes.append(
             remedies.say(
                 "See how long the broker takes to look its own address up, on its own host; if it "

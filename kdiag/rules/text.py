@@ -1,4 +1,4 @@
-"""Lists and numbers in words, the same in every finding."""
+"""Formats lists, counts and brokers alike in the texts of all findings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MANY = 4
 
 
 def listed(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`, and for a long list its start and how many more."""
+    """The names as text: `a`, `a and b`, `a, b and c`; of more than four `a, b, c and 7 more`."""
     if len(names) > MANY:
         return f"{', '.join(names[: MANY - 1])} and {len(names) - MANY + 1} more"
     if len(names) < 2:
@@ -17,27 +17,27 @@ def listed(names: Sequence[str]) -> str:
 
 
 def count_of(some: int, total: int, noun: str) -> str:
-    """`2 of 3 brokers`, `the only broker`, `all 3 brokers`."""
+    """How many of `total` as text: `2 of 3 brokers`, `the only broker`, `all 3 brokers`."""
     if total == 1:
         return f"the only {noun}"
     return f"all {total} {noun}s" if some == total else f"{some} of {total} {noun}s"
 
 
 def brokers(nodes: Sequence[int]) -> str:
-    """`broker 3`, `brokers 2 and 3`."""
+    """Brokers by node id as text: `broker 3`, `brokers 2 and 3`."""
     return f"broker{'' if len(nodes) == 1 else 's'} {listed([str(node) for node in nodes])}"
 
 
 def sentence(text: str) -> str:
-    """The text with a capital in front."""
+    """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
 
 
 def escaped(text: str) -> str:
-    """Text that stands in a message with {places} to fill."""
+    """The text with its braces doubled, to be part of a template for str.format."""
     return text.replace("{", "{{").replace("}", "}}")
 
 
 def once(texts: Iterable[str]) -> list[str]:
-    """Each of them once, in the order in which they first come."""
+    """The texts without duplicates, in the order of their first occurrence."""
     return list(dict.fromkeys(texts))

@@ -1,4 +1,4 @@
-"""KD110, KD111, KD115, KD116 and KD123, TLS: what became of a handshake, and what it asks for."""
+"""KD110, KD111, KD115, KD116 and KD123, TLS: why a handshake fails, and verification turned off."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def tls_required(
         bootstrap,
         listeners,
         "{who} want{s} TLS, and this client speaks plaintext",
-        lambda hit: as_it_speaks(hit, settings.security.sasl),
+        lambda matching: as_it_speaks(matching, settings.security.sasl),
     )
 
 
@@ -51,8 +51,8 @@ def tls_not_offered(
         bootstrap,
         listeners,
         "{who} speak{s} plaintext, and this client speaks TLS",
-        lambda hit: (
-            *as_it_speaks(hit, settings.security.sasl),
+        lambda matching: (
+            *as_it_speaks(matching, settings.security.sasl),
             remedies.say(
                 "Or use the port of a listener with TLS; or, if this one was meant to have it, map "
                 "it to SSL or SASL_SSL in listener.security.protocol.map. Without TLS everybody on "
@@ -75,17 +75,22 @@ def client_certificate(
     """
     own = own_certificate(settings.security.tls)
     fix = remedies.client_certificate(own is not None)
-    for hop, hit, severity in failing({Failure.CLIENT_CERTIFICATE}, bootstrap, listeners):
+    for hop, matching, severity in failing({Failure.CLIENT_CERTIFICATE}, bootstrap, listeners):
         if own is None:
             message = "{who} want{s} a client certificate, and this client has none"
         else:
             message = "{who} refuse{s} the client certificate that it was shown"
-        wanted = list(dict.fromkeys(name for place in hit for name in _authorities(place)))
+        wanted = list(dict.fromkeys(name for place in matching for name in _authorities(place)))
         more = [f"accepted are certificates by {listed(wanted)}"] if wanted else []
         if own:
             more.append(f"this client showed {own.subject}, issued by {own.issuer}")
         yield match(
-            hop, hit, message, lambda hit: (*_mesh(hit), fix), severity, (*more, *shown(hit))
+            hop,
+            matching,
+            message,
+            lambda matching: (*_mesh_fix(matching), fix),
+            severity,
+            (*more, *shown(matching)),
         )
 
 
@@ -129,27 +134,28 @@ def verification_off(
     Prove it: the evidence has the names whose check would fail.
     """
     tls = settings.security.tls
-    met = [p for p in locations(bootstrap, listeners) if handshake_at(p)]
-    if not met or (tls.verify and tls.verify_name):
+    over_tls = [p for p in locations(bootstrap, listeners) if handshake_at(p)]
+    if not over_tls or (tls.verify and tls.verify_name):
         return
     wrong = [
         f"{p.where} shows a certificate for {names_of(leaf)}, not for {p.endpoint.host}"
-        for p in met
+        for p in over_tls
         if (leaf := leaf_at(p)) and not covers(leaf, p.endpoint.host)
     ]
     what = "names in certificates" if tls.verify else "certificates"
     yield Match(
-        met[0].hop,
+        over_tls[0].hop,
         f"This client does not check {what}, as its properties ask",
-        tuple(place.subject for place in met if place.hop == met[0].hop),
+        tuple(place.subject for place in over_tls if place.hop == over_tls[0].hop),
         tuple(wrong) or ("every name here would pass the check",),
         (remedies.say("Leave the check on, and have certificates that carry the names dialled."),),
     )
 
 
-def _mesh(hit: Sequence[Location]) -> tuple[Remedy, ...]:
-    """A service mesh asks for certificates of its own, which no client outside can have."""
-    origin = origin_at(hit[0])
+def _mesh_fix(matching: Sequence[Location]) -> tuple[Remedy, ...]:
+    """The fix where a service mesh wants a certificate of its own authority, which no client
+    outside the mesh can have; else empty."""
+    origin = origin_at(matching[0])
     if origin is None or origin.kind is not CertificateKind.MESH:
         return ()
     return (Remedy(f"{origin.words} {origin.remedy}"),)

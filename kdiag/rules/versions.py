@@ -1,4 +1,4 @@
-"""What brokers list in ApiVersions, read for their release: notes on upgrades, never findings."""
+"""Finds the release of each broker from its ApiVersions answer, for notes on upgrades."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from kdiag.walk.listeners import Listeners
 
 Table = tuple[tuple[int, int, int], ...]
 
-# Kafka's release, and a request with the version of it that this release was the first to list; of
-# requests that brokers list with ZooKeeper and without. The releases' own tables, in ApiKeys of
-# kafka-clients: tests/rules/kafka_versions.txt. 3.4 brought nothing that can be told from 3.3.
+# Release of Kafka, API key, and the version of that API which this release was the first to list.
+# Only APIs that brokers list both with ZooKeeper and without. Source: ApiKeys of kafka-clients, in
+# tests/rules/kafka_versions.txt. 3.4 lists the same versions as 3.3.
 _FIRST = (
     ("0.11", 3, 4),
     ("1.0", 3, 5),
@@ -44,15 +44,16 @@ _FIRST = (
 )
 _SHOWN = {"3.3": "3.3 or 3.4", "4.4": "4.4 or later"}
 
-# KIP-896, which names the oldest of each that was looked at.
+# From KIP-896, which names the oldest tested version of each client.
 _KNOWN_TO_WORK = "Java 2.1, librdkafka 1.8.2, KafkaJS 1.15.0, Sarama 1.30.1 and kafka-python 2.0.2"
 
 
 def release(table: Table) -> str | None:
-    """The release of Apache Kafka that lists these versions; None for a proxy or another server,
-    which lists others."""
-    most = {key: last for key, _, last in table}
-    holds = [most.get(key, -1) >= version for _, key, version in _FIRST]
+    """The release of Apache Kafka that lists these versions, as in "3.7"; None for a table of no
+    release, as a proxy or another server lists. A row of `table` is an API key with its oldest and
+    newest version."""
+    newest = {key: last for key, _, last in table}
+    holds = [newest.get(key, -1) >= version for _, key, version in _FIRST]
     count = sum(holds)
     if not count or not all(holds[:count]):
         return None
@@ -60,7 +61,7 @@ def release(table: Table) -> str | None:
 
 
 def notes(facts: Mapping[type, Any]) -> Iterator[str]:
-    """What is to be said of the brokers' releases."""
+    """The notes on the brokers' releases: brokers of different releases, or older than 4.0."""
     listeners: Listeners | None = facts.get(Listeners)
     bootstrap: Bootstrap | None = facts.get(Bootstrap)
     tables = {

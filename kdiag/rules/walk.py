@@ -61,7 +61,7 @@ def deadline(
                 (f"hop {halt.hop}",),
                 (
                     f"hop {halt.hop} was under way when {halt.seconds:g} s were over",
-                    *(f"{each.where}: {each.what} took {each.seconds:.0f} s" for each in late),
+                    *(f"{each.server}: {each.request} took {each.seconds:.0f} s" for each in late),
                 ),
                 (remedies.say("Give it more time with --deadline, or less to do."),),
                 Severity.WARNING if late else None,

@@ -10,7 +10,7 @@ import kdiag
 from kdiag.config.expectation import EXPECTABLES, parse
 from kdiag.config.usage import UsageError
 from kdiag.network.attempt import TlsHandshake
-from kdiag.rules.expectations import expected, held
+from kdiag.rules.expectations import check_expectations, parse_expectations
 from tests.certificates import END, made, name
 from tests.facts import (
     CLUSTER_ID,
@@ -45,7 +45,9 @@ PART = (came_in(), metadata(TWO[0].broker, LOST.broker), listeners(TWO[0], LOST)
 
 def met(text: str, *facts: object) -> bool | None:
     """Whether an expectation is met; None where that is not known."""
-    (one,) = held(expected([text], topic="orders"), known(*facts), "").held
+    (one,) = check_expectations(
+        parse_expectations([text], topic="orders"), known(*facts), ""
+    ).results
     return None if one.unknown else one.holds
 
 
@@ -173,7 +175,7 @@ def test_with_a_topic_the_acknowledgements_are_what_counts() -> None:
 )
 def test_what_is_refused(text: str, says: str) -> None:
     with pytest.raises(UsageError) as caught:
-        expected([text], topic=None)
+        parse_expectations([text], topic=None)
     assert says in str(caught.value)
     assert str(caught.value).isprintable()
 
@@ -197,7 +199,7 @@ def test_each_has_an_example_that_is_one_and_says_what_it_is() -> None:
 
 
 def test_the_same_said_twice_is_one() -> None:
-    assert len(expected(["brokers=3", "brokers==3"], topic=None)) == 1
+    assert len(parse_expectations(["brokers=3", "brokers==3"], topic=None)) == 1
 
 
 def test_patterns_cost_no_time() -> None:

@@ -169,7 +169,7 @@ def test_a_name_from_a_peer_is_copied_into_no_file_and_one_word_of_a_command(hos
         made, *_ = remedies.certificate_names([host], (), strimzi)
         assert host not in made.snippet
         assert "<the name that clients dial>" in made.snippet
-    _, *_, compare = remedies.trust(met.broker.advertised, "", lone=False, itself=False)
+    _, *_, compare = remedies.trust(met.broker.advertised, "", incomplete=False, self_signed=False)
     server = str(met.broker.advertised)
     server = "<endpoint>" if server.startswith("-") else server
     assert shlex.split(compare.snippet)[3] == server
