@@ -27,7 +27,7 @@ from kdiag.config.settings import parse_properties, settings
 from kdiag.config.targets import names, target
 from kdiag.config.usage import UsageError
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
-from kdiag.demo.certificates import Authority, serving
+from kdiag.demo.certificates import Authority, server_context
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
 from kdiag.kafka.messages import SASL_AUTHENTICATE, Request, encode_response
@@ -108,7 +108,7 @@ def wire(rng: random.Random) -> None:
 @cache
 def _contexts() -> Sequence[object]:
     authority = Authority("fuzz-ca")
-    return [serving(authority.issue("broker", [PUBLIC[0]])), authority.pem]
+    return [server_context(authority.issue("broker", [PUBLIC[0]])), authority.pem]
 
 
 def tls(rng: random.Random) -> None:

@@ -1,7 +1,7 @@
-"""A small broker on real TCP, answering with the probe's own message table read the other way.
+"""A fake Kafka broker on real TCP, for the demo and for tests.
 
-The demo walks it, and the tests dial it. One `FakeBroker` is one listener; `control` sees every
-request first, and can change the answer.
+It decodes requests and encodes responses with the message table of kdiag.kafka. One `FakeBroker` is
+one listener; its `control` receives every request first and can replace the answer.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ from kdiag.kafka.messages import (
     encode_response,
 )
 
-# Key → versions, as Kafka 4.3.1 lists them for the requests that a client may meet, but only those
-# versions of the requests answered here that are answered here.
+# API key → oldest and newest version, as Kafka 4.3.1 lists them for clients; for APIs that the fake
+# broker answers, only the versions that it answers.
 BROKER_APIS: Mapping[int, tuple[int, int]] = {
     **dict.fromkeys((8, 9, 10, 11, 12, 13, 14, 19, 20, 37, 44), (0, 4)),
     1: (4, 17),
@@ -46,7 +46,7 @@ BROKER_APIS: Mapping[int, tuple[int, int]] = {
     SASL_AUTHENTICATE.key: (0, 1),
     DESCRIBE_CLUSTER.key: (0, 1),
 }
-# From Kafka 4.4 on ApiVersions tells a client that meant another node (KIP-1242).
+# From Kafka 4.4 on ApiVersions rejects a client that expects another node (KIP-1242).
 NEWER_APIS: Mapping[int, tuple[int, int]] = {**BROKER_APIS, API_VERSIONS.key: (0, 5)}
 CONTROLLER_APIS: Mapping[int, tuple[int, int]] = dict.fromkeys(
     (1, 17, 18, *range(52, 57), 59, 60, 62, 63), (0, 1)
@@ -66,7 +66,7 @@ NO_LOGIN_HERE: Mapping[str, Any] = {
 
 @dataclass
 class FakeNode:
-    """A broker as its metadata tells: node id, advertised host and port."""
+    """A broker in the metadata: node id, advertised host and port."""
 
     node: int
     host: str
@@ -75,10 +75,11 @@ class FakeNode:
 
 @dataclass
 class FakeCluster:
-    """What all brokers of one cluster agree on. `topics` maps names to the leaders of partitions.
+    """The state that the brokers of one cluster share. `topics` maps a topic to the leaders of its
+    partitions, by node id.
 
-    `records` are the batches that were really written: (topic, partition, bytes). `creates` is what
-    brokers say of auto.create.topics.enable.
+    `records` are the batches that clients wrote: (topic, partition, bytes). `creates` is the value
+    of auto.create.topics.enable.
     """
 
     id: str
@@ -88,40 +89,43 @@ class FakeCluster:
     creates: bool = False
 
 
-_LONGEST_MUTE = 60_000  # milliseconds
+_MAX_MUTE_MS = 60_000  # milliseconds
 
 SILENCE, HANG_UP = object(), object()
 Control = Callable[[Request], Any]
 
 
 def as_usual(_: Request) -> None:
-    """The control of a healthy broker: None means the usual answer.
+    """The control of a healthy broker. It returns None: the broker sends its usual answer.
 
-    A control may also return a body to answer with, bytes to send as they are, SILENCE, or HANG_UP.
+    Another control may return the body of the answer, bytes to send unchanged, SILENCE (no answer)
+    or HANG_UP (close the connection).
     """
 
 
 def at_once(_: Request) -> float:
-    """No answer takes any time, and no quota is used up."""
+    """The delay or quota of a fast broker: 0 for every request."""
     return 0.0
 
 
 def one_by_one(_: int) -> Sequence[int]:
-    """Every request is answered as it comes."""
+    """The flights of a broker that answers each request as soon as it arrives."""
     return ()
 
 
 @dataclass
 class FakeBroker:
-    """One listener of one broker. It keeps count of `connections` and of all `requests`.
+    """One listener of one broker. `connections` counts connections, `requests` has all requests.
 
-    With `sasl` it serves those only who log in, as Kafka does.
-    `flights` gives, for the n-th connection, how many requests each flight has: that many are read
-    before the first of them is answered, so that a client which waits in between never gets one.
-    `delay` gives the seconds that an answer takes: a connection is served one request at a time.
-    `quota` gives the milliseconds for which the connection is muted after an answer, and which the
-    answer announces. Above `most` connections at once a new one is closed, as by
-    max.connections.per.ip. One that `routes` serves the partitions of every leader, as a proxy may.
+    `apis` are the versions that ApiVersions lists; `greeting` are bytes sent after the connect.
+    With `sasl`, clients must log in, as with Kafka.
+    `flights` returns, for the n-th connection, how many requests each flight has: the broker reads
+    that many before it answers the first, so a client that waits in between gets no answer.
+    `delay` returns the seconds that an answer takes; a connection serves one request at a time.
+    `quota` returns the throttle time in milliseconds: the answer announces it, and the broker reads
+    nothing from the connection for as long. Above `most` open connections a new one is closed, as
+    by max.connections.per.ip. With `routes` the listener serves the partitions of every leader, as
+    a proxy may.
     """
 
     cluster: FakeCluster
@@ -143,7 +147,8 @@ class FakeBroker:
     async def start(
         self, host: str = "127.0.0.1", port: int = 0, *, tls: ssl.SSLContext | None = None
     ) -> int:
-        """Listens, on a free port unless one is given, with TLS if told how; gives the port."""
+        """Listens on `port` (0: a free one), with TLS where a server context is given. Returns the
+        port."""
         self._server = await asyncio.start_server(self._serve, host, port, ssl=tls)
         return int(self._server.sockets[0].getsockname()[1])
 
@@ -154,7 +159,7 @@ class FakeBroker:
         for writer in self._serving:
             writer.transport.abort()
         await asyncio.sleep(0)
-        if self._serving:  # TLS takes a few turns of the loop to notice
+        if self._serving:  # a TLS connection ends only after some iterations of the event loop
             await asyncio.wait(self._serving.values(), timeout=1.0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -167,11 +172,11 @@ class FakeBroker:
         login = ServerLogin(self.sasl) if self.sasl else None
         try:
             writer.write(self.greeting)
-            going_on = True
-            while going_on:
+            open_ = True
+            while open_:
                 least = 0 if login and login.raw else 8
                 frames = [await _frame(reader, least) for _ in range(next(sizes, 1))]
-                going_on = all([await self._handle(frame, writer, login) for frame in frames])
+                open_ = all([await self._handle(frame, writer, login) for frame in frames])
         except (asyncio.IncompleteReadError, WireError, OSError):
             pass
         finally:
@@ -181,7 +186,7 @@ class FakeBroker:
     async def _handle(
         self, frame: bytes, writer: asyncio.StreamWriter, login: ServerLogin | None
     ) -> bool:
-        """Answers one request; False when the connection is to be closed."""
+        """Answers one request. Returns False where the broker closes the connection."""
         if login and login.raw:
             message = login.token(frame)
             if message is not None:
@@ -214,7 +219,7 @@ class FakeBroker:
             answer = encode_response(request.api, request.version, request.correlation, body)
         writer.write(answer)
         await writer.drain()
-        await asyncio.sleep(min(muted, _LONGEST_MUTE) / 1000)
+        await asyncio.sleep(min(muted, _MAX_MUTE_MS) / 1000)
         return not (login and login.failed)
 
     def _answer(self, request: Request) -> Mapping[str, Any]:
@@ -231,8 +236,8 @@ class FakeBroker:
             return NO_LOGIN_HERE
         return build(request.body)
 
-    def _versions(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        error = self._misrouted(asked.get("cluster_id"), asked.get("node_id", -1))
+    def _versions(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        error = self._node_error(body.get("cluster_id"), body.get("node_id", -1))
         if error:
             return {"error_code": error, "api_keys": [], "throttle_time_ms": 0}
         keys = [
@@ -241,21 +246,22 @@ class FakeBroker:
         ]
         return {"error_code": 0, "api_keys": keys, "throttle_time_ms": 0}
 
-    def _misrouted(self, cluster_id: str | None, node: int) -> int:
-        """The error for a client that says whom it means; it names both or none."""
+    def _node_error(self, cluster_id: str | None, node: int) -> int:
+        """The error code for a client that expects this cluster id and node id; a client names both
+        or none."""
         if (cluster_id is None) != (node < 0):
             return INVALID_REQUEST
-        meant = cluster_id is None or (cluster_id, node) == (self.cluster.id, self.node)
-        return 0 if meant else REBOOTSTRAP_REQUIRED
+        expected = cluster_id is None or (cluster_id, node) == (self.cluster.id, self.node)
+        return 0 if expected else REBOOTSTRAP_REQUIRED
 
-    def _offsets(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _offsets(self, body: Mapping[str, Any]) -> dict[str, Any]:
         topics = [
             {
                 "name": topic["name"],
                 "partitions": [
                     {
                         "partition_index": p["partition_index"],
-                        "error_code": self._leads(topic["name"], p["partition_index"]),
+                        "error_code": self._leader_error(topic["name"], p["partition_index"]),
                         "timestamp": -1,
                         "offset": 0,
                         "leader_epoch": 0,
@@ -263,20 +269,21 @@ class FakeBroker:
                     for p in topic["partitions"]
                 ],
             }
-            for topic in asked["topics"]
+            for topic in body["topics"]
         ]
         return {"topics": topics, "throttle_time_ms": 0}
 
-    def _leads(self, topic: str, number: int) -> int:
-        """The error for whoever wants something of a partition that this broker may not lead."""
+    def _leader_error(self, topic: str, number: int) -> int:
+        """The error code for a request for a partition: 0 where this broker leads it."""
         leaders = self.cluster.topics.get(topic, [])
         if not 0 <= number < len(leaders):
             return UNKNOWN_TOPIC
         return 0 if self.routes or leaders[number] == self.node else NOT_LEADER
 
-    def _metadata(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        names = [t["name"] for t in asked["topics"]] if asked["topics"] is not None else None
-        wanted = list(self.cluster.topics) if names is None else names
+    def _metadata(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        requested = body["topics"]
+        everything = list(self.cluster.topics)
+        names = everything if requested is None else [topic["name"] for topic in requested]
         return {
             "throttle_time_ms": 0,
             "brokers": [
@@ -285,7 +292,7 @@ class FakeBroker:
             ],
             "cluster_id": self.cluster.id,
             "controller_id": self.cluster.nodes[-1].node if self.cluster.nodes else -1,
-            "topics": [self._topic(name) for name in wanted],
+            "topics": [self._topic(name) for name in names],
         }
 
     def _topic(self, name: str) -> dict[str, Any]:
@@ -309,10 +316,10 @@ class FakeBroker:
             ],
         }
 
-    def _configs(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _configs(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "throttle_time_ms": 0,
-            "results": [self._config(resource) for resource in asked["resources"]],
+            "results": [self._config(resource) for resource in body["resources"]],
         }
 
     def _config(self, resource: Mapping[str, Any]) -> dict[str, Any]:
@@ -348,13 +355,13 @@ class FakeBroker:
     def _end(self, _: Mapping[str, Any]) -> dict[str, Any]:
         return {"throttle_time_ms": 0, "error_code": NOT_COORDINATOR}
 
-    def _produce(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+    def _produce(self, body: Mapping[str, Any]) -> dict[str, Any]:
         topics = [
             {
                 "name": topic["name"],
                 "partitions": [self._written(topic["name"], p) for p in topic["partitions"]],
             }
-            for topic in asked["topics"]
+            for topic in body["topics"]
         ]
         return {"topics": topics, "throttle_time_ms": 0}
 

@@ -1,4 +1,4 @@
-"""Certificates for the embedded cluster, made on the spot: an authority, and what it issues."""
+"""Issues certificates for the embedded cluster, from an authority that exists in memory only."""
 
 from __future__ import annotations
 
@@ -26,37 +26,39 @@ class Issued:
 
 
 class Authority:
-    """Who issues certificates: `pem` is its own."""
+    """A certificate authority; `pem` is its own certificate."""
 
     def __init__(self, name: str) -> None:
-        self._name = _named(name)
+        self._name = _x509_name(name)
         self._key = ec.generate_private_key(ec.SECP256R1())
-        own = _built(self._name, self._name, self._key, days=3650)
+        own = _certificate_builder(self._name, self._name, self._key, days=3650)
         own = own.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        self.pem = _text(own.sign(self._key, SHA256()))
+        self.pem = _pem(own.sign(self._key, SHA256()))
 
     def issue(self, subject: str, names: Sequence[str] = (), *, days: int = 365) -> Issued:
-        """A certificate for these names; `days` from now it expires, before now if negative."""
+        """A certificate for these host names and IP addresses. It expires `days` from now; a
+        negative number makes it expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _built(_named(subject), self._name, key, days)
+        builder = _certificate_builder(_x509_name(subject), self._name, key, days)
         if names:
             entries = [
                 x509.IPAddress(address) if (address := parse(name)) else x509.DNSName(name)
                 for name in names
             ]
-            made = made.add_extension(x509.SubjectAlternativeName(entries), critical=False)
+            builder = builder.add_extension(x509.SubjectAlternativeName(entries), critical=False)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return Issued(_text(made.sign(self._key, SHA256())), pem.decode())
+        return Issued(_pem(builder.sign(self._key, SHA256())), pem.decode())
 
 
 @lru_cache(maxsize=1)
 def authority() -> Authority:
-    """The authority of the demo's cluster."""
+    """The authority of the demo's cluster, the same in each call."""
     return Authority("demo-ca")
 
 
-def serving(issued: Issued, clients: Authority | None = None) -> ssl.SSLContext:
-    """How a broker serves TLS with a certificate; with `clients`, it wants one of theirs too."""
+def server_context(issued: Issued, clients: Authority | None = None) -> ssl.SSLContext:
+    """The TLS context of a broker with this certificate; with `clients`, the broker requires a
+    client certificate by that authority (mutual TLS)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with as_file(issued.certificate, issued.key) as path:
         context.load_cert_chain(path)
@@ -66,11 +68,11 @@ def serving(issued: Issued, clients: Authority | None = None) -> ssl.SSLContext:
     return context
 
 
-def _named(name: str) -> x509.Name:
+def _x509_name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
 
 
-def _built(
+def _certificate_builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: int
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
@@ -83,5 +85,5 @@ def _built(
     )
 
 
-def _text(certificate: x509.Certificate) -> str:
+def _pem(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()

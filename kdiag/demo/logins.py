@@ -1,4 +1,4 @@
-"""How the fake broker lets clients in: SASL seen from the other side, in Kafka's own words.
+"""The server's side of SASL for the fake broker: each mechanism, with Kafka's error messages.
 
 Source: Kafka's SaslServerAuthenticator, PlainSaslServer, ScramSaslServer, OAuthBearerSaslServer and
 its unsecured validator; for AWS_MSK_IAM, the README of github.com/aws/aws-msk-iam-auth.
@@ -23,7 +23,7 @@ from kdiag.kafka.sasl.sigv4 import signature
 
 UNSUPPORTED_MECHANISM, ILLEGAL_SASL_STATE, AUTHENTICATION_FAILED = 33, 34, 58
 
-# Takes the client's messages, gives the challenges, returns the last answer.
+# Receives the client's messages, yields the challenges, and returns the last answer.
 Steps = Generator[bytes, bytes, bytes]
 
 _QUERY = {
@@ -41,11 +41,13 @@ _QUERY = {
 
 
 class Refused(Exception):
-    """The credentials are not good. The text is what the client is told, "" for Kafka's usual."""
+    """The server refuses the credentials. The text is the error message to the client, "" for
+    Kafka's usual one."""
 
 
 def unsecured_subject(token: str) -> str | None:
-    """Whom a token names, by Kafka's unsecured validator; None when it is signed, or expired."""
+    """The subject of an unsigned token, by the rules of Kafka's unsecured validator; None where the
+    token is signed, expired or malformed."""
     try:
         header, payload, signature = token.split(".")
         algorithm = json.loads(_base64url(header))["alg"]
@@ -57,7 +59,7 @@ def unsecured_subject(token: str) -> str | None:
 
 
 def unsecured_token(subject: str, lifetime: float = 3600.0) -> str:
-    """A token that this validator takes, for a client to log in with; `lifetime` is in seconds."""
+    """An unsigned token that `unsecured_subject` accepts; `lifetime` is in seconds."""
     claims = {"sub": subject, "iat": time.time(), "exp": time.time() + lifetime}
     parts = (json.dumps(part).encode() for part in ({"alg": "none"}, claims))
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
@@ -65,11 +67,12 @@ def unsecured_token(subject: str, lifetime: float = 3600.0) -> str:
 
 @dataclass
 class Logins:
-    """Who may come in by a listener. `users` maps names to passwords, or AWS key ids to secrets.
+    """The SASL configuration of a listener. `users` maps user names to passwords, or AWS access key
+    ids to secret keys.
 
-    `attempts` counts, by user, how often credentials were presented. `subject` gives the user whom
-    an OAUTHBEARER token names, None when it is no good. `iterations` are SCRAM's; `lifetime_ms` is
-    the session's, 0 for one without end.
+    `attempts` counts, by user, how often credentials were presented. `subject` returns the user of
+    an OAUTHBEARER token, None for an invalid one. `iterations` are SCRAM's; `lifetime_ms` is the
+    session's, 0 without a limit.
     """
 
     users: Mapping[str, str] = field(default_factory=dict)
@@ -86,15 +89,15 @@ class Logins:
     attempts: Counter[str] = field(default_factory=Counter)
 
     def steps(self, mechanism: str) -> Steps:
-        """The server's side of one mechanism, ready for the client's first message."""
-        sides: Mapping[str, Callable[[], Steps]] = {
+        """The server's side of one mechanism, started and ready for the client's first message."""
+        by_mechanism: Mapping[str, Callable[[], Steps]] = {
             "PLAIN": self._plain,
             "SCRAM-SHA-256": lambda: self._scram("sha256"),
             "SCRAM-SHA-512": lambda: self._scram("sha512"),
             "OAUTHBEARER": self._bearer,
             "AWS_MSK_IAM": self._iam,
         }
-        steps = sides[mechanism]()
+        steps = by_mechanism[mechanism]()
         next(steps)
         return steps
 
@@ -156,38 +159,40 @@ class Logins:
         return b""
 
     def _iam(self) -> Steps:
-        asked = json.loads((yield b""))
-        user = asked["x-amz-credential"].split("/")[0]
+        payload = json.loads((yield b""))
+        user = payload["x-amz-credential"].split("/")[0]
         self.attempts[user] += 1
         request_id = "9f5a3e02-3d4c-4a77-9f5e-0d1b5a2c7e11"
-        if user not in self.users or not signed(asked, self.users[user]):
+        if user not in self.users or not signed(payload, self.users[user]):
             raise Refused(f"[{request_id}]: Access denied")
         return json.dumps({"version": "2020_10_22", "request-id": request_id}).encode()
 
 
 class ServerLogin:
-    """One connection's way in. Before it is over, little is answered and the rest is hung up on."""
+    """The login of one connection, on the server's side. Until the login is complete, only
+    ApiVersions and SASL requests are answered; any other request closes the connection."""
 
     def __init__(self, logins: Logins) -> None:
         self._logins = logins
-        self._versions_told = False
+        self._versions_answered = False
         self._mechanism = ""
         self._steps: Steps | None = None
-        self._over = False
+        self._complete = False
         self.raw = False  # after SaslHandshake 0 the mechanism's messages have no header
         self.failed = False
 
     def answer(self, request: Request) -> dict[str, Any] | None:
-        """The answer to a request before login, None when it is to be answered as usual.
+        """The answer to a request before the login; None where the broker answers it as usual.
 
-        Once `failed`, the connection is closed after the answer. Raises WireError to hang up.
+        Once `failed` is true, the broker closes the connection after the answer. Raises WireError
+        where it closes the connection without an answer.
         """
-        if self._over:
+        if self._complete:
             return None
         if self._steps:
             return self._during(request, self._steps)
-        if request.api is API_VERSIONS and not self._versions_told:
-            self._versions_told = True
+        if request.api is API_VERSIONS and not self._versions_answered:
+            self._versions_answered = True
             return None
         if request.api is SASL_HANDSHAKE:
             self.raw = request.version == 0
@@ -195,13 +200,13 @@ class ServerLogin:
         raise WireError(f"unexpected {request.api.name} during SASL handshake")
 
     def token(self, message: bytes) -> bytes | None:
-        """The challenge to a message without a header; None to hang up, which is the only refusal
-        that there is for one."""
+        """The challenge to a SASL message without a Kafka header; None to close the connection:
+        without a header the server has no error message."""
         assert self._steps
         try:
             return self._steps.send(message)
         except StopIteration as ended:
-            self._over, self.raw = True, False
+            self._complete, self.raw = True, False
             return bytes(ended.value)
         except (Refused, ValueError, KeyError, TypeError, AttributeError):
             self.failed = True
@@ -221,32 +226,33 @@ class ServerLogin:
             return {"error_code": ILLEGAL_SASL_STATE, "api_keys": [], "throttle_time_ms": 0}
         if request.api is not SASL_AUTHENTICATE:
             raise WireError(f"unexpected {request.api.name} during SASL authentication")
-        usual = (
+        default = (
             "Authentication failed during authentication due to invalid credentials with SASL "
             f"mechanism {self._mechanism}"
         )
         try:
             return _authenticated(steps.send(request.body["auth_bytes"]))
         except StopIteration as ended:
-            self._over = True
+            self._complete = True
             return _authenticated(ended.value, self._logins.lifetime_ms)
         except Refused as error:
-            words = str(error) or usual
+            message = str(error) or default
         except (ValueError, KeyError, TypeError, AttributeError):
-            words = usual
+            message = default
         self.failed = True
         return {
             "error_code": AUTHENTICATION_FAILED,
-            "error_message": words,
+            "error_message": message,
             "auth_bytes": b"",
             "session_lifetime_ms": 0,
         }
 
 
-def signed(asked: Mapping[str, str], secret: str) -> bool:
-    """Whether an AWS_MSK_IAM payload bears this secret's signature."""
-    query = {_QUERY[name]: value for name, value in asked.items() if name in _QUERY}
-    return hmac.compare_digest(signature(asked["host"], query, secret), asked["x-amz-signature"])
+def signed(payload: Mapping[str, str], secret: str) -> bool:
+    """Whether an AWS_MSK_IAM payload is signed with this secret key."""
+    query = {_QUERY[name]: value for name, value in payload.items() if name in _QUERY}
+    expected = signature(payload["host"], query, secret)
+    return hmac.compare_digest(expected, payload["x-amz-signature"])
 
 
 def _authenticated(answer: bytes, lifetime_ms: int = 0) -> dict[str, Any]:

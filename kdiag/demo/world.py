@@ -1,8 +1,8 @@
-"""A small internet on loopback: brokers at public addresses, names, and places that stay silent.
+"""A simulated network on loopback: brokers at public addresses, host names, and silent addresses.
 
-Addresses are played: what the walk dials as 3.10.139.221:9094 is translated, as a NAT does, to a
-port on 127.0.0.1. What is not translated is dialled as it is, but bound to the loopback device,
-where its packets vanish: nothing leaves this machine.
+A table translates each simulated address, as NAT does: 3.10.139.221:9094 becomes a port on
+127.0.0.1. An address without an entry is dialled unchanged, but through the loopback device, which
+drops the packets: nothing leaves this machine.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ CLIENT = "203.0.113.10"
 PUBLIC = ("3.10.139.221", "3.10.139.222", "3.10.139.223")
 PRIVATE = ("10.0.1.11", "10.0.1.12", "10.0.1.13")
 PORT = 9094
-NARROW = 1400  # bytes
+SMALL_PACKET = 1400  # bytes; larger packets to `World.narrow` addresses are lost
 CLUSTER_ID = "kdiagDemoCluster000001"
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
@@ -34,9 +34,9 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 
 @dataclass
 class World:
-    """What there is to dial. `nat` maps (address, port) to a port on 127.0.0.1; `names` maps a host
-    to its addresses, or to the resolver's error code. On the way to `narrow` addresses large
-    packets vanish."""
+    """A simulated network. `nat` maps (address, port) to a port on 127.0.0.1; `names` maps a host
+    to its addresses, or to the resolver's error code. Large packets to `narrow` addresses are
+    lost."""
 
     cluster: FakeCluster = field(default_factory=lambda: FakeCluster(CLUSTER_ID))
     nat: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class World:
     async def broker(
         self, address: str, port: int, broker: FakeBroker, tls: ssl.SSLContext | None = None
     ) -> FakeBroker:
-        """A broker that answers at this address, over TLS if told how."""
+        """Starts a broker at this address, with TLS where a server context is given."""
         self.nat[address, port] = await broker.start(tls=tls)
         self._servers.append(broker)
         return broker
@@ -60,33 +60,34 @@ class World:
         tls: ssl.SSLContext | None = None,
         sasl: Logins | None = None,
     ) -> None:
-        """Three brokers at the public addresses, that advertise these (their own, if none)."""
-        told = advertised or tuple((address, PORT) for address in PUBLIC)
-        for node, (host, port) in enumerate(told, start=1):
+        """Starts brokers 1 to 3 at the public addresses. They advertise `advertised`, by default
+        their own addresses."""
+        advertised = advertised or tuple((address, PORT) for address in PUBLIC)
+        for node, (host, port) in enumerate(advertised, start=1):
             self.cluster.nodes.append(FakeNode(node, host, port))
             self.brokers[node] = await self.broker(
                 PUBLIC[node - 1], PORT, FakeBroker(self.cluster, node, sasl=sasl), tls
             )
 
     async def server(self, address: str, port: int, serve: Serve) -> None:
-        """A server of any other kind at this address."""
+        """Starts a server of another kind at this address; `serve` handles each connection."""
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         self.nat[address, port] = server.sockets[0].getsockname()[1]
         self._servers.append(server)
 
     def closed(self, address: str, port: int) -> None:
-        """A host that is there, with nobody listening on that port."""
+        """Adds an address that refuses connections on this port."""
         sock = socket.socket()
-        sock.bind(("127.0.0.1", 0))  # bound and never listened on: no one else gets the port
+        sock.bind(("127.0.0.1", 0))  # bound and not listening: no other process gets the port
         self.nat[address, port] = sock.getsockname()[1]
         self._closed.append(sock)
 
     def net(self, settings: Settings) -> Dialer:
-        """The way into this world, for a walk."""
+        """The dialer with which a walk connects to this network."""
         return WorldDialer(self, settings)
 
     async def end(self) -> None:
-        """Stops everything that listens, and gives back the ports that nobody listened on."""
+        """Stops every server and frees the reserved ports."""
         for sock in self._closed:
             sock.close()
         for server in self._servers:
@@ -96,15 +97,16 @@ class World:
                 server.close()
 
     def lookup(self, host: str, *_: object) -> list[Any]:
-        """getaddrinfo, by `names` alone; a name that is not there does not exist."""
-        found = self.names.get(host, socket.EAI_NONAME)
-        if isinstance(found, int):
-            raise socket.gaierror(found, _RESOLVER_WORDS[found])
-        return [(0, 0, 0, "", (address, 0)) for address in found]
+        """A getaddrinfo that resolves from `names`; any other name does not exist. Raises
+        socket.gaierror."""
+        result = self.names.get(host, socket.EAI_NONAME)
+        if isinstance(result, int):
+            raise socket.gaierror(result, _RESOLVER_MESSAGES[result])
+        return [(0, 0, 0, "", (address, 0)) for address in result]
 
 
 class WorldDialer(Dialer):
-    """A network whose addresses are translated by a world's table."""
+    """A dialer that translates addresses by the table of a World."""
 
     outside = False
 
@@ -120,43 +122,44 @@ class WorldDialer(Dialer):
         self._nat, self._narrow = world.nat, world.narrow
 
     async def connect(self, address: str, port: int, *, again: bool = False) -> TcpConnection:
-        """Dials the port on 127.0.0.1 that plays this address."""
+        """Connects to the port on 127.0.0.1 that stands for this address."""
         if (address, port) not in self._nat:
             return await super().connect(address, port, again=again)
-        line = await super().connect("127.0.0.1", self._nat[address, port], again=again)
-        if line.sock and address in self._narrow:
-            line.sock.__class__ = _Narrowed
-        return line._replace(address=address, port=port, source=line.source and CLIENT)
+        connection = await super().connect("127.0.0.1", self._nat[address, port], again=again)
+        if connection.sock and address in self._narrow:
+            connection.sock.__class__ = _LossySocket
+        source = connection.source and CLIENT
+        return connection._replace(address=address, port=port, source=source)
 
 
-class _Narrowed(Counted):
-    """A socket whose large packets vanish on the way, which the system notices: nobody acknowledges
-    them, however often they are sent."""
+class _LossySocket(Counted):
+    """A socket whose large packets are lost. TCP_INFO reports them as sent again and never
+    acknowledged."""
 
     _lost = False
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """Sends what fits a small packet, and loses all else."""
-        if len(data) < NARROW:
+        """Sends data that fits into a small packet, and drops larger data."""
+        if len(data) < SMALL_PACKET:
             return super().send(data, flags)
         self._lost = True
         return len(data)
 
     def getsockopt(self, level: int, name: int, size: int = 0) -> Any:
-        """Tells of the segments that were lost, where Linux tells of a connection."""
+        """The option's value; TCP_INFO counts the lost segments."""
         if not size:
             return super().getsockopt(level, name)
         found = super().getsockopt(level, name, size)
-        asked = self._lost and (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO)
-        return lossy(found, segments=7, again=3) if asked else found
+        changed = self._lost and (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO)
+        return lossy(found, segments=7, again=3) if changed else found
 
 
 def endpoint(address: str = PUBLIC[0], port: int = PORT) -> str:
-    """`host:port`, as a user would write it."""
+    """`host:port`, as a user writes a bootstrap server."""
     return str(Endpoint(address, port))
 
 
-_RESOLVER_WORDS = {
+_RESOLVER_MESSAGES = {
     socket.EAI_NONAME: "Name or service not known",
     socket.EAI_AGAIN: "Temporary failure in name resolution",
 }

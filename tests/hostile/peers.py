@@ -21,7 +21,7 @@ from kdiag.demo.broker import (
     FakeCluster,
     FakeNode,
 )
-from kdiag.demo.certificates import Authority, serving
+from kdiag.demo.certificates import Authority, server_context
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import CLUSTER_ID, PORT, PRIVATE, PUBLIC, Serve, World, endpoint
 from kdiag.kafka.codec import Array, Blob, Number, Struct, Type
@@ -150,7 +150,7 @@ def _tls() -> Sequence[ssl.SSLContext]:
     authority = Authority("fuzz-ca")
     good = authority.issue("broker", [*PUBLIC, NAMED])
     odd = authority.issue("\x1b[31m\u202e", ["*.example.com"], days=-1)
-    return serving(good), serving(odd), serving(good, authority)
+    return server_context(good), server_context(odd), server_context(good, authority)
 
 
 async def _peopled(rng: random.Random, world: World) -> None:

@@ -18,7 +18,7 @@ from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from kdiag.demo.broker import FakeBroker, FakeNode
-from kdiag.demo.certificates import Authority, serving
+from kdiag.demo.certificates import Authority, server_context
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import PORT, PUBLIC, World
 from kdiag.kafka.messages import METADATA, Request, encode_response
@@ -181,7 +181,7 @@ async def test_an_answer_that_is_twice_the_limit(world: World) -> None:
 )
 async def test_a_certificate(world: World, names: tuple[str, ...]) -> None:
     issuer = Authority("\x1b[31mCA\n[bold]")
-    context = serving(issuer.issue("\u202eCN\x07", names))
+    context = server_context(issuer.issue("\u202eCN\x07", names))
     broker = FakeBroker(world.cluster, 1)
     await world.broker(PUBLIC[0], PORT, broker, context)
     report = await among(world, timeout=1.0)

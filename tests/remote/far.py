@@ -83,14 +83,14 @@ def command(world: World, folder: Path, python: str = sys.executable) -> list[st
     packed = folder / "probe.pyz"
     if not packed.exists():  # others may be reading it
         packed.write_bytes(archive())
-    from kdiag.demo.world import _RESOLVER_WORDS, NARROW
+    from kdiag.demo.world import _RESOLVER_MESSAGES, SMALL_PACKET
 
     told = {
         "nat": [[address, port, to] for (address, port), to in world.nat.items()],
         "names": world.names,
-        "words": _RESOLVER_WORDS,
+        "words": _RESOLVER_MESSAGES,
         "client": CLIENT,
         "narrow": sorted(world.narrow),
-        "fits": NARROW,
+        "fits": SMALL_PACKET,
     }
     return [python, "-IS", "-c", _CODE, str(packed), json.dumps(told)]

@@ -1,6 +1,7 @@
-"""The demo's scenarios, named after the finding that each leads to; declared by being imported.
+"""The demo's scenarios. Each is named after the finding that it leads to; importing its module
+declares it.
 
-A feature brings the scenarios of its own findings in its `scenarios` module.
+A feature declares the scenarios of its findings in its own `scenarios` module.
 """
 
 from importlib import import_module
@@ -17,7 +18,7 @@ _MODULES = (
 )
 
 for _name in _MODULES:
-    if find_spec(_name.rpartition(".")[0]):  # a feature may be taken out
+    if find_spec(_name.rpartition(".")[0]):  # the feature may have been removed
         import_module(_name)
 
 __all__ = ["SCENARIOS"]

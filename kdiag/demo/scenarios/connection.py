@@ -1,4 +1,4 @@
-"""What happens to one connection."""
+"""Scenarios of one connection to the bootstrap server that fails."""
 
 from __future__ import annotations
 
@@ -85,10 +85,12 @@ async def address_family(world: World) -> Start:
     return Start(endpoint("kafka.example.com"))
 
 
-def _answering(said: bytes) -> Callable[..., Awaitable[None]]:
+def _answering(answer: bytes) -> Callable[..., Awaitable[None]]:
+    """A handler that answers the first byte of a client with `answer` and then closes."""
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
-        writer.write(said)
+        writer.write(answer)
         await reader.read(4096)
         writer.close()
 

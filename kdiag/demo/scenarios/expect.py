@@ -1,4 +1,4 @@
-"""A path that works, and a cluster that is not as it should be."""
+"""The scenario of a path that works to a cluster that does not meet the expectations."""
 
 from __future__ import annotations
 

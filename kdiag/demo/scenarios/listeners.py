@@ -1,4 +1,4 @@
-"""Advertised addresses, good and bad."""
+"""Scenarios of advertised addresses: a healthy cluster, and brokers that clients cannot reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the cluster tells of itself and of a topic."""
+"""Scenarios of metadata: wrong or missing brokers, and topics that a client cannot use."""
 
 from __future__ import annotations
 
@@ -65,15 +65,15 @@ async def topic_denied(world: World) -> Start:
 @scenario
 async def no_leader(world: World) -> Start:
     """Both replicas of partition 1 are down."""
-    dead = _partition(1, -1, (4, 5), (), LEADER_NOT_AVAILABLE)
-    return await _topic(world, {"error_code": 0, "partitions": [_partition(0, 1), dead]})
+    leaderless = _partition(1, -1, (4, 5), (), LEADER_NOT_AVAILABLE)
+    return await _topic(world, {"error_code": 0, "partitions": [_partition(0, 1), leaderless]})
 
 
 @scenario
 async def listener_missing_on_leader(world: World) -> Start:
     """Partition 1's leader has no listener of the name that we came in by."""
-    lost = _partition(1, -1, error=LISTENER_NOT_FOUND)
-    return await _topic(world, {"error_code": 0, "partitions": [_partition(0, 1), lost]})
+    unlisted = _partition(1, -1, error=LISTENER_NOT_FOUND)
+    return await _topic(world, {"error_code": 0, "partitions": [_partition(0, 1), unlisted]})
 
 
 @scenario
@@ -92,8 +92,8 @@ async def bootstraps_disagree(world: World) -> Start:
     return Start(f"{endpoint()},{endpoint('3.10.139.230')}")
 
 
-async def _topic(world: World, told: Mapping[str, Any]) -> Start:
-    """Three brokers, of which the first tells this of topic orders."""
+async def _topic(world: World, state: Mapping[str, Any]) -> Start:
+    """Three brokers, of which the first answers Metadata for topic orders with `state`."""
     await world.three()
     nodes = [{"node_id": n.node, "host": n.host, "port": n.port, "rack": None}
              for n in world.cluster.nodes]  # fmt: skip
@@ -106,7 +106,7 @@ async def _topic(world: World, told: Mapping[str, Any]) -> Start:
             "brokers": nodes,
             "cluster_id": CLUSTER_ID,
             "controller_id": 3,
-            "topics": [{"name": "orders", "is_internal": False, **told}],
+            "topics": [{"name": "orders", "is_internal": False, **state}],
         }
 
     world.brokers[1].control = answer

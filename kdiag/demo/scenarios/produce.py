@@ -1,4 +1,4 @@
-"""Produce requests that do not get through."""
+"""Scenarios of produce requests that fail or are throttled."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Listeners that want a login, or none."""
+"""Scenarios of SASL: logins that fail, a login over plaintext, and a slow one."""
 
 from __future__ import annotations
 
 from kdiag.config.security import Sasl, Security
 from kdiag.demo.logins import Logins
 from kdiag.demo.scenario import Start, scenario
-from kdiag.demo.scenarios.tls import good, trusting
+from kdiag.demo.scenarios.tls import tls_client, valid_tls
 from kdiag.demo.world import World
 from kdiag.kafka.messages import SASL_AUTHENTICATE
 
@@ -13,7 +13,7 @@ USER, PASSWORD = "alice", "wonderland"
 
 
 def login(mechanism: str, password: str = PASSWORD) -> Security:
-    """A client that logs in over plaintext."""
+    """The settings of a client that logs in over plaintext."""
     return Security("SASL_PLAINTEXT", sasl=Sasl(mechanism, username=USER, password=password))
 
 
@@ -41,8 +41,8 @@ async def sasl_mechanism(world: World) -> Start:
 @scenario
 async def sasl_credentials(world: World) -> Start:
     """The password is wrong, at a listener with TLS."""
-    await world.three(tls=good(), sasl=Logins({USER: PASSWORD}))
-    tls = trusting().tls
+    await world.three(tls=valid_tls(), sasl=Logins({USER: PASSWORD}))
+    tls = tls_client().tls
     return Start(security=Security("SASL_SSL", tls, login("SCRAM-SHA-512", "looking-glass").sasl))
 
 
