@@ -1,4 +1,4 @@
-"""What AWS says of each address, as the report has it."""
+"""The AWS part of a report: whether AWS lets this client reach each address of the cluster."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Verdict = Literal["allowed", "blocked", "unknown"]
 
 @dataclass(frozen=True, kw_only=True)
 class AwsStep:
-    """One thing that AWS asks of a packet: instance, address, route, acl-in, acl-out or group, with
-    "client-" before it where it stands on the client's side; what it comes to, the id that
-    decides, and that in words."""
+    """One check that AWS makes on a packet. `layer` is instance, address, route, acl-in, acl-out or
+    group, with the prefix "client-" on the client's side; `decided_by` is the id of the AWS
+    resource that decides, and `reason` says why."""
 
     layer: str
     verdict: Verdict
@@ -23,9 +23,9 @@ class AwsStep:
 @dataclass(frozen=True, kw_only=True)
 class AwsAddress:
     """One address and port of the cluster. `judged` is the address that the verdict is about: the
-    public one of the same interface, where `address` is private and not the way from here. `walk`
-    is how the walk fared at it: "ok", a failure's name, or null where it was not dialled. What is
-    null is not known."""
+    public address of the same interface, where `address` is private and this client does not use
+    it. `walk` is the walk's own result: "ok", a failure's name, or null where the address was not
+    dialled. Any other null means: not known."""
 
     subject: str
     endpoint: str
@@ -48,8 +48,9 @@ class AwsAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class AwsGap:
-    """A call that AWS did not answer, where and why: credentials, expired, denied, region,
-    throttled, unreachable, failed, or skipped where kdiag did not ask; in AWS's words."""
+    """A call to AWS without a result. `reason` is credentials, expired, denied, region, throttled,
+    unreachable, failed, or skipped where kdiag did not make the call; `words` is AWS's error
+    message."""
 
     call: str
     region: str
@@ -59,8 +60,9 @@ class AwsGap:
 
 @dataclass(frozen=True, kw_only=True)
 class AwsReport:
-    """What AWS says: of which regions, by how many calls, for a client at `source` (null: unknown),
-    which is known by its `source_from`: interface, echo, given or unknown."""
+    """The answers of AWS from `regions`, by `calls` API calls, for a client whose address is
+    `source` (null: unknown). `source_from` says how the address is known: interface, echo, given or
+    unknown."""
 
     regions: list[str]
     source: str | None

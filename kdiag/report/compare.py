@@ -1,4 +1,5 @@
-"""One cluster seen from several places: who saw the same, in what they differ, and a sentence."""
+"""Compares reports on one cluster from several vantage points: groups, differences, and a
+sentence."""
 
 from __future__ import annotations
 
@@ -11,17 +12,18 @@ from kdiag.report.model import BrokerReport, Report, ServerReport
 from kdiag.rules.text import listed
 from kdiag.walk.areas import EXIT_CODES
 
-MANY = 3  # labels that are named; of more, their number
+MANY = 3  # labels that a text names; more are counted
 MANY_BROKERS = 6
 MOST_DIFFERENCES = 12
 
-_VANTAGE = "vantage"  # the hop of a place that was not reached
+_VANTAGE = "vantage"  # the failing hop of a vantage point that could not be reached
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedView:
-    """What all of `labels` saw alike. `hops` maps each hop to its status; `brokers` each broker to
-    "ok", or the layer that fails and how, null where it was not tried."""
+    """The result that all vantage points in `labels` share. `hops` maps each hop to its status;
+    `brokers` maps each broker to "ok" or to the layer that fails and its failure, null where the
+    broker was not tried."""
 
     labels: list[str]
     verdict: str
@@ -33,14 +35,15 @@ class SharedView:
 
     @property
     def whose(self) -> str:
-        """Who saw it, as a text names them."""
+        """The labels as text; of many the first ones, and how many more."""
         return named(self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Several reports on one cluster. `sentence` is the answer; `outcomes` are the places, grouped
-    by what they saw, those that work first; `differences` are facts that differ between them."""
+    """The comparison of several reports on one cluster. `sentence` is the answer; `outcomes` are
+    the vantage points, grouped by their result, the working ones first; `differences` are sentences
+    on facts that differ."""
 
     sentence: str
     outcomes: list[SharedView]
@@ -48,7 +51,7 @@ class Comparison:
 
 
 def compare(reports: Mapping[str, Report]) -> Comparison:
-    """What several reports on one cluster, by their labels, come to."""
+    """Compares several reports on one cluster, by label."""
     outcomes = _outcomes(reports)
     return Comparison(
         sentence=_sentence(outcomes, reports),
@@ -58,26 +61,26 @@ def compare(reports: Mapping[str, Report]) -> Comparison:
 
 
 def named(labels: Sequence[str]) -> str:
-    """Labels as a text names them: of many the first ones, and how many more."""
+    """Labels as text: of many the first ones, and how many more."""
     if len(labels) <= MANY + 1:
         return listed(labels)
     return f"{', '.join(labels[:MANY])} and {len(labels) - MANY} more"
 
 
 def _outcomes(reports: Mapping[str, Report]) -> list[SharedView]:
-    alike: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for label, report in reports.items():
-        why = (
+        reason = (
             report.cause.message.replace(label, "")
             if report.cause and report.failing_hop == _VANTAGE
             else ""
         )
-        alike.setdefault(repr((_seen(report), why)), []).append(label)
-    found = []
-    for labels in alike.values():
+        groups.setdefault(repr((_result(report), reason)), []).append(label)
+    outcomes = []
+    for labels in groups.values():
         report = reports[labels[0]]
-        hops, brokers = _seen(report)[2:]
-        found.append(
+        hops, brokers = _result(report)[2:]
+        outcomes.append(
             SharedView(
                 labels=labels,
                 verdict=report.verdict,
@@ -88,15 +91,15 @@ def _outcomes(reports: Mapping[str, Report]) -> list[SharedView]:
                 brokers=brokers,
             )
         )
-    return sorted(found, key=lambda outcome: (outcome.exit_code != 0, _far(outcome)))
+    return sorted(outcomes, key=lambda outcome: (outcome.exit_code != 0, _progress_rank(outcome)))
 
 
-def _far(outcome: SharedView) -> int:
-    """How early it ends: those that got furthest come first, those not reached at the end."""
+def _progress_rank(outcome: SharedView) -> int:
+    """A sort key: the later the failing hop, the smaller; vantage points not reached come last."""
     return -EXIT_CODES.get(outcome.failing_hop or "", 0) if outcome.failing_hop != _VANTAGE else 1
 
 
-def _seen(
+def _result(
     report: Report,
 ) -> tuple[str | None, int, dict[str, str], dict[str, str | None]]:
     brokers = report.cluster.brokers if report.cluster else []
@@ -109,7 +112,8 @@ def _seen(
 
 
 def _broker(broker: BrokerReport) -> str | None:
-    """How one broker ended: the first layer that fails, or its produce request."""
+    """The result at one broker: "ok", or the first layer that fails and its failure; None where the
+    broker was not tried."""
     for layer, how in broker.layers.items():
         if how not in (None, "ok", "denied"):
             return f"{layer} {how}"
@@ -121,8 +125,8 @@ def _broker(broker: BrokerReport) -> str | None:
 
 def _sentence(outcomes: Sequence[SharedView], reports: Mapping[str, Report]) -> str:
     works = [label for outcome in outcomes if not outcome.exit_code for label in outcome.labels]
-    lost = [o for o in outcomes if o.failing_hop == _VANTAGE]
-    fails = [o for o in outcomes if o.exit_code and o not in lost]
+    unreached = [o for o in outcomes if o.failing_hop == _VANTAGE]
+    fails = [o for o in outcomes if o.exit_code and o not in unreached]
     failing = [label for outcome in fails for label in outcome.labels]
     inside = _inside(works, failing, reports)
     parts = []
@@ -132,8 +136,8 @@ def _sentence(outcomes: Sequence[SharedView], reports: Mapping[str, Report]) -> 
         parts.append(f"works {'everywhere: ' if whole and len(works) > 1 else ''}{place}")
     for outcome in fails:
         place = "outside" if inside and len(fails) == 1 else f"from {outcome.whose}"
-        parts.append(f"fails {place}{_how(reports[outcome.labels[0]])}")
-    gone = [label for outcome in lost for label in outcome.labels]
+        parts.append(f"fails {place}{_failure_text(reports[outcome.labels[0]])}")
+    gone = [label for outcome in unreached for label in outcome.labels]
     if gone:
         parts.append(f"{named(gone)} could not be reached")
     return ", ".join(parts[:1]) + "".join(f"; {part}" for part in parts[1:])
@@ -142,7 +146,8 @@ def _sentence(outcomes: Sequence[SharedView], reports: Mapping[str, Report]) -> 
 def _inside(
     works: Sequence[str], failing: Sequence[str], reports: Mapping[str, Report]
 ) -> str | None:
-    """The private network that all places are in which it works from, and no other one."""
+    """The private network of all vantage points from which the cluster works, where no failing
+    vantage point is in it; else None."""
     if not works or not failing:
         return None
     networks = {network for label in works for network in _networks(reports[label])}
@@ -155,7 +160,7 @@ def _networks(report: Report) -> set[str | None]:
     return {network_of(source) for source in report.source_addresses} or {None}
 
 
-def _how(report: Report) -> str:
+def _failure_text(report: Report) -> str:
     cause = report.cause
     if report.interrupted or not cause:
         return ": interrupted" if report.interrupted else ""
@@ -169,26 +174,27 @@ def _how(report: Report) -> str:
 
 
 def _differences(reports: Mapping[str, Report]) -> Iterator[str]:
-    """Facts that differ between places where they could be the same."""
-    yield from _apart("answers come of", _clusters(reports), "one address, several clusters")
+    """Sentences on facts that differ between vantage points and could be the same."""
+    yield from _difference("answers come of", _clusters(reports), "one address, several clusters")
     for name, found in _addresses(reports).items():
-        yield from _apart(f"{name} resolves to", found, "split-horizon DNS")
+        yield from _difference(f"{name} resolves to", found, "split-horizon DNS")
     for node, found in _advertised(reports).items():
         why = "each came in by another listener"
-        yield from _apart(f"broker {node} advertises", found, why)
+        yield from _difference(f"broker {node} advertises", found, why)
     for name, found in _certificates(reports).items():
-        yield from _apart(f"{name} shows", found, "something in between may end TLS")
+        yield from _difference(f"{name} shows", found, "something in between may end TLS")
     yield from differences(reports, named)
 
 
-def _apart(whose: str, found: Mapping[str, list[str]], why: str) -> Iterator[str]:
-    """The sentence, where there is more than one thing: each with who has seen it."""
+def _difference(start: str, found: Mapping[str, list[str]], why: str) -> Iterator[str]:
+    """A sentence where `found` (value → labels) has more than one value; it names the labels of
+    each value."""
     if len(found) > 1:
-        each = (f"{what} (from {named(labels)})" for what, labels in found.items())
-        yield f"{whose} {' and '.join(each)}: {why}"
+        values = (f"{value} (from {named(labels)})" for value, labels in found.items())
+        yield f"{start} {' and '.join(values)}: {why}"
 
 
-Seen = dict[str, dict[str, list[str]]]
+ValuesByName = dict[str, dict[str, list[str]]]  # name → value → labels
 
 
 def _clusters(reports: Mapping[str, Report]) -> dict[str, list[str]]:
@@ -199,8 +205,9 @@ def _clusters(reports: Mapping[str, Report]) -> dict[str, list[str]]:
     return found
 
 
-def _met(report: Report) -> dict[str, BrokerReport | ServerReport]:
-    """Whom a report tells of, by address: a bootstrap server before a broker at the same one."""
+def _endpoints(report: Report) -> dict[str, BrokerReport | ServerReport]:
+    """The servers and brokers of a report, by `host:port`; a bootstrap server replaces a broker at
+    the same address."""
     brokers = report.cluster.brokers if report.cluster else ()
     return {
         **{broker.advertised: broker for broker in brokers},
@@ -208,36 +215,37 @@ def _met(report: Report) -> dict[str, BrokerReport | ServerReport]:
     }
 
 
-def _addresses(reports: Mapping[str, Report]) -> Seen:
-    """Name → addresses → who resolved it to these."""
-    found: Seen = {}
+def _addresses(reports: Mapping[str, Report]) -> ValuesByName:
+    """Host name → addresses → the labels that resolved the name to these addresses."""
+    found: ValuesByName = {}
     for label, report in reports.items():
-        for endpoint, met in _met(report).items():
+        for endpoint, server in _endpoints(report).items():
             host = endpoint.rpartition(":")[0].strip("[]")
-            if met.addresses and not parse(host):
-                resolved = found.setdefault(host, {}).setdefault(listed(sorted(met.addresses)), [])
+            if server.addresses and not parse(host):
+                addresses = listed(sorted(server.addresses))
+                resolved = found.setdefault(host, {}).setdefault(addresses, [])
                 resolved += [] if label in resolved else [label]
     return found
 
 
-def _advertised(reports: Mapping[str, Report]) -> Seen:
-    """Node → advertised address → to whom."""
-    found: Seen = {}
+def _advertised(reports: Mapping[str, Report]) -> ValuesByName:
+    """Node id → advertised address → the labels that received this address."""
+    found: ValuesByName = {}
     for label, report in reports.items():
         for broker in report.cluster.brokers if report.cluster else ():
             found.setdefault(str(broker.node), {}).setdefault(broker.advertised, []).append(label)
     return found
 
 
-def _certificates(reports: Mapping[str, Report]) -> Seen:
-    """Endpoint → certificate → to whom it was shown."""
-    found: Seen = {}
+def _certificates(reports: Mapping[str, Report]) -> ValuesByName:
+    """`host:port` → certificate → the labels that received this certificate."""
+    found: ValuesByName = {}
     for label, report in reports.items():
-        for endpoint, met in _met(report).items():
-            if met.certificate:
-                what = (
-                    f"a certificate of {met.certificate.issuer}, "
-                    f"SHA-256 {met.certificate.sha256[:16]}…"
+        for endpoint, server in _endpoints(report).items():
+            if server.certificate:
+                text = (
+                    f"a certificate of {server.certificate.issuer}, "
+                    f"SHA-256 {server.certificate.sha256[:16]}…"
                 )
-                found.setdefault(endpoint, {}).setdefault(what, []).append(label)
+                found.setdefault(endpoint, {}).setdefault(text, []).append(label)
     return found

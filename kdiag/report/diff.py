@@ -1,4 +1,4 @@
-"""What only two reports on one cluster show together: what stands in the way of one of them."""
+"""Findings that need several reports on one cluster: AWS rules, path MTU, changes, and NAT."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Named = Callable[[list[str]], str]
 
 
 def differences(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
-    """Sentences on what differs, each with whose it is; `named` names places in a text."""
+    """Sentences on what differs between the reports, by label; `named` formats labels as text."""
     yield from _filtered(reports, named)
     yield from _large(reports, named)
     yield from _changed(reports, named)
@@ -23,7 +23,8 @@ def differences(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
 
 
 def _filtered(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
-    """AWS lets the one in and the other not: by a rule that names a group, or another network."""
+    """AWS allows one vantage point and blocks another: a rule is for a security group, or for
+    another source network."""
     seen: dict[str, dict[str, list[str]]] = {}
     why: dict[tuple[str, str], str] = {}
     for label, report in reports.items():
@@ -45,37 +46,38 @@ def _filtered(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
 
 
 def _large(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
-    """Large requests vanish on one path, and the same broker answers them on another."""
+    """Large requests are lost on one path, and the same broker answers them on another."""
     lost: dict[str, list[str]] = {}
     for label, report in reports.items():
         for finding in report.findings:
             for subject in finding.subjects if finding.code == _MTU else ():
                 lost.setdefault(subject, []).append(label)
     for subject, labels in lost.items():
-        well = [
+        answered = [
             label
             for label, report in reports.items()
-            if label not in labels and _of(report, subject) == "ok"
+            if label not in labels and _produce_result(report, subject) == "ok"
         ]
-        if well:
+        if answered:
             yield (
-                f"{subject} answers large requests from {named(well)} and not from "
+                f"{subject} answers large requests from {named(answered)} and not from "
                 f"{named(labels)}: the path's MTU, and not the broker"
             )
 
 
-def _of(report: Report, subject: str) -> str | None:
-    """How a broker took the produce request."""
+def _produce_result(report: Report, subject: str) -> str | None:
+    """The result of the produce request to a broker: "ok", a failure's name, or None."""
     found = (b for b in _brokers(report).values() if f"broker {b.node}" == subject)
     return next((broker.produce for broker in found), None)
 
 
 def _changed(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
-    """The cluster itself was another one when the next looked: a broker came, went or restarted."""
+    """The cluster changed between two reports: a broker was added, removed or restarted, or the
+    controller moved."""
     same = {r.cluster.id for r in reports.values() if r.cluster and r.cluster.id}
     known = {label: r for label, r in reports.items() if r.cluster}
     if len(same) != 1 or len({r.started_at for r in known.values()}) < 2:
-        return  # at one moment, or two clusters: nothing changed between
+        return  # several clusters, or reports of one moment: no change to be seen
     when = "the cluster changed between the checks: check again at one time"
     lists = {label: frozenset(_brokers(report)) for label, report in known.items()}
     for node in sorted(frozenset().union(*lists.values())):
@@ -111,7 +113,7 @@ def _refuses(broker: BrokerReport) -> bool:
 
 
 def _translated(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
-    """Some come in from an address that only their own network knows, so brokers see another."""
+    """Some vantage points dial public addresses from a private one: NAT changes their source."""
     inside = {
         label
         for label, report in reports.items()
@@ -121,8 +123,8 @@ def _translated(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
         return
     ordered = [label for label in reports if label in inside]
     sources = listed(sorted({s for label in ordered for s in reports[label].source_addresses}))
-    told = (reports[label].aws for label in ordered)
-    seen = {aws.source for aws in told if aws and aws.source}
+    aws_reports = (reports[label].aws for label in ordered)
+    seen = {aws.source for aws in aws_reports if aws and aws.source}
     known = f" ({listed(sorted(seen))})" if seen else ""
     yield (
         f"{named(ordered)} dial{'s' if len(ordered) == 1 else ''} public addresses from {sources}: "

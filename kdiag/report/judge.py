@@ -17,43 +17,44 @@ from kdiag.walk.hop import HopFailure, HopFailures
 from kdiag.walk.hops import HOPS
 from kdiag.walk.runner import INTERRUPTED, HopRun, WalkResult, error_location, not_walked
 
-# They tell of hops and rules that did not end, so they are applied last.
+# These rules report hops and rules that failed, so they are applied last.
 _LAST = ("KD001", "KD002")
 
 
 class Extension(Protocol):
-    """What a feature (aws, lint, remote) adds to the report of a walk. `name` is its area, as
-    findings have it."""
+    """What a feature (aws, lint, remote) adds to the report of a walk. `name` is the feature's
+    area, the `hop` of its findings."""
 
     name: str
 
     def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
-        """The steps of the report: those of the walk, and its own."""
+        """The results of the walk's hops, with the feature's own result added."""
 
     def derive(self, facts: Mapping[type, Any]) -> Mapping[type, Any]:
-        """Its facts, by type, given those of the walk."""
+        """The feature's facts, by type, from the facts of the walk."""
 
     def rules(self) -> Mapping[str, Rule]:
-        """Its rules, by code."""
+        """The feature's rules, by code."""
 
     def amend(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings of all rules, with what it adds to them."""
+        """The findings of all rules, with the feature's additions to them."""
 
 
-def interrupted_report(asked: Settings) -> Report:
+def interrupted_report(settings: Settings) -> Report:
     """The report on a walk that was interrupted before it began."""
     nothing = not_walked(INTERRUPTED)._replace(interrupted=True)
-    return judge(asked, WalkResult(nothing), time.perf_counter())
+    return judge(settings, WalkResult(nothing), time.perf_counter())
 
 
 def judge(
-    asked: Settings, haul: WalkResult, started: float, extensions: Sequence[Extension] = ()
+    settings: Settings, result: WalkResult, started: float, extensions: Sequence[Extension] = ()
 ) -> Report:
-    """The report on what was collected since `started` (time.perf_counter), here or elsewhere."""
-    gathered = haul.gathered
-    facts: dict[type, Any] = {Settings: asked, **gathered.facts, **haul.beside}
-    steps = [_step(leg) for leg in gathered.legs]
-    halts = list(gathered.halts)
+    """The report on the facts of a walk, collected on this machine or on another one. `started` is
+    the time.perf_counter() at which the collection began here."""
+    gathered = result.gathered
+    facts: dict[type, Any] = {Settings: settings, **gathered.facts, **result.beside}
+    steps = [_step(run) for run in gathered.legs]
+    failures = list(gathered.halts)
     rules = dict(walk_rules())
     working: list[Extension] = []
     for extension in extensions:
@@ -63,15 +64,15 @@ def judge(
             rules |= extension.rules()
             working.append(extension)
         except Exception as error:
-            halts.append(HopFailure(extension.name, 0.0, error_location(error, haul.told)))
-    if asked.expect:
-        steps.append(_expect(asked, facts, steps, halts, haul.told))
+            failures.append(HopFailure(extension.name, 0.0, error_location(error, result.told)))
+    if settings.expect:
+        steps.append(_expect(settings, facts, steps, failures, result.told))
         rules |= expect_rules()
-    facts[HopFailures] = HopFailures(tuple(halts))
-    findings, notes = _judge(facts, rules, halts, haul.told, working)
+    facts[HopFailures] = HopFailures(tuple(failures))
+    findings, notes = _judge(facts, rules, failures, result.told, working)
     notes += versions.notes(facts)
     return report(
-        asked,
+        settings,
         facts,
         findings,
         steps,
@@ -83,33 +84,34 @@ def judge(
     )
 
 
-def _step(leg: HopRun) -> HopResult:
+def _step(run: HopRun) -> HopResult:
     return HopResult(
-        hop=leg.hop,
-        status="skipped" if leg.skipped_because else "pass",
-        elapsed_ms=leg.elapsed_ms,
-        skipped_because=leg.skipped_because,
-        summary=leg.summary,
+        hop=run.hop,
+        status="skipped" if run.skipped_because else "pass",
+        elapsed_ms=run.elapsed_ms,
+        skipped_because=run.skipped_because,
+        summary=run.summary,
     )
 
 
 def _expect(
-    asked: Settings,
+    settings: Settings,
     facts: dict[type, Any],
     before: Sequence[HopResult],
-    halts: list[HopFailure],
-    told: Sequence[str],
+    failures: list[HopFailure],
+    secrets: Sequence[str],
 ) -> HopResult:
-    """What was expected, compared with what the walk has learnt."""
+    """Compares the expectations with the facts, adds the comparison to `facts`, and returns the
+    result of the `expect` area."""
     from kdiag.rules.expectations import CheckedExpectations, check_expectations
 
     started = time.perf_counter()
     unseen = [step for step in before if step.status == "skipped" and not step.summary]
     because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""
     try:
-        facts[CheckedExpectations] = check_expectations(asked.expect, facts, because)
+        facts[CheckedExpectations] = check_expectations(settings.expect, facts, because)
     except Exception as error:
-        halts.append(HopFailure("expect", asked.deadline, error_location(error, told)))
+        failures.append(HopFailure("expect", settings.deadline, error_location(error, secrets)))
         return HopResult(
             hop="expect", status="skipped", elapsed_ms=0, skipped_because="kdiag failed"
         )
@@ -121,40 +123,41 @@ def _expect(
 def _judge(
     facts: Mapping[type, Any],
     rules: Mapping[str, Rule],
-    halts: Sequence[HopFailure],
-    told: Sequence[str],
+    failures: Sequence[HopFailure],
+    secrets: Sequence[str],
     extensions: Sequence[Extension],
 ) -> tuple[list[Finding], list[str]]:
-    """What all rules find, and their notes. A rule that fails itself becomes a finding too."""
+    """The findings and notes of all rules. A rule that raises an exception becomes KD001."""
     findings: list[Finding] = []
     notes: list[str] = []
-    broken = list(halts)
+    all_failures = list(failures)
     for rule in rules.values():
         if rule.code in _LAST:
             continue
         try:
-            for said in rule.judged(facts):
-                if isinstance(said, Match):
-                    findings.append(rule.finding(said))
+            for outcome in rule.judged(facts):
+                if isinstance(outcome, Match):
+                    findings.append(rule.finding(outcome))
                 else:
-                    notes.append(said.text)
+                    notes.append(outcome.text)
         except Exception as error:
-            broken.append(
-                HopFailure(HOPS[-1].id, 0.0, f"rule {rule.code}: {error_location(error, told)}")
+            all_failures.append(
+                HopFailure(HOPS[-1].id, 0.0, f"rule {rule.code}: {error_location(error, secrets)}")
             )
     for extension in extensions:
         findings = extension.amend(findings)
-    broken += _unexplained(facts, findings)
+    all_failures += _unexplained(facts, findings)
     for code in _LAST:
-        findings += rules[code].apply({**facts, HopFailures: HopFailures(tuple(broken))})
+        findings += rules[code].apply({**facts, HopFailures: HopFailures(tuple(all_failures))})
     return findings, notes
 
 
 def _unexplained(facts: Mapping[type, Any], findings: Sequence[Finding]) -> Iterator[HopFailure]:
-    """What failed and no rule names: a hop must never pass for want of a finding."""
+    """A failure of kdiag for each hop with failed subjects that no finding names: a hop must not
+    pass because a rule is missing."""
     for hop in HOPS:
-        named = {subject for f in findings if f.hop == hop.id for subject in f.subjects}
+        covered = {subject for f in findings if f.hop == hop.id for subject in f.subjects}
         failed = facts[hop.gives].failed if hop.gives in facts else ()
-        missed = [subject for subject in failed if subject not in named]
+        missed = [subject for subject in failed if subject not in covered]
         if missed:
             yield HopFailure(hop.id, 0.0, clean(f"no rule names the failure of {listed(missed)}"))

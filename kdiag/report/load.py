@@ -1,4 +1,4 @@
-"""A report that was saved as JSON, read again: its texts are taken for a peer's."""
+"""Reads a report that was saved as JSON. Its texts are cleaned like those of an untrusted peer."""
 
 from __future__ import annotations
 
@@ -15,56 +15,57 @@ from kdiag.report.model import SCHEMA_VERSION, Report
 from kdiag.report.several import Reports, together
 from kdiag.walk.areas import EXIT_CODES
 
-MOST = 32 << 20  # bytes: a check of a thousand brokers that all fail is a tenth of it
+MOST = 32 << 20  # bytes of a file; a report on a thousand failing brokers has a tenth of it
 
-_TEXT_LIMIT = 1 << 16  # characters of one text; a report's own are cut when a peer says them
-_LARGEST = 1 << 53  # what any reader of JSON takes for a whole number
+_TEXT_LIMIT = 1 << 16  # characters of one text; kdiag's own reports have shorter ones
+_LARGEST = 1 << 53  # the largest integer that every JSON reader keeps exact
 _CODE = re.compile(r"KD[0-9]{3}")
-_OF_LINES = {"snippet", "client_properties"}  # what may have several lines
+_MULTILINE = {"snippet", "client_properties"}  # keys whose texts may have several lines
 
 
 def read(data: bytes, name: str) -> Report:
-    """The report in a file of that name, by this or an earlier version of kdiag, or by a later one
-    that has only added keys.
+    """The report in the bytes of a JSON file; `name` names the file in an error. It may be of an
+    earlier version of kdiag, or of a later one that has only added keys.
 
-    Its texts are cleaned as a peer's are; a report as kdiag writes it comes back as it was. Raises
-    UsageError, one sentence, for anything else.
+    Texts are cleaned like those of a peer; a report that kdiag wrote is returned unchanged. Raises
+    UsageError, one sentence, for anything else, also for a file with several reports.
     """
-    found = _found(data, name)
-    if "reports" in found:
+    content = _decoded(data, name)
+    if "reports" in content:
         raise UsageError(f"{name} has the reports of several checks, and one is needed here")
-    return _report(found, name)
+    return _report(content, name)
 
 
 def read_any(data: bytes, name: str) -> Report | Reports:
-    """The same; or the several reports of a file that has them, judged anew as one answer."""
-    found = _found(data, name)
-    if "reports" not in found:
-        return _report(found, name)
-    several = found["reports"]
+    """As `read`; a file with several reports returns Reports, with verdict and comparison computed
+    again."""
+    content = _decoded(data, name)
+    if "reports" not in content:
+        return _report(content, name)
+    several = content["reports"]
     if not isinstance(several, dict) or not several:
         raise UsageError(f"{name} is not a report of kdiag check: `reports` has none")
-    version = clean(str(found.get("kdiag_version", "")), _TEXT_LIMIT)
-    read_ = {}
-    for label, one in several.items():
-        whose = f"{name}: {clean(label, 80)}"
-        read_[clean(label, _TEXT_LIMIT)] = _report(_versioned(one, whose), whose)
-    return together(read_, version, compared=found.get("comparison") is not None)
+    version = clean(str(content.get("kdiag_version", "")), _TEXT_LIMIT)
+    by_label = {}
+    for label, item in several.items():
+        place = f"{name}: {clean(label, 80)}"
+        by_label[clean(label, _TEXT_LIMIT)] = _report(_versioned(item, place), place)
+    return together(by_label, version, compared=content.get("comparison") is not None)
 
 
-def _found(data: bytes, name: str) -> dict[str, Any]:
-    """The object in a file. Raises UsageError for what is none of kdiag's."""
+def _decoded(data: bytes, name: str) -> dict[str, Any]:
+    """The JSON object in a file. Raises UsageError where kdiag did not write it."""
     try:
-        found = msgspec.json.decode(data)
+        content = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise UsageError(
             f"{name} is not JSON: a report is what kdiag check -o json writes"
         ) from None
-    return _versioned(found, name)
+    return _versioned(content, name)
 
 
-def _versioned(found: Any, name: str) -> dict[str, Any]:
-    version = found.get("schema_version") if isinstance(found, dict) else None
+def _versioned(content: Any, name: str) -> dict[str, Any]:
+    version = content.get("schema_version") if isinstance(content, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise UsageError(f"{name} is not a report that kdiag check -o json wrote")
     if version > SCHEMA_VERSION:
@@ -72,14 +73,14 @@ def _versioned(found: Any, name: str) -> dict[str, Any]:
             f"{name} has schema_version {min(version, _LARGEST)}, and this kdiag reads up to "
             f"{SCHEMA_VERSION}: it takes a newer kdiag"
         )
-    assert isinstance(found, dict)
-    return found
+    assert isinstance(content, dict)
+    return content
 
 
-def _report(found: dict[str, Any], name: str) -> Report:
+def _report(content: dict[str, Any], name: str) -> Report:
     try:
-        report = msgspec.convert(_cleaned(found), Report)
-        wrong = next(_wrong(report), None)
+        report = msgspec.convert(_cleaned(content), Report)
+        wrong = next(_errors(report), None)
     except (msgspec.ValidationError, RecursionError) as error:
         wrong = str(error) if isinstance(error, msgspec.ValidationError) else "nested too deeply"
     if wrong:
@@ -88,35 +89,35 @@ def _report(found: dict[str, Any], name: str) -> Report:
 
 
 def _cleaned(value: Any, key: str = "") -> Any:
-    """The same, with every text fit for a terminal; where it may have lines, it keeps them."""
+    """The value with every text cleaned for a terminal; texts under _MULTILINE keep their lines."""
     if isinstance(value, str):
-        if key in _OF_LINES:
+        if key in _MULTILINE:
             return "\n".join(clean(line, _TEXT_LIMIT) for line in value.split("\n"))
         return clean(value, _TEXT_LIMIT)
     if isinstance(value, list):
-        return [_cleaned(each, key) for each in value]
+        return [_cleaned(item, key) for item in value]
     if isinstance(value, dict):
-        inner = key if key in _OF_LINES else ""
+        inner = key if key in _MULTILINE else ""
         return {
-            clean(name, _TEXT_LIMIT): _cleaned(each, inner or name) for name, each in value.items()
+            clean(name, _TEXT_LIMIT): _cleaned(item, inner or name) for name, item in value.items()
         }
     return value
 
 
-def _wrong(report: Report) -> Iterator[str]:
-    """What no check reports, and what renderers rely on all the same."""
+def _errors(report: Report) -> Iterator[str]:
+    """Errors in values that the types do not rule out and renderers rely on, each as a text."""
     hops = {*EXIT_CODES, "config"}
-    named = [step.hop for step in report.hops] + [found.hop for found in report.findings]
+    named = [step.hop for step in report.hops] + [content.hop for content in report.findings]
     if not report.hops:
         yield "`hops` is empty"
     yield from (f"there is no hop {hop!r}" for hop in named if hop not in hops)
     if report.failing_hop is not None and report.failing_hop not in hops:
         yield f"there is no hop {report.failing_hop!r}"
-    for found in report.findings:
-        if not _CODE.fullmatch(found.code):
-            yield f"{found.code!r} is no code of a finding"
-        if not found.url.startswith(("https://", "http://")):
-            yield f"{found.url!r} is no page of a finding"
+    for content in report.findings:
+        if not _CODE.fullmatch(content.code):
+            yield f"{content.code!r} is no code of a finding"
+        if not content.url.startswith(("https://", "http://")):
+            yield f"{content.url!r} is no page of a finding"
     numbers = [report.elapsed_ms, *(step.elapsed_ms for step in report.hops)]
     if report.cluster:
         numbers += [broker.node for broker in report.cluster.brokers]
@@ -124,11 +125,11 @@ def _wrong(report: Report) -> Iterator[str]:
         yield "a number is out of range"
     if not 0 <= report.exit_code < 256:
         yield f"{clean(str(report.exit_code), 20)} is no exit code"
-    yield from _odd(report)
+    yield from _format_errors(report)
 
 
-def _odd(report: Report) -> Iterator[str]:
-    """What is not as its key says: a time, layers, the properties that the listener speaks."""
+def _format_errors(report: Report) -> Iterator[str]:
+    """Errors in the start time, the layers and the client properties, each as a text."""
     try:
         datetime.strptime(report.started_at, "%Y-%m-%dT%H:%M:%SZ")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a report says of logins: whether one was accepted, and whether another one may follow."""
+"""Reads a report for its logins: whether one was accepted, and whether kdiag may log in again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ NO_ANSWER = "the login got no answer, and is not tried again: it may have been c
 
 
 def not_again(report: Report) -> str:
-    """Why the login of a walk is not to be made again, "" where it may be."""
+    """Why kdiag must not repeat the login of a walk, as a sentence; "" where it may."""
     if any(finding.code == REFUSED for finding in report.findings):
         return NOT_AGAIN
     silent = any(server.layers.get("sasl") == "silent" for server in report.bootstrap)
@@ -18,5 +18,5 @@ def not_again(report: Report) -> str:
 
 
 def logged_in(report: Report) -> bool:
-    """Whether a server that was asked for has accepted the login."""
+    """Whether a bootstrap server accepted the login."""
     return any(server.layers.get("sasl") == "ok" for server in report.bootstrap)

@@ -1,4 +1,4 @@
-"""The answer: what every hop showed, what was found, the one cause, and the exit code."""
+"""The report model: hops, brokers, findings, the root cause and the exit code; and its builder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Status = Literal["pass", "warn", "fail", "skipped"]
 
 @dataclass(frozen=True, kw_only=True)
 class HopResult:
-    """How one hop ended. `summary` is what was learnt, "" where nothing was."""
+    """The result of one hop. `summary` is what the hop learnt, "" where it learnt nothing."""
 
     hop: str
     status: Status
@@ -48,9 +48,9 @@ class HopResult:
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateReport:
-    """A TLS handshake: its `version` and `cipher`, whether a client certificate was asked for, and
-    the peer's own certificate. `not_before` and `not_after` are UTC, RFC 3339; null where the
-    certificate cannot be read."""
+    """A TLS handshake: its `version` and `cipher`, whether the server asked for a client
+    certificate, and the server's own certificate. `not_before` and `not_after` are UTC, RFC 3339;
+    null where the certificate cannot be read."""
 
     version: str
     cipher: str
@@ -66,7 +66,7 @@ class CertificateReport:
 @dataclass(frozen=True, kw_only=True)
 class ServerReport:
     """One bootstrap server. `layers` as for a broker; `protocol` is the security.protocol that it
-    speaks, null if unknown; `mechanisms` are the SASL mechanisms that it offers, as far as it told;
+    speaks, null if unknown; `mechanisms` are the SASL mechanisms that it offers, as far as known;
     `certificate` is null without TLS."""
 
     server: str
@@ -97,7 +97,7 @@ class BrokerReport:
 
 @dataclass(frozen=True, kw_only=True)
 class TopicReport:
-    """The topic that was asked for; `error` is the broker's error name, null when it exists."""
+    """The topic of `--topic`; `error` is the broker's error name, null when the topic exists."""
 
     name: str
     partitions: int
@@ -106,7 +106,7 @@ class TopicReport:
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterReport:
-    """The cluster, as the bootstrap server tells of it."""
+    """The cluster, by the metadata answer of the bootstrap server."""
 
     id: str | None
     controller: int | None
@@ -116,8 +116,8 @@ class ClusterReport:
 
 @dataclass(frozen=True, kw_only=True)
 class ExpectationReport:
-    """One thing that was expected, as it was written. `met` is null where that is not known, and
-    `reason` says why; `found` maps whose it is ("" for the cluster's own) to what was found."""
+    """One expectation, as the user wrote it. `met` is null where that is not known, and `reason`
+    says why; `found` maps a subject ("" for the cluster itself) to the value that was found."""
 
     expectation: str
     met: bool | None
@@ -129,8 +129,9 @@ class ExpectationReport:
 class Report:
     """One check. `str(report)` is its verdict in a line; `report.ok` is True when the path works.
 
-    `started_at` is UTC, RFC 3339. `protocol` was asked for, or found where `protocol_found` says
-    so; `client_properties` are those that match it, in the spelling of "java" and "librdkafka".
+    `started_at` is UTC, RFC 3339. `protocol` is the configured one, or the one that kdiag found
+    where `protocol_found` is true; `client_properties` are those that match it, in the spelling of
+    "java" and "librdkafka".
     Keys are only ever added.
     """
 
@@ -184,7 +185,8 @@ def report(
     interrupted: bool = False,
     notes: Sequence[str] = (),
 ) -> Report:
-    """The report on a walk: its facts by type, the rules' findings, and the hops as they ended."""
+    """Builds the report from the facts of a walk (by type), the rules' findings, and the results of
+    the hops (`walked`)."""
     found = ignored(explained(findings), settings.ignore, _last(walked))
     counted = [finding for finding in found if not finding.ignored]
     steps = [_judged(step, counted, settings.fail_on) for step in walked]
@@ -231,7 +233,7 @@ def report(
 
 
 def _last(walked: Sequence[HopResult]) -> str | None:
-    """The hop that ended the walk: those behind it did not run for want of it."""
+    """The hop that ended the walk: the hops after it were skipped because it failed."""
     end = next((n for n, step in enumerate(walked) if _unseen(step)), 0)
     return walked[end - 1].hop if end else None
 
@@ -241,7 +243,7 @@ def _unseen(step: HopResult) -> bool:
 
 
 def _expected(settings: Settings, facts: Mapping[type, Any]) -> CheckedExpectations | None:
-    """What became of the expectations, where there are any."""
+    """The checked expectations; None where the user has none."""
     if not settings.expect:
         return None
     from kdiag.rules.expectations import CheckedExpectations
@@ -252,17 +254,17 @@ def _expected(settings: Settings, facts: Mapping[type, Any]) -> CheckedExpectati
 def _expectations(expected: CheckedExpectations | None) -> list[ExpectationReport]:
     return [
         ExpectationReport(
-            expectation=str(one.expectation),
-            met=None if one.unknown else one.holds,
-            found=dict(one.readings),
-            reason=one.unknown or None,
+            expectation=str(checked.expectation),
+            met=None if checked.unknown else checked.holds,
+            found=dict(checked.readings),
+            reason=checked.unknown or None,
         )
-        for one in (expected.results if expected else ())
+        for checked in (expected.results if expected else ())
     ]
 
 
 def _spoken(dials: Sequence[AddressResult]) -> str:
-    """The security.protocol that the bootstrap server turned out to speak, a working one first."""
+    """The security.protocol that the bootstrap server speaks, that of a working address first."""
     found = sorted((d for d in dials if d.protocol), key=lambda dial: dial.failed is not None)
     return found[0].protocol if found else UNKNOWN
 
@@ -273,8 +275,8 @@ def _properties(protocol: str, dials: Sequence[AddressResult], sasl: Sasl | None
         return {}
     offered = next((dial.mechanisms for dial in dials if dial.mechanisms), ())
     wanted = any(dial.handshake and dial.handshake.wants_certificate for dial in dials)
-    fitting = matching(protocol, sasl.mechanism if sasl else preferred(offered), wanted)
-    return {"java": fitting.java, "librdkafka": fitting.librdkafka}
+    spellings = matching(protocol, sasl.mechanism if sasl else preferred(offered), wanted)
+    return {"java": spellings.java, "librdkafka": spellings.librdkafka}
 
 
 def _fails(finding: Finding, fail_on: str) -> bool:
@@ -282,12 +284,13 @@ def _fails(finding: Finding, fail_on: str) -> bool:
 
 
 def _judged(step: HopResult, findings: Sequence[Finding], fail_on: str) -> HopResult:
-    """The step with the status that its findings give it; a skipped hop without any stays so."""
-    here = [finding for finding in findings if finding.hop == step.hop]
+    """The hop's result with the status that its findings give it; a skipped hop without findings
+    stays skipped."""
+    of_this_hop = [finding for finding in findings if finding.hop == step.hop]
     status: Status = step.status
-    if any(_fails(finding, fail_on) for finding in here):
+    if any(_fails(finding, fail_on) for finding in of_this_hop):
         status = "fail"
-    elif here and step.status == "pass":
+    elif of_this_hop and step.status == "pass":
         status = "warn"
     because = step.skipped_because if status == "skipped" else None
     return replace(step, status=status, skipped_because=because)
@@ -360,31 +363,32 @@ def _certificate(dial: AddressResult | None) -> CertificateReport | None:
         client_certificate_wanted=handshake.wants_certificate,
         subject=found.subject,
         issuer=found.issuer,
-        names=_fitting(found.names),
-        not_before=_moment(found.not_before),
-        not_after=_moment(found.not_after),
+        names=_first_names(found.names),
+        not_before=_rfc3339(found.not_before),
+        not_after=_rfc3339(found.not_after),
         sha256=found.fingerprint,
     )
 
 
-def _fitting(names: Sequence[str]) -> list[str]:
-    """The first of a certificate's names, MOST_NAMES characters together: every broker's are
-    listed, and a real one has few."""
+def _first_names(names: Sequence[str]) -> list[str]:
+    """The first names of a certificate, together at most MOST_NAMES characters: the report lists
+    the names for every broker, and a real certificate has few."""
     ends = accumulate(map(len, names))
     return [name for name, end in zip(names, ends, strict=True) if end <= MOST_NAMES]
 
 
-def _moment(seconds: int | None) -> str | None:
+def _rfc3339(seconds: int | None) -> str | None:
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _produced(produce: Produce) -> dict[int, str]:
-    """What became of the requests to produce, by node; where none was sent, of the record."""
+    """The result of the produce request by node id ("ok" or a failure's name); of the real client's
+    record where no request was sent."""
     written = produce.client.deliveries if produce.client else ()
-    told = {delivery.node: "ok" for delivery in written if delivery.error is None}
+    results = {delivery.node: "ok" for delivery in written if delivery.error is None}
     for produced in produce.produced:
         failure = produced.small.failure or produced.large.failure
-        told[produced.node] = failure.value if failure else "ok"
-    return told
+        results[produced.node] = failure.value if failure else "ok"
+    return results

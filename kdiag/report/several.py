@@ -1,4 +1,5 @@
-"""Several answers, each with its label: of several targets, or seen from several places."""
+"""Several reports as one answer: on several targets, or on one cluster from several vantage
+points."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, SCHEMA_VERSION, 
 
 @dataclass(frozen=True, kw_only=True)
 class Reports:
-    """Several checks. `reports` maps a label to its report; `worst` is the label of the one whose
-    exit code is that of all of them, null where each of them is 0. `comparison` is there where one
-    cluster was looked at from several places."""
+    """Several checks. `reports` maps a label to its report; `worst` is the label of the report
+    whose exit code is the common one, null where every exit code is 0. `comparison` is null unless
+    the reports are on one cluster from several vantage points."""
 
     schema_version: int
     kdiag_version: str
@@ -26,13 +27,13 @@ class Reports:
 
     @property
     def failed(self) -> int:
-        """How many of them fail."""
+        """How many of the reports fail."""
         return sum(not report.ok for report in self.reports.values())
 
 
 def together(reports: Mapping[str, Report], version: str, *, compared: bool = False) -> Reports:
-    """Several reports as one answer: the worst verdict, and the worst exit code; `compared` where
-    they are on one cluster, from several places."""
+    """Combines reports, by label, with the worst verdict and the worst exit code. `compared`: they
+    are on one cluster from several vantage points, so they are compared as well."""
     worst = min(reports, key=lambda label: _rank(reports[label].exit_code))
     verdicts = {report.verdict for report in reports.values()}
     return Reports(
@@ -47,8 +48,8 @@ def together(reports: Mapping[str, Report], version: str, *, compared: bool = Fa
 
 
 def _rank(code: int) -> tuple[int, int]:
-    """Interrupted before kdiag's own failure, then the hops in their order: what fails earlier
-    leaves more unknown. A walk that passes comes last."""
+    """A sort key, the worst exit code first: interrupted, kdiag's own failure, then the hops in
+    their order, because an earlier failure leaves more unknown. 0 comes last."""
     order = (EXIT_INTERRUPTED, EXIT_INTERNAL)
     if code in order:
         return 0, order.index(code)

@@ -196,7 +196,7 @@ async def test_an_election_meanwhile_proves_nothing(world: World) -> None:
 async def test_any_other_error_proves_nothing(world: World, code: int) -> None:
     await three(world)
     world.cluster.topics["orders"] = [1, 2, 3]
-    world.brokers[2]._leads = lambda topic, number: code  # type: ignore[method-assign]
+    world.brokers[2]._leader_error = lambda topic, number: code  # type: ignore[method-assign]
     found = await gather(world, until=LISTENERS)
     assert (best(found, 2).serves, best(found, 2).refuses) == ((), ())
     assert found.listener(2).contact.usable

@@ -20,11 +20,11 @@ RENDERERS = {
 }
 
 
-def render(form: str, said: Report | Reports, stream: TextIO) -> None:
-    """Writes a report, or several as one, each whole and under its label, in one of RENDERERS'
-    formats; only that renderer is imported."""
+def render(output_format: str, report: Report | Reports, stream: TextIO) -> None:
+    """Writes a report, or several reports with their labels, in a format of RENDERERS; imports only
+    that renderer."""
     from kdiag.report.model import Report
 
-    renderer = import_module(RENDERERS[form])
-    write = renderer.write if isinstance(said, Report) else renderer.write_all
-    write(said, stream)
+    renderer = import_module(RENDERERS[output_format])
+    write = renderer.write if isinstance(report, Report) else renderer.write_all
+    write(report, stream)

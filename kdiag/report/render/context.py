@@ -1,4 +1,4 @@
-"""What a page says of the surroundings of a check: client, protocol, cluster, certificates."""
+"""The HTML section on the context of a check: client, protocol, cluster, certificates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from xml.etree.ElementTree import Element
 
 from kdiag.report.model import CertificateReport, Report
-from kdiag.report.render import presentation as order
+from kdiag.report.render import presentation
 from kdiag.report.render.markup import add
 from kdiag.report.render.parts import titled
 
@@ -14,27 +14,27 @@ MANY_CERTIFICATES = 6
 
 
 def environment(main: Element, report: Report) -> None:
-    """A list of names and what they are."""
+    """Adds the section with the client, the cluster, the servers, certificates and notes."""
     section = titled(main, "environment", "Environment")
-    told = add(section, "dl")
-    for name, values in _surroundings(report):
+    terms = add(section, "dl")
+    for name, values in _context(report):
         if any(values):
-            add(told, "dt", name)
-            add(told, "dd", ", ".join(value for value in values if value))
+            add(terms, "dt", name)
+            add(terms, "dd", ", ".join(value for value in values if value))
     for server in report.bootstrap:
-        add(told, "dt", "bootstrap server")
-        said = [server.server, *(a for a in server.addresses if a not in server.server)]
-        said += [server.protocol or "", *server.mechanisms]
-        add(told, "dd", ", ".join(part for part in said if part))
+        add(terms, "dt", "bootstrap server")
+        parts = [server.server, *(a for a in server.addresses if a not in server.server)]
+        parts += [server.protocol or "", *server.mechanisms]
+        add(terms, "dd", ", ".join(part for part in parts if part))
     for certificate, whose in _certificates(report):
-        add(told, "dt", "certificate")
-        add(told, "dd", _certified(certificate, whose))
+        add(terms, "dt", "certificate")
+        add(terms, "dd", _certified(certificate, whose))
     for note in report.notes:
-        add(told, "dt", "note")
-        add(told, "dd", note)
+        add(terms, "dt", "note")
+        add(terms, "dd", note)
 
 
-def _surroundings(report: Report) -> Iterator[tuple[str, Sequence[str]]]:
+def _context(report: Report) -> Iterator[tuple[str, Sequence[str]]]:
     yield "target", report.target
     yield "this client", report.source_addresses
     yield "protocol", [report.protocol, "found out" if report.protocol_found else ""]
@@ -46,11 +46,11 @@ def _surroundings(report: Report) -> Iterator[tuple[str, Sequence[str]]]:
             topic = report.cluster.topic
             yield "topic", [topic.name, topic.error or f"{topic.partitions} partitions"]
     yield "started", [report.started_at]
-    yield "took", [order.milliseconds(report.elapsed_ms)]
+    yield "took", [presentation.milliseconds(report.elapsed_ms)]
 
 
 def _certificates(report: Report) -> Iterator[tuple[CertificateReport, list[str]]]:
-    """Every certificate once, and who showed it."""
+    """Every certificate once, with the servers and brokers that showed it."""
     shown = [(server.server, server.certificate) for server in report.bootstrap]
     if report.cluster:
         shown += [(f"broker {b.node}", b.certificate) for b in report.cluster.brokers]

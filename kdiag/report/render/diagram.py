@@ -1,5 +1,4 @@
-"""What everybody draws on a whiteboard: each end that the client has to reach, and the arrows of
-the four hops between them."""
+"""The diagram of a check: a row for each server or broker, with the arrows of the four hops."""
 
 from __future__ import annotations
 
@@ -8,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from kdiag.address import is_loopback, is_private, is_unusable, parse
 from kdiag.report.model import BrokerReport, HopResult, Report, ServerReport
-from kdiag.report.render import presentation as order
+from kdiag.report.render import presentation
 from kdiag.rules.rule import Finding
 
-MANY_ROWS = 6  # of more brokers, those that fared alike share a row
+MANY_ROWS = 6  # of more brokers, those with the same result share a row
 MANY_SERVERS = 3
-MANY_NODES = 4  # named in such a row
+MANY_NODES = 4  # node ids named in a shared row
 
 WENT = {"pass": "ok", "warn": "warn", "fail": "fail", "skipped": "none"}
 WORST_FIRST = ("fail", "warn", "none", "ok")
@@ -21,7 +20,9 @@ WORST_FIRST = ("fail", "warn", "none", "ok")
 
 @dataclass(frozen=True)
 class Arrow:
-    """One hop to one end, or back: how it went ("ok", "warn", "fail", "none"), and why."""
+    """The arrow of one hop between the client and a server or broker. `went` is "ok", "warn",
+    "fail" or "none"; `said` is the text on the arrow; `back` is true where it points to the
+    client."""
 
     hop: str
     went: str
@@ -32,8 +33,9 @@ class Arrow:
 
 @dataclass(frozen=True)
 class Row:
-    """One end, or several that fared alike: the address that is dialled, of which kind it is, and
-    who is there."""
+    """A server or broker, or several with the same result. `address` is the dialled one and `kind`
+    says whether it is public, private or loopback; `who` names the server or broker, and `more`
+    adds to the name."""
 
     address: str
     kind: str
@@ -43,7 +45,7 @@ class Row:
 
 
 def bootstrap_rows(report: Report) -> Iterator[Row]:
-    """The bootstrap servers, with the arrows there and back."""
+    """The rows of the bootstrap servers, with the arrows of hop 1, and of hop 2 on one of them."""
     causes = _causes(report)
     hop = _step(report, "bootstrap")
     servers = report.bootstrap or [
@@ -51,7 +53,7 @@ def bootstrap_rows(report: Report) -> Iterator[Row]:
     ]
     rows: list[Row] = []
     for server in servers:
-        broken = order.broken(server)
+        broken = presentation.broken(server)
         failed = "fail" if hop.status == "fail" else "warn"
         went = failed if broken else "ok" if any(server.layers.values()) else "none"
         cause = causes.get(("bootstrap", f"bootstrap {server.server}"))
@@ -80,7 +82,7 @@ def bootstrap_rows(report: Report) -> Iterator[Row]:
 
 
 def brokers(report: Report) -> Iterator[Row]:
-    """The brokers, each with the arrows to its advertised address; equal ones share a row."""
+    """The rows of the brokers, with the arrows of hops 3 and 4 to their advertised addresses."""
     listeners, produce = _step(report, "listeners"), _step(report, "produce")
     if not report.cluster or not report.cluster.brokers:
         unknown = (_untried(listeners), _untried(produce))
@@ -105,7 +107,7 @@ def brokers(report: Report) -> Iterator[Row]:
 def _listener(
     broker: BrokerReport, step: HopResult, causes: Mapping[tuple[str, str], Finding]
 ) -> Arrow:
-    broken = order.broken(broker)
+    broken = presentation.broken(broker)
     cause = causes.get(("listeners", f"broker {broker.node}"))
     if broken or (cause and cause.severity == "error"):
         return Arrow("listeners", "fail", _how(broken), cause)
@@ -129,7 +131,7 @@ def _produced(
 
 
 def _step(report: Report, hop: str) -> HopResult:
-    """A hop's step; a saved report may lack one."""
+    """The result of a hop; a skipped one where a saved report lacks it."""
     missing = HopResult(hop=hop, status="skipped", elapsed_ms=0)
     return next((step for step in report.hops if step.hop == hop), missing)
 
@@ -159,7 +161,7 @@ def _causes(report: Report) -> dict[tuple[str, str], Finding]:
 
 
 def _of_hop(report: Report, hop: str) -> Finding | None:
-    """The finding that explains how a hop went."""
+    """The finding that explains the result of a hop; None without findings."""
     counted = [finding for finding in report.findings if finding.hop == hop and not finding.ignored]
     first = min(
         counted, key=lambda f: (f.severity != "error", bool(f.consequence_of)), default=None
@@ -170,12 +172,13 @@ def _of_hop(report: Report, hop: str) -> Finding | None:
 
 
 def _alike(rows: Sequence[Row], many: int, noun: str) -> list[Row]:
-    """Each its own row; where those are many, those that fared alike together, the broken first."""
+    """The rows; where there are more than `many`, rows with the same result are merged, the failing
+    ones first."""
     if len(rows) <= many:
         return list(rows)
     groups: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(_fared(row), []).append(row)
+        groups.setdefault(_result(row), []).append(row)
     ranked = sorted(
         groups.values(), key=lambda g: min(WORST_FIRST.index(a.went) for a in g[0].arrows)
     )
@@ -192,17 +195,17 @@ def _together(group: Sequence[Row], noun: str) -> Row:
     some = ", ".join(names[:MANY_NODES]) + (", …" if len(names) > MANY_NODES else "")
     named = some if noun == "brokers" else ""
     arrows = group[0].arrows
-    if len({_fared(row) for row in group}) > 1:
+    if len({_result(row) for row in group}) > 1:
         arrows = tuple(replace(arrow, said="in several ways", cause=None) for arrow in arrows)
     return Row(f"{group[0].address}, …", group[0].kind, f"{len(group)} {noun}", named, arrows)
 
 
-def _fared(row: Row) -> tuple[object, ...]:
+def _result(row: Row) -> tuple[object, ...]:
     return tuple((a.went, a.said, a.cause.code if a.cause else "") for a in row.arrows)
 
 
 def _kind(host: str) -> str:
-    """Of which kind an address is; nothing is said of a name."""
+    """The kind of an address as text; "" for a host name."""
     if is_loopback(host):
         return "loopback address"
     if not parse(host):
@@ -213,6 +216,7 @@ def _kind(host: str) -> str:
 
 
 def cluster(report: Report) -> str:
+    """The number of brokers and the cluster id, as text."""
     if not report.cluster:
         return "cluster: not known"
     many = len(report.cluster.brokers)
@@ -222,11 +226,11 @@ def cluster(report: Report) -> str:
 
 
 def described(rows: Sequence[Row]) -> Iterator[str]:
-    """The picture in words."""
-    words = {"ok": "works", "warn": "works, with a warning", "fail": "fails", "none": "not tried"}
+    """The diagram as text, for screen readers: a sentence for each arrow."""
+    results = {"ok": "works", "warn": "works, with a warning", "fail": "fails", "none": "not tried"}
     for row in rows:
         who = row.who if row.who.startswith("broker") else f"{row.who} {row.address}"
         for arrow in row.arrows:
             cause = f" for {arrow.cause.code} {arrow.cause.name}" if arrow.cause else ""
-            number = order.number(arrow.hop)
-            yield f"Hop {number}, {arrow.hop}, {who}: {words[arrow.went]}{cause}."
+            number = presentation.number(arrow.hop)
+            yield f"Hop {number}, {arrow.hop}, {who}: {results[arrow.went]}{cause}."

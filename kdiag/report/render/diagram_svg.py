@@ -1,4 +1,4 @@
-"""The picture on top of the page: the whiteboard as SVG, wide, and narrow for a phone."""
+"""Draws the diagram of a check as SVG: wide, and narrow for a phone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from xml.etree.ElementTree import Element
 
 from kdiag.report.model import Report
-from kdiag.report.render import presentation as order
+from kdiag.report.render import presentation
 from kdiag.report.render.diagram import (
     WORST_FIRST,
     Arrow,
@@ -21,13 +21,13 @@ from kdiag.report.render.diagram import (
 )
 from kdiag.report.render.markup import add
 
-# As on paper, where nobody's style sheet is allowed; page.css has them again, for light and dark.
+# The colours where no style sheet applies; page.css has its own for light and dark mode.
 _INK = {"ok": "#1a7f37", "warn": "#8a5c00", "fail": "#c31b28", "none": "#59636e"}
 
 
 @dataclass(frozen=True)
 class Paper:
-    """Where things are, in units of the drawing."""
+    """The dimensions of the drawing, in SVG units."""
 
     client: int
     lane: int
@@ -38,16 +38,16 @@ class Paper:
 
     @property
     def left(self) -> int:
-        """Where the arrows begin."""
+        """The x coordinate at which the arrows begin."""
         return 10 + self.client
 
     @property
     def right(self) -> int:
-        """Where they end."""
+        """The x coordinate at which the arrows end."""
         return self.left + self.lane
 
     def chars(self, width: float) -> int:
-        """How many characters of the usual size fit there."""
+        """How many characters of the default font size fit into this width."""
         return max(6, int(width / (self.font * 0.6)))
 
 
@@ -56,7 +56,7 @@ NARROW = Paper(client=52, lane=148, end=142, font=10.5, step=46, wide=False)
 
 
 def draw(report: Report, paper: Paper) -> Element:
-    """The picture as SVG. What it shows is told in its description too."""
+    """The diagram as an SVG element, with the same content as text in its description."""
     ends, members = list(bootstrap_rows(report)), list(brokers(report))
     name = "wide" if paper.wide else "narrow"
     svg = Element("svg", {"role": "img", "class": f"picture {name}"})
@@ -87,7 +87,7 @@ def draw(report: Report, paper: Paper) -> Element:
 
 
 def _end(svg: Element, paper: Paper, row: Row, y: float) -> float:
-    """Draws one end and the arrows to it; returns where it ends."""
+    """Draws one row and its arrows; returns the y coordinate of its lower edge."""
     height = paper.step * len(row.arrows) + 6
     group = add(svg, "g")
     add(group, "title", f"{row.who} {row.address}")
@@ -117,7 +117,7 @@ def _end(svg: Element, paper: Paper, row: Row, y: float) -> float:
 
 
 def _arrow(svg: Element, paper: Paper, arrow: Arrow, y: float) -> None:
-    """One arrow: its number, what went over it, and on a broken one its cause."""
+    """Draws one arrow: the hop's number and name, its text, and the cause of a failure."""
     ink = _INK[arrow.went]
     group = add(svg, "g", class_=f"arrow {arrow.went}")
     left, right = paper.left + 4.0, paper.right - 4.0
@@ -135,7 +135,7 @@ def _arrow(svg: Element, paper: Paper, arrow: Arrow, y: float) -> None:
     size = 10 if paper.wide else 8
     at = left + size + (14 if arrow.back else 6)
     add(group, "circle", class_="number", cx=at, cy=y, r=size, fill=ink)
-    number = str(order.number(arrow.hop))
+    number = str(presentation.number(arrow.hop))
     _text(group, paper, at, y + paper.font * 0.34, number, "digit", anchor="middle", fill="#ffffff")
     text = at + size + 5
     _text(group, paper, text, y - 6, arrow.hop, "name", fill=ink)
@@ -150,7 +150,7 @@ def _arrow(svg: Element, paper: Paper, arrow: Arrow, y: float) -> None:
 
 
 def _tag(svg: Element, paper: Paper, arrow: Arrow, tag: str, y: float) -> float:
-    """The cause, on the arrow that it breaks or slows; returns where it begins."""
+    """Draws the cause on its arrow; returns the x coordinate at which it begins."""
     width = len(tag) * paper.font * 0.58 + 14
     height = paper.font + (9 if paper.wide else 5)
     x = paper.right - width - (34 if paper.wide else 8 if arrow.back else 17)
@@ -187,11 +187,11 @@ def _block(
     lines: Sequence[tuple[str, str]],
     anchor: str = "start",
 ) -> None:
-    """Lines of text, in the middle of a height."""
+    """Draws lines of text, centred vertically in `height`."""
     leading = paper.font * 1.35
     first = y + (height - leading * len(lines)) / 2 + paper.font
-    for place, (said, kind) in enumerate(lines):
-        _text(svg, paper, x, first + leading * place, said, kind, anchor=anchor)
+    for position, (text, kind) in enumerate(lines):
+        _text(svg, paper, x, first + leading * position, text, kind, anchor=anchor)
 
 
 def _text(
@@ -217,8 +217,8 @@ _LABEL = re.compile(r"[^.:/\s-]*[.:/\s-]*")
 
 
 def _fit(text: str, room: int, lines: int) -> list[str]:
-    """The text on at most so many lines, broken between the labels of a name; what does not fit is
-    cut out of its middle."""
+    """The text on at most `lines` lines of `room` characters, broken between the labels of a name;
+    a text that does not fit loses its middle."""
     made = [""]
     for label in _LABEL.findall(text):
         if made[-1] and _cells(made[-1] + label) > room:

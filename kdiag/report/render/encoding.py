@@ -1,17 +1,17 @@
-"""Text in the characters that an output stream's encoding has."""
+"""Replaces the characters of a text that an output stream's encoding lacks."""
 
 from __future__ import annotations
 
 from typing import TextIO
 
-# What a report says with these it can say with ASCII too.
+# kdiag's own non-ASCII characters, and what replaces them.
 PLAIN = str.maketrans(
     {"√": "+", "‼": "!", "×": "x", "–": "-", "·": "-", "…": "...", "—": "-", "─": "-", "│": "|"}
 )
 
 
 def fitted(text: str, stream: TextIO) -> str:
-    """The text in what the stream's encoding has; what it lacks is shown as an escape."""
+    """The text in characters of the stream's encoding; other characters become escapes."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     if fits(text, stream):
         return text
@@ -19,7 +19,7 @@ def fitted(text: str, stream: TextIO) -> str:
 
 
 def fits(text: str, stream: TextIO) -> bool:
-    """Whether the stream's encoding has all of this."""
+    """Whether the stream's encoding has all characters of the text."""
     try:
         text.encode(getattr(stream, "encoding", None) or "utf-8")
     except (UnicodeEncodeError, LookupError):

@@ -1,4 +1,4 @@
-"""The report as a page: one file with all that it needs, which asks nobody for anything."""
+"""The report as an HTML page: one self-contained file that loads nothing from the network."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import TextIO
 from xml.etree.ElementTree import Element, tostring
 
 from kdiag.report.model import UNKNOWN, Report
-from kdiag.report.render import presentation as order
-from kdiag.report.render import tables
+from kdiag.report.render import presentation, tables
 from kdiag.report.render.context import environment
 from kdiag.report.render.diagram_svg import NARROW, WIDE, draw
-from kdiag.report.render.markup import add, legal, then
+from kdiag.report.render.markup import add, append_text, legal
 from kdiag.report.render.parts import bulleted, titled
 from kdiag.report.several import Reports
 from kdiag.rules.rule import Finding, Remedy
@@ -25,7 +24,7 @@ _WORDS = {"pass": "√ pass", "warn": "‼ warning", "fail": "× fail", "skipped
 
 
 def write(report: Report, stream: TextIO) -> None:
-    """The whole page. It is ASCII, so the stream's encoding does not matter."""
+    """Writes the whole page, in ASCII, so that the stream's encoding does not matter."""
     root = Element("html", lang="en")
     cause = f" {report.cause.code} {report.cause.name}" if report.cause else ""
     about = f"kdiag {report.verdict}{cause}: {', '.join(report.target)}"
@@ -38,37 +37,37 @@ def write(report: Report, stream: TextIO) -> None:
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
-    """One page: a list of all checks, then each of them whole."""
-    said = order.verdict_of_all(reports)
+    """Writes one page: a list of all checks, then each check in full."""
+    said = presentation.verdict_of_all(reports)
     root = Element("html", lang="en")
     _head(root, f"kdiag {reports.verdict}: {said}", reports.kdiag_version)
     body = add(root, "body")
     title = add(add(body, "header"), "h1")
     add(title, "span", reports.verdict, class_=f"badge {reports.verdict}")
-    then(title, said)
+    append_text(title, said)
     main = add(body, "main")
     checks = titled(main, "checks", "Checks")
     if reports.comparison:
-        for line in (order.sentence(reports.comparison), *reports.comparison.differences):
+        for line in (presentation.sentence(reports.comparison), *reports.comparison.differences):
             add(checks, "p", line)
     listed = add(checks, "ol", class_="hops")
-    for number, (label, report) in enumerate(order.distinct(reports), 1):
+    for number, (label, report) in enumerate(presentation.distinct(reports), 1):
         name = f"check-{number}"
         item = add(listed, "li")
         add(item, "span", _WORDS[report.verdict], class_=f"status {report.verdict}")
         add(add(item, "span", class_="name"), "a", label, href=f"#{name}")
-        add(item, "span", order.verdict(report), class_="learnt")
+        add(item, "span", presentation.verdict(report), class_="learnt")
         article = add(main, "article", aria_labelledby="label")
         add(article, "h2", label, id="label")
         _title(article, "p", report)
         _contents(article, report)
-        _set_apart(article, name, label)
+        _make_unique(article, name, label)
         article.set("id", name)
     _finish(root, body, f"kdiag {reports.kdiag_version} · exit {reports.exit_code}", stream)
 
 
-def _set_apart(article: Element, name: str, label: str) -> None:
-    """Makes the ids and the labels in one check's part of the page differ from those in others."""
+def _make_unique(article: Element, name: str, label: str) -> None:
+    """Makes the element ids and labels of one check unique in the page."""
     for element in article.iter():
         if element.get("id"):
             element.set("id", f"{name}-{element.get('id')}")
@@ -81,9 +80,9 @@ def _set_apart(article: Element, name: str, label: str) -> None:
 
 
 def _contents(main: Element, report: Report) -> None:
-    """All of a check but its title."""
+    """Adds all sections of a check after its title."""
     _pictures(main, report)
-    for finding, follows in order.causes(report):
+    for finding, follows in presentation.causes(report):
         _finding(main, report, finding, follows)
     _hops(main, report)
     tables.brokers(main, report)
@@ -118,7 +117,7 @@ def _head(root: Element, title: str, version: str) -> None:
 
 @cache
 def _part(name: str) -> str:
-    """The style or the script. They are ours alone: nothing of a report is put into them."""
+    """The style sheet or the script of the page. Neither contains text of a report."""
     return files(__package__).joinpath(name).read_text("ascii")
 
 
@@ -137,13 +136,13 @@ def _title(header: Element, tag: str, report: Report) -> None:
         said = "A Kafka client can connect from here, and not all is as it should be"
     else:
         said = "A Kafka client can connect from here"
-    then(title, said)
+    append_text(title, said)
     line = add(header, "p", class_="target quiet")
     for place, target in enumerate(report.target):
-        then(line, ", " if place else "")
+        append_text(line, ", " if place else "")
         add(line, "code", target)
     spoken = "" if report.protocol == UNKNOWN else f" · {report.protocol}"
-    then(line, f"{spoken} · {order.verdict(report)}")
+    append_text(line, f"{spoken} · {presentation.verdict(report)}")
 
 
 def _pictures(main: Element, report: Report) -> None:
@@ -159,23 +158,23 @@ def _hops(main: Element, report: Report) -> None:
     for step in report.hops:
         item = add(hops, "li")
         add(item, "span", _WORDS[step.status], class_=f"status {step.status}")
-        add(item, "span", f"{order.number(step.hop)} {step.hop}", class_="name")
+        add(item, "span", f"{presentation.number(step.hop)} {step.hop}", class_="name")
         because = f"skipped: {step.skipped_because}" if step.skipped_because else ""
         learnt = "; ".join(part for part in (step.summary, because) if part) or "did not end"
         add(item, "span", learnt, class_="learnt")
-        took = order.milliseconds(step.elapsed_ms) if step.summary else ""
+        took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
         add(item, "span", took, class_="time")
-    if order.found_out(report):
+    if presentation.found_out(report):
         add(section, "h3", "The listener speaks")
         _snippet(section, report.client_properties["librdkafka"])
 
 
 def _finding(main: Element, report: Report, finding: Finding, follows: Sequence[Finding]) -> None:
-    """A finding with its fixes; what it rests on stands further down."""
+    """Adds a finding with its fixes; its evidence is in the section at the end."""
     root = finding is report.cause
     kind = "fail" if finding.severity == "error" else "warn"
     word = "Root cause" if root else "Also found" if kind == "fail" else "Warning"
-    place = f"hop {order.number(finding.hop)}, {finding.hop}"
+    place = f"hop {presentation.number(finding.hop)}, {finding.hop}"
     section = add(main, "section", class_=f"card {kind}", aria_labelledby=_id(report, finding))
     head = add(section, "h2", f"{word}: ", id=_id(report, finding))
     _named(head, finding)
@@ -189,7 +188,7 @@ def _finding(main: Element, report: Report, finding: Finding, follows: Sequence[
         line = add(section, "p", "It explains: ")
         once = list({(other.code, other.name): other for other in follows}.values())
         for place_, other in enumerate(once):
-            then(line, ", " if place_ else "")
+            append_text(line, ", " if place_ else "")
             _named(line, other)
 
 
@@ -198,12 +197,12 @@ def _id(report: Report, finding: Finding) -> str:
 
 
 def _named(parent: Element, finding: Finding) -> None:
-    page = order.page(finding)
+    page = presentation.page(finding)
     if page:
         add(parent, "a", finding.code, href=page)
-        then(parent, f" {finding.name}")
+        append_text(parent, f" {finding.name}")
     else:
-        then(parent, f"{finding.code} {finding.name}")
+        append_text(parent, f"{finding.code} {finding.name}")
 
 
 def _remedy(fixes: Element, remedy: Remedy, title: str) -> None:
@@ -215,31 +214,36 @@ def _remedy(fixes: Element, remedy: Remedy, title: str) -> None:
 
 
 def _snippet(parent: Element, lines: str) -> None:
-    """Lines to copy; the script adds the button, where it may run."""
+    """Adds lines to copy; the page's script adds the copy button."""
     box = add(parent, "div", class_="snippet")
     pre = add(box, "pre", tabindex=0)
     add(pre, "code", lines)
 
 
 def _evidence(main: Element, report: Report) -> None:
-    """What each finding rests on, those that follow from others and those that are ignored too."""
+    """Adds the evidence of each finding, its consequences and the ignored ones included."""
     if not report.findings:
         return
     section = titled(main, "evidence", "Evidence")
-    for finding, follows in order.causes(report):
-        _rests_on(section, finding, finding.evidence)
-        told = set(finding.evidence)
+    for finding, follows in presentation.causes(report):
+        _evidence_of(section, finding, finding.evidence)
+        shown = set(finding.evidence)
         for other in follows:
-            rest = [line for line in other.evidence if line not in told]
-            _rests_on(section, other, rest, f", follows from {finding.code}")
-    for finding in order.ignored(report):
-        _rests_on(section, finding, finding.evidence, ", ignored as asked")
+            rest = [line for line in other.evidence if line not in shown]
+            _evidence_of(section, other, rest, f", follows from {finding.code}")
+    for finding in presentation.ignored(report):
+        _evidence_of(section, finding, finding.evidence, ", ignored as asked")
 
 
-def _rests_on(section: Element, finding: Finding, lines: Sequence[str], how: str = "") -> None:
+def _evidence_of(section: Element, finding: Finding, lines: Sequence[str], how: str = "") -> None:
     head = add(section, "h3")
     _named(head, finding)
-    add(head, "span", f" · hop {order.number(finding.hop)}, {finding.hop}{how}", class_="quiet")
+    add(
+        head,
+        "span",
+        f" · hop {presentation.number(finding.hop)}, {finding.hop}{how}",
+        class_="quiet",
+    )
     if how:
         add(section, "p", finding.message)
     bulleted(section, lines)

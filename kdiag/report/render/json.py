@@ -14,17 +14,17 @@ from kdiag.walk.areas import EXIT_CODES
 
 
 def write(report: Report, stream: TextIO) -> None:
-    """One object, indented, in ASCII, so that the stream's encoding does not matter."""
+    """Writes one JSON object, indented, in ASCII: the stream's encoding does not matter."""
     _write(report, stream)
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
-    """One object; its `reports` maps each label to what `write` would have written."""
+    """Writes one JSON object; its `reports` maps each label to a report as `write` writes it."""
     _write(reports, stream)
 
 
-def _write(said: Report | Reports, stream: TextIO) -> None:
-    text = msgspec.json.format(msgspec.json.encode(said), indent=2).decode()
+def _write(report: Report | Reports, stream: TextIO) -> None:
+    text = msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
     if not text.isascii():
         text = "".join(c if c.isascii() else _escape(c) for c in text)
     stream.write(text + "\n")
@@ -41,7 +41,7 @@ def _escape(char: str) -> str:
 def schema() -> bytes:
     """The JSON Schema of every report, and of several together, as shipped in kdiag/schema.json.
 
-    To the types it adds what only the contract says: every key is there, and the words are these.
+    It adds what the types do not express: every key is required, and the closed vocabularies.
     """
     either, defined = msgspec.json.schema_components(
         (Report, Reports), ref_template="#/$defs/{name}"
@@ -56,13 +56,13 @@ def schema() -> bytes:
         structure["description"] = inspect.cleandoc(structure.get("description", ""))
         if "properties" in structure:
             structure["required"] = list(structure["properties"])
-    for name, properties in _words().items():
+    for name, properties in _vocabularies().items():
         described["$defs"][name]["properties"].update(properties)
     return msgspec.json.format(msgspec.json.encode(described), indent=2) + b"\n"
 
 
-def _words() -> dict[str, dict[str, object]]:
-    """The closed vocabularies: structure → key → what it may hold."""
+def _vocabularies() -> dict[str, dict[str, object]]:
+    """The closed vocabularies: structure → key → the JSON Schema of its value."""
     hop = {"enum": list(EXIT_CODES)}
     exit_code = {"enum": [0, EXIT_INTERNAL, *EXIT_CODES.values(), EXIT_INTERRUPTED]}
     outcome = {"enum": ["ok", *(failure.value for failure in Failure), None]}

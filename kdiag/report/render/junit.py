@@ -1,6 +1,6 @@
 """The report as JUnit XML: a suite for each hop, a case for each check of each server and broker.
 
-Something has failed in it exactly when the exit code is not 0.
+It has a failure or an error exactly when the exit code is not 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TextIO
 from xml.etree.ElementTree import Element, indent
 
 from kdiag.report.model import HopResult, Report
-from kdiag.report.render import presentation as order
+from kdiag.report.render import presentation
 from kdiag.report.render.markup import add, as_xml
 from kdiag.report.several import Reports
 from kdiag.rules.rule import Finding
@@ -21,8 +21,9 @@ _VERDICTS = {"allowed": "ok", "blocked": "blocked", "unknown": None}
 _MET = {True: "ok", False: "not met", None: None}
 
 
-class _Told:
-    """A finding that was told: at which check, and its evidence by what each line is about."""
+class _Reported:
+    """A finding that is already in the document: the case that has it in full, and its evidence by
+    subject."""
 
     def __init__(self, case: str, evidence: Sequence[str]) -> None:
         self.case = case
@@ -33,7 +34,8 @@ class _Told:
 
 @dataclass
 class _Case:
-    """One check. `outcome` is as in the report: "ok", a failure's name, or None: not tried."""
+    """One test case. `outcome` is "ok", a failure's name, or None where it was not tried; `failed`
+    are its findings; `because` says why it was not tried."""
 
     subject: str
     name: str
@@ -43,14 +45,14 @@ class _Case:
 
 
 def write(report: Report, stream: TextIO) -> None:
-    """One document by the schema that Jenkins has."""
+    """Writes one document that is valid by the schema of Jenkins."""
     root = Element("testsuites", name="kdiag", time=_seconds(report.elapsed_ms))
     _suites(root, report)
     _finish(root, stream)
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
-    """One document; the suites of each report have its label in their names."""
+    """Writes one document for several reports; the names of the suites contain the labels."""
     longest = max(report.elapsed_ms for report in reports.reports.values())
     root = Element("testsuites", name="kdiag", time=_seconds(longest))
     for label, report in reports.reports.items():
@@ -65,7 +67,7 @@ def write_all(reports: Reports, stream: TextIO) -> None:
 
 
 def _suites(root: Element, report: Report) -> None:
-    failing = order.failing(report)
+    failing = presentation.failing(report)
     for step in report.hops:
         _suite(root, report, step, [f for f in failing if f.hop == step.hop])
 
@@ -82,22 +84,22 @@ def _suite(root: Element, report: Report, step: HopResult, failing: Sequence[Fin
     suite = add(root, "testsuite", name=f"kdiag.{step.hop}", tests=len(cases))
     if step.hop == HOP_IDS[0]:
         _properties(suite, report)
-    told: dict[int, _Told] = {}
+    reported: dict[int, _Reported] = {}
     for case in cases:
-        _case(suite, step, case, told)
+        _case(suite, step, case, reported)
     for tag, count in (("failure", "failures"), ("error", "errors"), ("skipped", "skipped")):
         suite.set(count, str(sum(1 for _ in suite.iter(tag))))
     suite.set("time", _seconds(step.elapsed_ms))
     suite.set("timestamp", report.started_at)
     warned = [f for f in report.findings if f.hop == step.hop and f not in failing]
-    said = [step.summary, *("\n".join(_told(finding)) for finding in warned)]
+    said = [step.summary, *("\n".join(_finding_lines(finding)) for finding in warned)]
     if any(said):
         add(suite, "system-out", "\n\n".join(part for part in said if part))
 
 
 def _properties(suite: Element, report: Report) -> None:
-    """What was checked, and how it ended."""
-    told = {
+    """Adds the properties of the check: target, protocol, verdict, …"""
+    values = {
         "target": ",".join(report.target),
         "protocol": report.protocol,
         "cluster": report.cluster.id if report.cluster else None,
@@ -108,15 +110,14 @@ def _properties(suite: Element, report: Report) -> None:
         "kdiag_version": report.kdiag_version,
     }
     properties = add(suite, "properties")
-    for name, value in told.items():
+    for name, value in values.items():
         if value:
             add(properties, "property", name=name, value=value)
 
 
 def _cases(report: Report, step: HopResult, failing: Sequence[Finding]) -> list[_Case]:
-    """The checks of a hop, each with the findings that it fails for. A finding about something that
-    no check of the hop is about, or that went well, is a check of its own, and so is what follows
-    from it."""
+    """The test cases of a hop, each with the findings that make it fail. A finding whose subject
+    has no case, or no failing one, gets a case of its own; so do its consequences."""
     cases = list(_checks(report, step))
     places: dict[str, list[_Case]] = {}
     for case in cases:
@@ -135,17 +136,17 @@ def _cases(report: Report, step: HopResult, failing: Sequence[Finding]) -> list[
 
 
 def _checks(report: Report, step: HopResult) -> Iterator[_Case]:
-    """What a hop checks, by the report: layers of servers and brokers, what is asked of them, or
-    the hop as a whole."""
+    """The test cases of a hop from the report: a case for each layer of a server or broker, for
+    each request, or for the hop as a whole."""
     brokers = report.cluster.brokers if report.cluster else []
     checks: list[tuple[str, str, str | None]] = []
     if step.hop == "bootstrap":
-        layers = order.tried(report.bootstrap)
+        layers = presentation.tried(report.bootstrap)
         checks = [
             (f"bootstrap {s.server}", x, s.layers[x]) for s in report.bootstrap for x in layers
         ]
     elif step.hop == "listeners":
-        layers = order.tried(brokers)
+        layers = presentation.tried(brokers)
         checks = [(f"broker {b.node}", x, b.layers[x]) for b in brokers for x in layers]
     elif step.hop == "produce":
         checks = [(f"broker {broker.node}", "produce", broker.produce) for broker in brokers]
@@ -156,12 +157,7 @@ def _checks(report: Report, step: HopResult) -> Iterator[_Case]:
         ]
     elif step.hop == "expect":
         checks = [(f"expectation {e.expectation}", "", _MET[e.met]) for e in report.expectations]
-    elif step.hop == "expect":
-        outcomes = {True: "ok", False: "not met", None: "not known"}
-        checks = [
-            (f"expectation {one.expectation}", "met", outcomes[one.met])
-            for one in report.expectations
-        ]
+
     because = f"skipped: {step.skipped_because}" if step.skipped_because else "not tried"
     for subject, check, outcome in dict.fromkeys(checks):
         name = f"{subject}: {check}" if check else subject
@@ -175,20 +171,20 @@ def _checks(report: Report, step: HopResult) -> Iterator[_Case]:
 
 
 def _place(cases: Sequence[_Case]) -> _Case | None:
-    """The check of a subject that a finding about it belongs to: that which did not go well."""
+    """The case of a subject to which a finding about it belongs: the first one that failed."""
     broke = [case for case in cases if case.outcome not in ("ok", "denied", None)]
     if broke:
         return broke[0]
     return cases[0] if len(cases) == 1 else None
 
 
-def _case(suite: Element, step: HopResult, case: _Case, told: dict[int, _Told]) -> None:
-    """One check. `told` has each finding, by its id(), that a check before tells whole."""
+def _case(suite: Element, step: HopResult, case: _Case, reported: dict[int, _Reported]) -> None:
+    """Adds one test case. `reported` has the findings, by id(), that an earlier case contains."""
     element = add(suite, "testcase", classname=f"kdiag.{step.hop}", name=case.name)
     if case.failed:
         first = case.failed[0]
         tag = "error" if first.code == "KD001" else "failure"
-        text = "\n\n".join("\n".join(_once(finding, case, told)) for finding in case.failed)
+        text = "\n\n".join("\n".join(_once(finding, case, reported)) for finding in case.failed)
         kind = f"{first.code} {first.name}"
         add(element, tag, text, type=kind, message=first.message)
     elif step.skipped_because == "interrupted":
@@ -199,23 +195,24 @@ def _case(suite: Element, step: HopResult, case: _Case, told: dict[int, _Told]) 
         add(element, "skipped", message=f"a warning only: {case.outcome}")
 
 
-def _once(finding: Finding, case: _Case, told: dict[int, _Told]) -> Iterator[str]:
-    """A finding whole at the first check that fails for it, and at others what is about these."""
-    if id(finding) not in told:
-        told[id(finding)] = _Told(case.name, finding.evidence)
-        yield from _told(finding)
+def _once(finding: Finding, case: _Case, reported: dict[int, _Reported]) -> Iterator[str]:
+    """The lines of a finding: in full at the first case that fails for it; at later cases only the
+    evidence on their subject."""
+    if id(finding) not in reported:
+        reported[id(finding)] = _Reported(case.name, finding.evidence)
+        yield from _finding_lines(finding)
         return
     yield _headed(finding)
-    yield from (f"- {line}" for line in told[id(finding)].about.get(case.subject, ()))
-    yield f"more at: {told[id(finding)].case}"
+    yield from (f"- {line}" for line in reported[id(finding)].about.get(case.subject, ()))
+    yield f"more at: {reported[id(finding)].case}"
 
 
 def _headed(finding: Finding) -> str:
     return f"{finding.severity.value}: {finding.code} {finding.name}: {finding.message}"
 
 
-def _told(finding: Finding) -> Iterator[str]:
-    """A finding as text, a line after the other, and as much of it as somebody reads."""
+def _finding_lines(finding: Finding) -> Iterator[str]:
+    """The lines of a finding, with its evidence and fixes shortened."""
     yield f"ignored: {_headed(finding)}" if finding.ignored else _headed(finding)
     if finding.consequence_of:
         yield f"follows from {finding.consequence_of}"
@@ -228,7 +225,7 @@ def _told(finding: Finding) -> Iterator[str]:
 
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:
-    first, cut, last = order.shortened(lines)
+    first, cut, last = presentation.shortened(lines)
     yield from first
     if cut:
         yield f"... {cut} more lines with -o json"
@@ -236,7 +233,7 @@ def _listed(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _snippet(snippet: str) -> Iterator[str]:
-    lines, cut = order.snippet(snippet.splitlines())
+    lines, cut = presentation.snippet(snippet.splitlines())
     yield from lines
     if cut:
         yield f"... {cut} more lines with -o json"

@@ -1,5 +1,5 @@
-"""The report as Markdown: for a job's summary, a pull request, a chat. It has no HTML in it, and no
-text of a peer that is more than text."""
+"""The report as Markdown, for a job's summary, a pull request or a chat. It contains no HTML, and
+text of a peer is never interpreted as Markdown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TextIO
 
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
-from kdiag.report.render import encoding
-from kdiag.report.render import presentation as order
+from kdiag.report.render import encoding, presentation
 from kdiag.report.render.presentation import MANY_BROKERS
 from kdiag.report.several import Reports
 from kdiag.rules.rule import Finding, Remedy
@@ -18,8 +17,8 @@ from kdiag.rules.rule import Finding, Remedy
 _MARKS = {"pass": "✅ ", "warn": "⚠️ ", "fail": "❌ ", "skipped": "➖ "}
 _NO_MARKS = dict.fromkeys(_MARKS, "")
 
-# A word that is written as it is. Any other is shown as code, in which nothing has a meaning: no
-# Markdown, and nothing that GitHub adds to it, as mentions, references, links and emoji are.
+# A word of these characters is written unchanged. Any other word becomes code, where neither
+# Markdown nor GitHub's additions (mentions, references, links, emoji) are interpreted.
 _WORD = re.compile(r"""(?P<before>[("']*)(?P<core>.*?)(?P<after>[)"'.,;:!?]*)""", re.DOTALL)
 _PLAIN = re.compile(r"""[^\x00-\x20!#$&*<>@\[\\\]^_`{|}~\x7f]*""")
 _LINK = re.compile(r"://|www\.|:[a-z+-][\w+-]*:", re.IGNORECASE)
@@ -29,30 +28,34 @@ _TICKS = re.compile("`+")
 
 
 def write(report: Report, stream: TextIO) -> None:
-    """One document: CommonMark, with GitHub's tables."""
+    """Writes one document: CommonMark, with GitHub's tables."""
     stream.write(encoding.fitted("\n".join(document(report, _marks(stream))) + "\n", stream))
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
-    """One document: a table of all, then each report under its label."""
+    """Writes one document: a table of all reports, then each report under its label."""
     marks = _marks(stream)
     stream.write(encoding.fitted("\n".join(documents(reports, marks)) + "\n", stream))
 
 
 def documents(reports: Reports, marks: dict[str, str] = _MARKS) -> Iterator[str]:
-    """The lines of the document on several."""
-    yield f"# {marks[reports.verdict]}kdiag: {order.verdict_of_all(reports)}"
+    """The lines of the document on several reports."""
+    yield f"# {marks[reports.verdict]}kdiag: {presentation.verdict_of_all(reports)}"
     yield from _table(
         ["status", "target", "verdict"],
         [
-            [f"{marks[report.verdict]}{report.verdict}", code(label), prose(order.verdict(report))]
-            for label, report in order.distinct(reports)
+            [
+                f"{marks[report.verdict]}{report.verdict}",
+                code(label),
+                prose(presentation.verdict(report)),
+            ]
+            for label, report in presentation.distinct(reports)
         ],
     )
     if reports.comparison:
-        yield from ("", prose(order.sentence(reports.comparison)), "")
+        yield from ("", prose(presentation.sentence(reports.comparison)), "")
         yield from (f"- {prose(line)}" for line in reports.comparison.differences)
-    for label, report in order.distinct(reports):
+    for label, report in presentation.distinct(reports):
         yield from ("", f"# {code(label)}", "")
         yield from document(report, marks)
 
@@ -62,42 +65,42 @@ def _marks(stream: TextIO) -> dict[str, str]:
 
 
 def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:
-    """The lines of the document."""
+    """The lines of the document on one report."""
     yield f"## {marks[report.verdict]}kdiag: {report.verdict}"
     yield ""
     spoken = "" if report.protocol == UNKNOWN else f" · {prose(report.protocol)}"
     yield f"{', '.join(code(target) for target in report.target)}{spoken}"
     yield ""
-    yield f"**{prose(order.verdict(report))}**"
+    yield f"**{prose(presentation.verdict(report))}**"
     yield from _hops(report.hops, marks)
-    if order.found_out(report):
+    if presentation.found_out(report):
         lines = report.client_properties["librdkafka"].splitlines()
         yield from ("", f"The listener speaks: {', '.join(code(line) for line in lines)}")
-    if report.cluster and order.differs(report.cluster.brokers):
+    if report.cluster and presentation.differs(report.cluster.brokers):
         yield from _brokers(report.cluster.brokers)
-    known = order.in_aws(report)
+    known = presentation.in_aws(report)
     if any(row.verdict != "allowed" for row in known):
         yield from _aws(known)
-    for finding, follows in order.causes(report):
+    for finding, follows in presentation.causes(report):
         yield from _finding(finding, follows, marks, root=finding is report.cause)
-    ignored = order.ignored(report)
+    ignored = presentation.ignored(report)
     yield from [""][: len(ignored)]
     yield from (f"- ignored: {_named(f)}: {prose(f.message)}" for f in ignored)
     yield from ("", f"kdiag {prose(report.kdiag_version)} · {report.started_at}")
 
 
 def prose(text: str) -> str:
-    """Text of anybody, as a run of words on a line of its own or behind words of ours."""
-    words = order.no_endless_word(text).split()
-    said = [_word(word) for word in words]
+    """Untrusted text as Markdown prose; words with special characters become code."""
+    words = presentation.no_endless_word(text).split()
+    safe = [_word(word) for word in words]
     if words and _LIST.fullmatch(words[0]):
-        said[0] = code(words[0])
-    return " ".join(said)
+        safe[0] = code(words[0])
+    return " ".join(safe)
 
 
 def code(text: str) -> str:
-    """Text of anybody, as code."""
-    text = order.no_endless_word(" ".join(text.splitlines()))
+    """Untrusted text as Markdown code, on one line."""
+    text = presentation.no_endless_word(" ".join(text.splitlines()))
     if not text.strip():
         return "–"
     longest = max((len(run) for run in _TICKS.findall(text)), default=0)
@@ -120,16 +123,16 @@ def _hops(hops: Sequence[HopResult], marks: dict[str, str]) -> Iterator[str]:
     for step in hops:
         because = f"skipped: {step.skipped_because}" if step.skipped_because else ""
         learnt = "; ".join(part for part in (step.summary, because) if part) or "did not end"
-        took = order.milliseconds(step.elapsed_ms) if step.summary else ""
+        took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
         status = f"{marks[step.status]}{step.status}"
-        rows.append([status, f"{order.number(step.hop)} {step.hop}", prose(learnt), took])
+        rows.append([status, f"{presentation.number(step.hop)} {step.hop}", prose(learnt), took])
     yield from _table(["status", "hop", "what was learnt", "time"], rows)
 
 
 def _brokers(brokers: Sequence[BrokerReport]) -> Iterator[str]:
     """The table of brokers and layers: the broken ones first, and not more than can be read."""
-    layers = order.tried(brokers)
-    ordered = sorted(brokers, key=order.healthy)
+    layers = presentation.tried(brokers)
+    ordered = sorted(brokers, key=presentation.healthy)
     rows = []
     for broker in ordered[:MANY_BROKERS]:
         outcomes = [*(broker.layers.get(layer) for layer in layers), broker.produce]
@@ -138,18 +141,18 @@ def _brokers(brokers: Sequence[BrokerReport]) -> Iterator[str]:
     yield from _table(["broker", "advertised", *layers, "produce"], rows)
     if len(ordered) > MANY_BROKERS:
         more = ordered[MANY_BROKERS:]
-        well = sum(order.healthy(broker) for broker in more)
+        well = sum(presentation.healthy(broker) for broker in more)
         yield from ("", f"… and {len(more)} more brokers, {well} of them well")
 
 
 def _aws(rows: Sequence[AwsAddress]) -> Iterator[str]:
-    """The table of addresses and what AWS says of them."""
-    told = []
+    """The table of addresses with AWS's verdict on each."""
+    cells = []
     for row in rows[:MANY_BROKERS]:
         inner = f" = {code(row.address)}" if row.address != row.judged else ""
         address = f"[{row.judged}]" if ":" in row.judged else row.judged
         owner = [row.instance or row.interface, *row.groups]
-        told.append(
+        cells.append(
             [
                 code(f"{address}:{row.port}") + inner,
                 row.verdict,
@@ -157,7 +160,7 @@ def _aws(rows: Sequence[AwsAddress]) -> Iterator[str]:
                 ", ".join(code(name) for name in owner if name),
             ]
         )
-    yield from _table(["in AWS", "verdict", "decided by", "instance, groups"], told)
+    yield from _table(["in AWS", "verdict", "decided by", "instance, groups"], cells)
     if len(rows) > MANY_BROKERS:
         more = rows[MANY_BROKERS:]
         well = sum(row.verdict == "allowed" for row in more)
@@ -169,11 +172,11 @@ def _finding(
 ) -> Iterator[str]:
     mark = marks["fail" if finding.severity == "error" else "warn"]
     cause = "root cause: " if root else "" if finding.severity == "error" else "warning: "
-    place = f"hop {order.number(finding.hop)}, {finding.hop}"
+    place = f"hop {presentation.number(finding.hop)}, {finding.hop}"
     yield ""
     yield f"### {mark}{cause}{_named(finding)} · {place}"
     yield from ("", f"**{prose(finding.message)}**", "")
-    first, cut, last = order.shortened(finding.evidence)
+    first, cut, last = presentation.shortened(finding.evidence)
     yield from (f"- {prose(line)}" for line in first)
     if cut:
         yield f"- {_more(cut)}"
@@ -185,8 +188,8 @@ def _finding(
 
 
 def _named(finding: Finding) -> str:
-    """Code and name, with a link to its page."""
-    page = order.page(finding)
+    """The code and name of a finding, with a link to its page."""
+    page = presentation.page(finding)
     return (
         f"[{finding.code}]({page}) {prose(finding.name)}"
         if page
@@ -196,7 +199,7 @@ def _named(finding: Finding) -> str:
 
 def _remedy(remedy: Remedy) -> Iterator[str]:
     yield from ("", f"**Fix:** {prose(remedy.summary)}")
-    lines, cut = order.snippet(remedy.snippet.splitlines())
+    lines, cut = presentation.snippet(remedy.snippet.splitlines())
     if not lines:
         return
     longest = max((len(run) for run in _TICKS.findall("\n".join(lines))), default=0)
@@ -212,7 +215,7 @@ def _more(cut: int) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table. No two kinds of Markdown agree on how a bar is written in one, so there is none."""
+    """The lines of a table. Bars in cells are replaced, as dialects escape them differently."""
     yield from ("", _row(head), _row(["---"] * len(head)))
     yield from (_row([cell.replace("|", "¦") for cell in row]) for row in rows)
 

@@ -1,8 +1,8 @@
 """The report as OpenMetrics, for the textfile collector of node_exporter.
 
-That collector reads the older text format, and takes all of its files together. So there are only
-gauges, which both formats write alike; and each series has the target among its labels, so that two
-checks do not collide.
+The collector reads the older Prometheus text format and merges all of its files. So every metric is
+a gauge, which both formats write alike, and each series has the target as a label, so that the
+files of two checks do not collide.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ from datetime import UTC, datetime
 from typing import TextIO, get_args
 
 from kdiag.report.model import BrokerReport, Report, Status
-from kdiag.report.render import encoding
-from kdiag.report.render import presentation as order
+from kdiag.report.render import encoding, presentation
 from kdiag.report.several import Reports
 
 Sample = tuple[Mapping[str, str], float]
 
 
 def write(report: Report, stream: TextIO) -> None:
-    """Every family that has samples, with its help."""
+    """Writes every metric family that has samples, with its help text."""
     _write([({}, report)], stream)
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
-    """The same families, with the label of each report as `check`."""
+    """As `write`, for several reports; each series has the report's label as `check`."""
     _write([({"check": label}, report) for label, report in reports.reports.items()], stream)
 
 
@@ -108,7 +107,7 @@ def _durations(report: Report) -> Iterator[Sample]:
 
 
 def _brokers(report: Report) -> Iterator[tuple[Mapping[str, str], BrokerReport]]:
-    """Each broker once, with its labels: a cluster may list one twice."""
+    """Each broker once, with its metric labels: the metadata may list a broker twice."""
     listed = report.cluster.brokers if report.cluster else []
     labelled = [({"broker": str(b.node), "advertised": b.advertised}, b) for b in listed]
     yield from {(b.node, b.advertised): (labels, b) for labels, b in labelled}.values()
@@ -122,7 +121,7 @@ def _listed(report: Report) -> Iterator[Sample]:
 def _reachable(report: Report) -> Iterator[Sample]:
     for labels, broker in _brokers(report):
         if any(broker.layers.values()):
-            yield labels, order.broken(broker) is None
+            yield labels, presentation.broken(broker) is None
 
 
 def _produce(report: Report) -> Iterator[Sample]:
@@ -133,7 +132,7 @@ def _produce(report: Report) -> Iterator[Sample]:
 
 def _failures(report: Report) -> Iterator[Sample]:
     for labels, broker in _brokers(report):
-        broken = order.broken(broker)
+        broken = presentation.broken(broker)
         if broken:
             yield {**labels, "layer": broken[0], "failure": broken[1]}, 1
 

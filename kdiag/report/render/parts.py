@@ -1,4 +1,4 @@
-"""What the parts of a page are made of: titles, lists and tables, the long ones folded."""
+"""Builds the sections of the HTML page: titles, lists and tables; long ones are folded."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 from xml.etree.ElementTree import Element
 
-from kdiag.report.render import presentation as order
+from kdiag.report.render import presentation
 from kdiag.report.render.markup import add
 
 Entry = TypeVar("Entry")
 
-MANY_ROWS = 50  # of a table; the rest is folded away
+MANY_ROWS = 50  # visible rows of a table; the rest is folded
 
 
 def titled(main: Element, name: str, title: str) -> Element:
-    """A part of the page under a title of its own."""
+    """Adds a section with a title and returns it; `name` is the title's element id."""
     section = add(main, "section", aria_labelledby=name)
     add(section, "h2", title, id=name)
     return section
 
 
 def bulleted(section: Element, lines: Sequence[str]) -> None:
-    """A list; of a long one the middle is folded away."""
-    first, cut, last = order.shortened(lines)
+    """Adds a list; the middle of a long list is folded."""
+    first, cut, last = presentation.shortened(lines)
     rest = lines[len(first) : len(first) + cut]
     for some in (first, rest, last):
         outer = section
@@ -43,7 +43,7 @@ def table(
     rows: Sequence[Entry],
     row: Callable[[Element, Entry], None],
 ) -> None:
-    """The first rows of a table, and the rest of them folded away."""
+    """Adds a table with its first rows visible and the rest folded; `row` adds one row."""
     for place, some in enumerate((rows[:MANY_ROWS], rows[MANY_ROWS:])):
         if not some:
             continue

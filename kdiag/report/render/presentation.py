@@ -1,5 +1,5 @@
-"""In which order a report is read, and how much of it: causes before what follows from them, the
-broken before the well, and of many lines as many as somebody reads."""
+"""What all renderers share: the order of findings and brokers, shortened lists, and texts of the
+verdict."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 
 MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
-LONGEST_WORD = 260  # a host name and its port; what is longer is shown by both its ends
+LONGEST_WORD = 260  # characters: a host name and its port; a longer word loses its middle
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
-VERDICTS = ("blocked", "unknown", "allowed")  # of AWS, the worst first
+VERDICTS = ("blocked", "unknown", "allowed")  # AWS's verdicts, the worst first
 
 Reached = TypeVar("Reached", BrokerReport, ServerReport)
 Line = TypeVar("Line")
 
 
 def number(hop: str) -> int:
-    """The hop's number, as everybody calls it."""
+    """The number of a hop, from 1."""
     return AREA_IDS.index(hop) + 1
 
 
 def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
-    """Every finding that counts and that nothing explains, with what only follows from it: the root
-    cause first, then errors, then warnings."""
+    """The findings that are neither ignored nor explained by another, each with its consequences:
+    the root cause first, then errors, then warnings."""
     found = [f for f in report.findings if not f.consequence_of and not f.ignored]
     found.sort(key=lambda finding: (finding is not report.cause, finding.severity != "error"))
     return [
@@ -45,17 +45,17 @@ def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
 
 
 def ignored(report: Report) -> list[Finding]:
-    """What was asked not to count."""
+    """The findings that the user ignores."""
     return [finding for finding in report.findings if finding.ignored]
 
 
 def page(finding: Finding) -> str | None:
-    """Where a finding's page is; None where it is said to be elsewhere, as a saved report may."""
+    """The address of a finding's documentation page; None where a saved report has another one."""
     return finding.url if finding.url == rule_url(finding.code) else None
 
 
 def failing(report: Report) -> list[Finding]:
-    """The findings that fail their hop: errors; warnings too where they do by `--fail-on`."""
+    """The findings that make their hop fail: errors, and warnings with `--fail-on warning`."""
     counted = [finding for finding in report.findings if not finding.ignored]
     errors = [finding for finding in counted if finding.severity == "error"]
     judged = {step.hop for step in report.hops if step.status == "fail"}
@@ -65,30 +65,30 @@ def failing(report: Report) -> list[Finding]:
 
 
 def tried(ends: Sequence[Reached]) -> list[str]:
-    """The layers that were tried at any of these, in order: the columns of their table."""
+    """The layers that were tried at any of these servers or brokers, in order."""
     return [layer for layer in LAYERS if any(end.layers.get(layer) for end in ends)]
 
 
 def broken(end: BrokerReport | ServerReport) -> tuple[str, str] | None:
-    """The layer that failed there, and how; None where none did."""
+    """The layer that failed at a server or broker, and its failure; None where none failed."""
     failed = [(layer, how) for layer, how in end.layers.items() if how not in (None, "ok")]
     return next(((layer, how) for layer, how in failed if how and how != "denied"), None)
 
 
 def healthy(broker: BrokerReport) -> bool:
-    """Whether all that was tried went well, produce too."""
+    """Whether every tried layer and the produce request of a broker succeeded."""
     layers = [outcome for outcome in broker.layers.values() if outcome]
     return bool(layers) and {*layers, broker.produce} == {"ok"}
 
 
 def differs(brokers: Sequence[BrokerReport]) -> bool:
-    """Whether a table of them says more than the hops' lines: something is not as it should be."""
+    """Whether the table of brokers adds to the lines of the hops: some broker is not healthy."""
     seen = any(outcome for broker in brokers for outcome in broker.layers.values())
     return seen and not all(healthy(broker) for broker in brokers)
 
 
 def in_aws(report: Report) -> list[AwsAddress]:
-    """The addresses that AWS knows, each once, the blocked ones first."""
+    """The addresses that AWS knows, without duplicates, the blocked ones first."""
     once: dict[tuple[str, int], AwsAddress] = {}
     for row in report.aws.addresses if report.aws else ():
         if row.interface:
@@ -97,50 +97,51 @@ def in_aws(report: Report) -> list[AwsAddress]:
 
 
 def shortened(lines: Sequence[Line]) -> tuple[Sequence[Line], int, Sequence[Line]]:
-    """Of many lines the first, how many are left out, and the last: what was met at each broker
-    comes first in evidence, and what could be done about it last."""
+    """The first lines, how many lines are left out, and the last lines: evidence starts with the
+    brokers' results and ends with possible fixes, so both ends are kept."""
     cut = len(lines) - MANY_LINES if len(lines) > MANY_LINES + 1 else 0
     before = MANY_LINES - LAST_LINES if cut else len(lines)
     return lines[:before], cut, lines[before + cut :]
 
 
 def found_out(report: Report) -> bool:
-    """Whether what the listener speaks is news to the user: nobody had said it, and it matters."""
+    """Whether to show the protocol that kdiag found: the user had not configured it, it is not
+    PLAINTEXT, and the bootstrap server was reached."""
     reached = report.hops[0].status != "fail"
     return report.protocol_found and report.protocol != "PLAINTEXT" and reached
 
 
 def milliseconds(elapsed: int) -> str:
-    """So long, as one says it."""
+    """A duration in milliseconds as text: `52 ms`, `3.06 s`."""
     return f"{elapsed} ms" if elapsed < 1000 else f"{elapsed / 1000:.2f} s"
 
 
 def verdict(report: Report) -> str:
-    """The verdict in a line, but for its word: hop and cause, exit code, time."""
+    """The verdict in one line, without pass, warn or fail: hop and cause, exit code, time."""
     cause = report.cause
     if report.interrupted:
-        said = "interrupted; the hops above are what is known"
+        text = "interrupted; the hops above are what is known"
     elif cause:
         hop = report.failing_hop or cause.hop
-        said = f"hop {number(hop)} {hop}: {cause.code} {cause.name}"
+        text = f"hop {number(hop)} {hop}: {cause.code} {cause.name}"
     else:
-        said = "a client can connect from here"
-    return f"{said} · exit {report.exit_code} · {report.elapsed_ms / 1000:.2f} s"
+        text = "a client can connect from here"
+    return f"{text} · exit {report.exit_code} · {report.elapsed_ms / 1000:.2f} s"
 
 
 def no_endless_word(text: str) -> str:
-    """The text with the middle of every word cut out that nobody would read."""
+    """The text with the middle cut out of every word longer than LONGEST_WORD."""
     half = LONGEST_WORD // 2
     return _ENDLESS.sub(lambda word: f"{word.group()[:half]}…{word.group()[-half:]}", text)
 
 
 def snippet(lines: Sequence[str]) -> tuple[Sequence[str], int]:
-    """Of the lines to copy as many as are shown, and how many are left out."""
+    """The lines of a snippet that are shown, and how many are left out."""
     return lines[:MANY_SNIPPET_LINES], max(0, len(lines) - MANY_SNIPPET_LINES)
 
 
 def distinct(reports: Reports) -> list[tuple[str, Report]]:
-    """The reports to be read, each with whose it is: of those that compare alike the first."""
+    """The reports to show, each with its label; of equal vantage points the first one."""
     if reports.comparison is None:
         return list(reports.reports.items())
     return [
@@ -150,7 +151,7 @@ def distinct(reports: Reports) -> list[tuple[str, Report]]:
 
 
 def sentence(compared: Comparison) -> str:
-    """What several places come to, as a sentence."""
+    """The comparison of several vantage points, as a sentence."""
     return (
         f"It {compared.sentence}."
         if compared.outcomes[0].failing_hop != "vantage"
@@ -159,7 +160,7 @@ def sentence(compared: Comparison) -> str:
 
 
 def brokers(outcome: SharedView) -> str:
-    """How the brokers ended, those that ended alike together: "1, 2: tcp timeout"."""
+    """The results at the brokers as text, equal results together: "1, 2: tcp timeout"."""
     alike: dict[str, list[str]] = {}
     for broker, how in outcome.brokers.items():
         alike.setdefault(how or "not tried", []).append(broker.removeprefix("broker "))
@@ -173,7 +174,7 @@ def brokers(outcome: SharedView) -> str:
 
 
 def verdict_of_all(reports: Reports) -> str:
-    """The verdict on several in a line, but for its word."""
+    """The verdict on several reports in one line, without pass, warn or fail."""
     count, failed = len(reports.reports), reports.failed
-    said = f"{failed} of {count} fail" if failed else f"all {count} pass"
-    return f"{said} · exit {reports.exit_code}"
+    text = f"{failed} of {count} fail" if failed else f"all {count} pass"
+    return f"{text} · exit {reports.exit_code}"

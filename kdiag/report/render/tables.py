@@ -1,4 +1,4 @@
-"""The tables of a page: brokers layer by layer, addresses in AWS, what was expected."""
+"""The tables of the HTML page: brokers layer by layer, addresses in AWS, expectations."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, ExpectationReport, Report
-from kdiag.report.render import presentation as order
+from kdiag.report.render import presentation
 from kdiag.report.render.markup import add
 from kdiag.report.render.parts import bulleted, table, titled
 
@@ -15,13 +15,13 @@ _VERDICTS = {"blocked": "fail", "unknown": "warn", "allowed": "ok"}
 
 
 def brokers(main: Element, report: Report) -> None:
-    """What became of each broker, at each layer that was tried."""
+    """Adds the table of brokers with the result at each layer that was tried."""
     known = report.cluster.brokers if report.cluster else []
-    layers = order.tried(known)
+    layers = presentation.tried(known)
     if not layers:
         return
     section = titled(main, "brokers", "Brokers, layer by layer")
-    ordered = sorted(known, key=order.healthy)
+    ordered = sorted(known, key=presentation.healthy)
 
     def row(body: Element, broker: BrokerReport) -> None:
         line = add(body, "tr")
@@ -39,8 +39,8 @@ def _class(outcome: str | None) -> str:
 
 
 def aws(main: Element, report: Report) -> None:
-    """What AWS says of each address, and what it did not tell."""
-    known = order.in_aws(report)
+    """Adds the table of addresses with AWS's verdicts, and the calls that AWS did not answer."""
+    known = presentation.in_aws(report)
     if not report.aws or not (known or report.aws.gaps):
         return
     section = titled(main, "aws", "What AWS says")
@@ -67,7 +67,7 @@ def aws(main: Element, report: Report) -> None:
 
 
 def expectations(main: Element, report: Report) -> None:
-    """What was expected, and what was found."""
+    """Adds the table of expectations, with what was found."""
     if not report.expectations:
         return
     section = titled(main, "expectations", "What was expected")

@@ -15,8 +15,7 @@ from rich.text import Text
 
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
-from kdiag.report.render import encoding
-from kdiag.report.render import presentation as order
+from kdiag.report.render import encoding, presentation
 from kdiag.report.render.presentation import MANY_BROKERS
 from kdiag.report.render.workflow import no_command
 from kdiag.rules.rule import Finding, Remedy
@@ -49,7 +48,7 @@ def write(report: Report, stream: TextIO) -> None:
 
 @contextmanager
 def written(stream: TextIO) -> Iterator[Page]:
-    """A page to print on; it goes to the stream when it is whole."""
+    """A page to print on; it is written to the stream at the end of the context."""
     console = _console(stream)
     with console.capture() as captured:
         yield Page(console, _fits(stream))
@@ -61,23 +60,23 @@ def _print(page: Page, report: Report) -> None:
     page.head(report)
     for step in report.hops:
         page.step(step)
-    if order.found_out(report):
+    if presentation.found_out(report):
         page.properties(report.client_properties["librdkafka"])
-    if report.cluster and order.differs(report.cluster.brokers):
+    if report.cluster and presentation.differs(report.cluster.brokers):
         page.brokers(report.cluster.brokers)
-    found = order.in_aws(report)
+    found = presentation.in_aws(report)
     if any(row.verdict != "allowed" for row in found):
         page.aws(found)
-    for finding, follows in order.causes(report):
+    for finding, follows in presentation.causes(report):
         page.finding(finding, follows, root=finding is report.cause)
-    page.ignored(order.ignored(report))
+    page.ignored(presentation.ignored(report))
     page.verdict(report)
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
     """Prints each report under its label, and a line on each at the end."""
     with written(stream) as page:
-        for label, report in order.distinct(reports):
+        for label, report in presentation.distinct(reports):
             page.label(label)
             _print(page, report)
             page.gap()
@@ -86,43 +85,43 @@ def write_all(reports: Reports, stream: TextIO) -> None:
         else:
             page.summary(reports)
         style = f"bold {_STYLES[reports.verdict]}"
-        page.line((reports.verdict.upper(), style), f" · {order.verdict_of_all(reports)}")
+        page.line((reports.verdict.upper(), style), f" · {presentation.verdict_of_all(reports)}")
 
 
 @contextmanager
 def live_all(stream: TextIO) -> Iterator[Callable[[str, str, str | None], None]]:
-    """Several walks as they go: a line for each of those that were heard of last."""
+    """The live view of several walks: a line for each of the MANY_WALKS last updated ones."""
     console = _console(stream)
-    told: dict[str, str] = {}
+    lines: dict[str, str] = {}
     with console.status(Text("starting"), spinner=_spinner(stream)) as status:
 
         def observe(label: str, hop: str, summary: str | None) -> None:
-            told.pop(label, None)
-            told[label] = f"{label}: {_under_way(hop) if summary is None else summary}"
-            status.update(Text("\n".join([*told.values()][-MANY_WALKS:])))
+            lines.pop(label, None)
+            lines[label] = f"{label}: {_under_way(hop) if summary is None else summary}"
+            status.update(Text("\n".join([*lines.values()][-MANY_WALKS:])))
 
         yield observe
 
 
 @contextmanager
 def waiting(stream: TextIO) -> Iterator[Callable[[str], None]]:
-    """One line that changes, on a terminal; it is wiped at the end."""
+    """One line on a terminal that changes; it is erased at the end."""
     console = _console(stream)
     with console.status(Text("waiting"), spinner=_spinner(stream)) as status:
         yield lambda line: status.update(Text(line, no_wrap=True, overflow="ellipsis"))
 
 
 def _under_way(hop: str) -> str:
-    number = order.number(hop)
+    number = presentation.number(hop)
     place = f"hop {number} of {len(HOP_IDS)}" if hop in HOP_IDS else "beside it"
     return f"{place}, {hop}"
 
 
 @contextmanager
 def live(stream: TextIO) -> Iterator[Callable[[str, str | None], None]]:
-    """The walk as it goes, on a terminal; it is wiped when the report is due."""
+    """The live view of one walk on a terminal; it is erased before the report."""
     console = _console(stream)
-    mark = "·" if _fits(stream) else "-"  # whether a hop passed is for the rules to say, later
+    mark = "·" if _fits(stream) else "-"  # neutral: rules decide later whether a hop passes
     done: list[str] = []
     with console.status(Text("starting"), spinner=_spinner(stream)) as status:
 
@@ -144,14 +143,15 @@ def _spinner(stream: TextIO) -> str:
 
 
 class Page:
-    """What is printed where. Text of a peer only ever goes through `Text`, never through markup."""
+    """Prints the parts of a report. Text of a peer goes through `Text` only, never through rich's
+    markup."""
 
     def __init__(self, console: Console, fits: bool) -> None:
         self.console, self.fits = console, fits
         self.marks = _MARKS if fits else _ASCII_MARKS
 
     def plain(self, text: str) -> str:
-        """The text, in what the stream can show."""
+        """The text in characters that the stream can show."""
         if self.fits:
             return text
         return text.translate(encoding.PLAIN).encode("ascii", "backslashreplace").decode()
@@ -160,7 +160,7 @@ class Page:
         """The parts as one text, each in its style, without endless words."""
         styled = [part if isinstance(part, tuple) else (part, "") for part in parts]
         return Text.assemble(
-            *((self.plain(order.no_endless_word(said)), how) for said, how in styled)
+            *((self.plain(presentation.no_endless_word(text)), style) for text, style in styled)
         )
 
     def line(self, *parts: Part, lead: Part = "", indent: int = 0) -> None:
@@ -176,7 +176,7 @@ class Page:
         self.console.print(Padding(paragraph, (0, 0, 0, indent)))
 
     def label(self, label: str) -> None:
-        """Whose report follows."""
+        """Prints the label of the report that follows."""
         self.line((f"{self.plain('──')} {label}", "bold"))
         self.gap()
 
@@ -188,16 +188,16 @@ class Page:
         table.add_column(overflow="fold")
         for label, report in reports.reports.items():
             mark = Text(self.marks[report.verdict], style=_STYLES[report.verdict])
-            table.add_row(mark, self.text((label, "bold")), self.text(order.verdict(report)))
+            table.add_row(mark, self.text((label, "bold")), self.text(presentation.verdict(report)))
         self.console.print(Padding(table, (0, 0, 0, 1)))
         self.gap()
 
     def comparison(self, compared: Comparison) -> None:
-        """Who saw the same: a row for each outcome, a column for each hop; and the sentence."""
+        """Prints a comparison: a row for each outcome, a column for each hop, and the sentence."""
         hops = list(dict.fromkeys(hop for o in compared.outcomes for hop in o.hops))
         table = Table.grid(padding=(0, 2))
         roomy = self.console.width >= ROOMY
-        heads = [hop if roomy else f"hop {order.number(hop)}" for hop in hops]
+        heads = [hop if roomy else f"hop {presentation.number(hop)}" for hop in hops]
         table.add_column(max_width=self.console.width // 3, overflow="fold")
         for head in heads:
             table.add_column(width=len(head))
@@ -210,11 +210,11 @@ class Page:
             table.add_row(
                 self.text((outcome.whose, "bold")),
                 *(Text(self.marks[mark], style=_STYLES[mark]) for mark in marks),
-                self.text(order.brokers(outcome)),
+                self.text(presentation.brokers(outcome)),
             )
         self.console.print(Padding(table, (0, 0, 0, 1)))
         self.gap()
-        self.line(order.sentence(compared))
+        self.line(presentation.sentence(compared))
         for difference in compared.differences:
             self.line(difference, lead="· ", indent=4)
         self.gap()
@@ -242,7 +242,7 @@ class Page:
                 part for part in (learnt, f"skipped: {step.skipped_because}") if part
             )
         style = _STYLES[step.status]
-        took = order.milliseconds(step.elapsed_ms) if step.summary else ""
+        took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
         table.add_row(
             Text(self.marks[step.status], style=style),
             Text(step.hop, style="bold" if step.status != "skipped" else style),
@@ -252,14 +252,14 @@ class Page:
         self.console.print(Padding(table, (0, 0, 0, 1)))
 
     def properties(self, text: str) -> None:
-        """What a client has to be set to, where nobody had said and kdiag found it out."""
+        """The client properties that match the listener, where kdiag found them itself."""
         self.gap()
         self.line(("the listener speaks: ", "bold"), ", ".join(text.splitlines()), indent=1)
 
     def brokers(self, brokers: Sequence[BrokerReport]) -> None:
         """The table of brokers and layers: the broken ones first, and not more than can be read."""
-        layers = order.tried(brokers)
-        ordered = sorted(brokers, key=order.healthy)
+        layers = presentation.tried(brokers)
+        ordered = sorted(brokers, key=presentation.healthy)
         rows = [
             (broker, [broker.layers.get(layer) for layer in layers] + [broker.produce])
             for broker in ordered[:MANY_BROKERS]
@@ -284,11 +284,11 @@ class Page:
         self.console.print(Padding(table, (0, 0, 0, 1)))
         if len(ordered) > MANY_BROKERS:
             more = ordered[MANY_BROKERS:]
-            well = sum(order.healthy(broker) for broker in more)
+            well = sum(presentation.healthy(broker) for broker in more)
             self.line(f"… and {len(more)} more brokers, {well} of them well", indent=1)
 
     def aws(self, rows: Sequence[AwsAddress]) -> None:
-        """The table of addresses and what AWS says of them."""
+        """The table of addresses with AWS's verdict on each."""
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
         table.add_column("in AWS", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
@@ -335,7 +335,7 @@ class Page:
         self.line(
             ("root cause: " if root else "", style),
             (f"{finding.code} {finding.name}", style),
-            f" · hop {order.number(finding.hop)}, {finding.hop}",
+            f" · hop {presentation.number(finding.hop)}, {finding.hop}",
             lead=(f"{self.marks[status]} ", style),
         )
         self.line((finding.message, "bold"), indent=2)
@@ -348,7 +348,7 @@ class Page:
         self.line((finding.url, "bright_black"), lead=("see ", "bright_black"), indent=2)
 
     def ignored(self, findings: Sequence[Finding]) -> None:
-        """What was asked not to count: a line for each."""
+        """A line for each finding that the user ignores."""
         if findings:
             self.gap()
         for finding in findings:
@@ -361,8 +361,8 @@ class Page:
             )
 
     def evidence(self, lines: Sequence[str]) -> None:
-        """What the finding rests on."""
-        first, cut, last = order.shortened(lines)
+        """The evidence of a finding, shortened."""
+        first, cut, last = presentation.shortened(lines)
         for line in first:
             self.line(line, lead="· ", indent=4)
         self.cut(cut, indent=4)
@@ -372,7 +372,7 @@ class Page:
     def remedy(self, remedy: Remedy) -> None:
         """A fix: what to do, and the lines to copy, which are never wrapped."""
         self.line(remedy.summary, lead=("fix: ", "bold cyan"), indent=2)
-        lines, cut = order.snippet(remedy.snippet.splitlines())
+        lines, cut = presentation.snippet(remedy.snippet.splitlines())
         for snippet in lines:
             text = Text(" " * 7 + self.plain(snippet), style="cyan")
             self.console.print(text, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
@@ -389,7 +389,7 @@ class Page:
         style = {"pass": "green", "warn": "yellow", "fail": "red"}[report.verdict]
         self.line(
             (report.verdict.upper(), f"bold {style}"),
-            f" · {order.verdict(report)}",
+            f" · {presentation.verdict(report)}",
         )
 
 

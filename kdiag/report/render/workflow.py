@@ -1,11 +1,11 @@
-"""Workflow commands: what GitHub Actions takes for an annotation in the output of a step."""
+"""Workflow commands: lines in the output of a step that GitHub Actions turns into annotations."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-# What the log of a job obeys, on GitHub where a line begins with it, on Azure anywhere in a line.
+# The start of a workflow command: on GitHub at the start of a line, on Azure anywhere in a line.
 _COMMAND = re.compile(r"^[ \t]*:(?=:[A-Za-z-]+(?: [^\n]*)?::)|#(?=#(?:vso)?\[)", re.MULTILINE)
 
 
@@ -16,12 +16,12 @@ def command(kind: str, properties: Mapping[str, str], message: str) -> str:
 
 
 def no_command(text: str) -> str:
-    """Text for a log, in which no line is a command."""
+    """The text with every workflow command in it made harmless."""
     return _COMMAND.sub(lambda found: f"{found.group()} ", text)
 
 
 def _escaped(said: str, more: str = "") -> str:
-    """As GitHub wants it: percent, line breaks, and in properties what separates them."""
+    """The text escaped by GitHub's rules: percent, line breaks, and `more` in properties."""
     for char in f"%\r\n{more}":
         said = said.replace(char, f"%{ord(char):02X}")
     return said
