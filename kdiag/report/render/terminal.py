@@ -220,9 +220,11 @@ class Page:
         self.gap()
 
     def gap(self) -> None:
+        """Prints an empty line."""
         self.console.print()
 
     def head(self, report: Report) -> None:
+        """Prints the first line: version, target and protocol."""
         target = ", ".join(report.target)
         version = (f"kdiag {report.kdiag_version}", "bold")
         spoken = "" if report.protocol == UNKNOWN else f" · {report.protocol}"
@@ -323,6 +325,7 @@ class Page:
         return "\n".join(lines)
 
     def outcome(self, outcome: str | None) -> Text:
+        """The cell of one layer in the table of brokers."""
         if outcome is None:
             return Text(self.marks["skipped"], style="bright_black")
         return Text(outcome, style="green" if outcome == "ok" else "red")
