@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
-from kdiag.demo.certificates import Authority, serving
+from kdiag.demo.certificates import Authority, server_context
 from kdiag.demo.logins import Logins
 from kdiag.network.sockets import raise_limit
 from tests.running import ROOT
@@ -57,7 +57,7 @@ async def _serve(count: int, logins: Logins | None) -> None:
     authority = Authority("crowd-ca")
     cluster = FakeCluster("crowdedCluster00000001")
     for node in range(1, count + 1):
-        tls = serving(authority.issue(f"broker-{node}", ["127.0.0.1"]))
+        tls = server_context(authority.issue(f"broker-{node}", ["127.0.0.1"]))
         port = await FakeBroker(cluster, node, sasl=logins).start(tls=tls)
         cluster.nodes.append(FakeNode(node, "127.0.0.1", port))
     with TemporaryDirectory() as folder:

@@ -58,14 +58,14 @@ async def test_who_waits_for_a_turn_may_be_cancelled() -> None:
 async def test_a_closed_connection_leaves_nothing_for_the_collector(encrypted: bool) -> None:
     from kdiag.config.security import Tls
     from kdiag.demo.broker import FakeBroker, FakeCluster
-    from kdiag.demo.certificates import authority, serving
+    from kdiag.demo.certificates import authority, server_context
     from kdiag.kafka.messages import API_VERSIONS
     from kdiag.network.dialer import Dialer
     from kdiag.network.tls import TlsHandshakes
 
     issued = authority().issue("broker", ["127.0.0.1"])
     broker = FakeBroker(FakeCluster("c"), 1)
-    port = await broker.start(tls=serving(issued) if encrypted else None)
+    port = await broker.start(tls=server_context(issued) if encrypted else None)
     net = Dialer(5.0)
     line = await net.connect("127.0.0.1", port)
     assert line.sock
