@@ -4,51 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kdiag.rules.rule import Rule
 
+# The modules whose rules every walk applies.
+_WALK = (
+    *("certificates", "connection", "identity", "listeners", "metadata", "mismatch", "produce"),
+    *("records", "sasl", "slow", "tls", "walk"),
+)
+
 
 @cache
 def walk_rules() -> Mapping[str, Rule]:
-    """The rules of hops 1 to 4 and of the walk itself, by code."""
-    from kdiag.rules import (
-        certificates,
-        connection,
-        identity,
-        listeners,
-        metadata,
-        mismatch,
-        produce,
-        records,
-        sasl,
-        slow,
-        tls,
-        walk,
-    )
-    from kdiag.rules.rule import declared
-
-    return declared(
-        certificates,
-        connection,
-        identity,
-        listeners,
-        metadata,
-        mismatch,
-        produce,
-        records,
-        sasl,
-        slow,
-        tls,
-        walk,
-    )
+    """The rules that every walk applies, by code."""
+    return _declared(*_WALK)
 
 
 @cache
 def expect_rules() -> Mapping[str, Rule]:
-    """The rule on the user's expectations (KD701), by code; only a walk that has some loads it."""
-    from kdiag.rules import expect
+    """The rule on what the user expects; a walk without expectations does not load it."""
+    return _declared("expect")
+
+
+def _declared(*names: str) -> Mapping[str, Rule]:
     from kdiag.rules.rule import declared
 
-    return declared(expect)
+    return declared(*(import_module(f"kdiag.rules.{name}") for name in names))
