@@ -27,6 +27,7 @@ KINDS = {
     "workload": "a Kubernetes manifest of Kafka containers",
     "helm": "values of the Bitnami chart",
 }
+MOST_MENDED = 256 << 10  # characters: it is read once more for that, and people write less
 MAX_DOCUMENTS = 1000  # of one file
 BESIDE = ("Service", "Node")  # what others are judged by
 
@@ -128,6 +129,8 @@ def _mended(
     name: str, kind: str, first: int, body: str, plain: Document | None
 ) -> tuple[Document, str] | None:
     """The document with its lines where they belong, if that makes it better."""
+    if len(body) > MOST_MENDED:
+        return None
     mended = repair_indentation(body, kind, first)
     if mended is None:
         return None

@@ -25,6 +25,7 @@ class Allowance:
         self._known: set[str] = set()  # the addresses of what the user named
         self._left = MAX_ADDRESSES
         self._untried = 0
+        self._places = 0
         self._asked: set[tuple[str, int]] = set()
 
     def addresses(self, host: str, found: tuple[str, ...]) -> tuple[str, ...]:
@@ -35,6 +36,10 @@ class Allowance:
         if host.lower() in self._named:
             self._known.update(taken)
         return taken
+
+    def leave_out(self, places: int) -> None:
+        """So many places beside the advertised ones are not tried."""
+        self._places += max(0, places)
 
     def may_be_asked(self, address: str, port: int) -> bool:
         """Whether a peer there that is no broker may be asked what it is, in other languages. A
@@ -60,4 +65,9 @@ class Allowance:
             yield (
                 f"a walk dials {MAX_ADDRESSES} addresses, and then one of each name: "
                 f"{self._untried} more were not tried"
+            )
+        if self._places:
+            yield (
+                "brokers may also answer beside their advertised addresses: "
+                f"{self._places} such addresses were not tried"
             )

@@ -117,6 +117,7 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
     beside = {broker: _candidates(walk, broker, bootstrap) for broker in _chosen(metadata)}
     wanted = {endpoint: broker for broker, endpoints in beside.items() for endpoint in endpoints}
     asking = dict(islice(wanted.items(), MOST_CANDIDATES))
+    walk.allowance.leave_out(len(wanted) - len(asking))
     found = await asyncio.gather(
         *(seen(broker, broker.advertised, mates[broker.advertised]) for broker in beside),
         *(seen(broker, endpoint) for endpoint, broker in asking.items()),

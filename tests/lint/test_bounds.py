@@ -12,6 +12,7 @@ import pytest
 
 from kdiag.config.settings import parse_properties
 from kdiag.config.usage import UsageError
+from kdiag.lint import documents
 from kdiag.lint.documents import MAX_DOCUMENTS
 from kdiag.lint.linter import MAX_FILE, MAX_FILES, MOST_ALIKE, lint
 
@@ -126,6 +127,29 @@ def test_twice_as_much_costs_twice_as_much(kind: str) -> None:
     lint({name: text(2)})  # loads what there is to load
     one, two = (_calls(partial(lint, {name: text(n)})) for n in (FEW, 2 * FEW))
     assert two < 2.4 * one + 20_000, f"{one} calls, and {two} for twice as much"
+
+
+def test_a_large_file_with_lines_in_the_wrong_place_is_read_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, text = KINDS["wrong indentation"]
+    small = lint({"a.yaml": text(3)}).problems
+    monkeypatch.setattr(documents, "MOST_MENDED", len(text(3)))
+    assert lint({"a.yaml": text(3)}).problems == small
+    monkeypatch.setattr(documents, "document", _counting := _Reads(documents.document))
+    assert [each.finding.code for each in lint({"a.yaml": text(4)}).problems]
+    assert _counting.reads == 1
+
+
+class _Reads:
+    """Counts how often a text is read."""
+
+    def __init__(self, read: Callable[..., Any]) -> None:
+        self.reads, self._read = 0, read
+
+    def __call__(self, *given: Any) -> Any:
+        self.reads += 1
+        return self._read(*given)
 
 
 def test_continued_lines_of_client_properties() -> None:

@@ -17,6 +17,7 @@ from kdiag.network.fingerprint import HTTP_PROBE, ZOOKEEPER_PROBE
 from kdiag.network.line import TcpConnection
 from kdiag.report.model import Report
 from kdiag.walk.allowance import MAX_ADDRESSES, MAX_FOLLOW_UPS
+from kdiag.walk.listeners import MOST_CANDIDATES
 from tests import walks
 
 BANNER = b"HTTP/1.1 401 Unauthorized\r\nServer: inner-secret-name\r\n\r\ninner-secret-page"
@@ -108,8 +109,9 @@ async def test_a_walk_dials_a_number_of_addresses_and_then_one_of_each_broker() 
 
 async def test_many_candidates_are_dialled_in_total_and_not_for_each_broker() -> None:
     many = 300
-    _, asked = await _walked([("10.0.0.1", 1000 + n) for n in range(many)])
+    report, asked = await _walked([("10.0.0.1", 1000 + n) for n in range(many)])
     assert asked.dialled[PUBLIC[0]] <= 2 * MAX_ADDRESSES + 20
+    assert [note for note in report.notes if f"{many - MOST_CANDIDATES} such addresses" in note]
 
 
 async def test_few_strangers_are_asked_in_other_languages() -> None:
