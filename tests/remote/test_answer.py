@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -192,3 +193,24 @@ def test_facts_that_mean_harm_end_in_a_report_or_are_refused() -> None:
             assert "\x1b[2J" not in shown(report, form)
         jsonschema.validate(json.loads(shown(report, "json")), SCHEMA)
     assert taken > 15
+
+
+@pytest.mark.parametrize("size", [230_000, 6_000_000])
+def test_a_flood_of_failures_is_refused_before_it_is_taken_in(size: int) -> None:
+    """It took 17 s of processor, and more than 6 minutes."""
+    halt = {"hop": "metadata", "seconds": 1.0, "error": "x"}
+    said = json.loads(serialize(FACTS))
+    said["halts"] = [halt] * (size // len(json.dumps(halt)))
+    answer, calls = json.dumps(said).encode(), 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        with pytest.raises(SerializationError):
+            RemoteWalk(ASKED, "mark").gathered(answer)
+    finally:
+        sys.setprofile(None)
+    assert calls < 1_000_000, "a second of a processor at most"

@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,7 +30,7 @@ from kdiag.report.model import Report
 from tests.lab import needs
 from tests.lab.processes import command_lines
 from tests.remote.conftest import Ways
-from tests.running import Brokers
+from tests.running import ENOUGH, Brokers, started
 from tests.walks import scrubbed
 
 ROOT = Path(__file__).parents[2]
@@ -396,3 +397,18 @@ def test_one_place_is_one_report_and_several_are_one_answer(ways: Ways, healthy:
     assert code == 80
     assert "It works from ssh://host; ssh://down could not be reached." in text
     assert "KD801" in text
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_a_large_answer_is_being_read(ways: Ways, number: signal.Signals) -> None:
+    """The first one ends it, and what is known is printed."""
+    with started("check", "127.0.0.1:1", "--from", "ssh://drips", "--deadline", "600") as process:
+        for _ in range(1000):
+            if "drips" in ways.called:
+                break
+            threading.Event().wait(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=ENOUGH)
+    assert "drips" in ways.called
+    assert (process.returncode, err) == (130, "")
+    assert "interrupted" in out
