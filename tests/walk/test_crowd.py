@@ -114,3 +114,30 @@ def test_what_many_brokers_take(tmp_path: Path, sasl: bool) -> None:
     assert peaks[1] - peaks[0] < MORE, peaks
     assert kdiag("show", str(file)).returncode == 0
     assert kdiag("diff", str(file), str(file)).returncode == 0
+
+
+async def test_a_walk_over_tls_takes_turns() -> None:
+    """Counted by the peer: how many connections it has at once."""
+    from kdiag.api import plain_dialer, walk
+    from kdiag.config.settings import settings
+    from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
+    from kdiag.demo.certificates import authority, serving
+    from kdiag.kafka.messages import Request
+
+    most = 0
+
+    def counted(_: Request) -> None:
+        nonlocal most
+        most = max(most, len(broker._serving))
+
+    broker = FakeBroker(FakeCluster("c"), 1, control=counted)
+    issued = authority().issue("broker", [f"127.0.0.{n}" for n in range(1, MANY + 1)])
+    port = await broker.start("0.0.0.0", tls=serving(issued))
+    broker.cluster.nodes += [FakeNode(n, f"127.0.0.{n}", port) for n in range(1, MANY + 1)]
+    properties = {"security.protocol": "SSL", "ssl.ca.pem": authority().pem}
+    asked = settings(f"127.0.0.1:{port}", properties=properties, timeout=20.0)
+    try:
+        await walk(asked, plain_dialer, lambda hop, summary: None)
+    finally:
+        await broker.stop()
+    assert MOST_AT_ONCE // 2 < most < MOST_AT_ONCE + MANY // 4, most
