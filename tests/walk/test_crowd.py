@@ -116,8 +116,9 @@ def test_what_many_brokers_take(tmp_path: Path, sasl: bool) -> None:
     assert kdiag("diff", str(file), str(file)).returncode == 0
 
 
-async def test_a_walk_over_tls_takes_turns() -> None:
-    """Counted by the peer: how many connections it has at once."""
+async def test_a_walk_over_tls_takes_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted by the peer: how many connections it has at once, while it takes its time."""
+    monkeypatch.setattr(turns, "_MOMENT", 30.0)
     from kdiag.api import plain_dialer, walk
     from kdiag.config.settings import settings
     from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
@@ -130,7 +131,7 @@ async def test_a_walk_over_tls_takes_turns() -> None:
         nonlocal most
         most = max(most, len(broker._serving))
 
-    broker = FakeBroker(FakeCluster("c"), 1, control=counted)
+    broker = FakeBroker(FakeCluster("c"), 1, control=counted, delay=lambda _: 0.2)
     issued = authority().issue("broker", [f"127.0.0.{n}" for n in range(1, MANY + 1)])
     port = await broker.start("0.0.0.0", tls=serving(issued))
     broker.cluster.nodes += [FakeNode(n, f"127.0.0.{n}", port) for n in range(1, MANY + 1)]
@@ -140,4 +141,4 @@ async def test_a_walk_over_tls_takes_turns() -> None:
         await walk(asked, plain_dialer, lambda hop, summary: None)
     finally:
         await broker.stop()
-    assert MOST_AT_ONCE // 2 < most < MOST_AT_ONCE + MANY // 4, most
+    assert MOST_AT_ONCE // 2 < most < 0.9 * MANY, most
