@@ -15,6 +15,7 @@ from kdiag.config.usage import UsageError
 from kdiag.lint import documents
 from kdiag.lint.documents import MAX_DOCUMENTS
 from kdiag.lint.linter import MAX_FILE, MAX_FILES, MOST_ALIKE, lint
+from kdiag.lint.reader import document
 
 FEW = 150
 KAFKA = "apiVersion: kafka.strimzi.io/v1\nkind: Kafka\nmetadata:\n  name: c\nspec:\n  kafka:\n"
@@ -136,7 +137,7 @@ def test_a_large_file_with_lines_in_the_wrong_place_is_read_once(
     small = lint({"a.yaml": text(3)}).problems
     monkeypatch.setattr(documents, "MOST_MENDED", len(text(3)))
     assert lint({"a.yaml": text(3)}).problems == small
-    monkeypatch.setattr(documents, "document", _counting := _Reads(documents.document))
+    monkeypatch.setattr(documents, "document", _counting := _Reads(document))
     assert [each.finding.code for each in lint({"a.yaml": text(4)}).problems]
     assert _counting.reads == 1
 

@@ -119,11 +119,12 @@ def test_what_many_brokers_take(tmp_path: Path, sasl: bool) -> None:
 async def test_a_walk_over_tls_takes_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted by the peer: how many connections it has at once, while it takes its time."""
     monkeypatch.setattr(turns, "_MOMENT", 30.0)
-    from kdiag.api import plain_dialer, walk
+    from kdiag.api import walk
     from kdiag.config.settings import settings
     from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
     from kdiag.demo.certificates import authority, serving
     from kdiag.kafka.messages import Request
+    from kdiag.walk.runner import plain_dialer
 
     most = 0
 
