@@ -122,7 +122,7 @@ async def test_a_walk_over_tls_takes_turns(monkeypatch: pytest.MonkeyPatch) -> N
     from kdiag.api import walk
     from kdiag.config.settings import settings
     from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
-    from kdiag.demo.certificates import authority, serving
+    from kdiag.demo.certificates import authority, server_context
     from kdiag.kafka.messages import Request
     from kdiag.walk.runner import plain_dialer
 
@@ -134,7 +134,7 @@ async def test_a_walk_over_tls_takes_turns(monkeypatch: pytest.MonkeyPatch) -> N
 
     broker = FakeBroker(FakeCluster("c"), 1, control=counted, delay=lambda _: 0.2)
     issued = authority().issue("broker", [f"127.0.0.{n}" for n in range(1, MANY + 1)])
-    port = await broker.start("0.0.0.0", tls=serving(issued))
+    port = await broker.start("0.0.0.0", tls=server_context(issued))
     broker.cluster.nodes += [FakeNode(n, f"127.0.0.{n}", port) for n in range(1, MANY + 1)]
     properties = {"security.protocol": "SSL", "ssl.ca.pem": authority().pem}
     asked = settings(f"127.0.0.1:{port}", properties=properties, timeout=20.0)
