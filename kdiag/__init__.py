@@ -4,20 +4,35 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # typing itself takes a moment to import, in which Ctrl-C is a traceback
 if TYPE_CHECKING:
-    from kdiag.api import check
+    from kdiag.api import check, check_async
     from kdiag.config.settings import UsageError
-    from kdiag.report.model import Report
-    from kdiag.rules.rule import Finding, Severity
+    from kdiag.report.model import BrokerReport, HopResult, Report
+    from kdiag.rules.rule import Finding, Remedy, Severity
 
 __version__ = "0.1.0"
-__all__ = ["Finding", "Report", "Severity", "UsageError", "__version__", "check"]
+__all__ = [
+    "BrokerReport",
+    "Finding",
+    "HopResult",
+    "Remedy",
+    "Report",
+    "Severity",
+    "UsageError",
+    "__version__",
+    "check",
+    "check_async",
+]
 
 _HOMES = {
-    "check": "kdiag.api",
-    "Report": "kdiag.report.model",
+    "BrokerReport": "kdiag.report.model",
     "Finding": "kdiag.rules.rule",
+    "HopResult": "kdiag.report.model",
+    "Remedy": "kdiag.rules.rule",
+    "Report": "kdiag.report.model",
     "Severity": "kdiag.rules.rule",
     "UsageError": "kdiag.config.settings",
+    "check": "kdiag.api",
+    "check_async": "kdiag.api",
 }
 
 
@@ -28,3 +43,8 @@ def __getattr__(name: str) -> object:
     from importlib import import_module
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return list(__all__)

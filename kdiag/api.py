@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
 
 import kdiag
 from kdiag.config.settings import Endpoint, Settings, UsageError, settings
@@ -27,62 +27,72 @@ if TYPE_CHECKING:
 MOST_KUBECTL = 10.0  # seconds
 
 
-def check(
-    bootstrap: str,
-    *,
-    topic: str | None = None,
-    timeout: float | None = None,
-    answer_timeout: float | None = None,
-    deadline: float = 30.0,
-    properties: Mapping[str, str] | None = None,
-    mapped: Sequence[str] = (),
-    fail_on: str = "error",
-    aws: bool = False,
-    aws_source: str | None = None,
-    aws_region: str | None = None,
-    aws_profile: str | None = None,
-    aws_echo: str | None = None,
-    expect: Sequence[str] = (),
-    ignore: Sequence[str] = (),
-    config: Mapping[str, str] | None = None,
-    strimzi: str | None = None,
-) -> kdiag.Report:
+class CheckOptions(TypedDict, total=False):
+    """What `check` takes beside the bootstrap servers.
+
+    `timeout` bounds reaching a peer (3 s), `answer_timeout` an answer of a peer that accepted (10
+    s) and `deadline` the whole walk (30 s), in seconds. `properties` are client properties;
+    `mapped` holds "ADVERTISED=CANDIDATE". Nothing is written unless `topic` is given. With `aws`
+    EC2 is asked beside the walk; `aws_echo` is the URL of a service that tells a client its
+    address; without it no service is asked. `expect` holds requirements such as "brokers=3";
+    findings of the codes or names in `ignore` are reported and do not count. `config` maps names of
+    files that configure the cluster to their texts; `strimzi` is NAMESPACE/NAME of its Kafka
+    resource, which kubectl reads.
+    """
+
+    topic: str | None
+    timeout: float | None
+    answer_timeout: float | None
+    deadline: float
+    properties: Mapping[str, str] | None
+    mapped: Sequence[str]
+    fail_on: Literal["error", "warning"]
+    aws: bool
+    aws_source: str | None
+    aws_region: str | None
+    aws_profile: str | None
+    aws_echo: str | None
+    expect: Sequence[str]
+    ignore: Sequence[str]
+    config: Mapping[str, str] | None
+    strimzi: str | None
+
+
+def check(bootstrap: str, **options: Unpack[CheckOptions]) -> kdiag.Report:
     """Walks the four hops from this machine and says whether a Kafka client can connect.
 
-    `bootstrap` is "host:port[,host:port...]"; `timeout` bounds reaching a peer (3 s),
-    `answer_timeout` an answer of a peer that accepted (10 s) and `deadline` the whole walk, in
-    seconds; `properties` are client properties; `mapped` holds "ADVERTISED=CANDIDATE".
-    Nothing is written unless `topic` is given. With `aws` EC2 is asked beside the walk; `aws_echo`
-    is the URL of a service that tells a client its address, and nobody is asked without. `expect`
-    holds what must be so besides, as "brokers=3"; findings of the codes or names in `ignore` are
-    reported, and do not count. `config` are files that configure the cluster, names and texts,
-    `strimzi` NAMESPACE/NAME of its Kafka resource, which kubectl is asked for. From a running
-    event loop, write `await asyncio.to_thread(kdiag.check, ...)`.
+    `bootstrap` is "host:port[,host:port...]"; CheckOptions describes the options. Inside a running
+    event loop use `check_async`.
 
     Raises `kdiag.UsageError` when an argument cannot be used; what fails on the network is in the
     report.
     """
     _no_loop()
-    asked = settings(
-        bootstrap,
-        topic=topic,
-        timeout=timeout,
-        answer_timeout=answer_timeout,
-        deadline=deadline,
-        properties=properties,
-        mapped=mapped,
-        fail_on=fail_on,
-        aws=aws,
-        aws_source=aws_source,
-        aws_region=aws_region,
-        aws_profile=aws_profile,
-        aws_echo=aws_echo,
-        expect=expected(expect, topic=topic, place="expect"),
-        ignore=ignored(ignore, place="ignore"),
-        config=config,
-        strimzi=strimzi,
-    )
-    return run(asked)
+    return run(_settings(bootstrap, options))
+
+
+async def check_async(bootstrap: str, **options: Unpack[CheckOptions]) -> kdiag.Report:
+    """As `check`, inside a running event loop. When it is cancelled, it raises CancelledError."""
+    asked = _settings(bootstrap, options)
+    cloud = await asyncio.to_thread(door, asked)
+    report = await walk(asked, plain_dialer, nobody, cloud)
+    if report.interrupted:
+        raise asyncio.CancelledError
+    return report
+
+
+def _settings(bootstrap: str, options: CheckOptions) -> Settings:
+    """The settings of a check from Python. Raises UsageError, which names the argument."""
+    for name in options.keys() - CheckOptions.__annotations__.keys():
+        raise TypeError(f"check() got an unexpected keyword argument {name!r}")
+    fail_on = options.get("fail_on", "error")
+    if fail_on not in ("error", "warning"):
+        raise UsageError(f'fail_on={fail_on!r}: write "error" or "warning"')
+    given: dict[str, Any] = {**options}
+    topic = options.get("topic")
+    given["expect"] = expected(options.get("expect", ()), topic=topic, place="expect")
+    given["ignore"] = ignored(options.get("ignore", ()), place="ignore")
+    return settings(bootstrap, **given)
 
 
 def _no_loop() -> None:
@@ -93,7 +103,7 @@ def _no_loop() -> None:
         return
     raise UsageError(
         "kdiag.check runs an event loop of its own, and one is running here: "
-        "await asyncio.to_thread(kdiag.check, ...)"
+        "write await kdiag.check_async(...)"
     )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import json
 import logging
 import math
 import socket
@@ -15,7 +17,7 @@ from typing import Any
 import pytest
 
 import kdiag
-from kdiag.api import walk
+from kdiag.api import CheckOptions, walk
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.broker import SILENCE, FakeBroker, FakeNode
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, WorldDialer, endpoint
@@ -399,15 +401,37 @@ async def test_ctrl_c_while_the_walk_is_judged_loses_nothing(world: World) -> No
 
 
 def test_the_public_names_are_there_and_typed() -> None:
-    assert set(kdiag.__all__) <= set(dir(kdiag)) | set(kdiag.__all__)
+    assert dir(kdiag) == sorted(kdiag.__all__)
     for name in kdiag.__all__:
         assert getattr(kdiag, name) is not None
-    hints = typing.get_type_hints(kdiag.check)
-    assert hints["return"] is kdiag.Report
-    assert set(hints) > {"bootstrap", "topic", "timeout", "deadline", "properties", "mapped"}
+    assert typing.get_type_hints(kdiag.check)["return"] is kdiag.Report
+    options = typing.get_type_hints(CheckOptions)
+    assert set(options) > {"topic", "timeout", "deadline", "properties", "mapped"}
+    assert set(options) <= set(inspect.signature(settings).parameters)
     assert (Path(kdiag.__file__).parent / "py.typed").exists()
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing_like_this"):
         kdiag.nothing_like_this  # noqa: B018
+
+
+async def test_it_can_be_awaited_where_a_loop_runs() -> None:
+    report = await kdiag.check_async("127.0.0.1:1", timeout=1.0)
+    assert (report.exit_code, report.root_cause) == (10, "KD103")
+    assert [type(step) for step in report.hops] == [kdiag.HopResult] * 4
+
+
+def test_a_report_gives_itself_in_any_format() -> None:
+    report = kdiag.check("127.0.0.1:1", timeout=1.0)
+    assert json.loads(report.to_json())["root_cause"] == "KD103"
+    assert "KD103" in report.render("html")
+    with pytest.raises(KeyError):
+        report.render("pdf")
+
+
+def test_what_python_hands_over_is_checked_as_what_is_typed() -> None:
+    with pytest.raises(kdiag.UsageError, match=r'fail_on=.never.: write "error" or "warning"'):
+        kdiag.check("127.0.0.1:1", fail_on="never")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'timeot'"):
+        kdiag.check("127.0.0.1:1", timeot=1.0)  # type: ignore[call-arg]

@@ -88,9 +88,9 @@ def test_what_is_no_file(tmp_path: Path, name: str) -> None:
 
 def test_from_inside_a_running_loop() -> None:
     async def inside() -> None:
-        with pytest.raises(package.UsageError, match=r"asyncio\.to_thread"):
+        with pytest.raises(package.UsageError, match=r"await kdiag\.check_async"):
             package.check("127.0.0.1:1")
-        report = await asyncio.to_thread(package.check, "127.0.0.1:1")
+        report = await package.check_async("127.0.0.1:1")
         assert report.root_cause == "KD103"
 
     asyncio.run(inside())

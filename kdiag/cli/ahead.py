@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, TextIO
 
@@ -72,7 +72,8 @@ class Ahead:
         # A thread, and not a step of the loop: Ctrl-C never comes in the middle of an import there.
         from kdiag.network.dialer import in_thread
 
-        in_thread(self._load).add_done_callback(self._loaded)
+        with suppress(RuntimeError):  # no thread to be had: it is loaded when the walk is over
+            in_thread(self._load).add_done_callback(self._loaded)
 
     def _load(self) -> None:
         before = sys.getswitchinterval()

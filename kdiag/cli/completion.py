@@ -47,7 +47,7 @@ def codes_and_files(
     context: click.Context, parameter: click.Parameter, begun: str
 ) -> list[CompletionItem]:
     """Codes of findings, and files, which the shell knows itself."""
-    return codes(context, parameter, begun) or [CompletionItem(begun, type="file")]
+    return codes(context, parameter, begun) or paths(context, parameter, begun)
 
 
 def scenarios(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from io import StringIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -166,6 +167,19 @@ class Report:
     def cause(self) -> Finding | None:
         """The finding that explains the others."""
         return next((f for f in self.findings if f.code == self.root_cause), None)
+
+    def to_json(self) -> str:
+        """The report as JSON, as `-o json` prints it."""
+        return self.render("json")
+
+    def render(self, output_format: str) -> str:
+        """The report in a format of `-o`: terminal, json, junit, markdown, github, html or
+        openmetrics. Raises KeyError for another one."""
+        from kdiag.report.render import render  # a renderer is loaded when it is asked for
+
+        stream = StringIO()
+        render(output_format, self, stream)
+        return stream.getvalue()
 
     def __str__(self) -> str:
         if self.cause is None:
