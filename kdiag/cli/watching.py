@@ -126,7 +126,7 @@ def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Vantage]) -> dic
 
 def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
     from kdiag.cli.batch import run_all, until_ready
-    from kdiag.report.logins import NOT_AGAIN
+    from kdiag.report.logins import NO_ANSWER, NOT_AGAIN
 
     with _told() as tell:
 
@@ -135,9 +135,10 @@ def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
 
         reports = until_ready(asked, seconds, run_all, say)
     for label, report in reports.items():
-        if NOT_AGAIN in report.notes:
-            whose = f"{label}: " if len(reports) > 1 else ""
-            click.echo(f"kdiag: note: {whose}{NOT_AGAIN}", err=True)
+        whose = f"{label}: " if len(reports) > 1 else ""
+        for why in (NOT_AGAIN, NO_ANSWER):
+            if why in report.notes:
+                click.echo(f"kdiag: note: {whose}{why}", err=True)
     return reports
 
 

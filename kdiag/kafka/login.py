@@ -22,6 +22,11 @@ MAX_ROUNDS = 8
 MAX_CLIENTS = 8  # at once: each is some threads
 MAX_PROOFS = 2  # at once: a broker may ask for half a second of a processor, and all ask together
 
+CUT_OFF = (
+    "the walk ended while a login was under way: no answer to it is known, and a server may have "
+    "counted it"
+)
+
 # How a login ended: why it failed, and its words.
 Ended = tuple[Optional[Failure], str]
 
@@ -38,11 +43,11 @@ class Login:
     def __init__(self, sasl: Sasl | None, timeout: float, *, only_encrypted: bool = False) -> None:
         self.sasl = sasl
         self._only_encrypted = only_encrypted
-        self.notes: tuple[str, ...] = ()
         self._timeout = timeout
         self._ready: ReadyLogin | None = None
         self._alone = asyncio.Lock()
         self._accepted = False
+        self._under_way = False  # also where it was cancelled
         self.slowest = 0.0  # seconds that a login took
         self._ended: LayerResult | None = None  # the login after which there is no other
         self._clients = asyncio.Semaphore(MAX_CLIENTS)
@@ -52,6 +57,12 @@ class Login:
     def by_client(self) -> bool:
         """Whether the real client has to log in: the probe does not speak Kerberos."""
         return self.sasl is not None and self.sasl.mechanism == "GSSAPI"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is to be known of the login: how it was signed, and that the walk cut it off."""
+        cut_off = (CUT_OFF,) if self._under_way and not self._accepted else ()
+        return (*(self._ready.notes if self._ready else ()), *cut_off)
 
     @property
     def ready(self) -> Sasl | None:
@@ -105,7 +116,9 @@ class Login:
     async def _tried(self, log_in: Callable[[], Awaitable[Ended]], handshake: float) -> LayerResult:
         """A login, after a SaslHandshake that took that many seconds."""
         started = time.perf_counter() - handshake
+        self._under_way = True
         failure, words = await log_in()
+        self._under_way = False
         tried = LayerResult("sasl", time.perf_counter() - started, failure, words)
         self._accepted = self._accepted or failure is None
         self.slowest = max(self.slowest, tried.elapsed)
@@ -121,7 +134,6 @@ class Login:
         assert self.sasl is not None
         if self._ready is None:
             self._ready = await ready(self.sasl, host, self._timeout)
-            self.notes = self._ready.notes
         if self._ready.error:
             return Failure.CREDENTIALS, self._ready.error
         failure, words = await self._exchanged(conversation, self._ready.sasl, host, bare=bare)

@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable, parse
 from kdiag.config.snippet import fill
+from kdiag.kafka.server_words import limits_connections
 from kdiag.logs.explanation import Explanation, LogFinding, LogLine
 from kdiag.logs.facts import LogEvent, LogFacts
 from kdiag.logs.reader import MAX_BYTES, read
@@ -119,10 +120,13 @@ def _locate(event: LogEvent, log: LogFacts) -> _LocatedEvent:
 
 def _code(event: LogEvent) -> str:
     """The code of an event. A client that reads another protocol as Kafka logs the first four bytes
-    as a size, so the size proves which protocol the peer speaks."""
+    as a size, so the size proves which protocol the peer speaks. The server's own words decide why
+    a login was refused."""
     protocol = _protocol_in_size(event)
     if protocol and "TLS" in protocol:
         return "KD110" if "alert" in protocol else "KD111"
+    if event.pattern.code == "KD120" and limits_connections(event.text):
+        return "KD126"  # the server did not look at the credentials
     return event.pattern.code
 
 
@@ -295,7 +299,7 @@ def _command(cause: LogFinding | None, log: LogFacts) -> str:
     servers = [server for server in log.bootstrap if _SERVER.fullmatch(server)][:_MAX_SERVERS]
     template = "kdiag check {servers}"
     code = cause.finding.code if cause else ""
-    if "KD110" <= code <= "KD120":
+    if "KD110" <= code <= "KD120" or code == "KD126":
         template += " -F client.properties"
     if code[2:3] in ("2", "4"):
         template += " --topic {topic}"

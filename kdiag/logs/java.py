@@ -213,6 +213,15 @@ PATTERNS = (
         regex=r"mechanism '(?P<mechanism>[\w-]+)' not enabled.*\[(?P<offered>[\w, -]+)\]",
     ),
     Pattern(
+        "failed authentication due to:",
+        "KD126",
+        "sasl",
+        f"ERROR {_CLIENT}Connection to node -1 (b-1.orders.kafka.eu-west-2.amazonaws.com/"
+        "3.10.139.221:9198) failed authentication due to: [d3b0b5c0-0c34-4d5b-8a5a-0f8d3b8e4b1a]: "
+        "Too many connects",
+        regex=r"Too many connects",
+    ),
+    Pattern(
         "Authentication failed",
         "KD120",
         "sasl",

@@ -76,4 +76,5 @@ PATTERNS = (
     *_patterns("KD119", "", "UNSUPPORTED_SASL_MECHANISM", "Broker: Unsupported SASL mechanism"),
     *_patterns("KD118", "", "ILLEGAL_SASL_STATE"),
     *_patterns("KD120", "", "SASL_AUTHENTICATION_FAILED", "Broker: SASL Authentication failed"),
+    *_patterns("KD126", "", "Too many connects", sure=False),  # Amazon MSK
 )

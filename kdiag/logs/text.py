@@ -98,6 +98,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Mostly the listener speaks another protocol than the client: TLS, or a login that it "
         "waits for; else a load balancer without a broker behind it.",
     ),
+    "KD126": (
+        "{Who} take{s} no login now: the limit on new connections is used up",
+        "Make fewer new connections: keep clients open, and set reconnect.backoff.ms to 1000 or "
+        "more. This says nothing of the credentials.",
+    ),
     "KD201": (
         "{Who} do{es} not answer the metadata request",
         "Look at the broker's load and log, and at what stands between.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kdiag.kafka.login import CUT_OFF
 from kdiag.report.model import Report
 
 REFUSED = "KD120"
@@ -14,7 +15,8 @@ def not_again(report: Report) -> str:
     if any(finding.code == REFUSED for finding in report.findings):
         return NOT_AGAIN
     silent = any(server.layers.get("sasl") == "silent" for server in report.bootstrap)
-    return NO_ANSWER if silent and not logged_in(report) else ""
+    cut_off = CUT_OFF in report.notes  # the deadline came first, and left no facts
+    return NO_ANSWER if (silent or cut_off) and not logged_in(report) else ""
 
 
 def logged_in(report: Report) -> bool:

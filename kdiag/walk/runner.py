@@ -17,6 +17,7 @@ from kdiag.config.security import MECHANISMS, Sasl
 from kdiag.config.settings import Settings
 from kdiag.config.usage import NO_THREAD, no_thread
 from kdiag.kafka.errors import NAMES
+from kdiag.kafka.login import CUT_OFF
 from kdiag.network.attempt import LAYERS, clean
 from kdiag.network.dialer import Dialer
 from kdiag.walk.bootstrap import Bootstrap
@@ -36,7 +37,9 @@ MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, in UTC
 INTERRUPTED = "interrupted"  # why a hop did not run
 
 # What rules go by, whatever a password is.
-_OWN = frozenset((*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in HOPS), "aws"))
+_OWN = frozenset(
+    (*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in HOPS), "aws", CUT_OFF)
+)
 
 
 class HopRun(NamedTuple):

@@ -16,7 +16,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from kdiag.cli.batch import AT_ONCE, LONGEST_PAUSE, run_all, until_ready
 from kdiag.config.settings import Settings, settings
+from kdiag.demo.broker import SILENCE
 from kdiag.demo.logins import Logins
+from kdiag.kafka.login import CUT_OFF
+from kdiag.kafka.messages import SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
 from kdiag.report.logins import NO_ANSWER, NOT_AGAIN
 from kdiag.report.model import Report
 from kdiag.report.render import RENDERERS, render
@@ -46,6 +49,7 @@ WARN = reported(
 REFUSED = reported(bootstrap(contact(f"{DOOR}:9094", "refused")))
 LOGIN = reported(bootstrap(contact(f"{DOOR}:9094", "sasl:credentials")))
 UNANSWERED = reported(bootstrap(contact(f"{DOOR}:9094", "sasl:silent")))
+CUT = replace(reported(halts(("bootstrap", ""))), notes=[CUT_OFF])
 BUG = reported(came_in(), halts(("metadata", "KeyError at metadata.py:71")))
 STOPPED = replace(REFUSED, interrupted=True, exit_code=130)
 HOP_3 = replace(REFUSED, exit_code=30, failing_hop="listeners")
@@ -117,8 +121,13 @@ def test_without_any_time_it_is_walked_once() -> None:
 
 @pytest.mark.parametrize(
     ("report", "why"),
-    [(LOGIN, [NOT_AGAIN]), (UNANSWERED, [NO_ANSWER]), (BUG, [])],
-    ids=["a refused login", "a login without an answer", "a bug"],
+    [
+        (LOGIN, [NOT_AGAIN]),
+        (UNANSWERED, [NO_ANSWER]),
+        (CUT, [CUT_OFF, NO_ANSWER]),
+        (BUG, []),
+    ],
+    ids=["a refused login", "a login without an answer", "one that was cut off", "a bug"],
 )
 def test_what_gets_no_better_is_not_repeated(report: Report, why: list[str]) -> None:
     machine = Machine(report)
@@ -398,6 +407,37 @@ def test_a_refused_login_is_not_tried_again(brokers: Brokers) -> None:
     assert "everybody on the way to a server can read the login" in first
     assert last == f"kdiag: note: {NOT_AGAIN}"
     assert "root cause: KD120" in done.stdout
+
+
+def test_a_login_that_the_deadline_cut_off_is_not_tried_again(brokers: Brokers) -> None:
+    """And a deadline that passes before any login is: nothing was sent that could be counted."""
+    brokers.three(sasl=Logins({"alice": "wonderland"}))
+    asked = []
+
+    def silent(request: Request) -> object:
+        asked.append(request.api)
+        return SILENCE if request.api in without_answer else None
+
+    for broker in brokers.brokers.values():
+        broker.control = silent
+    login = [
+        *("-X", "security.protocol=SASL_PLAINTEXT", "-X", "sasl.mechanism=SCRAM-SHA-256"),
+        *("-X", "sasl.username=alice", "-X", "sasl.password=wonderland"),
+        *("--timeout", "60", "--answer-timeout", "60"),
+    ]
+    without_answer = [SASL_AUTHENTICATE]
+    done = kdiag("check", brokers.bootstrap, *login, "--deadline", "3", "--wait", "600")
+    assert done.returncode == 10
+    assert asked.count(SASL_AUTHENTICATE) == 1
+    assert "root cause: KD002" in done.stdout
+    assert done.stderr == f"kdiag: note: {NO_ANSWER}\n"
+
+    asked.clear()
+    without_answer = [SASL_HANDSHAKE]
+    done = kdiag("check", brokers.bootstrap, *login, "--deadline", "1", "--wait", "3")
+    assert done.returncode == 10
+    assert asked.count(SASL_HANDSHAKE) > 1
+    assert NO_ANSWER not in done.stderr
 
 
 def test_a_try_opens_no_more_connections_than_a_check(brokers: Brokers) -> None:

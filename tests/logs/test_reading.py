@@ -183,6 +183,21 @@ PASTED = [
         "during SASL handshake.) (org.apache.kafka.common.network.Selector)",
         *("KD117", "bootstrap", 10),
     ),
+    (
+        "ERROR [Producer clientId=p] Connection to node -1 (b-1.orders.kafka.eu-west-2.amazonaws."
+        "com/10.0.1.11:9098) failed authentication due to: [d3b0b5c0-0c34-4d5b]: Too many connects",
+        *("KD126", "bootstrap", 10),
+    ),
+    (
+        "org.apache.kafka.common.errors.SaslAuthenticationException: [d3b0b5c0]: Too many connects",
+        *("KD126", "(bootstrap)", 0),
+    ),
+    (
+        "%3|1|FAIL|c#producer-1| [thrd:sasl_ssl://k:9098/bootstrap]: sasl_ssl://k:9098/bootstrap: "
+        "SASL authentication error: [d3b0b5c0]: Too many connects (after 9ms in state AUTH_REQ)",
+        *("KD126", "bootstrap", 10),
+    ),
+    ("sasl: [d3b0b5c0]: Too many connects", "KD126", "(bootstrap)", 0),
     ("Received request api key METADATA which is not enabled", "KD109", "bootstrap", 10),
     ("The node does not support METADATA", "KD109", "(bootstrap)", 0),
     (
@@ -211,6 +226,17 @@ def test_a_line_from_a_public_issue(
     assert (result.hop if result.hop_told or not result.hop else f"({result.hop})") == hop
     assert result.exit_code == exit_code
     assert result.outcomes or result.findings
+
+
+def test_a_limit_on_connections_is_no_wrong_password_and_no_sure_claim_without_a_login() -> None:
+    login = "SASL authentication error: [d3b0]: Too many connects (after 9ms in state AUTH_REQ)"
+    head = "%3|1|FAIL|c#producer-1| [thrd:sasl_ssl://k:9098/bootstrap]: sasl_ssl://k:9098/bootstrap"
+    result = explanation_of(f"{head}: {login}")
+    assert result.confidence == "sure"
+    assert [found.finding.code for found in result.findings] == ["KD126"]
+    assert result.command.endswith("-F client.properties")
+    assert explanation_of("proxy: Too many connects").confidence == "likely"
+    assert explanation_of("ERROR 1040 (HY000): Too many connections").root_cause is None
 
 
 @pytest.mark.parametrize(

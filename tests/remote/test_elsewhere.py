@@ -20,6 +20,7 @@ from kdiag.api import run_from
 from kdiag.config.settings import settings
 from kdiag.demo.broker import SILENCE
 from kdiag.demo.logins import Logins
+from kdiag.kafka.login import CUT_OFF
 from kdiag.kafka.messages import SASL_AUTHENTICATE, Request
 from kdiag.remote import k8s
 from kdiag.remote.check import AT_ONCE, UNWRITTEN
@@ -139,6 +140,35 @@ def test_no_answer_to_a_login_is_not_asked_for_from_everywhere(
     reports = walked(target, *places, properties=login("alice-secret"), **asking)
     assert len(asked) == 1
     assert {report.root_cause for report in reports.values()} == {"KD107"}
+
+
+@pytest.mark.parametrize("first", ["local", "ssh://host0"])
+def test_a_login_that_the_deadline_cut_off_is_not_tried_from_everywhere(
+    ways: Ways, brokers: Brokers, first: str
+) -> None:
+    """The walk that it was part of leaves no facts of hop 1. Each word of the note on it may be a
+    password: it is known by it all the same."""
+    properties = login("counted")
+    target = brokers.three(sasl=Logins({"alice": "counted"})).bootstrap
+    asked: list[Request] = []
+
+    def silent(request: Request) -> object:
+        if request.api is not SASL_AUTHENTICATE:
+            return None
+        asked.append(request)
+        return SILENCE
+
+    for broker in brokers.brokers.values():
+        broker.control = silent
+    places = [first, *(f"ssh://host{n}" for n in range(1, 4))]
+    asking = {"timeout": 1.0, "answer_timeout": 600.0, "deadline": 4.0}
+    cut, *others = walked(target, *places, properties=properties, **asking).values()
+    assert len(asked) == 1
+    assert (cut.root_cause, cut.bootstrap) == ("KD002", [])
+    assert CUT_OFF in cut.notes
+    for report in others:
+        assert report.cause
+        assert f"not tried from here, after {first}" in report.cause.evidence[0]
 
 
 def test_a_far_machine_without_an_aws_region_dials_nothing(
