@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 import kdiag as package
 from kdiag.config.reading import read
+from tests.lab.needs import lacking
 from tests.running import ENOUGH, ROOT, Brokers, command, environment, kdiag
 
 
@@ -190,6 +192,66 @@ def test_another_user_that_no_name_is_known_of(brokers: Brokers, tmp_path: Path)
     refused = ran("check", "127.0.0.1:1", "-o", f"json={tmp_path}/x", before=become)
     assert refused.returncode == 2
     assert refused.stderr.startswith(f"kdiag: cannot write {tmp_path}/x: Permission denied")
+
+
+READ_ONLY = """
+set -e
+mount --make-rprivate /
+mount -t tmpfs -o size=1m none "$1"
+cp "$2" "$1/compose.yaml"
+mount -o remount,ro "$1"
+cd "$1"
+shift 2
+exec "$@"
+"""
+
+
+def read_only(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """kdiag where the current folder, its home and that for temporary files cannot be written to,
+    not by root either; it sees nothing else of the machine's mounts changed."""
+    if os.geteuid() != 0 or not shutil.which("unshare"):
+        lacking("a file system that is read only takes root, and unshare")
+    mistaken = ROOT / "tests/lint/corpus/compose/port-differs.yaml"
+    where = str(folder)
+    return subprocess.run(
+        ["unshare", "--mount", "sh", "-c", READ_ONLY, "sh", where, str(mistaken),
+         *command(*arguments)],
+        env=environment(HOME=where, TMPDIR=where, XDG_CACHE_HOME=where), capture_output=True,
+        encoding="utf-8", timeout=ENOUGH,
+    )  # fmt: skip
+
+
+def test_a_read_only_file_system_is_enough_to_check_and_to_lint(
+    brokers: Brokers, tmp_path: Path
+) -> None:
+    """As in a container with a read-only root: what writes no file works."""
+    for form in ("terminal", "json", "html", "junit"):
+        done = read_only(tmp_path, "check", brokers.three().bootstrap, "-o", form)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout
+    fixed = read_only(tmp_path, "lint", "--fix", "compose.yaml")
+    assert fixed.returncode == 0
+    assert "PLAINTEXT://127.0.0.1:19092" in fixed.stdout
+    assert fixed.stderr.endswith("1 file: no errors and 1 warning\n")
+    shown = read_only(tmp_path, "lint", "compose.yaml")
+    assert shown.returncode == 60
+    assert shown.stdout.startswith("compose.yaml:")
+
+
+@pytest.mark.parametrize(
+    ("option", "name"),
+    [("-o", "json=report.json"), ("-o", "html=report.html"), ("--bundle", "ticket.zip")],
+)
+def test_a_file_on_a_read_only_file_system(
+    brokers: Brokers, tmp_path: Path, option: str, name: str
+) -> None:
+    """It is said before anything is dialled."""
+    cluster = brokers.three()
+    done = read_only(tmp_path, "check", cluster.bootstrap, option, name)
+    path = name.rpartition("=")[2]
+    assert done.returncode == 2
+    assert done.stderr == f"kdiag: cannot write {path}: Read-only file system\n"
+    assert done.stdout == ""
+    assert sum(broker.connections for broker in cluster.brokers.values()) == 0
 
 
 CLOCK = """

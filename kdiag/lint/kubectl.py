@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from kdiag.network.attempt import clean
 
-MAX_TEXT = 8 << 20  # bytes of one answer
+MAX_TEXT = 1 << 20  # bytes of all answers together: what is judged as one file
 _LOG = re.compile(r"[EWIF]\d{4} \d\d:")
 _KAFKA = "kafkas.kafka.strimzi.io"
+_NEXT = "---\n"
+_KIND = re.compile(r"""kind["']?: *["']?Kafka\b""")
 
 # What kubectl says on standard error → why: its own words are shown beside it.
 _REASONS = (
@@ -33,8 +35,8 @@ class _TooLarge(Exception):
 
 @dataclass(frozen=True)
 class KubectlUnavailable:
-    """A call that kubectl did not answer: the command, why (missing, hanging, large, one of those
-    above, or failed), and its words."""
+    """A call that kubectl did not answer: the command, why (missing, hanging, large, odd, one of
+    those above, or failed), and its words."""
 
     command: str
     reason: str
@@ -67,16 +69,23 @@ async def resources(namespace: str, name: str, seconds: float) -> KubectlOutput:
     told = list(await asyncio.gather(*(_asked(call, seconds) for call in calls)))
     if isinstance(told[2], KubectlUnavailable) and told[2].reason == "forbidden":
         told[2] = await _asked(("get", "services", *here), seconds)
+    if isinstance(told[0], str) and not _KIND.search(told[0]):
+        told[0] = KubectlUnavailable(_command(calls[0]), "odd", "it shows no Kafka resource")
+    left = MAX_TEXT
+    for n, each in enumerate(told):  # the first ones matter most
+        if isinstance(each, str):
+            left -= len(each) + len(_NEXT)
+            told[n] = each if left >= 0 else _too_large(_command(calls[n]))
     untold = tuple(each for each in told if isinstance(each, KubectlUnavailable))
     texts = [each for each in told if isinstance(each, str)]
     if isinstance(told[0], KubectlUnavailable):
         texts, untold = [], (told[0],)
-    return KubectlOutput("---\n".join(texts), untold, time.perf_counter() - started)
+    return KubectlOutput(_NEXT.join(texts), untold, time.perf_counter() - started)
 
 
 async def _asked(call: tuple[str, ...], seconds: float) -> str | KubectlUnavailable:
     """One command's standard output, or why there is none."""
-    command = f"kubectl {' '.join(call)}"
+    command = _command(call)
     try:
         process = await asyncio.create_subprocess_exec(
             "kubectl",
@@ -98,13 +107,22 @@ async def _asked(call: tuple[str, ...], seconds: float) -> str | KubectlUnavaila
     except TimeoutError:
         return KubectlUnavailable(command, "hanging", f"it did not answer in {seconds:g} s")
     except _TooLarge:
-        return KubectlUnavailable(command, "large", f"it shows more than {MAX_TEXT >> 20} MiB")
+        return _too_large(command)
     finally:
         await _end(process)
     if process.returncode:
         words = _words(err.decode("utf-8", "replace"))
         return KubectlUnavailable(command, _reason(words), words)
     return out.decode("utf-8", "replace")
+
+
+def _command(call: tuple[str, ...]) -> str:
+    return f"kubectl {' '.join(call)}"
+
+
+def _too_large(command: str) -> KubectlUnavailable:
+    words = f"it shows more than is judged, {MAX_TEXT >> 20} MiB of all answers"
+    return KubectlUnavailable(command, "large", words)
 
 
 async def _all(stream: asyncio.StreamReader | None) -> bytes:
@@ -124,9 +142,15 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     # Lets go of its pipes: it is not waited for while they are open, and something may hold them.
-    process._transport.close()  # type: ignore[attr-defined]
+    # Only then of the rest, which takes the ended process from asyncio's watcher, and it complains.
+    transport = process._transport  # type: ignore[attr-defined]
+    for number in (1, 2):
+        pipe = transport.get_pipe_transport(number)
+        if pipe:
+            pipe.close()
     if running:
         await process.wait()
+    transport.close()
 
 
 def _words(said: str) -> str:

@@ -26,13 +26,13 @@ from kdiag.network.dns import (
 )
 from kdiag.network.dns_diagnosis import DnsAnswer, DnsDiagnosis
 
-Zone = Callable[[dns.message.Message, str, str], bytes | None]
+Zone = Callable[[dns.message.Message, str, str], bytes | list[bytes] | None]
 NOBODY = "/nonexistent/hosts"
 
 
 class Server:
     """A DNS server: `zone` fills in the response to a question (name, type), or returns the bytes
-    to send in its place; `asked` are the questions in their order."""
+    to send in its place, or several packets; `asked` are the questions in their order."""
 
     def __init__(self, zone: Zone) -> None:
         self.asked: list[tuple[str, str]] = []
@@ -56,8 +56,8 @@ class Server:
             sent = self._zone(response, name, kind)
             if sent is None:
                 sent = response.to_wire()
-            if sent:
-                self._socket.sendto(sent, peer)
+            for each in sent if isinstance(sent, list) else filter(None, [sent]):
+                self._socket.sendto(each, peer)
 
     def close(self) -> None:
         """Wakes it by an empty packet, and waits for its end."""
@@ -310,3 +310,177 @@ def test_this_machines_configuration_is_read_and_bounded() -> None:
     assert found.flaw or 0 < len(found.servers) <= MAX_SERVERS
     assert len(found.search) <= MAX_SEARCH
     assert all(port == 53 for _, port in found.servers)
+
+
+# Servers that mean harm.
+
+PATIENCE = 20.0  # seconds, for an answer that does come, on a machine that is busy
+HOST = "kafka.example.com"
+A_KAFKA = f"{HOST} A 10.0.1.11"
+HOSTILE = ("\\027[31mred", "a\\007b\\010", "\\226\\128\\174rtl", "line\\010::error::x")
+
+
+def spoilt(response: dns.message.Message) -> bytearray:
+    """An answer that would be believed, to be spoilt."""
+    records(response, A_KAFKA)
+    return bytearray(response.to_wire())
+
+
+def wrong_id(response: dns.message.Message) -> bytes:
+    wire = spoilt(response)
+    wire[0] ^= 0xFF
+    return bytes(wire)
+
+
+def no_answer(response: dns.message.Message) -> bytes:
+    """The question come back: it has no bit that says response."""
+    wire = spoilt(response)
+    wire[2] &= 0x7F
+    return bytes(wire)
+
+
+def cut_off(response: dns.message.Message) -> bytes:
+    return bytes(spoilt(response)[:-3])
+
+
+def counts_without_records(response: dns.message.Message) -> bytes:
+    wire = spoilt(response)
+    wire[6:12] = b"\xff" * 6
+    return bytes(wire)
+
+
+def pointer_loop(response: dns.message.Message) -> bytes:
+    """The name of the record points at itself."""
+    wire = bytearray(response.to_wire())
+    wire[7] = 1
+    here = len(wire)
+    return (
+        bytes(wire) + bytes([0xC0 | here >> 8, here & 0xFF]) + b"\0\1\0\1\0\0\0\x3c\0\4\n\0\1\x0b"
+    )
+
+
+def another_question(response: dns.message.Message) -> bytes:
+    other = dns.message.make_query("bank.example.com", "A")
+    other.id = response.id
+    answer = dns.message.make_response(other)
+    records(answer, "bank.example.com A 10.6.6.6")
+    return answer.to_wire()
+
+
+def late(response: dns.message.Message) -> bytes:
+    time.sleep(0.4)
+    return bytes(spoilt(response))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        *(wrong_id, no_answer, cut_off, counts_without_records, pointer_loop, another_question),
+        late,
+    ],
+)
+def test_an_answer_that_cannot_be_believed_is_none(
+    spoil: Callable[[dns.message.Message], bytes],
+) -> None:
+    with serving(lambda response, *_: spoil(response)) as servers:
+        found = explain_name(HOST, 0.3, asking(servers))
+
+        assert servers[0].asked == [(HOST, "A")]
+    assert found.silent == (where(servers[0]),)
+    assert not found.found
+    assert found.answers[0].addresses == ()
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdiag.network.dns._PATIENCE", PATIENCE)
+
+
+@pytest.mark.usefixtures("patient")
+def test_the_right_answer_after_wrong_ones_is_found() -> None:
+    """Whoever guesses is not believed, and keeps nobody from the answer of the server."""
+
+    def zone(response: dns.message.Message, name: str, kind: str) -> list[bytes]:
+        true = dns.message.from_wire(response.to_wire())
+        if kind == "A":
+            records(true, A_KAFKA)
+        wrong = (wrong_id, pointer_loop, cut_off, another_question)
+        return [b"\x00", *(spoil(response) for spoil in wrong), true.to_wire()]
+
+    with serving(zone) as servers:
+        found = explain_name(HOST, PATIENCE, asking(servers))
+    assert found.answers[0].addresses == ("10.0.1.11",)
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("links", [2, 500], ids=["a loop", "without end"])
+def test_aliases_without_end_are_followed_as_far_as_they_are_shown(links: int) -> None:
+    """All of them are in one answer: none is asked for."""
+
+    def zone(response: dns.message.Message, name: str, kind: str) -> None:
+        names = [name, *(f"a{n}.example.com" for n in range(1, links))]
+        for n, each in enumerate(names):
+            records(response, f"{each} CNAME {names[(n + 1) % links]}.")
+
+    with serving(zone) as servers:
+        found = explain_name(HOST, PATIENCE, asking(servers))
+
+        assert [kind for _, kind in servers[0].asked] == ["A", "AAAA"]
+    assert not found.found
+    assert len(found.answers[0].aliases) == min(links, MAX_ALIASES)
+    assert sum(map(len, found.lines)) < 2000
+
+
+@pytest.mark.usefixtures("patient")
+def test_what_is_as_large_as_a_packet_can_be_is_read_and_not_shown() -> None:
+    def zone(response: dns.message.Message, name: str, kind: str) -> bytes:
+        hostile = ".".join(HOSTILE)
+        records(response, f"{name} CNAME {hostile}.example.com.")
+        if kind == "A":
+            records(response, *(f"{name} A 10.0.{n // 256}.{n % 256}" for n in range(100)))
+        response.authority.append(
+            dns.rrset.from_text(
+                f"{hostile}.", 60, "IN", "SOA", "ns.example. admin.example. 1 3600 600 86400 60"
+            )
+        )
+        filler = [" ".join(['"' + f"{n:03}" + "\\027" * 200 + '"'] * 8) for n in range(38)]
+        response.additional.append(dns.rrset.from_text_list("y.", 60, "IN", "TXT", filler))
+        wire = response.to_wire(max_size=65535)
+        assert len(wire) > 60_000
+        return wire
+
+    with serving(zone) as servers:
+        found = explain_name(HOST, PATIENCE, asking(servers))
+    (answer,) = found.answers
+    assert len(answer.addresses) == MAX_ADDRESSES
+    assert len(answer.aliases) == 1
+    assert answer.zone
+    assert all(line.isprintable() for line in (*found.lines, *answer.aliases, answer.zone))
+    assert sum(map(len, found.lines)) < 2000
+
+
+def test_a_packet_cut_short_with_nobody_on_tcp_is_no_answer() -> None:
+    def zone(response: dns.message.Message, name: str, kind: str) -> None:
+        response.flags |= dns.flags.TC
+        records(response, A_KAFKA)
+
+    with serving(zone) as servers:
+        found = explain_name(HOST, 1, asking(servers))
+
+        assert len(servers[0].asked) == 1
+    assert found.silent == (where(servers[0]),)
+
+
+def test_servers_that_spoil_everything_are_asked_once_each_whatever_is_searched() -> None:
+    """Three servers, six domains: three questions, not 42."""
+    every = [wrong_id, pointer_loop, another_question]
+
+    def spoiling(spoil: Callable[[dns.message.Message], bytes]) -> Zone:
+        return lambda response, *_: spoil(response)
+
+    with serving(*map(spoiling, every)) as servers:
+        search = tuple(f"d{n}.example" for n in range(MAX_SEARCH))
+        found = explain_name("kafka", 60, asking(servers, search, 5))
+
+        assert [len(server.asked) for server in servers] == [1, 1, 1]
+    assert len(found.silent) == MAX_SERVERS

@@ -13,6 +13,7 @@ _WORDS = {
     "missing": "there is no kubectl",
     "hanging": "it did not answer in time",
     "large": "it shows more than is read",
+    "odd": "it shows something else",
     "forbidden": "its user may not read everything",
     "credentials": "it is not logged in",
     "context": "its configuration leads nowhere",
