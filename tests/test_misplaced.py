@@ -364,7 +364,7 @@ def test_every_output_of_a_walk(
         assert found_in(text, *PLACES.values()) == []
 
 
-STANDINS = Path(__file__).parent / "vantage" / "standins"
+STANDINS = Path(__file__).parent / "remote" / "standins"
 
 
 @pytest.mark.parametrize("place", ["ssh://there", "docker://there"])

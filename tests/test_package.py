@@ -28,7 +28,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"kdiag/py.typed", "kdiag/schema.json", "kdiag/demo/world.py"} <= names
-    assert {"kdiag/render/page.css", "kdiag/render/page.js"} <= names
+    assert {"kdiag/report/render/page.css", "kdiag/report/render/page.js"} <= names
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"kdiag"}
 

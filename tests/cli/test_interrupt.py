@@ -70,15 +70,17 @@ def test_while_hop_3_waits(brokers: Brokers) -> None:
     assert "interrupted" in out
 
 
-def test_while_hop_4_waits(brokers: Brokers) -> None:
+def test_while_hops_3_and_4_wait(brokers: Brokers) -> None:
+    """Their requests share a flight, so either may be the one that is under way."""
     brokers.three()
     met = Met(lambda request: request.api is PRODUCE)
     brokers.brokers[2].control = met
     with started("check", brokers.bootstrap, *PATIENT) as process:
         met.wait()
         out = interrupted(process)
-    assert "√ listeners" in out
-    assert "3 of 3 advertised addresses reached" in out
+    assert "√ metadata" in out
+    assert "3 brokers" in out
+    assert "skipped: interrupted" in out
 
 
 def test_while_the_real_client_waits_in_its_threads(brokers: Brokers) -> None:
@@ -277,8 +279,10 @@ def test_a_background_process_that_ignores_ctrl_c_goes_on(brokers: Brokers) -> N
     finally:
         process.kill()
         process.wait(ENOUGH)
-    assert process.returncode == 40
-    assert json.loads(out)["interrupted"] is False
+    assert process.returncode == 0  # KD401 is a warning without a topic
+    report = json.loads(out)
+    assert report["interrupted"] is False
+    assert "KD401" in [finding["code"] for finding in report["findings"]]
 
 
 def test_nothing_is_loaded_before_ctrl_c_is_taken_care_of() -> None:

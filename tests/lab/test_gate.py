@@ -53,8 +53,9 @@ def test_it_waits_for_a_broker_that_comes_back(kafka: Lab) -> None:
     """Hop 3 fails until it is up again. Whoever looks at the port of broker 1 alone is ready."""
     kafka.kafka.kill(3)
     started = False
+    asked = ("check", kafka.at("PUBLIC"), "--wait", "600", "--expect", "brokers=3")
     process = subprocess.Popen(
-        [sys.executable, "-m", "kdiag", "check", kafka.at("PUBLIC"), "--wait", "600"],
+        [sys.executable, "-m", "kdiag", *asked],
         cwd=ROOT,
         env=environment(),
         stdout=subprocess.PIPE,

@@ -41,9 +41,10 @@ def committed(folder: Path) -> str:
 @pytest.mark.timeout(300)
 def test_a_commit_of_a_wrong_file_is_refused(tmp_path: Path) -> None:
     taken, home = tmp_path / "kdiag", tmp_path / "home"
-    for name in ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml", "kdiag"):
+    needed = ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml", "kdiag")
+    for name in (*needed, "docs/deploy/sbom.cdx.json"):
         source, target = ROOT / name, taken / name
-        taken.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:

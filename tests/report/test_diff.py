@@ -96,7 +96,8 @@ def test_a_cluster_that_changed_between() -> None:
     without = replace(
         WORKS, cluster=replace(cluster(WORKS), brokers=fewer, controller=1), started_at=LATER
     )
-    first, second = told(a=WORKS, b=without)
+    before = replace(WORKS, cluster=replace(cluster(WORKS), controller=3))
+    first, second = told(a=before, b=without)
     assert first.startswith("broker 3 is not in the list that b got: the cluster changed between")
     assert second.startswith("the controller is broker 3 (from a) and broker 1 (from b)")
 

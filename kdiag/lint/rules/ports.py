@@ -206,7 +206,7 @@ def local_traffic_policy(cluster: StrimziCluster) -> Iterator[Match]:
             "externalTrafficPolicy: Cluster",
             "yaml",
         )
-        edits = (replace(node, "StrimziCluster"),) if shared else ()
+        edits = (replace(node, "Cluster"),) if shared else ()
         yield mistake(listener, said, node.start, fix, Severity.ERROR if shared else None, edits)
 
 
