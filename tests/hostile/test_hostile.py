@@ -142,7 +142,7 @@ def tells(world: World, crowd: Sequence[tuple[int, str, int]]) -> None:
     def tell(request: Request) -> Any:
         if request.api is not METADATA:
             return None
-        body = head(" ".join(topic["name"] for topic in request.body["topics"]))
+        body = head(" ".join(topic["name"] for topic in request.body["topics"] or ()))
         return struct.pack(">ii", len(body) + 4, request.correlation) + body
 
     head("")
