@@ -191,3 +191,19 @@ class Brokers:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(ENOUGH)
         self._loop.close()
+
+
+# Linux counts to a process what its parent had when it was started: a small one stands between.
+MEASURED = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[2:]).returncode
+with open(sys.argv[1], "w") as file:
+    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
+sys.exit(code)
+"""
+
+
+def measured(file: Path, command: Sequence[str]) -> list[str]:
+    """A command that runs another one, and writes the most memory that it took to a file: kB, on
+    macOS bytes."""
+    return [sys.executable, "-c", MEASURED, str(file), *command]

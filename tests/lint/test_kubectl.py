@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.running import ENOUGH, Brokers, command, environment
+from tests.running import ENOUGH, Brokers, command, environment, measured
 
 MEMORY = 100 << 20  # bytes; kdiag alone takes half of it
 DEADLINE = "6"
@@ -34,15 +34,6 @@ MERGES = RESOURCE + "spec: &s\n  kafka: *s\n  <<: *s\n"
 DEEP = RESOURCE + "spec: " + "[" * 200_000
 LARGE = RESOURCE + "# of this one\n" * 30_000
 NEVER = "sleep 600"
-
-# Linux counts to a process what its parent had when it was started: a small one stands between.
-MEASURED = """
-import resource, subprocess, sys
-code = subprocess.run(sys.argv[2:]).returncode
-with open(sys.argv[1], "w") as file:
-    file.write(str(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss))
-sys.exit(code)
-"""
 
 # What kubectl does → what KD629 has; "" where it only has to stand.
 CASES: dict[str, tuple[str, str]] = {
@@ -91,7 +82,7 @@ def checked(bootstrap: str, folder: Path, script: str) -> Done:
         *("-o", "terminal", "-o", f"json={folder}/report.json"),
     )
     process = subprocess.run(
-        [sys.executable, "-c", MEASURED, str(folder / "memory"), *checking],
+        measured(folder / "memory", checking),
         env=environment(PATH=f"{folder}:{os.environ['PATH']}"),
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, encoding="utf-8", timeout=ENOUGH,
     )  # fmt: skip

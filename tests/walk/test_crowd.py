@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import subprocess
 import weakref
 from pathlib import Path
@@ -16,7 +15,7 @@ from kdiag.network import tls_transport
 from kdiag.walk import turns
 from kdiag.walk.turns import MOST_AT_ONCE, Turns
 from tests.crowd import crowd
-from tests.running import ROOT, command, environment, kdiag
+from tests.running import ROOT, command, environment, kdiag, measured
 
 MANY = 200
 MORE = 24 << 10  # kB that they may take beside what two take; 58 MB before there were turns
@@ -89,14 +88,11 @@ async def test_a_closed_connection_leaves_nothing_for_the_collector(encrypted: b
         await broker.stop()
 
 
-def _peak(*arguments: str) -> tuple[int, int]:
+def _peak(file: Path, *arguments: str) -> tuple[int, int]:
     """How a check ends, and the most memory that it took, in kB."""
-    process = subprocess.Popen(
-        command("check", *arguments), cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, used.ru_maxrss
+    checking = measured(file, command("check", *arguments))
+    done = subprocess.run(checking, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL)
+    return done.returncode, int(file.read_text())
 
 
 @pytest.mark.parametrize("sasl", [False, True])
@@ -108,7 +104,8 @@ def test_what_many_brokers_take(tmp_path: Path, sasl: bool) -> None:
         file = tmp_path / f"{count}.json"
         with crowd(count, sasl=sasl) as there:
             given = there.properties(sasl=sasl)
-            code, peak = _peak(f"127.0.0.1:{there.port}", *given, "-o", f"json={file}")
+            asked = (f"127.0.0.1:{there.port}", *given, "-o", f"json={file}")
+            code, peak = _peak(tmp_path / "memory", *asked)
         assert code == 0
         peaks.append(peak)
     assert peaks[1] - peaks[0] < MORE, peaks
