@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
+from kdiag.config.properties.names import PROTOCOLS
 from kdiag.lint.observed import ObservedBroker
 from kdiag.lint.tree import Scalar, Spot
 
@@ -19,7 +20,6 @@ LISTENER_SETTINGS = (
 )
 OLD_SETTINGS = ("advertised.host.name", "advertised.port", "host.name")
 MAX_LISTENERS = 64  # of one broker that are judged; Kafka's own have a handful
-PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 _ADDRESS = re.compile(r"\s*([\w.-]+)://(\[[^\]/]*\]|[^:/\[\]]*):(\d{1,6})\s*\Z")
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")

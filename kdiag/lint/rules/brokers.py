@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.address import internal_name, is_loopback, parse
+from kdiag.config.properties.names import PROTOCOLS
 from kdiag.lint import remedies
-from kdiag.lint.broker import ADVERTISED, MAP, OLD_SETTINGS, PROTOCOLS, Address, ConfiguredBroker
+from kdiag.lint.broker import ADVERTISED, MAP, OLD_SETTINGS, Address, ConfiguredBroker
 from kdiag.lint.edit import Edit, Edits, replace
 from kdiag.lint.rules.advertised import (
     AdvertisedListener,
