@@ -13,9 +13,10 @@ import re
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +25,7 @@ from typing import IO, Any
 from kdiag import __version__
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import clean
+from kdiag.network.dns import HOSTS_FILE
 from kdiag.report.model import Report
 from kdiag.report.render import render
 from kdiag.report.several import Reports
@@ -31,7 +33,10 @@ from kdiag.report.several import Reports
 REPORTS = {"report.json": "json", "report.html": "html", "report.txt": "terminal"}
 
 _LIBRARIES = ("boto3", "click", "confluent-kafka", "cryptography", "dnspython", "msgspec", "rich")
-_MOST = 1 << 16  # bytes of a file of this machine's
+_MOST = 1 << 16  # bytes of a file of this machine's, or of what a command prints
+_PATIENCE = 5.0  # seconds for such a command
+_ROUTES = {"win32": ("route", "print"), "darwin": ("netstat", "-rn")}
+_RESOLVER = {"win32": ("ipconfig", "/all"), "darwin": ("scutil", "--dns")}
 _LOOPBACK = re.compile(r"^\s*(?:127\.|::1\b|#|$)")
 
 ABOUT = """\
@@ -128,12 +133,15 @@ def _versions() -> dict[str, Any]:
 
 def _resolver(report: str) -> Iterator[str]:
     """How names are looked up here; of the hosts file only what is about names of the report."""
-    yield "# /etc/resolv.conf"
-    yield from _lines("/etc/resolv.conf")
-    yield "# /etc/nsswitch.conf"
-    yield from (line for line in _lines("/etc/nsswitch.conf") if line.startswith("hosts:"))
-    yield "# /etc/hosts"
-    for line in _lines("/etc/hosts"):
+    if command := _RESOLVER.get(sys.platform):
+        yield from _printed(command)
+    else:
+        yield "# /etc/resolv.conf"
+        yield from _lines("/etc/resolv.conf")
+        yield "# /etc/nsswitch.conf"
+        yield from (line for line in _lines("/etc/nsswitch.conf") if line.startswith("hosts:"))
+    yield f"# {HOSTS_FILE}"
+    for line in _lines(HOSTS_FILE):
         names = line.partition("#")[0].split()[1:]
         if not _LOOPBACK.match(line) and any(name in report for name in names):
             yield line
@@ -148,9 +156,24 @@ def _lines(name: str) -> Iterator[str]:
 
 
 def _routes() -> Iterator[str]:
-    """The routes of IPv4 and IPv6, as Linux tells them; elsewhere nothing is known."""
+    """The routes of IPv4 and IPv6: those of Linux' kernel, elsewhere what a command prints."""
+    if command := _ROUTES.get(sys.platform):
+        yield from _printed(command)
+        return
     found = [*_routes_v4(), *_routes_v6()]
     yield from found or ["not known on this system: run netstat -rn"]
+
+
+def _printed(command: Sequence[str]) -> Iterator[str]:
+    """What a command of this system prints, in bounds of size and time."""
+    yield f"# {' '.join(command)}"
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        yield f"not known: {type(error).__name__}"
+        return
+    for line in done.stdout[:_MOST].decode("utf-8", "replace").splitlines():
+        yield clean(line)
 
 
 def _routes_v4() -> Iterator[str]:

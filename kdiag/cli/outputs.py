@@ -59,7 +59,8 @@ class File(Destination):
             prefix=f".{self._target.name}.", suffix=_PART, dir=self._target.parent
         )
         self._part = Path(part)
-        self.stream = os.fdopen(handle, "w", encoding="utf-8")
+        # The same bytes on every system.
+        self.stream = os.fdopen(handle, "w", encoding="utf-8", newline="\n")
         try:
             _lock(handle)
             self._like_the_old_one(handle)
@@ -70,6 +71,11 @@ class File(Destination):
     def _like_the_old_one(self, handle: int) -> None:
         """Gives the part the mode and the owner of the file whose place it takes. Where the owner
         cannot be given, the old file stays, and gets what was written."""
+        if os.name != "posix":  # the folder's rights are inherited
+            if self._target.exists():
+                with self._target.open("a"):  # raises where it must not be written to
+                    return
+            return
         if not self._target.exists():
             os.fchmod(handle, 0o666 & ~_umask())
             return
@@ -109,7 +115,7 @@ class File(Destination):
 
 def _no_planted_link(path: Path) -> None:
     """Raises OSError for a link in a folder where somebody else may have put it."""
-    if not path.is_symlink():
+    if os.name != "posix" or not path.is_symlink():  # Windows lets administrators alone make links
         return
     folder = path.parent.stat()
     shared = folder.st_mode & stat.S_IWGRP and folder.st_gid != os.getgid()

@@ -39,7 +39,8 @@ def ready() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     elif signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # Whoever ignores Ctrl-C, a shell for what it starts with &, may still end the process.
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        if hasattr(signal, "pthread_sigmask"):  # not on Windows
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         signal.signal(signal.SIGINT, signal.default_int_handler)
     handle = Terminated()
     for name in ("SIGTERM", "SIGHUP", "SIGQUIT"):  # Windows has the first alone

@@ -103,6 +103,8 @@ def names(environ: Mapping[str, str]) -> list[str]:
 
 
 def _home(environ: Mapping[str, str]) -> Path:
+    if os.name == "nt" and environ.get("APPDATA"):
+        return Path(environ["APPDATA"]) / "kdiag"
     base = environ.get("XDG_CONFIG_HOME") or ""
     # A relative one is to be ignored, says the XDG specification.
     return (Path(base) if base.startswith("/") else _own() / ".config") / "kdiag"

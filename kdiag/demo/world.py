@@ -2,21 +2,26 @@
 
 A table translates each simulated address, as NAT does: 3.10.139.221:9094 becomes a port on
 127.0.0.1. An address without an entry is dialled unchanged, but through the loopback device, which
-drops the packets: nothing leaves this machine.
+drops the packets. Where a socket cannot be bound to a device, nothing is sent, and the dialer waits
+for the timeout: no packet leaves this machine.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
+from kdiag.network.attempt import LayerResult
 from kdiag.network.dialer import Dialer
 from kdiag.network.line import TcpConnection
 from kdiag.network.sockets import Counted
@@ -105,6 +110,15 @@ class World:
         return [(0, 0, 0, "", (address, 0)) for address in result]
 
 
+@cache
+def bindable() -> bool:
+    """Whether a socket can be bound to the loopback device: Linux, since 5.7 without privileges."""
+    with socket.socket() as sock, suppress(OSError, AttributeError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+        return True
+    return False
+
+
 class WorldDialer(Dialer):
     """A dialer that translates addresses by the table of a World."""
 
@@ -116,7 +130,7 @@ class WorldDialer(Dialer):
             answer_timeout=settings.answer_timeout,
             family=settings.family,
             lookup=world.lookup,
-            device="lo",
+            device="lo" if bindable() else None,
             tls=settings.security.tls,
         )
         self._nat, self._narrow = world.nat, world.narrow
@@ -124,7 +138,14 @@ class WorldDialer(Dialer):
     async def connect(self, address: str, port: int, *, again: bool = False) -> TcpConnection:
         """Connects to the port on 127.0.0.1 that stands for this address."""
         if (address, port) not in self._nat:
-            return await super().connect(address, port, again=again)
+            if self._device:
+                return await super().connect(address, port, again=again)
+            if ":" in address:  # Linux has no route to it over loopback either
+                absent = OSError(errno.ENETUNREACH, "no route")
+                return TcpConnection(address, port, LayerResult("tcp", 0.0, *self._failed(absent)))
+            await asyncio.sleep(self.timeout)
+            silent = LayerResult("tcp", self.timeout, *self._failed(TimeoutError()))
+            return TcpConnection(address, port, silent)
         connection = await super().connect("127.0.0.1", self._nat[address, port], again=again)
         if connection.sock and address in self._narrow:
             connection.sock.__class__ = _LossySocket

@@ -6,6 +6,7 @@ little about the reason. This asks the same servers again, and reads what they a
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
     import dns.message
     import dns.name
 
-HOSTS_FILE = "/etc/hosts"
+HOSTS_FILE = (
+    rf"{os.environ.get('SYSTEMROOT', 'C:/Windows')}\System32\drivers\etc\hosts"
+    if os.name == "nt"
+    else "/etc/hosts"
+)
 
 # What a stub resolver reads of its configuration, and no more is asked here.
 MAX_SERVERS = 3

@@ -9,12 +9,35 @@ import ssl
 
 from kdiag.network.attempt import Failure, clean
 
-_BY_ERRNO = {
-    errno.ECONNREFUSED: Failure.REFUSED,
-    errno.ETIMEDOUT: Failure.TIMEOUT,
-    errno.ECONNRESET: Failure.RESET,
-    errno.ECONNABORTED: Failure.RESET,
-    errno.EPIPE: Failure.CLOSED,
+_BY_CLASS = (
+    (TimeoutError, Failure.TIMEOUT),
+    (ConnectionRefusedError, Failure.REFUSED),
+    (ConnectionResetError, Failure.RESET),
+    (ConnectionAbortedError, Failure.RESET),
+    (BrokenPipeError, Failure.CLOSED),
+)
+
+# Windows' numbers, those of its overlapped I/O and of its sockets: errno says 22 for the former.
+_BY_WINERROR = {
+    64: (Failure.RESET, "Connection reset by peer"),  # ERROR_NETNAME_DELETED
+    121: (Failure.TIMEOUT, "Connection timed out"),  # ERROR_SEM_TIMEOUT
+    1225: (Failure.REFUSED, "Connection refused"),  # ERROR_CONNECTION_REFUSED
+    1231: (Failure.UNREACHABLE, "Network is unreachable"),  # ERROR_NETWORK_UNREACHABLE
+    1232: (Failure.UNREACHABLE, "No route to host"),  # ERROR_HOST_UNREACHABLE
+    1236: (Failure.RESET, "Connection aborted"),  # ERROR_CONNECTION_ABORTED
+    10051: (Failure.UNREACHABLE, "Network is unreachable"),  # WSAENETUNREACH
+    10053: (Failure.RESET, "Connection aborted"),  # WSAECONNABORTED
+    10054: (Failure.RESET, "Connection reset by peer"),  # WSAECONNRESET
+    10060: (Failure.TIMEOUT, "Connection timed out"),  # WSAETIMEDOUT
+    10061: (Failure.REFUSED, "Connection refused"),  # WSAECONNREFUSED
+    10065: (Failure.UNREACHABLE, "No route to host"),  # WSAEHOSTUNREACH
+}
+_NO_SUCH_NAME = {
+    socket.EAI_NONAME,
+    getattr(socket, "EAI_NODATA", socket.EAI_NONAME),
+    getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME),
+    11001,  # WSAHOST_NOT_FOUND; 11002 and 11003 are the resolver's failures
+    11004,  # WSANO_DATA
 }
 _OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
@@ -25,15 +48,17 @@ def os_failure(error: OSError) -> Failure:
 
     Raises the error itself when it is not the network's: this process is out of descriptors.
     """
-    if isinstance(error, TimeoutError):
-        return Failure.TIMEOUT
+    for kind, failure in _BY_CLASS:
+        if isinstance(error, kind):
+            return failure
     if isinstance(error, ssl.SSLError):
         from kdiag.network.tls import tls_failure  # which plaintext has no use for
 
         return tls_failure(error)
     if error.errno in _OUR_OWN:
         raise error
-    return _BY_ERRNO.get(error.errno or 0, Failure.UNREACHABLE)
+    known = _BY_WINERROR.get(getattr(error, "winerror", None) or 0)
+    return known[0] if known else Failure.UNREACHABLE
 
 
 def lookup_failure(error: OSError | UnicodeError) -> Failure:
@@ -42,8 +67,7 @@ def lookup_failure(error: OSError | UnicodeError) -> Failure:
     A label that is empty or too long raises UnicodeError: no such name can exist.
     """
     if isinstance(error, socket.gaierror):
-        absent = {socket.EAI_NONAME, socket.EAI_NODATA, getattr(socket, "EAI_ADDRFAMILY", None)}
-        return Failure.NOT_FOUND if error.errno in absent else Failure.RESOLVER_FAILED
+        return Failure.NOT_FOUND if error.errno in _NO_SUCH_NAME else Failure.RESOLVER_FAILED
     return Failure.NOT_FOUND if isinstance(error, UnicodeError) else Failure.RESOLVER_FAILED
 
 
@@ -55,4 +79,7 @@ def os_words(error: OSError) -> str:
         return tls_words(error)
     if isinstance(error, socket.gaierror):  # an IPv6 zone that this machine does not have
         return clean(error.strerror or "")
+    number = getattr(error, "winerror", None)
+    if number:  # os.strerror knows none of these numbers
+        return _BY_WINERROR[number][1] if number in _BY_WINERROR else clean(error.strerror or "")
     return os.strerror(error.errno) if error.errno else ""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 from kdiag.network.attempt import clean
 from kdiag.remote.reply import RemoteWalk
@@ -16,6 +19,13 @@ from kdiag.remote.unreached import NotReached
 MAX_WORDS = 8192  # bytes of what a command says on standard error
 MAX_LINES = 5
 _READ = 1 << 16
+# A session or a process group of its own: what is typed on this terminal, Ctrl-C too, is for kdiag
+# alone, and nothing over there can ask for a password on it.
+_OF_ITS_OWN: dict[str, Any] = (
+    {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
+    if sys.platform == "win32"
+    else {"start_new_session": True}
+)
 _GOODBYE = 2.0  # seconds for a command to end by itself
 
 
@@ -78,10 +88,8 @@ async def said(command: Sequence[str], longest: float, most: int = 1 << 20) -> s
 async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     try:
-        # A session of its own: what is typed on this terminal, Ctrl-C too, is for kdiag alone, and
-        # nothing over there can ask for a password on it.
         return await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, **_OF_ITS_OWN
         )
     except FileNotFoundError:
         raise NotReached(
@@ -138,8 +146,13 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
 
 def _kill(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        with suppress(OSError):
+            if sys.platform == "win32":  # a process there does not end those that it started
+                tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
+                subprocess.run(tree, capture_output=True, timeout=_GOODBYE, check=False)
+                process.kill()
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
     _let_go(process)
 
 

@@ -42,6 +42,9 @@ DEBIAN = {
     "bash": "bash",
     "zsh": "zsh",
     "fish": "fish",
+    "wine": "wine",
+    "/usr/lib/wine/wine64": "wine64",
+    "x86_64-w64-mingw32-gcc": "gcc-mingw-w64-x86-64",
     **_KERBEROS,
 }
 KAFKA = ("java", "mvn")

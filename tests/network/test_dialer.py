@@ -253,6 +253,7 @@ KNOWN = {
     errno.ECONNRESET: Failure.RESET,
     errno.ECONNABORTED: Failure.RESET,
     errno.EPIPE: Failure.CLOSED,
+    errno.ESHUTDOWN: Failure.CLOSED,
     errno.ENETUNREACH: Failure.UNREACHABLE,
     errno.EHOSTUNREACH: Failure.UNREACHABLE,
     errno.EACCES: Failure.UNREACHABLE,
