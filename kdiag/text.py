@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 
 TEXT_LIMIT = 1024
@@ -19,6 +20,29 @@ def clean(text: str, limit: int = TEXT_LIMIT) -> str:
 def clean_bytes(data: bytes, limit: int = 120) -> str:
     """The first bytes of a strange answer, readable: text as it is, everything else escaped."""
     return clean(data[:limit].decode("ascii", "backslashreplace").strip(), limit * 4)
+
+
+def decoded(data: bytes) -> str:
+    """The text of a file: UTF-8 or UTF-16, as PowerShell writes it, with a byte order mark or
+    without, and else Latin-1, as Java reads properties. Raises ValueError for bytes that are no
+    text."""
+    for encoding in _encodings(data):
+        with suppress(UnicodeDecodeError):
+            text = data.decode(encoding)
+            if "\0" in text:
+                break
+            return text
+    raise ValueError("its bytes are no text: write it in UTF-8")
+
+
+def _encodings(data: bytes) -> tuple[str, ...]:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return ("utf-16",)
+    start = data[:1024]
+    for encoding, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):
+        if zeros.count(0) * 10 > len(start) * 4:  # most of the text is ASCII
+            return (encoding,)
+    return ("utf-8-sig", "latin-1")
 
 
 @lru_cache(maxsize=1024)  # a frame can hold millions of the same one

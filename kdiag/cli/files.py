@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 
 import click
 
@@ -29,15 +28,17 @@ def read(name: str, most: int, what: str) -> bytes:
 
 def configuration(name: str) -> str:
     """The text of a file that configures Kafka, its lines ending as they do."""
-    return text(read(name, MAX_CONFIGURATION, "a file of configuration: 1 MiB at most"))
+    return text(read(name, MAX_CONFIGURATION, "a file of configuration: 1 MiB at most"), name)
 
 
-def text(data: bytes) -> str:
-    """Bytes of a file as text, whatever wrote them."""
-    for encoding in ("utf-8-sig", "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "ascii"):
-        with suppress(UnicodeDecodeError):
-            return data.decode(encoding)
-    return data.decode("latin-1")
+def text(data: bytes, name: str = "the file") -> str:
+    """The text of a file, whatever wrote it. Raises click.UsageError for bytes that are none."""
+    from kdiag.text import decoded
+
+    try:
+        return decoded(data)
+    except ValueError as error:
+        raise click.UsageError(f"{name}: {error}") from None
 
 
 def named(name: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from kdiag.cli.files import configuration, named, read
+from kdiag.cli.files import configuration, named, read, text
 
 if TYPE_CHECKING:
     from kdiag.config.expectation import Expectation
@@ -196,8 +196,8 @@ def _ignored(names: Sequence[str]) -> Sequence[str]:
 
 
 def _read(name: str, files: dict[str, bytes], *, safely: bool) -> str:
-    """A properties file; Java writes them in Latin-1, everybody else in UTF-8. One that a target
-    names is read `safely`: nobody else may have written it."""
+    """A properties file. One that a target names is read `safely`: nobody else may have written
+    it."""
     if safely:
         from pathlib import Path
 
@@ -206,7 +206,4 @@ def _read(name: str, files: dict[str, bytes], *, safely: bool) -> str:
         files[name] = read_safely(Path(name), MAX_FILE)
     elif name not in files:
         files[name] = read(name, MAX_FILE, "a file of client properties: 1 MiB at most")
-    try:
-        return files[name].decode("utf-8")
-    except UnicodeDecodeError:
-        return files[name].decode("latin-1")
+    return text(files[name], name)

@@ -184,6 +184,9 @@ def _refuse_strangers(file: Path, found: os.stat_result) -> None:
         )
 
 
+_MARKS = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes UTF-16
+
+
 def _tables(file: Path) -> dict[str, Any]:
     """The targets of a file, by name."""
     import tomllib
@@ -192,7 +195,7 @@ def _tables(file: Path) -> dict[str, Any]:
         data = read_safely(file, MAX_FILE)
         if len(data) > MAX_FILE:
             raise UsageError(f"{file} is larger than a file of targets: 1 MiB at most")
-        found = tomllib.loads(data.decode("utf-8"))
+        found = tomllib.loads(data.decode("utf-16" if data[:2] in _MARKS else "utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
         raise UsageError(f"{file} is not TOML{f': {place.group(1)}' if place else ''}") from None

@@ -13,6 +13,7 @@ from kdiag.config.usage import UsageError
 from kdiag.network.attempt import LAYERS, clean
 from kdiag.report.model import SCHEMA_VERSION, Report
 from kdiag.report.several import Reports, together
+from kdiag.text import decoded
 from kdiag.walk.areas import EXIT_CODES
 
 MOST = 32 << 20  # bytes of a file; a report on a thousand failing brokers has a tenth of it
@@ -56,7 +57,9 @@ def read_any(data: bytes, name: str) -> Report | Reports:
 def _decoded(data: bytes, name: str) -> dict[str, Any]:
     """The JSON object in a file. Raises UsageError where kdiag did not write it."""
     try:
-        content = msgspec.json.decode(data)
+        # PowerShell's `>` writes UTF-16, and its Set-Content a byte order mark.
+        whole = data if data[:1] == b"{" else decoded(data).strip()
+        content = msgspec.json.decode(whole)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
         raise UsageError(
             f"{name} is not JSON: a report is what kdiag check -o json writes"
