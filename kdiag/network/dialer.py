@@ -306,5 +306,8 @@ def in_thread(function: Callable[..., T], *args: object) -> asyncio.Future[T]:
 
 def _source(sock: socket.socket) -> str:
     """Our own address on a connection that is being made, "" before it has one."""
-    host = str(sock.getsockname()[0])
+    try:
+        host = str(sock.getsockname()[0])
+    except OSError:  # Windows and macOS, after a failed connect
+        return ""
     return "" if host in ("0.0.0.0", "::") else host

@@ -7,12 +7,16 @@ little about the reason. This asks the same servers again, and reads what they a
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdiag.address import parse
 from kdiag.network.attempt import clean
 from kdiag.network.dns_diagnosis import DnsAnswer, DnsDiagnosis
 
@@ -66,6 +70,38 @@ def configured() -> ResolverConfiguration:
     )
 
 
+def _of_domain(host: str, configuration: ResolverConfiguration) -> ResolverConfiguration:
+    """The configuration with the DNS servers that macOS asks for names of this host's domain: a VPN
+    brings its own ones, and resolv.conf does not have them."""
+    if sys.platform != "darwin":
+        return configuration
+    try:
+        printed = subprocess.run(
+            ["scutil", "--dns"], capture_output=True, timeout=_PATIENCE, check=False
+        ).stdout.decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):
+        return replace(configuration, servers=(), flaw="the system does not tell its DNS servers")
+    servers = servers_of_domain(host, printed)
+    return replace(configuration, servers=servers) if servers else configuration
+
+
+def servers_of_domain(host: str, printed: str) -> tuple[tuple[str, int], ...]:
+    """The DNS servers (address, port) that `scutil --dns` lists for the longest domain of a host;
+    none where no domain of it has servers of its own."""
+    best: tuple[int, tuple[tuple[str, int], ...]] = (0, ())
+    for block in re.split(r"(?m)^resolver #\d+", printed[:_HOSTS_BYTES]):
+        fields = re.findall(r"(?m)^\s*(domain|nameserver\[\d+\]|port)\s*:\s*(\S+)", block)
+        domain = next((value for key, value in fields if key == "domain"), "").strip(".").lower()
+        port = next((int(value) for key, value in fields if key == "port" and value.isdigit()), 53)
+        servers = tuple(
+            (value, port) for key, value in fields if key.startswith("nameserver") and parse(value)
+        )
+        inside = f".{host.strip('.').lower()}".endswith(f".{domain}")
+        if domain and servers and inside and len(domain) > best[0]:
+            best = (len(domain), servers[:MAX_SERVERS])
+    return best[1]
+
+
 def explain_name(
     host: str, timeout: float, configuration: ResolverConfiguration | None = None
 ) -> DnsDiagnosis:
@@ -77,7 +113,7 @@ def explain_name(
     import dns.exception
     import dns.name
 
-    asked = configuration or configured()
+    asked = configuration or _of_domain(host, configured())
     servers = tuple(_shown(*server) for server in asked.servers)
     hosts = tuple(_in_hosts_file(host, asked.hosts_file))
     if not asked.servers:

@@ -23,6 +23,7 @@ from kdiag.network.dns import (
     ResolverConfiguration,
     configured,
     explain_name,
+    servers_of_domain,
 )
 from kdiag.network.dns_diagnosis import DnsAnswer, DnsDiagnosis
 
@@ -484,3 +485,46 @@ def test_servers_that_spoil_everything_are_asked_once_each_whatever_is_searched(
 
         assert [len(server.asked) for server in servers] == [1, 1, 1]
     assert len(found.silent) == MAX_SERVERS
+
+
+SCUTIL = """\
+DNS configuration
+
+resolver #1
+  search domain[0] : example.net
+  nameserver[0] : 192.0.2.53
+  if_index : 14 (en0)
+  flags    : Request A records
+
+resolver #2
+  domain   : corp.example.com
+  nameserver[0] : 10.8.0.1
+  nameserver[1] : 10.8.0.2
+  reach    : 0x00000003 (Reachable,Transient Connection)
+
+resolver #3
+  domain   : kafka.corp.example.com
+  nameserver[0] : 10.8.0.3
+  port     : 5353
+
+resolver #4
+  domain   : local
+  options  : mdns
+  timeout  : 5
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "servers"),
+    [
+        ("broker.corp.example.com", (("10.8.0.1", 53), ("10.8.0.2", 53))),
+        ("b1.kafka.CORP.example.com.", (("10.8.0.3", 5353),)),
+        ("mycorp.example.com", ()),
+        ("printer.local", ()),
+        ("example.net", ()),
+    ],
+)
+def test_macos_asks_other_servers_for_a_domain_of_a_vpn(
+    host: str, servers: tuple[tuple[str, int], ...]
+) -> None:
+    assert servers_of_domain(host, SCUTIL) == servers
