@@ -145,11 +145,11 @@ def walk(bootstrap: str) -> None:
 
     from kdiag.api import run
     from kdiag.config.settings import settings
-    from kdiag.network.dialer import Dialer
+    from kdiag.kafka.dialer import KafkaDialer
     from kdiag.report.render import render
 
     asked = settings(bootstrap, timeout=TIMEOUT, answer_timeout=TIMEOUT)
-    report = run(asked, net=lambda s: Dialer(s.timeout, device="lo"))
+    report = run(asked, net=lambda s: KafkaDialer(s.timeout, device="lo"))
     render("terminal", report, StringIO())
     found = {
         "walk_ms": report.elapsed_ms,

@@ -22,7 +22,7 @@ from kdiag.config.settings import Settings, settings
 from kdiag.demo.broker import SILENCE, FakeBroker, FakeNode
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, WorldDialer, endpoint
 from kdiag.kafka.messages import PRODUCE, Request, encode_request
-from kdiag.network.line import TcpConnection
+from kdiag.network.dialer import TcpConnection
 from kdiag.report.model import Report
 from tests import peers
 from tests.running import ENOUGH, Brokers
@@ -117,9 +117,9 @@ class Counting(WorldDialer):
         self.under_way = self.most = 0
         self._all = asyncio.Event()
 
-    async def _through(self, sock: socket.socket, address: str, port: int) -> TcpConnection:
+    async def _connect(self, sock: socket.socket, address: str, port: int) -> TcpConnection:
         if not address.startswith("10.0."):
-            return await super()._through(sock, address, port)
+            return await super()._connect(sock, address, port)
         self.dials[address] = self.dials.get(address, 0) + 1
         self.under_way += 1
         self.most = max(self.most, self.under_way)
@@ -127,7 +127,7 @@ class Counting(WorldDialer):
             self._all.set()
         try:
             await self._all.wait()
-            return await super()._through(sock, address, port)
+            return await super()._connect(sock, address, port)
         finally:
             self.under_way -= 1
 

@@ -11,9 +11,10 @@ from functools import cache
 from typing import Any, TypeVar
 
 from kdiag.api import play, walk
-from kdiag.config.settings import settings
+from kdiag.config.settings import Settings, settings
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World, endpoint
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.report.model import BrokerReport, Report, ServerReport
 from kdiag.report.render import render
 
@@ -123,3 +124,8 @@ def shown(report: Report, form: str = "terminal", encoding: str = "utf-8") -> st
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)
     return buffer.getvalue().decode(encoding)
+
+
+def on_loopback(asked: Settings) -> KafkaDialer:
+    """A dialer whose packets leave by the loopback device alone."""
+    return KafkaDialer(asked.timeout, device="lo")

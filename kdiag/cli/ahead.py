@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kdiag.config.settings import Settings
-    from kdiag.network.head_start import Begun
+    from kdiag.network.head_start import StartedConnection
     from kdiag.walk.runner import Observer
 
 # What a check needs once the walk is over: 40 ms to load, of which rich takes 23.
@@ -25,7 +25,7 @@ SENT = 0.012  # seconds: hop 1 is on the wire, and a walk that does not leave th
 SWITCH = 0.0005  # seconds for which the walk waits for what is being loaded, 5 ms otherwise
 
 
-def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[Begun, ...]:
+def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[StartedConnection, ...]:
     """Begins to connect to the bootstrap servers of the one check, where nothing is left that may
     refuse it: no file to open, no login to prepare, nobody else to ask."""
     if len(checks) > 1 or len(outputs) > 1 or not set(outputs) <= RENDERERS.keys():

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from kdiag.api import door, walk
 from kdiag.config.settings import Settings
-from kdiag.network.dialer import Dialer
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.report.judge import interrupted_report
 from kdiag.report.logins import not_again
 from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, Report
@@ -33,7 +33,7 @@ def run_all(
     doors = {label: door(one) for label, one in asked.items()}
     share = min(len(asked), AT_ONCE)
 
-    def shared(one: Settings) -> Dialer:
+    def shared(one: Settings) -> KafkaDialer:
         mine = net(one)
         mine.capacity = max(8, mine.capacity // share)
         return mine

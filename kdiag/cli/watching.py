@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from kdiag.config.settings import Settings
-    from kdiag.network.head_start import Begun
+    from kdiag.network.head_start import StartedConnection
     from kdiag.remote.vantage import Vantage
     from kdiag.report.model import Report
     from kdiag.walk.runner import Observer
@@ -73,7 +73,7 @@ def walked(
     asked: Mapping[str, Settings],
     forms: Sequence[str],
     wait: float | None = None,
-    begun: Sequence[Begun] = (),
+    begun: Sequence[StartedConnection] = (),
 ) -> dict[str, Report]:
     """The checks by their labels, with the live view where somebody watches; with `wait`, again and
     again until they pass or so many seconds are over. `forms` are those of the report, `begun` the
@@ -88,7 +88,7 @@ def walked(
 
         (label,) = asked
         with Ahead(forms, sys.stderr if _is_watched() else None) as observe:
-            return {label: run(asked[label], partial(plain_dialer, begun=begun), observe)}
+            return {label: run(asked[label], partial(plain_dialer, started=begun), observe)}
     from kdiag.cli.batch import run_all
 
     if not _is_watched():

@@ -21,9 +21,9 @@ from typing import Any
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.network.attempt import LayerResult
-from kdiag.network.dialer import Dialer
-from kdiag.network.line import TcpConnection
+from kdiag.network.dialer import TcpConnection
 from kdiag.network.sockets import Counted
 from kdiag.network.tcp_info import lossy
 
@@ -87,7 +87,7 @@ class World:
         self.nat[address, port] = sock.getsockname()[1]
         self._closed.append(sock)
 
-    def net(self, settings: Settings) -> Dialer:
+    def net(self, settings: Settings) -> KafkaDialer:
         """The dialer with which a walk connects to this network."""
         return WorldDialer(self, settings)
 
@@ -119,7 +119,7 @@ def bindable() -> bool:
     return False
 
 
-class WorldDialer(Dialer):
+class WorldDialer(KafkaDialer):
     """A dialer that translates addresses by the table of a World."""
 
     outside = False
@@ -142,9 +142,9 @@ class WorldDialer(Dialer):
                 return await super().connect(address, port, again=again)
             if ":" in address:  # Linux has no route to it over loopback either
                 absent = OSError(errno.ENETUNREACH, "no route")
-                return TcpConnection(address, port, LayerResult("tcp", 0.0, *self._failed(absent)))
+                return TcpConnection(address, port, LayerResult("tcp", 0.0, *self._failure(absent)))
             await asyncio.sleep(self.timeout)
-            silent = LayerResult("tcp", self.timeout, *self._failed(TimeoutError()))
+            silent = LayerResult("tcp", self.timeout, *self._failure(TimeoutError()))
             return TcpConnection(address, port, silent)
         connection = await super().connect("127.0.0.1", self._nat[address, port], again=again)
         if connection.sock and address in self._narrow:

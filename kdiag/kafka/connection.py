@@ -1,4 +1,4 @@
-"""One connection to what should be a broker: requests go out at once, answers come in order."""
+"""One connection to a broker: sends requests at once, and reads the responses in order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from kdiag.kafka.messages import (
     throttled_ms,
 )
 from kdiag.network.attempt import Failure, Sent, clean_bytes
-from kdiag.network.errors import os_failure, os_words
+from kdiag.network.errors import os_failure, os_message
 from kdiag.network.fingerprint import READ_LIMIT
 from kdiag.network.tcp_info import sent
 from kdiag.network.tls_transport import secured
@@ -37,22 +37,22 @@ _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
 _BANNER_WAIT = 0.2
 _ONE_PACKET = 1000  # bytes: what fits one whatever the path
 
-# At a login a broker may first ask a resolver that is silent, ten seconds by default, or a login
-# service; a client waits for 30 seconds and longer.
+# During a login a broker may first wait for a silent resolver, ten seconds by default, or for a
+# login service. Clients wait for 30 seconds and longer.
 PATIENCE_AT_LOGIN = 2
 _LOGIN = (None, SASL_HANDSHAKE, SASL_AUTHENTICATE)
 
-MAX_THROTTLE = 15.0  # seconds that a quota may mute a connection, and kdiag still waits
+MAX_THROTTLE = 15.0  # seconds; kdiag does not wait for a connection that a quota mutes for longer
 
 
 class Reply(NamedTuple):
-    """How one request ended: an answer, or why there is none. `elapsed` is in seconds, from when
-    the peer could begin with it: it was sent, the answer before it on this connection had come, and
-    no quota muted the connection.
+    """How one request ended: the response, or why there is none.
 
-    `frame` is the answer as it came, for those who asked for it raw, `body` is empty then; of a
-    stranger it is the first bytes. `size` is the answer's, in bytes; `version` is the request's.
-    `throttle_ms` is how long the peer mutes the connection after this answer, as it says.
+    `elapsed` (seconds) starts when the peer could begin with the request: after it was sent, after
+    the response before it on this connection, and while no quota muted the connection. `frame` has
+    the bytes of a response to a raw request, whose `body` is empty, and the first bytes of a peer
+    that does not speak Kafka. `size` is the response's, in bytes; `version` is the request's.
+    `throttle_ms` is for how long the peer says that it mutes the connection after this response.
     """
 
     elapsed: float
@@ -66,8 +66,9 @@ class Reply(NamedTuple):
 
 
 @dataclass
-class _Asked:
-    """A request on its way; without an `api` it is a SASL message that has no header."""
+class _Pending:
+    """A request without a response so far. Without an `api` it is a SASL message, which has no
+    header."""
 
     api: Api | None
     version: int
@@ -82,27 +83,27 @@ class _Asked:
 
 
 class _Reader(asyncio.StreamReader):
-    """A reader that gives what came before the connection broke, where asyncio's own drops it: a
-    stranger says who it is, and resets the connection in the same breath."""
+    """A reader that returns the bytes that arrived before a reset; asyncio's own reader drops them.
+    A service that is not Kafka may send its banner and reset the connection at once."""
 
     broken: OSError | None = None
 
     def __init__(self, sock: socket.socket | None, loop: asyncio.AbstractEventLoop) -> None:
-        """`sock` is what may be read where nothing translates what comes: not under TLS."""
+        """`sock` is the socket to read the rest from; None under TLS."""
         super().__init__(loop=loop)
         self._sock = sock
 
     def set_exception(self, exc: Any) -> None:
-        """Takes the end of a connection for the end of what was sent, and keeps its cause."""
+        """Handles a broken connection as the end of the data, and keeps the error in `broken`."""
         if isinstance(exc, OSError):
             self.broken = exc
-            self._take_the_rest()
+            self._read_rest()
             self.feed_eof()
         else:
             super().set_exception(exc)
 
-    def _take_the_rest(self) -> None:
-        """What has come already, where asyncio met the reset as it wrote, before it read."""
+    def _read_rest(self) -> None:
+        """Reads what the kernel holds, where asyncio noticed the reset in a write."""
         if self._sock is None:
             return
         with suppress(OSError):
@@ -112,12 +113,12 @@ class _Reader(asyncio.StreamReader):
 
 
 class KafkaConnection:
-    """Asks and listens. Whatever the peer does, every question ends in a Reply, in time.
+    """A connection. Every request ends in a Reply within its time, whatever the peer does.
 
-    `answer_timeout` (seconds) bounds the wait for an answer once the one before it has come:
-    brokers serve a connection one request at a time; an answer at a login may take twice as long.
-    `apis` is the table of ApiVersions, once it
-    was asked for and has come.
+    `answer_timeout` (seconds) bounds the wait for each response, from the response before it:
+    brokers serve the requests of a connection one after the other. A response during a login may
+    take PATIENCE_AT_LOGIN times as long. `apis` is the table of ApiVersions, None before its
+    response. `on_close` is called when the connection is closed.
     """
 
     def __init__(
@@ -131,18 +132,18 @@ class KafkaConnection:
         self._unsent = b""
         self.max_frame = max_frame
         self._timeout = answer_timeout
-        self._asked: deque[_Asked] = deque()
+        self._pending: deque[_Pending] = deque()
         self._correlation = 0
         self._ended: tuple[Failure, str, bytes] | None = None
-        self._heard = False
+        self._received = False
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._free = 0.0  # when the peer turns to the next request, by the loop's clock
-        self._muted_ms = 0  # for longer than is waited for
+        self._free = 0.0  # when the peer can start the next request, by the loop's clock
+        self._muted_ms = 0  # by a quota, for longer than MAX_THROTTLE
         self.apis: Versions | None = None
-        self.closed: Callable[[KafkaConnection], None] | None = None  # is told when it is
+        self.on_close: Callable[[KafkaConnection], None] | None = None
         self.tls: ssl.SSLObject | None = writer.get_extra_info("ssl_object")
-        self._listening = asyncio.create_task(self._listen())
+        self._reading = asyncio.create_task(self._read_responses())
 
     @classmethod
     async def over(
@@ -155,9 +156,10 @@ class KafkaConnection:
         name: str | None = None,
         max_frame: int = MAX_FRAME,
     ) -> KafkaConnection:
-        """A conversation over a connected socket; an `answer_timeout` of None is the timeout.
+        """A Kafka connection over a connected socket; an `answer_timeout` of None is the timeout.
 
-        With a `context` the TLS handshake comes first, within the timeout; raises its errors.
+        With a `context` the TLS handshake with the server of that `name` comes first, within the
+        timeout. Raises its errors.
         """
         loop = asyncio.get_running_loop()
         reader = _Reader(None if context else sock, loop)
@@ -171,50 +173,51 @@ class KafkaConnection:
         return cls(reader, writer, timeout if answer_timeout is None else answer_timeout, max_frame)
 
     def send(self, question: Question, supposed: Versions | None = None) -> asyncio.Future[Reply]:
-        """Asks a question in a version that the peer lists; while that is not known, as `supposed`
-        lists it, or else in the version that nearly every broker has."""
+        """Sends a question in a version that the peer lists; before the peer lists versions, in one
+        that `supposed` lists, or else in the API's preferred version."""
         api = question.api
         version = api.version(self.apis if self.apis is not None else supposed or {})
         if version is None and self.apis is not None:
-            words = f"{api.name}: {_differ(api, self.apis)}"
+            message = f"{api.name}: {_no_common_version(api, self.apis)}"
             reply: asyncio.Future[Reply] = self._loop.create_future()
-            reply.set_result(Reply(0.0, {}, Failure.NO_COMMON_VERSION, words))
+            reply.set_result(Reply(0.0, {}, Failure.NO_COMMON_VERSION, message))
             return reply
         version = api.versions[0] if version is None else version
-        return self.ask(api, version, question.in_version(version), raw=question.raw)
+        return self.request(api, version, question.in_version(version), raw=question.raw)
 
-    def ask(
+    def request(
         self, api: Api, version: int, body: Mapping[str, Any], *, raw: bool = False
     ) -> asyncio.Future[Reply]:
-        """Sends a request now; its answer, or the lack of it, is there within the timeout."""
+        """Sends a request in this version; its Reply is there within the timeout."""
         self._correlation += 1
         frame = encode_request(api, version, self._correlation, body)
-        return self._send(frame, _Asked(api, version, self._correlation, raw, *self._now()))
+        return self._send(frame, _Pending(api, version, self._correlation, raw, *self._now()))
 
-    def tell(self, data: bytes) -> asyncio.Future[Reply]:
-        """Sends a SASL message without a header, as SaslHandshake 0 has it; the answer's `frame` is
-        what the broker says."""
+    def send_bare(self, data: bytes) -> asyncio.Future[Reply]:
+        """Sends a SASL message without a header, as after SaslHandshake 0; `frame` of the Reply is
+        the broker's message."""
         frame = struct.pack(">i", len(data)) + data
-        return self._send(frame, _Asked(None, 0, 0, True, *self._now()))
+        return self._send(frame, _Pending(None, 0, 0, True, *self._now()))
 
     def _now(self) -> tuple[float, asyncio.Future[Reply]]:
         return self._loop.time(), self._loop.create_future()
 
-    def _send(self, frame: bytes, asked: _Asked) -> asyncio.Future[Reply]:
+    def _send(self, frame: bytes, pending: _Pending) -> asyncio.Future[Reply]:
         if self._ended:
-            asked.settle(self._no_answer(asked, *self._ended))
+            pending.settle(self._no_response(pending, *self._ended))
         elif self._muted_ms:
-            self._not_waited_for(asked)
+            self._settle_muted(pending)
         else:
-            self._asked.append(asked)
-            self._post(frame)
+            self._pending.append(pending)
+            self._write(frame)
             if self._timer is None:
-                self._wait(asked)
-        return asked.reply
+                self._wait(pending)
+        return pending.reply
 
-    def _post(self, frame: bytes) -> None:
-        """What is sent at once shares its packets, but for what needs several: TCP's first window
-        has ten, and where large packets vanish the small requests must get through."""
+    def _write(self, frame: bytes) -> None:
+        """Requests that are sent at the same time share packets, except those that need several:
+        TCP's first window has ten packets, and small requests must arrive where the path drops
+        large packets."""
         if len(frame) > _ONE_PACKET:
             self._flush()
             self._writer.write(frame)
@@ -229,141 +232,144 @@ class KafkaConnection:
         self._unsent = b""
 
     def sent(self) -> Sent | None:
-        """How far what was sent has come, as far as the operating system tells."""
+        """How much of the bytes sent was acknowledged; None where the system does not say."""
         sock = self._writer.get_extra_info("socket")
         found = sent(sock) if sock else None
         held = self._writer.transport.get_write_buffer_size()
         return found._replace(unsent=found.unsent + held) if found else None
 
-    async def hear_out(self, seconds: float) -> None:
-        """Gives the peer that long to end the conversation before anything is asked."""
-        await asyncio.wait({self._listening}, timeout=seconds)
+    async def wait_for_end(self, seconds: float) -> None:
+        """Waits until the peer ends the connection, at most for this time."""
+        await asyncio.wait({self._reading}, timeout=seconds)
 
     def close(self) -> None:
-        """Ends it at once; what has no answer yet never gets one."""
-        self._listening.cancel()
+        """Closes it at once; pending requests end as CLOSED."""
+        self._reading.cancel()
         self._end(Failure.CLOSED, "closed by kdiag")
         self._writer.transport.abort()
-        if self.closed:
-            self.closed(self)
+        if self.on_close:
+            self.on_close(self)
 
-    async def _listen(self) -> None:
+    async def _read_responses(self) -> None:
         try:
             while True:
                 head = await self._reader.readexactly(4)
-                self._heard = True
+                self._received = True
                 (size,) = struct.unpack(">i", head)
-                if not self._asked or not self._least <= size <= self.max_frame:
-                    return await self._stranger(head)
-                self._answer(await self._reader.readexactly(size))
-        except asyncio.CancelledError:  # by `close`: kept with its frames it would keep all of this
+                if not self._pending or not self._min_size <= size <= self.max_frame:
+                    return await self._read_banner(head)
+                self._handle_response(await self._reader.readexactly(size))
+        except asyncio.CancelledError:  # by `close`; a kept exception would keep this object
             return None
         except asyncio.IncompleteReadError as error:
             if self._reader.broken:
-                return self._end(os_failure(self._reader.broken), os_words(self._reader.broken))
-            if error.partial and not self._heard:
+                return self._end(os_failure(self._reader.broken), os_message(self._reader.broken))
+            if error.partial and not self._received:
                 return self._end(Failure.NOT_KAFKA, clean_bytes(error.partial), error.partial)
             self._end(Failure.CLOSED, "in the middle of an answer" if error.partial else "")
         except OSError as error:
-            self._end(os_failure(error), os_words(error))
+            self._end(os_failure(error), os_message(error))
 
     @property
-    def _least(self) -> int:
-        """The fewest bytes of an answer: a SASL message may be empty."""
-        return 4 if self._asked[0].api else 0
+    def _min_size(self) -> int:
+        """The fewest bytes of a response: a SASL message may be empty."""
+        return 4 if self._pending[0].api else 0
 
-    def _answer(self, frame: bytes) -> None:
-        asked = self._asked.popleft()
-        elapsed = self._elapsed(asked)
+    def _handle_response(self, frame: bytes) -> None:
+        pending = self._pending.popleft()
+        elapsed = self._elapsed(pending)
         self._free = self._loop.time()
         try:
-            reply = self._read(asked, frame, elapsed)
+            reply = self._decode(pending, frame, elapsed)
         except WireError as error:
-            assert asked.api is not None
-            words = f"{asked.api.name} answer: {error}; it begins {clean_bytes(frame, 40)}"
-            reply = Reply(elapsed, {}, Failure.NOT_KAFKA, words, frame[:READ_LIMIT])
+            assert pending.api is not None
+            message = f"{pending.api.name} answer: {error}; it begins {clean_bytes(frame, 40)}"
+            reply = Reply(elapsed, {}, Failure.NOT_KAFKA, message, frame[:READ_LIMIT])
         if reply.throttle_ms > MAX_THROTTLE * 1000:
             self._muted_ms = reply.throttle_ms
         self._free += reply.throttle_ms / 1000
-        asked.settle(reply)
-        self._go_on()
+        pending.settle(reply)
+        self._wait_for_next()
 
-    def _read(self, asked: _Asked, frame: bytes, elapsed: float) -> Reply:
-        """An answer, decoded unless it is wanted raw. Raises WireError."""
-        if asked.api is None:
+    def _decode(self, pending: _Pending, frame: bytes, elapsed: float) -> Reply:
+        """A response, decoded unless the request is raw. Raises WireError."""
+        if pending.api is None:
             return Reply(elapsed, {}, frame=frame, size=len(frame))
         body: Body = {}
-        if asked.raw:
-            check_correlation(frame, asked.correlation)
-            muted = throttled_ms(asked.api, asked.version, frame)
+        if pending.raw:
+            check_correlation(frame, pending.correlation)
+            muted = throttled_ms(pending.api, pending.version, frame)
         else:
-            body = decode_response(asked.api, asked.version, asked.correlation, frame)
+            body = decode_response(pending.api, pending.version, pending.correlation, frame)
             muted = body.get("throttle_time_ms", 0)
-            if asked.api is API_VERSIONS and body["api_keys"]:
+            if pending.api is API_VERSIONS and body["api_keys"]:
                 self.apis = listed_versions(body)
-        kept = frame if asked.raw else b""
+        kept = frame if pending.raw else b""
         return Reply(elapsed, body, frame=kept, size=len(frame), throttle_ms=max(0, muted))
 
-    def _go_on(self) -> None:
-        """Waits for the answer to the next request, if there is one that somebody waits for."""
+    def _wait_for_next(self) -> None:
+        """Starts the timer of the next request that has no Reply."""
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        pending = [asked for asked in self._asked if not asked.reply.done()]
+        unsettled = [pending for pending in self._pending if not pending.reply.done()]
         if self._muted_ms:
-            for asked in pending:
-                self._not_waited_for(asked)
-        elif pending:
-            self._wait(pending[0])
+            for pending in unsettled:
+                self._settle_muted(pending)
+        elif unsettled:
+            self._wait(unsettled[0])
 
-    def _wait(self, asked: _Asked) -> None:
-        begins = max(asked.sent, self._free)
-        limit = self._timeout * (PATIENCE_AT_LOGIN if asked.api in _LOGIN else 1)
-        self._timer = self._loop.call_at(begins + limit, self._silent, limit)
+    def _wait(self, pending: _Pending) -> None:
+        begins = max(pending.sent, self._free)
+        limit = self._timeout * (PATIENCE_AT_LOGIN if pending.api in _LOGIN else 1)
+        self._timer = self._loop.call_at(begins + limit, self._settle_silent, limit)
 
-    def _elapsed(self, asked: _Asked) -> float:
-        return max(0.0, self._loop.time() - max(asked.sent, self._free))
+    def _elapsed(self, pending: _Pending) -> float:
+        return max(0.0, self._loop.time() - max(pending.sent, self._free))
 
-    async def _stranger(self, head: bytes) -> None:
-        """Bytes that begin no answer of Kafka's. What a TLS listener says to plaintext is known."""
+    async def _read_banner(self, head: bytes) -> None:
+        """Ends the connection on bytes that start no Kafka response, with what the peer sends. A
+        TLS listener answers plaintext with a TLS record."""
         if head[0] in (_TLS_ALERT, _TLS_HANDSHAKE) and head[1] == 3:
             return self._end(Failure.TLS_REQUIRED, clean_bytes(head))
-        said = bytearray(head)
+        banner = bytearray(head)
 
-        async def hear() -> None:
-            while len(said) < READ_LIMIT and (more := await self._reader.read(READ_LIMIT)):
-                said.extend(more)
+        async def read() -> None:
+            while len(banner) < READ_LIMIT and (more := await self._reader.read(READ_LIMIT)):
+                banner.extend(more)
 
         with suppress(asyncio.TimeoutError, OSError):
-            await asyncio.wait_for(hear(), _BANNER_WAIT)
-        self._end(Failure.NOT_KAFKA, clean_bytes(bytes(said)), bytes(said[:READ_LIMIT]))
+            await asyncio.wait_for(read(), _BANNER_WAIT)
+        self._end(Failure.NOT_KAFKA, clean_bytes(bytes(banner)), bytes(banner[:READ_LIMIT]))
         return None
 
-    def _silent(self, limit: float) -> None:
-        """Nobody waits any longer for what was asked: the answers come in order, if ever."""
+    def _settle_silent(self, limit: float) -> None:
+        """Settles all pending requests as SILENT: responses come in order, if they come."""
         self._timer = None
-        words = f"no answer within {limit:g} s"
-        for asked in self._asked:
-            asked.settle(Reply(self._elapsed(asked), {}, Failure.SILENT, words))
+        message = f"no answer within {limit:g} s"
+        for pending in self._pending:
+            pending.settle(Reply(self._elapsed(pending), {}, Failure.SILENT, message))
 
-    def _not_waited_for(self, asked: _Asked) -> None:
-        words = f"not waited for: a quota mutes the connection for {self._muted_ms / 1000:g} s"
-        asked.settle(Reply(0.0, {}, Failure.THROTTLED, words))
+    def _settle_muted(self, pending: _Pending) -> None:
+        message = f"not waited for: a quota mutes the connection for {self._muted_ms / 1000:g} s"
+        pending.settle(Reply(0.0, {}, Failure.THROTTLED, message))
 
-    def _no_answer(self, asked: _Asked, failure: Failure, detail: str, said: bytes) -> Reply:
-        return Reply(self._elapsed(asked), {}, failure, detail, said)
+    def _no_response(
+        self, pending: _Pending, failure: Failure, detail: str, banner: bytes
+    ) -> Reply:
+        return Reply(self._elapsed(pending), {}, failure, detail, banner)
 
-    def _end(self, failure: Failure, detail: str, said: bytes = b"") -> None:
+    def _end(self, failure: Failure, detail: str, banner: bytes = b"") -> None:
         if self._timer:
             self._timer.cancel()
-        self._ended = self._ended or (failure, detail, said)
-        while self._asked:
-            asked = self._asked.popleft()
-            asked.settle(self._no_answer(asked, *self._ended))
+        self._ended = self._ended or (failure, detail, banner)
+        while self._pending:
+            pending = self._pending.popleft()
+            pending.settle(self._no_response(pending, *self._ended))
 
 
-def _differ(api: Api, apis: Versions) -> str:
-    """What a server and kdiag each have of a request."""
+def _no_common_version(api: Api, apis: Versions) -> str:
+    """The versions of a request that the server and kdiag have."""
     least, most = min(api.versions), max(api.versions)
     if api.key not in apis:
         return "the server does not list this request"

@@ -189,7 +189,7 @@ def _flaw(sasl: Sasl, host: str) -> str:
 def _told(conversation: KafkaConnection, message: bytes, bare: bool) -> asyncio.Future[Reply]:
     """One message of the mechanism, on its way."""
     if bare:
-        return conversation.tell(message)
+        return conversation.send_bare(message)
     return conversation.send(Question(SASL_AUTHENTICATE, {"auth_bytes": message}))
 
 

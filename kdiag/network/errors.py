@@ -1,4 +1,4 @@
-"""Which failure an error of sockets or of the resolver means, and its words."""
+"""Maps errors of sockets and of the resolver to failures and messages."""
 
 from __future__ import annotations
 
@@ -39,44 +39,44 @@ _NO_SUCH_NAME = {
     11001,  # WSAHOST_NOT_FOUND; 11002 and 11003 are the resolver's failures
     11004,  # WSANO_DATA
 }
-_OUR_OWN = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+_LOCAL = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 def os_failure(error: OSError) -> Failure:
-    """The failure behind an operating system's error; whatever has no name of its own is a path
-    that does not exist (no route, no such family, forbidden by a local firewall).
+    """The failure that an operating system's error means. An error that is not in the table means
+    that no path exists (no route, no such family, forbidden by a local firewall).
 
-    Raises the error itself when it is not the network's: this process is out of descriptors.
+    Raises the error itself where this process is the cause: it is out of descriptors or memory.
     """
     for kind, failure in _BY_CLASS:
         if isinstance(error, kind):
             return failure
     if isinstance(error, ssl.SSLError):
-        from kdiag.network.tls import tls_failure  # which plaintext has no use for
+        from kdiag.network.tls import tls_failure  # plaintext does not need it
 
         return tls_failure(error)
-    if error.errno in _OUR_OWN:
+    if error.errno in _LOCAL:
         raise error
     known = _BY_WINERROR.get(getattr(error, "winerror", None) or 0)
     return known[0] if known else Failure.UNREACHABLE
 
 
 def lookup_failure(error: OSError | UnicodeError) -> Failure:
-    """Whether a name does not exist, or the resolver could not tell.
+    """NOT_FOUND where the name does not exist, else RESOLVER_FAILED.
 
-    A label that is empty or too long raises UnicodeError: no such name can exist.
+    An empty or too long label raises UnicodeError: no such name can exist.
     """
     if isinstance(error, socket.gaierror):
         return Failure.NOT_FOUND if error.errno in _NO_SUCH_NAME else Failure.RESOLVER_FAILED
     return Failure.NOT_FOUND if isinstance(error, UnicodeError) else Failure.RESOLVER_FAILED
 
 
-def os_words(error: OSError) -> str:
-    """What went wrong, in the words of the operating system or of OpenSSL; "" where it has none."""
+def os_message(error: OSError) -> str:
+    """The message of the operating system or of OpenSSL, "" where it has none."""
     if isinstance(error, ssl.SSLError):
-        from kdiag.network.tls import tls_words
+        from kdiag.network.tls import tls_message
 
-        return tls_words(error)
+        return tls_message(error)
     if isinstance(error, socket.gaierror):  # an IPv6 zone that this machine does not have
         return clean(error.strerror or "")
     number = getattr(error, "winerror", None)

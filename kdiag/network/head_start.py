@@ -1,4 +1,4 @@
-"""Connections that are begun before asyncio is loaded (25 ms), for hop 1 to go on with."""
+"""Starts connections before asyncio is loaded (25 ms); hop 1 continues with them."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ MOST = 16  # connections
 _RTT = 68  # where Linux has the round trip, in microseconds, in its struct tcp_info
 
 
-class Begun(NamedTuple):
-    """A socket that connects to an address of a bootstrap server, without anybody waiting."""
+class StartedConnection(NamedTuple):
+    """A socket that is connecting to the address of a bootstrap server."""
 
     address: str
     port: int
     sock: socket.socket
 
     def took(self, connected: socket.socket) -> float | None:
-        """How many seconds the peer took to accept, by the kernel's clock; None where it does not
-        know, as after a packet that was lost."""
+        """How many seconds the peer took to accept, by the kernel's clock; None where the kernel
+        does not know, as after a lost packet."""
         try:
-            told = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT + 4)
+            info = connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _RTT + 4)
         except OSError:
             return None
-        microseconds = int.from_bytes(told[_RTT:], sys.byteorder)
+        microseconds = int.from_bytes(info[_RTT:], sys.byteorder)
         return microseconds / 1e6 if microseconds else None
 
 
-def begin(endpoints: Iterable[Endpoint]) -> tuple[Begun, ...]:
-    """Begins to connect to each endpoint that is an IP literal; a name has to be looked up first.
+def begin(endpoints: Iterable[Endpoint]) -> tuple[StartedConnection, ...]:
+    """Starts a connection to each endpoint that is an IP literal; a name needs a lookup first.
 
-    Only Linux says afterwards how long that took, and takes a second `connect` for the question
-    whether the first one has ended. What fails here fails for whoever goes on with it.
+    Linux only: other systems do not say afterwards how long a connect took, and do not answer a
+    second `connect` with the result of the first. A failure shows again in hop 1.
     """
     if sys.platform != "linux":
         return ()
-    begun: list[Begun] = []
+    started: list[StartedConnection] = []
     for host, port in tuple(dict.fromkeys(endpoints))[:MOST]:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         try:
@@ -47,7 +47,7 @@ def begin(endpoints: Iterable[Endpoint]) -> tuple[Begun, ...]:
             sock = socket.socket(family, socket.SOCK_STREAM)
             sock.setblocking(False)
             sock.connect_ex((host, port))
-        except OSError:  # a name; or no descriptor, no such family: the walk says so
+        except OSError:  # a name, or no descriptor, or no such family: hop 1 reports it
             continue
-        begun.append(Begun(host, port, sock))
-    return tuple(begun)
+        started.append(StartedConnection(host, port, sock))
+    return tuple(started)

@@ -1,4 +1,4 @@
-"""Sockets, within this process's limit on descriptors: beyond it, one more waits for another."""
+"""Opens sockets within this process's limit on descriptors: at the limit, an open waits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     import _socket
 
 MAX_OPEN = 4096
-_SPARE = 64  # descriptors for all that is no socket of ours
+_SPARE = 64  # descriptors for everything else in this process
 
 
 class Sockets:
     """At most `capacity` sockets, open at once.
 
-    A quarter of them is set aside for a second look at a peer whose first connection is still open:
-    whoever has one of these waits for no other, so that no two wait for each other. `keepable` of
-    the first ones may be kept open while others are made.
+    A quarter of them is reserved for second connections, to peers whose first connection is still
+    open: two callers with one connection each must not wait for each other. `keepable` of the
+    first connections may stay open while others are opened.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -30,34 +30,34 @@ class Sockets:
         self._further = asyncio.Semaphore(further)
 
     async def open(
-        self, family: int, *, further: bool, begun: _socket.socket | None = None
+        self, family: int, *, further: bool, started: _socket.socket | None = None
     ) -> socket.socket:
-        """A TCP socket, once there is room for it: a new one, or the one that was `begun`."""
-        places = self._further if further else self._first
-        await places.acquire()
+        """A TCP socket, as soon as a descriptor is free: a new one, or the `started` one."""
+        slots = self._further if further else self._first
+        await slots.acquire()
         try:
-            return Counted(family, places, begun.detach() if begun else None)
+            return Counted(family, slots, started.detach() if started else None)
         except BaseException:
-            places.release()
+            slots.release()
             raise
 
 
 class Counted(socket.socket):
-    """A socket that makes room when it is closed, whoever closes it."""
+    """A socket that frees its slot when it is closed."""
 
-    def __init__(self, family: int, places: asyncio.Semaphore, handle: int | None) -> None:
+    def __init__(self, family: int, slots: asyncio.Semaphore, handle: int | None) -> None:
         super().__init__(family, socket.SOCK_STREAM, fileno=handle)
-        self._places: asyncio.Semaphore | None = places
+        self._slots: asyncio.Semaphore | None = slots
 
     def close(self) -> None:
         super().close()
-        places, self._places = self._places, None
-        if places:
-            places.release()
+        slots, self._slots = self._slots, None
+        if slots:
+            slots.release()
 
 
 def capacity() -> int:
-    """How many sockets may be open at once, by this process's limit on descriptors."""
+    """How many sockets may be open at once."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -69,8 +69,8 @@ def capacity() -> int:
 
 
 def raise_limit() -> None:
-    """Makes room for MAX_OPEN sockets, or as many as the hard limit allows: the soft one is 256 on
-    macOS, for the sake of programs that use select."""
+    """Raises the soft limit on descriptors, for MAX_OPEN sockets or as many as the hard limit
+    allows: the soft limit is 256 on macOS."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -1,4 +1,4 @@
-"""What the operating system knows of the bytes that were sent on a connection: did they arrive?"""
+"""Reads from the operating system whether the bytes sent on a connection arrived."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = (1 << 31) - 1
 
 
 def sent(sock: socket.socket) -> Sent | None:
-    """How far what was sent on a connection has come; None where the system does not tell."""
+    """How much of the bytes sent was acknowledged; None where the system does not say."""
     with suppress(OSError):
         if sys.platform == "linux":
             return from_linux(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256))
@@ -33,15 +33,15 @@ def sent(sock: socket.socket) -> Sent | None:
 
 
 def from_linux(info: bytes) -> Sent | None:
-    """Linux's struct tcp_info; None from a kernel that does not count what was acknowledged: one
-    before 4.6, or an imitation."""
+    """Linux's struct tcp_info; None from a kernel that does not count acknowledged bytes: one
+    before 4.6, or an emulation."""
     if len(info) < _LINUX_SIZE or _long(info, _BYTES_ACKED) == 0:
         return None
     return Sent(_int(info, _UNACKED), _int(info, _TOTAL_RETRANS), _int(info, _NOTSENT_BYTES))
 
 
 def lossy(info: bytes, segments: int, again: int) -> bytes:
-    """Linux's struct tcp_info, as it is where so many segments got lost: for a made-up network."""
+    """Linux's struct tcp_info as after the loss of `segments` segments, for the demo's network."""
     out = bytearray(info)
     struct.pack_into("=I", out, _UNACKED, segments)
     struct.pack_into("=I", out, _TOTAL_RETRANS, again)
@@ -49,8 +49,8 @@ def lossy(info: bytes, segments: int, again: int) -> bytes:
 
 
 def from_macos(info: bytes) -> Sent | None:
-    """macOS's struct tcp_connection_info: of what is left, the bytes beyond the peer's window
-    are not sent yet."""
+    """macOS's struct tcp_connection_info: of the bytes in the send buffer, those beyond the peer's
+    window are not sent yet."""
     if len(info) < _MACOS_SIZE:
         return None
     window, left = _int(info, _SND_WND), _int(info, _SND_SBBYTES)

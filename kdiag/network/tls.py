@@ -1,4 +1,4 @@
-"""TLS: how a handshake is made, what it showed, and which failure an error of it means."""
+"""Makes TLS handshakes, records what the peer showed, and maps errors to failures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NOT_YET, _PAST = 9, 10
 _EXPIRED = {_NOT_YET, _PAST}
 _NAME = {62, 64}  # host name, IP address
 
-# What a server says when it does not like the certificate of a client, or misses it.
+# Alerts of a server that refuses or misses the client's certificate.
 _CLIENT_CERTIFICATE = (
     "ALERT_CERTIFICATE_REQUIRED",
     "ALERT_BAD_CERTIFICATE",
@@ -35,12 +35,12 @@ _CLIENT_CERTIFICATE = (
     "ALERT_UNKNOWN_CA",
     "ALERT_ACCESS_DENIED",
 )
-# X509_V_FLAG_*, of the same file. With both of them OpenSSL trusts as Java does: whichever
-# certificate of the trust store comes first on the path, whatever its time.
+# X509_V_FLAG_*, from the same file. With both flags OpenSSL trusts as Java does: the path may end
+# at any certificate of the trust store, valid or expired.
 _PARTIAL_CHAIN, _NO_CHECK_TIME = 0x80000, 0x200000
 
-# Where librdkafka looks for a machine's authorities beside OpenSSL's own places (rdkafka_ssl.c).
-_CA_PLACES = (
+# CA files that librdkafka tries besides OpenSSL's defaults (rdkafka_ssl.c).
+_CA_FILES = (
     "/etc/pki/tls/certs/ca-bundle.crt",
     "/etc/ssl/certs/ca-bundle.crt",
     "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
@@ -69,9 +69,9 @@ _HANDSHAKE_RECORD = 22
 
 
 @dataclass
-class OverheardHandshake:
-    """What was overheard in one handshake, whatever became of it: the server's certificates (DER),
-    and its request for one of the client's."""
+class ObservedHandshake:
+    """Messages of the server in one handshake, complete or failed: its certificates (DER), and its
+    request for a client certificate with the authorities (DER names) that it accepts."""
 
     version: str = ""
     chain: tuple[bytes, ...] = ()
@@ -79,13 +79,13 @@ class OverheardHandshake:
     authorities: tuple[bytes, ...] = ()
 
 
-# The hook that overhears is set on a context, which many handshakes share; each handshake runs in a
-# copy of its task's context, so this tells them apart, failed ones as well.
-_hearing: ContextVar[OverheardHandshake | None] = ContextVar("hearing", default=None)
+# The message callback belongs to an SSLContext, which many handshakes share. Each handshake runs in
+# a copy of its task's context, so this variable separates them.
+_observed: ContextVar[ObservedHandshake | None] = ContextVar("observed", default=None)
 
 
 def tls_failure(error: ssl.SSLError) -> Failure:
-    """The failure behind an error of OpenSSL's, by its verify code or its reason."""
+    """The failure that an OpenSSL error means, by its verify code or its reason."""
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _NAME:
             return Failure.NAME_MISMATCH
@@ -98,22 +98,22 @@ def tls_failure(error: ssl.SSLError) -> Failure:
     return Failure.CLOSED if reason in _PEER_GONE else Failure.HANDSHAKE
 
 
-# OpenSSL names the version that brought an alert, not the one that is spoken: "sslv3 alert bad
-# certificate" is TLS 1.3's, too, and is "ssl/tls alert" in later versions.
+# OpenSSL names the version that introduced an alert, not the negotiated one: "sslv3 alert bad
+# certificate" appears with TLS 1.3 too. Later OpenSSL versions write "ssl/tls alert".
 _ALERT = re.compile(r"^(sslv3|tlsv1|tlsv13|ssl/tls) alert ")
 
 
-def tls_words(error: ssl.SSLError) -> str:
-    """What went wrong, in OpenSSL's words without its decoration."""
+def tls_message(error: ssl.SSLError) -> str:
+    """OpenSSL's message without its prefixes."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message.rstrip(".")
-    words = (error.reason or "the connection ended").replace("_", " ").lower()
-    return _ALERT.sub("alert: ", words)
+    message = (error.reason or "the connection ended").replace("_", " ").lower()
+    return _ALERT.sub("alert: ", message)
 
 
 class TlsHandshakes:
-    """The handshakes of one walk. Contexts are made when the first one is due: loading the
-    machine's trust store takes longer than a healthy walk."""
+    """The SSL contexts of one walk, and what its handshakes showed. A context is made at its first
+    use: loading the machine's trust store takes longer than a healthy walk."""
 
     def __init__(self, tls: Tls) -> None:
         self.tls = tls
@@ -121,15 +121,15 @@ class TlsHandshakes:
         self._room = MAX_CERTIFICATES
         self.empty_store = ""
 
-    def hear(self) -> OverheardHandshake:
-        """Listens to the handshakes that this task makes from now on."""
-        heard = OverheardHandshake()
-        _hearing.set(heard)
-        return heard
+    def observe(self) -> ObservedHandshake:
+        """Records the handshakes that this task makes from now on."""
+        observed = ObservedHandshake()
+        _observed.set(observed)
+        return observed
 
     @cached_property
-    def judging(self) -> ssl.SSLContext:
-        """What the client itself would do: its trust, its name check, its versions."""
+    def verifying(self) -> ssl.SSLContext:
+        """The client's own trust store, name check, versions and ciphers."""
         context = self._context()
         context.check_hostname = self.tls.verify and self.tls.verify_name
         context.verify_mode = ssl.CERT_REQUIRED if self.tls.verify else ssl.CERT_NONE
@@ -147,8 +147,8 @@ class TlsHandshakes:
         return context
 
     @cached_property
-    def looking(self) -> ssl.SSLContext:
-        """Takes whatever there is, to see what the peer shows."""
+    def unverifying(self) -> ssl.SSLContext:
+        """Accepts every certificate, version and cipher, to see what the peer has."""
         context = self._context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -157,9 +157,9 @@ class TlsHandshakes:
         return context
 
     def check_times(self, made: ssl.SSLObject) -> None:
-        """Raises SSLCertVerificationError where Java would for a certificate out of its time: one
-        below the trust store's first on the path."""
-        if not self.tls.java_trust or made.context is not self.judging:
+        """Raises SSLCertVerificationError where Java refuses an expired or not yet valid
+        certificate: one that comes before the first certificate of the trust store on the path."""
+        if not self.tls.java_trust or made.context is not self.verifying:
             return
         now = time.time()
         for der, begin, end in _verified(made):
@@ -167,9 +167,9 @@ class TlsHandshakes:
                 return
             if not begin <= now <= end:
                 code = _NOT_YET if now < begin else _PAST
-                words = "is not yet valid" if now < begin else "has expired"
-                error = ssl.SSLCertVerificationError(1, f"certificate {words}")
-                error.verify_code, error.verify_message = code, f"certificate {words}"
+                message = "certificate " + ("is not yet valid" if now < begin else "has expired")
+                error = ssl.SSLCertVerificationError(1, message)
+                error.verify_code, error.verify_message = code, message
                 raise error
 
     @cached_property
@@ -180,55 +180,55 @@ class TlsHandshakes:
         return frozenset(ssl.PEM_cert_to_DER_cert(block.strip() + ends) for block in blocks)
 
     def _only_java(self, made: ssl.SSLObject) -> bool:
-        """Whether OpenSSL would surely refuse a path that Java trusts: it has no root, or is not
-        wholly in its time, and no root in the trust store could end another one."""
-        if not self.tls.java_trust or made.context is not self.judging:
+        """Whether OpenSSL surely refuses a path that Java trusts: the path has no root, or a
+        certificate that is not valid now, and the trust store has no root for another path."""
+        if not self.tls.java_trust or made.context is not self.verifying:
             return False
         path, now = _path(made), time.time()
-        if not path or any(_is_root(one, now) for one in self.judging.get_ca_certs()):
+        if not path or any(_is_root(one, now) for one in self.verifying.get_ca_certs()):
             return False
         in_time = all(begin <= now <= end for _, begin, end in _verified(made))
         return not (in_time and _is_root(path[-1].get_info(), now))
 
-    def seen(
-        self, made: ssl.SSLObject, heard: OverheardHandshake, name: str, verify_code: int | None
+    def complete(
+        self, made: ssl.SSLObject, observed: ObservedHandshake, name: str, verify_code: int | None
     ) -> TlsHandshake:
-        """What a handshake showed, once it is complete."""
+        """What a complete handshake showed."""
         cipher = made.cipher()
-        return TlsHandshake(
-            name=name,
-            version=made.version() or heard.version,
+        return self._result(observed, name, verify_code)._replace(
+            version=made.version() or observed.version,
             cipher=cipher[0] if cipher else "",
             chain=self._shared(_chain(made)),
-            at=time.time(),
-            wants_certificate=heard.wants_certificate,
-            authorities=heard.authorities,
-            verify_code=verify_code,
             only_java=self._only_java(made),
-            empty_store=self.empty_store,
         )
 
-    def overheard(
-        self, heard: OverheardHandshake, name: str, verify_code: int | None
+    def failed(
+        self, observed: ObservedHandshake, name: str, verify_code: int | None
     ) -> TlsHandshake | None:
-        """What a handshake showed that did not get to its end, None when it was nothing."""
-        if not heard.chain:
+        """What a failed handshake showed, None where the peer sent no certificate."""
+        if not observed.chain:
             return None
+        handshake = self._result(observed, name, verify_code)
+        return handshake._replace(chain=self._shared(observed.chain))
+
+    def _result(
+        self, observed: ObservedHandshake, name: str, verify_code: int | None
+    ) -> TlsHandshake:
         return TlsHandshake(
             name=name,
-            version=heard.version,
+            version=observed.version,
             cipher="",
-            chain=self._shared(heard.chain),
+            chain=(),
             at=time.time(),
-            wants_certificate=heard.wants_certificate,
-            authorities=heard.authorities,
+            wants_certificate=observed.wants_certificate,
+            authorities=observed.authorities,
             verify_code=verify_code,
             empty_store=self.empty_store,
         )
 
     def _shared(self, chain: tuple[bytes, ...]) -> tuple[bytes, ...]:
-        """A chain, of certificates that are kept once for all peers. Where there is no more room it
-        ends: a thousand brokers of a cluster share all but their own, and those are small."""
+        """The chain, with each different certificate held in memory once for all peers; cut where
+        MAX_CERTIFICATES is used up: brokers share all but their own certificates."""
         kept = []
         for certificate in chain:
             if certificate not in self._kept:
@@ -245,49 +245,49 @@ class TlsHandshakes:
             with as_file(self.tls.certificate, self.tls.key or "") as path:
                 # A password of "" makes OpenSSL fail where None would make it ask on the terminal.
                 context.load_cert_chain(path, password=self.tls.key_password or "")
-        # Only this hook tells of a CertificateRequest under TLS 1.3. It is not documented: where it
-        # is missing, a client certificate that was asked for is told from the alert alone.
+        # Only this callback reports a CertificateRequest under TLS 1.3. It is not documented: where
+        # it is missing, only the alert shows that the server wants a client certificate.
         if hasattr(context, "_msg_callback"):
-            context._msg_callback = _overhear
+            context._msg_callback = _record_message
         return context
 
 
-def _overhear(
+def _record_message(
     _: Any, direction: str, version: Any, content: Any, message: Any, data: bytes
 ) -> None:
-    heard = _hearing.get()
-    if heard is None or (direction, content) != ("read", _HANDSHAKE_RECORD):
+    observed = _observed.get()
+    if observed is None or (direction, content) != ("read", _HANDSHAKE_RECORD):
         return
     newest = version == ssl.TLSVersion.TLSv1_3
     if message == _CERTIFICATE_REQUEST:
-        heard.wants_certificate = True
-        heard.authorities = _authorities(data[4:], newest)
+        observed.wants_certificate = True
+        observed.authorities = _authorities(data[4:], newest)
     elif message == _CERTIFICATE:
-        heard.chain = _certificates(data[4:], newest)
-        heard.version = _NAMES.get(version, "")
+        observed.chain = _certificates(data[4:], newest)
+        observed.version = _NAMES.get(version, "")
 
 
 def _load_machine(context: ssl.SSLContext) -> str:
-    """Loads this machine's authorities, as librdkafka finds them where Python's OpenSSL has none
-    (python.org's for macOS, before its certificates are installed). Gives the places that were
-    looked at, in case there are none, else ""."""
+    """Loads this machine's trust store, from librdkafka's files where Python's OpenSSL has none (as
+    python.org's Python for macOS before its certificates are installed). Returns where OpenSSL
+    looked if there is no certificate, else ""."""
     context.load_default_certs()
     places = ssl.get_default_verify_paths()
     with suppress(OSError):
         if places.capath and any(_HASHED.match(one.name) for one in os.scandir(places.capath)):
             return ""
-    for place in _CA_PLACES:
+    for file in _CA_FILES:
         if context.cert_store_stats()["x509"]:
             return ""
         with suppress(OSError):
-            context.load_verify_locations(cafile=place)
+            context.load_verify_locations(cafile=file)
     if context.cert_store_stats()["x509"]:
         return ""
     return f"{places.openssl_cafile} and {places.openssl_capath}"
 
 
 def _path(made: ssl.SSLObject) -> Sequence[Any]:
-    """The verified path's certificates, the peer's first. Python 3.9 does not tell of it."""
+    """The certificates of the verified path, the peer's first; () in Python 3.9."""
     inner = getattr(made, "_sslobj", None)
     if inner is None or not hasattr(inner, "get_verified_chain"):
         return ()
@@ -295,32 +295,33 @@ def _path(made: ssl.SSLObject) -> Sequence[Any]:
 
 
 def _verified(made: ssl.SSLObject) -> list[tuple[bytes, float, float]]:
-    """The certificates of the verified path (DER), and from when to when each is valid; of the
-    peer's own alone where nobody tells of the path."""
+    """The certificates of the verified path (DER), each with the start and end of its validity; the
+    peer's own alone where Python does not give the path."""
     path = [(one.get_info(), ssl.PEM_cert_to_DER_cert(one.public_bytes())) for one in _path(made)]
     path = path or [(made.getpeercert(), made.getpeercert(binary_form=True) or b"")]
     return [
         (
             der,
-            ssl.cert_time_to_seconds(str(told["notBefore"])),
-            ssl.cert_time_to_seconds(str(told["notAfter"])),
+            ssl.cert_time_to_seconds(str(info["notBefore"])),
+            ssl.cert_time_to_seconds(str(info["notAfter"])),
         )
-        for told, der in path
-        if told
+        for info, der in path
+        if info
     ]
 
 
-def _is_root(told: Mapping[str, Any], now: float) -> bool:
-    """Whether a certificate, as OpenSSL tells of it, is its own issuer's and in its time."""
-    begin, end = (ssl.cert_time_to_seconds(str(told[name])) for name in ("notBefore", "notAfter"))
-    return told["subject"] == told["issuer"] and begin <= now <= end
+def _is_root(info: Mapping[str, Any], now: float) -> bool:
+    """Whether a certificate is its own issuer, and valid now."""
+    begin, end = (ssl.cert_time_to_seconds(str(info[name])) for name in ("notBefore", "notAfter"))
+    return info["subject"] == info["issuer"] and begin <= now <= end
 
 
 def _chain(made: ssl.SSLObject) -> tuple[bytes, ...]:
-    """The certificates that the peer sent (DER). Public since 3.13, in the inner object before."""
-    asked = getattr(made, "get_unverified_chain", None)
-    if asked:
-        return tuple(asked()[:MAX_CHAIN])
+    """The certificates that the peer sent (DER). The API is public since Python 3.13, and in the
+    inner object before."""
+    get_chain = getattr(made, "get_unverified_chain", None)
+    if get_chain:
+        return tuple(get_chain()[:MAX_CHAIN])
     inner = getattr(made, "_sslobj", None)
     if inner is None or not hasattr(inner, "get_unverified_chain"):
         own = made.getpeercert(binary_form=True)
@@ -373,7 +374,7 @@ def _names(listed: bytes) -> tuple[bytes, ...]:
 
 @contextmanager
 def as_file(*parts: str) -> Iterator[str]:
-    """Text under a path, which is all that OpenSSL's loader takes; in memory where that exists."""
+    """A path with this text, as OpenSSL's loader needs one; in memory where the system can."""
     data = "\n".join(parts).encode()
     if hasattr(os, "memfd_create"):
         handle = os.memfd_create("kdiag")
@@ -383,7 +384,7 @@ def as_file(*parts: str) -> Iterator[str]:
         finally:
             os.close(handle)
         return
-    import tempfile  # where there is no other way
+    import tempfile  # only where there is no memfd
     from pathlib import Path
 
     with tempfile.TemporaryDirectory(prefix="kdiag") as folder:

@@ -1,4 +1,4 @@
-"""TLS over a connected socket, in less memory than asyncio takes for it."""
+"""Opens TLS over a connected socket, with less memory than asyncio takes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import ssl
 from asyncio.sslproto import SSLProtocol
 from typing import TYPE_CHECKING, Any
 
-READ_BUFFER = 16 << 10  # bytes: a record of TLS, and nobody needs to read more at once
-
+READ_BUFFER = 16 << 10  # bytes: the size of a TLS record
 
 if TYPE_CHECKING:
     Waiter = asyncio.Future[None]
 
 
 class _SmallProtocol(SSLProtocol):
-    """asyncio's TLS, which has a buffer of 256 KiB for each connection, with a smaller one."""
+    """asyncio's TLS with a smaller buffer than its 256 KiB for each connection."""
 
     max_size = READ_BUFFER
 
@@ -27,15 +26,15 @@ async def secured(
     context: ssl.SSLContext,
     name: str | None,
 ) -> Any:
-    """A transport for `protocol` once the handshake is made, as loop.create_connection gives it
-    with `ssl`; raises what that raises, and the socket is closed then."""
+    """The transport for `protocol` after the handshake, as loop.create_connection returns it with
+    `ssl`. Raises its errors, and closes the socket then."""
     loop = asyncio.get_running_loop()
-    shaken: Waiter = loop.create_future()
-    tls = _SmallProtocol(loop, protocol, context, shaken, False, name)
+    handshake: Waiter = loop.create_future()
+    tls = _SmallProtocol(loop, protocol, context, handshake, False, name)
     transport = tls._app_transport
     try:
         await loop.create_connection(lambda: tls, sock=sock)
-        await shaken
+        await handshake
     except BaseException:
         transport.close()
         raise

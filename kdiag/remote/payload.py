@@ -19,10 +19,10 @@ _ROOMS = {
     "": "address text",
     "config/": "access annotations redaction security settings usage",
     "config/properties/": "layers limits names producer",
-    "kafka/": "codec connection errors login messages server_words",
+    "kafka/": "codec connection dialer errors login messages server_words tls_dialer",
     "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
-    "network/": "attempt dialer dns_diagnosis errors fingerprint line sockets tcp_info tls "
-    "tls_connection tls_transport",
+    "network/": "attempt dialer dns_diagnosis errors fingerprint sockets tcp_info tls "
+    "tls_transport",
     "remote/": "probe serialization",
     "walk/": "allowance bootstrap dial greeting hop hops identity listeners metadata produce "
     "produce_request questions runner turns",

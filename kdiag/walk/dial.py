@@ -10,8 +10,8 @@ from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.messages import Question
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult, clean_bytes
+from kdiag.network.dialer import TcpConnection
 from kdiag.network.fingerprint import follow_ups, recognise
-from kdiag.network.line import TcpConnection
 from kdiag.walk.greeting import (
     GONE,
     DialTarget,
@@ -44,7 +44,7 @@ async def dial_endpoint(
     """
     dns, addresses = await walk.net.resolve(endpoint.host)
     if dns.failure:
-        return EndpointResult(endpoint, dns, lookup=await walk.net.explained(endpoint.host)), ()
+        return EndpointResult(endpoint, dns, lookup=await walk.net.diagnose(endpoint.host)), ()
 
     addresses = walk.allowance.addresses(endpoint.host, addresses)
 
@@ -182,7 +182,7 @@ async def _followed_up(walk: Walk, knock: DialTarget, said: Sequence[bytes]) -> 
 
     async def asked(question: bytes) -> bytes:
         line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)
-        return await walk.net.overhear(line, question)
+        return await walk.net.probe(line, question)
 
     asking = [asyncio.ensure_future(asked(each)) for each in follow_ups(b"".join(said))]
     answers: list[bytes] = []

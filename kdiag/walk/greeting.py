@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import KafkaConnection, Reply
+from kdiag.kafka.dialer import ConnectionResult
 from kdiag.kafka.errors import error_name
 from kdiag.kafka.messages import (
     API_VERSIONS,
@@ -20,8 +21,7 @@ from kdiag.kafka.messages import (
 )
 from kdiag.kafka.server_words import limits_connections
 from kdiag.network.attempt import AddressResult, Failure, LayerResult
-from kdiag.network.dialer import in_thread
-from kdiag.network.line import ConnectionResult, TcpConnection
+from kdiag.network.dialer import TcpConnection, in_thread
 from kdiag.walk.hop import Walk
 
 # Only a controller lists the quorum's own requests; only a broker lists these two.
@@ -151,18 +151,18 @@ async def _line(walk: Walk, knock: DialTarget) -> TcpConnection:
 
 async def _greet(walk: Walk, knock: DialTarget, line: TcpConnection, way: Way) -> HandshakeResult:
     """TLS if it is to be encrypted, ApiVersions and, where configured, SASL."""
-    met = await walk.net.converse(line, knock.endpoint.host if way.encrypted else None)
+    met = await walk.net.open(line, knock.endpoint.host if way.encrypted else None)
     dial = AddressResult(knock.address, met.attempts, line.source, handshake=met.handshake)
     if met.handshake:
         way.spoken.set()
     if way.encrypted and (met.handshake or met.attempts[-1].failure in _BY_TLS):
         dial = dial._replace(protocol="SSL")
-    if met.conversation is None:
+    if met.connection is None:
         return HandshakeResult(await _asked_for_sasl(dial, met.unverified))
     try:
         return await _introduced(walk, knock, met, dial, way)
     except BaseException:  # cancelled: another way was faster
-        met.conversation.close()
+        met.connection.close()
         raise
 
 
@@ -175,14 +175,14 @@ async def _introduced(
     ApiVersions and hangs up on whatever comes next. Before anybody has listed versions a login
     waits for them: SaslHandshake has none that all of Kafka 0.11 to 4.x take.
     """
-    conversation = met.conversation
+    conversation = met.connection
     assert conversation is not None
     sasl = walk.login.sasl if way.may_log_in and walk.protocol not in _WITHOUT_SASL else None
     logs_in = sasl is not None or (way.may_log_in and walk.protocol in _WITH_SASL)
     questions = (
         [_handshake(sasl.mechanism if sasl else _NO_MECHANISM)] if logs_in else knock.questions
     )
-    versions = conversation.ask(API_VERSIONS, 0, {})
+    versions = conversation.request(API_VERSIONS, 0, {})
     replies: tuple[asyncio.Future[Reply], ...] = ()
     if walk.apis or not logs_in:
         replies = tuple(conversation.send(question, walk.apis) for question in questions)
@@ -233,12 +233,12 @@ async def _asked_again(
     assert met.conversation is not None
     met.conversation.close()
     name = knock.endpoint.host if way.encrypted else None
-    again = await walk.net.converse(await _line(walk, knock), name)
-    if again.conversation is None:
+    again = await walk.net.open(await _line(walk, knock), name)
+    if again.connection is None:
         return met
-    again.conversation.apis = met.apis
-    replies = tuple(again.conversation.send(question) for question in questions)
-    return met._replace(conversation=again.conversation, replies=replies)
+    again.connection.apis = met.apis
+    replies = tuple(again.connection.send(question) for question in questions)
+    return met._replace(conversation=again.connection, replies=replies)
 
 
 async def _logged_in(
@@ -285,14 +285,14 @@ async def _turned_away(
     assert met.conversation is not None
     met.conversation.close()  # it has ended, and the descriptor is wanted
     name = knock.endpoint.host if way.encrypted else None
-    again = await walk.net.converse(await _line(walk, knock), name)
-    if again.conversation is None:
+    again = await walk.net.open(await _line(walk, knock), name)
+    if again.connection is None:
         return met
     try:
-        again.conversation.apis = met.apis
-        reply = await again.conversation.send(_handshake(_NO_MECHANISM))
+        again.connection.apis = met.apis
+        reply = await again.connection.send(_handshake(_NO_MECHANISM))
     finally:
-        again.conversation.close()
+        again.connection.close()
     mechanisms = _mechanisms(reply)
     if not mechanisms:
         return met

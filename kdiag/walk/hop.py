@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, Optional, Protocol
 from kdiag.config.annotations import may_be_none, meanings, members
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.kafka.connection import KafkaConnection, Reply
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.login import Login
 from kdiag.kafka.messages import Versions
 from kdiag.network.attempt import AddressResult
-from kdiag.network.dialer import Dialer
 from kdiag.walk.allowance import Allowance
 from kdiag.walk.turns import Turns
 
@@ -76,7 +76,7 @@ class Walk:
     """
 
     settings: Settings
-    net: Dialer
+    net: KafkaDialer
     until: float = math.inf
     login: Login = field(init=False)
     allowance: Allowance = field(init=False)

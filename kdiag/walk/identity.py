@@ -168,7 +168,7 @@ async def _recognised(conversation: KafkaConnection, cluster_id: str, node: int)
         "cluster_id": cluster_id,
         "node_id": node,
     }
-    reply = await conversation.ask(API_VERSIONS, _NAMES_A_NODE, body)
+    reply = await conversation.request(API_VERSIONS, _NAMES_A_NODE, body)
     if reply.failure:
         return None
     error = error_name(reply.body["error_code"])

@@ -16,10 +16,10 @@ from kdiag.config.redaction import redacted, secrets, without
 from kdiag.config.security import MECHANISMS, Sasl
 from kdiag.config.settings import Settings
 from kdiag.config.usage import NO_THREAD, no_thread
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.errors import NAMES
 from kdiag.kafka.login import CUT_OFF
 from kdiag.network.attempt import LAYERS, clean
-from kdiag.network.dialer import Dialer
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.hop import Companion, Hop, HopFailure, HopFailures, Walk
 from kdiag.walk.hops import HOPS
@@ -28,10 +28,10 @@ from kdiag.walk.metadata import Metadata
 from kdiag.walk.produce import Produce
 
 if TYPE_CHECKING:
-    from kdiag.network.head_start import Begun
+    from kdiag.network.head_start import StartedConnection
 
 Observer = Callable[[str, Optional[str]], None]
-MakeDialer = Callable[[Settings], Dialer]
+MakeDialer = Callable[[Settings], KafkaDialer]
 
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, in UTC
 INTERRUPTED = "interrupted"  # why a hop did not run
@@ -221,14 +221,14 @@ def _now() -> str:
     return datetime.now(timezone.utc).strftime(MOMENT)
 
 
-def plain_dialer(asked: Settings, begun: Iterable[Begun] = ()) -> Dialer:
-    """The network as it is; `begun` are connections that are under way."""
-    return Dialer(
+def plain_dialer(asked: Settings, started: Iterable[StartedConnection] = ()) -> KafkaDialer:
+    """The dialer of the real network; hop 1 continues the `started` connections."""
+    return KafkaDialer(
         asked.timeout,
         answer_timeout=asked.answer_timeout,
         family=asked.family,
         tls=asked.security.tls,
-        begun=begun,
+        started=started,
     )
 
 

@@ -62,7 +62,7 @@ async def talk() -> AsyncIterator[Talk]:
 
 
 async def ask(conversation: KafkaConnection) -> Reply:
-    return await conversation.ask(API_VERSIONS, 0, {})
+    return await conversation.request(API_VERSIONS, 0, {})
 
 
 def served(broker: FakeBroker) -> Serve:
@@ -116,8 +116,8 @@ async def test_questions_go_out_at_once_and_answers_come_in_order(talk: Talk) ->
     one = broker()
     one.flights = lambda _: (4,)
     conversation = await talk(served(one), GENEROUS)
-    asked = [conversation.ask(METADATA, 7, QUESTION) for _ in range(2)]
-    asked += [conversation.ask(API_VERSIONS, version, v3(version)) for version in (0, 3)]
+    asked = [conversation.request(METADATA, 7, QUESTION) for _ in range(2)]
+    asked += [conversation.request(API_VERSIONS, version, v3(version)) for version in (0, 3)]
     replies = await asyncio.gather(*asked)
     assert [reply.failure for reply in replies] == [None] * 4
     assert [sorted(reply.body)[0] for reply in replies] == ["brokers"] * 2 + ["api_keys"] * 2
@@ -129,7 +129,7 @@ def v3(version: int) -> dict[str, str]:
 
 async def test_a_raw_answer_is_kept_as_it_came(talk: Talk) -> None:
     conversation = await talk(served(broker()), GENEROUS)
-    reply = await conversation.ask(METADATA, 7, QUESTION, raw=True)
+    reply = await conversation.request(METADATA, 7, QUESTION, raw=True)
     assert (reply.failure, dict(reply.body)) == (None, {})
     assert reply.frame[:4] == b"\0\0\0\x01"
     assert b"\0\x01b" in reply.frame
@@ -137,7 +137,7 @@ async def test_a_raw_answer_is_kept_as_it_came(talk: Talk) -> None:
 
 async def test_a_raw_answer_must_be_to_that_question_all_the_same(talk: Talk) -> None:
     conversation = await talk(peers.says(peers.versions(correlation=9)), GENEROUS)
-    reply = await conversation.ask(API_VERSIONS, 0, {}, raw=True)
+    reply = await conversation.request(API_VERSIONS, 0, {}, raw=True)
     assert reply.failure is Failure.NOT_KAFKA
     assert "answers request 9, request 1 was asked" in reply.detail
 
@@ -259,9 +259,9 @@ async def test_an_answer_that_is_late_is_not_taken_for_the_next_one(talk: Talk) 
         await peers.silent(reader, writer)
 
     conversation = await talk(serve, 1.0)
-    first = conversation.ask(API_VERSIONS, 0, {})
+    first = conversation.request(API_VERSIONS, 0, {})
     assert (await first).failure is Failure.SILENT
-    second = conversation.ask(METADATA, 7, QUESTION)
+    second = conversation.request(METADATA, 7, QUESTION)
     gate.set()
     reply = await second
     assert reply.failure is None
@@ -276,8 +276,8 @@ def empty() -> dict[str, object]:
 
 async def test_silence_ends_for_each_question_by_itself(talk: Talk) -> None:
     conversation = await talk(served(broker(lambda r: SILENCE if r.api is PRODUCE else None)), 0.3)
-    versions = conversation.ask(API_VERSIONS, 0, {})
-    lost = conversation.ask(PRODUCE, 7, produce())
+    versions = conversation.request(API_VERSIONS, 0, {})
+    lost = conversation.request(PRODUCE, 7, produce())
     assert (await versions).failure is None
     assert (await lost).failure is Failure.SILENT
 
@@ -291,7 +291,7 @@ async def test_an_answer_that_was_read_counts_even_when_the_peer_hangs_up(talk: 
         served(broker(lambda r: HANG_UP if r.api is METADATA else None)), GENEROUS
     )
     versions, metadata = await asyncio.gather(
-        conversation.ask(API_VERSIONS, 0, {}), conversation.ask(METADATA, 7, QUESTION)
+        conversation.request(API_VERSIONS, 0, {}), conversation.request(METADATA, 7, QUESTION)
     )
     assert versions.failure is None
     assert metadata.failure in (Failure.CLOSED, Failure.RESET)
@@ -299,10 +299,10 @@ async def test_an_answer_that_was_read_counts_even_when_the_peer_hangs_up(talk: 
 
 async def test_closing_ends_what_is_pending_and_what_comes_after(talk: Talk) -> None:
     conversation = await talk(peers.silent, GENEROUS)
-    pending = conversation.ask(API_VERSIONS, 0, {})
+    pending = conversation.request(API_VERSIONS, 0, {})
     conversation.close()
     conversation.close()
-    after = conversation.ask(API_VERSIONS, 0, {})
+    after = conversation.request(API_VERSIONS, 0, {})
     for reply in await asyncio.wait_for(asyncio.gather(pending, after), GENEROUS / 2):
         assert reply.failure is Failure.CLOSED
 
@@ -318,5 +318,5 @@ async def test_a_peer_that_never_reads_holds_nobody_up(talk: Talk) -> None:
         **produce(),
         "topics": [{"name": "t", "partitions": [{"index": 0, "records": bytes(1 << 20)}]}],
     }
-    replies = await asyncio.gather(*(conversation.ask(PRODUCE, 7, body) for _ in range(8)))
+    replies = await asyncio.gather(*(conversation.request(PRODUCE, 7, body) for _ in range(8)))
     assert {reply.failure for reply in replies} == {Failure.SILENT}

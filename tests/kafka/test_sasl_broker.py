@@ -17,6 +17,7 @@ from kdiag.config.security import Sasl
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins, unsecured_token
 from kdiag.kafka.connection import KafkaConnection, Reply
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.messages import (
     API_VERSIONS,
     METADATA,
@@ -28,7 +29,6 @@ from kdiag.kafka.messages import (
 from kdiag.kafka.sasl import iam, sigv4
 from kdiag.kafka.sasl.mechanisms import exchange
 from kdiag.network.attempt import Failure
-from kdiag.network.dialer import Dialer
 
 VERSIONS = {"client_software_name": "kdiag", "client_software_version": "1"}
 NO_TOPICS: dict[str, Any] = {"topics": [], "allow_auto_topic_creation": False}
@@ -68,16 +68,16 @@ class Client:
         self.conversation = conversation
 
     async def versions(self) -> Reply:
-        return await self.conversation.ask(API_VERSIONS, 3, VERSIONS)
+        return await self.conversation.request(API_VERSIONS, 3, VERSIONS)
 
     async def metadata(self) -> Reply:
-        return await self.conversation.ask(METADATA, 7, NO_TOPICS)
+        return await self.conversation.request(METADATA, 7, NO_TOPICS)
 
     async def handshake(self, mechanism: str) -> Reply:
-        return await self.conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": mechanism})
+        return await self.conversation.request(SASL_HANDSHAKE, 1, {"mechanism": mechanism})
 
     async def authenticate(self, data: bytes) -> Reply:
-        return await self.conversation.ask(SASL_AUTHENTICATE, 1, {"auth_bytes": data})
+        return await self.conversation.request(SASL_AUTHENTICATE, 1, {"auth_bytes": data})
 
     async def login(self, sasl: Sasl) -> Reply:
         """From SaslHandshake to the last answer."""
@@ -100,13 +100,13 @@ class Place:
         self.broker = FakeBroker(
             FakeCluster("c", [FakeNode(1, "127.0.0.1", 9092)]), 1, sasl=self.logins
         )
-        self.net = Dialer(5.0)
+        self.net = KafkaDialer(5.0)
         self.port = 0
 
     async def client(self) -> Client:
-        met = await self.net.converse(await self.net.connect("127.0.0.1", self.port))
-        assert met.conversation
-        return Client(met.conversation)
+        met = await self.net.open(await self.net.connect("127.0.0.1", self.port))
+        assert met.connection
+        return Client(met.connection)
 
 
 @pytest.fixture
@@ -145,10 +145,10 @@ async def test_the_way_in_is_one_flight(place: Place) -> None:
     """Kafka reads requests one after the other: all of a PLAIN login can be sent at once."""
     client = await place.client()
     flight = [
-        client.conversation.ask(API_VERSIONS, 3, VERSIONS),
-        client.conversation.ask(SASL_HANDSHAKE, 1, {"mechanism": "PLAIN"}),
-        client.conversation.ask(SASL_AUTHENTICATE, 1, {"auth_bytes": b"\0bob\0bob-secret"}),
-        client.conversation.ask(METADATA, 7, NO_TOPICS),
+        client.conversation.request(API_VERSIONS, 3, VERSIONS),
+        client.conversation.request(SASL_HANDSHAKE, 1, {"mechanism": "PLAIN"}),
+        client.conversation.request(SASL_AUTHENTICATE, 1, {"auth_bytes": b"\0bob\0bob-secret"}),
+        client.conversation.request(METADATA, 7, NO_TOPICS),
     ]
     assert [(await reply).failure for reply in flight] == [None] * 4
 

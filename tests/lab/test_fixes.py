@@ -15,13 +15,14 @@ import yaml
 
 from kdiag.api import walk
 from kdiag.config.settings import settings
-from kdiag.network.dialer import Dialer
 from kdiag.report.model import Report
+from kdiag.walk.runner import nobody
 from tests.lab.kafka import CLUSTER_ID, JAVA, jars
 from tests.lab.needs import KAFKA, require
 from tests.lab.processes import end, spawn
 from tests.lint.texts import compose
 from tests.running import ENOUGH
+from tests.walks import on_loopback
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
@@ -70,7 +71,7 @@ def walked(port: int, name: str, text: str) -> Report:
     asked = settings(f"127.0.0.1:{port}", timeout=2.0, config={name: text})
     give_up = time.monotonic() + PATIENCE
     while True:
-        making = walk(asked, lambda s: Dialer(s.timeout, device="lo"), lambda hop, summary: None)
+        making = walk(asked, on_loopback, nobody)
         report = asyncio.run(making)
         if report.cluster or time.monotonic() > give_up:
             return report

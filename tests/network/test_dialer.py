@@ -17,9 +17,12 @@ import pytest
 
 from kdiag.api import walk
 from kdiag.config.settings import settings
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.network.attempt import Failure, LayerResult
-from kdiag.network.dialer import Dialer, in_thread
+from kdiag.network.dialer import in_thread
 from kdiag.network.errors import lookup_failure, os_failure
+from kdiag.walk.runner import nobody
+from tests.walks import on_loopback
 
 GENEROUS = 20.0  # seconds: against hanging, on a machine that is busy
 
@@ -43,7 +46,7 @@ def raising(error: Exception) -> Any:
 
 
 async def resolved(lookup: Any, host: str = "name") -> tuple[LayerResult, tuple[str, ...]]:
-    return await Dialer(GENEROUS, lookup=lookup).resolve(host)
+    return await KafkaDialer(GENEROUS, lookup=lookup).resolve(host)
 
 
 # Names.
@@ -76,7 +79,7 @@ async def test_the_family_that_was_asked_for(family: str, asked: int) -> None:
         seen.extend(arguments)
         return found("10.0.0.1")
 
-    await Dialer(GENEROUS, family=family, lookup=lookup).resolve("name")
+    await KafkaDialer(GENEROUS, family=family, lookup=lookup).resolve("name")
     assert seen[:1] == ["name"]
     assert asked in seen
 
@@ -132,13 +135,13 @@ async def test_whatever_a_lookup_raises_is_a_value(error: Exception, failure: Fa
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", ".", "b." + "y" * 64])
 async def test_names_that_cannot_exist(host: str) -> None:
     """The real getaddrinfo: it refuses them itself, before anybody is asked."""
-    dns, addresses = await Dialer(GENEROUS).resolve(host)
+    dns, addresses = await KafkaDialer(GENEROUS).resolve(host)
     assert (dns.failure, addresses) == (Failure.NOT_FOUND, ())
     assert dns.detail
 
 
 async def test_localhost_by_the_real_resolver() -> None:
-    dns, addresses = await Dialer(GENEROUS).resolve("localhost")
+    dns, addresses = await KafkaDialer(GENEROUS).resolve("localhost")
     assert dns.failure is None
     assert set(addresses) <= {"127.0.0.1", "::1"}
     assert addresses
@@ -159,7 +162,7 @@ async def test_a_resolver_that_hangs_is_given_up_on() -> None:
         return []
 
     try:
-        dns, addresses = await Dialer(0.2, lookup=hang).resolve("name")
+        dns, addresses = await KafkaDialer(0.2, lookup=hang).resolve("name")
     finally:
         release.set()
     assert (dns.failure, addresses) == (Failure.RESOLVER_FAILED, ())
@@ -175,14 +178,14 @@ async def test_many_names_are_looked_up_at_once() -> None:
         together.wait(GENEROUS)
         return found("10.0.0.1")
 
-    net = Dialer(GENEROUS, lookup=meet)
+    net = KafkaDialer(GENEROUS, lookup=meet)
     ends = await asyncio.gather(*(net.resolve(f"b{n}.example") for n in range(30)))
     assert [dns.failure for dns, _ in ends] == [None] * 30
 
 
 HANGING = """
 import socket, sys, time
-from kdiag.network.dialer import Dialer
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.config.settings import settings
 from kdiag.api import run
 
@@ -191,7 +194,7 @@ def hang(*_):
     time.sleep(600)
 
 asked = settings("kafka.example.com:9092", timeout=0.3)
-report = run(asked, net=lambda s: Dialer(s.timeout, lookup=hang, device="lo"))
+report = run(asked, net=lambda s: KafkaDialer(s.timeout, lookup=hang, device="lo"))
 print(report.exit_code, report.root_cause, flush=True)
 """
 
@@ -295,7 +298,7 @@ def closed_port(host: str = "127.0.0.1") -> int:
 async def layers(bootstrap: str, timeout: float = 5.0) -> tuple[str | None, str]:
     """How tcp ended for one address, dialled for real on the loopback device; and the evidence."""
     asked = settings(bootstrap, timeout=timeout, properties={"security.protocol": "PLAINTEXT"})
-    report = await walk(asked, lambda s: Dialer(s.timeout, device="lo"), lambda hop, said: None)
+    report = await walk(asked, on_loopback, nobody)
     return report.root_cause, "\n".join(line for f in report.findings for line in f.evidence)
 
 

@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from kdiag.network.attempt import Failure
-from kdiag.network.errors import lookup_failure, os_failure, os_words
+from kdiag.network.errors import lookup_failure, os_failure, os_message
 
 
 def windows(kind: type[OSError], winerror: int, text: str = "") -> OSError:
@@ -43,7 +43,7 @@ def windows(kind: type[OSError], winerror: int, text: str = "") -> OSError:
 )
 def test_an_error_of_the_network(error: OSError, failure: Failure, text: str) -> None:
     assert os_failure(error) is failure
-    assert os_words(error) == text
+    assert os_message(error) == text
 
 
 @pytest.mark.parametrize(

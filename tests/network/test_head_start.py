@@ -10,8 +10,8 @@ import time
 import pytest
 
 from kdiag.config.settings import Endpoint
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.network.attempt import Failure
-from kdiag.network.dialer import Dialer
 from kdiag.network.head_start import MOST, begin
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone begins them")
@@ -29,7 +29,7 @@ async def test_the_walk_goes_on_with_it_and_the_kernel_says_how_long_it_took(
     begun = begin([Endpoint("127.0.0.1", port)])
     idle = 0.3
     time.sleep(idle)  # as long as asyncio is loaded
-    dialer = Dialer(5.0, begun=begun)
+    dialer = KafkaDialer(5.0, started=begun)
     line = await dialer.connect("127.0.0.1", port)
     assert line.sock
     assert line.tcp.failure is None
@@ -48,7 +48,7 @@ async def test_the_walk_goes_on_with_it_and_the_kernel_says_how_long_it_took(
 async def test_one_that_is_refused_is_refused(server: socket.socket) -> None:
     port = server.getsockname()[1]
     server.close()
-    dialer = Dialer(5.0, begun=begin([Endpoint("127.0.0.1", port)]))
+    dialer = KafkaDialer(5.0, started=begin([Endpoint("127.0.0.1", port)]))
     line = await dialer.connect("127.0.0.1", port)
     assert line.sock is None
     assert line.tcp.failure is Failure.REFUSED
@@ -56,7 +56,7 @@ async def test_one_that_is_refused_is_refused(server: socket.socket) -> None:
 
 async def test_what_nobody_goes_on_with_is_closed(server: socket.socket) -> None:
     (begun,) = begin([Endpoint("127.0.0.1", server.getsockname()[1])])
-    dialer = Dialer(5.0, begun=[begun])
+    dialer = KafkaDialer(5.0, started=[begun])
     await dialer.close()
     assert begun.sock.fileno() == -1
 
@@ -75,7 +75,7 @@ def test_names_wait_and_many_are_too_many(server: socket.socket) -> None:
 async def test_a_place_is_free_again_when_it_is_closed(server: socket.socket) -> None:
     """It counts as a socket of the walk."""
     port = server.getsockname()[1]
-    dialer = Dialer(0.2, begun=begin([Endpoint("127.0.0.1", port)]))
+    dialer = KafkaDialer(0.2, started=begin([Endpoint("127.0.0.1", port)]))
     dialer.capacity = 3  # lookups apart, one first connection
     line = await dialer.connect("127.0.0.1", port)
     waiting = asyncio.ensure_future(dialer.connect("127.0.0.1", port))

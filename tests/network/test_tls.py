@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kdiag.config.security import Tls
 from kdiag.network import tls
 from kdiag.network.attempt import Failure
-from kdiag.network.tls import tls_failure, tls_words
+from kdiag.network.tls import tls_failure, tls_message
 
 NAMES = (b"0\x0b1\x090\x07\x06\x03U\x04\x0a\x0c\x00", b"0\x00")
 
@@ -63,10 +63,10 @@ def test_every_verify_code_is_one_of_three(code: int) -> None:
 
 def test_its_words_are_without_decoration() -> None:
     for version in ("TLSV1", "SSLV3", "TLSV13", "SSL/TLS"):
-        assert tls_words(error(f"{version}_ALERT_INTERNAL_ERROR")) == "alert: internal error"
-    assert tls_words(error("WRONG_VERSION_NUMBER")) == "wrong version number"
+        assert tls_message(error(f"{version}_ALERT_INTERNAL_ERROR")) == "alert: internal error"
+    assert tls_message(error("WRONG_VERSION_NUMBER")) == "wrong version number"
     verify = error("CERTIFICATE_VERIFY_FAILED", ssl.SSLCertVerificationError, 20)
-    assert tls_words(verify) == "why"
+    assert tls_message(verify) == "why"
 
 
 def listed(names: tuple[bytes, ...]) -> bytes:
@@ -95,7 +95,7 @@ def test_no_request_is_too_strange(body: bytes, newest: bool) -> None:
 
 def shown(handshakes: tls.TlsHandshakes, *chain: bytes) -> tuple[bytes, ...]:
     """What is kept of the chain of one peer."""
-    found = handshakes.overheard(tls.OverheardHandshake(chain=chain), "broker", None)
+    found = handshakes.failed(tls.ObservedHandshake(chain=chain), "broker", None)
     return found.chain if found else ()
 
 

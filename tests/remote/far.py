@@ -17,7 +17,7 @@ from kdiag.remote.payload import OLDEST, archive
 _CODE = """
 import json, os, socket, sys
 sys.path.insert(0, sys.argv[1])
-from kdiag.network.dialer import Dialer
+from kdiag.kafka.dialer import KafkaDialer
 from kdiag.network.sockets import Counted
 from kdiag.network.tcp_info import lossy
 from kdiag.remote.probe import main
@@ -45,7 +45,7 @@ class Narrowed(Counted):
         asked = self.lost and size and (level, name) == (socket.IPPROTO_TCP, socket.TCP_INFO)
         return lossy(found, segments=7, again=3) if asked else found
 
-class Played(Dialer):
+class Played(KafkaDialer):
     outside = False
 
     def __init__(self, asked):

@@ -13,8 +13,8 @@ from kdiag.api import walk
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.broker import FakeBroker, FakeNode
 from kdiag.demo.world import PORT, PUBLIC, World, WorldDialer, endpoint
+from kdiag.network.dialer import TcpConnection
 from kdiag.network.fingerprint import HTTP_PROBE, ZOOKEEPER_PROBE
-from kdiag.network.line import TcpConnection
 from kdiag.report.model import Report
 from kdiag.walk.allowance import MAX_ADDRESSES, MAX_FOLLOW_UPS
 from kdiag.walk.listeners import MOST_CANDIDATES

@@ -58,23 +58,23 @@ async def test_a_closed_connection_leaves_nothing_for_the_collector(encrypted: b
     from kdiag.config.security import Tls
     from kdiag.demo.broker import FakeBroker, FakeCluster
     from kdiag.demo.certificates import authority, server_context
+    from kdiag.kafka.dialer import KafkaDialer
     from kdiag.kafka.messages import API_VERSIONS
-    from kdiag.network.dialer import Dialer
     from kdiag.network.tls import TlsHandshakes
 
     issued = authority().issue("broker", ["127.0.0.1"])
     broker = FakeBroker(FakeCluster("c"), 1)
     port = await broker.start(tls=server_context(issued) if encrypted else None)
-    net = Dialer(5.0)
+    net = KafkaDialer(5.0)
     line = await net.connect("127.0.0.1", port)
     assert line.sock
-    context = TlsHandshakes(Tls(ca=authority().pem)).judging if encrypted else None
+    context = TlsHandshakes(Tls(ca=authority().pem)).verifying if encrypted else None
     gc.collect()
     gc.disable()
     try:
         made = await KafkaConnection.over(line.sock, 5.0, context=context, name="127.0.0.1")
-        net.keep(made)
-        assert not (await made.ask(API_VERSIONS, 0, {})).failure
+        net._keep(made)
+        assert not (await made.request(API_VERSIONS, 0, {})).failure
         gone = weakref.ref(made)
         secured = weakref.ref(made.tls) if made.tls else None
         made.close()

@@ -15,10 +15,11 @@ from kdiag.demo.broker import HANG_UP, SILENCE, Control, FakeBroker, FakeCluster
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 from kdiag.kafka.messages import DESCRIBE_CONFIGS, METADATA, PRODUCE, Request
 from kdiag.network.attempt import ClientRun, Delivery, Failure
-from kdiag.network.dialer import Dialer
 from kdiag.report.model import Report
 from kdiag.walk.produce import Produce
+from kdiag.walk.runner import nobody
 from tests.gathered import gather
+from tests.walks import on_loopback
 
 
 def sizes(requests: list[Request]) -> list[int]:
@@ -241,7 +242,7 @@ class Loopback:
         limits: dict[str, Any] = {"timeout": timeout, "answer_timeout": timeout}
         limits["deadline"] = deadline
         asked = settings(self.bootstrap, topic=topic, properties=properties, **limits)
-        return await walk(asked, lambda s: Dialer(s.timeout, device="lo"), lambda hop, said: None)
+        return await walk(asked, on_loopback, nobody)
 
 
 @pytest_asyncio.fixture

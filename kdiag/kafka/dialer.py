@@ -1,0 +1,94 @@
+"""Opens Kafka connections over TCP or TLS, and closes them at the end of a walk."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from kdiag.config.security import Tls
+from kdiag.kafka.connection import KafkaConnection
+from kdiag.kafka.messages import MAX_FRAME
+from kdiag.network.attempt import LayerResult, TlsHandshake
+from kdiag.network.dialer import Lookup, TcpConnection, TcpDialer
+
+if TYPE_CHECKING:
+    from kdiag.kafka.tls_dialer import TlsDialer
+    from kdiag.network.head_start import StartedConnection
+
+
+class ConnectionResult(NamedTuple):
+    """The layers of one connection (tcp, and tls where it was wanted), and the connection, None
+    where a layer failed. `unverified` is a connection to a peer whose certificate was refused: it
+    takes questions, and never credentials."""
+
+    attempts: tuple[LayerResult, ...]
+    connection: KafkaConnection | None = None
+    handshake: TlsHandshake | None = None
+    unverified: KafkaConnection | None = None
+
+
+class KafkaDialer(TcpDialer):
+    """Opens the Kafka connections of one walk. `timeout` also bounds each TLS handshake,
+    `answer_timeout` (seconds) each answer of a peer that accepted the connection (None: the same).
+    `max_frame` is the most bytes of one answer, on connections that are opened from now on."""
+
+    def __init__(
+        self,
+        timeout: float,
+        *,
+        answer_timeout: float | None = None,
+        family: str = "any",
+        lookup: Lookup = socket.getaddrinfo,
+        device: str | None = None,
+        tls: Tls | None = None,
+        started: Iterable[StartedConnection] = (),
+    ) -> None:
+        super().__init__(timeout, family=family, lookup=lookup, device=device, started=started)
+        self.answer_timeout = timeout if answer_timeout is None else answer_timeout
+        self.max_frame = MAX_FRAME
+        self._tls = tls or Tls()
+        self._open: set[KafkaConnection] = set()
+
+    @cached_property
+    def _tls_dialer(self) -> TlsDialer:
+        from kdiag.kafka.tls_dialer import TlsDialer  # 3 ms that plaintext does not need
+
+        again = partial(self.connect, again=True)
+        return TlsDialer(self._tls, self.timeout, self.answer_timeout, again, self._keep)
+
+    async def open(self, tcp: TcpConnection, name: str | None = None) -> ConnectionResult:
+        """Opens a Kafka connection over a TCP connection; with a `name`, over TLS with the server
+        of this name."""
+        if tcp.sock is None:
+            return ConnectionResult((tcp.tcp,))
+        if name is not None:
+            return await self._tls_dialer.open(tcp, name, self.max_frame)
+        try:
+            connection = await KafkaConnection.over(
+                tcp.sock,
+                self.timeout,
+                answer_timeout=self.answer_timeout,
+                max_frame=self.max_frame,
+            )
+        except (asyncio.TimeoutError, OSError) as error:
+            tcp.sock.close()
+            failure, detail = self._failure(error)
+            return ConnectionResult((tcp.tcp._replace(failure=failure, detail=detail),))
+        except BaseException:
+            tcp.sock.close()
+            raise
+        self._keep(connection)
+        return ConnectionResult((tcp.tcp,), connection)
+
+    def _keep(self, connection: KafkaConnection) -> None:
+        self._open.add(connection)
+        connection.on_close = self._open.discard
+
+    async def close(self) -> None:
+        """Closes all connections that are still open."""
+        for connection in tuple(self._open):
+            connection.close()
+        await super().close()
