@@ -222,10 +222,10 @@ async def walk(
     """
     started = time.perf_counter()
     reading = _reading(asked)
-    haul = await collect(asked, make_net, observe, _companion(cloud))
+    result = await collect(asked, make_net, observe, _companion(cloud))
     shown = None
     if reading:
-        if haul.gathered.interrupted:
+        if result.walk.interrupted:
             reading.cancel()
         await asyncio.wait([reading])
         shown = None if reading.cancelled() else reading.result()
@@ -233,7 +233,7 @@ async def walk(
     from kdiag.report.judge import judge
 
     started += time.perf_counter() - walked  # what is loaded is no part of the walk
-    made = judge(asked, haul, started, list(_extensions(asked, haul, shown)))
+    made = judge(asked, result, started, list(_extensions(asked, result, shown)))
     with suppress(asyncio.CancelledError):  # Ctrl-C while this was loaded or judged: it is whole
         await asyncio.sleep(0)
     return made
@@ -248,10 +248,10 @@ def _companion(cloud: AwsClient | None) -> Companion | None:
 
 
 def _extensions(
-    asked: Settings, haul: WalkResult, shown: KubectlOutput | None
+    asked: Settings, result: WalkResult, shown: KubectlOutput | None
 ) -> Iterator[Extension]:
     """The features that have something to add; each is loaded only then."""
-    if haul.beside:
+    if result.companion.values:
         from kdiag.aws.extension import AwsExtension
 
         yield AwsExtension()

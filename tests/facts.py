@@ -6,13 +6,13 @@ before the colon, tcp where there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from kdiag.aws.extension import AwsExtension
 from kdiag.aws.hop import AwsFacts
 from kdiag.catalog import every_rule
-from kdiag.config.settings import Endpoint, Settings, settings
+from kdiag.config.settings import Endpoint, settings
 from kdiag.network.attempt import (
     LAYERS,
     AddressResult,
@@ -24,10 +24,13 @@ from kdiag.network.attempt import (
     Sent,
 )
 from kdiag.report.model import HopResult, Report, report
+from kdiag.rules.cloud import CloudView
 from kdiag.rules.expectations import CheckedExpectations, check_expectations, parse_expectations
 from kdiag.rules.rule import Finding, ignorable
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.hop import HopFailure, HopFailures
+from kdiag.walk.hops import HOPS
 from kdiag.walk.listeners import Listener, Listeners
 from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
 from kdiag.walk.produce import BrokerProduce, Produce
@@ -207,11 +210,10 @@ def halts(*halted: tuple[str, str]) -> HopFailures:
     return HopFailures(tuple(HopFailure(hop, 30.0, error) for hop, error in halted))
 
 
-def known(*facts: Any) -> Mapping[type, Any]:
-    """The facts by their type, as the rules are given them."""
-    told: dict[type, Any] = {Settings: settings(f"{DOOR}:9094")}
-    told.update((type(fact), fact) for fact in facts)
-    return {**told, **AwsExtension().derive(told)}
+def known(*facts: object) -> Facts:
+    """The facts, as the rules are given them."""
+    told = AwsExtension().derive(Facts((settings(f"{DOOR}:9094"),)).adding(*facts))
+    return told if CloudView in told else told.adding(CloudView())
 
 
 def found_by(code: str, *facts: Any) -> list[Finding]:
@@ -224,7 +226,7 @@ def found(*facts: Any) -> list[Finding]:
     return list(_all(known(*facts)))
 
 
-def _all(facts: Mapping[type, Any]) -> Iterator[Finding]:
+def _all(facts: Facts) -> Iterator[Finding]:
     for rule in RULES.values():
         yield from rule.apply(facts)
 
@@ -240,24 +242,19 @@ def reported(
     **more: Any,
 ) -> Report:
     """The report on a walk that gathered these facts."""
-    gathered = dict(known(*facts))
-    hops: dict[type, str] = {
-        Bootstrap: "bootstrap",
-        Metadata: "metadata",
-        Listeners: "listeners",
-        Produce: "produce",
-    }
+    gathered = known(*facts)
+    hops: dict[str, type[Any]] = {hop.id: hop.gives for hop in HOPS}
     if AwsFacts in gathered:
-        hops[AwsFacts] = "aws"
+        hops["aws"] = AwsFacts
     steps = [
         HopResult(hop=hop, status="pass", elapsed_ms=7, summary=gathered[kind].summary)
         if kind in gathered
         else HopResult(hop=hop, status="skipped", elapsed_ms=0, skipped_because=skipped)
-        for kind, hop in hops.items()
+        for hop, kind in hops.items()
     ]
     wanted = parse_expectations(expect, topic=topic)
     if wanted:
-        gathered[CheckedExpectations] = check_expectations(wanted, gathered, "")
+        gathered = gathered.adding(check_expectations(wanted, gathered, ""))
         steps.append(
             HopResult(
                 hop="expect",

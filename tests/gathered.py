@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from kdiag.config.settings import settings
 from kdiag.demo.world import World, endpoint
 from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.hop import Walk
+from kdiag.walk.facts import Facts
+from kdiag.walk.hop import walk_context
 from kdiag.walk.hops import HOPS
 from kdiag.walk.listeners import Listener, Listeners
 from kdiag.walk.metadata import Metadata
@@ -22,27 +22,23 @@ PLAINTEXT = {"security.protocol": "PLAINTEXT"}  # as asked for: nothing else is 
 class Gathered:
     """The facts of the hops that ran, by their type; asking for one that did not run fails."""
 
-    facts: Mapping[type, Any] = field(default_factory=dict)
+    facts: Facts
 
     @property
     def bootstrap(self) -> Bootstrap:
-        found: Bootstrap = self.facts[Bootstrap]
-        return found
+        return self.facts[Bootstrap]
 
     @property
     def metadata(self) -> Metadata:
-        found: Metadata = self.facts[Metadata]
-        return found
+        return self.facts[Metadata]
 
     @property
     def listeners(self) -> Listeners:
-        found: Listeners = self.facts[Listeners]
-        return found
+        return self.facts[Listeners]
 
     @property
     def produce(self) -> Produce:
-        found: Produce = self.facts[Produce]
-        return found
+        return self.facts[Produce]
 
     def listener(self, node: int) -> Listener:
         """One broker's facts of hop 3."""
@@ -75,14 +71,11 @@ async def gather(
     )
     net = world.net(asked)
     net.capacity = capacity or net.capacity
-    walk = Walk(asked, net)
-    facts: dict[type, Any] = {}
+    walk, facts = walk_context(asked, net), Facts()
     try:
         for hop in HOPS:
-            if all(need in facts for need in hop.needs):
-                found = await hop.gather(walk, *(facts[need] for need in hop.needs))
-                if found is not None:
-                    facts[hop.gives] = found
+            if hop.ready(facts) and (found := await hop.run(walk, facts)) is not None:
+                facts = facts.adding(found)
             if hop.id == until:
                 break
     finally:

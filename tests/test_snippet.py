@@ -27,7 +27,6 @@ from kdiag.aws import permissions
 from kdiag.aws import remedies as aws
 from kdiag.aws.extension import AwsExtension
 from kdiag.aws.facts import AclEntry, NetworkAcl
-from kdiag.aws.hop import AwsFacts
 from kdiag.catalog import every_rule
 from kdiag.config.settings import Endpoint, parse_properties
 from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
@@ -40,6 +39,7 @@ from kdiag.rules import acls
 from kdiag.rules import remedies as kafka
 from kdiag.rules.rule import Remedy
 from kdiag.text import clean
+from kdiag.walk.facts import Facts
 from kdiag.walk.listeners import Listener
 from tests.copying import HOSTILE, holds
 from tests.facts import listener
@@ -299,13 +299,13 @@ def poisoned(value: Any, rng: Random) -> Any:
 
 
 @pytest.fixture(scope="module")
-def facts() -> Sequence[Mapping[type, Any]]:
+def facts() -> Sequence[Facts]:
     """What was gathered in every scenario of the demo."""
-    seen: list[Mapping[type, Any]] = []
+    seen: list[Facts] = []
     judge = kdiag.report.judge._judge
 
-    def noting(found: dict[type, Any], *more: Any) -> Any:
-        seen.append(dict(found))
+    def noting(found: Facts, *more: Any) -> Any:
+        seen.append(found)
         return judge(found, *more)
 
     async def play_all() -> None:
@@ -323,19 +323,18 @@ def facts() -> Sequence[Mapping[type, Any]]:
     return seen
 
 
-def test_a_rule_on_what_was_met(facts: Sequence[Mapping[type, Any]]) -> None:
+def test_a_rule_on_what_was_met(facts: Sequence[Facts]) -> None:
     """Facts are poisoned one kind at a time; a rule that such facts are nothing for is passed over,
     as a walk passes over it."""
     rng, fired, failed = Random(14), set(), 0
     for gathered in facts:
-        for kind in [None, *gathered]:
-            told = {**gathered}
-            if kind is not None:
+        for fact in [None, *gathered.values]:
+            told = gathered
+            if fact is not None:
                 with suppress(Exception):
-                    told[kind] = poisoned(told[kind], rng)
-            if AwsFacts in told:
-                with suppress(ValueError):  # what is no address
-                    told |= AwsExtension().derive(told)
+                    told = told.adding(poisoned(fact, rng))
+            with suppress(ValueError):  # what is no address
+                told = AwsExtension().derive(told)
             for rule in RULES.values():
                 try:
                     found = list(rule.apply(told))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from kdiag.aws import remedies
 from kdiag.aws.paths import NetworkPath, NetworkPaths
 from kdiag.aws.verdict import PathVerdict
 from kdiag.config.settings import Endpoint
-from kdiag.rules.cloud import Public
+from kdiag.rules.cloud import CloudView, Public
 from kdiag.rules.location import tried
 from kdiag.rules.rule import Remedy
 from kdiag.rules.text import listed, once
@@ -47,7 +47,8 @@ def public_address_evidence(paths: NetworkPaths, path: NetworkPath) -> list[str]
     return lines
 
 
-class AwsView(NamedTuple):
+@dataclass(frozen=True)
+class AwsView(CloudView):
     """The view of AWS on the addresses of a walk. CloudView documents the methods."""
 
     paths: NetworkPaths

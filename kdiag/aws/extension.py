@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kdiag.aws.cloud_view import AwsView
-from kdiag.aws.paths import NetworkPaths, derived_facts
+from kdiag.aws.paths import known_paths
 from kdiag.aws.report import aws_report
 from kdiag.aws.rules import feature_rules
-from kdiag.report.aws import AwsReport
 from kdiag.report.model import HopResult
-from kdiag.rules.cloud import CloudView
 from kdiag.rules.rule import Finding, Rule
+from kdiag.walk.facts import Facts
 
 
 class AwsExtension:
@@ -24,13 +22,11 @@ class AwsExtension:
         """The hops of the walk, which include the AWS hop."""
         return list(walked)
 
-    def derive(self, facts: Mapping[type, Any]) -> Mapping[type, Any]:
-        """The paths to all addresses, the CloudView for the rules of the walk, the AWS report."""
-        derived = derived_facts(facts)
-        if NetworkPaths not in derived:
-            return derived
-        paths = derived[NetworkPaths]
-        return {**derived, CloudView: AwsView(paths), AwsReport: aws_report(paths)}
+    def derive(self, facts: Facts) -> Facts:
+        """Adds the paths to all addresses, the CloudView for the rules of the walk, the AWS
+        report."""
+        paths = known_paths(facts)
+        return facts.adding(paths, AwsView(paths), aws_report(paths)) if paths else facts
 
     def rules(self) -> Mapping[str, Rule]:
         """The KD5xx rules by code."""

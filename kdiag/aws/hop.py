@@ -7,12 +7,13 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.address import ec2_address, ec2_public_address, parse
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import EndpointResult
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.hop import Walk, hop
 from kdiag.walk.listeners import Listener, Listeners, identified
 from kdiag.walk.metadata import Metadata
@@ -80,7 +81,7 @@ class AwsCompanion:
 
         self.hop = aws
 
-    def begin(self, walk: Walk, facts: Mapping[type, Any]) -> None:
+    def begin(self, walk: Walk, facts: Facts) -> None:
         """Starts the calls to AWS in parallel with the later hops. The addresses are known after
         the metadata hop, or when that hop has failed."""
         self._begin(walk, facts[Bootstrap], facts.get(Metadata))
@@ -114,6 +115,7 @@ class AwsCompanion:
             # A host now resolves to another address.
             described = await _describe(self._cloud, addresses, described.started)
         ended = described.ended
+        walk = bootstrap.known_by(walk)
         public_results: dict[int, EndpointResult] = {}
         if metadata and listeners:
             dialling = _dial_public_addresses(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.aws.hop import AwsFacts
 from kdiag.aws.verdict import PathVerdict
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.listeners import Listeners
 
 if TYPE_CHECKING:  # the analysis loads only if there are paths to analyze
@@ -157,11 +158,10 @@ class NetworkPaths(NamedTuple):
         )
 
 
-def derived_facts(facts: Mapping[type, Any]) -> dict[type, Any]:
+def known_paths(facts: Facts) -> NetworkPaths | None:
     """The NetworkPaths, if the facts include those of AWS and of the bootstrap hop."""
-    if AwsFacts not in facts or Bootstrap not in facts:
-        return {}
-    return {NetworkPaths: network_paths(facts[AwsFacts], facts[Bootstrap], facts.get(Listeners))}
+    aws, bootstrap = facts.get(AwsFacts), facts.get(Bootstrap)
+    return network_paths(aws, bootstrap, facts.get(Listeners)) if aws and bootstrap else None
 
 
 def network_paths(aws: AwsFacts, bootstrap: Bootstrap, listeners: Listeners | None) -> NetworkPaths:

@@ -117,12 +117,6 @@ class Expectable:
         """The docstring: what it is."""
         return " ".join((self.read.__doc__ or "").split())
 
-    def readings(self, facts: Mapping[type, Any]) -> list[Reading]:
-        """What is read; nothing where a fact that it needs is missing."""
-        if any(need not in facts for need in self.needs):
-            return []
-        return list(self.read(*(facts[need] for need in self.needs)))
-
 
 EXPECTABLES: dict[str, Expectable] = {}
 

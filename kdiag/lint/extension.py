@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kdiag.config.access import ConfigAccess
 from kdiag.lint.merge import MergedConfig, merge
@@ -12,6 +12,7 @@ from kdiag.lint.rules import kubectl_rules
 from kdiag.lint.sources import ConfigSource
 from kdiag.report.model import HopResult
 from kdiag.rules.rule import Finding, Rule
+from kdiag.walk.facts import Facts
 
 if TYPE_CHECKING:
     from kdiag.lint.kubectl import KubectlOutput
@@ -37,10 +38,11 @@ class ConfigExtension:
         own = HopResult(hop="config", status="pass", elapsed_ms=took, summary=self._config.summary)
         return [*walked, own]
 
-    def derive(self, facts: Mapping[type, Any]) -> Mapping[type, Any]:
-        """What the files say."""
-        self._joined = merge({**facts, ConfigSource: self._config})
-        return {ConfigSource: self._config, **self._joined.facts()}
+    def derive(self, facts: Facts) -> Facts:
+        """Adds what the files say."""
+        self._joined = merge(self._config, facts)
+        entrance = self._joined.report.entrance
+        return facts.adding(self._config, *([entrance] if entrance else []))
 
     def rules(self) -> Mapping[str, Rule]:
         """KD629: what kubectl could not show; files are judged by themselves."""

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
-from typing import Any
 
 from kdiag.config.redaction import without_userinfo
 from kdiag.config.usage import UsageError
@@ -15,17 +14,18 @@ from kdiag.lint.containers import of_compose, of_properties, of_workload
 from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
 from kdiag.lint.edit import Edits, apply
 from kdiag.lint.entry_listener import door_in, entrance
-from kdiag.lint.helm import NodePorts, node_ports, of_helm
+from kdiag.lint.helm import node_ports, of_helm
 from kdiag.lint.mistake import Mistake, Problem
 from kdiag.lint.observed import ObservedCluster
 from kdiag.lint.report import Fixed, LintReport
 from kdiag.lint.rules import lint_rules
 from kdiag.lint.schema import Flaw, meant
-from kdiag.lint.strimzi import StrimziCluster, StrimziContext, cluster, kube_node, pool, service
+from kdiag.lint.strimzi import StrimziContext, cluster, kube_node, pool, service
 from kdiag.lint.tree import Spot
 from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.rule import Finding, Remedy
 from kdiag.text import clean
+from kdiag.walk.facts import Facts
 
 # What these miss may be there, in the wrong place: that has to be put right first.
 _ABSENCES = {"KD612", "KD620", "KD623", "KD624"}
@@ -175,12 +175,12 @@ def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | N
 
 def _of(document: Document, around: StrimziContext) -> Iterator[_Found]:
     """What is wrong with one document."""
-    facts: list[dict[type, Any]] = [{Document: document}]
+    facts = [Facts((document,))]
     if document.kind == "Kafka" and document.root:
-        facts.append({StrimziCluster: cluster(meant(document.root, document.deviations), around)})
-    facts += [{ConfiguredBroker: each} for each in _met(list(_brokers(document)), around.live)]
+        facts.append(Facts((cluster(meant(document.root, document.deviations), around),)))
+    facts += [Facts((each,)) for each in _met(list(_brokers(document)), around.live)]
     if document.kind == "helm":
-        facts += [{NodePorts: each} for each in node_ports(document.root)]
+        facts += [Facts((each,)) for each in node_ports(document.root)]
     astray = any(each.flaw is Flaw.MISPLACED for each in document.deviations)
     for rule in lint_rules().values():
         if document.kind in BESIDE or (astray and rule.code in _ABSENCES):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kdiag.config.settings import Endpoint
 from kdiag.lint.linter import lint
@@ -14,11 +13,11 @@ from kdiag.lint.observed import HostPort, ObservedBroker, ObservedCluster, at
 from kdiag.lint.remedies import about, corrected
 from kdiag.lint.report import LintReport
 from kdiag.lint.sources import ConfigSource
-from kdiag.rules.cloud import CloudView, found_public
-from kdiag.rules.entry_listener import EntryListener
+from kdiag.rules.cloud import CloudView
 from kdiag.rules.root_cause import highest_ranked
 from kdiag.rules.rule import Finding, Remedy, Severity
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.listeners import Listener, Listeners
 from kdiag.walk.metadata import Broker, Metadata
 
@@ -33,10 +32,6 @@ class MergedConfig:
     """What files say, judged by what a walk met."""
 
     report: LintReport
-
-    def facts(self) -> dict[type, Any]:
-        """What rules on the walk make use of."""
-        return {EntryListener: self.report.entrance} if self.report.entrance else {}
 
     def beside(self, walked: Sequence[Finding]) -> list[Finding]:
         """The findings of a walk, and those on files beside them. The corrected files are the fix
@@ -56,32 +51,33 @@ class MergedConfig:
         return [each for each in found if each.code in fixed and each.hop == "config"]
 
 
-def merge(facts: Mapping[type, Any]) -> MergedConfig:
+def merge(config: ConfigSource, facts: Facts) -> MergedConfig:
     """What the files of a walk say."""
-    config: ConfigSource = facts[ConfigSource]
     return MergedConfig(lint(config.sources, skip_unknown=True, fix=True, live=met(facts)))
 
 
-def met(facts: Mapping[type, Any]) -> ObservedCluster | None:
+def met(facts: Facts) -> ObservedCluster | None:
     """The running cluster, None where no broker is known."""
-    bootstrap: Bootstrap | None = facts.get(Bootstrap)
-    metadata: Metadata | None = facts.get(Metadata)
-    listeners: Listeners | None = facts.get(Listeners)
+    bootstrap, metadata, listeners = (
+        facts.get(Bootstrap),
+        facts.get(Metadata),
+        facts.get(Listeners),
+    )
     if bootstrap is None or metadata is None or not metadata.brokers:
         return None
     dialled = {x.broker.node: x for x in listeners.listeners} if listeners else {}
-    cloud: CloudView | None = facts.get(CloudView)
+    cloud = facts.get(CloudView) or CloudView()
     return ObservedCluster(
         tuple(_where(contact.endpoint) for contact in bootstrap.usable),
         tuple(_broker(each, dialled.get(each.node), cloud) for each in metadata.brokers),
     )
 
 
-def _broker(broker: Broker, listener: Listener | None, cloud: CloudView | None) -> ObservedBroker:
+def _broker(broker: Broker, listener: Listener | None, cloud: CloudView) -> ObservedBroker:
     advertised = _where(broker.advertised)
     if listener and listener.contact.usable:
         return ObservedBroker(broker.node, advertised, True, at(*advertised))
-    met, _ = found_public(cloud, [listener] if listener else [])
+    met, _ = cloud.found_public([listener] if listener else [])
     proven = next((each.proven for each in met), None)
     reached = at(*_where(proven.endpoint)) if proven else None
     return ObservedBroker(broker.node, advertised, False, reached)

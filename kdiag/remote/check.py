@@ -24,6 +24,7 @@ from kdiag.report.judge import interrupted_report, judge
 from kdiag.report.logins import REFUSED, logged_in, not_again
 from kdiag.report.model import Report
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.runner import WalkFacts, WalkResult, error_location, not_walked
 
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ class _Journey:
                 for server in self._asked.bootstrap
             )
         )
-        first, *others = not_walked("bootstrap failed").legs
-        legs = (first._replace(skipped_because=None, summary=met.summary), *others)
-        gathered = not_walked("")._replace(legs=legs, bootstrap=met)
+        first, *others = not_walked("bootstrap failed").runs
+        runs = (first._replace(skipped_because=None, summary=met.summary), *others)
+        gathered = not_walked("")._replace(runs=runs, facts=Facts((met,)))
         note = f"no login was tried from {place}: after that from {where} none is known to be good"
         return self._judged(_Came(gathered, (note,)), time.perf_counter())
 
@@ -234,7 +235,7 @@ class _Journey:
         gathered = gathered._replace(notes=(*gathered.notes, *came.notes))
         told = self._asked.security.secrets
         extensions = [UnreachedExtension(came.unreached)] if came.unreached else []
-        return judge(self._asked, WalkResult(gathered, told=told), started, extensions)
+        return judge(self._asked, WalkResult(gathered, secrets=told), started, extensions)
 
 
 def _unreached(where: Vantage, error: NotReached) -> Unreached:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from kdiag.remote.rules import feature_rules
 from kdiag.remote.unreached import Unreached
 from kdiag.report.model import HopResult
 from kdiag.rules.rule import Finding, Rule
+from kdiag.walk.facts import Facts
 
 
 class UnreachedExtension:
@@ -26,9 +26,9 @@ class UnreachedExtension:
             *walked,
         ]
 
-    def derive(self, facts: Mapping[type, Any]) -> Mapping[type, Any]:
-        """Why it was not reached."""
-        return {Unreached: self._unreached}
+    def derive(self, facts: Facts) -> Facts:
+        """Adds why it was not reached."""
+        return facts.adding(self._unreached)
 
     def rules(self) -> Mapping[str, Rule]:
         """KD8xx."""

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from kdiag.config.properties.names import PROTOCOLS
 
+_PACKAGE = Path(__file__).resolve().parent.parent
+
 # All that kdiag.remote.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
     "": "address text",
@@ -24,8 +26,7 @@ _ROOMS = {
     "network/": "attempt dialer dns_diagnosis errors fingerprint sockets tcp_info tls "
     "tls_transport",
     "remote/": "probe serialization",
-    "walk/": "allowance bootstrap dial greeting hop hops identity listeners metadata produce "
-    "produce_request questions runner turns",
+    "walk/": " ".join(sorted(file.stem for file in (_PACKAGE / "walk").glob("[a-z]*.py"))),
 }
 PARTS = tuple(
     f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())
@@ -131,9 +132,8 @@ def script(told: bytes) -> str:
 
 @cache
 def _packed() -> str:
-    here = Path(__file__).resolve().parent.parent
     parts = {
-        f"kdiag/{part}": barest((here / f"{part}.py").read_text(encoding="utf-8"))
+        f"kdiag/{part}": barest((_PACKAGE / f"{part}.py").read_text(encoding="utf-8"))
         for part in sorted(set(PARTS).difference(_HEAVY))
     }
     parts.update({f"kdiag/{part}": text for part, text in _DONE_HERE.items()})
@@ -153,12 +153,11 @@ def payload() -> bytes:
 @cache
 def archive() -> bytes:
     """A zipapp of PARTS, the same whenever it is made of the same files."""
-    here = Path(__file__).resolve().parent.parent
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as packing:
         _add(packing, "__main__.py", _MAIN)
         for part in sorted(PARTS):
-            source = (here / f"{part}.py").read_text(encoding="utf-8")
+            source = (_PACKAGE / f"{part}.py").read_text(encoding="utf-8")
             _add(packing, f"kdiag/{part}.py", bare(source))
     return made.getvalue()
 

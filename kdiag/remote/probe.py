@@ -78,7 +78,7 @@ def narrow(told: bytes) -> int:
     """Runs an errand where nothing can be read meanwhile, and only NARROW characters get back: the
     facts go to standard output compressed, or else how many characters they would take."""
     asked = deserialize(ProbeRequest, told)
-    gathered = asyncio.run(collect(asked.settings, plain_dialer, nobody)).gathered
+    gathered = asyncio.run(collect(asked.settings, plain_dialer, nobody)).walk
     facts = base64.b64encode(zlib.compress(serialize(gathered), 9)).decode("ascii")
     fits = len(facts) + len(asked.mark) < NARROW
     sys.stdout.write(f"\n{asked.mark} {facts if fits else f'takes {len(facts)}'}\n")
@@ -106,4 +106,4 @@ async def _walked(asked: ProbeRequest, make_net: MakeDialer, source: BinaryIO) -
             loop.call_soon_threadsafe(walking.cancel)
 
     threading.Thread(target=wait, daemon=True).start()
-    return (await walking).gathered
+    return (await walking).walk

@@ -17,10 +17,12 @@ from kdiag.network.dialer import MAX_ADDRESSES
 from kdiag.remote.payload import payload, script
 from kdiag.remote.probe import NARROW, probe_request
 from kdiag.remote.serialization import MAX_BYTES, SerializationError, deserialize, serialize
+from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.hops import HOPS
-from kdiag.walk.listeners import MAX_BROKERS, MAX_CANDIDATES
+from kdiag.walk.listeners import MAX_BROKERS, MAX_CANDIDATES, Listeners
+from kdiag.walk.metadata import Metadata
 from kdiag.walk.produce import Produce
-from kdiag.walk.runner import MOMENT, WalkFacts, without_secrets
+from kdiag.walk.runner import MOMENT, WalkFacts, partial_because, without_secrets
 
 MAX_HEAD = 1 << 16  # bytes that may stand in front of an answer: what a login prints
 MAX_NOTES = 32
@@ -95,27 +97,26 @@ def _check(found: WalkFacts, asked: Settings) -> None:
         datetime.strptime(found.started_at, MOMENT)
     except ValueError:
         raise SerializationError("a time that is none") from None
-    if [leg.hop for leg in found.legs] != [hop.id for hop in HOPS]:
+    if [run.hop for run in found.runs] != [hop.id for hop in HOPS]:
         raise SerializationError("other hops than those of a walk")
-    halted = [halt.hop for halt in found.halts]
-    if len(set(halted)) < len(halted) or not {hop.id for hop in HOPS}.issuperset(halted):
+    failed = [failure.hop for failure in found.failures]
+    if len(set(failed)) < len(failed) or not {hop.id for hop in HOPS}.issuperset(failed):
         raise SerializationError("more failures than hops")
     if len(found.notes) > MAX_NOTES:
         raise SerializationError("more notes than a walk has")
     _check_complete(found, asked)
-    contacts = list(found.bootstrap.contacts) if found.bootstrap else []
-    if found.bootstrap and tuple(c.endpoint for c in contacts) != asked.bootstrap:
+    bootstrap, dialled, produce = (
+        found.facts.get(Bootstrap),
+        found.facts.get(Listeners),
+        found.facts.get(Produce),
+    )
+    contacts = list(bootstrap.contacts) if bootstrap else []
+    if bootstrap and tuple(c.endpoint for c in contacts) != asked.bootstrap:
         raise SerializationError("other bootstrap servers than were asked for")
-    if not found.bootstrap and (found.metadata or found.listeners or found.produce):
+    if any(hop.gives in found.facts and not hop.ready(found.facts) for hop in HOPS):
         raise SerializationError("facts without those that they rest on")
-    if not found.metadata and (found.listeners or found.produce):
-        raise SerializationError("facts without those that they rest on")
-    if found.produce and not found.listeners:
-        raise SerializationError("facts without those that they rest on")
-    listeners = found.listeners.listeners if found.listeners else ()
-    if len(listeners) > MAX_BROKERS or len(found.produce.produced if found.produce else ()) > len(
-        listeners
-    ):
+    listeners = dialled.listeners if dialled else ()
+    if len(listeners) > MAX_BROKERS or len(produce.produced if produce else ()) > len(listeners):
         raise SerializationError("more brokers than a walk dials")
     for listener in listeners:
         contacts += [listener.contact, *listener.candidates]
@@ -128,13 +129,13 @@ def _check(found: WalkFacts, asked: Settings) -> None:
 def _check_complete(found: WalkFacts, asked: Settings) -> None:
     """Every hop that ran has its facts, and every other one a reason in those before it: a walk
     passes for what it has seen, and never for what is missing. Raises ParcelError."""
-    facts = (found.bootstrap, found.metadata, found.listeners, found.produce)
-    for leg, fact in zip(found.legs, facts, strict=True):
-        because = fact.skipped_because if isinstance(fact, Produce) else None
-        if (fact is None or because is not None) != bool(leg.skipped_because):
+    for run, hop in zip(found.runs, HOPS, strict=True):
+        fact = found.facts.get(hop.gives)
+        if (fact is None or partial_because(fact) is not None) != bool(run.skipped_because):
             raise SerializationError("a hop without its facts, or facts without their hop")
-    bootstrap, metadata, listeners, produce = facts
-    ended = bool(found.halts) or found.interrupted
+    bootstrap, metadata = found.facts.get(Bootstrap), found.facts.get(Metadata)
+    listeners, produce = found.facts.get(Listeners), found.facts.get(Produce)
+    ended = bool(found.failures) or found.interrupted
     missing = (
         bootstrap is None,
         bool(bootstrap and bootstrap.usable) and metadata is None,

@@ -15,6 +15,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 from kdiag.config.annotations import may_be_none, meanings, members
+from kdiag.walk.facts import Facts
+from kdiag.walk.hops import HOPS
 
 T = TypeVar("T")
 Text = Callable[[str], str]
@@ -61,6 +63,8 @@ def _plain(value: object) -> Any:
         return base64.b64encode(value).decode("ascii")
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(item)] for key, item in value.items()]
+    if isinstance(value, Facts):
+        return {hop.id: _plain(value.get(hop.gives)) for hop in HOPS}
     kind: Any = type(value)
     if _is_record(kind):
         return {name: _plain(getattr(value, name)) for name in _fields(kind)}
@@ -96,6 +100,8 @@ class _Unpacking:
             raise SerializationError(f"more than {MAX_VALUES:,} values")
         if may_be_none(kind):
             return None if data is None else self.one(members(kind)[0], data, where)
+        if kind is Facts:
+            return self._facts(data, where)
         origin = getattr(kind, "__origin__", None)
         if origin is tuple:
             return self._tuple(kind.__args__, data, where)
@@ -106,6 +112,13 @@ class _Unpacking:
         if isinstance(kind, type) and issubclass(kind, Enum):
             return self._enum(kind, data, where)
         return self._scalar(kind, data, where)
+
+    def _facts(self, data: Any, where: str) -> Facts:
+        """The facts of the hops; null where a hop has none."""
+        if not isinstance(data, dict) or data.keys() != {hop.id for hop in HOPS}:
+            raise SerializationError(f"{where}: not the hops of a walk")
+        found = {hop: data[hop.id] for hop in HOPS if data[hop.id] is not None}
+        return Facts(tuple(self.one(hop.gives, item, hop.id) for hop, item in found.items()))
 
     def _tuple(self, kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
         items = self._list(data, where)

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kdiag import __version__
 from kdiag.config.settings import Settings
 from kdiag.report.model import HopResult, Report, report
 from kdiag.rules import expect_rules, versions, walk_rules
+from kdiag.rules.cloud import CloudView
 from kdiag.rules.rule import Finding, Match, Rule
 from kdiag.rules.text import listed
 from kdiag.text import clean
+from kdiag.walk.facts import Facts, HopFacts
 from kdiag.walk.hop import HopFailure, HopFailures
 from kdiag.walk.hops import HOPS
 from kdiag.walk.runner import INTERRUPTED, HopRun, WalkResult, error_location, not_walked
+
+if TYPE_CHECKING:
+    from kdiag.rules.expectations import CheckedExpectations
 
 # These rules report hops and rules that failed, so they are applied last.
 _LAST = ("KD001", "KD002")
@@ -30,8 +35,8 @@ class Extension(Protocol):
     def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
         """The results of the walk's hops, with the feature's own result added."""
 
-    def derive(self, facts: Mapping[type, Any]) -> Mapping[type, Any]:
-        """The feature's facts, by type, from the facts of the walk."""
+    def derive(self, facts: Facts) -> Facts:
+        """The facts of the walk, with the feature's own added."""
 
     def rules(self) -> Mapping[str, Rule]:
         """The feature's rules, by code."""
@@ -51,25 +56,28 @@ def judge(
 ) -> Report:
     """The report on the facts of a walk, collected on this machine or on another one. `started` is
     the time.perf_counter() at which the collection began here."""
-    gathered = result.gathered
-    facts: dict[type, Any] = {Settings: settings, **gathered.facts, **result.beside}
-    steps = [_step(run) for run in gathered.legs]
-    failures = list(gathered.halts)
+    walk = result.walk
+    facts = Facts((settings, *walk.facts.values, *result.companion.values))
+    steps = [_step(run) for run in walk.runs]
+    failures = list(walk.failures)
     rules = dict(walk_rules())
     working: list[Extension] = []
     for extension in extensions:
         steps = extension.steps(steps)
         try:
-            facts.update(extension.derive(facts))
+            facts = extension.derive(facts)
             rules |= extension.rules()
             working.append(extension)
         except Exception as error:
-            failures.append(HopFailure(extension.name, 0.0, error_location(error, result.told)))
+            failures.append(HopFailure(extension.name, 0.0, error_location(error, result.secrets)))
     if settings.expect:
-        steps.append(_expect(settings, facts, steps, failures, result.told))
+        step, checked = _expect(settings, facts, steps, failures, result.secrets)
+        steps.append(step)
+        facts = facts.adding(checked) if checked else facts
         rules |= expect_rules()
-    facts[HopFailures] = HopFailures(tuple(failures))
-    findings, notes = _judge(facts, rules, failures, result.told, working)
+    facts = facts if CloudView in facts else facts.adding(CloudView())
+    facts = facts.adding(HopFailures(tuple(failures)))
+    findings, notes = _judge(facts, rules, failures, result.secrets, working)
     notes += versions.notes(facts)
     return report(
         settings,
@@ -77,10 +85,10 @@ def judge(
         findings,
         steps,
         version=__version__,
-        started_at=gathered.started_at,
+        started_at=walk.started_at,
         elapsed_ms=round((time.perf_counter() - started) * 1000),
-        interrupted=gathered.interrupted,
-        notes=[*gathered.notes, *notes],
+        interrupted=walk.interrupted,
+        notes=[*walk.notes, *notes],
     )
 
 
@@ -96,32 +104,28 @@ def _step(run: HopRun) -> HopResult:
 
 def _expect(
     settings: Settings,
-    facts: dict[type, Any],
+    facts: Facts,
     before: Sequence[HopResult],
     failures: list[HopFailure],
     secrets: Sequence[str],
-) -> HopResult:
-    """Compares the expectations with the facts, adds the comparison to `facts`, and returns the
-    result of the `expect` area."""
-    from kdiag.rules.expectations import CheckedExpectations, check_expectations
+) -> tuple[HopResult, CheckedExpectations | None]:
+    """The result of the `expect` area, and the expectations compared with the facts."""
+    from kdiag.rules.expectations import check_expectations
 
     started = time.perf_counter()
     unseen = [step for step in before if step.status == "skipped" and not step.summary]
     because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""
     try:
-        facts[CheckedExpectations] = check_expectations(settings.expect, facts, because)
+        checked = check_expectations(settings.expect, facts, because)
     except Exception as error:
         failures.append(HopFailure("expect", settings.deadline, error_location(error, secrets)))
-        return HopResult(
-            hop="expect", status="skipped", elapsed_ms=0, skipped_because="kdiag failed"
-        )
+        return _step(HopRun("expect", 0, "kdiag failed")), None
     took = round((time.perf_counter() - started) * 1000)
-    summary = facts[CheckedExpectations].summary
-    return HopResult(hop="expect", status="pass", elapsed_ms=took, summary=summary)
+    return _step(HopRun("expect", took, summary=checked.summary)), checked
 
 
 def _judge(
-    facts: Mapping[type, Any],
+    facts: Facts,
     rules: Mapping[str, Rule],
     failures: Sequence[HopFailure],
     secrets: Sequence[str],
@@ -148,16 +152,16 @@ def _judge(
         findings = extension.amend(findings)
     all_failures += _unexplained(facts, findings)
     for code in _LAST:
-        findings += rules[code].apply({**facts, HopFailures: HopFailures(tuple(all_failures))})
+        findings += rules[code].apply(facts.adding(HopFailures(tuple(all_failures))))
     return findings, notes
 
 
-def _unexplained(facts: Mapping[type, Any], findings: Sequence[Finding]) -> Iterator[HopFailure]:
+def _unexplained(facts: Facts, findings: Sequence[Finding]) -> Iterator[HopFailure]:
     """A failure of kdiag for each hop with failed subjects that no finding names: a hop must not
     pass because a rule is missing."""
     for hop in HOPS:
         covered = {subject for f in findings if f.hop == hop.id for subject in f.subjects}
-        failed = facts[hop.gives].failed if hop.gives in facts else ()
-        missed = [subject for subject in failed if subject not in covered]
+        found: HopFacts | None = facts.get(hop.gives)
+        missed = [subject for subject in (found.failed if found else ()) if subject not in covered]
         if missed:
             yield HopFailure(hop.id, 0.0, clean(f"no rule names the failure of {listed(missed)}"))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kdiag.config.security import Sasl, matching, preferred
 from kdiag.config.settings import Settings
@@ -18,6 +18,7 @@ from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
 from kdiag.walk.areas import EXIT_CODES
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.listeners import Listener, Listeners
 from kdiag.walk.metadata import Metadata
 from kdiag.walk.produce import Produce
@@ -189,7 +190,7 @@ class Report:
 
 def report(
     settings: Settings,
-    facts: Mapping[type, Any],
+    facts: Facts,
     findings: Sequence[Finding],
     walked: Sequence[HopResult],
     *,
@@ -199,7 +200,7 @@ def report(
     interrupted: bool = False,
     notes: Sequence[str] = (),
 ) -> Report:
-    """Builds the report from the facts of a walk (by type), the rules' findings, and the results of
+    """Builds the report from the facts of a walk, the rules' findings, and the results of
     the hops (`walked`)."""
     found = ignored(explained(findings), settings.ignore, _last(walked))
     counted = [finding for finding in found if not finding.ignored]
@@ -213,7 +214,7 @@ def report(
     if interrupted:
         code = EXIT_INTERRUPTED
     warned = any(step.status == "warn" for step in steps)
-    bootstrap: Bootstrap | None = facts.get(Bootstrap)
+    bootstrap = facts.get(Bootstrap)
     contacts = bootstrap.contacts if bootstrap else ()
     dials = [dial for contact in contacts for dial in contact.dials]
     protocol = settings.security.protocol or _spoken(dials)
@@ -256,7 +257,7 @@ def _unseen(step: HopResult) -> bool:
     return step.status == "skipped" and not step.summary and step.skipped_because != INTERRUPTED
 
 
-def _expected(settings: Settings, facts: Mapping[type, Any]) -> CheckedExpectations | None:
+def _expected(settings: Settings, facts: Facts) -> CheckedExpectations | None:
     """The checked expectations; None where the user has none."""
     if not settings.expect:
         return None
@@ -310,12 +311,11 @@ def _judged(step: HopResult, findings: Sequence[Finding], fail_on: str) -> HopRe
     return replace(step, status=status, skipped_because=because)
 
 
-def _cluster(facts: Mapping[type, Any]) -> ClusterReport | None:
-    metadata: Metadata | None = facts.get(Metadata)
+def _cluster(facts: Facts) -> ClusterReport | None:
+    metadata = facts.get(Metadata)
     if metadata is None or not metadata.brokers:
         return None
-    listeners: Listeners | None = facts.get(Listeners)
-    produce: Produce | None = facts.get(Produce)
+    listeners, produce = facts.get(Listeners), facts.get(Produce)
     reached = {x.broker.node: x for x in listeners.listeners} if listeners else {}
     produced = _produced(produce) if produce else {}
     topic = metadata.topic

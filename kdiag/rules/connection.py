@@ -10,7 +10,7 @@ from kdiag.config.settings import Settings
 from kdiag.network.attempt import Failure
 from kdiag.network.fingerprint import ServiceFingerprint, recognise
 from kdiag.rules import remedies
-from kdiag.rules.cloud import CloudView, let_through, on_hosts, refusing
+from kdiag.rules.cloud import CloudView
 from kdiag.rules.location import (
     DIALLING_HOPS,
     Location,
@@ -66,9 +66,7 @@ def resolver_failed(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
 
 
 @rule("KD103", "refused", Severity.ERROR, "The port is closed: connection refused")
-def refused(
-    bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView | None
-) -> Iterator[Match]:
+def refused(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView) -> Iterator[Match]:
     """The host answered the connection request with a reset: nobody listens on that port.
 
     The address leads to a running machine, and packets come back. A security group or a firewall
@@ -84,13 +82,11 @@ def refused(
         "{who} refuse{s} the connection: the host is there, nobody listens on the port",
         lambda hit: (remedies.start_or_map([place.endpoint for place in hit]),),
     ):
-        yield replace(found, evidence=(*found.evidence, *refusing(cloud, found.subjects)))
+        yield replace(found, evidence=(*found.evidence, *cloud.refusing(found.subjects)))
 
 
 @rule("KD104", "timeout", Severity.ERROR, "No answer to the connection request")
-def timeout(
-    bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView | None
-) -> Iterator[Match]:
+def timeout(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView) -> Iterator[Match]:
     """The connection request vanished: neither accepted nor refused within `--timeout`.
 
     Something on the way drops packets (a security group, a network ACL, a firewall), or the address
@@ -108,8 +104,8 @@ def timeout(
     ):
         yield replace(
             found,
-            evidence=(*found.evidence, *let_through(cloud, found.subjects)),
-            remedies=on_hosts(cloud, found.subjects) or found.remedies,
+            evidence=(*found.evidence, *cloud.let_through(found.subjects)),
+            remedies=cloud.on_hosts(found.subjects) or found.remedies,
         )
 
 

@@ -3,9 +3,8 @@ user can expect has one function here, which reads it from the facts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from kdiag.config.expectation import (
     EXPECTABLES,
@@ -23,6 +22,7 @@ from kdiag.config.usage import UsageError
 from kdiag.network.attempt import EndpointResult
 from kdiag.network.certificate import read
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.hops import HOPS
 from kdiag.walk.listeners import Listeners
 from kdiag.walk.metadata import Metadata
@@ -81,20 +81,20 @@ def parse_expectations(
 
 
 def check_expectations(
-    wanted: Sequence[Expectation], facts: Mapping[type, Any], because: str
+    wanted: Sequence[Expectation], facts: Facts, because: str
 ) -> CheckedExpectations:
     """Compares the expectations with the facts, by type; `because` says why facts are missing, ""
     where the walk was complete."""
     return CheckedExpectations(tuple(_check(one, facts, because) for one in wanted))
 
 
-def _check(wanted: Expectation, facts: Mapping[type, Any], because: str) -> CheckedExpectation:
+def _check(wanted: Expectation, facts: Facts, because: str) -> CheckedExpectation:
     quantity = EXPECTABLES[wanted.name]
     missing = [need for need in quantity.needs if need not in facts]
     if missing:
         why = because or f"hop {_hop(missing[0])} told nothing"
         return CheckedExpectation(wanted, unknown=f"not known, {why}")
-    readings = tuple(quantity.readings(facts))
+    readings = tuple(quantity.read(*(facts[need] for need in quantity.needs)))
     broken = tuple(
         (whose, value)
         for whose, value in readings

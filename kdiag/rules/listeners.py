@@ -18,7 +18,7 @@ from kdiag.rules.advertised import (
     subjects,
     usable_servers,
 )
-from kdiag.rules.cloud import CloudView, found_public, let_through, on_hosts, refusing, where_public
+from kdiag.rules.cloud import CloudView
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
 from kdiag.walk.bootstrap import Bootstrap
@@ -32,7 +32,7 @@ from kdiag.walk.listeners import Listener, Listeners, suspect
     "Brokers advertise an address from inside their network",
 )
 def private_address(
-    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView | None
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
 ) -> Iterator[Match]:
     """A broker advertises a private address to a client that came in by another way.
 
@@ -52,7 +52,7 @@ def private_address(
         example = matching[0].broker.advertised.host
         addresses = [d.address for d in matching[0].contact.dials]
         shown = example if example in addresses or not addresses else f"{example} ({addresses[0]})"
-        with_public, public = found_public(cloud, matching)
+        with_public, public = cloud.found_public(matching)
         yield Match(
             HOP,
             f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} "
@@ -61,7 +61,7 @@ def private_address(
             subjects(matching),
             dial_evidence(matching)
             + _client_path(bootstrap)
-            + where_public(cloud, matching)
+            + cloud.where_public(matching)
             + candidate_evidence(with_public),
             (*remedies.advertise(with_public, public), remedies.join_the_network(matching)),
         )
@@ -121,7 +121,7 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
 
 @rule("KD304", "internal-name", Severity.ERROR, "Brokers advertise a name only their network knows")
 def internal_name_advertised(
-    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView | None
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
 ) -> Iterator[Match]:
     """A broker advertises a name that does not resolve here, and looks like one that never will.
 
@@ -136,7 +136,7 @@ def internal_name_advertised(
         if x.contact.dns and x.contact.dns.failure and internal_name(x.broker.advertised.host)
     ]
     if matching:
-        with_public, public = found_public(cloud, matching)
+        with_public, public = cloud.found_public(matching)
         host = matching[0].broker.advertised.host
         decoded = tuple(
             f"{x.broker.advertised.host} stands for the private address "
@@ -153,7 +153,7 @@ def internal_name_advertised(
             dial_evidence(matching)
             + decoded
             + _client_path(bootstrap)
-            + where_public(cloud, matching)
+            + cloud.where_public(matching)
             + candidate_evidence(with_public),
             (
                 *remedies.advertise(with_public, public),
@@ -165,7 +165,7 @@ def internal_name_advertised(
 
 @rule("KD305", "advertised-port-closed", Severity.ERROR, "The advertised port is closed")
 def advertised_port_closed(
-    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView | None
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
 ) -> Iterator[Match]:
     """The advertised host answers that nobody listens on the advertised port.
 
@@ -183,14 +183,14 @@ def advertised_port_closed(
             subjects(matching),
             dial_evidence(matching)
             + reached_evidence(listeners)
-            + refusing(cloud, subjects(matching)),
+            + cloud.refusing(subjects(matching)),
             (remedies.start_or_map([x.broker.advertised for x in matching]),),
         )
 
 
 @rule("KD306", "advertised-blocked", Severity.ERROR, "The advertised port is blocked on the way")
 def advertised_blocked(
-    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView | None
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
 ) -> Iterator[Match]:
     """Connection requests to the advertised address vanish, though you could come in elsewhere.
 
@@ -211,8 +211,8 @@ def advertised_blocked(
             subjects(matching),
             dial_evidence(matching)
             + reached_evidence(listeners)
-            + let_through(cloud, subjects(matching)),
-            on_hosts(cloud, subjects(matching))
+            + cloud.let_through(subjects(matching)),
+            cloud.on_hosts(subjects(matching))
             or (remedies.open_port([x.broker.advertised for x in matching], source),),
         )
 

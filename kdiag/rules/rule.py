@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from kdiag.config.annotations import may_be_none, meanings, members
 from kdiag.config.usage import UsageError, near, word
+from kdiag.walk.facts import Facts, needed
 
 DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
 
@@ -104,19 +104,18 @@ class Rule(NamedTuple):
         """The address at which that page is published."""
         return rule_url(self.code)
 
-    def apply(self, facts: Mapping[type, Any]) -> Iterator[Finding]:
+    def apply(self, facts: Facts) -> Iterator[Finding]:
         """The rule's findings; none where a needed fact is missing."""
         return (self.finding(match) for match in self.matches(facts))
 
-    def matches(self, facts: Mapping[type, Any]) -> Iterator[Match]:
+    def matches(self, facts: Facts) -> Iterator[Match]:
         """The rule's matches, without its notes; none where a needed fact is missing."""
         return (result for result in self.judged(facts) if isinstance(result, Match))
 
-    def judged(self, facts: Mapping[type, Any]) -> Iterator[Match | Note]:
+    def judged(self, facts: Facts) -> Iterator[Match | Note]:
         """The rule's matches and notes; none where a needed fact is missing."""
-        if any(kind not in facts for kind in self.needs if kind not in self.optional):
-            return
-        yield from self.judge(*(facts.get(kind) for kind in self.needs))
+        arguments = facts.arguments(self.needs, self.optional)
+        return iter(()) if arguments is None else self.judge(*arguments)
 
     def finding(self, match: Match) -> Finding:
         """The finding of a match: code, name and title come from the declaration."""
@@ -143,11 +142,7 @@ def rule(code: str, name: str, severity: Severity, title: str) -> Callable[[Judg
     `T | None` may be missing."""
 
     def declare(judge: Judge) -> Rule:
-        hints = meanings(judge)
-        hints.pop("return")
-        needs = tuple(members(kind)[0] for kind in hints.values())
-        optional = frozenset(members(kind)[0] for kind in hints.values() if may_be_none(kind))
-        return Rule(code, name, severity, title, judge, needs, optional)
+        return Rule(code, name, severity, title, judge, *needed(judge))
 
     return declare
 

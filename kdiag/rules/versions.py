@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from kdiag.rules.text import listed
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.listeners import Listeners
 
 Table = tuple[tuple[int, int, int], ...]
@@ -60,10 +60,9 @@ def release(table: Table) -> str | None:
     return _FIRST[count - 1][0]
 
 
-def notes(facts: Mapping[type, Any]) -> Iterator[str]:
+def notes(facts: Facts) -> Iterator[str]:
     """The notes on the brokers' releases: brokers of different releases, or older than 4.0."""
-    listeners: Listeners | None = facts.get(Listeners)
-    bootstrap: Bootstrap | None = facts.get(Bootstrap)
+    listeners, bootstrap = facts.get(Listeners), facts.get(Bootstrap)
     tables = {
         f"broker {listener.broker.node}": best.apis
         for listener in (listeners.reached if listeners else ())

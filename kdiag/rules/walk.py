@@ -17,25 +17,25 @@ from kdiag.walk.produce import Produce
 
 
 @rule("KD001", "internal-error", Severity.ERROR, "kdiag itself failed")
-def internal_error(halts: HopFailures) -> Iterator[Match]:
+def internal_error(failures: HopFailures) -> Iterator[Match]:
     """An error in kdiag, not in your cluster. The walk went on without the hop that failed.
 
     The evidence names the place. Please report it, with the command line and that line.
     """
-    for halt in halts.halts:
-        if halt.error:
+    for failure in failures.failures:
+        if failure.error:
             yield Match(
-                halt.hop,
-                f"kdiag failed in hop {halt.hop}; this says nothing about your cluster",
-                (f"hop {halt.hop}",),
-                (halt.error,),
+                failure.hop,
+                f"kdiag failed in hop {failure.hop}; this says nothing about your cluster",
+                (f"hop {failure.hop}",),
+                (failure.error,),
                 (remedies.say("Report it, with the evidence above and the command line."),),
             )
 
 
 @rule("KD002", "deadline", Severity.ERROR, "The walk ran out of time")
 def deadline(
-    halts: HopFailures,
+    failures: HopFailures,
     bootstrap: Bootstrap | None,
     metadata: Metadata | None,
     produce: Produce | None,
@@ -53,14 +53,14 @@ def deadline(
     Prove it: `--deadline 120`.
     """
     late = late_answers(bootstrap, metadata) if bootstrap else []
-    for halt in halts.halts:
-        if not halt.error:
+    for failure in failures.failures:
+        if not failure.error:
             yield Match(
-                halt.hop,
-                f"The deadline of {halt.seconds:g} s passed in hop {halt.hop}",
-                (f"hop {halt.hop}",),
+                failure.hop,
+                f"The deadline of {failure.seconds:g} s passed in hop {failure.hop}",
+                (f"hop {failure.hop}",),
                 (
-                    f"hop {halt.hop} was under way when {halt.seconds:g} s were over",
+                    f"hop {failure.hop} was under way when {failure.seconds:g} s were over",
                     *(f"{each.server}: {each.request} took {each.seconds:.0f} s" for each in late),
                 ),
                 (remedies.say("Give it more time with --deadline, or less to do."),),

@@ -1,6 +1,7 @@
-"""The one table of hops, and of what stands beside the walk: ids, order, exit codes.
+"""The one table of hops, and of what stands beside the walk: ids, order, exit codes, titles.
 
-Order, numbers, exit codes, the help page and the JSON Schema are derived from it.
+All else is derived from it: the order in which hops run, the help page, the JSON Schema, the
+sections of the findings page.
 """
 
 from __future__ import annotations
@@ -11,26 +12,31 @@ from typing import NamedTuple
 class Area(NamedTuple):
     """A hop of the walk, or what is checked beside it.
 
-    `id` is what reports and findings call it; the first digit of its codes is `exit_code` / 10.
-    `number` is the place in the walk, from 1; None beside it. `fails` says what its exit code
-    means.
+    `id` is what reports and findings call it; a hop is the function `id` of the module
+    `kdiag.walk.<id>`. `exit_code` / 10 is the first digit of its codes, `title` what these are
+    about. `number` is the place in the walk, from 1; None beside it. `fails` says what the exit
+    code means.
     """
 
     id: str
     exit_code: int
+    title: str
     number: int | None = None
     fails: str = ""
 
 
 AREAS = (
-    Area("bootstrap", 10, 1),
-    Area("metadata", 20, 2),
-    Area("listeners", 30, 3),
-    Area("produce", 40, 4),
-    Area("aws", 50, fails="the walk passes, but what AWS says does not"),
-    Area("config", 60, fails="a file that configures the cluster has errors, and no hop fails"),
-    Area("expect", 70, fails="the walk passes, but not what --expect says"),
-    Area("vantage", 80, fails="a vantage point could not be reached"),
+    Area("bootstrap", 10, "One connection", 1),
+    Area("metadata", 20, "Metadata", 2),
+    Area("listeners", 30, "Advertised listeners", 3),
+    Area("produce", 40, "Produce", 4),
+    Area("aws", 50, "AWS", fails="the walk passes, but what AWS says does not"),
+    Area(
+        *("config", 60, "Configuration files"),
+        fails="a file that configures the cluster has errors, and no hop fails",
+    ),
+    Area("expect", 70, "Expectations", fails="the walk passes, but not what --expect says"),
+    Area("vantage", 80, "Vantage points", fails="a vantage point could not be reached"),
 )
 
 HOP_IDS = tuple(area.id for area in AREAS if area.number)

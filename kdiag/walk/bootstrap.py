@@ -36,6 +36,12 @@ class Bootstrap(NamedTuple):
         dials = [dial for c in self.usable for dial in c.dials if dial.failed is None]
         return tuple(dict.fromkeys(end for d in dials for end in (d.address, d.source) if end))
 
+    def known_by(self, walk: Walk) -> Walk:
+        """The context for the hops after this one: with the protocol and the versions found."""
+        dials = (dial for contact in self.contacts for dial in contact.dials)
+        spoken = (dial.protocol for dial in dials if dial.protocol and not dial.failed)
+        return walk.knowing(next(spoken, None), self.apis)
+
     @property
     def failed(self) -> tuple[str, ...]:
         """The servers that do not work."""
@@ -95,12 +101,8 @@ async def bootstrap(walk: Walk) -> Bootstrap:
         for greeting in greetings:
             if greeting.apis and greeting.dial.failed is None:
                 apis = apis or greeting.apis
-                walk.asked.append((reached.endpoint, greeting.replies[0]))
-    walk.apis = apis
-    contacts = tuple(reached for reached, _ in met)
-    found = [d.protocol for c in contacts for d in c.dials if d.protocol and not d.failed]
-    walk.protocol = walk.protocol or next(iter(found), None)
-    return Bootstrap(contacts, apis)
+                walk.wire.metadata.append((reached.endpoint, greeting.replies[0]))
+    return Bootstrap(tuple(reached for reached, _ in met), apis)
 
 
 async def _until_answered(
@@ -116,14 +118,15 @@ async def _until_answered(
     def ended(last: asyncio.Future[Reply] | asyncio.Future[SideAnswers]) -> None:
         peer = Peer(greeting.dial.address, endpoint, conversation.tls is not None)
         well = not last.cancelled() and not last.exception() and not last.result().failure
-        if not (well and walk.hold(peer, greeting.dial, conversation)):
+        if not (well and walk.wire.keep(peer, greeting.dial, conversation, walk.net.keepable // 4)):
             conversation.close()
 
     def answered(reply: asyncio.Future[Reply]) -> None:
-        if walk.beside is None and not reply.cancelled() and asks(walk.settings, reply.result()):
+        first = walk.wire.side_answers is None and not reply.cancelled()
+        if first and asks(walk.settings, reply.result()):
             asking = told(walk.settings, conversation, endpoint, reply.result())
-            walk.beside = asyncio.ensure_future(asking)
-            walk.beside.add_done_callback(ended)
+            walk.wire.side_answers = asyncio.ensure_future(asking)
+            walk.wire.side_answers.add_done_callback(ended)
         else:
             ended(reply)
 

@@ -66,7 +66,7 @@ async def connect(walk: Walk, knock: DialTarget) -> HandshakeResult:
     protocol is ours to find out, and named as the failure when it was asked for.
     """
     encrypted = bool(walk.protocol and walk.protocol.endswith("SSL"))
-    standing = walk.standing.pop(Peer(knock.address, knock.endpoint, encrypted), None)
+    standing = walk.wire.connections.pop(Peer(knock.address, knock.endpoint, encrypted), None)
     if standing and (resumed := await _resumed(knock, *standing)):
         return resumed
     line = await walk.net.connect(knock.address, knock.endpoint.port)

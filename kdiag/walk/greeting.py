@@ -199,7 +199,9 @@ async def _introduced(
         conversation.close()
         return HandshakeResult(dial)
     way.spoken.set()
-    dial = dial._replace(protocol="SSL" if way.encrypted else "PLAINTEXT", apis=walk.table(apis))
+    dial = dial._replace(
+        protocol="SSL" if way.encrypted else "PLAINTEXT", apis=walk.wire.table(apis)
+    )
     greeting = HandshakeResult(dial, conversation, apis, replies)
     if not replies:
         replies = tuple(conversation.send(question) for question in questions)

@@ -1,14 +1,14 @@
-"""What a hop is: a function that gathers facts, given the facts of the hops before it."""
+"""What a hop is: a function that collects facts, given the facts of the hops before it."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional, Protocol
 
-from kdiag.config.annotations import may_be_none, meanings, members
+from kdiag.config.annotations import meanings, members
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.dialer import KafkaDialer
@@ -16,26 +16,13 @@ from kdiag.kafka.login import Login
 from kdiag.kafka.messages import Versions
 from kdiag.network.attempt import AddressResult
 from kdiag.walk.allowance import Allowance
+from kdiag.walk.facts import Facts, HopFacts, needed
 from kdiag.walk.turns import Turns
 
 
-class Facts(Protocol):
-    """What every hop's facts tell of themselves. `elapsed` is in seconds, `summary` one line;
-    `failed` names, as findings do, the subjects that failed."""
-
-    @property
-    def elapsed(self) -> float: ...
-
-    @property
-    def summary(self) -> str: ...
-
-    @property
-    def failed(self) -> tuple[str, ...]: ...
-
-
 class Peer(NamedTuple):
-    """Whom a connection is with: an address, by the name that it was dialled under, over TLS or
-    not."""
+    """The other end of a connection: its address, the endpoint whose host resolved to it, and
+    whether the connection uses TLS."""
 
     address: str
     endpoint: Endpoint
@@ -43,11 +30,12 @@ class Peer(NamedTuple):
 
 
 Table = tuple[tuple[int, int, int], ...]
-Gather = Callable[..., Awaitable[Optional[Facts]]]
+Collect = Callable[..., Awaitable[Optional[HopFacts]]]
 
 
 class HopFailure(NamedTuple):
-    """A hop that did not end: by an error of kdiag's own, or (error "") by the deadline."""
+    """A hop that did not end: by an error in kdiag, or (error "") by the deadline of so many
+    seconds."""
 
     hop: str
     seconds: float
@@ -57,89 +45,102 @@ class HopFailure(NamedTuple):
 class HopFailures(NamedTuple):
     """The hops that did not end."""
 
-    halts: tuple[HopFailure, ...]
+    failures: tuple[HopFailure, ...]
 
 
 @dataclass
-class Walk:
-    """What hops share beside facts: the settings, the network, and what is still on the wire.
+class Wire:
+    """What is on the wire: connections and replies that one hop leaves to a later one.
 
-    `login` logs in. `allowance` says how much may be asked. `protocol` is the security.protocol
-    that was asked for or, from hop 1 on, found. `apis` is hop 1's table of ApiVersions: versions
-    that brokers not yet met can be supposed to have; `tables` holds each different one once.
-    `asked` holds the metadata answers that were asked for in hop 1's flight, `beside` what one
-    connection is asked after it. `standing` are hop 1's connections to addresses that are
-    advertised too, until hop 3 goes on with them, `flights` what becomes of the produce requests to
-    each broker that proved itself, for the hop after, `leads` a few partitions of each leader, once
-    somebody had to list them, `turns` who may begin a handshake of TLS. At `until`, in the loop's
-    seconds, the deadline passes.
+    `metadata` has the replies to hop 1's Metadata requests, `side_answers` what one connection
+    answers after its reply. `connections` are hop 1's connections to addresses that are also
+    advertised, for hop 3; `produce` has, by node id, what becomes of the produce requests that
+    hop 3 sends for hop 4; `led` a few partitions of each leader, once all topics had to be listed.
+    `tables` holds each different table of ApiVersions once.
     """
 
-    settings: Settings
-    net: KafkaDialer
-    until: float = math.inf
-    login: Login = field(init=False)
-    allowance: Allowance = field(init=False)
-    protocol: str | None = field(init=False)
-    apis: Versions = field(default_factory=dict)
+    metadata: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
+    side_answers: asyncio.Future[Any] | None = None
+    connections: dict[Peer, tuple[AddressResult, KafkaConnection]] = field(default_factory=dict)
+    produce: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
+    led: asyncio.Future[Any] | None = None
     tables: dict[Table, Table] = field(default_factory=dict)
-    asked: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
-    beside: asyncio.Future[Any] | None = None
-    standing: dict[Peer, tuple[AddressResult, KafkaConnection]] = field(default_factory=dict)
-    flights: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
-    leads: asyncio.Future[Any] | None = None
-    turns: Turns = field(default_factory=Turns)
 
-    @property
-    def told(self) -> tuple[str, ...]:
-        """Every secret that was configured or fetched: none of them may ever be printed."""
-        return self.settings.security._replace(sasl=self.login.ready).secrets
-
-    def hold(self, peer: Peer, dial: AddressResult, conversation: KafkaConnection) -> bool:
-        """Leaves a connection open for hop 3, as far as descriptors allow."""
-        room = len(self.standing) < self.net.keepable // 4 and peer not in self.standing
+    def keep(self, peer: Peer, dial: AddressResult, connection: KafkaConnection, most: int) -> bool:
+        """Keeps a connection for hop 3, if fewer than `most` are kept and none to this peer is."""
+        room = len(self.connections) < most and peer not in self.connections
         if room:
-            self.standing[peer] = dial, conversation
+            self.connections[peer] = dial, connection
         return room
 
-    def release(self, advertised: Collection[Endpoint]) -> None:
-        """Closes the connections of hop 1 that lead to no advertised address."""
-        for peer in list(self.standing):
+    def close_others(self, advertised: Collection[Endpoint]) -> None:
+        """Closes the kept connections to endpoints that are not advertised."""
+        for peer in list(self.connections):
             if peer.endpoint not in advertised:
-                _, conversation = self.standing.pop(peer)
-                conversation.close()
+                _, connection = self.connections.pop(peer)
+                connection.close()
 
     def table(self, apis: Versions) -> Table:
         """A table of ApiVersions as a fact; brokers with the same one share it."""
         made = tuple((key, *apis[key]) for key in sorted(apis))
         return self.tables.setdefault(made, made)
 
-    def __post_init__(self) -> None:
-        security = self.settings.security
-        self.login = Login(
-            security.sasl, self.settings.timeout, only_encrypted=security.only_encrypted
-        )
-        self.protocol = security.protocol
-        self.allowance = Allowance(self.settings)
+
+@dataclass(frozen=True)
+class Walk:
+    """The context of a walk, which no hop changes: the settings, the network, the login, what the
+    walk may dial, and whose turn it is to begin a TLS handshake.
+
+    `wire` is what hops leave to each other. `protocol` is the configured security.protocol and
+    `apis` empty, until a hop after hop 1 takes them from the facts (`knowing`): the protocol that
+    was found, and the versions that brokers which were not asked yet are assumed to have. At
+    `until`, in the loop's seconds, the deadline passes.
+    """
+
+    settings: Settings
+    net: KafkaDialer
+    login: Login
+    allowance: Allowance
+    protocol: str | None
+    until: float = math.inf
+    apis: Versions = field(default_factory=dict)
+    turns: Turns = field(default_factory=Turns)
+    wire: Wire = field(default_factory=Wire)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret that was configured or fetched: none may be printed."""
+        return self.settings.security._replace(sasl=self.login.ready).secrets
+
+    def knowing(self, protocol: str | None, apis: Versions) -> Walk:
+        """The context with what hop 1 found. A configured protocol stays."""
+        return replace(self, protocol=self.protocol or protocol, apis=apis)
+
+
+def walk_context(settings: Settings, net: KafkaDialer, until: float = math.inf) -> Walk:
+    """The context in which a walk starts."""
+    security = settings.security
+    login = Login(security.sasl, settings.timeout, only_encrypted=security.only_encrypted)
+    return Walk(settings, net, login, Allowance(settings), security.protocol, until)
 
 
 class Hop(NamedTuple):
-    """A hop: its id, the types of the facts it needs, and the function that gathers. Of the facts
-    in `optional` it makes use when they are known."""
+    """A hop: its id, the types of the facts it needs, the type of its own facts, and the function
+    that collects them. Those in `optional` may be missing."""
 
     id: str
     needs: tuple[type, ...]
     gives: type
-    gather: Gather
+    collect: Collect
     optional: frozenset[type] = frozenset()
 
-    def ready(self, facts: Mapping[type, Any]) -> bool:
+    def ready(self, facts: Facts) -> bool:
         """Whether all that it needs is known."""
-        return all(need in facts for need in self.needs if need not in self.optional)
+        return facts.arguments(self.needs, self.optional) is not None
 
-    def run(self, walk: Walk, facts: Mapping[type, Any]) -> Awaitable[Any]:
-        """Gathers, given the facts that it needs."""
-        return self.gather(walk, *(facts.get(need) for need in self.needs))
+    def run(self, walk: Walk, facts: Facts) -> Awaitable[HopFacts | None]:
+        """Collects, given facts for which it is ready."""
+        return self.collect(walk, *(facts.arguments(self.needs, self.optional) or ()))
 
 
 class Companion(Protocol):
@@ -150,26 +151,22 @@ class Companion(Protocol):
     hop: Hop
     spare: float
 
-    def begin(self, walk: Walk, facts: Mapping[type, Any]) -> None:
+    def begin(self, walk: Walk, facts: Facts) -> None:
         """Starts what it can do while the hops after hop 2 run."""
 
     def end(self) -> None:
         """Ends what it started."""
 
 
-def hop(id: str) -> Callable[[Gather], Hop]:  # noqa: A002
+def hop(id: str) -> Callable[[Collect], Hop]:  # noqa: A002
     """Declares a hop. Its first parameter is the Walk, the others are the facts it needs
     (`T | None`: may be missing).
 
     It returns facts, or None when those before it left nothing to work on: the hop is skipped then.
     """
 
-    def declare(gather: Gather) -> Hop:
-        hints = meanings(gather)
-        gives = members(hints.pop("return"))[0]
-        asked = [kind for kind in hints.values() if kind is not Walk]
-        needs = tuple(members(kind)[0] for kind in asked)
-        missing = frozenset(need for need, kind in zip(needs, asked) if may_be_none(kind))
-        return Hop(id, needs, gives, gather, missing)
+    def declare(collect: Collect) -> Hop:
+        needs, optional = needed(collect, Walk)
+        return Hop(id, needs, members(meanings(collect)["return"])[0], collect, optional)
 
     return declare

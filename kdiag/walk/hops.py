@@ -1,9 +1,12 @@
-"""The walk: its hops, in their order."""
+"""The hops of the walk, in the order of the table in areas.py."""
 
-from kdiag.walk.bootstrap import bootstrap
+from __future__ import annotations
+
+from importlib import import_module
+
+from kdiag.walk.areas import HOP_IDS
 from kdiag.walk.hop import Hop
-from kdiag.walk.listeners import listeners
-from kdiag.walk.metadata import metadata
-from kdiag.walk.produce import produce
 
-HOPS: tuple[Hop, ...] = (bootstrap, metadata, listeners, produce)
+HOPS: tuple[Hop, ...] = tuple(
+    getattr(import_module(f"kdiag.walk.{name}"), name) for name in HOP_IDS
+)

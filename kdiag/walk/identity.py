@@ -181,10 +181,10 @@ async def _leads(walk: Walk, metadata: Metadata, conversation: KafkaConnection) 
     if metadata.topic and metadata.topic.partitions:
         name = metadata.topic.name
         return _few([(name, False, p.number, p.leader) for p in metadata.topic.partitions])
-    if walk.leads is None:
+    if walk.wire.led is None:
         conversation.max_frame = MAX_FRAME
-        walk.leads = asyncio.ensure_future(_listed(conversation))
-    return await asyncio.shield(walk.leads)
+        walk.wire.led = asyncio.ensure_future(_listed(conversation))
+    return await asyncio.shield(walk.wire.led)
 
 
 async def _listed(conversation: KafkaConnection) -> Leads:

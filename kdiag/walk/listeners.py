@@ -100,6 +100,7 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
     """Dials the brokers at once: each one's advertised address, and its candidates beside it."""
     if not metadata.brokers:
         return None
+    walk = bootstrap.known_by(walk)
     loop = asyncio.get_running_loop()
     started = loop.time()
     gate = asyncio.Semaphore(max(1, MAX_HELD // walk.net.max_frame))
@@ -222,14 +223,14 @@ async def _met(walk: Walk, metadata: Metadata, broker: Broker, there: Advertised
     if conversation and there.mates and doubtful and not known:
         proof = await proven(walk, metadata, conversation, broker.node, there.mates)
     dial = concluded(broker, metadata, dial, said, proof)
-    if not conversation or not there.mates or dial.failed or broker.node in walk.flights:
+    if not conversation or not there.mates or dial.failed or broker.node in walk.wire.produce:
         _close(conversation)
         return dial
     small, large = produce or tuple(conversation.send(each) for each in produce_questions())
     flight = carried(conversation, (small, large), walk.net.timeout)
-    walk.flights[broker.node] = asyncio.ensure_future(flight)
-    if sum(not each.done() for each in walk.flights.values()) > walk.net.keepable:
-        await walk.flights[broker.node]
+    walk.wire.produce[broker.node] = asyncio.ensure_future(flight)
+    if sum(not each.done() for each in walk.wire.produce.values()) > walk.net.keepable:
+        await walk.wire.produce[broker.node]
     return dial
 
 

@@ -116,15 +116,15 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
     """Waits for the answers to what hop 1 asked, from every bootstrap connection."""
     if not bootstrap.usable:
         return None
-    found = await _answered(walk)
-    walk.release({broker.advertised for broker in found.brokers})
+    found = await _answered(bootstrap.known_by(walk))
+    walk.wire.close_others({broker.advertised for broker in found.brokers})
     return found
 
 
 async def _answered(walk: Walk) -> Metadata:
     asked = walk.settings.topic
-    replies = [_about(await reply, asked) for _, reply in walk.asked]
-    told = list(zip((endpoint for endpoint, _ in walk.asked), replies))
+    replies = [_about(await reply, asked) for _, reply in walk.wire.metadata]
+    told = list(zip((endpoint for endpoint, _ in walk.wire.metadata), replies))
     answers = tuple(
         MetadataAnswer(
             endpoint,
@@ -143,8 +143,8 @@ async def _answered(walk: Walk) -> Metadata:
         return Metadata(answers)
     found = Metadata(answers, *_read(best.body, asked, _OF_ZOOKEEPER in walk.apis))
     found = found._replace(twice=_twice(best.body))
-    if walk.beside:
-        told = await walk.beside
+    if walk.wire.side_answers:
+        told = await walk.wire.side_answers
         found = found._replace(transaction=told.transaction)
         if told.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
             found = found._replace(creates=told.creates, alike=_listed(found.topic, told.listing))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from kdiag.network.attempt import ClientRun, Delivery, Failure
 from kdiag.network.dialer import in_thread
+from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.dial import connect
 from kdiag.walk.greeting import GONE, DialTarget
 from kdiag.walk.hop import Walk, hop
@@ -130,7 +131,9 @@ class Produce(NamedTuple):
 
 
 @hop("produce")
-async def produce(walk: Walk, metadata: Metadata, listeners: Listeners) -> Produce | None:
+async def produce(
+    walk: Walk, bootstrap: Bootstrap, metadata: Metadata, listeners: Listeners
+) -> Produce | None:
     """Reads what every broker that was reached answered in hop 3's flight, and asks again where an
     answer is missing; with a topic, lets the real client write as well. It also tries the leaders
     at whose address another broker seems to be: whether clients can write is what counts."""
@@ -138,6 +141,7 @@ async def produce(walk: Walk, metadata: Metadata, listeners: Listeners) -> Produ
     tried = {x.broker.node for x in listeners.listeners if _writable(x)}
     if not reached and not (metadata.topic and tried):
         return None
+    walk = bootstrap.known_by(walk)
     loop = asyncio.get_running_loop()
     started = loop.time()
     asked = () if walk.login.by_client else reached
@@ -163,8 +167,8 @@ async def _produced(walk: Walk, metadata: Metadata, listener: Listener) -> Broke
     on a new connection, and then for the topic that was named: a proxy may close on any other."""
     node = listener.broker.node
     first: tuple[ProduceResult, ...] = ()
-    if node in walk.flights:
-        small, large = await walk.flights[node]
+    if node in walk.wire.produce:
+        small, large = await walk.wire.produce[node]
         if not (small.unanswered or large.unanswered):
             return BrokerProduce(node, small, large)
         first = (small, large)

@@ -1,4 +1,4 @@
-"""The walk as far as it gathers facts, here or on another machine; judging them is another's."""
+"""Runs the hops and collects their facts, on this machine or another one; rules run later."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import asyncio
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from kdiag.config.properties.names import PROTOCOLS
-from kdiag.config.redaction import redacted, secrets, without
+from kdiag.config.redaction import redacted, without
+from kdiag.config.redaction import secrets as to_redact
 from kdiag.config.security import MECHANISMS, Sasl
 from kdiag.config.settings import Settings
 from kdiag.config.usage import NO_THREAD, no_thread
@@ -21,11 +21,10 @@ from kdiag.kafka.errors import NAMES
 from kdiag.kafka.login import CUT_OFF
 from kdiag.network.attempt import LAYERS, clean
 from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.hop import Companion, Hop, HopFailure, HopFailures, Walk
+from kdiag.walk.facts import Facts, HopFacts
+from kdiag.walk.hop import Companion, Hop, HopFailure, Walk, walk_context
 from kdiag.walk.hops import HOPS
-from kdiag.walk.listeners import Listeners
 from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import Produce
 
 if TYPE_CHECKING:
     from kdiag.network.head_start import StartedConnection
@@ -36,14 +35,14 @@ MakeDialer = Callable[[Settings], KafkaDialer]
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, in UTC
 INTERRUPTED = "interrupted"  # why a hop did not run
 
-# What rules go by, whatever a password is.
+# Texts that rules compare: they stay, whatever a password is.
 _OWN = frozenset(
     (*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in HOPS), "aws", CUT_OFF)
 )
 
 
 class HopRun(NamedTuple):
-    """How one hop went. `summary` is what was learnt, "" where nothing was."""
+    """The run of one hop. `summary` is what was learnt, "" where nothing was."""
 
     hop: str
     elapsed_ms: int
@@ -52,185 +51,176 @@ class HopRun(NamedTuple):
 
 
 class WalkFacts(NamedTuple):
-    """All that one walk has learnt, as plain values. `started_at` is UTC, RFC 3339."""
+    """What a walk learnt, as plain values: the run of every hop, the hops that did not end, the
+    facts of those that did. `started_at` is UTC, RFC 3339."""
 
     started_at: str
     elapsed_ms: int
-    legs: tuple[HopRun, ...]
-    halts: tuple[HopFailure, ...] = ()
+    runs: tuple[HopRun, ...]
+    failures: tuple[HopFailure, ...] = ()
     notes: tuple[str, ...] = ()
     interrupted: bool = False
-    bootstrap: Bootstrap | None = None
-    metadata: Metadata | None = None
-    listeners: Listeners | None = None
-    produce: Produce | None = None
-
-    @property
-    def facts(self) -> dict[type, Any]:
-        """What is known, by its type: what rules ask for."""
-        known = (
-            self.bootstrap,
-            self.metadata,
-            self.listeners,
-            self.produce,
-            HopFailures(self.halts),
-        )
-        return {type(fact): fact for fact in known if fact is not None}
+    facts: Facts = Facts()
 
 
 class WalkResult(NamedTuple):
-    """What comes of a walk: what it learnt, the facts of the hop beside it by their types, and
-    every secret that it was told or fetched, which is never to be printed."""
+    """The result of a walk: what it learnt, the facts of the companion, and every secret that was
+    configured or fetched, which may not be printed."""
 
-    gathered: WalkFacts
-    beside: Mapping[type, Any] = MappingProxyType({})
-    told: tuple[str, ...] = ()
+    walk: WalkFacts
+    companion: Facts = Facts()
+    secrets: tuple[str, ...] = ()
+
+
+class _End(NamedTuple):
+    """How a hop ended: its run, and its facts or its failure."""
+
+    run: HopRun
+    facts: HopFacts | None = None
+    failure: HopFailure | None = None
 
 
 async def collect(
-    asked: Settings, make_net: MakeDialer, observe: Observer, companion: Companion | None = None
+    settings: Settings,
+    make_dialer: MakeDialer,
+    observe: Observer,
+    companion: Companion | None = None,
 ) -> WalkResult:
-    """Walks the hops, and the `companion` beside them. `observe` hears each hop's id as it starts,
-    and again with its summary as it ends. Cancelled, it still tells what is known so far."""
+    """Runs the hops, and the `companion` beside them. `observe` is called with each hop's id as it
+    starts, and again with its summary as it ends. Cancelled, it still returns what is known."""
     started_at = _now()
     started = time.perf_counter()
-    facts: dict[type, Any] = {Settings: asked}
-    legs: list[HopRun] = []
-    halts: list[HopFailure] = []
-    interrupted = False
-    net = make_net(asked)
-    shared = Walk(asked, net, until=asyncio.get_running_loop().time() + asked.deadline)
+    net = make_dialer(settings)
+    walk = walk_context(settings, net, asyncio.get_running_loop().time() + settings.deadline)
+    facts, interrupted = Facts((settings,)), False
+    ends: list[_End] = []
     for hop in (*HOPS, *((companion.hop,) if companion else ())):
-        left = started + asked.deadline - time.perf_counter()
+        left = started + settings.deadline - time.perf_counter()
         if companion and hop is companion.hop:  # what it knows at the deadline is kept
             left = max(left, companion.spare)
         try:
-            legs.append(await _leg(hop, shared, facts, legs, halts, left, observe))
+            end = await _run(hop, walk, facts, ends, left, observe)
         except asyncio.CancelledError:
             interrupted = True
-            legs.append(_skipped(hop, INTERRUPTED))
+            end = _skipped(hop, INTERRUPTED)
+        ends.append(end)
+        facts = facts.adding(end.facts) if end.facts else facts
         if companion and hop.gives is Metadata and Bootstrap in facts:
-            companion.begin(shared, facts)
+            companion.begin(walk, facts)
     if companion:
         companion.end()
     try:
         await net.close()
     except asyncio.CancelledError:
         interrupted = True
-    gathered = WalkFacts(
+    found = tuple(end.facts for end in ends[: len(HOPS)] if end.facts)
+    collected = WalkFacts(
         started_at,
         round((time.perf_counter() - started) * 1000),
-        tuple(legs),
-        tuple(halts),
-        (*shared.login.notes, *shared.allowance.notes),
+        tuple(end.run for end in ends),
+        tuple(end.failure for end in ends if end.failure),
+        (*walk.login.notes, *walk.allowance.notes),
         interrupted,
-        facts.get(Bootstrap),
-        facts.get(Metadata),
-        facts.get(Listeners),
-        facts.get(Produce),
+        Facts(found),
     )
-    told = _told(shared)
-    kind = companion.hop.gives if companion else None
-    beside = {kind: facts[kind]} if kind in facts else {}
-    return WalkResult(without(gathered, told, _OWN), beside, told)
+    secrets = _to_hide(walk)
+    beside = Facts(tuple(end.facts for end in ends[len(HOPS) :] if end.facts))
+    return WalkResult(without(collected, secrets, _OWN), beside, secrets)
 
 
-def without_secrets(gathered: WalkFacts, asked: Settings) -> WalkFacts:
-    """What was gathered elsewhere, without the secrets that were told there."""
-    told = _hidden(asked, asked.security.secrets, asked.security.sasl)
-    found: WalkFacts = without(gathered, told, _OWN)
+def without_secrets(collected: WalkFacts, settings: Settings) -> WalkFacts:
+    """The facts from another machine, without the secrets that were sent there."""
+    secrets = _hidden(settings, settings.security.secrets, settings.security.sasl)
+    found: WalkFacts = without(collected, secrets, _OWN)
     return found
 
 
-def _told(shared: Walk) -> tuple[str, ...]:
-    """The secrets that are to be hidden in what was gathered."""
-    return _hidden(shared.settings, shared.told, shared.login.ready)
+def _to_hide(walk: Walk) -> tuple[str, ...]:
+    """The secrets to hide in what was collected."""
+    return _hidden(walk.settings, walk.secrets, walk.login.ready)
 
 
-def _hidden(asked: Settings, told: Sequence[str], sasl: Sasl | None) -> tuple[str, ...]:
-    in_the_open = [str(endpoint) for endpoint in asked.bootstrap]
-    in_the_open += [word for each in asked.mapped for word in (each.advertised, each.candidate)]
-    in_the_open += [asked.topic or "", asked.client.get("client.id", "")]
+def _hidden(settings: Settings, secrets: Sequence[str], sasl: Sasl | None) -> tuple[str, ...]:
+    public = [str(endpoint) for endpoint in settings.bootstrap]
+    public += [text for each in settings.mapped for text in (each.advertised, each.candidate)]
+    public += [settings.topic or "", settings.client.get("client.id", "")]
     if sasl:
-        in_the_open += [sasl.username, sasl.client_id, sasl.endpoint, sasl.scope]
-    return secrets(told, in_the_open)
+        public += [sasl.username, sasl.client_id, sasl.endpoint, sasl.scope]
+    return to_redact(secrets, public)
 
 
 def not_walked(because: str) -> WalkFacts:
-    """What is known where no hop was walked, and why none was."""
-    return WalkFacts(_now(), 0, tuple(_skipped(hop, because) for hop in HOPS))
+    """The facts where no hop ran, and why none did."""
+    return WalkFacts(_now(), 0, tuple(_skipped(hop, because).run for hop in HOPS))
 
 
-async def _leg(
-    hop: Hop,
-    shared: Walk,
-    facts: dict[type, Any],
-    before: Sequence[HopRun],
-    halts: list[HopFailure],
-    left: float,
-    observe: Observer,
-) -> HopRun:
-    """Runs one hop, if what it needs is known, and stores its facts."""
-    if any(leg.skipped_because == INTERRUPTED for leg in before):
+async def _run(
+    hop: Hop, walk: Walk, facts: Facts, before: Sequence[_End], left: float, observe: Observer
+) -> _End:
+    """Runs one hop for at most `left` seconds, if what it needs is known."""
+    if any(end.run.skipped_because == INTERRUPTED for end in before):
         return _skipped(hop, INTERRUPTED)
     if not hop.ready(facts):
-        return _skipped(hop, _reason(before, halts))
+        return _skipped(hop, _reason(before))
     observe(hop.id, None)
     started = time.perf_counter()
     try:
-        gathering = hop.run(shared, facts)
-        gathered = await asyncio.wait_for(gathering, max(left, 0.0))
+        found = await asyncio.wait_for(hop.run(walk, facts), max(left, 0.0))
     except asyncio.TimeoutError:
-        halts.append(HopFailure(hop.id, shared.settings.deadline))
-        return _skipped(hop, "the deadline passed", time.perf_counter() - started)
+        failure, because = HopFailure(hop.id, walk.settings.deadline), "the deadline passed"
     except Exception as error:
-        halts.append(
-            HopFailure(hop.id, shared.settings.deadline, error_location(error, shared.told))
-        )
-        return _skipped(hop, "kdiag failed", time.perf_counter() - started)
-    if gathered is None:
-        return _skipped(hop, _reason(before, halts))
-    facts[hop.gives] = gathered
-    observe(hop.id, without(gathered.summary, _told(shared)))
-    because = gathered.skipped_because if isinstance(gathered, Produce) else None
-    return HopRun(hop.id, round(gathered.elapsed * 1000), because or None, gathered.summary)
+        where = error_location(error, walk.secrets)
+        failure, because = HopFailure(hop.id, walk.settings.deadline, where), "kdiag failed"
+    else:
+        if found is None:
+            return _skipped(hop, _reason(before))
+        observe(hop.id, without(found.summary, _to_hide(walk)))
+        run = HopRun(hop.id, round(found.elapsed * 1000), partial_because(found), found.summary)
+        return _End(run, found)
+    return _skipped(hop, because, time.perf_counter() - started)._replace(failure=failure)
 
 
-def _skipped(hop: Hop, because: str, elapsed: float = 0.0) -> HopRun:
-    return HopRun(hop.id, round(elapsed * 1000), because)
+def partial_because(found: object) -> str | None:
+    """Why a hop's facts say nothing of the whole cluster; None where they do."""
+    return getattr(found, "skipped_because", None) or None
 
 
-def _reason(before: Sequence[HopRun], halts: Sequence[HopFailure]) -> str:
+def _skipped(hop: Hop, because: str, elapsed: float = 0.0) -> _End:
+    return _End(HopRun(hop.id, round(elapsed * 1000), because))
+
+
+def _reason(before: Sequence[_End]) -> str:
     """Why a hop has nothing to work on: the last one that ran left nothing."""
-    if halts:
-        return f"{halts[0].hop} did not end"
-    ran = [leg.hop for leg in before if not leg.skipped_because]
+    failures = [end.failure for end in before if end.failure]
+    if failures:
+        return f"{failures[0].hop} did not end"
+    ran = [end.run.hop for end in before if not end.run.skipped_because]
     return f"{ran[-1]} failed" if ran else "nothing to work on"
 
 
-def error_location(error: Exception, told: Sequence[str]) -> str:
-    """What went wrong, and where. Any text may be in an error, so secrets are taken out."""
+def error_location(error: Exception, secrets: Sequence[str]) -> str:
+    """The error, and where it was raised. Any text may be in an error, so secrets are taken out."""
     if no_thread(error):
         return NO_THREAD
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
-    return clean(f"{type(error).__name__} at {where}: {redacted(str(error), told)}", 300)
+    return clean(f"{type(error).__name__} at {where}: {redacted(str(error), secrets)}", 300)
 
 
 def _now() -> str:
     return datetime.now(timezone.utc).strftime(MOMENT)
 
 
-def plain_dialer(asked: Settings, started: Iterable[StartedConnection] = ()) -> KafkaDialer:
+def plain_dialer(settings: Settings, started: Iterable[StartedConnection] = ()) -> KafkaDialer:
     """The dialer of the real network; hop 1 continues the `started` connections."""
     return KafkaDialer(
-        asked.timeout,
-        answer_timeout=asked.answer_timeout,
-        family=asked.family,
-        tls=asked.security.tls,
+        settings.timeout,
+        answer_timeout=settings.answer_timeout,
+        family=settings.family,
+        tls=settings.security.tls,
         started=started,
     )
 
 
 def nobody(hop: str, summary: str | None) -> None:
-    """Watches nothing."""
+    """An observer that ignores everything."""

@@ -11,7 +11,8 @@ from kdiag.aws.hop import AwsCompanion, AwsFacts
 from kdiag.config.settings import settings
 from kdiag.demo.broker import FakeBroker
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
-from kdiag.walk.hop import Walk
+from kdiag.walk.facts import Facts
+from kdiag.walk.hop import walk_context
 from kdiag.walk.hops import HOPS
 from tests.clouds import interface, snapshot
 from tests.gathered import PLAINTEXT
@@ -44,14 +45,14 @@ async def aws_facts(
     try:
         await build(world)
         walk_settings = settings(bootstrap, timeout=0.5, properties=PLAINTEXT)
-        walk = Walk(walk_settings, world.net(walk_settings))
-        facts: dict[type, object] = {}
+        walk = walk_context(walk_settings, world.net(walk_settings))
+        facts = Facts()
         for hop in HOPS[:3]:
             if hop.ready(facts) and (found := await hop.run(walk, facts)) is not None:
-                facts[hop.gives] = found
-        found = await AwsCompanion(cloud).hop.run(walk, facts)
+                facts = facts.adding(found)
+        made = await AwsCompanion(cloud).hop.run(walk, facts)
         await walk.net.close()
-        return found, cloud
+        return made if isinstance(made, AwsFacts) else None, cloud
     finally:
         await world.end()
 

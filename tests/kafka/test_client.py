@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError
 
 from kdiag.catalog import every_rule
 from kdiag.config.security import Sasl, Security, Tls
-from kdiag.config.settings import Endpoint, Settings, settings
+from kdiag.config.settings import Endpoint
 from kdiag.demo import broker as demo
 from kdiag.demo.broker import HANG_UP, SILENCE, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins, unsecured_token
@@ -30,6 +30,7 @@ from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
 from kdiag.walk.produce import BrokerProduce, Produce
 from kdiag.walk.produce_request import ProduceResult
+from tests.facts import known
 
 RULES = every_rule()
 
@@ -55,12 +56,11 @@ def found(delivery: Delivery) -> list[Finding]:
     broker = Broker(1, Endpoint("b1.example.com", 9092))
     server = Endpoint("kafka.example.com", 9092)
     topic = Topic("orders", "NONE", (Partition(0, 1, (1,), (1,)),))
-    facts: dict[type, Any] = {
-        Settings: settings("kafka.example.com:9092"),
-        Bootstrap: Bootstrap((EndpointResult(server, LayerResult("dns", 0.0)),)),
-        Metadata: Metadata((MetadataAnswer(server, 0.0),), (broker,), "c", 1, topic),
-        Produce: Produce((BrokerProduce(1, answered, answered),), (), client, 0.1),
-    }
+    facts = known(
+        Bootstrap((EndpointResult(server, LayerResult("dns", 0.0)),)),
+        Metadata((MetadataAnswer(server, 0.0),), (broker,), "c", 1, topic),
+        Produce((BrokerProduce(1, answered, answered),), (), client, 0.1),
+    )
     alone = [rule for rule in RULES.values() if rule.code.startswith("KD4")]
     return [finding for rule in alone for finding in rule.apply(facts)]
 

@@ -20,6 +20,8 @@ from kdiag.remote.reply import MAX_HEAD, MAX_NOTES, MAX_TEXT, RemoteWalk
 from kdiag.remote.serialization import MAX_BYTES, SerializationError, serialize
 from kdiag.report.judge import judge
 from kdiag.report.render import RENDERERS
+from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.metadata import Metadata
 from kdiag.walk.runner import WalkFacts, WalkResult, collect, nobody
 from tests.hostile.walking import SCHEMA
 from tests.walks import shown
@@ -35,7 +37,7 @@ def found(name: str) -> tuple[Settings, WalkFacts]:
             asked = replace(
                 settings(start.bootstrap, timeout=1.0, answer_timeout=1.0), security=start.security
             )
-            return asked, (await collect(asked, world.net, nobody)).gathered
+            return asked, (await collect(asked, world.net, nobody)).walk
         finally:
             await world.end()
 
@@ -76,37 +78,48 @@ def test_what_cannot_become_an_answer_ends_at_once(heard: bytes) -> None:
 
 
 def _first_dial(said: Any) -> Any:
-    return said["bootstrap"]["contacts"][0]["dials"][0]
+    return said["facts"]["bootstrap"]["contacts"][0]["dials"][0]
+
+
+def _many(said: Any, name: str) -> None:
+    said[name] *= 401
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda said: said["legs"].pop(),
-        lambda said: said["legs"].reverse(),
-        lambda said: said.update(bootstrap=None),
-        lambda said: said.update(metadata=None),
-        lambda said: said.update(listeners=None),
-        lambda said: said["bootstrap"]["contacts"][0]["endpoint"].update(host="evil"),
-        lambda said: said["bootstrap"].update(contacts=[]),
-        lambda said: said["bootstrap"]["contacts"][0]["dials"].extend([_first_dial(said)] * 20),
-        lambda said: said["listeners"]["listeners"].extend(said["listeners"]["listeners"] * 400),
-        lambda said: said["produce"]["produced"].extend(said["produce"]["produced"] * 400),
-        lambda said: said.update(
-            legs=[{**leg, "skipped_because": "skipped"} for leg in said["legs"]],
-            **dict.fromkeys(("bootstrap", "metadata", "listeners", "produce")),
+        lambda said: said["runs"].pop(),
+        lambda said: said["runs"].reverse(),
+        lambda said: said["facts"].update(bootstrap=None),
+        lambda said: said["facts"].update(metadata=None),
+        lambda said: said["facts"].update(listeners=None),
+        lambda said: said["facts"]["bootstrap"]["contacts"][0]["endpoint"].update(host="evil"),
+        lambda said: said["facts"]["bootstrap"].update(contacts=[]),
+        lambda said: said["facts"]["bootstrap"]["contacts"][0]["dials"].extend(
+            [_first_dial(said)] * 20
         ),
-        lambda said: said["legs"][1].update(skipped_because="skipped"),
-        lambda said: said["legs"][3].update(skipped_because=None),
-        lambda said: said.update(
-            produce=None, legs=[*said["legs"][:3], {**said["legs"][3], "skipped_because": "x"}]
+        lambda said: said["facts"]["listeners"]["listeners"].extend(
+            said["facts"]["listeners"]["listeners"] * 400
         ),
-        lambda said: said["listeners"].update(listeners=[]),
-        lambda said: said["listeners"]["listeners"].pop(),
-        lambda said: said["produce"].update(produced=[]),
-        lambda said: said["produce"].update(unreached=[]),
-        lambda said: said.update(halts=[{"hop": "metadata", "seconds": 1.0, "error": "x"}] * 2),
-        lambda said: said.update(halts=[{"hop": "aws", "seconds": 1.0, "error": "x"}]),
+        lambda said: said["facts"]["produce"]["produced"].extend(
+            said["facts"]["produce"]["produced"] * 400
+        ),
+        lambda said: said.update(
+            runs=[{**leg, "skipped_because": "skipped"} for leg in said["runs"]],
+            facts=dict.fromkeys(said["facts"]),
+        ),
+        lambda said: said["runs"][1].update(skipped_because="skipped"),
+        lambda said: said["runs"][3].update(skipped_because=None),
+        lambda said: said.update(
+            facts={**said["facts"], "produce": None},
+            runs=[*said["runs"][:3], {**said["runs"][3], "skipped_because": "x"}],
+        ),
+        lambda said: said["facts"]["listeners"].update(listeners=[]),
+        lambda said: said["facts"]["listeners"]["listeners"].pop(),
+        lambda said: said["facts"]["produce"].update(produced=[]),
+        lambda said: said["facts"]["produce"].update(unreached=[]),
+        lambda said: said.update(failures=[{"hop": "metadata", "seconds": 1.0, "error": "x"}] * 2),
+        lambda said: said.update(failures=[{"hop": "aws", "seconds": 1.0, "error": "x"}]),
         lambda said: said.update(notes=["x"] * (MAX_NOTES + 1)),
         lambda said: _first_dial(said).update(address="example.org"),
         lambda said: _first_dial(said).update(source="example.org"),
@@ -136,15 +149,13 @@ def test_its_words_are_cleaned_cut_and_without_secrets() -> None:
     attempt = _first_dial(said)["attempts"][-1]
     attempt.update(failure="refused", detail="\x1b[31malice-secret" + "x" * (2 * MAX_TEXT))
     said["notes"] = ["the password is alice-secret"]
-    said["metadata"]["cluster_id"] = "\x1b]0;title\x07"
+    said["facts"]["metadata"]["cluster_id"] = "\x1b]0;title\x07"
     facts = RemoteWalk(asked, "mark").gathered(json.dumps(said).encode())
-    dial = facts.bootstrap.contacts[0].dials[0] if facts.bootstrap else None
-    assert dial
+    dial = facts.facts[Bootstrap].contacts[0].dials[0]
     assert dial.attempts[-1].detail.startswith("\\x1b[31m***x")
     assert len(dial.attempts[-1].detail) <= MAX_TEXT + 20
     assert facts.notes == ("the password is ***",)
-    assert facts.metadata
-    assert facts.metadata.cluster_id == "\\x1b]0;title\\x07"
+    assert facts.facts[Metadata].cluster_id == "\\x1b]0;title\\x07"
 
 
 # Whatever types allow: judging it never fails, and what is printed is valid.
@@ -200,7 +211,7 @@ def test_a_flood_of_failures_is_refused_before_it_is_taken_in(size: int) -> None
     """It took 17 s of processor, and more than 6 minutes."""
     halt = {"hop": "metadata", "seconds": 1.0, "error": "x"}
     said = json.loads(serialize(FACTS))
-    said["halts"] = [halt] * (size // len(json.dumps(halt)))
+    said["failures"] = [halt] * (size // len(json.dumps(halt)))
     answer, calls = json.dumps(said).encode(), 0
 
     def count(_: object, event: str, __: object) -> None:

@@ -38,7 +38,9 @@ async def by_probe(world: World, asked: Settings, folder: Path, python: str) -> 
     """The report on a walk by the probe."""
     started, asking = time.perf_counter(), remote_walk(asked)
     answer = await ask(far.command(world, folder, python), asking, LONGEST)
-    return judge(asked, WalkResult(asking.gathered(answer), told=asked.security.secrets), started)
+    return judge(
+        asked, WalkResult(asking.gathered(answer), secrets=asked.security.secrets), started
+    )
 
 
 async def both(name: str, folder: Path, python: str) -> tuple[Report, Report]:

@@ -25,12 +25,18 @@ from kdiag.remote.serialization import (
     serialize,
 )
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
+from kdiag.walk.hops import HOPS
 from kdiag.walk.runner import HopRun, WalkFacts
 
 st.register_type_strategy(float, st.floats(-MAX_NUMBER, MAX_NUMBER))
 st.register_type_strategy(int, st.integers(-MAX_NUMBER, MAX_NUMBER))
 st.register_type_strategy(str, st.text(max_size=20))
 st.register_type_strategy(bytes, st.binary(max_size=20))
+
+st.register_type_strategy(
+    Facts, st.tuples(*(st.from_type(hop.gives) for hop in HOPS)).map(Facts) | st.just(Facts())
+)
 
 slow = profile(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -61,7 +67,7 @@ def _facts() -> WalkFacts:
     )
     contact = EndpointResult(Endpoint("h", 1), LayerResult("dns", 0.0), (dial,))
     legs = (HopRun("bootstrap", 1), HopRun("metadata", 0, "bootstrap failed"))
-    return WalkFacts("now", 3, legs, bootstrap=Bootstrap((contact,), {18: (0, 4)}))
+    return WalkFacts("now", 3, legs, facts=Facts((Bootstrap((contact,), {18: (0, 4)}),)))
 
 
 def _changed(change: Any) -> bytes:
@@ -71,13 +77,13 @@ def _changed(change: Any) -> bytes:
 
 
 def _dial(said: Any) -> Any:
-    return said["bootstrap"]["contacts"][0]["dials"][0]
+    return said["facts"]["bootstrap"]["contacts"][0]["dials"][0]
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        lambda said: said.pop("halts"),
+        lambda said: said.pop("failures"),
         lambda said: said.update(more=1),
         lambda said: said.update(elapsed_ms="3"),
         lambda said: said.update(elapsed_ms=True),
@@ -86,13 +92,13 @@ def _dial(said: Any) -> Any:
         lambda said: said.update(interrupted=0),
         lambda said: said.update(started_at=None),
         lambda said: said.update(started_at=["now"]),
-        lambda said: said.update(legs={}),
-        lambda said: said.update(legs=None),
+        lambda said: said.update(runs={}),
+        lambda said: said.update(runs=None),
         lambda said: said.update(notes=[""] * (MAX_ITEMS + 1)),
-        lambda said: said["bootstrap"].update(apis=[[18, [0, 4]], [18, [0, 4]]]),
-        lambda said: said["bootstrap"].update(apis=[[18, [0, 4, 5]]]),
-        lambda said: said["bootstrap"].update(apis=[[18]]),
-        lambda said: said["bootstrap"].update(apis=[[[], [0, 4]]]),
+        lambda said: said["facts"]["bootstrap"].update(apis=[[18, [0, 4]], [18, [0, 4]]]),
+        lambda said: said["facts"]["bootstrap"].update(apis=[[18, [0, 4, 5]]]),
+        lambda said: said["facts"]["bootstrap"].update(apis=[[18]]),
+        lambda said: said["facts"]["bootstrap"].update(apis=[[[], [0, 4]]]),
         lambda said: _dial(said).update(heard=["&"]),
         lambda said: _dial(said).update(heard=["é"]),
         lambda said: _dial(said)["attempts"][0].update(failure="nonsense"),

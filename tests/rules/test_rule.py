@@ -12,6 +12,7 @@ import pytest
 from kdiag.catalog import every_rule
 from kdiag.rules.rule import Match, Note, Rule, Severity, declared, rule
 from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts import Facts
 from kdiag.walk.listeners import Listeners
 from tests import walks
 from tests.facts import came_in, known, listener, listeners
@@ -209,7 +210,7 @@ def test_its_address_is_derived_from_its_code(declared: Rule) -> None:
 
 @EVERY
 def test_it_is_silent_about_nothing(declared: Rule) -> None:
-    assert list(declared.apply({})) == []
+    assert list(declared.apply(Facts())) == []
 
 
 @pytest.mark.parametrize("code", sorted(RULES.keys() - NOT_IN_THE_DEMO.keys()))

@@ -6,6 +6,7 @@ import pytest
 
 from kdiag.config.settings import settings
 from kdiag.report.judge import judge
+from kdiag.walk.facts import Facts
 from kdiag.walk.hop import HopFailures
 from kdiag.walk.runner import WalkFacts, WalkResult
 from tests.facts import answer, brokers, came_in, found_by, halts, metadata
@@ -34,7 +35,7 @@ def test_is_silent(code: str, facts: HopFailures) -> None:
 def test_the_report_knows_that_the_cluster_was_slow() -> None:
     """The exception of KD002 needs more than that the walk ended."""
     slow = metadata(*brokers(1), answers=(answer("a:9094")._replace(elapsed=4.0),))
-    ran = WalkFacts("", 0, (), halts(("listeners", "")).halts, bootstrap=came_in(), metadata=slow)
+    ran = WalkFacts("", 0, (), halts(("listeners", "")).failures, facts=Facts((came_in(), slow)))
     judged = judge(settings("a:9094"), WalkResult(ran), 0.0)
     severities = {finding.code: finding.severity for finding in judged.findings}
     assert severities["KD002"] == "warning"

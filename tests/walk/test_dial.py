@@ -121,7 +121,7 @@ async def test_the_bootstrap_address(
     found = await gather(world, endpoint(HOST), timeout=timeout_for(failure))
     check(found.bootstrap.contacts[0], layer, failure, said)
     assert not found.bootstrap.usable
-    assert len(found.facts) == 1, "nothing else is known"
+    assert len(found.facts.values) == 1, "nothing else is known"
 
 
 @cases

@@ -124,7 +124,7 @@ async def test_no_brokers(world: World) -> None:
     assert found.metadata.brokers == ()
     assert found.metadata.answers[0].failure is None
     assert found.metadata.summary.startswith("0 brokers")
-    assert len(found.facts) == 2, "there is nobody to dial"
+    assert len(found.facts.values) == 2, "there is nobody to dial"
 
 
 async def test_three_hundred_brokers(world: World) -> None:
@@ -202,7 +202,7 @@ async def test_no_answer_that_can_be_read(
     assert said in found.metadata.answers[0].detail
     assert found.metadata.brokers == ()
     assert found.metadata.summary == "no answer to the metadata request"
-    assert len(found.facts) == 2
+    assert len(found.facts.values) == 2
 
 
 async def test_an_answer_that_is_cut_short_anywhere(world: World) -> None:

@@ -20,7 +20,7 @@ from kdiag.demo.world import PORT, PUBLIC, World, endpoint
 from kdiag.kafka.messages import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
 from kdiag.network.attempt import AddressResult, Failure
 from kdiag.walk.bootstrap import Bootstrap, bootstrap
-from kdiag.walk.hop import Walk
+from kdiag.walk.hop import walk_context
 from kdiag.walk.listeners import Listeners, listeners
 from kdiag.walk.metadata import metadata
 
@@ -141,7 +141,7 @@ async def reached(
     asked = replace(settings(servers, timeout=timeout, answer_timeout=timeout), security=security)
     net = world.net(asked)
     try:
-        found = await bootstrap.gather(Walk(asked, net))
+        found = await bootstrap.collect(walk_context(asked, net))
         assert isinstance(found, Bootstrap)
         return found
     finally:
@@ -154,11 +154,11 @@ async def listened(world: World, security: Security, timeout: float = 5.0) -> Li
         settings(endpoint(), timeout=timeout, answer_timeout=timeout), security=security
     )
     net = world.net(asked)
-    walk = Walk(asked, net)
+    walk = walk_context(asked, net)
     try:
-        first = await bootstrap.gather(walk)
-        told = await metadata.gather(walk, first)
-        found = await listeners.gather(walk, first, told)
+        first = await bootstrap.collect(walk)
+        told = await metadata.collect(walk, first)
+        found = await listeners.collect(walk, first, told)
         assert isinstance(found, Listeners)
         return found
     finally:
