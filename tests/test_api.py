@@ -10,7 +10,6 @@ import math
 import socket
 import typing
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -395,7 +394,7 @@ class Interrupting(tuple[Any, ...]):
 
 async def test_ctrl_c_while_the_walk_is_judged_loses_nothing(world: World) -> None:
     await many(world, 3)
-    asked = replace(settings(endpoint(world.cluster.nodes[0].host)), expect=Interrupting())
+    asked = settings(endpoint(world.cluster.nodes[0].host))._replace(expect=Interrupting())
     report = await asyncio.create_task(walk(asked, world.net, lambda hop, said: None))
     assert statuses(report) == ["pass"] * 4
 

@@ -51,7 +51,7 @@ TLS = Tls(certificate=OWN.cert_chain_pems[0].bytes().decode(), key=KEY, key_pass
 ALL = Security(
     "SASL_PLAINTEXT",
     TLS,
-    replace(PLAIN, token=TOKEN, client_secret=CLIENT_SECRET),
+    PLAIN._replace(token=TOKEN, client_secret=CLIENT_SECRET),
 )
 
 
@@ -139,8 +139,8 @@ def report(
         world = World()
         await build(world)
         try:
-            asked = replace(
-                settings(endpoint(), timeout=0.5, answer_timeout=0.5), security=security
+            asked = settings(endpoint(), timeout=0.5, answer_timeout=0.5)._replace(
+                security=security
             )
             return await walk(asked, lambda _: net(world, asked), observe)
         finally:
@@ -287,7 +287,7 @@ TLS_FAILURES: dict[str, tuple[Build, str]] = {
 
 @pytest.mark.parametrize(("build", "code"), TLS_FAILURES.values(), ids=TLS_FAILURES)
 def test_nor_when_tls_fails(build: Build, code: str) -> None:
-    tls = replace(TLS, ca=CA.cert_pem.bytes().decode())
+    tls = TLS._replace(ca=CA.cert_pem.bytes().decode())
     made = report(build, ALL._replace(protocol="SASL_SSL", tls=tls))
     assert made.root_cause == code
     assert leaked(repr(made)) == []
@@ -329,7 +329,7 @@ def test_the_check_can_fail() -> None:
 
 
 def test_no_value_shows_one() -> None:
-    asked = replace(settings("a:1"), security=ALL)
+    asked = settings("a:1")._replace(security=ALL)
     for value in (asked, ALL, ALL.tls, ALL.sasl):
         assert leaked(repr(value)) == []
         assert leaked(str(value)) == []

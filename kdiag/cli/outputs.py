@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import stat
 import sys
 import time
@@ -270,6 +269,8 @@ def forget_stdout() -> None:
 @contextmanager
 def _held() -> Iterator[None]:
     """Keeps the first Ctrl-C back until the end."""
+    import signal  # it makes enums, 1 ms: by now asyncio has loaded it
+
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:
         yield

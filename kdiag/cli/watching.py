@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +30,8 @@ def ready() -> None:
     """Loads the walk. Until then Ctrl-C ends the process at once, for an import that is interrupted
     may fail in any way; from then on it ends the walk, and what is known is printed. So does
     SIGTERM, which a job gets when its time is up, and SIGHUP and SIGQUIT of a terminal."""
+    import signal  # after hop 1 has begun: it makes enums, 1 ms
+
     import kdiag.api  # noqa: F401
     from kdiag.network.sockets import raise_limit
 
@@ -61,6 +62,8 @@ class Terminated:
         before, self._came = self._came, time.monotonic()
         if self._came - before < AT_ONCE:
             return
+        import signal
+
         handler = signal.getsignal(signal.SIGINT)
         if callable(handler):
             handler(signal.SIGINT, frame)

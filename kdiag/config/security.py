@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
-from kdiag.config.usage import is_file_name, quoted
-
-LONGEST = 255  # characters of a file's name that is shown
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 MECHANISMS = (
     "PLAIN",
@@ -31,8 +27,13 @@ _BY_PREFERENCE = (
 )
 
 
-@dataclass(frozen=True)
-class Tls:
+def without_secrets(values: Any, *secret: str) -> str:
+    """The repr of a named tuple without its secrets."""
+    shown = (f"{name}={getattr(values, name)!r}" for name in values._fields if name not in secret)
+    return f"{type(values).__name__}({', '.join(shown)})"
+
+
+class Tls(NamedTuple):
     """What the client brings to a handshake; certificates and keys are PEM text, never file names.
 
     `ca` of None means this machine's own trust store; `ca_from` says where it was configured.
@@ -45,17 +46,19 @@ class Tls:
     ca: str | None = None
     ca_from: str = ""
     certificate: str | None = None
-    key: str | None = field(default=None, repr=False)
-    key_password: str | None = field(default=None, repr=False)
+    key: str | None = None
+    key_password: str | None = None
     verify: bool = True
     verify_name: bool = True
     versions: tuple[str, ...] = ()
     ciphers: str = ""
     java_trust: bool = False
 
+    def __repr__(self) -> str:
+        return without_secrets(self, "key", "key_password")
 
-@dataclass(frozen=True)
-class Sasl:
+
+class Sasl(NamedTuple):
     """How the client logs in. `token` is a ready OAUTHBEARER token; `endpoint`, `client_id`,
     `client_secret` and `scope` are those of the client-credentials flow; `extensions` are
     OAUTHBEARER's; `region` and `profile` are AWS's, for MSK IAM. `endpoint_ca` is what the token
@@ -63,17 +66,20 @@ class Sasl:
 
     mechanism: str
     username: str = ""
-    password: str = field(default="", repr=False)
-    token: str = field(default="", repr=False)
+    password: str = ""
+    token: str = ""
     endpoint: str = ""
     endpoint_ca: str | None = None
     client_id: str = ""
-    client_secret: str = field(default="", repr=False)
+    client_secret: str = ""
     scope: str = ""
-    extensions: Mapping[str, str] = field(default_factory=dict)
+    extensions: Mapping[str, str] = MappingProxyType({})
     service_name: str = "kafka"
     region: str = ""
     profile: str = ""
+
+    def __repr__(self) -> str:
+        return without_secrets(self, "password", "token", "client_secret")
 
 
 class Security(NamedTuple):
@@ -98,29 +104,6 @@ class Security(NamedTuple):
         if self.sasl:
             found += [self.sasl.password, self.sasl.token, self.sasl.client_secret]
         return tuple(text for text in found if text)
-
-
-@dataclass(frozen=True)
-class KeySource:
-    """Where certificates or a private key are, and what opens them: the property's name, and either
-    a file's name or the PEM text itself. `kind` is what the client reads there: "PEM", or "STORE"
-    for JKS and PKCS#12."""
-
-    name: str
-    path: str | None = None
-    text: str | None = field(default=None, repr=False)
-    kind: str = "PEM"
-    password: str | None = field(default=None, repr=False)
-    password_name: str = ""
-    key_password: str | None = field(default=None, repr=False)
-
-    def __str__(self) -> str:
-        """The property and its file, fit to be printed: what is no file's name may be a secret."""
-        if self.path is None or len(self.path) > LONGEST or "-----" in self.path:
-            return self.name
-        if not is_file_name(self.path):
-            return f"{self.name}=…"
-        return f"{self.name}={quoted(self.path, LONGEST)}"
 
 
 class MatchingProperties(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdiag.config.access import AwsAccess, ConfigAccess, parse_access, parse_config
@@ -24,11 +24,12 @@ FAMILIES = ("any", "v4", "v6")
 LEAST, MOST = 0.05, 3600  # seconds, of any limit
 TIMEOUT, ANSWER_TIMEOUT = 3.0, 10.0  # seconds
 
-TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}\Z")
-_AWS = re.compile(r"\.amazonaws\.com(\.cn)?\.?\Z", re.IGNORECASE)
-_HOST = re.compile(r"[\w.-]{1,255}\Z")
-_ZONE = re.compile(r"(%[\w.-]{1,15})?\Z")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+._-]*)://(.*)\Z", re.DOTALL)
+# Compiled when they are needed: 0.2 ms each.
+TOPIC = r"[A-Za-z0-9._-]{1,249}\Z"
+_AWS = r"(?i)\.amazonaws\.com(\.cn)?\.?\Z"
+_HOST = r"[\w.-]{1,255}\Z"
+_ZONE = r"(%[\w.-]{1,15})?\Z"
+_SCHEME = r"(?s)([A-Za-z][A-Za-z0-9+._-]*)://(.*)\Z"
 
 
 class Endpoint(NamedTuple):
@@ -61,8 +62,7 @@ class Mapped(NamedTuple):
         return Endpoint(self.candidate, self.candidate_port or advertised.port)
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """One check. Times are in seconds: `timeout` bounds reaching a peer (DNS, TCP, TLS),
     `answer_timeout` each answer of a peer that accepted, `deadline` the whole. `client` is what the
     real client is given besides `security`; `ignore` holds codes of findings that are not to count.
@@ -78,8 +78,8 @@ class Settings:
     mapped: tuple[Mapped, ...] = ()
     family: str = "any"
     fail_on: str = "error"
-    security: Security = field(default_factory=Security)
-    client: Mapping[str, str] = field(default_factory=dict)
+    security: Security = Security()
+    client: Mapping[str, str] = MappingProxyType({})
     notes: tuple[str, ...] = ()
     aws: AwsAccess | None = None
     expect: tuple[Expectation, ...] = ()
@@ -133,7 +133,7 @@ def settings(
     target = bootstrap if bootstrap is not None else given.get("bootstrap.servers")
     if target is None:
         raise UsageError("no bootstrap server: write `kdiag check HOST:PORT`")
-    if topic is not None and (not TOPIC.match(topic) or topic in (".", "..")):
+    if topic is not None and (not re.match(TOPIC, topic) or topic in (".", "..")):
         raise UsageError(
             f"--topic {quoted(topic)}: a topic name has 1 to 249 letters, digits, dots, dashes "
             "and underscores"
@@ -199,7 +199,7 @@ def parse_bootstrap(text: str, notes: list[str] | None = None) -> tuple[Endpoint
 
 def parse_endpoint(text: str, notes: list[str] | None = None) -> Endpoint:
     """`host:port`, `host` (port 9092 is assumed, and said in `notes`) or `[ipv6]:port`."""
-    scheme = _SCHEME.match(text)
+    scheme = re.match(_SCHEME, text) if "://" in text else None
     if scheme:
         name = scheme.group(1)
         security = (
@@ -339,8 +339,8 @@ def _is_host(host: str) -> bool:
             IPv6Address(address)
         except ValueError:
             return False
-        return bool(_ZONE.match(host[len(address) :]))
-    return bool(_HOST.match(host))
+        return bool(re.match(_ZONE, host[len(address) :]))
+    return bool(re.match(_HOST, host))
 
 
 def _port(text: str, host: str) -> int:
@@ -399,7 +399,7 @@ def _has_token(security: Security, endpoints: Sequence[Endpoint]) -> None:
     sasl = security.sasl
     if sasl is None or sasl.mechanism != "OAUTHBEARER" or sasl.token or sasl.endpoint:
         return
-    if not any(_AWS.search(endpoint.host) for endpoint in endpoints):
+    if not any(re.search(_AWS, endpoint.host) for endpoint in endpoints):
         raise UsageError(
             "sasl.mechanism=OAUTHBEARER without a token: set sasl.oauthbearer.token.endpoint.url "
             "with client id and secret, or give a ready token with KDIAG_OAUTHBEARER_TOKEN"

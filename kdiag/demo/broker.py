@@ -177,7 +177,8 @@ class FakeBroker:
                 least = 0 if login and login.raw else 8
                 frames = [await _frame(reader, least) for _ in range(next(sizes, 1))]
                 open_ = all([await self._handle(frame, writer, login) for frame in frames])
-        except (asyncio.IncompleteReadError, WireError, OSError):
+        # A loop that ends cancels this; in streams of Python 3.11 it would end in a traceback.
+        except (asyncio.IncompleteReadError, WireError, OSError, asyncio.CancelledError):
             pass
         finally:
             del self._serving[writer]

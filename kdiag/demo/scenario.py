@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kdiag.config.security import Security
@@ -51,8 +51,8 @@ async def built(
     try:
         start = await SCENARIOS[name](world)
         made = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
-        made = replace(made, answer_timeout=start.answer_timeout or timeout)
+        made = made._replace(answer_timeout=start.answer_timeout or timeout)
         wanted = parse_expectations(start.expect, topic=start.topic)
-        yield replace(made, security=start.security, expect=wanted), world.net, start.cloud
+        yield made._replace(security=start.security, expect=wanted), world.net, start.cloud
     finally:
         await world.end()

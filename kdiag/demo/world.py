@@ -76,7 +76,13 @@ class World:
 
     async def server(self, address: str, port: int, serve: Serve) -> None:
         """Starts a server of another kind at this address; `serve` handles each connection."""
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+
+        async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            # A loop that ends cancels it: streams of Python 3.11 print a traceback then.
+            with suppress(asyncio.CancelledError):
+                await serve(reader, writer)
+
+        server = await asyncio.start_server(served, "127.0.0.1", 0)
         self.nat[address, port] = server.sockets[0].getsockname()[1]
         self._servers.append(server)
 

@@ -9,7 +9,6 @@ import struct
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from kdiag.kafka.codec import Body, WireError
@@ -65,17 +64,16 @@ class Reply(NamedTuple):
     throttle_ms: int = 0
 
 
-@dataclass
 class _Pending:
     """A request without a response so far. Without an `api` it is a SASL message, which has no
     header."""
 
-    api: Api | None
-    version: int
-    correlation: int
-    raw: bool
-    sent: float
-    reply: asyncio.Future[Reply]
+    def __init__(
+        self, api: Api | None, version: int, correlation: int, raw: bool,
+        sent: float, reply: asyncio.Future[Reply],
+    ) -> None:  # fmt: skip
+        self.api, self.version, self.correlation, self.raw = api, version, correlation, raw
+        self.sent, self.reply = sent, reply
 
     def settle(self, reply: Reply) -> None:
         if not self.reply.done():

@@ -37,7 +37,7 @@ MAX_PARTITIONS, MAX_SHARING = 3, 8  # asked about of each broker, and brokers of
 
 _BROKER_RESOURCE = 4
 _NODE_CONFIGS = ("node.id", "broker.id")
-_WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty")
+_WHO_ANSWERED = r"Unexpected broker id, expected (\d{1,10}) or empty"
 _NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
 _NAMES_A_NODE = 5  # the version of ApiVersions from which on it does
 _NOT_LEADER = "NOT_LEADER_OR_FOLLOWER"
@@ -313,7 +313,7 @@ def _node(broker: Broker, reply: Reply) -> tuple[int | None, str]:
             values = [c["value"] for c in result["configs"] if c["name"] in _NODE_CONFIGS]
             own = {int(v) for v in values if v and v.isascii() and v.isdigit() and len(v) <= 10}
             return (own.pop() if len(own) == 1 else None), ""
-        named = _WHO_ANSWERED.search(result["error_message"] or "")
+        named = re.search(_WHO_ANSWERED, result["error_message"] or "")
         if named:
             return int(named.group(1)), ""
         if error in _NOT_ALLOWED:

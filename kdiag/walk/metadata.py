@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
@@ -167,7 +168,7 @@ def _alike(name: str, others: Iterable[str]) -> tuple[str, ...]:
     near = {
         other.lower(): other
         for other in islice(others, MOST_TOPICS)
-        if abs(len(other) - len(name)) <= len(name) // 2 and TOPIC.match(other)
+        if abs(len(other) - len(name)) <= len(name) // 2 and re.match(TOPIC, other)
     }
     found = get_close_matches(name.lower(), near, n=MOST_ALIKE, cutoff=0.7)
     return tuple(near[lowered] for lowered in found)

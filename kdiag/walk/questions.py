@@ -15,7 +15,7 @@ from kdiag.network.attempt import Failure
 
 CREATES = "auto.create.topics.enable"
 _BROKER_RESOURCE = 4
-_WHO_ANSWERED = re.compile(r"Unexpected broker id, expected (\d{1,10}) or empty")
+_WHO_ANSWERED = r"Unexpected broker id, expected (\d{1,10}) or empty"
 ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": False})
 
 
@@ -81,7 +81,7 @@ async def _creates(ask: Ask, node: int) -> str | None:
             if error == "NONE":
                 values = [c["value"] for c in result["configs"] if c["name"] == CREATES]
                 return next((v for v in values if v in ("true", "false")), None)
-            named = _WHO_ANSWERED.search(result["error_message"] or "")
+            named = re.search(_WHO_ANSWERED, result["error_message"] or "")
             if not named:
                 return error
             node = int(named.group(1))

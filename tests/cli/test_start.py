@@ -64,6 +64,15 @@ def test_the_first_packet_leaves_before_all_else_is_loaded(brokers: Brokers) -> 
     mine = {name.removeprefix("kdiag") for name in loaded if name.startswith("kdiag")}
     assert mine <= BEFORE, "what hop 1 does not need is loaded while it waits"
     assert not loaded & {"asyncio", "ssl", "socket", "rich", "ipaddress", "logging", "subprocess"}
+    assert not loaded & {
+        "dataclasses",
+        "copy",
+        "signal",
+        "traceback",
+        "string",
+        "selectors",
+        "array",
+    }
 
 
 def test_to_a_name_it_leaves_before_what_judges_is_loaded(brokers: Brokers) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 import trustme
 from confluent_kafka import Producer
 
 from kdiag.config.properties import stores
+from kdiag.config.properties.dialects import KeySource
 from kdiag.config.properties.names import KNOWN, PROTOCOLS
-from kdiag.config.security import MECHANISMS, KeySource, Sasl, Security, Tls, librdkafka, matching
+from kdiag.config.security import MECHANISMS, Sasl, Security, Tls, librdkafka, matching
 from kdiag.config.settings import parse_properties, settings
 
 CA = trustme.CA()
@@ -66,7 +66,7 @@ def test_what_a_mechanism_brings() -> None:
 
 @pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "AWS_MSK_IAM"])
 def test_a_ready_token_is_for_the_callback_alone(mechanism: str) -> None:
-    sasl = replace(LOGINS["OAUTHBEARER"], mechanism=mechanism, token="a.b.c")
+    sasl = LOGINS["OAUTHBEARER"]._replace(mechanism=mechanism, token="a.b.c")
     assert librdkafka(Security("SASL_PLAINTEXT", Tls(), sasl)) == {
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": "OAUTHBEARER",

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import ssl
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -315,7 +314,7 @@ async def written(tls: Tls | None, sasl: Sasl | None, logins: Logins | None = No
 def with_certificate() -> Tls:
     own = CA.issue_cert("client")
     chain = b"".join(blob.bytes() for blob in own.cert_chain_pems).decode()
-    return replace(TLS, certificate=chain, key=own.private_key_pem.bytes().decode())
+    return TLS._replace(certificate=chain, key=own.private_key_pem.bytes().decode())
 
 
 @pytest.mark.parametrize("tls", [TLS, with_certificate(), Tls(verify=False, verify_name=False)])

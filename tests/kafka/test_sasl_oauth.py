@@ -7,7 +7,6 @@ import base64
 import json
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 import trustme
@@ -89,7 +88,7 @@ async def test_a_token_by_client_credentials(issuer: Issuer) -> None:
     issuer.says("200 OK", {"access_token": "abc.def.ghi", "expires_in": 300})
     got = await ready(issuer.sasl(), "b", 5.0)
     assert got.error == ""
-    assert got.sasl == replace(issuer.sasl(), token="abc.def.ghi")
+    assert got.sasl == issuer.sasl()._replace(token="abc.def.ghi")
     host = issuer.url.removesuffix("/token?realm=x")
     assert got.notes == (f"the client secret went to {host} without TLS",)
     (asked,) = issuer.asked
@@ -198,9 +197,9 @@ async def test_the_endpoint_s_certificate_is_verified() -> None:
     assert "its certificate is not trusted" in stranger.error
     assert issuer.asked == []
     pem = authority.cert_pem.bytes().decode()
-    known = await oauth.fetched(replace(issuer.sasl(), endpoint_ca=pem), 5.0)
+    known = await oauth.fetched(issuer.sasl()._replace(endpoint_ca=pem), 5.0)
     assert (known.sasl.token, known.error, known.notes) == ("abc", "", ())
-    no_pem = await oauth.fetched(replace(issuer.sasl(), endpoint_ca="no PEM"), 5.0)
+    no_pem = await oauth.fetched(issuer.sasl()._replace(endpoint_ca="no PEM"), 5.0)
     assert no_pem.error.endswith("cannot be read")
     issuer.stop()
 

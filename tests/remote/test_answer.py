@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import sys
-from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -34,8 +33,8 @@ def found(name: str) -> tuple[Settings, WalkFacts]:
         world = World()
         try:
             start = await SCENARIOS[name](world)
-            asked = replace(
-                settings(start.bootstrap, timeout=1.0, answer_timeout=1.0), security=start.security
+            asked = settings(start.bootstrap, timeout=1.0, answer_timeout=1.0)._replace(
+                security=start.security
             )
             return asked, (await collect(asked, world.net, nobody)).walk
         finally:
@@ -144,7 +143,7 @@ def test_what_a_walk_has_found_is_taken(name: str) -> None:
 
 def test_its_words_are_cleaned_cut_and_without_secrets() -> None:
     login = Sasl("PLAIN", "alice", "alice-secret")
-    asked = replace(ASKED, security=Security("SASL_PLAINTEXT", sasl=login))
+    asked = ASKED._replace(security=Security("SASL_PLAINTEXT", sasl=login))
     said = json.loads(serialize(FACTS))
     attempt = _first_dial(said)["attempts"][-1]
     attempt.update(failure="refused", detail="\x1b[31malice-secret" + "x" * (2 * MAX_TEXT))

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,7 +48,7 @@ async def both(name: str, folder: Path, python: str) -> tuple[Report, Report]:
     try:
         start = await SCENARIOS[name](world)
         asked = settings(start.bootstrap, topic=start.topic, timeout=2.0, answer_timeout=2.0)
-        asked = replace(asked, security=start.security)
+        asked = asked._replace(security=start.security)
         here = await walk(asked, world.net, lambda hop, summary: None)
         return here, await by_probe(world, asked, folder, python)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import Any, cast
 
@@ -56,7 +55,7 @@ def test_an_errand_comes_out_as_it_went_in(asked: ProbeRequest) -> None:
 def test_an_errand_asks_for_what_was_asked() -> None:
     security = Security("SASL_SSL", Tls(ca="x" * 300_000), Sasl("PLAIN", "u", "p"))
     asked = settings("a:1,[::1]:2", topic="t", timeout=1, deadline=2, mapped=["a=b:3"])
-    asked = dataclasses.replace(asked, security=security)
+    asked = asked._replace(security=security)
     told = deserialize(ProbeRequest, serialize(probe_request(asked, "mark"))).settings
     assert told == asked
 

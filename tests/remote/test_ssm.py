@@ -136,7 +136,7 @@ def test_the_script_is_small_enough_for_a_document(healthy: str) -> None:
 
 def test_what_is_too_much_to_send_is_said(aws: RunCommand, healthy: str) -> None:
     asked = settings(healthy)
-    large = replace(asked, security=Security(tls=Tls(ca="x" * 10_000)))
+    large = asked._replace(security=Security(tls=Tls(ca="x" * 10_000)))
     (lost,) = run_from(large, parse_all([f"ssm://{FLEET[0]}"])).values()
     assert lost.cause
     assert "what has to be sent takes" in lost.cause.message

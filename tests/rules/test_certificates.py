@@ -6,7 +6,6 @@ import datetime
 import re
 import ssl
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 
@@ -45,7 +44,7 @@ def trusting(*authorities: bytes) -> Security:
 def findings(
     code: str, *contacts: EndpointResult, security: Security | None = None
 ) -> list[Finding]:
-    asked = replace(settings(f"{HOST}:9094"), security=security or trusting())
+    asked = settings(f"{HOST}:9094")._replace(security=security or trusting())
     return found_by(code, bootstrap(*contacts), asked)
 
 
@@ -101,7 +100,7 @@ def test_the_names_that_a_certificate_is_for_and_those_that_it_covers() -> None:
     first = shown("tls:name_mismatch", chain, 62, host="kafka.example.com")
     works = dial("203.0.113.1")._replace(handshake=first.dials[0].handshake)
     there = listeners(listener(1, "a.example.com:9094", "", works))
-    asked = replace(settings(f"{HOST}:9094"), security=trusting())
+    asked = settings(f"{HOST}:9094")._replace(security=trusting())
     (finding,) = found_by("KD113", bootstrap(first), there, asked)
     assert "not for kafka.example.com" in finding.message
     said = " | ".join(finding.evidence)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from kdiag.config.security import READABLE, Sasl, Security
@@ -16,7 +14,7 @@ NAME = "kafka.example.com:9094"
 
 
 def findings(code: str, *facts: object, security: Security) -> list[Finding]:
-    return found_by(code, *facts, replace(settings(NAME), security=security))
+    return found_by(code, *facts, settings(NAME)._replace(security=security))
 
 
 def logged_in(where: str, address: str, failure: Failure | None = None) -> EndpointResult:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -36,7 +35,7 @@ def shown(
 
 
 def findings(code: str, met: EndpointResult, security: Security | None = None) -> list[Finding]:
-    asked = replace(settings(f"{HOST}:9094"), security=security or Security("SSL"))
+    asked = settings(f"{HOST}:9094")._replace(security=security or Security("SSL"))
     return found_by(code, bootstrap(met), asked)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def serving(
 def with_certificate(authority: trustme.CA) -> Tls:
     own = authority.issue_cert("client")
     chain = b"".join(blob.bytes() for blob in own.cert_chain_pems).decode()
-    return replace(TLS, certificate=chain, key=own.private_key_pem.bytes().decode())
+    return TLS._replace(certificate=chain, key=own.private_key_pem.bytes().decode())
 
 
 def plaintext() -> None:
@@ -64,8 +63,8 @@ def plaintext() -> None:
 
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
-OLD_ONLY = replace(TLS, versions=("TLSv1.2",))
-NEW_ONLY = replace(TLS, versions=("TLSv1.3",))
+OLD_ONLY = TLS._replace(versions=("TLSv1.2",))
+NEW_ONLY = TLS._replace(versions=("TLSv1.3",))
 
 # What the client is set to, what the listener is, how it ends (layer:failure), what it speaks.
 CASES: dict[str, tuple[Security, Serve, Logins | None, str, str]] = {
@@ -77,7 +76,7 @@ CASES: dict[str, tuple[Security, Serve, Logins | None, str, str]] = {
     "anybody trusted": (Security("SSL", Tls(verify=False)), serving(), None, "", "SSL"),
     "another name": (Security("SSL", TLS), serving("a.example"), None, "tls:name_mismatch", "SSL"),
     "any name": (
-        Security("SSL", replace(TLS, verify_name=False)), serving("a.example"), None, "", "SSL"
+        Security("SSL", TLS._replace(verify_name=False)), serving("a.example"), None, "", "SSL"
     ),
     **{
         f"{words}, {version.name}": (
@@ -138,7 +137,7 @@ async def reached(
     world: World, security: Security, servers: str = endpoint(), timeout: float = 5.0
 ) -> Bootstrap:
     """Hop 1's facts, for a client that is set up like this."""
-    asked = replace(settings(servers, timeout=timeout, answer_timeout=timeout), security=security)
+    asked = settings(servers, timeout=timeout, answer_timeout=timeout)._replace(security=security)
     net = world.net(asked)
     try:
         found = await bootstrap.collect(walk_context(asked, net))
@@ -150,8 +149,8 @@ async def reached(
 
 async def listened(world: World, security: Security, timeout: float = 5.0) -> Listeners:
     """Hop 3's facts, for a client that is set up like this."""
-    asked = replace(
-        settings(endpoint(), timeout=timeout, answer_timeout=timeout), security=security
+    asked = settings(endpoint(), timeout=timeout, answer_timeout=timeout)._replace(
+        security=security
     )
     net = world.net(asked)
     walk = walk_context(asked, net)

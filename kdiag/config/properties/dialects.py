@@ -5,18 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from types import ModuleType
+from typing import NamedTuple
 
 from kdiag.config.properties import logins
 from kdiag.config.properties.layers import Layers
 from kdiag.config.properties.names import PROTOCOLS, USED
-from kdiag.config.security import READABLE, KeySource, Security, Tls
-from kdiag.config.usage import UsageError, like
+from kdiag.config.security import READABLE, Security, Tls, without_secrets
+from kdiag.config.usage import UsageError, is_file_name, like, quoted
 
 _STORE_TYPES = {"JKS": "STORE", "PKCS12": "STORE", "PEM": "PEM"}
 _VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
+_LONGEST = 255  # characters of a file's name that is shown
 _CIPHER = re.compile(r"TLS_([A-Z0-9_]+)_WITH_([A-Z0-9_]+)\Z")
 _REFERENCE = re.compile(r"\$\{[^}:]+:[^}]*\}")
 _CIPHER_13 = re.compile(r"TLS_(AES|CHACHA20)_[A-Z0-9_]+\Z")
+
+
+class KeySource(NamedTuple):
+    """Where certificates or a private key are, and what opens them: the property's name, and either
+    a file's name or the PEM text itself. `kind` is what the client reads there: "PEM", or "STORE"
+    for JKS and PKCS#12."""
+
+    name: str
+    path: str | None = None
+    text: str | None = None
+    kind: str = "PEM"
+    password: str | None = None
+    password_name: str = ""
+    key_password: str | None = None
+
+    def __repr__(self) -> str:
+        return without_secrets(self, "text", "password", "key_password")
+
+    def __str__(self) -> str:
+        """The property and its file, fit to be printed: what is no file's name may be a secret."""
+        if self.path is None or len(self.path) > _LONGEST or "-----" in self.path:
+            return self.name
+        if not is_file_name(self.path):
+            return f"{self.name}=…"
+        return f"{self.name}={quoted(self.path, _LONGEST)}"
 
 
 def secured(given: Layers, notes: list[str]) -> Security:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdiag.config.properties import jks, pem
+from kdiag.config.properties.dialects import KeySource
 from kdiag.config.reading import read
-from kdiag.config.security import KeySource
 from kdiag.config.usage import UsageError, quoted
 
 if TYPE_CHECKING:

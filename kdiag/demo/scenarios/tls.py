@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import replace
 
 from kdiag.config.security import Security, Tls
 from kdiag.demo.broker import FakeBroker
@@ -80,7 +79,7 @@ async def tls_handshake(world: World) -> Start:
     old.maximum_version = ssl.TLSVersion.TLSv1_2
     await world.three(tls=old)
     client = tls_client()
-    return Start(security=client._replace(tls=replace(client.tls, versions=("TLSv1.3",))))
+    return Start(security=client._replace(tls=client.tls._replace(versions=("TLSv1.3",))))
 
 
 @scenario
@@ -88,7 +87,7 @@ async def verification_off(world: World) -> Start:
     """The client does not check the name in the certificate, and would not like it."""
     await world.three(tls=server_context(authority().issue("broker", ("kafka.example.com",))))
     client = tls_client()
-    return Start(security=client._replace(tls=replace(client.tls, verify_name=False)))
+    return Start(security=client._replace(tls=client.tls._replace(verify_name=False)))
 
 
 @scenario

@@ -7,7 +7,6 @@ import base64
 import os
 import re
 import time
-from dataclasses import replace
 from typing import Any
 
 from kdiag.config.security import Sasl
@@ -82,8 +81,8 @@ async def signed_in(sasl: Sasl, host: str, timeout: float) -> ReadyLogin:
     if sasl.mechanism == "OAUTHBEARER":
         token = bearer(region, key_id, secret, session_token, time.time())
         said = f"the token is signed for {_service(region)}: every MSK cluster there takes it"
-        return ReadyLogin(replace(sasl, region=region, token=token), notes=(said,))
-    keys = replace(sasl, region=region, username=key_id, password=secret, token=session_token)
+        return ReadyLogin(sasl._replace(region=region, token=token), notes=(said,))
+    keys = sasl._replace(region=region, username=key_id, password=secret, token=session_token)
     said = f"AWS_MSK_IAM signs for the host that is dialled, first for {clean(host)} in {region}"
     return ReadyLogin(keys, notes=(said,))
 

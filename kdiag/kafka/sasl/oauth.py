@@ -11,7 +11,7 @@ import math
 import socket
 import ssl
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -98,7 +98,7 @@ async def fetched(sasl: Sasl, timeout: float) -> ReadyLogin:
     finally:
         _cut(connection)
     token, flaw = _granted(status, body)
-    return ReadyLogin(replace(sasl, token=token), flaw and f"{where} {flaw}", notes)
+    return ReadyLogin(sasl._replace(token=token), flaw and f"{where} {flaw}", notes)
 
 
 def _connection(

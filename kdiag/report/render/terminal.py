@@ -34,9 +34,11 @@ Part = tuple[str, str] | str  # a text and its style, or a text
 _MARKS = {"pass": "√", "warn": "‼", "fail": "×", "skipped": "–"}
 _ASCII_MARKS = {"pass": "+", "warn": "!", "fail": "x", "skipped": "-"}
 _STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "bright_black"}
+_HOP_WIDTH = 9  # cells of a hop's name
 ROOMY = 100  # columns: room for the names of hops in a table
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
 _LABEL = re.compile(r"[^.:]+[.:]*|[.:]+")
+cell_len("".join(_MARKS.values()))  # loads rich's table of widths with this module, not later: 1 ms
 _VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
 
 
@@ -233,11 +235,6 @@ class Page:
 
     def step(self, step: HopResult) -> None:
         """A hop's line: mark, name, what was learnt, and how long it took at the right edge."""
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(width=1)
-        table.add_column(width=9)
-        table.add_column(ratio=1, overflow="fold")
-        table.add_column(justify="right", no_wrap=True)
         learnt = step.summary
         if step.skipped_because:
             learnt = "; ".join(
@@ -245,12 +242,21 @@ class Page:
             )
         style = _STYLES[step.status]
         took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
-        table.add_row(
-            Text(self.marks[step.status], style=style),
-            Text(step.hop, style="bold" if step.status != "skipped" else style),
-            self.text(learnt or "did not end"),
-            Text(f" {took}", style="bright_black"),
-        )
+        mark = Text(self.marks[step.status], style=style)
+        name = Text(step.hop, style="bold" if step.status != "skipped" else style)
+        text, at_the_edge = self.text(learnt or "did not end"), Text(f" {took}", "bright_black")
+        name_gap = " " * (_HOP_WIDTH + 1 - len(name))
+        line = Text.assemble(" ", mark, " ", name, name_gap, text)
+        room = self.console.width - line.cell_len - at_the_edge.cell_len
+        if room > 0 and "\n" not in text.plain:  # on one line: a table takes 1 ms
+            self.console.print(line.append(" " * room).append(at_the_edge))
+            return
+        table = Table.grid(padding=(0, 1), expand=True)
+        table.add_column(width=1)
+        table.add_column(width=_HOP_WIDTH)
+        table.add_column(ratio=1, overflow="fold")
+        table.add_column(justify="right", no_wrap=True)
+        table.add_row(mark, name, text, at_the_edge)
         self.console.print(Padding(table, (0, 0, 0, 1)))
 
     def properties(self, text: str) -> None:

@@ -19,7 +19,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from kdiag.config.properties import jks, pem, stores
-from kdiag.config.security import KeySource
+from kdiag.config.properties.dialects import KeySource
 from kdiag.config.usage import UsageError
 
 PASSWORD, KEY_PASSWORD, WRONG = "store-hunter2", "key-hunter2", "wrong-hunter2"
