@@ -6,17 +6,19 @@ import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import kdiag
-from kdiag.config.settings import Endpoint, Settings, UsageError, settings
-from kdiag.config.usage import quoted
+from kdiag.config.endpoint import Endpoint
+from kdiag.config.options import CheckOptions, Spelling, argument, flag
+from kdiag.config.settings import Settings
+from kdiag.config.settings import settings as make_settings
+from kdiag.config.usage import UsageError, quoted
 from kdiag.walk.hop import Companion
 from kdiag.walk.runner import MakeDialer, Observer, WalkResult, collect, nobody, plain_dialer
 
 if TYPE_CHECKING:
     from kdiag.aws.facts import AwsClient
-    from kdiag.config.expectation import Expectation
     from kdiag.config.security import Sasl
     from kdiag.lint.kubectl import KubectlOutput
     from kdiag.remote.check import Observer as RemoteObserver
@@ -25,37 +27,6 @@ if TYPE_CHECKING:
     from kdiag.report.model import Report
 
 MOST_KUBECTL = 10.0  # seconds
-
-
-class CheckOptions(TypedDict, total=False):
-    """What `check` takes beside the bootstrap servers.
-
-    `timeout` bounds reaching a peer (3 s), `answer_timeout` an answer of a peer that accepted (10
-    s) and `deadline` the whole walk (30 s), in seconds. `properties` are client properties;
-    `mapped` holds "ADVERTISED=CANDIDATE". Nothing is written unless `topic` is given. With `aws`
-    EC2 is asked beside the walk; `aws_echo` is the URL of a service that tells a client its
-    address; without it no service is asked. `expect` holds requirements such as "brokers=3";
-    findings of the codes or names in `ignore` are reported and do not count. `config` maps names of
-    files that configure the cluster to their texts; `strimzi` is NAMESPACE/NAME of its Kafka
-    resource, which kubectl reads.
-    """
-
-    topic: str | None
-    timeout: float | None
-    answer_timeout: float | None
-    deadline: float
-    properties: Mapping[str, str] | None
-    mapped: Sequence[str]
-    fail_on: Literal["error", "warning"]
-    aws: bool
-    aws_source: str | None
-    aws_region: str | None
-    aws_profile: str | None
-    aws_echo: str | None
-    expect: Sequence[str]
-    ignore: Sequence[str]
-    config: Mapping[str, str] | None
-    strimzi: str | None
 
 
 def check(bootstrap: str, **options: Unpack[CheckOptions]) -> kdiag.Report:
@@ -73,9 +44,9 @@ def check(bootstrap: str, **options: Unpack[CheckOptions]) -> kdiag.Report:
 
 async def check_async(bootstrap: str, **options: Unpack[CheckOptions]) -> kdiag.Report:
     """As `check`, inside a running event loop. When it is cancelled, it raises CancelledError."""
-    asked = _settings(bootstrap, options)
-    cloud = await asyncio.to_thread(door, asked)
-    report = await walk(asked, plain_dialer, nobody, cloud)
+    settings = _settings(bootstrap, options)
+    aws = await asyncio.to_thread(prepare, settings)
+    report = await walk(settings, plain_dialer, nobody, aws)
     if report.interrupted:
         raise asyncio.CancelledError
     return report
@@ -85,14 +56,8 @@ def _settings(bootstrap: str, options: CheckOptions) -> Settings:
     """The settings of a check from Python. Raises UsageError, which names the argument."""
     for name in options.keys() - CheckOptions.__annotations__.keys():
         raise TypeError(f"check() got an unexpected keyword argument {name!r}")
-    fail_on = options.get("fail_on", "error")
-    if fail_on not in ("error", "warning"):
-        raise UsageError(f'fail_on={fail_on!r}: write "error" or "warning"')
-    given: dict[str, Any] = {**options}
-    topic = options.get("topic")
-    given["expect"] = expected(options.get("expect", ()), topic=topic, place="expect")
-    given["ignore"] = ignored(options.get("ignore", ()), place="ignore")
-    return settings(bootstrap, **given)
+    values = {name: value for name, value in options.items() if value is not None}
+    return make_settings(bootstrap, spelled=argument, **{**values, **judged(values, argument)})
 
 
 def _no_loop() -> None:
@@ -107,58 +72,61 @@ def _no_loop() -> None:
     )
 
 
-def expected(
-    texts: Sequence[str], *, topic: str | None, place: str = "--expect"
-) -> Sequence[Expectation]:
-    """What is to be so besides. Raises UsageError for what is no expectation."""
-    if not texts:
-        return ()
-    from kdiag.rules import expectations
+def judged(values: Mapping[str, Any], spelled: Spelling = flag) -> dict[str, Any]:
+    """The options that rules read, made of their texts in `values`: `expect` as expectations,
+    `ignore` as codes of findings. Raises UsageError."""
+    found: dict[str, Any] = {}
+    if values.get("expect"):
+        from kdiag.rules.expectations import parse_expectations
 
-    return expectations.parse_expectations(texts, topic=topic, place=place)
+        found["expect"] = parse_expectations(
+            values["expect"], topic=values.get("topic"), place=spelled("expect", "")
+        )
+    if values.get("ignore"):
+        from kdiag.catalog import every_rule
+        from kdiag.rules.rule import ignorable
 
-
-def ignored(names: Sequence[str], place: str = "--ignore") -> tuple[str, ...]:
-    """The codes of findings that are not to count. Raises UsageError for what is none."""
-    if not names:
-        return ()
-    from kdiag.catalog import every_rule
-    from kdiag.rules.rule import ignorable
-
-    return ignorable(names, every_rule(), place)
+        found["ignore"] = ignorable(values["ignore"], every_rule(), spelled("ignore", ""))
+    return found
 
 
 def run(
-    asked: Settings,
-    net: MakeDialer | None = None,
+    settings: Settings,
+    make_dialer: MakeDialer | None = None,
     observe: Observer | None = None,
-    cloud: AwsClient | None = None,
+    aws: AwsClient | None = None,
 ) -> Report:
-    """One check in an event loop of its own. `observe` hears each hop's id as it starts, and again
-    with its summary as it ends; `cloud` is another AWS than the one that is asked for. Raises
-    UsageError for a login that kdiag cannot make, and for files that it knows nothing of."""
-    cloud = door(asked, cloud)
-    return asyncio.run(walk(asked, net or plain_dialer, observe or nobody, cloud))
+    """One check in an event loop of its own. `observe` is called with each hop's id as it starts,
+    and again with its summary as it ends; `aws` stands in for the client of AWS. Raises UsageError
+    as `prepare` does."""
+    aws = prepare(settings, aws)
+    return asyncio.run(walk(settings, make_dialer or plain_dialer, observe or nobody, aws))
 
 
-def door(asked: Settings, cloud: AwsClient | None = None, *, here: bool = True) -> AwsClient | None:
-    """The door to AWS, where it is to be asked and there is none yet. `here` says that the walk
-    starts on this machine. Raises UsageError for what cannot be done: a login, files that kdiag
-    knows nothing of."""
-    sasl = asked.security.sasl
+def prepare(
+    settings: Settings, aws: AwsClient | None = None, *, local: bool = True
+) -> AwsClient | None:
+    """The client of AWS, where AWS is asked and `aws` is none. `local` says that the walk starts on
+    this machine. Raises UsageError for a login that kdiag cannot make, and for files of a kind that
+    it does not know."""
+    sasl, options = settings.security.sasl, settings.options
     if sasl and sasl.mechanism == "GSSAPI":
-        _has_kerberos(asked.security.protocol or "SASL_PLAINTEXT")
-    if sasl and sasl.mechanism == "AWS_MSK_IAM" and here:
-        _has_region(sasl, asked.bootstrap)
-    if asked.aws and cloud is None:
+        _has_kerberos(settings.security.protocol or "SASL_PLAINTEXT")
+    if sasl and sasl.mechanism == "AWS_MSK_IAM" and local:
+        _has_region(sasl, settings.bootstrap)
+    if options.aws and aws is None:
         from kdiag.aws.client import Ec2Client  # starts to load boto3, beside the walk
+        from kdiag.config.access import AwsAccess
 
-        cloud = Ec2Client(asked.aws, asked.deadline)
-    if asked.config:
+        access = AwsAccess(
+            options.aws_source, options.aws_region, options.aws_profile, options.aws_echo
+        )
+        aws = Ec2Client(access, options.deadline)
+    if options.config:
         from kdiag.lint.linter import refuse_unknown  # what reads files loads where there are some
 
-        refuse_unknown(asked.config.files)
-    return cloud
+        refuse_unknown(options.config)
+    return aws
 
 
 def _has_kerberos(protocol: str) -> None:
@@ -187,18 +155,18 @@ def _has_region(sasl: Sasl, servers: Sequence[Endpoint]) -> None:
 
 
 def run_from(
-    asked: Settings, wheres: Sequence[Vantage], observe: RemoteObserver | None = None
+    settings: Settings, places: Sequence[Vantage], observe: RemoteObserver | None = None
 ) -> dict[str, Report]:
     """The check from every vantage point, by label. Raises UsageError for what cannot be done
     from here."""
     from kdiag.remote import check as remote
 
-    door(asked, here=False)
+    prepare(settings, local=False)
 
-    async def here(settings: Settings, observer: Observer) -> Report:
-        return await walk(settings, plain_dialer, observer)
+    async def walk_here(settings: Settings, observe: Observer) -> Report:
+        return await walk(settings, plain_dialer, observe)
 
-    return remote.run_from(asked, wheres, here, observe)
+    return remote.run_from(settings, places, walk_here, observe)
 
 
 async def play(
@@ -207,65 +175,69 @@ async def play(
     """Builds a scenario of the demo, walks it, and takes it down again."""
     from kdiag.demo.scenario import built
 
-    async with built(name, timeout, deadline) as (asked, net, cloud):
-        return await walk(asked, net, observe or nobody, cloud)
+    async with built(name, timeout, deadline) as (settings, make_dialer, aws):
+        return await walk(settings, make_dialer, observe or nobody, aws)
 
 
 async def walk(
-    asked: Settings, make_net: MakeDialer, observe: Observer, cloud: AwsClient | None = None
+    settings: Settings, make_dialer: MakeDialer, observe: Observer, aws: AwsClient | None = None
 ) -> Report:
-    """The walk itself; with `cloud`, AWS is asked too. Cancelled, it still reports what is known so
-    far.
+    """Walks the hops and judges the facts; with `aws`, AWS is asked beside the walk. A walk that is
+    cancelled still reports what is known so far.
 
-    What judges is loaded afterwards, unless the caller has loaded it meanwhile: hop 1 does not wait
-    for it (14 ms).
+    What judges is loaded after the walk, unless the caller has loaded it meanwhile: hop 1 does not
+    wait for it (14 ms).
     """
     started = time.perf_counter()
-    reading = _reading(asked)
-    result = await collect(asked, make_net, observe, _companion(cloud))
-    shown = None
-    if reading:
+    kubectl = _kubectl(settings)
+    result = await collect(settings, make_dialer, observe, _companion(aws))
+    resources = None
+    if kubectl:
         if result.walk.interrupted:
-            reading.cancel()
-        await asyncio.wait([reading])
-        shown = None if reading.cancelled() else reading.result()
+            kubectl.cancel()
+        await asyncio.wait([kubectl])
+        resources = None if kubectl.cancelled() else kubectl.result()
     walked = time.perf_counter()
     from kdiag.report.judge import judge
 
-    started += time.perf_counter() - walked  # what is loaded is no part of the walk
-    made = judge(asked, result, started, list(_extensions(asked, result, shown)))
-    with suppress(asyncio.CancelledError):  # Ctrl-C while this was loaded or judged: it is whole
+    started += time.perf_counter() - walked  # loading is no part of the walk
+    report = judge(settings, result, started, list(_extensions(settings, result, resources)))
+    with suppress(
+        asyncio.CancelledError
+    ):  # Ctrl-C while this loaded or judged: the report is whole
         await asyncio.sleep(0)
-    return made
+    return report
 
 
-def _companion(cloud: AwsClient | None) -> Companion | None:
-    if cloud is None:
+def _companion(aws: AwsClient | None) -> Companion | None:
+    if aws is None:
         return None
     from kdiag.aws.hop import AwsCompanion
 
-    return AwsCompanion(cloud)
+    return AwsCompanion(aws)
 
 
 def _extensions(
-    asked: Settings, result: WalkResult, shown: KubectlOutput | None
+    settings: Settings, result: WalkResult, resources: KubectlOutput | None
 ) -> Iterator[Extension]:
-    """The features that have something to add; each is loaded only then."""
+    """The features that add to the report; each is loaded only where it adds something."""
     if result.companion.values:
         from kdiag.aws.extension import AwsExtension
 
         yield AwsExtension()
-    if asked.config:
+    options = settings.options
+    if options.config or options.strimzi:
         from kdiag.lint.extension import ConfigExtension
 
-        yield ConfigExtension(asked.config, shown)
+        yield ConfigExtension(options.config, options.strimzi, resources)
 
 
-def _reading(asked: Settings) -> asyncio.Task[KubectlOutput] | None:
-    """kubectl, asked beside the walk, if it is to be asked; it takes no longer than the walk."""
-    if asked.config is None or not asked.config.strimzi:
+def _kubectl(settings: Settings) -> asyncio.Task[KubectlOutput] | None:
+    """kubectl, which runs beside the walk where `--strimzi` is given, and no longer than it."""
+    if not settings.options.strimzi:
         return None
     from kdiag.lint.kubectl import resources
 
-    namespace, _, name = asked.config.strimzi.partition("/")
-    return asyncio.ensure_future(resources(namespace, name, min(MOST_KUBECTL, asked.deadline)))
+    namespace, _, name = settings.options.strimzi.partition("/")
+    longest = min(MOST_KUBECTL, settings.options.deadline)
+    return asyncio.ensure_future(resources(namespace, name, longest))

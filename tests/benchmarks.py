@@ -149,7 +149,7 @@ def walk(bootstrap: str) -> None:
     from kdiag.report.render import render
 
     asked = settings(bootstrap, timeout=TIMEOUT, answer_timeout=TIMEOUT)
-    report = run(asked, net=lambda s: KafkaDialer(s.timeout, device="lo"))
+    report = run(asked, lambda s: KafkaDialer(s.options.timeout, device="lo"))
     render("terminal", report, StringIO())
     found = {
         "walk_ms": report.elapsed_ms,

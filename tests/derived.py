@@ -26,6 +26,7 @@ from kdiag.api import play
 from kdiag.catalog import every_rule
 from kdiag.cli import cli
 from kdiag.config.expectation import EXPECTABLES
+from kdiag.config.options import EVERY, flag, variable, word
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.network.attempt import Failure
 from kdiag.report.model import Report
@@ -187,7 +188,23 @@ def expectations() -> str:
     )
 
 
-TABLES = {"keys": keys, "outcomes": outcomes, "expectations": expectations}
+def options() -> str:
+    """Every option, and how it is written in each place."""
+    lines = ["| option | variable | `kdiag.toml` | `kdiag.check` | |", "|---|---|---|---|---|"]
+    for name, option in EVERY.items():
+        key = {"properties": "properties"}.get(name, word(name))
+        cells = (
+            "BOOTSTRAP" if name == "bootstrap" else f"`{flag(name)}`",
+            f"`{variable(name)}`" if option.variable else "`KDIAG_X_…`",
+            f"`{key}`" if option.toml else "",
+            f"`{name}`" if option.python else "",
+            option.help.replace("|", "\\|"),
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+TABLES = {"options": options, "keys": keys, "outcomes": outcomes, "expectations": expectations}
 
 
 def quoted_anew(path: Path) -> str:

@@ -128,4 +128,4 @@ def shown(report: Report, form: str = "terminal", encoding: str = "utf-8") -> st
 
 def on_loopback(asked: Settings) -> KafkaDialer:
     """A dialer whose packets leave by the loopback device alone."""
-    return KafkaDialer(asked.timeout, device="lo")
+    return KafkaDialer(asked.options.timeout, device="lo")

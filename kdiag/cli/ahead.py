@@ -31,7 +31,8 @@ def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[Start
     if len(checks) > 1 or len(outputs) > 1 or not set(outputs) <= RENDERERS.keys():
         return ()
     (asked,) = checks.values()
-    if asked.security.sasl or asked.aws or asked.config:
+    options = asked.options
+    if asked.security.sasl or options.aws or options.config or options.strimzi:
         return ()
     from kdiag.network import head_start
 

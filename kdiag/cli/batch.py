@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from kdiag.api import door, walk
+from kdiag.api import prepare, walk
 from kdiag.config.settings import Settings
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.report.judge import interrupted_report
@@ -30,7 +30,7 @@ def run_all(
     """Walks all of them in one event loop, AT_ONCE at a time. `observe` hears a label and what one
     walk tells. Interrupted, it gives what is known of each. Raises UsageError for a login that
     kdiag cannot make."""
-    doors = {label: door(one) for label, one in asked.items()}
+    aws = {label: prepare(one) for label, one in asked.items()}
     share = min(len(asked), AT_ONCE)
 
     def shared(one: Settings) -> KafkaDialer:
@@ -44,7 +44,7 @@ def run_all(
                 observe(label, hop, summary)
 
         async with gate:
-            return await walk(asked[label], shared, told if observe else nobody, doors[label])
+            return await walk(asked[label], shared, told if observe else nobody, aws[label])
 
     async def all_of_them() -> dict[str, Report]:
         gate = asyncio.Semaphore(share)

@@ -86,15 +86,15 @@ def _settings(asked: Settings) -> dict[str, Any]:
     tls, sasl = asked.security.tls, asked.security.sasl
     return {
         "bootstrap": [str(endpoint) for endpoint in asked.bootstrap],
-        "topic": asked.topic,
-        "timeout": asked.timeout,
-        "answer_timeout": asked.answer_timeout,
-        "deadline": asked.deadline,
+        "topic": asked.options.topic,
+        "timeout": asked.options.timeout,
+        "answer_timeout": asked.options.answer_timeout,
+        "deadline": asked.options.deadline,
         "family": asked.family,
-        "fail_on": asked.fail_on,
-        "ignore": list(asked.ignore),
-        "map": len(asked.mapped),
-        "aws": asked.aws is not None,
+        "fail_on": asked.options.fail_on,
+        "ignore": list(asked.options.ignore),
+        "map": len(asked.options.mapped),
+        "aws": asked.options.aws,
         "security.protocol": asked.security.protocol,
         "tls": {
             "authorities": tls.ca is not None,

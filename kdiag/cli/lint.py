@@ -10,7 +10,7 @@ import click
 from kdiag.cli.completion import paths
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.files import configuration, named, read, text
-from kdiag.cli.options import fail_on, output
+from kdiag.cli.options import option, output
 
 
 @click.command(epilog=EXIT_CODES, short_help="Say what will go wrong with configuration files.")
@@ -29,7 +29,7 @@ from kdiag.cli.options import fail_on, output
 @click.option(
     "--skip-unknown", is_flag=True, help="Pass over files that have nothing to do with Kafka."
 )
-@fail_on("What makes the exit code 60.")
+@option("fail_on", "What makes the exit code 60.", variables=True)
 @output(
     "text, json, sarif or github, to standard output or to a file; may be repeated.",
     ("text", "json", "sarif", "github"),
@@ -41,7 +41,7 @@ def lint(
     as_patch: bool,
     saved: str | None,
     skip_unknown: bool,
-    fail_on: str,
+    fail_on: str | None,
     outputs: Sequence[str],
 ) -> int:
     """Say what will go wrong with a Kafka that is configured like this, before it is deployed.
@@ -54,6 +54,7 @@ def lint(
     corrected files.
     """
     from kdiag.cli.outputs import deliver, destinations
+    from kdiag.config.options import choice
     from kdiag.lint.edit import diff
     from kdiag.lint.linter import after_fixes, lint
     from kdiag.lint.observed import of_report
@@ -61,6 +62,7 @@ def lint(
     from kdiag.lint.render import FORMS
     from kdiag.lint.render import render as say
 
+    fail_on = choice("fail_on", fail_on or "error")
     corrections = fix + as_diff + as_patch
     if corrections and outputs:
         raise click.UsageError(

@@ -1,4 +1,4 @@
-"""Options that several commands have."""
+"""Options as click takes them, from the one table in kdiag/config/options.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from kdiag.cli.completion import words
+from kdiag.cli import completion
+from kdiag.config.options import EVERY, variable, word
 from kdiag.report.render import RENDERERS
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -16,27 +17,34 @@ REPORTED = f"{', '.join(RENDERERS)}: to standard output or to a file; may be rep
 TEXT_OR_JSON = "text or json, to standard output or to a file; may be repeated."
 
 
-def output(help: str, forms: Iterable[str] = RENDERERS, envvar: str | None = None) -> Decorator:  # noqa: A002
+def option(name: str, help: str = "", *, variables: bool = False, **more: Any) -> Decorator:  # noqa: A002
+    """The option of a field of the table, with its own text in the help of this command; with
+    `variables` the option may come from the environment. `more` is given to click.option."""
+    row = EVERY[name]
+    if row.completes:
+        more = {"shell_complete": getattr(completion, row.completes), **more}
+    shown = f"  [default: {row.shown}]" if row.shown else ""
+    return click.option(
+        *([row.short] if row.short else []),
+        f"--{word(name)}",
+        name,
+        is_flag=True if row.kind == "flag" else None,
+        multiple=row.kind in ("texts", "files"),
+        metavar=row.metavar or ("|".join(row.choices) or None),
+        envvar=variable(name) if variables and row.variable else None,
+        help=f"{help or row.help}{shown}",
+        **more,
+    )
+
+
+def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """All options of the table, but those that a command declares itself: bootstrap, output."""
+    for name in reversed([name for name in EVERY if name not in ("bootstrap", "outputs")]):
+        function = option(name, variables=True)(function)
+    return function
+
+
+def output(help: str, forms: Iterable[str] = RENDERERS, *, variables: bool = False) -> Decorator:  # noqa: A002
     """-o: in which of these formats, and where to."""
-    return click.option(
-        "-o",
-        "--output",
-        "outputs",
-        multiple=True,
-        metavar="FORMAT[=FILE]",
-        envvar=envvar,
-        shell_complete=words(*forms),
-        help=help,
-    )
-
-
-def fail_on(help: str) -> Decorator:  # noqa: A002
-    """--fail-on: how severe a finding has to be to count."""
-    return click.option(
-        "--fail-on",
-        type=click.Choice(["error", "warning"]),
-        default="error",
-        show_default=True,
-        envvar="KDIAG_FAIL_ON",
-        help=help,
-    )
+    complete = completion.words(*forms)
+    return option("outputs", help, variables=variables, shell_complete=complete)

@@ -10,9 +10,9 @@ import click
 from click.core import ParameterSource
 
 from kdiag.cli.files import configuration, named, read, text
+from kdiag.config.options import OPTIONS
 
 if TYPE_CHECKING:
-    from kdiag.config.expectation import Expectation
     from kdiag.config.settings import Settings
     from kdiag.config.targets import Target
     from kdiag.remote.vantage import Vantage
@@ -30,14 +30,12 @@ def all_asked(
     from kdiag.text import clean
 
     files: dict[str, bytes] = {}  # standard input can be read once only
-    config = {named(name): configuration(name) for name in written["files"]}
+    config = {named(name): configuration(name) for name in written["config"]}
     found: dict[str, Settings] = {}
     for one in bootstraps or (None,):
         for name in _every() if one == f"@{ALL}" else [one]:
             try:
-                asked = _asked(
-                    context, name, {**written, "config": config, "servers": bootstraps}, files
-                )
+                asked = _asked(context, name, {**written, "servers": bootstraps}, config, files)
             except UsageError as error:
                 raise UsageError(_of_target(name, str(error))) from None
             label = name[1:] if name and name.startswith("@") else None
@@ -68,9 +66,11 @@ def _asked(
     context: click.Context,
     bootstrap: str | None,
     written: Mapping[str, Any],
+    config: Mapping[str, str],
     files: dict[str, bytes],
 ) -> Settings:
-    """One check: its options from the command line or the environment, or else from the target."""
+    """One check: its options from the command line or the environment, or else from the target.
+    `config` has the texts of the files that `written` names."""
     from kdiag.config.environment import from_environment
     from kdiag.config.settings import parse_properties, parse_property, settings
 
@@ -81,45 +81,35 @@ def _asked(
         if chosen.project and not written["trust_project"]:
             held = _Held(chosen, bootstrap[1:])
         bootstrap = chosen.bootstrap
-
-    def is_written(name: str) -> bool:
-        return context.get_parameter_source(name) is not ParameterSource.DEFAULT
-
-    def of(name: str) -> Any:
-        fallback = getattr(chosen, name) if chosen else None
-        return written[name] if is_written(name) or fallback is None else fallback
-
+    theirs = dict(chosen.options) if chosen else {}
+    mine = {
+        name: written[name]
+        for name in ("command_config", *OPTIONS)
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT
+    }
+    values = {**theirs, **mine}
     environment = from_environment(os.environ, noted)
-    file, topic = of("command_config"), of("topic")
-    theirs = bool(chosen and file) and not is_written("command_config")
-    from_file = parse_properties(_read(file, files, safely=theirs)) if file else {}
-    properties = dict(parse_property(text) for text in written["given"])
+    file = values.pop("command_config", None)
+    from_target = bool(file) and "command_config" not in mine
+    from_file = parse_properties(_read(file, files, safely=from_target)) if file else {}
+    properties = dict(parse_property(text) for text in written["properties"])
     if held:
-        mine = [{} if theirs else from_file, environment, properties]
-        given = [name for name in ("aws", "aws_profile", "aws_echo", "strimzi") if is_written(name)]
-        held.to([from_file if theirs else {}], mine, given, written["servers"])
+        own = [{} if from_target else from_file, environment, properties]
+        held.to([from_file if from_target else {}], own, list(mine), written["servers"])
+    if "config" in values:
+        values["config"] = config or {name: configuration(name) for name in theirs["config"]}
+    values.setdefault("aws_echo", "off" if os.environ.get("CI") else CHECK_IP)
+    if values.get("expect") or values.get("ignore"):
+        from kdiag.api import judged  # what few checks need
+
+        values |= judged(values)
     return settings(
         bootstrap,
-        topic=topic,
-        timeout=of("timeout"),
-        answer_timeout=of("answer_timeout"),
-        deadline=of("deadline"),
         properties=properties,
         between=[chosen.properties if chosen else {}, environment],
         from_file=from_file,
-        mapped=of("map"),
-        fail_on=of("fail_on"),
-        expect=_expected(of("expect"), topic),
-        ignore=_ignored(of("ignore")),
         noted=noted,
-        aws=of("aws"),
-        aws_source=of("aws_source"),
-        aws_region=of("aws_region"),
-        aws_profile=of("aws_profile"),
-        aws_echo=of("aws_echo") or ("off" if os.environ.get("CI") else CHECK_IP),
-        config=written["config"] or _configured(chosen),
-        strimzi=of("strimzi"),
-        verbose=written["verbose"],
+        **values,
     )
 
 
@@ -159,11 +149,6 @@ class _Held:
         hold(self._target, self._name, [*theirs, self._target.properties], mine, written, named)
 
 
-def _configured(chosen: Target | None) -> dict[str, str]:
-    """The files that a target names."""
-    return {name: configuration(name) for name in chosen.config} if chosen else {}
-
-
 def all_wheres(
     places: Sequence[str], asked: Mapping[str, Settings], wait: float | None
 ) -> Sequence[Vantage]:
@@ -177,22 +162,6 @@ def all_wheres(
     for one in asked.values():
         refuse_unsupported(one, wheres)
     return wheres
-
-
-def _expected(texts: Sequence[str], topic: str | None) -> Sequence[Expectation]:
-    if not texts:
-        return ()
-    from kdiag.api import expected
-
-    return expected(texts, topic=topic)
-
-
-def _ignored(names: Sequence[str]) -> Sequence[str]:
-    if not names:
-        return ()
-    from kdiag.api import ignored
-
-    return ignored(names)
 
 
 def _read(name: str, files: dict[str, bytes], *, safely: bool) -> str:

@@ -10,11 +10,16 @@ from typing import Any, ForwardRef, Optional, Union
 
 def meanings(of: type | Callable[..., Any]) -> dict[str, Any]:
     """Name → type, of a class's own annotations or a function's; `A | B` is a Union on Python 3.9.
+    What is Annotated with a value whose `here` is true is left out: it is not sent.
 
     The module must have `from __future__ import annotations`, and the names at run time.
     """
     names = {**vars(sys.modules[of.__module__]), "Union": Union, "Optional": Optional}
-    return {name: _meaning(text, names) for name, text in of.__annotations__.items()}
+    return {
+        name: _meaning(kind, names)
+        for name, kind in of.__annotations__.items()
+        if not any(getattr(each, "here", False) for each in getattr(kind, "__metadata__", ()))
+    }
 
 
 def members(kind: Any) -> tuple[Any, ...]:
@@ -37,6 +42,8 @@ class _Older(ast.NodeTransformer):
 
 
 def _meaning(text: Any, names: dict[str, Any]) -> Any:
+    if hasattr(text, "__metadata__"):
+        text = text.__origin__
     if isinstance(text, ForwardRef):  # as a NamedTuple keeps them
         text = text.__forward_arg__
     if not isinstance(text, str):

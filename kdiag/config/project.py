@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from kdiag.config.endpoint import Endpoint, parse_bootstrap
+from kdiag.config.options import EVERY
+from kdiag.config.options import word as option_word
 from kdiag.config.properties.layers import Layers
-from kdiag.config.settings import Endpoint, parse_bootstrap
 from kdiag.config.targets import FILE, Target
 from kdiag.config.usage import UsageError, word
 
@@ -35,14 +37,6 @@ _RUN = re.compile(
 # Who gets to be taken for a server, and how what is sent to it is protected.
 _PROTECTS = re.compile(
     r"(enable\.)?ssl\..*|https\..*|jaas\.ssl\..*|kdiag\.oauthbearer\.allow\.http"
-)
-
-# What is asked in the user's own name: the key in kdiag.toml, the option, and what it does.
-_IN_YOUR_NAME = (
-    ("aws", "asks AWS with your credentials"),
-    ("aws_profile", "chooses among your AWS credentials"),
-    ("aws_echo", "names whom your machine asks for its address"),
-    ("strimzi", "runs your kubectl"),
 )
 
 
@@ -71,8 +65,12 @@ class Named(NamedTuple):
 
 def hold_files(target: Target, name: str) -> None:
     """Raises UsageError where a project's target has a file read that is not in its folder."""
-    given = [(FILE, FILE), ("command-config", target.command_config or "")]
-    _stays_inside(target, name, [*given, *(("config", file) for file in target.config)])
+    given = [(FILE, FILE)]
+    for field, value in target.options.items():
+        if EVERY[field].kind in ("file", "files"):
+            listed = [value] if isinstance(value, str) else value
+            given += [(option_word(field), file) for file in listed]
+    _stays_inside(target, name, given)
 
 
 def hold(
@@ -88,10 +86,11 @@ def hold(
     `theirs` are the layers of properties that come from the project, `mine` those that do not;
     `written` are the options that the user has given, `named` the servers.
     """
-    for key, does in _IN_YOUR_NAME:
-        if getattr(target, key) and key not in written:
-            option = key.replace("_", "-")
-            raise _refused(target, name, f"its {option} {does}", f"give --{option} yourself")
+    for field, value in target.options.items():
+        option = EVERY[field]
+        if option.own and value and field not in written:
+            key = option_word(field)
+            raise _refused(target, name, f"its {key} {option.own}", f"give --{key} yourself")
     their = Layers(theirs)
     files = []
     for key, value in their.items():
@@ -189,7 +188,7 @@ def _decides(target: Target, their: Layers, mine: Layers, named: Named) -> str:
         servers = their.get("bootstrap.servers")
     if servers and not set(parse_bootstrap(servers)) <= named.servers:
         return "it names the servers"
-    if target.map:
+    if target.options.get("mapped"):
         return "its map names other servers"
     url = their.get(_URL)
     if url and _URL not in mine and url not in named.endpoints:

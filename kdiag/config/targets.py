@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kdiag.config import options
 from kdiag.config.properties.names import KNOWN
-from kdiag.config.settings import LEAST, MOST
 from kdiag.config.usage import UsageError, like, near, word
 
 FILE = "kdiag.toml"
@@ -29,7 +29,7 @@ _PLACE = re.compile(r"at (line \d+, column \d+|end of document)")
 
 @dataclass(frozen=True)
 class Target:
-    """One `[targets.NAME]`; None is what it leaves to options and their defaults.
+    """One `[targets.NAME]`; `options` has what it sets of the table of options, by field.
 
     `file` is where it stands, as a user would write it. `project` says that this is the current
     folder's, which may be somebody else's; `hides` that the current folder has one of that name as
@@ -37,22 +37,7 @@ class Target:
     """
 
     bootstrap: str | None = None
-    command_config: str | None = None
-    topic: str | None = None
-    timeout: float | None = None
-    answer_timeout: float | None = None
-    deadline: float | None = None
-    map: tuple[str, ...] = ()
-    fail_on: str | None = None
-    expect: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    aws: bool | None = None
-    aws_source: str | None = None
-    aws_region: str | None = None
-    aws_profile: str | None = None
-    aws_echo: str | None = None
-    config: tuple[str, ...] = ()
-    strimzi: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict, repr=False)
     file: str = ""
     project: bool = False
@@ -217,19 +202,21 @@ def _target(file: _File, name: str, table: Any) -> Target:
     if not isinstance(table, dict):
         raise UsageError(f"{place}: write targets as [targets.NAME]")
     for key in table:
-        if key not in _READERS:
-            raise _unknown(place, key, _READERS, f"write some of {', '.join(_READERS)}")
-    read = {key: _READERS[key](f"{place}.{key}", value) for key, value in table.items()}
-    if "command-config" in read:
-        read["command-config"] = _beside(file.path, read["command-config"])
-    if "config" in read:
-        read["config"] = tuple(_beside(file.path, name) for name in read["config"])
+        if key not in _FIELDS:
+            raise _unknown(place, key, _FIELDS, f"write some of {', '.join(_FIELDS)}")
+    read = {_FIELDS[key]: _read(f"{place}.{key}", _FIELDS[key], table[key]) for key in table}
+    for found in read.keys() & options.EVERY.keys():
+        kind = options.EVERY[found].kind
+        if kind == "file":
+            read[found] = _beside(file.path, read[found])
+        elif kind == "files":
+            read[found] = tuple(_beside(file.path, each) for each in read[found])
     properties = {
         key: _beside(file.path, value) if _FILES.match(key) and value != "probe" else value
-        for key, value in read.get("properties", {}).items()
+        for key, value in read.pop("properties", {}).items()
     }
-    said = {key.replace("-", "_"): value for key, value in read.items()}
-    return Target(**{**said, "properties": properties, "file": file.shown, "project": file.project})
+    servers = read.pop("bootstrap", None)
+    return Target(servers, read, properties, file=file.shown, project=file.project)
 
 
 def _unknown(place: object, key: str, known: Any, write: str) -> UsageError:
@@ -250,21 +237,9 @@ def _text(place: str, value: Any) -> str:
     return value
 
 
-def _seconds(place: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not LEAST <= value <= MOST:
-        raise UsageError(f"{place}: write seconds between {LEAST:g} and {MOST:g}")
-    return value
-
-
 def _texts(place: str, value: Any) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else [value]
     return tuple(_text(place, one) for one in listed)
-
-
-def _fail_on(place: str, value: Any) -> str:
-    if value not in ("error", "warning"):
-        raise UsageError(f'{place}: write "error" or "warning"')
-    return str(value)
 
 
 def _flag(place: str, value: Any) -> bool:
@@ -300,23 +275,28 @@ def _flat(place: str, table: Mapping[str, Any], prefix: str = "") -> Iterator[tu
             raise UsageError(f"{place}: {like(name, KNOWN)}: write its value as a text in quotes")
 
 
-_READERS: dict[str, Any] = {
-    "bootstrap": lambda place, value: ",".join(_texts(place, value)),
-    "command-config": _text,
-    "topic": _text,
-    "timeout": _seconds,
-    "answer-timeout": _seconds,
-    "deadline": _seconds,
-    "map": _texts,
-    "fail-on": _fail_on,
-    "expect": _texts,
-    "ignore": _texts,
-    "aws": _flag,
-    "aws-source": _text,
-    "aws-region": _text,
-    "aws-profile": _text,
-    "aws-echo": _text,
-    "config": _texts,
-    "strimzi": _text,
-    "properties": _named,
+# Key → field, of the options that a target can set.
+_FIELDS = {options.word(n): n for n, option in options.EVERY.items() if option.toml}
+_FIELDS["properties"] = _FIELDS.pop("property")
+_READERS: Mapping[str, Callable[[str, Any], Any]] = {
+    "text": _text,
+    "texts": _texts,
+    "file": _text,
+    "files": _texts,
+    "flag": _flag,
 }
+
+
+def _read(place: str, name: str, value: Any) -> Any:
+    """The value of a key, for the option `name`. Raises UsageError."""
+    if name == "bootstrap":
+        return ",".join(_texts(place, value))
+    if name == "properties":
+        return _named(place, value)
+    kind = options.EVERY[name].kind
+    if kind == "seconds":
+        plain = value if isinstance(value, (int, float, str)) else ""
+        return options.seconds(name, plain, lambda _, __: place)
+    if kind == "choice":
+        return options.choice(name, value if isinstance(value, str) else "", lambda _, __: place)
+    return _READERS[kind](place, value)

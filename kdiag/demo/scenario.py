@@ -50,9 +50,14 @@ async def built(
     world = World()
     try:
         start = await SCENARIOS[name](world)
-        made = settings(start.bootstrap, topic=start.topic, timeout=timeout, deadline=deadline)
-        made = made._replace(answer_timeout=start.answer_timeout or timeout)
-        wanted = parse_expectations(start.expect, topic=start.topic)
-        yield made._replace(security=start.security, expect=wanted), world.net, start.cloud
+        made = settings(
+            start.bootstrap,
+            topic=start.topic,
+            timeout=timeout,
+            answer_timeout=start.answer_timeout or timeout,
+            deadline=deadline,
+            expect=parse_expectations(start.expect, topic=start.topic),
+        )
+        yield made._replace(security=start.security), world.net, start.cloud
     finally:
         await world.end()

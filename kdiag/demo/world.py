@@ -132,8 +132,8 @@ class WorldDialer(KafkaDialer):
 
     def __init__(self, world: World, settings: Settings) -> None:
         super().__init__(
-            settings.timeout,
-            answer_timeout=settings.answer_timeout,
+            settings.options.timeout,
+            answer_timeout=settings.options.answer_timeout,
             family=settings.family,
             lookup=world.lookup,
             device="lo" if bindable() else None,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from kdiag.config.access import ConfigAccess
 from kdiag.lint.merge import MergedConfig, merge
 from kdiag.lint.observed import KUBECTL
 from kdiag.lint.rules import kubectl_rules
@@ -23,13 +22,13 @@ class ConfigExtension:
 
     name = "config"
 
-    def __init__(self, given: ConfigAccess, shown: KubectlOutput | None) -> None:
-        sources = dict(given.files)
+    def __init__(self, files: Mapping[str, str], strimzi: str, shown: KubectlOutput | None) -> None:
+        sources = dict(files)
         if shown and shown.text:
-            sources[f"{KUBECTL}{given.strimzi}"] = shown.text
+            sources[f"{KUBECTL}{strimzi}"] = shown.text
         self._took = shown.elapsed if shown else 0.0
         untold = shown.untold if shown else ()
-        self._config = ConfigSource(sources, self._took, given.strimzi, untold)
+        self._config = ConfigSource(sources, self._took, strimzi, untold)
         self._joined: MergedConfig | None = None
 
     def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:

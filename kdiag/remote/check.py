@@ -78,7 +78,7 @@ class _Journey:
         self._asked = asked
         self._walk_here = walk_here
         self._observe = observe
-        self._longest = asked.deadline + SETTING_UP
+        self._longest = asked.options.deadline + SETTING_UP
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._interrupted = False
         self._fleets: dict[str, Fleet] = {}
@@ -228,7 +228,7 @@ class _Journey:
 
     @property
     def _unwritten(self) -> tuple[str, ...]:
-        return (UNWRITTEN,) if self._asked.topic else ()
+        return (UNWRITTEN,) if self._asked.options.topic else ()
 
     def _judged(self, came: _Came, started: float) -> Report:
         gathered = came.gathered or not_walked("the vantage point was not reached")

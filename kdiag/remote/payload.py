@@ -19,7 +19,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 # All that kdiag.remote.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
     "": "address text",
-    "config/": "access annotations redaction security settings usage",
+    "config/": "access annotations endpoint options redaction security settings usage",
     "config/properties/": "layers limits names producer",
     "kafka/": "codec connection dialer errors login messages server_words tls_dialer",
     "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
@@ -95,6 +95,9 @@ def without(value, hidden, own=()): return value
     "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
     "config/properties/producer": "dialect = handed_over = used_by_client = None",
 }
+# Of these the far side needs the classes alone, and of the table of options what is sent.
+_TYPES_ALONE = ("config/endpoint", "config/options", "config/settings")
+
 _NARROW = """
 import sys; sys.version_info < {oldest} and sys.exit({no_python})
 import base64, importlib.abc, importlib.util, json, lzma, os
@@ -133,7 +136,9 @@ def script(told: bytes) -> str:
 @cache
 def _packed() -> str:
     parts = {
-        f"kdiag/{part}": barest((_PACKAGE / f"{part}.py").read_text(encoding="utf-8"))
+        f"kdiag/{part}": barest(
+            (_PACKAGE / f"{part}.py").read_text(encoding="utf-8"), types_alone=part in _TYPES_ALONE
+        )
         for part in sorted(set(PARTS).difference(_HEAVY))
     }
     parts.update({f"kdiag/{part}": text for part, text in _DONE_HERE.items()})
@@ -168,10 +173,12 @@ def bare(source: str) -> str:
     return _REMARK.sub("", _TEXT.sub(_emptied, source))
 
 
-def barest(source: str) -> str:
+def barest(source: str, *, types_alone: bool = False) -> str:
     """A module in as few characters as will do, its lines not those of the source: where every one
-    of them counts."""
+    of them counts. With `types_alone` its functions are None."""
     tree = ast.parse(source)
+    if types_alone:
+        tree = ast.fix_missing_locations(_TypesAlone().visit(tree))
     for node in ast.walk(tree):
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
@@ -179,6 +186,25 @@ def barest(source: str) -> str:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             _unannotated(node)
     return _INDENT.sub(lambda found: found.group()[::4], ast.unparse(tree))
+
+
+class _TypesAlone(ast.NodeTransformer):
+    """Makes a module's functions None, and leaves nothing of an option but whether it is sent."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        return ast.parse(f"{node.name} = None").body[0]
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        for each in node.body:
+            if isinstance(each, ast.AnnAssign):
+                self.visit(each)
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if ast.unparse(node.func) == "Option":
+            node.args = [ast.Constant("")]
+            node.keywords = [each for each in node.keywords if each.arg == "here"]
+        return node
 
 
 def _unannotated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:

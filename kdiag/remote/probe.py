@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import BinaryIO
 
+from kdiag.config.options import Options
 from kdiag.config.security import Security
-from kdiag.config.settings import Endpoint, Mapped, Settings
+from kdiag.config.settings import Endpoint, Settings
 from kdiag.remote.serialization import SerializationError, deserialize, serialize
 from kdiag.walk.runner import MakeDialer, WalkFacts, collect, nobody, plain_dialer
 
@@ -24,18 +25,14 @@ MAX_LINE = 32  # bytes of a line that tells a length
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """What the far side has to know, and no more: of `Settings`, what gathering needs. `mark` is
-    what it is to write in front of the facts, so that they can be told from what a login prints."""
+    """What the remote walk has to know, and no more: of `Settings`, what gathering needs; of the
+    options, those that the table does not keep here. `mark` is written in front of the facts, so
+    that they are told from what a login prints."""
 
     mark: str
     bootstrap: tuple[Endpoint, ...]
-    topic: str | None
-    timeout: float
-    answer_timeout: float
-    deadline: float
-    mapped: tuple[Mapped, ...]
+    options: Options
     family: str
-    verbose: bool
     security: Security
 
     @property

@@ -144,7 +144,7 @@ def _check_complete(found: WalkFacts, asked: Settings) -> None:
     )
     if any(missing) and not ended:
         raise SerializationError("a hop that did not run, and nothing that says why")
-    if metadata and metadata.brokers and asked.topic and metadata.topic is None:
+    if metadata and metadata.brokers and asked.options.topic and metadata.topic is None:
         raise SerializationError("not a word of the topic")
     if metadata and listeners:
         told = {broker.node for broker in metadata.brokers}

@@ -73,12 +73,12 @@ def parse_all(texts: Iterable[str]) -> tuple[Vantage, ...]:
 
 def refuse_unsupported(asked: Settings, wheres: Sequence[Vantage]) -> None:
     """Raises UsageError for what cannot be asked elsewhere."""
-    if asked.aws:
+    if asked.options.aws:
         raise UsageError(
             "--aws asks about the way from this machine: leave it out with --from, or ask AWS in a "
             "check of its own"
         )
-    if asked.config and asked.config.strimzi:
+    if asked.options.strimzi:
         raise UsageError(
             "--strimzi is not asked for together with --from: write the Kafka resource to a file, "
             "and name that with --config"

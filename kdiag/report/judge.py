@@ -70,7 +70,7 @@ def judge(
             working.append(extension)
         except Exception as error:
             failures.append(HopFailure(extension.name, 0.0, error_location(error, result.secrets)))
-    if settings.expect:
+    if settings.options.expect:
         step, checked = _expect(settings, facts, steps, failures, result.secrets)
         steps.append(step)
         facts = facts.adding(checked) if checked else facts
@@ -116,9 +116,11 @@ def _expect(
     unseen = [step for step in before if step.status == "skipped" and not step.summary]
     because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""
     try:
-        checked = check_expectations(settings.expect, facts, because)
+        checked = check_expectations(settings.options.expect, facts, because)
     except Exception as error:
-        failures.append(HopFailure("expect", settings.deadline, error_location(error, secrets)))
+        failures.append(
+            HopFailure("expect", settings.options.deadline, error_location(error, secrets))
+        )
         return _step(HopRun("expect", 0, "kdiag failed")), None
     took = round((time.perf_counter() - started) * 1000)
     return _step(HopRun("expect", took, summary=checked.summary)), checked

@@ -202,11 +202,11 @@ def report(
 ) -> Report:
     """Builds the report from the facts of a walk, the rules' findings, and the results of
     the hops (`walked`)."""
-    found = ignored(explained(findings), settings.ignore, _last(walked))
+    found = ignored(explained(findings), settings.options.ignore, _last(walked))
     counted = [finding for finding in found if not finding.ignored]
-    steps = [_judged(step, counted, settings.fail_on) for step in walked]
+    steps = [_judged(step, counted, settings.options.fail_on) for step in walked]
     failing = next((step.hop for step in steps if step.status == "fail"), None)
-    cause = root([f for f in of_hop(counted, failing) if _fails(f, settings.fail_on)])
+    cause = root([f for f in of_hop(counted, failing) if _fails(f, settings.options.fail_on)])
     expected = _expected(settings, facts)
     code = EXIT_CODES[failing] if failing else 0
     if cause and cause.code == "KD001":
@@ -259,7 +259,7 @@ def _unseen(step: HopResult) -> bool:
 
 def _expected(settings: Settings, facts: Facts) -> CheckedExpectations | None:
     """The checked expectations; None where the user has none."""
-    if not settings.expect:
+    if not settings.options.expect:
         return None
     from kdiag.rules.expectations import CheckedExpectations
 

@@ -67,7 +67,7 @@ def deadline(
                 Severity.WARNING if late else None,
             )
     if produce and produce.client and produce.client.cut_off:
-        yield _cut_off(produce.client, settings.deadline)
+        yield _cut_off(produce.client, settings.options.deadline)
 
 
 def _cut_off(client: ClientRun, deadline: float) -> Match:

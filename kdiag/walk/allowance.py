@@ -19,9 +19,9 @@ class Allowance:
     """What is left of it, for one walk."""
 
     def __init__(self, settings: Settings) -> None:
-        self._verbose = settings.verbose
+        self._verbose = settings.options.verbose
         self._named = {endpoint.host.lower() for endpoint in settings.bootstrap}
-        self._named |= {mapped.candidate.lower() for mapped in settings.mapped}
+        self._named |= {mapped.candidate.lower() for mapped in settings.options.mapped}
         self._known: set[str] = set()  # the addresses of what the user named
         self._left = MAX_ADDRESSES
         self._untried = 0

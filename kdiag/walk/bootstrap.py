@@ -89,7 +89,7 @@ def about(topic: str | None, *, raw: bool = False) -> Question:
 @hop("bootstrap")
 async def bootstrap(walk: Walk) -> Bootstrap:
     """Dials every address of every server; Metadata is asked for in the flight of ApiVersions."""
-    question = about(walk.settings.topic)
+    question = about(walk.settings.options.topic)
     met = await asyncio.gather(
         *(
             dial_endpoint(walk, endpoint, [question], partial(_until_answered, walk, endpoint))

@@ -259,7 +259,7 @@ async def _logged_in(
         security = given.security._replace(protocol=f"SASL_{met.dial.protocol}")
         server, limit = str(knock.endpoint), walk.net.answer_timeout
         entered.set_result(
-            await in_thread(enter, server, given.topic, limit, given.client, security)
+            await in_thread(enter, server, given.options.topic, limit, given.client, security)
         )
         return entered.result().failure, entered.result().detail
 

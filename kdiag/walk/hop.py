@@ -120,7 +120,7 @@ class Walk:
 def walk_context(settings: Settings, net: KafkaDialer, until: float = math.inf) -> Walk:
     """The context in which a walk starts."""
     security = settings.security
-    login = Login(security.sasl, settings.timeout, only_encrypted=security.only_encrypted)
+    login = Login(security.sasl, settings.options.timeout, only_encrypted=security.only_encrypted)
     return Walk(settings, net, login, Allowance(settings), security.protocol, until)
 
 

@@ -146,7 +146,7 @@ def _candidates(walk: Walk, broker: Broker, bootstrap: Bootstrap) -> tuple[Endpo
     """Where else this broker may answer: what `--map` says, and, for an address that is suspect
     from here, the same port on the hosts that the bootstrap servers answered on."""
     advertised = broker.advertised
-    mapped = [found for m in walk.settings.mapped if (found := m.apply(advertised))]
+    mapped = [found for m in walk.settings.options.mapped if (found := m.apply(advertised))]
     hosts = [c.endpoint.host for c in bootstrap.usable] if suspect(advertised, bootstrap) else []
     same_port = [Endpoint(host, advertised.port) for host in hosts if 0 < advertised.port < 65536]
     others = dict.fromkeys(mapped + same_port)

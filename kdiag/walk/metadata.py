@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
-from kdiag.config.settings import TOPIC, Endpoint
+from kdiag.config.options import TOPIC_NAME
+from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import Reply
 from kdiag.kafka.errors import NAMES, UNKNOWN_TOPIC, error_name
 from kdiag.kafka.messages import MAX_FRAME
@@ -123,7 +124,7 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
 
 
 async def _answered(walk: Walk) -> Metadata:
-    asked = walk.settings.topic
+    asked = walk.settings.options.topic
     replies = [_about(await reply, asked) for _, reply in walk.wire.metadata]
     told = list(zip((endpoint for endpoint, _ in walk.wire.metadata), replies))
     answers = tuple(
@@ -168,7 +169,7 @@ def _alike(name: str, others: Iterable[str]) -> tuple[str, ...]:
     near = {
         other.lower(): other
         for other in islice(others, MOST_TOPICS)
-        if abs(len(other) - len(name)) <= len(name) // 2 and re.match(TOPIC, other)
+        if abs(len(other) - len(name)) <= len(name) // 2 and re.match(TOPIC_NAME, other)
     }
     found = get_close_matches(name.lower(), near, n=MOST_ALIKE, cutoff=0.7)
     return tuple(near[lowered] for lowered in found)

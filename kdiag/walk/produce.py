@@ -229,5 +229,5 @@ def _patience(walk: Walk, metadata: Metadata) -> tuple[float, float]:
     asked = walk.settings
     late = max(walk.login.slowest, *(answer.elapsed for answer in metadata.answers))
     left = walk.until - asyncio.get_running_loop().time() - _TO_TELL
-    needed = asked.timeout + max(asked.answer_timeout, 5 * late)
-    return needed, max(asked.timeout, min(needed, left))
+    needed = asked.options.timeout + max(asked.options.answer_timeout, 5 * late)
+    return needed, max(asked.options.timeout, min(needed, left))

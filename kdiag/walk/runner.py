@@ -91,11 +91,13 @@ async def collect(
     started_at = _now()
     started = time.perf_counter()
     net = make_dialer(settings)
-    walk = walk_context(settings, net, asyncio.get_running_loop().time() + settings.deadline)
+    walk = walk_context(
+        settings, net, asyncio.get_running_loop().time() + settings.options.deadline
+    )
     facts, interrupted = Facts((settings,)), False
     ends: list[_End] = []
     for hop in (*HOPS, *((companion.hop,) if companion else ())):
-        left = started + settings.deadline - time.perf_counter()
+        left = started + settings.options.deadline - time.perf_counter()
         if companion and hop is companion.hop:  # what it knows at the deadline is kept
             left = max(left, companion.spare)
         try:
@@ -142,8 +144,10 @@ def _to_hide(walk: Walk) -> tuple[str, ...]:
 
 def _hidden(settings: Settings, secrets: Sequence[str], sasl: Sasl | None) -> tuple[str, ...]:
     public = [str(endpoint) for endpoint in settings.bootstrap]
-    public += [text for each in settings.mapped for text in (each.advertised, each.candidate)]
-    public += [settings.topic or "", settings.client.get("client.id", "")]
+    public += [
+        text for each in settings.options.mapped for text in (each.advertised, each.candidate)
+    ]
+    public += [settings.options.topic or "", settings.client.get("client.id", "")]
     if sasl:
         public += [sasl.username, sasl.client_id, sasl.endpoint, sasl.scope]
     return to_redact(secrets, public)
@@ -167,10 +171,10 @@ async def _run(
     try:
         found = await asyncio.wait_for(hop.run(walk, facts), max(left, 0.0))
     except asyncio.TimeoutError:
-        failure, because = HopFailure(hop.id, walk.settings.deadline), "the deadline passed"
+        failure, because = HopFailure(hop.id, walk.settings.options.deadline), "the deadline passed"
     except Exception as error:
         where = error_location(error, walk.secrets)
-        failure, because = HopFailure(hop.id, walk.settings.deadline, where), "kdiag failed"
+        failure, because = HopFailure(hop.id, walk.settings.options.deadline, where), "kdiag failed"
     else:
         if found is None:
             return _skipped(hop, _reason(before))
@@ -214,8 +218,8 @@ def _now() -> str:
 def plain_dialer(settings: Settings, started: Iterable[StartedConnection] = ()) -> KafkaDialer:
     """The dialer of the real network; hop 1 continues the `started` connections."""
     return KafkaDialer(
-        settings.timeout,
-        answer_timeout=settings.answer_timeout,
+        settings.options.timeout,
+        answer_timeout=settings.options.answer_timeout,
         family=settings.family,
         tls=settings.security.tls,
         started=started,

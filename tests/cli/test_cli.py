@@ -469,6 +469,8 @@ def test_help_imports_click_and_nothing_heavier(help_for: list[str]) -> None:
         "kdiag.report.render",
         "kdiag.walk",
         "kdiag.walk.areas",
+        "kdiag.config",
+        *(f"kdiag.config.{name}" for name in ("access", "endpoint", "options", "usage")),
     }
     heavier = mine - bare - runpy - light - {"signal", "gc"}
     assert {name for name in heavier if not name.startswith("kdiag.cli.")} == set()

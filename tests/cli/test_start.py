@@ -40,7 +40,13 @@ BEFORE = {
     *(f".cli{name}" for name in ("", ".ahead", ".check", ".completion", ".exits", ".files")),
     *(f".cli.{name}" for name in ("options", "outputs", "settings", "watching")),
     *(f".config{name}" for name in ("", ".access", ".environment", ".security", ".settings")),
-    *(".config.usage", ".config.properties", ".config.properties.layers"),
+    *(
+        ".config.endpoint",
+        ".config.options",
+        ".config.usage",
+        ".config.properties",
+        ".config.properties.layers",
+    ),
     *(".config.properties.names", ".config.properties.producer"),
     *(".network", ".network.head_start", ".report", ".report.render", ".walk", ".walk.areas"),
 }

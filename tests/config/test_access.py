@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from kdiag.config.access import AwsAccess, parse_access
+from kdiag.config.options import Options
 from kdiag.config.settings import settings
 from kdiag.config.targets import target
 from kdiag.config.usage import UsageError
+
+NAMES = ("aws_source", "aws_region", "aws_profile", "aws_echo")
 
 
 @pytest.mark.parametrize(
@@ -24,7 +27,7 @@ from kdiag.config.usage import UsageError
     ],
 )
 def test_a_source(written: str, source: str) -> None:
-    assert parse_access(written, None, None, None) == AwsAccess(source=source)
+    assert settings("a:1", aws_source=written).options.aws_source == source
 
 
 @pytest.mark.parametrize(
@@ -45,25 +48,26 @@ def test_a_source(written: str, source: str) -> None:
 def test_what_cannot_be_used(
     given: tuple[str | None, str | None, str | None, str | None], said: str
 ) -> None:
+    written: dict[str, Any] = dict(zip(NAMES, given, strict=True))
     with pytest.raises(UsageError) as caught:
-        parse_access(*given)
+        settings("a:1", **written)
     assert said in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
 def test_an_echo_or_none() -> None:
     url = "https://checkip.amazonaws.com"
-    assert parse_access(None, None, None, url).echo == url
-    assert parse_access(None, None, None, "off").echo == ""
+    assert settings("a:1", aws_echo=url).options.aws_echo == url
+    assert settings("a:1", aws_echo="off").options.aws_echo == ""
 
 
 def test_aws_is_asked_only_when_it_is_to_be() -> None:
-    assert settings("a:1").aws is None
+    assert not settings("a:1").options.aws
     given = settings("a:1", aws=True, aws_source="203.0.113.10", aws_region="eu-west-2")
-    assert given.aws == AwsAccess("203.0.113.10", "eu-west-2")
+    assert given.options == Options(aws=True, aws_source="203.0.113.10", aws_region="eu-west-2")
     assert given.notes == ()
     idle = settings("a:1", aws_source="203.0.113.10", aws_profile="prod", aws_echo="off")
-    assert idle.aws is None
+    assert not idle.options.aws
     assert idle.notes == ("not used without --aws: --aws-source, --aws-profile",)
 
 
@@ -74,9 +78,8 @@ def test_a_target_has_it_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         'aws-region = "eu-west-2"', 'aws-profile = "prod"', 'aws-echo = "off"',
     )  # fmt: skip
     (tmp_path / "kdiag.toml").write_text("\n".join(lines))
-    found = target("prod", {})
-    assert (found.aws, found.aws_source, found.aws_region) == (True, "203.0.113.0/24", "eu-west-2")
-    assert (found.aws_profile, found.aws_echo) == ("prod", "off")
+    written = ("203.0.113.0/24", "eu-west-2", "prod", "off")
+    assert target("prod", {}).options == {"aws": True, **dict(zip(NAMES, written, strict=True))}
     (tmp_path / "kdiag.toml").write_text('[targets.prod]\naws = "yes"')
     with pytest.raises(UsageError, match=r"targets\.prod\.aws: write true or false"):
         target("prod", {})

@@ -11,17 +11,9 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from kdiag.config.settings import (
-    Endpoint,
-    Mapped,
-    UsageError,
-    parse_bootstrap,
-    parse_endpoint,
-    parse_mapped,
-    parse_properties,
-    parse_property,
-    settings,
-)
+from kdiag.config.endpoint import Endpoint, Mapped, parse_bootstrap, parse_endpoint, parse_mapped
+from kdiag.config.options import Options
+from kdiag.config.settings import UsageError, parse_properties, parse_property, settings
 
 MAX_SENTENCE = 320
 quick = hypothesis_settings(max_examples=300, deadline=None, database=None, derandomize=True)
@@ -383,17 +375,19 @@ def test_settings_are_what_was_asked() -> None:
         fail_on="warning",
     )
     assert found.bootstrap == (Endpoint("a", 1), Endpoint("b", 9092))
-    assert (found.topic, found.timeout, found.deadline) == ("orders", 1, 5.5)
-    assert found.mapped == (Mapped("a", None, "b", None), Mapped("c", 1, "d", 2))
-    assert (found.family, found.fail_on) == ("v4", "warning")
+    options = found.options
+    assert (options.topic, options.timeout, options.deadline) == ("orders", 1, 5.5)
+    assert options.mapped == (Mapped("a", None, "b", None), Mapped("c", 1, "d", 2))
+    assert (found.family, options.fail_on) == ("v4", "warning")
     assert found.client == {"client.id": "me", "broker.address.family": "v4", "acks": "all"}
     assert found.notes == ("b: no port given, 9092 assumed",)
 
 
 def test_settings_have_the_documented_defaults() -> None:
     found = settings("a:1")
-    assert (found.timeout, found.deadline, found.family, found.fail_on) == (3, 30, "any", "error")
-    assert (found.topic, found.mapped, found.client, found.notes) == (None, (), {}, ())
+    assert found.options == Options(None, 3.0, 10.0, 30.0)
+    assert (found.options.fail_on, found.options.mapped) == ("error", ())
+    assert (found.family, found.client, found.notes) == ("any", {}, ())
 
 
 @pytest.mark.parametrize(
@@ -447,7 +441,7 @@ def test_a_property_that_resembles_none_gets_no_suggestion() -> None:
 
 @pytest.mark.parametrize("name", ["orders", "a" * 249, "A.b_c-9", "...", "__consumer_offsets"])
 def test_topic_names_that_kafka_takes(name: str) -> None:
-    assert settings("a:1", topic=name).topic == name
+    assert settings("a:1", topic=name).options.topic == name
 
 
 @pytest.mark.parametrize(
@@ -463,7 +457,7 @@ def test_topic_names_that_kafka_refuses(name: str) -> None:
 @pytest.mark.parametrize("option", ["timeout", "deadline"])
 def test_times_within_bounds(option: str, seconds: float) -> None:
     asked: dict[str, Any] = {option: seconds}
-    assert getattr(settings("a:1", **asked), option) == seconds
+    assert getattr(settings("a:1", **asked).options, option) == seconds
 
 
 @pytest.mark.parametrize(
@@ -473,7 +467,8 @@ def test_times_within_bounds(option: str, seconds: float) -> None:
 def test_times_out_of_bounds(option: str, seconds: float) -> None:
     asked: dict[str, Any] = {option: seconds}
     answer = refused(lambda: settings("a:1", **asked))
-    assert answer == f"--{option} {seconds:g}: write seconds between 0.05 and 3600"
+    known = "write seconds between 0.05 and 3600, or a time such as 500ms, 3s or 2m"
+    assert answer == f"--{option} {seconds:g}: {known}"
 
 
 def test_what_a_file_holds_besides_is_noted_by_name_alone() -> None:

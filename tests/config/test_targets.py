@@ -78,16 +78,18 @@ def test_a_target_says_what_options_would(here: Path) -> None:
     prod = found("prod", here)
     assert prod == Target(
         bootstrap="a:9094,b:9094",
-        command_config="conf/prod.properties",
-        topic="orders",
-        timeout=5,
-        deadline=60.5,
-        map=("10.0.1.11=3.10.139.221",),
-        fail_on="warning",
-        expect=("brokers=3", "identity=proven"),
-        ignore=("KD113",),
-        config=("kafka.yaml",),
-        strimzi="kafka/my-cluster",
+        options={
+            "command_config": "conf/prod.properties",
+            "topic": "orders",
+            "timeout": 5,
+            "deadline": 60.5,
+            "mapped": ("10.0.1.11=3.10.139.221",),
+            "fail_on": "warning",
+            "expect": ("brokers=3", "identity=proven"),
+            "ignore": ("KD113",),
+            "config": ("kafka.yaml",),
+            "strimzi": "kafka/my-cluster",
+        },
         properties={
             "security.protocol": "SASL_SSL",
             "sasl.mechanism": "PLAIN",
@@ -101,15 +103,15 @@ def test_a_target_says_what_options_would(here: Path) -> None:
         project=True,
     )
     small = found("small", here)
-    assert (small.bootstrap, small.map) == ("c", ("a=b", "c=d"))
+    assert (small.bootstrap, small.options["mapped"]) == ("c", ("a=b", "c=d"))
     assert small.properties == {"ssl.ca.location": "probe"}
 
 
 def test_files_are_beside_the_file_that_names_them(here: Path) -> None:
     folder = own(here, WHOLE)
     prod = found("prod", here)
-    assert prod.command_config == str(folder / "conf" / "prod.properties")
-    assert prod.config == (str(folder / "kafka.yaml"),)
+    assert prod.options["command_config"] == str(folder / "conf" / "prod.properties")
+    assert prod.options["config"] == (str(folder / "kafka.yaml"),)
     assert prod.properties["ssl.ca.location"] == str(folder / "ca.pem")
     assert prod.properties["ssl.key.location"] == "/etc/key.pem"
 
@@ -157,7 +159,7 @@ def test_a_user_who_is_a_number_has_no_folder(here: Path, monkeypatch: pytest.Mo
     with pytest.raises(UsageError, match=r"nor in /\.config/kdiag/kdiag.toml"):
         target("prod", {})
     (here / "kdiag.toml").write_text('[targets.a]\nbootstrap = "a"\ncommand-config = "~/x"')
-    assert target("a", {}).command_config == "~/x"
+    assert target("a", {}).options["command_config"] == "~/x"
 
 
 def test_an_unknown_target_is_answered_with_those_that_exist(here: Path) -> None:
@@ -182,7 +184,7 @@ def test_an_unknown_target_is_answered_with_those_that_exist(here: Path) -> None
         ),
         ("[targets.x]\nbootstrap = 3", "targets.x.bootstrap: write a text in quotes"),
         ("[targets.x]\nbootstrap = [3]", "targets.x.bootstrap: write a text in quotes"),
-        ("[targets.x]\ntimeout = '3'", "targets.x.timeout: write seconds between 0.05 and 3600"),
+        ("[targets.x]\ntimeout = 'soon'", "targets.x.timeout: write seconds between 0.05 and 3600"),
         ("[targets.x]\ntimeout = true", "targets.x.timeout: write seconds between"),
         ("[targets.x]\ndeadline = nan", "targets.x.deadline: write seconds between"),
         ("[targets.x]\ndeadline = 0", "targets.x.deadline: write seconds between"),

@@ -18,7 +18,7 @@ import pytest
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from kdiag.api import door
+from kdiag.api import prepare
 from kdiag.config.security import Sasl
 from kdiag.config.settings import UsageError, settings
 from kdiag.kafka.sasl import iam, sigv4
@@ -173,13 +173,13 @@ def test_without_a_region_nothing_is_dialled(profile: str) -> None:
         + (f' awsProfileName="{profile}";' if profile else ";"),
     }
     with pytest.raises(UsageError) as refused:
-        door(settings("10.0.1.11:9098", properties=given))
+        prepare(settings("10.0.1.11:9098", properties=given))
     assert str(refused.value) == (
         "sasl.mechanism=AWS_MSK_IAM: '10.0.1.11' names no AWS region to sign for: set AWS_REGION, "
         "or a region in the profile"
     )
-    door(settings("10.0.1.11:9098", properties=given), here=False)  # it may be known over there
-    door(settings(f"{HOST}:9098", properties=given))
+    prepare(settings("10.0.1.11:9098", properties=given), local=False)  # it may be known over there
+    prepare(settings(f"{HOST}:9098", properties=given))
 
 
 async def test_a_helper_program_that_hangs(nobody: Path) -> None:

@@ -194,7 +194,7 @@ def hang(*_):
     time.sleep(600)
 
 asked = settings("kafka.example.com:9092", timeout=0.3)
-report = run(asked, net=lambda s: KafkaDialer(s.timeout, lookup=hang, device="lo"))
+report = run(asked, lambda s: KafkaDialer(s.options.timeout, lookup=hang, device="lo"))
 print(report.exit_code, report.root_cause, flush=True)
 """
 

@@ -50,7 +50,7 @@ class Played(KafkaDialer):
 
     def __init__(self, asked):
         tls, family = asked.security.tls, asked.family
-        super().__init__(asked.timeout, family=family, lookup=lookup, device="lo", tls=tls)
+        super().__init__(asked.options.timeout, family=family, lookup=lookup, device="lo", tls=tls)
 
     async def connect(self, address, port, **how):
         if (address, port) not in nat:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-from kdiag.config.access import AwsAccess
 from kdiag.config.security import Sasl, Security
 from kdiag.config.settings import Settings, settings
 from kdiag.config.usage import UsageError
@@ -111,14 +112,14 @@ def test_whatever_is_written_is_no_option_and_no_word_of_a_shell(form: str, name
         assert options[-2:] == ["-l", where["user"]] or not where["user"]
 
 
-def _asked(**more: object) -> Settings:
-    return Settings(settings("h:1").bootstrap, **more)  # type: ignore[arg-type]
+def _asked(security: Security | None = None, **options: Any) -> Settings:
+    return settings("h:1", **options)._replace(security=security or Security())
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (_asked(aws=AwsAccess()), "--aws asks about the way from this machine"),
+        (_asked(aws=True), "--aws asks about the way from this machine"),
         (_asked(security=Security(sasl=Sasl("GSSAPI"))), "a Kerberos ticket does not travel"),
     ],
 )

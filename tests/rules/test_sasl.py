@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.config.endpoint import parse_endpoint
 from kdiag.config.security import READABLE, Sasl, Security
-from kdiag.config.settings import parse_endpoint, settings
+from kdiag.config.settings import settings
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.rules.rule import Finding
 from tests.facts import bootstrap, came_in, contact, found_by, listener, listeners
