@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kdiag.lint.broker import LISTENER_SETTINGS, OLD_SETTINGS, ConfiguredBroker, Value, interpolated
-from kdiag.lint.schema import near_to
+from kdiag.lint.slips import near_to
 from kdiag.lint.tree import Map, Node, Scalar, Spot, entries, get, items, text
 
 # What makes a container a broker, and not a client of one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
@@ -13,7 +13,8 @@ from kdiag.config.usage import UsageError
 from kdiag.lint import properties
 from kdiag.lint.indentation import MovedLine, repair_indentation
 from kdiag.lint.reader import DuplicateKey, Unreadable, document, segments, split
-from kdiag.lint.schema import Deviation, Flaw, deviations, known_kinds
+from kdiag.lint.schema import Deviation, Flaw, deviations, known_kinds, model
+from kdiag.lint.syntax import Rewritten, readable
 from kdiag.lint.tree import Node, Spot, entries, get, items, text
 
 STRIMZI = known_kinds()
@@ -29,9 +30,11 @@ KINDS = {
 }
 MOST_MENDED = 256 << 10  # characters: it is read once more for that, and people write less
 MAX_DOCUMENTS = 1000  # of one file
+_MOST_LEAVES = 1000
 BESIDE = ("Service", "Node")  # what others are judged by
 
-_SHAPE = {Flaw.UNKNOWN, Flaw.MISPLACED, Flaw.TYPE, Flaw.MISSING}
+# How much each is wrong: the place of a line is right where less is wrong.
+_WEIGHTS = {Flaw.UNKNOWN: 3, Flaw.MISPLACED: 3, Flaw.TYPE: 2, Flaw.MISSING: 2, Flaw.SPLIT: 2}
 _WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "Pod", "Job", "ReplicaSet"}
 _NONE: Mapping[int, int] = MappingProxyType({})
 
@@ -40,8 +43,9 @@ _NONE: Mapping[int, int] = MappingProxyType({})
 class Document:
     """One document of a file. `kind` is one of KINDS, "" where it is none of them.
 
-    `broken` is why it cannot be read, `moved` what stood wrongly and was put right in the text that
-    `root` is read from; `shifts` leads from there back to the file.
+    `broken` is why it cannot be read; `rewritten` what kept it from being read, and `moved` what
+    stood wrongly, and was put right in the text that `root` is read from; `shifts` leads from there
+    back to the file.
     """
 
     file: str
@@ -50,6 +54,7 @@ class Document:
     broken: Unreadable | None = None
     twins: tuple[DuplicateKey, ...] = ()
     moved: tuple[MovedLine, ...] = ()
+    rewritten: tuple[Rewritten, ...] = ()
     deviations: tuple[Deviation, ...] = ()
     shifts: Mapping[int, int] = field(default_factory=lambda: _NONE)
     api_version: str = ""
@@ -99,6 +104,16 @@ def _documents(
     except Unreadable as error:
         kind = _spelt(body)
         repaired = _mended(name, kind, first, body, None) if kind in STRIMZI else None
+        made = None
+        if not repaired and len(body) <= MOST_MENDED:
+            made = readable(body, first, error)
+        if made:
+            for whole, mended in _documents(name, first, made.text, content):
+                both = (whole.shifts, made.shifts)
+                shifts = {x: sum(each.get(x, 0) for each in both) for x in {*both[0], *both[1]}}
+                said = replace(whole, rewritten=made.lines, shifts=shifts)
+                yield said, mended if mended is not None else made.text
+            return
         yield repaired or (
             Document(name, kind or _mentions(name, content), None, broken=error),
             None,
@@ -110,7 +125,7 @@ def _documents(
             yield _known(name, each, twins if each is listed[0] else []), None
         return
     plain = _known(name, root, twins)
-    if plain.kind in STRIMZI and any(each.flaw in _SHAPE for each in plain.deviations):
+    if plain.kind in STRIMZI and _faults(plain):
         repaired = _mended(name, plain.kind, first, body, plain)
         if repaired:
             yield repaired
@@ -120,9 +135,12 @@ def _documents(
 
 def _known(name: str, root: Node | None, twins: list[DuplicateKey]) -> Document:
     kind = kind_of(root)
-    found = deviations(kind, root) if kind in STRIMZI and root is not None else []
     version = text(root, "apiVersion")
-    return Document(name, kind, root, None, tuple(twins), (), tuple(found), api_version=version)
+    wanted = model(kind, version)
+    found = deviations(wanted, root) if kind in STRIMZI and root is not None else []
+    return Document(
+        name, kind, root, None, tuple(twins), deviations=tuple(found), api_version=version
+    )
 
 
 def _mended(
@@ -131,7 +149,8 @@ def _mended(
     """The document with its lines where they belong, if that makes it better."""
     if len(body) > MOST_MENDED:
         return None
-    mended = repair_indentation(body, kind, first)
+    version = re.search(r"^apiVersion:[ \t]*[\"']?([\w./]+)", body, re.MULTILINE)
+    mended = repair_indentation(body, model(kind, version[1] if version else ""), first)
     if mended is None:
         return None
     try:
@@ -141,22 +160,32 @@ def _mended(
     made = _known(name, root, twins)
     if made.kind != kind or (plain and _faults(made) >= _faults(plain)):
         return None
-    whole = Document(
-        name,
-        kind,
-        root,
-        None,
-        made.twins,
-        mended.moved,
-        made.deviations,
-        mended.shifts,
-        made.api_version,
-    )
-    return whole, mended.text
+    return replace(made, moved=mended.moved, shifts=mended.shifts), mended.text
 
 
 def _faults(document: Document) -> int:
-    return sum(each.flaw in _SHAPE for each in document.deviations) + len(document.twins)
+    """How much is wrong with the shape of a document. A field that is dropped takes all below it
+    along."""
+    found = 2 * len(document.twins)
+    for each in document.deviations:
+        weight = _WEIGHTS.get(each.flaw, 0)
+        if each.near and each.flaw is not Flaw.MISPLACED:
+            weight = min(weight, 1)
+        elif each.entry and each.flaw in (Flaw.MISPLACED, Flaw.UNKNOWN):
+            weight += _leaves(each.entry.value)
+        found += weight
+    return found
+
+
+def _leaves(node: Node) -> int:
+    """How many values there are below."""
+    ahead, found = [node], 0
+    while ahead and found < _MOST_LEAVES:
+        below = ahead.pop()
+        more = [x.value for x in entries(below)] or list(items(below))
+        ahead += more
+        found += not more
+    return found
 
 
 def kind_of(root: Node | None) -> str:

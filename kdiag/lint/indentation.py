@@ -10,8 +10,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from kdiag.lint.aliases import known_as
 from kdiag.lint.reader import MAX_DEPTH, split
-from kdiag.lint.schema import Schema, allowed, is_open, near_to, resource
+from kdiag.lint.schema import Model, Schema, allowed, is_open, resource
+from kdiag.lint.slips import near_to
 from kdiag.lint.tree import Spot
 
 _LINE = re.compile(r"([ \t]*)((?:-[ \t]+)*)(.*)\Z", re.DOTALL)
@@ -24,7 +26,8 @@ _LONGEST = 200  # lines of one value in brackets
 
 @dataclass(frozen=True)
 class MovedLine:
-    """A line that stood wrongly: where, which field it has, what it belongs to, by how much."""
+    """A line that stood wrongly: where, which field it has, where it belongs ("under `brokers`"),
+    by how much."""
 
     spot: Spot
     what: str
@@ -39,7 +42,7 @@ class RepairedText:
 
     text: str
     moved: tuple[MovedLine, ...]
-    shifts: dict[int, int]  # line number → columns to the right
+    shifts: dict[int, int]  # line number → characters to the right
 
 
 @dataclass
@@ -54,6 +57,11 @@ class _Frame:
     was: int | None = None  # where its lines stood: its first one's column
     now: int = 0
     used: set[str] = field(default_factory=set)
+
+    @property
+    def free(self) -> list[str]:
+        """The fields that it has not got yet."""
+        return [name for name in self.schema.get("properties", {}) if name not in self.used]
 
     def settle(self, indent: int, least: int) -> None:
         """Its first line says how far in its lines stand, if that is far enough."""
@@ -77,18 +85,20 @@ class _Line:
     """One line, taken apart; `more` are those that continue its value."""
 
     number: int
-    indent: int
+    indent: int  # in columns; in characters
+    chars: int
     dashes: str
     key: str
     body: str
     ending: str
     opens: bool  # it has no value yet: what follows is its value
     tabs: bool
+    below: str = ""  # the field of the next line, where that is further in
     more: list[str] = field(default_factory=list)
     above: list[str] = field(default_factory=list)  # comments and blank lines
 
 
-def repair_indentation(text: str, kind: str, first_line: int = 1) -> RepairedText | None:
+def repair_indentation(text: str, kind: Model, first_line: int = 1) -> RepairedText | None:
     """The text with its lines where they belong; None where nothing has to move, or it cannot be
     told."""
     lines, rest = _lines(text)
@@ -104,8 +114,8 @@ def repair_indentation(text: str, kind: str, first_line: int = 1) -> RepairedTex
 
 
 class _Mender:
-    def __init__(self, kind: str, first_line: int) -> None:
-        root = _Frame(resource(kind), False, "the resource", -1, 0, was=0, now=0)
+    def __init__(self, kind: Model, first_line: int) -> None:
+        root = _Frame(resource(*kind), False, "to the left margin", -1, 0, was=0, now=0)
         self.frames = [root]
         self.out: list[str] = []
         self.moved: list[MovedLine] = []
@@ -123,7 +133,7 @@ class _Mender:
         """Finds where a line belongs, and writes it there; False where there is no such place."""
         if line.dashes:
             return self._item(line)
-        found = self._frame(line.key, line.indent) if line.key else None
+        found = self._frame(line) if line.key else None
         if found is None:
             return False
         del self.frames[self.frames.index(found) + 1 :]
@@ -156,7 +166,7 @@ class _Mender:
         if line.key:
             schema = found.schema.get("items", {})
             width = len(line.dashes)
-            name = f"the item of line {line.number + self._first}"
+            name = f"into the item that begins in line {line.number + self._first}"
             item = _Frame(schema, False, name, line.indent, found.now)
             item.was, item.now = line.indent + width, found.now + width
             self.frames.append(item)
@@ -171,46 +181,46 @@ class _Mender:
             self._near(key, schema.get("properties", {}))
         )
 
-    def _frame(self, key: str, indent: int) -> _Frame | None:
+    def _frame(self, line: _Line) -> _Frame | None:
         """The mapping that a field belongs to."""
+        key, indent = line.key, line.indent
         inner = list(reversed([frame for frame in self.frames if not frame.is_list]))
         fitting = [frame for frame in inner if frame.takes(key, indent)]
         literal = [frame for frame in fitting if frame.was == indent]
         fresh = [frame for frame in fitting if frame.was is None and indent > frame.before]
-        for found in (*fresh[:1], *literal, *fitting):
+        named = [x for x in inner if known_as(key, x.free, line.below)]
+        here = [frame for frame in named if frame.was == indent]
+        for found in (*fresh[:1], *literal, *here, *fitting, *named):
             return found
-        for frame in inner:
-            names = [n for n in frame.schema.get("properties", {}) if n not in frame.used]
-            if self._near(key, names):
-                return frame
-        return next((frame for frame in inner if frame.was == indent), None)
+        near = [frame for frame in inner if self._near(key, frame.free)]
+        here = [frame for frame in near if frame.was == indent]
+        return next(iter([*here, *near, *(frame for frame in inner if frame.was == indent)]), None)
 
     def _open(self, frame: _Frame, line: _Line, now: int, was: int) -> None:
         """What follows may be the value of this line's field."""
         frame.used.add(line.key)
         below = allowed(frame.schema, line.key)
         if below is None:
-            names = [n for n in frame.schema.get("properties", {}) if n not in frame.used]
-            near = self._near(line.key, names)
+            near = known_as(line.key, frame.free, line.below) or self._near(line.key, frame.free)
             below = allowed(frame.schema, near) if near else {}
             frame.used.add(near)
         if line.opens:
             is_list = (below or {}).get("type") == "array"
             schema = below or {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-            self.frames.append(_Frame(schema, is_list, f"`{line.key}`", was, now))
+            self.frames.append(_Frame(schema, is_list, f"under `{line.key}`", was, now))
 
     def _write(self, line: _Line, now: int, owner: str, wrong: bool) -> None:
         shift = now - line.indent
         number = line.number + self._first
         if wrong or line.tabs:
-            spot = Spot(number, line.indent + 1)
+            spot = Spot(number, line.chars + 1)
             self.moved.append(MovedLine(spot, line.key or line.body, owner, shift, line.tabs))
         for above in line.above:
             self.out.append(_shifted(above, shift if above.strip() else 0))
         self.out.append(" " * now + line.dashes + line.body + line.ending)
         self.out += [_shifted(each, shift) for each in line.more]
         for each in range(number, number + 1 + len(line.more)):
-            self.shifts[each] = shift
+            self.shifts[each] = now - line.chars
 
 
 def _shifted(line: str, shift: int) -> str:
@@ -239,6 +249,8 @@ def _lines(text: str) -> tuple[list[_Line] | None, list[str]]:
             return None, []
         line.more = raw[at:end]
         at = end
+        if found and line.indent > found[-1].indent:
+            found[-1].below = line.key
         found.append(line)
     return found, above
 
@@ -265,7 +277,7 @@ def _line(number: int, content: str) -> _Line | None:
         not value or value.startswith("#") or re.fullmatch(r"&\S+", value) is not None
     )
     width = len(indent.expandtabs(_STEP))
-    return _Line(number, width, dashes, name, body, ending, opens, "\t" in indent)
+    return _Line(number, width, len(indent), dashes, name, body, ending, opens, "\t" in indent)
 
 
 def _continued(line: _Line, raw: list[str], at: int) -> int | None:

@@ -50,6 +50,21 @@ def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
     return Remedy("Write it where it belongs:", "\n".join(line[cut:] for line in wanted), "yaml")
 
 
+def gone(field: str) -> Remedy:
+    """A field that v1 has no longer: taking it out may take the cluster with it."""
+    if field not in ("replicas", "storage", "zookeeper"):
+        return Remedy(
+            "With an operator that knows v1 (0.49 or newer), take it out; with an older one, keep "
+            "it, and write apiVersion: kafka.strimzi.io/v1beta2."
+        )
+    now = "KRaft takes its place" if field == "zookeeper" else "a KafkaNodePool says it"
+    return Remedy(
+        f"Take it out only where KafkaNodePools make up this cluster, and the operator has them: "
+        f"{now} then. With an operator before 0.46 it may be the cluster itself: keep it, and "
+        "write apiVersion: kafka.strimzi.io/v1beta2."
+    )
+
+
 def entries(nodes: Sequence[int], node_port: bool) -> Remedy:
     """The missing items of brokers[]."""
     lines = ["brokers:"]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kdiag.lint.aliases import old_name
+from kdiag.lint.keyed import KEYED, items_of
 from kdiag.lint.reader import resolved
-from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, is_null
+from kdiag.lint.slips import converted, near_to
+from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, entries, is_null
 
 Schema = Mapping[str, Any]
 Path_ = tuple[str, ...]  # keys; "[]" for the items of a list
+Model = tuple[str, str]  # a kind, and which of its schemas: v1 or v1beta2
 
 # Kubernetes' own part of every resource, which a custom resource's schema leaves out.
 _STRINGS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -35,7 +39,6 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "number": (int, float),
     "boolean": (bool,),
 }
-_LONGEST = 100  # characters of a name that is a slip of another
 _MOST_SLIPS = 100  # fields of one mapping that are looked up; what has more is of another kind
 _MANY = 8  # allowed values, or fields, that are named
 _LIST = "a list, each item with a dash"
@@ -49,6 +52,7 @@ class Flaw(Enum):
     TYPE = "type"
     VALUE = "value"  # not among those allowed, out of range, of another form
     MISSING = "missing"
+    SPLIT = "split"  # an item of a list that is a part of the item before it
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,9 @@ class Deviation:
     """One difference: `node` has it, at `path`. `key` is the field, `entry` it with its value, and
     `parent` the mapping that it stands in.
 
-    `expected` says in words what the schema wants; `near` is what was probably meant; `homes` are
-    the paths where a misplaced field belongs.
+    `expected` says in words what the schema wants; `near` is what was meant, as it is to be
+    written, and `value` the value that goes with it, "" for the one that it has; `homes` are the
+    paths where a misplaced field belongs.
     """
 
     flaw: Flaw
@@ -69,12 +74,23 @@ class Deviation:
     expected: str = ""
     near: str = ""
     homes: tuple[Path_, ...] = ()
+    value: str = ""
+    gone: bool = False  # v1beta2 has it, v1 has not
+
+
+_NOTHING = Deviation(Flaw.VALUE, Map(Spot(1, 1)), ())
+
+
+def model(kind: str, version: str) -> Model:
+    """The schema for a resource of this apiVersion. v1beta2 and what is older have one, and a part
+    of a resource that has no apiVersion is held to it too: it takes what v1 takes."""
+    return kind, "v1" if version.endswith("/v1") else "v1beta2"
 
 
 @cache
-def resource(kind: str) -> Schema:
+def resource(kind: str, version: str = "v1") -> Schema:
     """The schema of a Kafka or a KafkaNodePool."""
-    schema = _data()["kinds"][kind]["schema"]
+    schema = _data()["kinds"][kind][version]
     return {**schema, "properties": {**schema["properties"], "metadata": _METADATA}}
 
 
@@ -100,23 +116,30 @@ def _data() -> Any:
     return json.loads((Path(__file__).parent / "data/strimzi.json").read_text("utf-8"))
 
 
-def deviations(kind: str, root: Node) -> list[Deviation]:
+def deviations(kind: Model, root: Node) -> list[Deviation]:
     """Every difference between a resource and its schema, in the order of the text."""
-    found = _differences(root, resource(kind), (), kind)
+    found = _differences(root, resource(*kind), (), kind)
     return sorted(found, key=lambda each: each.node.start)
 
 
 def meant(root: Node, found: Iterable[Deviation]) -> Node:
-    """The resource as if every slip with a near match were put right, all in their places: so that
-    a mistyped field is one mistake, and not also a missing one."""
-    near = {id(each.entry or each.node): each.near for each in found if each.near}
+    """The resource as if every slip that has a fix were put right, all in their places: so that a
+    mistyped field is one mistake, and not also a missing one."""
+    near = {id(x.entry or x.node): x for x in found if x.near or x.flaw is Flaw.SPLIT}
     return _meant(root, near) if near else root
 
 
-def _meant(node: Node, near: Mapping[int, str]) -> Node:
-    said = near.get(id(node), "")
+def _meant(node: Node, near: Mapping[int, Deviation]) -> Node:
+    found = near.get(id(node))
+    said = found.near if found else ""
     if said.startswith(("[", "- ")):
-        return Items(node.start, (_meant(node, {**near, id(node): ""}),))
+        if said.startswith("[") and isinstance(node, Scalar):
+            words = json.loads(said)
+            return Items(node.start, tuple(Scalar(x, x, node.start, node.end) for x in words))
+        return Items(node.start, (_meant(node, {**near, id(node): _NOTHING}),))
+    if said == KEYED and isinstance(node, Map):
+        listed = tuple(_meant(each.meant, near) for each in items_of(node) or ())
+        return Items(node.start, listed)
     if isinstance(node, Scalar):
         if not said:
             return node
@@ -125,15 +148,30 @@ def _meant(node: Node, near: Mapping[int, str]) -> Node:
         value = plain if unquoted == said else unquoted
         return Scalar(unquoted, value, node.start, node.end, node.plain, node.block)
     if isinstance(node, Items):
-        return Items(node.start, tuple(_meant(each, near) for each in node.items), node.closed)
-    entries = []
+        return Items(node.start, tuple(_joined_items(node, near)), node.closed)
+    fields = []
     for each in node.entries:
-        key = each.key
-        if id(each) in near:
-            name = near[id(each)]
-            key = Scalar(name, name, key.start, key.end, key.plain)
-        entries.append(Entry(key, _meant(each.value, near), each.merged))
-    return Map(node.start, tuple(entries), node.closed)
+        key, slip = each.key, near.get(id(each))
+        if slip:
+            key = Scalar(slip.near, slip.near, key.start, key.end, key.plain)
+        fields.append(Entry(key, _meant(each.value, near), each.merged))
+    return Map(node.start, tuple(fields), node.closed)
+
+
+def _joined_items(node: Items, near: Mapping[int, Deviation]) -> Iterator[Node]:
+    """The items, those that are split as the one that was meant."""
+    open_: Node | None = None
+    for each in node.items:
+        made = _meant(each, near)
+        slip = near.get(id(each))
+        if slip and slip.flaw is Flaw.SPLIT and isinstance(open_, Map) and isinstance(made, Map):
+            open_ = Map(open_.start, (*open_.entries, *made.entries))
+            continue
+        if open_ is not None:
+            yield open_
+        open_ = made
+    if open_ is not None:
+        yield open_
 
 
 def allowed(schema: Schema, key: str) -> Schema | None:
@@ -154,21 +192,7 @@ def is_open(schema: Schema) -> bool:
     return "properties" not in schema and "items" not in schema and schema.get("type") == "object"
 
 
-def near_to(name: str, names: Iterable[str]) -> str:
-    """The one of these that a mistyped name resembles, "" where none does."""
-    return _near(name, tuple(names)) if len(name) <= _LONGEST else ""
-
-
-@lru_cache(maxsize=4096)
-def _near(name: str, names: tuple[str, ...]) -> str:
-    from difflib import get_close_matches  # only where something was written wrongly
-
-    lowered = {each.lower(): each for each in names}
-    close = get_close_matches(name.lower(), lowered, n=1, cutoff=0.75)
-    return lowered[close[0]] if close else ""
-
-
-def _differences(node: Node, schema: Schema, path: Path_, kind: str) -> Iterator[Deviation]:
+def _differences(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[Deviation]:
     if not schema or is_null(node):
         return
     wanted = schema.get("type")
@@ -181,30 +205,74 @@ def _differences(node: Node, schema: Schema, path: Path_, kind: str) -> Iterator
         if not isinstance(node, Items):
             near = _listed(node, schema.get("items", {}))
             yield Deviation(Flaw.TYPE, node, path, expected=_LIST, near=near)
+            # What is in it is judged as it is meant.
+            listed = items_of(node) if near == KEYED and isinstance(node, Map) else None
+            parts: list[Node] = [x.body for x in listed or ()]
+            parts += [node] * (near == "- ")
+            for part in parts:
+                yield from _below(part, schema.get("items", {}), (*path, "[]"), kind, listed)
             return
         if len(node.items) < schema.get("minItems", 0):
             yield Deviation(Flaw.VALUE, node, path, expected="at least one item")
-        for each in node.items:
-            yield from _differences(each, schema.get("items", {}), (*path, "[]"), kind)
+        item = schema.get("items", {})
+        for first, *parts in _whole_items(node, item):
+            yield from (Deviation(Flaw.SPLIT, part, (*path, "[]")) for part in parts)
+            whole = [x for part in (first, *parts) for x in entries(part)] if parts else []
+            one = Map(first.start, tuple(whole)) if parts else first
+            yield from _differences(one, item, (*path, "[]"), kind)
     elif wanted in _TYPES:
         yield from _scalar(node, schema, path)
 
 
+def _whole_items(node: Items, item: Schema) -> Iterator[Sequence[Node]]:
+    """The items of a list, one by one, or those that belong together: where some lack what is
+    required, and all have it once those with other fields are joined."""
+    alone = [[each] for each in node.items]
+    required = set(item.get("required", ()))
+    fields = [{each.key.text for each in entries(part)} for part in node.items]
+    if node.closed or not required or all(required <= have for have in fields):
+        return iter(alone)
+    joined: list[list[Node]] = []
+    taken: set[str] = set()
+    for part, have in zip(node.items, fields, strict=True):
+        if not isinstance(part, Map) or part.closed or not have:
+            return iter(alone)
+        if not joined or have & taken:
+            if joined and not required <= taken:
+                return iter(alone)
+            joined.append([])
+            taken = set()
+        joined[-1].append(part)
+        taken |= have
+    return iter(joined if required <= taken and len(joined) < len(alone) else alone)
+
+
 def _listed(node: Node, item: Schema) -> str:
-    """How the only item of a list is to be written, "" where it is not one."""
+    """How a value is to be written as a list, "" where it is none."""
     if isinstance(node, Scalar):
-        fits = item.get("type") == "string" and not node.block and "\n" not in node.text
-        return f"[{json.dumps(node.text)}]" if fits else ""
-    fits = isinstance(node, Map) and not node.closed and item.get("type") == "object"
-    return "- " if fits else ""
+        if item.get("type") != "string" or node.block:
+            return ""
+        words = [word for word in re.split(r"[\s,;\[\]\"']+", node.text) if word.strip("-")]
+        hosts = [word.removeprefix("-") for word in words]
+        if not hosts or not all(re.fullmatch(r"[\w*][\w-]*([.:][\w-]*)+", each) for each in hosts):
+            hosts = [node.text] if "\n" not in node.text else []
+        return f"[{', '.join(map(json.dumps, hosts))}]" if hosts else ""
+    if not isinstance(node, Map) or item.get("type") != "object":
+        return ""
+    names = {each.key.text for each in node.entries}
+    if "tls" in item.get("properties", {}) and items_of(node):
+        return KEYED
+    fields = item.get("properties", {})
+    fits = any(name in fields or near_to(name, fields) for name in names)
+    return "- " if fits and not node.closed else ""
 
 
-def _object(node: Node, schema: Schema, path: Path_, kind: str) -> Iterator[Deviation]:
+def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[Deviation]:
     if not isinstance(node, Map):
         yield Deviation(Flaw.TYPE, node, path, expected="a mapping of fields")
         return
     taken = {each.key.text: each.value for each in reversed(node.entries)}
-    strays = 0
+    strays, meant_for = 0, set()
     for each in node.entries:
         below = allowed(schema, each.key.text)
         if below is not None:
@@ -213,36 +281,78 @@ def _object(node: Node, schema: Schema, path: Path_, kind: str) -> Iterator[Devi
             strays += 1
             if strays > _MOST_SLIPS:
                 yield Deviation(Flaw.UNKNOWN, each.key, path, each.key.text, each, node)
-            else:
-                yield _stray(each, node, taken, schema, path, kind)
+                continue
+            stray = _stray(each, node, taken, schema, path, kind)
+            yield stray
+            meant_for.add("" if stray.homes else stray.near)
+            home = (stray.homes or (path,))[0]
+            name = stray.near or (each.key.text if stray.homes else "")
+            meant_ = _at((*home, name), kind) if name and not stray.value else None
+            if meant_ and not isinstance(each.value, Scalar):
+                yield from _differences(each.value, meant_, (*home, name), kind)
     for key in schema.get("required", ()):
-        if is_null(taken.get(key)):
+        if is_null(taken.get(key)) and key not in meant_for:
             yield Deviation(Flaw.MISSING, node, path, key=key, parent=node)
 
 
+def _below(
+    node: Node, schema: Schema, path: Path_, kind: Model, keyed: object
+) -> Iterator[Deviation]:
+    """The differences of one item; an item that has its name as its key lacks nothing."""
+    found = _differences(node, schema, path, kind)
+    return (x for x in found if not (keyed and x.flaw is Flaw.MISSING and x.node is node))
+
+
+def _at(path: Path_, kind: Model) -> Schema | None:
+    """The schema of what is at a path."""
+    schema: Schema | None = resource(*kind)
+    for step in path:
+        if schema is None:
+            return None
+        schema = schema.get("items") if step == "[]" else allowed(schema, step)
+    return schema
+
+
 def _stray(
-    entry: Entry, parent: Map, taken: Collection[str], schema: Schema, path: Path_, kind: str
+    entry: Entry, parent: Map, taken: Collection[str], schema: Schema, path: Path_, kind: Model
 ) -> Deviation:
-    """A field that has no place there: a slip of the pen, or at home elsewhere."""
-    name = entry.key.text
-    near = near_to(name, [key for key in schema.get("properties", {}) if key not in taken])
-    homes = () if near.lower() == name.lower() else _homes(kind, name, path)
-    if homes:
+    """A field that has no place there: a slip of the pen, its older name, or at home elsewhere."""
+    name, fields = entry.key.text, schema.get("properties", {})
+    free = {key: below for key, below in fields.items() if key not in taken}
+    old = old_name(path, entry)
+    if old and old[0] in free:
         return Deviation(
-            Flaw.MISPLACED, entry.key, path, name, entry, parent, near=near, homes=homes
+            Flaw.UNKNOWN, entry.key, path, name, entry, parent, near=old[0], value=old[1]
         )
-    if not near:
+    said = entry.value.text if isinstance(entry.value, Scalar) else ""
+    near, value = converted(name, said, free)
+    if not near and kind[1] == "v1" and _at((*path, name), (kind[0], "v1beta2")) is not None:
+        return Deviation(Flaw.UNKNOWN, entry.key, path, name, entry, parent, gone=True)
+    near = near or near_to(name, free)
+    if near and not _fits(entry.value, free[near]):
+        near = ""
+    certain = value or near.lower() == name.lower()
+    homes = () if certain else _homes(kind, name, path)
+    spelt = near
+    if not near and not homes:
         spelt = near_to(name, [key for key in _names(kind) if len(key) > 3])
         homes = _homes(kind, spelt, path) if spelt else ()
-        if homes:
-            return Deviation(
-                Flaw.MISPLACED, entry.key, path, name, entry, parent, near=spelt, homes=homes
-            )
-    has = list(schema.get("properties", {}))
-    expected = ", ".join(f"`{key}`" for key in has) if len(has) <= _MANY and not near else ""
+    if homes:
+        return Deviation(
+            Flaw.MISPLACED, entry.key, path, name, entry, parent, near=spelt, homes=homes
+        )
+    few = ", ".join(f"`{key}`" for key in fields) if len(fields) <= _MANY and not near else ""
     return Deviation(
-        Flaw.UNKNOWN, entry.key, path, name, entry, parent, expected=expected, near=near
+        Flaw.UNKNOWN, entry.key, path, name, entry, parent, expected=few, near=near, value=value
     )
+
+
+def _fits(value: Node, schema: Schema) -> bool:
+    """Whether a value is of the shape that a field takes."""
+    if is_null(value) or not schema or schema.get("x-kubernetes-int-or-string"):
+        return True
+    shapes = {"object": Map, "array": Items}
+    return isinstance(value, shapes.get(schema.get("type", ""), Scalar))
 
 
 def _scalar(node: Node, schema: Schema, path: Path_) -> Iterator[Deviation]:
@@ -286,10 +396,10 @@ def _as(text: str, wanted: str) -> str:
 
 
 @cache
-def _fields(kind: str) -> Mapping[str, tuple[Path_, ...]]:
+def _fields(kind: Model) -> Mapping[str, tuple[Path_, ...]]:
     """Where each field of a resource's spec is: the paths of what holds it."""
     found: dict[str, list[Path_]] = {}
-    ahead: list[tuple[Path_, Schema]] = [(("spec",), resource(kind)["properties"]["spec"])]
+    ahead: list[tuple[Path_, Schema]] = [(("spec",), resource(*kind)["properties"]["spec"])]
     found["spec"] = [()]
     for path, schema in ahead:  # grows as it goes
         if "template" in path or "affinity" in path:  # Kubernetes' own, deep and wide
@@ -302,11 +412,11 @@ def _fields(kind: str) -> Mapping[str, tuple[Path_, ...]]:
     return {name: tuple(paths) for name, paths in found.items()}
 
 
-def _names(kind: str) -> list[str]:
+def _names(kind: Model) -> list[str]:
     return list(_fields(kind))
 
 
-def _homes(kind: str, name: str, path: Path_) -> tuple[Path_, ...]:
+def _homes(kind: Model, name: str, path: Path_) -> tuple[Path_, ...]:
     """The places nearest to `path` that have a field of this name."""
 
     def shared(home: Path_) -> int:

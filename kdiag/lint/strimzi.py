@@ -183,9 +183,11 @@ def cluster(root: Node, around: StrimziContext) -> StrimziCluster:
     namespace = text(root, "metadata", "namespace")
     pools = [each for each in around.pools if each.cluster == name or not name]
     ids, known = _ids(pools)
-    settled = known and bool(pools)
+    replicas = None if pools else _replicas(root)
+    settled = (known and bool(pools)) or replicas is not None
     serving = [each for each in pools if "broker" in each.roles]
     brokers = {one: f"{name}-{each.name}-{one}" for each in serving for one in ids[each.name]}
+    brokers |= {one: f"{name}-kafka-{one}" for one in range(replicas or 0)}
     controllers = [n for each in pools if each not in serving for n in ids[each.name]]
     listeners = tuple(_beside(each, root, name, brokers, around) for each in _listeners(root))
     door = entered(listeners, around.live) if around.live else None
@@ -200,7 +202,7 @@ def cluster(root: Node, around: StrimziContext) -> StrimziCluster:
         namespace,
         listeners,
         around,
-        met or (tuple(sorted(brokers)) if pools else None),
+        met or (tuple(sorted(brokers)) if settled or pools else None),
         tuple(sorted(set(controllers).difference(met))),
         settled or bool(met),
         bool(met),
@@ -209,6 +211,16 @@ def cluster(root: Node, around: StrimziContext) -> StrimziCluster:
         observed is not None and observed < (number(root, "metadata", "generation") or 0),
         tuple(_complaints(root)),
     )
+
+
+def _replicas(root: Node) -> int | None:
+    """How many brokers a cluster without node pools has, with the ids from 0 on; None where node
+    pools say it, as they always do with v1."""
+    pools = text(root, "metadata", "annotations", "strimzi.io/node-pools")
+    if pools == "enabled" or text(root, "apiVersion").endswith("/v1"):
+        return None
+    found = number(root, "spec", "kafka", "replicas")
+    return min(found, _MOST_IDS) if found and found > 0 else None
 
 
 def default_port(listener: StrimziListener) -> int | None:

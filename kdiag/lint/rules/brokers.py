@@ -17,7 +17,7 @@ from kdiag.lint.rules.advertised import (
     told,
     without,
 )
-from kdiag.lint.schema import near_to
+from kdiag.lint.slips import near_to
 from kdiag.lint.tree import Spot
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed

@@ -7,18 +7,17 @@ from collections.abc import Iterator
 from kdiag.lint import remedies
 from kdiag.lint.documents import STRIMZI, Document
 from kdiag.lint.edit import Edit, Edits, into_item, replace
+from kdiag.lint.keyed import KEYED, items_of
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.relocate import relocate
-from kdiag.lint.schema import Deviation, Flaw, api_version, strimzi_version
+from kdiag.lint.resources import gaps
+from kdiag.lint.schema import Deviation, Flaw, api_version, meant, strimzi_version
 from kdiag.lint.tree import Items, Map, Node, Scalar, Spot, entry, get, text
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed
 
-_OLD_VERSIONS = (
-    "kafka.strimzi.io/v1beta2",
-    "kafka.strimzi.io/v1beta1",
-    "kafka.strimzi.io/v1alpha1",
-)
+_ANCIENT = ("kafka.strimzi.io/v1beta1", "kafka.strimzi.io/v1alpha1")
+_OLD_VERSIONS = ("kafka.strimzi.io/v1beta2", *_ANCIENT)
 
 
 @rule("KD601", "unreadable-file", Severity.ERROR, "The file cannot be read as what it is")
@@ -31,6 +30,10 @@ def unreadable_file(document: Document) -> Iterator[Match]:
 
     Prove it: `kubectl apply --dry-run=client -f FILE`, or `docker compose config`.
     """
+    for line in document.rewritten:
+        fix = remedies.say("Write it as the corrected file has it: kdiag lint --diff.")
+        # The text that is read on is put right already.
+        yield Mistake(HOP, line.words, ("the document",), (), (fix,), spot=line.spot)
     if document.broken:
         words, spot = document.broken.words, document.broken.spot
         fix = remedies.say("Put right what stands there, or on the line before.")
@@ -53,10 +56,24 @@ def mis_indented(document: Document) -> Iterator[Match]:
         else:
             columns = f"{abs(each.by)} column{'' if abs(each.by) == 1 else 's'}"
             way = "right" if each.by > 0 else "left"
-            said = f"`{each.what}` belongs to {each.owner}: {columns} further to the {way}"
+            said = f"`{each.what}` is mis-indented: move it {columns} {way}, {each.owner}"
         fix = remedies.say("Indent it as the corrected file has it: kdiag lint --fix.")
         # The text that is read on has it in its place already.
         yield Mistake(HOP, said, (f"`{each.what}`",), (), (fix,), spot=each.spot)
+    lists = list(_lists(document.root)) if any(_flaws(document, Flaw.SPLIT)) else []
+    for flaw in _flaws(document, Flaw.SPLIT):
+        holder = next(x for x in lists if any(flaw.node is item for item in x.items))
+        name = flaw.node.entries[0].key.text if isinstance(flaw.node, Map) else ""
+        start = flaw.node.start
+        dash = Spot(start.line, holder.start.column)
+        said = (
+            f"`{name}` begins an item of its own: take its dash away, it belongs to the one above"
+        )
+        fix = remedies.say("Write a blank for the dash.")
+        edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
+        spot = document.place(start)
+        what, level = (f"`{name}`",), _level(document)
+        yield Mistake(HOP, said, what, (), (fix,), level, spot=spot, edits=edits)
 
 
 @rule("KD603", "unknown-field", Severity.ERROR, "A field does not exist")
@@ -71,18 +88,17 @@ def unknown_field(document: Document) -> Iterator[Match]:
     """
     for each in _flaws(document, Flaw.UNKNOWN):
         said = f"{_where(each)} has no field `{each.key}`"
+        fix = remedies.say("Take it out, or write the field that was meant.")
         if each.near:
-            said += f": did you mean `{each.near}`?"
+            said += f": did you mean `{each.near}`" + (f": {each.value}" * bool(each.value)) + "?"
+            fix = remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
+        elif each.gone:
+            said += f" in v1, as of Strimzi {strimzi_version()}; v1beta2 had it"
+            fix = remedies.gone(each.key)
         else:
             said += f" in Strimzi {strimzi_version()}"
             said += f": it has {each.expected}" if each.expected else ""
-        edits = _renamed(each)
-        fix = (
-            remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
-            if each.near
-            else remedies.say("Take it out, or write the field that was meant.")
-        )
-        yield _mistake(document, each, said, fix, edits)
+        yield _mistake(document, each, said, fix, _renamed(each))
 
 
 @rule("KD604", "misplaced-field", Severity.ERROR, "A field stands where it does not belong")
@@ -122,6 +138,9 @@ def wrong_value(document: Document) -> Iterator[Match]:
         if each.near and isinstance(each.node, Scalar) and not each.node.block:
             edits = (replace(each.node, each.near),)
             said += f": write {each.near}"
+        elif each.near == KEYED and isinstance(each.node, Map):
+            edits = tuple(edit for one in items_of(each.node) or () for edit in one.edits())
+            said += ": each listener is an item with name, port, type and tls since Strimzi 0.20"
         elif each.near and isinstance(each.node, Map):
             edits = into_item(each.node)
         fix = remedies.say(f"Give it {each.expected}.")
@@ -142,6 +161,12 @@ def missing_field(document: Document) -> Iterator[Match]:
         said = f"`{_dotted(each.path)}` lacks `{each.key}`, which is required"
         fix = remedies.say("Add it:", "{key}: <{key}>", "yaml", key=each.key)
         yield _mistake(document, each, said, fix, ())
+    if document.kind in STRIMZI and document.root:
+        for gap in gaps(meant(document.root, document.deviations), document.kind):
+            fix = remedies.say("Add it:", gap.snippet, "yaml")
+            level = _level(document)
+            spot = document.place(gap.spot)
+            yield Mistake(HOP, gap.words, (f"`{gap.field}`",), (), (fix,), level, spot=spot)
 
 
 @rule("KD607", "duplicate-key", Severity.ERROR, "A mapping has the same key twice")
@@ -183,8 +208,9 @@ def old_api_version(document: Document) -> Iterator[Match]:
     """The resource is kafka.strimzi.io/v1beta2, or older. Strimzi 1.0 knows v1 only; operators
     before 0.49 know v1beta2 only.
 
-    It is checked against v1, so that fields which v1 no longer has are named. Convert the resources
-    before the operator goes beyond 0.49: Strimzi has a conversion tool for it.
+    It is held to v1beta2's own schema. Convert the resources before the operator goes beyond 0.49:
+    Strimzi has a conversion tool for it. v1beta1 and v1alpha1 are gone since 0.23; what is wrong
+    with such a resource is a warning, for operators of that time took more.
 
     Prove it: `kubectl get crd kafkas.kafka.strimzi.io -o jsonpath='{.spec.versions[*].name}'`.
     """
@@ -218,15 +244,7 @@ def _fragment(document: Document, root: Node) -> Iterator[Match]:
 
 def _list_items(node: Node | None) -> Iterator[Map]:
     """Every mapping that is an item of a list."""
-    if isinstance(node, Items):
-        for each in node.items:
-            if isinstance(each, Map):
-                yield each
-            yield from _list_items(each)
-    elif isinstance(node, Map):
-        for below in node.entries:
-            if not below.merged:
-                yield from _list_items(below.value)
+    return (each for found in _lists(node) for each in found.items if isinstance(each, Map))
 
 
 def _flaws(document: Document, flaw: Flaw) -> Iterator[Deviation]:
@@ -236,19 +254,22 @@ def _flaws(document: Document, flaw: Flaw) -> Iterator[Deviation]:
 def _mistake(
     document: Document, deviation: Deviation, said: str, fix: Remedy, edits: Edits
 ) -> Mistake:
-    """A deviation as a mistake. What an old version has beside v1 is no error of its own."""
-    changed = deviation.flaw in (Flaw.UNKNOWN, Flaw.MISSING, Flaw.VALUE)
-    old = document.api_version in _OLD_VERSIONS and changed
+    """A deviation as a mistake."""
     return Mistake(
         HOP,
         said,
         (f"`{_dotted((*deviation.path, deviation.key) if deviation.key else deviation.path)}`",),
         (),
         (fix,),
-        Severity.WARNING if old and not deviation.near else None,
+        _level(document),
         spot=document.place(deviation.node.start),
         edits=edits,
     )
+
+
+def _level(document: Document) -> Severity | None:
+    """A warning where the schema is that of a later version: operators of that time know more."""
+    return Severity.WARNING if document.api_version in _ANCIENT else None
 
 
 def _where(deviation: Deviation) -> str:
@@ -263,13 +284,25 @@ def _dotted(path: tuple[str, ...]) -> str:
 
 def _renamed(deviation: Deviation) -> Edits:
     """The field by its right name, unless there is one of that name already."""
-    if not deviation.near or not isinstance(deviation.node, Scalar):
+    if not deviation.near or not isinstance(deviation.node, Scalar) or deviation.entry is None:
         return ()
-    return (
-        ()
-        if entry(deviation.parent, deviation.near)
-        else (replace(deviation.node, deviation.near),)
-    )
+    if entry(deviation.parent, deviation.near):
+        return ()
+    named, value = replace(deviation.node, deviation.near), deviation.entry.value
+    if not deviation.value:
+        return (named,)
+    return (named, replace(value, deviation.value)) if isinstance(value, Scalar) else ()
+
+
+def _lists(node: Node | None) -> Iterator[Items]:
+    """Every list."""
+    below = node.items if isinstance(node, Items) else ()
+    if isinstance(node, Items):
+        yield node
+    elif isinstance(node, Map):
+        below = tuple(each.value for each in node.entries if not each.merged)
+    for each in below:
+        yield from _lists(each)
 
 
 def _short(said: str) -> str:

@@ -22,6 +22,9 @@ from kdiag.lint.tree import Entry, Map, Scalar, Spot, entry, get
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import brokers, listed
 
+_HOST = "advertisedHost"
+# Taken out, nothing is lost that somebody chose: no address, no name, no port.
+_WITHOUT_VALUE = ("externalTrafficPolicy", "preferredNodePortAddressType", "useServiceDnsDomain")
 RESERVED = {9404: "Prometheus metrics", 9999: "JMX"}
 
 # Where Strimzi accepts a field, by listener type; what is not here is valid for every type.
@@ -64,7 +67,12 @@ def field_not_for_type(cluster: StrimziCluster) -> Iterator[Match]:
             name = found.key.text
             said = f"{where} has `{name}`, which is for {listed(fits)} and not for {listener.type}"
             fix = remedies.say(f"Take it out, or make the listener of type {' or '.join(fits)}.")
-            edits = remove(parent, found)
+            edits: Edits = ()
+            if name == "host" and where.startswith("broker") and not entry(parent, _HOST):
+                fix = remedies.say("Write advertisedHost for it.", "advertisedHost:", "yaml")
+                edits = (replace(found.key, _HOST),)
+            elif name in _WITHOUT_VALUE:
+                edits = remove(parent, found)
             yield mistake(listener, said, found.key.start, fix, edits=edits)
         tls = get(listener.node, "tls")
         if listener.type in BY_NAME and isinstance(tls, Scalar) and tls.value is False:
@@ -159,6 +167,7 @@ def broker_without_entry(
             each
             for each in listener.brokers
             if get(each.node, "advertisedHost") is None
+            and get(each.node, "host") is None  # KD609 has it
             and each.id in (cluster.brokers or [each.id])
         ]
         named = {each.id for each in listener.brokers}
@@ -296,12 +305,14 @@ def _own_port(listener: StrimziListener, each: BrokerEntry) -> Edits:
 
 
 def _renumbered(cluster: StrimziCluster, listener: StrimziListener) -> dict[int, int]:
-    """Wrong id → right id, where there are as many entries as brokers and some are misnumbered."""
+    """Wrong id → right id, where there are as many entries as brokers and none has the id of one:
+    else it cannot be told which address is whose."""
     ids = [each.id for each in listener.brokers if each.id is not None]
     known = cluster.brokers or ()
     stray = sorted(one for one in ids if one not in known)
     free = sorted(one for one in known if one not in ids)
-    if not stray or len(stray) != len(free) or len(set(ids)) != len(ids):
+    mixed = set(ids) & set(known) and not cluster.seen
+    if not stray or mixed or len(stray) != len(free) or len(set(ids)) != len(ids):
         return {}
     return dict(zip(stray, free, strict=True))
 

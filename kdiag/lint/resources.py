@@ -1,0 +1,104 @@
+"""What Strimzi asks of its resources beyond their schema: labels, storage, allowed settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from kdiag.lint.tree import Entry, Map, Node, Spot, entries, get, is_null, items, text
+
+# Settings that the operator makes itself, by how they begin; what of it may be set all the same.
+# Source: KafkaClusterSpec of Strimzi's api, 0.45 and 1.2.
+_FORBIDDEN = (
+    *("listeners", "advertised.", "broker.", "listener.", "host.name", "port"),
+    *("inter.broker.listener.name", "sasl.", "ssl.", "security.", "password.", "log.dir"),
+    *("zookeeper.connect", "zookeeper.set.acl", "zookeeper.ssl", "zookeeper.clientcnxnsocket"),
+    *("authorizer.", "super.user", "cruise.control.metrics.topic"),
+    *("cruise.control.metrics.reporter.bootstrap.servers", "node.id", "process.roles"),
+    *("controller.", "metadata.log.dir", "zookeeper.metadata.migration.enable"),
+    *("client.quota.callback.static.kafka.admin.", "client.quota.callback.static.produce"),
+    "client.quota.callback.static.fetch",
+    "client.quota.callback.static.storage.per.volume.limit.min.available.",
+    "client.quota.callback.static.excluded.principal.name.list",
+)
+_ALLOWED = {
+    *("zookeeper.connection.timeout.ms", "sasl.server.max.receive.size", "ssl.cipher.suites"),
+    *("ssl.protocol", "ssl.enabled.protocols", "ssl.secure.random.implementation"),
+    *("broker.session.timeout.ms", "broker.heartbeat.interval.ms", "controller.socket.timeout.ms"),
+    *(f"cruise.control.metrics.topic.{x}" for x in (
+        "num.partitions", "replication.factor", "retention.ms", "auto.create.retries",
+        "auto.create.timeout.ms", "min.insync.replicas",
+    )),
+    *(f"controller.quorum.{x}" for x in (
+        "election.backoff.max.ms", "election.timeout.ms", "fetch.timeout.ms",
+    )),
+}  # fmt: skip
+# What clients are sent to depends on these: here they are without effect.
+_LISTENERS = ("listeners", "advertised.", "listener.", "host.name", "port", "inter.broker.")
+_PER_LISTENER = ("connections.max.reauth.ms", "max.connections", "max.connection.creation.rate")
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that is required and missing: which field, where, in words, and what to add."""
+
+    field: str
+    spot: Spot
+    words: str
+    snippet: str
+
+
+def forbidden(root: Node) -> Iterator[tuple[Entry, bool]]:
+    """The settings of a Kafka resource that the operator ignores, and whether they are about
+    listeners."""
+    for each in entries(root, "spec", "kafka", "config"):
+        name = each.key.text
+        low = name.lower()
+        if name in _ALLOWED or not low.startswith(_FORBIDDEN):
+            continue
+        if low.startswith("listener.name.") and low.endswith(_PER_LISTENER):
+            continue
+        yield each, low.startswith(_LISTENERS)
+
+
+def gaps(root: Node, kind: str) -> Iterator[Gap]:
+    """What a resource lacks, though its schema does not ask for it."""
+    whole = text(root, "apiVersion") and text(root, "kind")
+    label = get(root, "metadata", "labels", "strimzi.io/cluster")
+    if kind == "KafkaNodePool" and whole and is_null(label):
+        metadata = get(root, "metadata") or root
+        yield Gap(
+            "metadata.labels",
+            metadata.start,
+            "`metadata.labels` lacks `strimzi.io/cluster`: the operator passes over a node pool "
+            "that names no cluster",
+            "metadata:\n  labels:\n    strimzi.io/cluster: <name of the Kafka resource>",
+        )
+    for path in (
+        ("spec", "storage"),
+        ("spec", "kafka", "storage"),
+        ("spec", "zookeeper", "storage"),
+    ):
+        if (kind == "KafkaNodePool") == (len(path) == 2):
+            yield from _storage(get(root, *path), ".".join(path))
+
+
+def _storage(node: Node | None, path: str) -> Iterator[Gap]:
+    kind = text(node, "type")
+    if not isinstance(node, Map):
+        return
+    if kind == "persistent-claim" and is_null(get(node, "size")):
+        words = f"`{path}` of type persistent-claim lacks `size`, which is required"
+        yield Gap(f"{path}.size", node.start, words, "size: <100Gi>")
+    if kind != "jbod":
+        return
+    volumes = items(node, "volumes")
+    if not volumes:
+        words = f"`{path}` of type jbod lacks `volumes`, which is required"
+        said = "volumes:\n  - id: 0\n    type: persistent-claim\n    size: <100Gi>"
+        yield Gap(f"{path}.volumes", node.start, words, said)
+    for each in volumes:
+        if isinstance(each, Map) and is_null(get(each, "id")):
+            words = f"`{path}.volumes[]` lacks `id`, which is required"
+            yield Gap(f"{path}.volumes[].id", each.start, words, "id: <number of its own>")
+        yield from _storage(each, f"{path}.volumes[]")

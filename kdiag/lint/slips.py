@@ -1,0 +1,97 @@
+"""Mistyped names: which name was meant, where another one can be ruled out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+_LONGEST = 100  # characters of a name that is a slip of another
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[A-Z]")
+
+# Units at the end of a name, in milliseconds or in bytes.
+_UNITS: Mapping[str, tuple[str, int]] = {
+    "ms": ("time", 1), "millis": ("time", 1), "milliseconds": ("time", 1),
+    "seconds": ("time", 1000), "secs": ("time", 1000), "sec": ("time", 1000),
+    "minutes": ("time", 60_000), "hours": ("time", 3_600_000), "days": ("time", 86_400_000),
+    "bytes": ("size", 1), "kb": ("size", 1 << 10), "mb": ("size", 1 << 20), "gb": ("size", 1 << 30),
+}  # fmt: skip
+
+
+def near_to(name: str, names: Iterable[str]) -> str:
+    """The one of these that a mistyped name can only be, "" where there is none, or several."""
+    return _near(name, tuple(names)) if 0 < len(name) <= _LONGEST else ""
+
+
+def converted(name: str, value: str, names: Iterable[str]) -> tuple[str, str]:
+    """The name of the same quantity in another unit, and the value in it: 60 in
+    intervalSeconds is 60000 in intervalMs. ("", "") where there is none."""
+    *stem, unit = _words(name) or [""]
+    kind, factor = _UNITS.get(unit, ("", 0))
+    for other in names if kind and re.fullmatch(r"[0-9]{1,9}", value) else ():
+        *same, wanted = _words(other) or [""]
+        measure, divisor = _UNITS.get(wanted, ("", 1))
+        if same == stem and measure == kind and int(value) * factor % divisor == 0:
+            return other, str(int(value) * factor // divisor)
+    return "", ""
+
+
+@lru_cache(maxsize=4096)
+def _near(name: str, names: tuple[str, ...]) -> str:
+    found = [(_distance(name, each), each) for each in names if _may_be(name, each)]
+    close = sorted((far, each) for far, each in found if far is not None)
+    if not close or [far for far, _ in close[1:2]] == [close[0][0]]:
+        return ""
+    return close[0][1]
+
+
+def _may_be(name: str, other: str) -> bool:
+    """Whether a slip can make one of the other: quick, for most names have nothing in common."""
+    return abs(len(name) - len(other)) <= 4
+
+
+def _distance(name: str, other: str) -> int | None:
+    """How many slips lead from one to the other; None where they may well be two names."""
+    one, two = _bare(name), _bare(other)
+    if one == two:
+        return 0
+    mine, its = _words(name), _words(other)
+    if len(mine) == len(its) > 1:
+        far = [_slips(a, b, 1 if len(b) < 6 else 2) for a, b in zip(mine, its, strict=True)]
+        if None not in far:
+            return sum(each or 0 for each in far)
+        if sum(a != b for a, b in zip(mine, its, strict=True)) == 1:
+            return None  # one word of several is another: Seconds, and not Ms
+    if ({*mine} ^ {*its}) & {*_UNITS}:
+        return None
+    return _slips(one, two, 1 if len(two) < 8 else 2)
+
+
+def _slips(one: str, two: str, most: int) -> int | None:
+    """Letters too many, missing, wrong or exchanged; None for more than `most`."""
+    if one == two:
+        return 0
+    if abs(len(one) - len(two)) > most or one.isdecimal() or two.isdecimal():
+        return None
+    if min(len(one), len(two)) < 3 or (len(one) == len(two) < 4 and sorted(one) != sorted(two)):
+        return None
+    before: list[int] = []
+    row = list(range(len(two) + 1))
+    for i, a in enumerate(one, 1):
+        last, row, earlier = row, [i], before
+        for j, b in enumerate(two, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (a != b))
+            if i > 1 and j > 1 and a == two[j - 2] and one[i - 2] == b:
+                cost = min(cost, earlier[j - 2] + 1)
+            row.append(cost)
+        before = last
+    far = row[-1]
+    return far if far <= (most if one[0] == two[0] else 1) else None
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[-_ .]", "", name).lower()
+
+
+def _words(name: str) -> list[str]:
+    return [word.lower() for word in _WORDS.findall(name)]

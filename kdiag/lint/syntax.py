@@ -1,0 +1,162 @@
+"""What keeps a text from being YAML, where one line shows it: tabs, brackets, quotes, blanks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from kdiag.lint.reader import Unreadable, document, split
+from kdiag.lint.tree import Items, Map, Node, Scalar, Spot
+
+_MOST = 5  # lines that are put right one after the other
+_NEAR = 3  # lines above the one where the parser gave up
+_TAB_WIDTHS = (2, 4, 8)
+_FIELD = r"([ ]*(?:- +)*[\w./$-]+):"
+_HOST = r"[\w*][\w.:*-]*"
+# (what the line is like, what it becomes, what is wrong)
+_LINES = (
+    (rf"{_FIELD}[ ]+-[ ]+([\"']?{_HOST}[\"']?)[ ]*(#.*)?\Z", r"\1: [\2] \3",
+     "a list on the line of its field is written in brackets"),
+    (rf"{_FIELD}[ ]*\[((?:[^\[\]{{}}#\"']|\"[^\"]*\"|'[^']*')*?),?[ ]*(#.*)?\Z", r"\1: [\2] \3",
+     "the bracket is not closed"),
+    (rf"{_FIELD}[ ]+\"([^\"#]*[^\"# ])[ ]*\Z", r'\1: "\2"', "the quote is not closed"),
+    (rf"{_FIELD}[ ]+'([^'#]*[^'# ])[ ]*\Z", r"\1: '\2'", "the quote is not closed"),
+    (rf"{_FIELD}(?!//)([^\s:]\S*)[ ]*(#.*)?\Z", r"\1: \2 \3", "there is no blank behind the colon"),
+)  # fmt: skip
+_PATTERNS = tuple((re.compile(shape), new, words) for shape, new, words in _LINES)
+_BLOCK = re.compile(r"[^#]*[|>][+-]?[0-9]?[ \t]*(#.*)?$")
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A line that kept a text from being read: where, and why."""
+
+    spot: Spot
+    words: str
+
+
+@dataclass(frozen=True)
+class ReadableText:
+    """A text that can be read, what was changed for it, and by how much lines went to the right."""
+
+    text: str
+    lines: tuple[Rewritten, ...]
+    shifts: Mapping[int, int]
+
+
+def readable(text: str, first_line: int, error: Unreadable) -> ReadableText | None:
+    """The text as YAML; None where it takes more than a line here and there."""
+    made: list[Rewritten] = []
+    shifts: dict[int, int] = {}
+    lines = split(text)
+    for _ in range(_MOST):
+        at = error.spot.line - first_line
+        found = _without_tabs(lines, first_line, shifts) if _tabs(lines) else _line(lines, at)
+        if found is None:
+            return None
+        lines, changed = found
+        made += [Rewritten(Spot(n + first_line, column), words) for n, column, words in changed]
+        try:
+            document("".join(lines), first_line)
+        except Unreadable as next_error:
+            error = next_error
+            continue
+        return ReadableText("".join(lines), tuple(made), shifts)
+    return None
+
+
+_Changed = tuple[list[str], list[tuple[int, int, str]]]  # lines; number, column and words of each
+
+
+def _line(lines: list[str], at: int) -> _Changed | None:
+    """The text with one line put right, the first at the place or above it that can be."""
+    for number in range(min(at, len(lines) - 1), max(at - _NEAR, 0) - 1, -1):
+        body = lines[number].rstrip("\r\n")
+        if body.lstrip().startswith("#"):
+            continue
+        for shape, new, words in _PATTERNS:
+            match = shape.match(body)
+            changed = match.expand(new).rstrip() if match else body
+            if match and changed != body:
+                ending = lines[number][len(body) :]
+                whole = [*lines[:number], changed + ending, *lines[number + 1 :]]
+                if _further(whole, lines):
+                    column = len(body) - len(body.lstrip()) + 1
+                    return whole, [(number, column, words)]
+    return None
+
+
+def _further(lines: list[str], before: list[str]) -> bool:
+    """Whether more of the text can be read than before."""
+    return _end(lines) > _end(before)
+
+
+def _end(lines: list[str]) -> Spot:
+    try:
+        document("".join(lines))
+    except Unreadable as error:
+        return error.spot
+    return Spot(len(lines) + 1, 1)
+
+
+def _tabs(lines: list[str]) -> list[int]:
+    """The lines that are indented with tabs, but those of a text in a block."""
+    return [number for number, line in _outside_blocks(lines) if "\t" in _margin(line)]
+
+
+def _without_tabs(lines: list[str], first: int, shifts: dict[int, int]) -> _Changed | None:
+    """The text with spaces for tabs; None where no width of a tab makes it YAML, or several make it
+    two different texts."""
+    numbers = _tabs(lines)
+    made = list(dict.fromkeys(tuple(_expanded(lines, numbers, width)) for width in _TAB_WIDTHS))
+    fits = {}
+    for each in made:
+        try:
+            root, _ = document("".join(each))
+        except Unreadable:
+            continue
+        fits[_outline(root)] = each
+    if len(fits) != 1:
+        return None
+    (found,) = fits.values()
+    for number in numbers:
+        shifts[number + first] = len(found[number]) - len(lines[number])
+    words = "it is indented with a tab: YAML takes spaces only"
+    return list(found), [(number, 1, words) for number in numbers]
+
+
+def _outline(root: Node | None) -> str:
+    """What a tree says, without its places."""
+    if isinstance(root, Scalar):
+        return repr(root.text)
+    if isinstance(root, Map):
+        fields = [f"{e.key.text}:{_outline(e.value)}" for e in root.entries]
+        return f"{{{','.join(fields)}}}"
+    return f"[{','.join(map(_outline, root.items))}]" if isinstance(root, Items) else ""
+
+
+def _expanded(lines: list[str], numbers: list[int], width: int) -> list[str]:
+    found = list(lines)
+    for number in numbers:
+        margin = _margin(lines[number])
+        found[number] = margin.expandtabs(width) + lines[number][len(margin) :]
+    return found
+
+
+def _margin(line: str) -> str:
+    return line[: len(line) - len(line.lstrip(" \t"))]
+
+
+def _outside_blocks(lines: list[str]) -> Iterator[tuple[int, str]]:
+    """The lines that say something, without those of texts in blocks (`|`, `>`)."""
+    block: int | None = None
+    for number, line in enumerate(lines):
+        if not line.strip():
+            continue
+        indent = len(line) - len(line.lstrip(" "))
+        if block is not None and indent > block:
+            continue
+        block = indent if _BLOCK.match(line.rstrip("\r\n")) and ":" in line else None
+        if not line.lstrip().startswith("#"):
+            yield number, line
