@@ -11,9 +11,10 @@ from types import MappingProxyType
 
 from kdiag.config.usage import UsageError
 from kdiag.lint import properties
+from kdiag.lint.deviation import Deviation, Flaw, deviations
 from kdiag.lint.indentation import MovedLine, repair_indentation
 from kdiag.lint.reader import DuplicateKey, Unreadable, document, segments, split
-from kdiag.lint.schema import Deviation, Flaw, deviations, known_kinds, model
+from kdiag.lint.schema import known_kinds, model
 from kdiag.lint.syntax import Rewritten, readable
 from kdiag.lint.tree import Node, Spot, entries, get, items, text
 

@@ -21,6 +21,8 @@ class Edit:
 
 
 Edits = tuple[Edit, ...]
+_QUOTED = re.compile(r"'[^']*'|\"(?:\\.|[^\"\\])*\"")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 Item = str | Sequence[tuple[str, str]]  # a value as it is written, or keys with theirs
 
 
@@ -50,8 +52,27 @@ def apply(text: str, fixes: Iterable[Edits]) -> str:
         tail = lines[end][edit.end.column - 1 :] if end < len(lines) else ""
         if begin >= len(lines) and lines and not lines[-1].endswith(("\n", "\r")):
             head = "\n"  # behind a last line that does not end
-        lines[begin : end + 1] = split(head + edit.text.replace("\n", ending) + tail)
+        gone = edit.text == "" and edit.start.column == edit.end.column == 1
+        kept = [x for line in lines[begin:end] for x in _remark(line)] if gone else []
+        lines[begin : end + 1] = [
+            *kept,
+            *split(head + edit.text.replace("\n", ending) + tail),
+        ]
     return "".join(lines)
+
+
+def comment(line: str) -> str:
+    """The comment at the end of a line, "" where it has none."""
+    bare = _QUOTED.sub(lambda quoted: "x" * len(quoted[0]), line)
+    found = _COMMENT.search(bare)
+    return line[found.start() :].rstrip() if found else ""
+
+
+def _remark(line: str) -> list[str]:
+    """The comment of a line that goes, on a line of its own."""
+    said = comment(line)
+    margin = line[: len(line) - len(line.lstrip(" "))]
+    return [margin + said + line[len(line.rstrip("\r\n")) :]] if said else []
 
 
 def diff(name: str, before: str, after: str, around: int = 3) -> str:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
+from functools import lru_cache, partial
 from itertools import islice
 
 from kdiag.config.redaction import without_userinfo
 from kdiag.config.usage import UsageError
 from kdiag.lint.broker import ConfiguredBroker
 from kdiag.lint.containers import of_compose, of_properties, of_workload
+from kdiag.lint.deviation import Flaw, meant
 from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
-from kdiag.lint.edit import Edits, apply
 from kdiag.lint.entry_listener import door_in, entrance
+from kdiag.lint.fixing import MOST_ALIKE, Found, corrected
 from kdiag.lint.helm import node_ports, of_helm
 from kdiag.lint.mistake import Mistake, Problem
 from kdiag.lint.observed import ObservedCluster
-from kdiag.lint.report import Fixed, LintReport
+from kdiag.lint.report import LintReport
 from kdiag.lint.rules import lint_rules
-from kdiag.lint.schema import Flaw, meant
 from kdiag.lint.strimzi import StrimziContext, cluster, kube_node, pool, service
 from kdiag.lint.tree import Spot
 from kdiag.rules.entry_listener import EntryListener
@@ -29,19 +29,8 @@ from kdiag.walk.facts import Facts
 
 # What these miss may be there, in the wrong place: that has to be put right first.
 _ABSENCES = {"KD612", "KD620", "KD623", "KD624"}
-_ROLLED_OUT = {"KD627", "KD628"}  # what is running cannot have the corrected file yet
 MAX_FILE, MAX_FILES = 1 << 20, 4 << 20  # characters of one file, and of all of them
-MOST_ALIKE = 100  # findings of one code on one document
 _MOST_PAIRS = 100_000  # of a Kafka resource and what stands beside it
-_ROUNDS = 8  # a fix may lay open the next mistake
-
-
-@dataclass(frozen=True)
-class _Found:
-    """A problem, and the edits that it brings."""
-
-    problem: Problem
-    edits: Edits
 
 
 def lint(
@@ -52,7 +41,8 @@ def lint(
     live: ObservedCluster | None = None,
 ) -> LintReport:
     """What is wrong with these files: names and their texts, judged together; with `fix`, also what
-    they are with every fix in them. `live` is what a walk met of the cluster that they configure.
+    they are with every fix in them that does no harm. `live` is what a walk met of the cluster that
+    they configure.
 
     Raises UsageError when a file has no document of a kind that kdiag knows, unless those are to be
     skipped, and where PyYAML is missing.
@@ -62,10 +52,12 @@ def lint(
         refuse_unknown(sources)
     files = [_read(name, text) for name, text in sources.items()]
     found = _judged(files, live)
-    problems = tuple(each.problem for each in found)
-    fixed = tuple(_fixed(sources, files, found, live)) if fix else ()
+    problems, fixed = corrected(
+        sources, files, found, partial(_judged, live=live), live is not None
+    )
     there = _entrance(files, live) if live else None
-    return LintReport(tuple(sources), problems, fail_on, fixed, there)
+    made = tuple(fixed) if fix else ()
+    return LintReport(tuple(sources), tuple(problems), fail_on, made, there)
 
 
 def after_fixes(report: LintReport) -> LintReport:
@@ -101,36 +93,7 @@ def _read(name: str, text: str) -> Read:
     return read(name, text)
 
 
-def _fixed(
-    sources: Mapping[str, str],
-    files: Sequence[Read],
-    found: Sequence[_Found],
-    live: ObservedCluster | None,
-) -> Iterator[Fixed]:
-    """The files that fixes change, with all of them made; one fix may lay open the next mistake."""
-    texts = {file.name: file.text for file in files}
-    for _ in range(_ROUNDS):
-        changed = False
-        for name, before in list(texts.items()):
-            fixes = [each.edits for each in found if each.problem.file == name]
-            texts[name] = apply(before, fixes)
-            changed |= texts[name] != before
-        files = [read(name, text) for name, text in texts.items()]
-        found = _judged(files, live)
-        texts = {file.name: file.text for file in files}
-        if not changed:
-            break
-    for name, before in sources.items():
-        if texts[name] != before:
-            left = tuple(
-                each.problem
-                for each in found
-                if each.problem.file == name and each.problem.finding.code not in _ROLLED_OUT
-            )
-            yield Fixed(name, before, texts[name], left)
-
-
-def _judged(files: Sequence[Read], live: ObservedCluster | None) -> list[_Found]:
+def _judged(files: Sequence[Read], live: ObservedCluster | None) -> list[Found]:
     """What all rules find, by file and place."""
     around = _around(files, live)
     order = {file.name: number for number, file in enumerate(files)}
@@ -173,7 +136,7 @@ def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | N
     return None
 
 
-def _of(document: Document, around: StrimziContext) -> Iterator[_Found]:
+def _of(document: Document, around: StrimziContext) -> Iterator[Found]:
     """What is wrong with one document."""
     facts = [Facts((document,))]
     if document.kind == "Kafka" and document.root:
@@ -190,12 +153,11 @@ def _of(document: Document, around: StrimziContext) -> Iterator[_Found]:
         for number, match in enumerate(mistakes[:MOST_ALIKE], start=1):
             # Rules on shapes give places of the file, the others those of the tree.
             spot = match.spot if rule.needs == (Document,) else document.place(match.spot)
-            fixed = bool(match.edits) or rule.code == "KD602"
             finding = _cleaned(rule.finding(match))
             if number < len(mistakes) and number == MOST_ALIKE:
                 more = f"{finding.message} (there are more of these: {MOST_ALIKE} are listed)"
                 finding = replace(finding, message=more)
-            yield _Found(Problem(finding, document.file, spot, fixed), match.edits)
+            yield Found(Problem(finding, document.file, spot), match.edits)
 
 
 def _brokers(document: Document) -> Iterator[ConfiguredBroker]:

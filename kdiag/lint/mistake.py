@@ -27,4 +27,4 @@ class Problem:
     finding: Finding
     file: str
     spot: Spot
-    fixed: bool
+    fixed: bool = False

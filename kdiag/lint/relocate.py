@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from kdiag.lint.deviation import Deviation
 from kdiag.lint.edit import Edits, insert, remove
-from kdiag.lint.schema import Deviation, Path_
+from kdiag.lint.schema import Path_
 from kdiag.lint.tree import Items, Map, Node, Scalar, entry, get, is_null
 
 

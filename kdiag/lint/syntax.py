@@ -110,19 +110,19 @@ def _without_tabs(lines: list[str], first: int, shifts: dict[int, int]) -> _Chan
     two different texts."""
     numbers = _tabs(lines)
     made = list(dict.fromkeys(tuple(_expanded(lines, numbers, width)) for width in _TAB_WIDTHS))
-    fits = {}
+    fits: dict[str, tuple[str, ...]] = {}
     for each in made:
         try:
             root, _ = document("".join(each))
         except Unreadable:
             continue
-        fits[_outline(root)] = each
+        fits.setdefault(_outline(root), each)
     if len(fits) != 1:
         return None
     (found,) = fits.values()
     for number in numbers:
         shifts[number + first] = len(found[number]) - len(lines[number])
-    words = "it is indented with a tab: YAML takes spaces only"
+    words = "this line is indented with a tab: YAML takes spaces only"
     return list(found), [(number, 1, words) for number in numbers]
 
 

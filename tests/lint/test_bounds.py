@@ -14,7 +14,8 @@ from kdiag.config.settings import parse_properties
 from kdiag.config.usage import UsageError
 from kdiag.lint import documents
 from kdiag.lint.documents import MAX_DOCUMENTS
-from kdiag.lint.linter import MAX_FILE, MAX_FILES, MOST_ALIKE, lint
+from kdiag.lint.fixing import MOST_ALIKE
+from kdiag.lint.linter import MAX_FILE, MAX_FILES, lint
 from kdiag.lint.reader import document
 
 FEW = 150

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.lint import remedies
+from kdiag.lint.deviation import meant
 from kdiag.lint.documents import Document
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.resources import forbidden
-from kdiag.lint.schema import meant
 from kdiag.rules.rule import Match, Severity, rule
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.lint import remedies
+from kdiag.lint.deviation import Deviation, Flaw, meant
 from kdiag.lint.documents import STRIMZI, Document
 from kdiag.lint.edit import Edit, Edits, into_item, replace
 from kdiag.lint.keyed import KEYED, items_of
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.relocate import relocate
 from kdiag.lint.resources import gaps
-from kdiag.lint.schema import Deviation, Flaw, api_version, meant, strimzi_version
+from kdiag.lint.schema import api_version, strimzi_version
 from kdiag.lint.tree import Items, Map, Node, Scalar, Spot, entry, get, text
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed
@@ -90,7 +91,8 @@ def unknown_field(document: Document) -> Iterator[Match]:
         said = f"{_where(each)} has no field `{each.key}`"
         fix = remedies.say("Take it out, or write the field that was meant.")
         if each.near:
-            said += f": did you mean `{each.near}`" + (f": {each.value}" * bool(each.value)) + "?"
+            value = f": {each.value}" if each.value else ""
+            said += f": did you mean `{each.near}{value}`?"
             fix = remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
         elif each.gone:
             said += f" in v1, as of Strimzi {strimzi_version()}; v1beta2 had it"
@@ -140,7 +142,8 @@ def wrong_value(document: Document) -> Iterator[Match]:
             said += f": write {each.near}"
         elif each.near == KEYED and isinstance(each.node, Map):
             edits = tuple(edit for one in items_of(each.node) or () for edit in one.edits())
-            said += ": each listener is an item with name, port, type and tls since Strimzi 0.20"
+            said = "`listeners` is a mapping by name, as before Strimzi 0.20: each is an item of a "
+            said += "list, with name, port, type and tls"
         elif each.near and isinstance(each.node, Map):
             edits = into_item(each.node)
         fix = remedies.say(f"Give it {each.expected}.")

@@ -1,0 +1,323 @@
+"""How a resource differs from its schema, and what was meant."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from kdiag.lint.aliases import old_name
+from kdiag.lint.keyed import KEYED, items_of
+from kdiag.lint.reader import resolved
+from kdiag.lint.schema import (
+    Model,
+    Path_,
+    Schema,
+    allowed,
+    at,
+    field_names,
+    homes_of,
+    resource,
+)
+from kdiag.lint.slips import converted, near_to
+from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, entries, is_null
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+}
+_MOST_SLIPS = 100  # fields of one mapping that are looked up; what has more is of another kind
+_MANY = 8  # allowed values, or fields, that are named
+_LIST = "a list, each item with a dash"
+
+
+class Flaw(Enum):
+    """In what a document differs from its schema."""
+
+    UNKNOWN = "unknown"  # a field that is nowhere
+    MISPLACED = "misplaced"  # a field that is elsewhere
+    TYPE = "type"
+    VALUE = "value"  # not among those allowed, out of range, of another form
+    MISSING = "missing"
+    SPLIT = "split"  # an item of a list that is a part of the item before it
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One difference: `node` has it, at `path`. `key` is the field, `entry` it with its value, and
+    `parent` the mapping that it stands in.
+
+    `expected` says in words what the schema wants; `near` is what was meant, as it is to be
+    written, and `value` the value that goes with it, "" for the one that it has; `homes` are the
+    paths where a misplaced field belongs.
+    """
+
+    flaw: Flaw
+    node: Node
+    path: Path_
+    key: str = ""
+    entry: Entry | None = None
+    parent: Map | None = None
+    expected: str = ""
+    near: str = ""
+    homes: tuple[Path_, ...] = ()
+    value: str = ""
+    gone: bool = False  # v1beta2 has it, v1 has not
+
+
+_NOTHING = Deviation(Flaw.VALUE, Map(Spot(1, 1)), ())
+
+
+def deviations(kind: Model, root: Node) -> list[Deviation]:
+    """Every difference between a resource and its schema, in the order of the text."""
+    found = _differences(root, resource(*kind), (), kind)
+    return sorted(found, key=lambda each: each.node.start)
+
+
+def meant(root: Node, found: Iterable[Deviation]) -> Node:
+    """The resource as if every slip that has a fix were put right, all in their places: so that a
+    mistyped field is one mistake, and not also a missing one."""
+    near = {id(x.entry or x.node): x for x in found if x.near or x.flaw is Flaw.SPLIT}
+    return _meant(root, near) if near else root
+
+
+def _meant(node: Node, near: Mapping[int, Deviation]) -> Node:
+    found = near.get(id(node))
+    said = found.near if found else ""
+    if said.startswith(("[", "- ")):
+        if said.startswith("[") and isinstance(node, Scalar):
+            words = json.loads(said)
+            return Items(node.start, tuple(Scalar(x, x, node.start, node.end) for x in words))
+        return Items(node.start, (_meant(node, {**near, id(node): _NOTHING}),))
+    if said == KEYED and isinstance(node, Map):
+        listed = tuple(_meant(each.meant, near) for each in items_of(node) or ())
+        return Items(node.start, listed)
+    if isinstance(node, Scalar):
+        if not said:
+            return node
+        plain = resolved(said)
+        unquoted = said.strip('"')
+        value = plain if unquoted == said else unquoted
+        return Scalar(unquoted, value, node.start, node.end, node.plain, node.block)
+    if isinstance(node, Items):
+        return Items(node.start, tuple(_joined_items(node, near)), node.closed)
+    fields = []
+    for each in node.entries:
+        key, slip = each.key, near.get(id(each))
+        if slip:
+            key = Scalar(slip.near, slip.near, key.start, key.end, key.plain)
+        fields.append(Entry(key, _meant(each.value, near), each.merged))
+    return Map(node.start, tuple(fields), node.closed)
+
+
+def _joined_items(node: Items, near: Mapping[int, Deviation]) -> Iterator[Node]:
+    """The items, those that are split as the one that was meant."""
+    open_: Node | None = None
+    for each in node.items:
+        made = _meant(each, near)
+        slip = near.get(id(each))
+        if slip and slip.flaw is Flaw.SPLIT and isinstance(open_, Map) and isinstance(made, Map):
+            open_ = Map(open_.start, (*open_.entries, *made.entries))
+            continue
+        if open_ is not None:
+            yield open_
+        open_ = made
+    if open_ is not None:
+        yield open_
+
+
+def _differences(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[Deviation]:
+    if not schema or is_null(node):
+        return
+    wanted = schema.get("type")
+    if schema.get("x-kubernetes-int-or-string"):
+        if not isinstance(node, Scalar):
+            yield Deviation(Flaw.TYPE, node, path, expected="a number or text")
+    elif wanted == "object":
+        yield from _object(node, schema, path, kind)
+    elif wanted == "array":
+        if not isinstance(node, Items):
+            near = _listed(node, schema.get("items", {}))
+            yield Deviation(Flaw.TYPE, node, path, expected=_LIST, near=near)
+            # What is in it is judged as it is meant.
+            listed = items_of(node) if near == KEYED and isinstance(node, Map) else None
+            parts: list[Node] = [x.body for x in listed or ()]
+            parts += [node] * (near == "- ")
+            for part in parts:
+                yield from _below(part, schema.get("items", {}), (*path, "[]"), kind, listed)
+            return
+        if len(node.items) < schema.get("minItems", 0):
+            yield Deviation(Flaw.VALUE, node, path, expected="at least one item")
+        item = schema.get("items", {})
+        for first, *parts in _whole_items(node, item):
+            yield from (Deviation(Flaw.SPLIT, part, (*path, "[]")) for part in parts)
+            whole = [x for part in (first, *parts) for x in entries(part)] if parts else []
+            one = Map(first.start, tuple(whole)) if parts else first
+            yield from _differences(one, item, (*path, "[]"), kind)
+    elif wanted in _TYPES:
+        yield from _scalar(node, schema, path)
+
+
+def _whole_items(node: Items, item: Schema) -> Iterator[Sequence[Node]]:
+    """The items of a list, one by one, or those that belong together: where some lack what is
+    required, and all have it once those with other fields are joined."""
+    alone = [[each] for each in node.items]
+    required = set(item.get("required", ()))
+    fields = [{each.key.text for each in entries(part)} for part in node.items]
+    if node.closed or not required or all(required <= have for have in fields):
+        return iter(alone)
+    joined: list[list[Node]] = []
+    taken: set[str] = set()
+    for part, have in zip(node.items, fields, strict=True):
+        if not isinstance(part, Map) or part.closed or not have:
+            return iter(alone)
+        if not joined or have & taken:
+            if joined and not required <= taken:
+                return iter(alone)
+            joined.append([])
+            taken = set()
+        joined[-1].append(part)
+        taken |= have
+    return iter(joined if required <= taken and len(joined) < len(alone) else alone)
+
+
+def _listed(node: Node, item: Schema) -> str:
+    """How a value is to be written as a list, "" where it is none."""
+    if isinstance(node, Scalar):
+        if item.get("type") != "string" or node.block:
+            return ""
+        words = [word for word in re.split(r"[\s,;\[\]\"']+", node.text) if word.strip("-")]
+        hosts = [word.removeprefix("-") for word in words]
+        if not hosts or not all(re.fullmatch(r"[\w*][\w-]*([.:][\w-]*)+", each) for each in hosts):
+            hosts = [node.text] if "\n" not in node.text else []
+        return f"[{', '.join(map(json.dumps, hosts))}]" if hosts else ""
+    if not isinstance(node, Map) or item.get("type") != "object":
+        return ""
+    names = {each.key.text for each in node.entries}
+    if "tls" in item.get("properties", {}) and items_of(node):
+        return KEYED
+    fields = item.get("properties", {})
+    fits = any(name in fields or near_to(name, fields) for name in names)
+    return "- " if fits and not node.closed else ""
+
+
+def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[Deviation]:
+    if not isinstance(node, Map):
+        yield Deviation(Flaw.TYPE, node, path, expected="a mapping of fields")
+        return
+    taken = {each.key.text: each.value for each in reversed(node.entries)}
+    strays, meant_for = 0, set()
+    for each in node.entries:
+        below = allowed(schema, each.key.text)
+        if below is not None:
+            yield from _differences(each.value, below, (*path, each.key.text), kind)
+        elif not each.merged:
+            strays += 1
+            if strays > _MOST_SLIPS:
+                yield Deviation(Flaw.UNKNOWN, each.key, path, each.key.text, each, node)
+                continue
+            stray = _stray(each, node, taken, schema, path, kind)
+            yield stray
+            meant_for.add("" if stray.homes else stray.near)
+            home = (stray.homes or (path,))[0]
+            name = stray.near or (each.key.text if stray.homes else "")
+            meant_ = at((*home, name), kind) if name and not stray.value else None
+            if meant_ and not isinstance(each.value, Scalar):
+                yield from _differences(each.value, meant_, (*home, name), kind)
+    for key in schema.get("required", ()):
+        if is_null(taken.get(key)) and key not in meant_for:
+            yield Deviation(Flaw.MISSING, node, path, key=key, parent=node)
+
+
+def _below(
+    node: Node, schema: Schema, path: Path_, kind: Model, keyed: object
+) -> Iterator[Deviation]:
+    """The differences of one item; an item that has its name as its key lacks nothing."""
+    found = _differences(node, schema, path, kind)
+    return (x for x in found if not (keyed and x.flaw is Flaw.MISSING and x.node is node))
+
+
+def _stray(
+    entry: Entry, parent: Map, taken: Collection[str], schema: Schema, path: Path_, kind: Model
+) -> Deviation:
+    """A field that has no place there: a slip of the pen, its older name, or at home elsewhere."""
+    name, fields = entry.key.text, schema.get("properties", {})
+    free = {key: below for key, below in fields.items() if key not in taken}
+    old = old_name(path, entry)
+    if old and old[0] in free:
+        return Deviation(
+            Flaw.UNKNOWN, entry.key, path, name, entry, parent, near=old[0], value=old[1]
+        )
+    said = entry.value.text if isinstance(entry.value, Scalar) else ""
+    near, value = converted(name, said, free)
+    if not near and kind[1] == "v1" and at((*path, name), (kind[0], "v1beta2")) is not None:
+        return Deviation(Flaw.UNKNOWN, entry.key, path, name, entry, parent, gone=True)
+    near = near or near_to(name, free)
+    if near and not _fits(entry.value, free[near]):
+        near = ""
+    certain = value or near.lower() == name.lower()
+    homes = () if certain else homes_of(kind, name, path)
+    spelt = near
+    if not near and not homes:
+        spelt = near_to(name, [key for key in field_names(kind) if len(key) > 3])
+        homes = homes_of(kind, spelt, path) if spelt else ()
+    if homes:
+        return Deviation(
+            Flaw.MISPLACED, entry.key, path, name, entry, parent, near=spelt, homes=homes
+        )
+    few = ", ".join(f"`{key}`" for key in fields) if len(fields) <= _MANY and not near else ""
+    return Deviation(
+        Flaw.UNKNOWN, entry.key, path, name, entry, parent, expected=few, near=near, value=value
+    )
+
+
+def _fits(value: Node, schema: Schema) -> bool:
+    """Whether a value is of the shape that a field takes."""
+    if is_null(value) or not schema or schema.get("x-kubernetes-int-or-string"):
+        return True
+    shapes = {"object": Map, "array": Items}
+    return isinstance(value, shapes.get(schema.get("type", ""), Scalar))
+
+
+def _scalar(node: Node, schema: Schema, path: Path_) -> Iterator[Deviation]:
+    wanted = schema["type"]
+    words = {"string": "text", "integer": "a whole number", "number": "a number"}
+    expected = words.get(wanted, "true or false")
+    if not isinstance(node, Scalar):
+        yield Deviation(Flaw.TYPE, node, path, expected=expected)
+        return
+    value = node.value
+    fits = isinstance(value, _TYPES[wanted]) and isinstance(value, bool) == (wanted == "boolean")
+    if not fits:
+        yield Deviation(Flaw.TYPE, node, path, expected=expected, near=_as(node.text, wanted))
+        return
+    enum = schema.get("enum")
+    if enum and value not in enum:
+        shown = ", ".join(enum[:_MANY]) + (", …" if len(enum) > _MANY else "")
+        near = near_to(node.text, list(enum))
+        yield Deviation(Flaw.VALUE, node, path, expected=f"one of {shown}", near=near)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        low, high = schema.get("minimum"), schema.get("maximum")
+        if low is not None and value < low:
+            yield Deviation(Flaw.VALUE, node, path, expected=f"at least {low}")
+        elif high is not None and value > high:
+            yield Deviation(Flaw.VALUE, node, path, expected=f"at most {high}")
+    elif "pattern" in schema and not re.search(schema["pattern"], str(value)):
+        yield Deviation(Flaw.VALUE, node, path, expected=f"text of the form {schema['pattern']}")
+
+
+def _as(text: str, wanted: str) -> str:
+    """How the value is to be written so that it is of the wanted type, "" where it cannot be."""
+    if wanted == "string":
+        return json.dumps(text)
+    if wanted == "boolean":
+        lowered = text.strip().lower()
+        return {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(
+            lowered, lowered if lowered in ("true", "false") else ""
+        )
+    stripped = text.strip()
+    return stripped if re.fullmatch(r"-?(0|[1-9][0-9]{0,11})", stripped) else ""

@@ -1,0 +1,198 @@
+"""Makes the corrected files, and proves of each fix that it does no harm."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from kdiag.lint.documents import Read, read
+from kdiag.lint.edit import Edits, apply, comment
+from kdiag.lint.mistake import Problem
+from kdiag.lint.report import Fixed
+from kdiag.rules.rule import Severity
+
+MOST_ALIKE = 100  # findings of one code on one document
+_IN_THE_TEXT = {"KD601", "KD602"}  # what is read on has it put right already
+ROLLED_OUT = {"KD627", "KD628"}  # what is running cannot have the corrected file yet
+_ROUNDS = 8  # a fix may lay open the next mistake
+_MOST_TRIED, _MOST_TEXT = 40, 64 << 10  # fixes that are tried one by one, in texts of so much
+_LARGE = 256 << 10  # characters: these are judged once more, and not again and again
+
+_VALUE = re.compile(r"\s*(?:-\s+)*[\w./-]+\s*(?:=|:(?=\s))\s*(.*)")
+_ADDRESS = re.compile(r"[\w-]+(?:\.[\w-]+)+")
+_NAME = re.compile(r"^\s*(?:-\s+)*name:\s*[\"']?([\w.-]+)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Found:
+    """A problem, and the edits that it brings."""
+
+    problem: Problem
+    edits: Edits
+
+
+Judge = Callable[[Sequence[Read]], list[Found]]
+
+
+def corrected(
+    sources: Mapping[str, str],
+    files: Sequence[Read],
+    found: Sequence[Found],
+    judge: Judge,
+    proven: bool,
+) -> tuple[list[Problem], list[Fixed]]:
+    """The problems, each with whether a fix puts it right, and the files that the fixes change.
+
+    A fix that would do harm is left out: one that leaves as many mistakes as before, brings a new
+    kind of them, or loses an address, a name or a comment. `proven`: a walk has met the addresses
+    that fixes write, in the place of others.
+    """
+    harm = partial(_harm, sources, found, proven)
+    texts = {file.name: file.text for file in files}
+    if not any(each.edits for each in found) and texts == dict(sources):
+        return [each.problem for each in found], []
+    after, left = _all(texts, found, judge)
+    if harm(after, left):
+        after, left = _harmless(sources, files, found, judge, harm)
+    problems = _marked(found, left)
+    fixed = [
+        Fixed(
+            name,
+            before,
+            after[name],
+            tuple(
+                each.problem
+                for each in left
+                if each.problem.file == name and each.problem.finding.code not in ROLLED_OUT
+            ),
+        )
+        for name, before in sources.items()
+        if after[name] != before
+    ]
+    return problems, fixed
+
+
+def _all(
+    texts: Mapping[str, str], found: Sequence[Found], judge: Judge
+) -> tuple[dict[str, str], Sequence[Found]]:
+    """The texts with every fix in them, and what is found in them then."""
+    texts = dict(texts)
+    once = sum(map(len, texts.values())) > _LARGE or len(found) > MOST_ALIKE
+    for _ in range(1 if once else _ROUNDS):
+        made = {name: apply(text, _edits(found, name)) for name, text in texts.items()}
+        if made == texts:
+            break
+        texts, found = _judged(made, judge)
+    return texts, found
+
+
+def _judged(texts: Mapping[str, str], judge: Judge) -> tuple[dict[str, str], Sequence[Found]]:
+    files = [read(name, text) for name, text in texts.items()]
+    return {file.name: file.text for file in files}, judge(files)
+
+
+def _edits(found: Sequence[Found], name: str) -> list[Edits]:
+    return [each.edits for each in found if each.edits and each.problem.file == name]
+
+
+def _harmless(
+    sources: Mapping[str, str],
+    files: Sequence[Read],
+    found: Sequence[Found],
+    judge: Judge,
+    harm: Callable[[Mapping[str, str], Sequence[Found]], bool],
+) -> tuple[dict[str, str], Sequence[Found]]:
+    """The texts with those fixes that do no harm, tried one after the other."""
+    base = {file.name: file.text for file in files}
+    tried = [each for each in found if each.edits]
+    size = sum(map(len, base.values()))
+    kept: list[Found] = []
+    best: tuple[dict[str, str], Sequence[Found]] = (dict(sources), found)
+    if base != dict(sources):  # the lines that stand wrongly, which all else rests on
+        best = _judged(base, judge)
+        if harm(*best):
+            return dict(sources), found
+    for each in tried if len(tried) <= _MOST_TRIED and size <= _MOST_TEXT else ():
+        edits = [*kept, each]
+        made = {name: apply(text, _edits(edits, name)) for name, text in base.items()}
+        texts, left = _judged(made, judge)
+        if not harm(texts, left) and len(left) < len(best[1]):
+            kept, best = edits, (texts, left)
+    return best
+
+
+def _harm(
+    before: Mapping[str, str],
+    found: Sequence[Found],
+    proven: bool,
+    after: Mapping[str, str],
+    left: Sequence[Found],
+) -> bool:
+    """Whether fixes do harm, or none of what they are for."""
+    were, are = _counts(found), _counts(left)
+    if any(
+        _lost(text, after[name], proven) for name, text in before.items() if after[name] != text
+    ):
+        return True
+    if proven:
+        return sum(of[0] for of in are.values()) > sum(of[0] for of in were.values())
+    if set(are) - set(were):
+        return True
+    # Of those that are too many to list, how many there are is not known.
+    listed = [code for code in were if were[code][0] + were[code][1] < MOST_ALIKE]
+    errors = [sum(of[code][0] for code in listed if code in of) for of in (were, are)]
+    others = [sum(of[code][1] for code in listed if code in of) for of in (were, are)]
+    if errors[1] > errors[0] or (errors[1] == errors[0] and others[1] > others[0]):
+        return True
+    return len(listed) == len(were) and errors[0] == errors[1] and others[0] == others[1]
+
+
+def _counts(found: Sequence[Found]) -> dict[str, tuple[int, int]]:
+    """By code: errors, and warnings."""
+    counted = Counter((x.problem.finding.code, x.problem.finding.severity) for x in found)
+    return {
+        code: (counted[code, Severity.ERROR], counted[code, Severity.WARNING])
+        for code, _ in counted
+        if code not in ROLLED_OUT
+    }
+
+
+def _lost(before: str, after: str, proven: bool) -> bool:
+    """Whether an address, a name or a comment of a file is no longer in it; proven addresses take
+    the place of others."""
+    return any(each not in after for each in {*_precious(before, proven)})
+
+
+def _precious(text: str, proven: bool) -> Iterator[str]:
+    for line in text.splitlines():
+        said = comment(line)
+        yield said
+        match = None if proven else _VALUE.match(line[: len(line) - len(said)])
+        if match:
+            yield from _ADDRESS.findall(match[1])
+    yield from _NAME.findall(text)
+
+
+def _marked(found: Sequence[Found], left: Sequence[Found]) -> list[Problem]:
+    """The problems, fixable where they are not in the corrected files: those with a fix of their
+    own first, then what goes with them."""
+    still = Counter(_key(each.problem) for each in left)
+    less = Counter(_key(each.problem)[:2] for each in found)
+    less.subtract(_key(each.problem)[:2] for each in left)
+    fixed = set()
+    own = [bool(x.edits) or x.problem.finding.code in _IN_THE_TEXT for x in found]
+    for number in sorted(range(len(found)), key=lambda n: not own[n]):
+        key = _key(found[number].problem)
+        if still[key]:
+            still[key] -= 1
+        elif less[key[:2]] > 0 and key[0] not in ROLLED_OUT:
+            less[key[:2]] -= 1
+            fixed.add(number)
+    return [replace(x.problem, fixed=n in fixed) for n, x in enumerate(found)]
+
+
+def _key(problem: Problem) -> tuple[str, str, str]:
+    return problem.finding.code, problem.file, problem.finding.message
