@@ -1,6 +1,7 @@
 """Every check, in one command that needs Python 3.11 and pip, and brings the rest itself.
 
 python3 tests [ARGUMENTS]   checks everything; what it does not know goes to pytest
+python3 tests --checks      all but pytest
 python3 tests --rewrite     writes everything derived anew: docs, schema, goldens
 python3 tests --lock        writes requirements.lock anew
 """
@@ -13,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -38,9 +40,9 @@ LOCKS = {
     "docs/deploy/build.lock": ("--group", "build", *PARTS),
 }
 
-# Two workers have a real Kafka each for much of their lives, and wait more than they work; so does
-# what is left for the third.
-PYTEST = ("pytest", "-n", "3", "--dist", "loadgroup")
+# Twice as many as CI has processors: two have a real Kafka each for much of their lives, and all
+# wait more than they work.
+PYTEST = ("pytest", "-n", "4", "--dist", "loadgroup")
 
 CHECKS = (
     ("ruff", "check"),
@@ -70,16 +72,31 @@ def main(arguments: list[str]) -> int:
         return _lock(arguments[1:])
     if arguments[:1] == ["--rewrite"]:
         return _rewrite(arguments[1:])
-    outcome = {"pip-audit": _audit(), "actionlint": _actionlint()}
-    outcome |= {"what real servers need": 1 if _missing() and os.environ.get("CI") else 0}
-    for check in (*CHECKS, (*PYTEST, *arguments)):
+    if arguments[:1] == ["--checks"]:
+        found = {"pip-audit": _audit(), "actionlint": _actionlint()}
+        return _summary(found, *CHECKS)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as page:
+        checks = [sys.executable, __file__, "--checks"]
+        beside = subprocess.Popen(checks, stdout=page, stderr=subprocess.STDOUT)
+        lacking = 1 if _missing() and os.environ.get("CI") else 0
+        code = _summary({"what real servers need": lacking}, (*PYTEST, *arguments))
+        code = beside.wait() or code
+        page.seek(0)
+        print(page.read(), end="")
+    print(f"\n{'FAILED' if code else 'ok'}")
+    return code
+
+
+def _summary(found: dict[str, int], *steps: tuple[str, ...]) -> int:
+    """Runs these steps, and prints what became of each, and of what was found before."""
+    for step in steps:
         started = time.monotonic()
-        code = _run(*check)
-        outcome[f"{' '.join(check[:3])} ({time.monotonic() - started:.0f} s)"] = code
+        code = _run(*step)
+        found[f"{' '.join(step[:3])} ({time.monotonic() - started:.0f} s)"] = code
     print()
-    for name, code in outcome.items():
+    for name, code in found.items():
         print(f"{'not run' if code == NOT_RUN else 'FAILED' if code else 'ok':7}  {name}")
-    return 1 if any(code not in (0, NOT_RUN) for code in outcome.values()) else 0
+    return 1 if any(code not in (0, NOT_RUN) for code in found.values()) else 0
 
 
 def _lock(arguments: list[str]) -> int:
@@ -140,7 +157,9 @@ def _install() -> bool:
     if STAMP.exists() and STAMP.read_text() == wanted:
         return True
     for what in (("--require-hashes", "-r", str(LOCK)), ("--no-build-isolation", "-e", ".")):
-        if _run("pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", *what):
+        # Most of what is installed is never imported, and compiled when it is.
+        quickly = ("--quiet", "--no-deps", "--no-compile", "--disable-pip-version-check")
+        if _run("pip", "install", *quickly, *what):
             return False
     STAMP.write_text(wanted)
     return True

@@ -17,13 +17,12 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import boto3
-from moto.ec2.models.elastic_network_interfaces import NetworkInterface
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
 REGION, LAPTOP = "eu-west-2", "203.0.113.10"
@@ -69,13 +68,7 @@ class Account:
 
     def client(self, service: str = "ec2", region: str = REGION) -> Any:
         """A boto3 client to create resources with. Its calls count too."""
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=self.url,
-            aws_access_key_id="builder",
-            aws_secret_access_key="builder",
-        )
+        return _client(self.url, service, region)
 
     def network(self, cidr: str = "10.0.0.0/16", subnet: str = "10.0.0.0/20") -> None:
         """Creates a VPC with an internet gateway, a subnet, and a security group without rules."""
@@ -162,8 +155,19 @@ class Account:
         environ["wsgi.input"] = io.BytesIO(body)
         call = _call(environ, body)
         self.calls.append(call)
-        respond = self.overrides.get(call.action) or self.overrides.get("*") or MOTO
+        respond = self.overrides.get(call.action) or self.overrides.get("*") or moto()
         return respond(environ, start)
+
+
+@cache
+def _client(url: str, service: str, region: str) -> Any:
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=url,
+        aws_access_key_id="builder",
+        aws_secret_access_key="builder",
+    )
 
 
 def text_response(status: int, text: str, kind: str = "application/json") -> Responder:
@@ -194,7 +198,7 @@ def delayed_response(seconds: float) -> Responder:
 
     def respond(environ: Environ, start: Start) -> Iterable[bytes]:
         time.sleep(seconds)
-        return MOTO(environ, start)
+        return moto()(environ, start)
 
     return respond
 
@@ -207,7 +211,7 @@ def paged(size: int, tag: str) -> Responder:
         at = int(parse_qs(body.decode()).get("NextToken", ["0"])[0])
         plain = re.sub(rb"&NextToken=\d+", b"", body)
         request = {**environ, "wsgi.input": io.BytesIO(plain), "CONTENT_LENGTH": str(len(plain))}
-        whole = b"".join(MOTO(request, lambda *_: None)).decode()
+        whole = b"".join(moto()(request, lambda *_: None)).decode()
         head, inner, tail = re.split(rf"(?<=<{tag}>)|(?=</{tag}>)", whole)
         items = _items(inner)
         more = f"<nextToken>{at + size}</nextToken>" if at + size < len(items) else ""
@@ -246,6 +250,7 @@ def running_account() -> Iterator[Account]:
 def serving(account: Account, sock: socket.socket) -> Iterator[None]:
     """Serves an account on another socket, which may be in another network namespace."""
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    moto()  # not while somebody waits for an answer
     server = make_server("127.0.0.1", 0, account, threaded=True, fd=sock.fileno())
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -282,15 +287,22 @@ def _call(environ: Environ, body: bytes) -> Call:
     return Call(f"{service}:{given.get('Action', ['?'])[0]}", region, values)
 
 
-def _filter_value(self: Any, name: str, method: str | None = None) -> Any:
-    """Adds the filters of network interfaces that moto does not have."""
-    if name == "association.public-ip":
-        return self.public_ip
-    if name == "ipv6-addresses.ipv6-address":
-        return list(self.ipv6_addresses)
-    return _PLAIN(self, name, method)
+@cache
+def moto() -> Responder:
+    """The server of moto, imported here: that takes 1.6 s, and each worker reads this module."""
+    from moto.ec2.models.elastic_network_interfaces import NetworkInterface
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+    plain = NetworkInterface.get_filter_value
 
-_PLAIN = NetworkInterface.get_filter_value
-NetworkInterface.get_filter_value = _filter_value  # type: ignore[method-assign, assignment]
-MOTO: Responder = DomainDispatcherApplication(create_backend_app)
+    def filter_value(self: Any, name: str, method: str | None = None) -> Any:
+        """Adds the filters of network interfaces that moto does not have."""
+        if name == "association.public-ip":
+            return self.public_ip
+        if name == "ipv6-addresses.ipv6-address":
+            return list(self.ipv6_addresses)
+        return plain(self, name, method)
+
+    NetworkInterface.get_filter_value = filter_value  # type: ignore[method-assign, assignment]
+    app: Responder = DomainDispatcherApplication(create_backend_app)
+    return app

@@ -15,13 +15,15 @@ LONGEST = 60.0  # seconds, for what should take two
 
 
 @pytest.fixture(scope="session")
-def moto() -> Iterator[Account]:
+def moto_account() -> Iterator[Account]:
     with running_account() as account:
         yield account
 
 
 @pytest.fixture
-def account(moto: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Account]:
+def account(
+    moto_account: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Account]:
     """An empty account, the only account that boto3 can use.
 
     The threads of calls that a test does not wait for go on, in kdiag and in the server. The
@@ -30,10 +32,10 @@ def account(moto: Account, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
     before = set(threading.enumerate())
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    for name, value in environment(moto, tmp_path).items():
+    for name, value in environment(moto_account, tmp_path).items():
         monkeypatch.setenv(name, value)
-    moto.reset()
-    yield moto
+    moto_account.reset()
+    yield moto_account
     while going := set(threading.enumerate()) - before:  # a call may be made again meanwhile
         for thread in going:
             thread.join(LONGEST)

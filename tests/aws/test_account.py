@@ -182,10 +182,12 @@ def test_a_given_region_is_the_only_region_with_calls(account: Account) -> None:
     assert {call.region for call in account.calls} == {"us-east-1"}
 
 
-@pytest.mark.parametrize("configured", ["us-east-1", ""])
-@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+@pytest.mark.parametrize(
+    ("name", "configured"),
+    [("AWS_REGION", "us-east-1"), ("AWS_DEFAULT_REGION", "us-east-1"), ("", "")],
+)
 def test_all_regions_are_searched_if_the_configured_region_has_no_matches(
-    account: Account, monkeypatch: pytest.MonkeyPatch, configured: str, name: str
+    account: Account, monkeypatch: pytest.MonkeyPatch, name: str, configured: str
 ) -> None:
     account.three()
     if configured:

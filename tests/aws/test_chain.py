@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterable
 
 from kdiag.kafka.messages import METADATA, PRODUCE, Request
-from tests.accounts import LAPTOP, MOTO, PRIVATE, Account, Environ, Start
+from tests.accounts import LAPTOP, PRIVATE, Account, Environ, Start, moto
 from tests.running import Brokers, kdiag
 
 PATIENCE = 4.0  # seconds; kdiag waits for 5
@@ -39,7 +39,7 @@ class Waves:
                 self.broken = f"only {self.came} of {end} calls at once"
         if not self._before():
             self.broken = "the walk waits for AWS"
-        return MOTO(environ, start)
+        return moto()(environ, start)
 
 
 def report_of(brokers: Brokers, *options: str) -> dict[str, object]:

@@ -27,7 +27,6 @@ from kdiag.aws.ec2 import (
 )
 from kdiag.aws.facts import Snapshot, UnavailableCall
 from tests.accounts import (
-    MOTO,
     PRIVATE,
     REGION,
     SECRET,
@@ -35,6 +34,7 @@ from tests.accounts import (
     delayed_response,
     error_response,
     json_response,
+    moto,
     text_response,
 )
 
@@ -207,7 +207,7 @@ def test_a_denied_region_is_reported_if_addresses_are_missing(
 
     def answer(environ: Any, start: Any) -> Any:
         here = "/ap-south-1/" in environ["HTTP_AUTHORIZATION"]
-        return (denied if here else MOTO)(environ, start)
+        return (denied if here else moto())(environ, start)
 
     account.overrides = {"*": answer}
     found = facts_about(address)

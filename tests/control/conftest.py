@@ -21,7 +21,7 @@ AT_ONCE = 5  # servers, each with all its clients: most of them wait
 ENOUGH = 30.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def java() -> Iterator[Java | None]:
     """Java's client, where Java is."""
     if needs.absent(*needs.KAFKA):
@@ -31,7 +31,7 @@ def java() -> Iterator[Java | None]:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
     """A loop in a thread of its own, for servers that other processes dial."""
     made = asyncio.new_event_loop()
@@ -43,7 +43,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def outcomes(
     request: pytest.FixtureRequest, loop: asyncio.AbstractEventLoop, java: Java | None
 ) -> Iterator[Callable[[Fake], Outcome]]:

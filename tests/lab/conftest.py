@@ -1,4 +1,4 @@
-"""The real cluster, once for a test run: on loopback, and in the made-up AWS."""
+"""The real cluster, once for a worker: on loopback, and in the made-up AWS."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(240))
 
 
-@pytest.fixture(scope="session")
+# The last test of this folder ends them: brokers that nobody asks take a twentieth of a processor.
+@pytest.fixture(scope="package")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The cluster on loopback, and a client beside it."""
     needs.require(*needs.KAFKA)
@@ -40,7 +41,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """The cluster in the made-up AWS, and a client on the laptop."""
     needs.require(*needs.LAB, root=True)

@@ -85,7 +85,7 @@ def test_a_user_who_may_not_write(kafka: Lab) -> None:
     assert records(kafka) == before
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def slow(kafka: Lab) -> dict[str, str]:
     """The properties of a client that may send one byte a second."""
     command = [*JAVA, "-cp", f"{jars()}/*", "kafka.admin.ConfigCommand", "--alter"]

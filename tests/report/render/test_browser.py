@@ -18,7 +18,6 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from kdiag.report.model import Report
 from kdiag.report.render import render
 from kdiag.report.several import Reports, together
-from tests import walks
 from tests.lab import needs
 from tests.report.render.cases import report
 from tests.report.render.test_html import crowd
@@ -40,7 +39,6 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("browser")]
 def chromium() -> Iterator[Browser]:
     """A browser with a profile of its own, which is gone afterwards."""
     needs.require("chromium")
-    walks.scenarios()  # the browser's driver keeps an event loop running in this thread
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=list(ARGUMENTS)

@@ -24,7 +24,10 @@ from tests.report.render.test_terminal import keeps_to_the_width
 
 GOLDENS = Path(__file__).parents[2] / "goldens"
 EVERY = [*SCENARIOS, *cases.BY_HAND]
-pytestmark = pytest.mark.filterwarnings("ignore:\\s*Can not relate snapshot")  # by our layout
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:\\s*Can not relate snapshot"),  # by our layout
+    pytest.mark.xdist_group("goldens"),  # the scenarios are walked once
+]
 
 READ = [name for name in EVERY if not name.startswith("crowd")]  # nobody reads 300 times the same
 COLOURED = ["healthy", "private-address", "wrong-broker", "under-replicated", "mixed-causes"]
@@ -86,7 +89,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def report(name: str) -> Report:
-    return walks.scrubbed(cases.report(name))
+    walked = walks.played().get(name)
+    return walks.scrubbed(walked or cases.BY_HAND[name]())
 
 
 @pytest.mark.parametrize("name", EVERY)
