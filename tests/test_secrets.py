@@ -443,11 +443,15 @@ def test_nor_of_a_file_with_an_encrypted_key(
     password = KEY_PASSWORD if right else CLIENT_SECRET
     given = text.format(identity=identity, ca=authority, password=password)
     file.write_text(f"security.protocol=SSL\nssl.endpoint.identification.algorithm=\n{given}")
-    for form in RENDERERS:
-        done = kdiag("check", target, "-F", str(file), "-o", form)
-        assert done.returncode == (0 if right else 2), done.stdout + done.stderr
-        assert leaked(done.stdout + done.stderr) == [], form
-        assert not any(line in done.stdout + done.stderr for line in locked.decode().split()[3:-4])
+    reports = {form: tmp_path / f"report.{form}" for form in RENDERERS}
+    outputs = [part for form, path in reports.items() for part in ("-o", f"{form}={path}")]
+    done = kdiag("check", target, "-F", str(file), *outputs)
+    assert done.returncode == (0 if right else 2), done.stdout + done.stderr
+    assert [path.exists() for path in reports.values()] == [right] * len(reports)
+    said = [done.stdout + done.stderr, *(r.read_text() for r in reports.values() if right)]
+    for text in said:
+        assert leaked(text) == []
+        assert not any(line in text for line in locked.decode().split()[3:-4])
 
 
 def test_the_whole_command(brokers: Brokers, tmp_path: Path) -> None:
