@@ -5,8 +5,10 @@ The jars (54 MB) are fetched once, to ~/.cache/kdiag-lab or to where KDIAG_LAB_C
 
 from __future__ import annotations
 
+import base64
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -100,19 +102,23 @@ class Kafka:
             for name, secret in USERS.items()
         ]
         tool = (*JAVA, "-cp", classes, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID)
-        formatting = [
-            spawn(
-                [*tool, "-c", self._properties(node), *users],
-                subprocess.PIPE,
-                subprocess.STDOUT,
-            )
-            for node in NODES
-        ]
-        for process in formatting:
-            said, _ = process.communicate(timeout=60)
-            assert process.returncode == 0, said.decode(errors="replace")
+        process = spawn(
+            [*tool, "-c", self._properties(NODES[0]), *users], subprocess.PIPE, subprocess.STDOUT
+        )
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said.decode(errors="replace")
+        for node in NODES[1:]:
+            self._like_the_first(node)
         for node in NODES:
             self.run(node)
+
+    def _like_the_first(self, node: int) -> None:
+        """Formats the storage of a node: that of the first, but for what names node and folder."""
+        shutil.copytree(self.folder / f"data-{NODES[0]}", self.folder / f"data-{node}")
+        meta = self.folder / f"data-{node}" / "meta.properties"
+        told = meta.read_text().replace(f"node.id={NODES[0]}\n", f"node.id={node}\n")
+        own = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+        meta.write_text(re.sub("(?m)^directory.id=.*$", f"directory.id={own}", told))
 
     def run(self, node: int) -> None:
         """Starts one node."""
@@ -182,6 +188,9 @@ class Kafka:
             "broker.session.timeout.ms=6000",
             "num.network.threads=1",
             "num.io.threads=2",
+            # Two in three of the requests that nodes send each other without anything to do.
+            "metadata.max.idle.interval.ms=0",
+            "replica.fetch.wait.max.ms=5000",
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users=User:ANONYMOUS",
             "allow.everyone.if.no.acl.found=true",
