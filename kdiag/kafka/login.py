@@ -27,6 +27,11 @@ CUT_OFF = (
     "counted it"
 )
 
+LOST = (
+    "nothing came back from a walk that has a login: no answer to it is known, and a server may "
+    "have counted it"
+)
+
 # How a login ended: why it failed, and its words.
 Ended = tuple[Optional[Failure], str]
 

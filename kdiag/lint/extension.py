@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from kdiag.config.usage import UsageError
+from kdiag.lint.kubectl import KubectlOutput, no_room
+from kdiag.lint.linter import refuse_large
 from kdiag.lint.merge import MergedConfig, merge
 from kdiag.lint.observed import KUBECTL
 from kdiag.lint.rules import kubectl_rules
@@ -12,9 +14,6 @@ from kdiag.lint.sources import ConfigSource
 from kdiag.report.model import HopResult
 from kdiag.rules.rule import Finding, Rule
 from kdiag.walk.facts import Facts
-
-if TYPE_CHECKING:
-    from kdiag.lint.kubectl import KubectlOutput
 
 
 class ConfigExtension:
@@ -24,10 +23,15 @@ class ConfigExtension:
 
     def __init__(self, files: Mapping[str, str], strimzi: str, shown: KubectlOutput | None) -> None:
         sources = dict(files)
+        untold = shown.untold if shown else ()
         if shown and shown.text:
             sources[f"{KUBECTL}{strimzi}"] = shown.text
+            try:
+                refuse_large(sources)
+            except UsageError:  # the files alone are not too large: api.py has refused such
+                del sources[f"{KUBECTL}{strimzi}"]
+                untold = (*untold, no_room(strimzi))
         self._took = shown.elapsed if shown else 0.0
-        untold = shown.untold if shown else ()
         self._config = ConfigSource(sources, self._took, strimzi, untold)
         self._joined: MergedConfig | None = None
 

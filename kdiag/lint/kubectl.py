@@ -125,6 +125,12 @@ def _too_large(command: str) -> KubectlUnavailable:
     return KubectlUnavailable(command, "large", words)
 
 
+def no_room(resource: str) -> KubectlUnavailable:
+    """What kubectl showed, where the files of --config leave no room for it."""
+    words = "what it shows is not judged: with the files of --config it is more than 4 MiB"
+    return KubectlUnavailable(f"kubectl, for {resource}", "large", words)
+
+
 async def _all(stream: asyncio.StreamReader | None) -> bytes:
     """What a stream gives. Raises _TooLarge as soon as that is too much."""
     found = bytearray()

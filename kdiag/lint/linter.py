@@ -78,7 +78,9 @@ def refuse_large(sources: Mapping[str, str]) -> None:
 
 
 def refuse_unknown(sources: Mapping[str, str]) -> None:
-    """Raises UsageError when a file has no document of a kind that kdiag knows."""
+    """Raises UsageError when a file has no document of a kind that kdiag knows, and for files that
+    are too large to be judged."""
+    refuse_large(sources)
     for file in (_read(name, text) for name, text in sources.items()):
         if any(document.kind for document in file.documents):
             continue

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdiag.config.settings import Settings
+from kdiag.kafka.login import LOST
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.network.dialer import in_thread
 from kdiag.remote import docker, k8s, ssh
@@ -203,10 +204,11 @@ class _Journey:
             gathered = await in_thread(asking.gathered, answer)
             return _Came(gathered, (*notes, *self._unwritten))
         except NotReached as error:
-            return _Came(unreached=_unreached(where, error))
+            return _Came(None, (LOST,) if error.begun else (), _unreached(where, error))
         except SerializationError as error:
             wrong = NotReached(f"what came back is no answer: {error}")
-            return _Came(unreached=_unreached(where, wrong))
+            lost = (LOST,) if self._asked.security.sasl else ()
+            return _Came(None, lost, _unreached(where, wrong))
         except Exception as error:  # of ours; the other places are none the worse for it
             wrong = NotReached(
                 "kdiag failed", (error_location(error, self._asked.security.secrets),)
@@ -224,7 +226,9 @@ class _Journey:
                 return await ask(docker.command(where), asking, self._longest), ()
             return await ask(ssh.command(where, SETTING_UP / 2), asking, self._longest), ()
         except Ended as error:
-            raise _not_reached(where, error) from None
+            lost = _not_reached(where, error)
+            lost.begun = error.begun
+            raise lost from None
 
     @property
     def _unwritten(self) -> tuple[str, ...]:

@@ -93,6 +93,8 @@ async def beside(namespace: str, question: RemoteWalk, longest: float) -> bytes:
         await said(wait, READY + _PATIENCE)
         return await ask(command(place), question, longest)
     except Ended as error:
+        if error.begun:
+            raise
         raise NotReached(
             f"it has no Python, and no pod of {IMAGE} can stand in for it",
             error.words,

@@ -64,6 +64,9 @@ def main(make_net: MakeDialer = plain_dialer) -> int:
         return REFUSED
     if _lacks_region(asked):
         return NO_REGION
+    if asked.security.sasl:  # a server may count a login of a walk that is lost from here on
+        sys.stdout.buffer.write(b"\n%s+\n" % asked.mark.encode())
+        sys.stdout.buffer.flush()
     facts = serialize(asyncio.run(_walked(asked, make_net, source)))
     with suppress(OSError):
         sys.stdout.buffer.write(b"\n%s %d\n%s\n" % (asked.mark.encode(), len(facts), facts))

@@ -35,6 +35,7 @@ class Ended(Exception):
     def __init__(self, code: int, words: tuple[str, ...]) -> None:
         super().__init__(code)
         self.code, self.words = code, words
+        self.begun = False  # whether a walk with a login had begun over there
 
 
 async def ask(command: Sequence[str], question: RemoteWalk, longest: float) -> bytes:
@@ -43,11 +44,22 @@ async def ask(command: Sequence[str], question: RemoteWalk, longest: float) -> b
     Standard input stays open meanwhile, and closing it ends what runs there. Raises Ended, and
     NotReached for a command that is not here, an answer that is none, and time that is up.
     """
+    heard = bytearray(b"\n")
+    try:
+        return await _answer(command, question, longest, heard)
+    except (Ended, NotReached) as error:
+        error.begun = question.begun(bytes(heard))
+        raise
+
+
+async def _answer(
+    command: Sequence[str], question: RemoteWalk, longest: float, heard: bytearray
+) -> bytes:
     process = await _started(command)
     words = bytearray()
     listening = asyncio.ensure_future(_listen(process, words))
     try:
-        return await asyncio.wait_for(_exchange(process, question), longest)
+        return await asyncio.wait_for(_exchange(process, question, heard), longest)
     except TimeoutError:
         raise NotReached(
             f"no answer within {longest:g} s", _lines(words), "See that the way there is open."
@@ -99,11 +111,12 @@ async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
         raise NotReached(f"{command[0]} cannot be run: {error.strerror}") from None
 
 
-async def _exchange(process: asyncio.subprocess.Process, question: RemoteWalk) -> bytes:
+async def _exchange(
+    process: asyncio.subprocess.Process, question: RemoteWalk, heard: bytearray
+) -> bytes:
     assert process.stdin and process.stdout
     process.stdin.write(question.sent)
     sending = asyncio.ensure_future(process.stdin.drain())
-    heard = bytearray(b"\n")
     span: slice | None = None
     try:
         while span is None or len(heard) < span.stop:

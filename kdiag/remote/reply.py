@@ -56,6 +56,10 @@ class RemoteWalk:
         start = len(before) + len(mark) + len(length) + 1
         return slice(start, start + int(length))
 
+    def begun(self, heard: bytes) -> bool:
+        """Whether a walk with a login has begun over there."""
+        return b"\n%s+\n" % self.mark.encode() in heard
+
     @cached_property
     def script(self) -> str:
         """All that goes to a shell that takes nothing else."""

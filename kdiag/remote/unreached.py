@@ -22,3 +22,4 @@ class NotReached(Exception):
     def __init__(self, words: str, evidence: tuple[str, ...] = (), remedy: str = "") -> None:
         super().__init__(words)
         self.words, self.evidence, self.remedy = words, evidence, remedy
+        self.begun = False  # whether a walk with a login had begun over there

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdiag.kafka.login import CUT_OFF
+from kdiag.kafka.login import CUT_OFF, LOST
 from kdiag.report.model import Report
 
 REFUSED = "KD120"
@@ -15,7 +15,8 @@ def not_again(report: Report) -> str:
     if any(finding.code == REFUSED for finding in report.findings):
         return NOT_AGAIN
     silent = any(server.layers.get("sasl") == "silent" for server in report.bootstrap)
-    cut_off = CUT_OFF in report.notes  # the deadline came first, and left no facts
+    # The deadline came first, or the vantage point is gone: there are no facts.
+    cut_off = CUT_OFF in report.notes or LOST in report.notes
     return NO_ANSWER if (silent or cut_off) and not logged_in(report) else ""
 
 

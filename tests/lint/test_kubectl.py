@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from kdiag.api import check
+from kdiag.config.usage import UsageError
 from tests.running import ENOUGH, Brokers, command, environment, measured
 
 MEMORY = 100 << 20  # bytes; kdiag alone takes half of it
@@ -91,6 +93,31 @@ def checked(bootstrap: str, folder: Path, script: str) -> Done:
     memory = int((folder / "memory").read_text()) * unit
     report = json.loads((folder / "report.json").read_text())
     return Done(report, process.stdout, taken, memory, process.returncode)
+
+
+def test_files_that_leave_no_room_for_what_kubectl_shows(
+    brokers: Brokers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together they are more than is judged: what kubectl shows is left out, and the report says
+    so. Files that are too many by themselves are refused before anything is dialled."""
+    known = "listeners=PLAINTEXT://:9092\n"
+    padded = known + "#" * ((1 << 20) - len(known) - 1)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(f"#!/bin/sh\ncat '{tmp_path}/resource'\n")
+    kubectl.chmod(0o755)
+    (tmp_path / "resource").write_text(RESOURCE)
+    files = {f"{n}/server.properties": padded for n in range(4)}
+    port = int(brokers.three().bootstrap.rpartition(":")[2])
+    report = check(f"127.0.0.1:{port}", config=files, strimzi="kafka/my-cluster")
+    codes = [finding.code for finding in report.findings]
+    assert "KD001" not in codes
+    (told,) = [finding for finding in report.findings if finding.code == "KD629"]
+    assert "with the files of --config it is more than 4 MiB" in told.evidence[0]
+    brokers.brokers[1].requests.clear()
+    with pytest.raises(UsageError, match="more than 4 MiB together"):
+        check(f"127.0.0.1:{port}", config={**files, "4/server.properties": padded})
+    assert not brokers.brokers[1].requests
 
 
 @pytest.mark.parametrize(("script", "words"), CASES.values(), ids=CASES)

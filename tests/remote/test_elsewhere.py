@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from kdiag.api import run_from
 from kdiag.config.settings import settings
 from kdiag.demo.broker import SILENCE
 from kdiag.demo.logins import Logins
-from kdiag.kafka.login import CUT_OFF
+from kdiag.kafka.login import CUT_OFF, LOST
 from kdiag.kafka.messages import SASL_AUTHENTICATE, Request
 from kdiag.remote import k8s
 from kdiag.remote.check import AT_ONCE, UNWRITTEN
@@ -115,6 +117,7 @@ def test_a_wrong_password_is_tried_from_one_place_alone(ways: Ways, brokers: Bro
     assert list(reports) == list(places)
     lost, *others = reports.values()
     assert lost.root_cause == "KD801"
+    assert LOST not in lost.notes, "no login was sent there"
     assert {(report.root_cause, report.exit_code) for report in others} == {("KD120", 10)}
     assert others[-1].cause
     assert "not tried from here, after ssh://host" in others[-1].cause.evidence[0]
@@ -169,6 +172,44 @@ def test_a_login_that_the_deadline_cut_off_is_not_tried_from_everywhere(
     for report in others:
         assert report.cause
         assert f"not tried from here, after {first}" in report.cause.evidence[0]
+
+
+def _far_pythons(ways: Ways) -> Iterator[int]:
+    """The processes that walk for the vantage points of this test, by what their stand-in has."""
+    mine = f"STANDIN_LOG={ways.folder}/log".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            walks = b"-IS" in (process / "cmdline").read_bytes().split(b"\0")
+            if walks and mine in (process / "environ").read_bytes().split(b"\0"):
+                yield int(process.name)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes by /proc")
+def test_a_vantage_point_that_is_lost_during_a_login_may_have_had_it_counted(
+    ways: Ways, brokers: Brokers
+) -> None:
+    """The far side is killed as soon as a broker has the login: nobody tries it again."""
+    asked: list[Request] = []
+
+    def killing(request: Request) -> object:
+        if request.api is not SASL_AUTHENTICATE:
+            return None
+        asked.append(request)
+        for far in _far_pythons(ways):
+            os.kill(far, signal.SIGKILL)
+        return SILENCE
+
+    target = brokers.three(sasl=Logins({"alice": "alice-secret"})).bootstrap
+    for broker in brokers.brokers.values():
+        broker.control = killing
+    places = [f"ssh://host{n}" for n in range(4)]
+    lost, *others = walked(target, *places, properties=login("alice-secret")).values()
+    assert len(asked) == 1
+    assert lost.root_cause == "KD801"
+    assert LOST in lost.notes
+    for report in others:
+        assert report.cause
+        assert "not tried from here, after ssh://host0" in report.cause.evidence[0]
 
 
 def test_a_far_machine_without_an_aws_region_dials_nothing(
