@@ -33,6 +33,7 @@ from kdiag.report.model import Report
 from kdiag.report.render import render
 from kdiag.report.render.json import schema
 from kdiag.rules.rule import Rule
+from kdiag.walk.areas import AREAS
 from tests import pictures, sbom
 from tests.control.page import compatibility
 
@@ -46,17 +47,7 @@ PLAIN = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
 
 DRAWN = "private-address"
 
-AREAS = {
-    "0": "The walk itself",
-    "1": "One connection",
-    "2": "Metadata",
-    "3": "Advertised listeners",
-    "4": "Produce",
-    "5": "AWS",
-    "6": "Configuration files",
-    "7": "Expectations",
-    "8": "Vantage points",
-}
+TITLES = {"0": "The walk itself", **{str(area.exit_code // 10): area.title for area in AREAS}}
 
 _MARKED = re.compile(r"(<!-- derived: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -106,7 +97,7 @@ def findings() -> str:
     for rule in rules:
         if rule.code[2] != area:
             area = rule.code[2]
-            lines += ["", f"## {AREAS[area]} (KD{area}xx)"]
+            lines += ["", f"## {TITLES[area]} (KD{area}xx)"]
         lines += ["", *_section(rule)]
     return "\n".join(lines) + "\n"
 

@@ -1,16 +1,19 @@
-"""What one edits by hand to add a rule, a renderer, a vantage point: as docs/development.md says.
+"""What one edits by hand to add a rule, a renderer, a hop, a vantage point: as docs/development.md
+says.
 
 Each test does it on a copy of the tree, counts the files, and runs the copy.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
+from kdiag.report.render import RENDERERS
 from tests.additions import Tree
 from tests.running import ROOT
 
@@ -99,6 +102,15 @@ def test_a_renderer(tree: Tree, tmp_path: Path) -> None:
     assert len(tree.edited) == allowed("a renderer")
 
 
+def engine_that_stays_here(folder: Path, name: str) -> str:
+    """A PATH with an engine whose `exec` runs the command on this machine."""
+    program = folder / "bin" / name
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\nshift 3\nexec "$@"\n')
+    program.chmod(0o755)
+    return f"{program.parent}:/usr/local/bin:/usr/bin:/bin"
+
+
 ENGINE = '''"""podman://container: by podman exec."""
 
 from __future__ import annotations
@@ -134,14 +146,115 @@ def test_a_vantage_point(tree: Tree, tmp_path: Path) -> None:
         check, engine, f'{engine}            if where.scheme == "podman":\n                {also}'
     )
 
-    podman = tmp_path / "bin" / "podman"
-    podman.parent.mkdir()
-    podman.write_text('#!/bin/sh\nshift 3\nexec "$@"\n')
-    podman.chmod(0o755)
-    path = f"{podman.parent}:/usr/local/bin:/usr/bin:/bin"
+    path = engine_that_stays_here(tmp_path, "podman")
     there = ("--from", "podman://app", "-o", "json")
     shown = tree.kdiag("check", "127.0.0.1:1", *there, PATH=path)
     assert shown.returncode == 10, shown.stderr
     assert "walked from podman://app" in shown.stdout
     assert "podman://container" in tree.kdiag("check", "x:1", "--from", "nowhere://x").stderr
     assert len(tree.edited) == allowed("a vantage point")
+
+
+HOP = '''"""Hop 5, quorum: does the cluster have three brokers?"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kdiag.walk.hop import Walk, hop
+from kdiag.walk.metadata import Metadata
+
+
+class Quorum(NamedTuple):
+    """How many brokers there are."""
+
+    brokers: int
+    elapsed: float = 0.0
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The cluster, where it has too few."""
+        return ("cluster",) if self.brokers < 3 else ()
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in one line."""
+        return f"{self.brokers} of 3 brokers"
+
+
+@hop("quorum")
+async def quorum(walk: Walk, metadata: Metadata) -> Quorum:
+    """Counts the brokers."""
+    return Quorum(len(metadata.brokers))
+'''
+
+HOP_RULES = '''"""KD901, quorum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.rules.rule import Match, Severity, rule
+from kdiag.walk.quorum import Quorum
+
+
+@rule("KD901", "too-few-brokers", Severity.ERROR, "The cluster has too few brokers")
+def too_few_brokers(quorum: Quorum) -> Iterator[Match]:
+    """The cluster lists fewer than three brokers.
+
+    Prove it: count them.
+    """
+    if quorum.failed:
+        yield Match("quorum", f"{quorum.brokers} of 3 brokers", quorum.failed)
+'''
+
+HOP_SCENARIO = '''
+
+@scenario
+async def too_few_brokers(world: World) -> Start:
+    """A cluster of one broker."""
+    await world.three()
+    del world.cluster.nodes[1:]
+    return Start()
+'''
+
+
+def hop_without_rules(tree: Tree) -> None:
+    tree.add("kdiag/walk/quorum.py", HOP)
+    produce = '    Area("produce", 40, "Produce", 4),\n'
+    row = '    Area("quorum", 90, "Quorum", 5),\n'
+    tree.edit("kdiag/walk/areas.py", produce, produce + row)
+    tree.add("kdiag/demo/scenarios/metadata.py", HOP_SCENARIO)
+
+
+def test_a_hop(tree: Tree, tmp_path: Path) -> None:
+    hop_without_rules(tree)
+    tree.add("kdiag/rules/quorum.py", HOP_RULES)
+    tree.edit("kdiag/rules/__init__.py", '    *("records",', '    *("quorum", "records",')
+
+    outputs = [part for form in RENDERERS for part in ("-o", f"{form}={tmp_path / form}")]
+    shown = tree.kdiag("demo", "too-few-brokers", "-o", "terminal", *outputs)
+    assert shown.returncode == 90, shown.stderr
+    assert "FAIL · hop 5 quorum: KD901 too-few-brokers · exit 90" in shown.stdout
+    assert all("KD901" in (tmp_path / form).read_text() for form in RENDERERS)
+    assert "10 20 30 40 90" in tree.kdiag("check", "--help").stdout
+    assert "FAIL" not in tree.kdiag("demo", "throttled").stdout
+
+    path = engine_that_stays_here(tmp_path, "docker")
+    there = tree.kdiag("check", "127.0.0.1:1", "--from", "docker://app", "-o", "json", PATH=path)
+    assert there.returncode == 10, there.stderr
+    assert [step["hop"] for step in json.loads(there.stdout)["hops"]][-1] == "quorum"
+    assert len(tree.edited) == allowed("a hop")
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["no rule names it", "it raises"])
+def test_a_hop_that_fails_never_passes(tree: Tree, broken: bool) -> None:
+    hop_without_rules(tree)
+    if broken:
+        tree.edit("kdiag/walk/quorum.py", "return Quorum(", "return 1 // 0, Quorum(")
+    shown = tree.kdiag("demo", "too-few-brokers")
+    assert shown.returncode == 1, shown.stdout
+    assert "KD001 internal-error" in shown.stdout
+    assert (
+        "ZeroDivisionError" if broken else "no rule names the failure of cluster"
+    ) in shown.stdout
