@@ -7,7 +7,6 @@ The two cases of a rule differ in one thing, the one that the rule is about. The
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 
@@ -76,7 +75,7 @@ def logged_in(mechanism: str) -> Facts:
     there = there._replace(attempts=(*there.attempts, LayerResult("sasl", 0.0)))
     security = Security("SASL_PLAINTEXT", sasl=Sasl(mechanism, "u", "p"))
     met = bootstrap(contact(f"{HOST}:9094", "", there._replace(protocol="SASL_PLAINTEXT")))
-    return met, replace(settings(f"{HOST}:9094"), security=security)
+    return met, settings(f"{HOST}:9094")._replace(security=security)
 
 
 def over_tls(*, verify: bool = True, seconds_left: float = 1e8) -> Facts:
@@ -85,7 +84,7 @@ def over_tls(*, verify: bool = True, seconds_left: float = 1e8) -> Facts:
     shown = TlsHandshake(HOST, "TLSv1.3", "x", (LEAF,), now, False, (), 0)
     met = bootstrap(contact(f"{HOST}:9094", "", dial("203.0.113.7")._replace(handshake=shown)))
     security = Security("SSL", Tls(verify=verify, verify_name=verify))
-    return met, replace(settings(f"{HOST}:9094"), security=security)
+    return met, settings(f"{HOST}:9094")._replace(security=security)
 
 
 def answered_in(seconds: float) -> Facts:
