@@ -295,8 +295,10 @@ GOOD = "strimzi/good-nodeport.yaml"
 # The edits of a good file after which a rule fires.
 BAD_FILES: Mapping[str, Edits] = {
     "KD606": (("        tls: true\n", ""),),
+    "KD613": (("nodePort: 32002", "nodePort: 40000"),),
     "KD623": (("            nodePort: 32100\n", ""),),
     "KD624": (("              - 3.10.139.222\n", ""),),
+    "KD651": (("default.replication.factor: 3", "log.dirs: /data"),),
 }
 
 
