@@ -39,6 +39,11 @@ def scenarios() -> dict[str, Report]:
     return {name: read(file.read_bytes(), name) for name, file in files.items()}
 
 
+def dated(name: str) -> Report:
+    """A scenario, walked now: goldens have the same dates always."""
+    return asyncio.run(play(name, timeout=TIMEOUT))
+
+
 @cache
 def played() -> dict[str, Report]:
     """Every scenario of the demo, walked: some at once, since silence costs a timeout; and not all,

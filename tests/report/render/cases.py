@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 
 from kdiag.network.attempt import clean
 from kdiag.report.load import read as parse
@@ -211,3 +211,9 @@ def report(name: str) -> Report:
         return parse(path.read_bytes(), name)
     made = BY_HAND.get(name)
     return made() if made else walks.scenarios()[name]
+
+
+@lru_cache(8)
+def shown(name: str, form: str) -> str:
+    """A report as a renderer writes it: once for all that looks at it."""
+    return walks.shown(report(name), form)

@@ -8,13 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kdiag.demo.scenarios import SCENARIOS
 from tests import walks
-from tests.report.render import cases
-from tests.report.render.cases import report
+from tests.report.render.cases import report, shown
 from tests.running import kdiag
 
-EVERY = [*SCENARIOS, *cases.BY_HAND]
 COMMAND = re.compile(r"::(?P<name>[\w-]+)(?: (?P<properties>.*?))?::(?P<message>.*)")
 
 
@@ -38,12 +35,11 @@ def unescaped(said: str, more: str = "") -> str:
     return said
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_an_annotation_for_each_cause(name: str) -> None:
+def an_annotation_for_each_cause(name: str) -> None:
     made = report(name)
     causes = [f for f in made.findings if not f.consequence_of and not f.ignored]
     causes.sort(key=lambda f: (f is not made.cause, f.severity != "error"))
-    text = walks.shown(made, "github")
+    text = shown(name, "github")
     assert [(kind, p["title"]) for kind, p, _ in commands(text)] == [
         (f.severity.value, f"{f.code} {f.name}") for f in causes
     ]

@@ -10,18 +10,15 @@ from itertools import pairwise
 
 import pytest
 
-from kdiag.demo.scenarios import SCENARIOS
 from kdiag.report.model import Report
 from kdiag.report.render import presentation as order
 from kdiag.rules.rule import DOCS_URL, Remedy
 from tests import walks
 from tests.facts import came_in, listener, listeners, metadata, produce, produced, reported
-from tests.report.render import cases
-from tests.report.render.cases import report
+from tests.report.render.cases import report, shown
 from tests.report.render.pages import Node, read
 from tests.report.render.test_terminal import spoken
 
-EVERY = [*SCENARIOS, *cases.BY_HAND]
 HOSTILE = (
     "<script>alert(1)</script>",
     "</script><script>alert(1)</script>",
@@ -53,9 +50,8 @@ def crowd(count: int, broken: int = 0) -> Report:
     return reported(came_in(), metadata(*(x.broker for x in met)), listeners(*met), well)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_it_needs_nothing_and_runs_nothing_but_its_own(name: str) -> None:
-    text = walks.shown(report(name), "html")
+def it_needs_nothing_and_runs_nothing_but_its_own(name: str) -> None:
+    text = shown(name, "html")
     assert text.isascii()
     root = read(text)
     asks = {"src", "srcset", "action", "data", "background", "poster", "style", "xlink:href"}
@@ -74,10 +70,9 @@ def test_it_needs_nothing_and_runs_nothing_but_its_own(name: str) -> None:
         assert f"{kind} 'sha256-{digest}'" in said
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_it_tells_all_that_the_report_has(name: str) -> None:
+def it_tells_all_that_the_report_has(name: str) -> None:
     made = report(name)
-    root = page(made)
+    root = read(shown(name, "html"))
     told = root.text
     for finding in made.findings:
         assert f"{finding.code} {finding.name}" in told
@@ -96,9 +91,8 @@ def test_it_tells_all_that_the_report_has(name: str) -> None:
     assert all(link.startswith(DOCS_URL) for link in links)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_its_structure_can_be_heard(name: str) -> None:
-    root = page(report(name))
+def its_structure_can_be_heard(name: str) -> None:
+    root = read(shown(name, "html"))
     assert root.attributes["lang"] == "en"
     headings = [int(node.tag[1]) for node in root.every() if re.fullmatch("h[1-6]", node.tag)]
     assert headings[0] == 1
@@ -128,9 +122,8 @@ def test_the_picture_says_which_arrow_is_broken_and_why() -> None:
     assert {"private address", "public address"} <= {t.text for t in wide.every("text")}
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_every_hop_of_the_walk_is_in_the_picture(name: str) -> None:
-    for svg in page(report(name)).every("svg"):
+def every_hop_of_the_walk_is_in_the_picture(name: str) -> None:
+    for svg in read(shown(name, "html")).every("svg"):
         numbers = {t.text for t in svg.every("text") if t.attributes["class"] == "digit"}
         assert numbers == {"1", "2", "3", "4"}
 

@@ -12,13 +12,10 @@ import junitparser
 import pytest
 import xmlschema
 
-from kdiag.demo.scenarios import SCENARIOS
 from tests import walks
 from tests.facts import brokers, came_in, listener, listeners, metadata, partition, reported, topic
 from tests.report.render import cases
-from tests.report.render.cases import report
-
-EVERY = [*SCENARIOS, *cases.BY_HAND]
+from tests.report.render.cases import report, shown
 
 
 @cache
@@ -48,9 +45,8 @@ def failed(text: str) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_it_is_valid_where_jenkins_reads_it(name: str) -> None:
-    jenkins().validate(walks.shown(report(name), "junit"))
+def it_is_valid_where_jenkins_reads_it(name: str) -> None:
+    jenkins().validate(shown(name, "junit"))
 
 
 def test_the_schema_can_say_no() -> None:
@@ -59,9 +55,8 @@ def test_the_schema_can_say_no() -> None:
         assert not jenkins().is_valid(wrong)
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_it_counts_what_it_has(name: str) -> None:
-    told = read(walks.shown(report(name), "junit"))
+def it_counts_what_it_has(name: str) -> None:
+    told = read(shown(name, "junit"))
     counted = [(suite.tests, suite.failures, suite.errors, suite.skipped) for suite in told]
     total = told.tests, told.failures, told.errors
     for suite in told:
@@ -70,19 +65,17 @@ def test_it_counts_what_it_has(name: str) -> None:
     assert total == tuple(sum(column) for column in list(zip(*counted, strict=True))[:3])
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_something_failed_exactly_when_the_exit_code_says_so(name: str) -> None:
+def something_failed_exactly_when_the_exit_code_says_so(name: str) -> None:
     made = report(name)
-    text = walks.shown(made, "junit")
+    text = shown(name, "junit")
     assert bool(failed(text)) == (made.exit_code != 0)
     suites = {step.hop for step in made.hops if step.status == "fail"}
     if not made.interrupted:
         assert {suite for suite, *_ in failed(text)} == {f"kdiag.{hop}" for hop in suites}
 
 
-@pytest.mark.parametrize("name", EVERY)
-def test_no_two_cases_have_one_name(name: str) -> None:
-    names = [(suite, case.name) for suite, case in every_case(walks.shown(report(name), "junit"))]
+def no_two_cases_have_one_name(name: str) -> None:
+    names = [(suite, case.name) for suite, case in every_case(shown(name, "junit"))]
     assert len(names) == len(set(names))
 
 

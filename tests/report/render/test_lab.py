@@ -15,7 +15,6 @@ import pytest
 from kdiag.report.render import RENDERERS
 from tests import walks
 from tests.lab.goldens import GOLDENS
-from tests.report.render import test_github, test_html, test_junit, test_markdown, test_openmetrics
 from tests.report.render.cases import LAB, report
 from tests.report.render.pages import outline
 
@@ -49,24 +48,6 @@ def test_what_a_person_reads(path: Path, request: pytest.FixtureRequest) -> None
         path.write_text(whole, "ascii")
     assert text == golden.read_text("utf-8")
     assert whole == path.read_text("ascii")
-
-
-@pytest.mark.parametrize("path", CASES, ids=named)
-def test_every_output_is_valid_where_it_is_read(path: Path) -> None:
-    """As those of the demo's scenarios are."""
-    name = named(path)
-    test_junit.test_it_is_valid_where_jenkins_reads_it(name)
-    test_junit.test_it_counts_what_it_has(name)
-    test_junit.test_something_failed_exactly_when_the_exit_code_says_so(name)
-    test_junit.test_no_two_cases_have_one_name(name)
-    test_markdown.test_it_is_what_we_wrote_and_nothing_else(name)
-    test_markdown.test_a_row_for_each_hop_and_broker(name)
-    test_github.test_an_annotation_for_each_cause(name)
-    test_openmetrics.test_both_formats_read_the_same(name)
-    test_openmetrics.test_it_says_what_the_report_says(name)
-    test_html.test_it_tells_all_that_the_report_has(name)
-    test_html.test_its_structure_can_be_heard(name)
-    test_html.test_every_hop_of_the_walk_is_in_the_picture(name)
 
 
 def fingerprint(path: Path, form: str) -> str:
