@@ -73,30 +73,34 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--rewrite"]:
         return _rewrite(arguments[1:])
     if arguments[:1] == ["--checks"]:
-        found = {"pip-audit": _audit(), "actionlint": _actionlint()}
-        return _summary(found, *CHECKS)
+        return _summary({"pip-audit": _audit(), "actionlint": _actionlint()} | _timed(*CHECKS))
     with tempfile.TemporaryFile("w+", encoding="utf-8") as page:
         checks = [sys.executable, __file__, "--checks"]
         beside = subprocess.Popen(checks, stdout=page, stderr=subprocess.STDOUT)
-        lacking = 1 if _missing() and os.environ.get("CI") else 0
-        code = _summary({"what real servers need": lacking}, (*PYTEST, *arguments))
-        code = beside.wait() or code
+        outcome = {"what real servers need": 1 if _missing() and os.environ.get("CI") else 0}
+        outcome |= _timed((*PYTEST, *arguments))
+        outcome["checks"] = beside.wait()
         page.seek(0)
         print(page.read(), end="")
-    print(f"\n{'FAILED' if code else 'ok'}")
-    return code
+    return _summary(outcome)
 
 
-def _summary(found: dict[str, int], *steps: tuple[str, ...]) -> int:
-    """Runs these steps, and prints what became of each, and of what was found before."""
+def _timed(*steps: tuple[str, ...]) -> dict[str, int]:
+    """Runs all steps, whatever became of those before: each with its seconds → its exit code."""
+    found = {}
     for step in steps:
         started = time.monotonic()
         code = _run(*step)
         found[f"{' '.join(step[:3])} ({time.monotonic() - started:.0f} s)"] = code
+    return found
+
+
+def _summary(outcome: dict[str, int]) -> int:
+    """Prints what became of each step; 0 when none failed."""
     print()
-    for name, code in found.items():
+    for name, code in outcome.items():
         print(f"{'not run' if code == NOT_RUN else 'FAILED' if code else 'ok':7}  {name}")
-    return 1 if any(code not in (0, NOT_RUN) for code in found.values()) else 0
+    return 1 if any(code not in (0, NOT_RUN) for code in outcome.values()) else 0
 
 
 def _lock(arguments: list[str]) -> int:
