@@ -26,7 +26,7 @@ HANDED = {
     "Ahead.__call__": "the live view hears of each hop",
     "Ahead._begin": "what judges and prints is loaded while hop 1 waits",
     "Ahead._loaded": "as above",
-    "about.<locals>.body": "a request's body for the version that the broker has",
+    "metadata_question.<locals>.body": "a request's body for the version that the broker has",
     "_body": "as above",
 }
 

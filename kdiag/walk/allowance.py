@@ -1,7 +1,7 @@
-"""How much of the network one walk may ask, and whose words it may repeat.
+"""Limits what one walk dials, and which answers it may quote.
 
-A bootstrap server says where the others are, so it could send a client anywhere: to thousands of
-addresses, to a cloud's metadata service, to what listens on the client's own machine.
+A bootstrap server says where the brokers are, so it could send a client anywhere: to thousands of
+addresses, to a cloud's metadata service, to a service on the client's own machine.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from kdiag.address import is_local, is_metadata_service
 from kdiag.config.settings import Settings
 
 MAX_ADDRESSES = 256  # of one walk; then one of each endpoint
-MAX_FOLLOW_UPS = 8  # peers that are no brokers and are asked in other languages
+MAX_FOLLOW_UPS = 8  # peers that are no brokers and get requests of other protocols
 
 
 class Allowance:
-    """What is left of it, for one walk."""
+    """What one walk may still dial, and what it left out."""
 
     def __init__(self, settings: Settings) -> None:
         self._verbose = settings.options.verbose
@@ -29,7 +29,7 @@ class Allowance:
         self._asked: set[tuple[str, int]] = set()
 
     def addresses(self, host: str, found: tuple[str, ...]) -> tuple[str, ...]:
-        """Those of a host's addresses that may be dialled, the first of them in any case."""
+        """The addresses of a host that the walk may dial, the first one in any case."""
         taken = found[: max(1, self._left)]
         self._left -= min(len(taken), self._left)
         self._untried += len(found) - len(taken)
@@ -38,12 +38,12 @@ class Allowance:
         return taken
 
     def leave_out(self, places: int) -> None:
-        """So many places beside the advertised ones are not tried."""
+        """Counts candidate addresses that the walk does not dial."""
         self._places += max(0, places)
 
     def may_be_asked(self, address: str, port: int) -> bool:
-        """Whether a peer there that is no broker may be asked what it is, in other languages. A
-        client sends Kafka's requests to wherever it is sent; it sends no HTTP."""
+        """Whether a peer that is no broker may get requests of other protocols, to find out what it
+        is. A Kafka client is sent to any address with Kafka's requests, and never with HTTP."""
         if is_metadata_service(address):
             return False
         if is_local(address) and not any(map(is_local, self._known)):
@@ -54,13 +54,13 @@ class Allowance:
         return True
 
     def may_be_quoted(self, host: str, address: str) -> bool:
-        """Whether what a peer says that is no broker may be repeated in a report: whoever has it
-        need not be allowed to read what this machine can."""
+        """Whether a report may quote the answer of a peer that is no broker: whoever reads the
+        report need not have the rights of this machine."""
         return self._verbose or host.lower() in self._named or address in self._known
 
     @property
     def notes(self) -> Iterator[str]:
-        """What was left out, in a sentence."""
+        """A sentence for each kind of address that was left out."""
         if self._untried:
             yield (
                 f"a walk dials {MAX_ADDRESSES} addresses, and then one of each name: "

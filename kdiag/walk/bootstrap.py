@@ -1,4 +1,4 @@
-"""Hop 1, bootstrap: can I get a usable Kafka connection to the address I was given?"""
+"""Hop 1, bootstrap: can the client open a usable Kafka connection to its bootstrap server?"""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from kdiag.network.attempt import EndpointResult
 from kdiag.walk.dial import dial_endpoint
 from kdiag.walk.greeting import HandshakeResult
 from kdiag.walk.hop import Peer, Walk, hop
-from kdiag.walk.questions import SideAnswers, told
-from kdiag.walk.questions import open_questions as asks
+from kdiag.walk.questions import SideAnswers, ask_side_questions, open_questions
 
 
 class Bootstrap(NamedTuple):
@@ -31,8 +30,8 @@ class Bootstrap(NamedTuple):
         return tuple(contact for contact in self.contacts if contact.usable)
 
     @property
-    def came_in(self) -> tuple[str, ...]:
-        """Both ends of every connection that worked: how this client entered the cluster."""
+    def connected_addresses(self) -> tuple[str, ...]:
+        """The addresses of both ends of every connection that works."""
         dials = [dial for c in self.usable for dial in c.dials if dial.failed is None]
         return tuple(dict.fromkeys(end for d in dials for end in (d.address, d.source) if end))
 
@@ -49,7 +48,7 @@ class Bootstrap(NamedTuple):
 
     @property
     def elapsed(self) -> float:
-        """Seconds until the slowest address had worked or failed."""
+        """Seconds until the slowest address answered or failed."""
         return max(
             (
                 (c.dns.elapsed if c.dns else 0.0) + sum(a.elapsed for a in dial.attempts)
@@ -74,9 +73,9 @@ class Bootstrap(NamedTuple):
         return f"{len(self.usable)} of {len(self.contacts)} servers answer"
 
 
-def about(topic: str | None, *, raw: bool = False) -> Question:
-    """Metadata of the cluster, and of a topic. Before version 4 a request that names a topic may
-    create it, so that all are asked for instead."""
+def metadata_question(topic: str | None, *, raw: bool = False) -> Question:
+    """The Metadata request for the cluster, and for a topic. Before version 4 a request that names
+    a topic may create it, so that all are asked for instead."""
 
     def body(version: int) -> dict[str, Any]:
         named = [{"name": topic}] if topic else []
@@ -88,8 +87,8 @@ def about(topic: str | None, *, raw: bool = False) -> Question:
 
 @hop("bootstrap")
 async def bootstrap(walk: Walk) -> Bootstrap:
-    """Dials every address of every server; Metadata is asked for in the flight of ApiVersions."""
-    question = about(walk.settings.options.topic)
+    """Dials every address of every server, and sends Metadata together with ApiVersions."""
+    question = metadata_question(walk.settings.options.topic)
     met = await asyncio.gather(
         *(
             dial_endpoint(walk, endpoint, [question], partial(_until_answered, walk, endpoint))
@@ -108,9 +107,9 @@ async def bootstrap(walk: Walk) -> Bootstrap:
 async def _until_answered(
     walk: Walk, endpoint: Endpoint, greeting: HandshakeResult
 ) -> HandshakeResult:
-    """Leaves the connection open as long as the answer to Metadata is due; and the first one of
-    which more is to be asked, until that is answered. Then it stands by for hop 3: who advertises
-    this very endpoint is not connected to, and logged in to, a second time."""
+    """Keeps the connection open until Metadata is answered, and one of them until the side
+    questions are answered. Then it is kept for hop 3: a broker that advertises this very endpoint
+    is not dialled, and no login is made, a second time."""
     conversation = greeting.conversation
     if conversation is None or not greeting.replies:
         return greeting
@@ -123,8 +122,8 @@ async def _until_answered(
 
     def answered(reply: asyncio.Future[Reply]) -> None:
         first = walk.wire.side_answers is None and not reply.cancelled()
-        if first and asks(walk.settings, reply.result()):
-            asking = told(walk.settings, conversation, endpoint, reply.result())
+        if first and open_questions(walk.settings, reply.result()):
+            asking = ask_side_questions(walk.settings, conversation, endpoint, reply.result())
             walk.wire.side_answers = asyncio.ensure_future(asking)
             walk.wire.side_answers.add_done_callback(ended)
         else:

@@ -1,4 +1,4 @@
-"""Dialling one endpoint the way hops 1 and 3 both do: every address, then ApiVersions and more."""
+"""Dials one endpoint, for hops 1 and 3: every address, then ApiVersions and further requests."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from kdiag.walk.greeting import (
 )
 from kdiag.walk.hop import Peer, Walk
 
-# How long a peer may be silent, as a part of the timeout, before it is also asked the other way
-# round, in plaintext instead of TLS or the reverse, and in other languages. A slow broker is spared
-# the nonsense, and a silent peer still costs one timeout: the others get what is left, and a grace.
+# How long a peer may be silent, as a part of the timeout, before the other transport (plaintext or
+# TLS) and other protocols are tried too. A slow broker does not get these requests, and a silent
+# peer still costs one timeout: the other dials get what is left, and a grace.
 _HEAD_START, _GRACE = 1 / 2, 0.1
 
 # What a peer does to a client that speaks plaintext where it wants TLS, or the reverse.
@@ -37,10 +37,11 @@ Then = Callable[[HandshakeResult], Awaitable[HandshakeResult]]
 async def dial_endpoint(
     walk: Walk, endpoint: Endpoint, questions: Sequence[Question], then: Then
 ) -> tuple[EndpointResult, tuple[HandshakeResult, ...]]:
-    """Resolves an endpoint and greets all of its addresses at once, in the order they resolved.
+    """Resolves an endpoint and dials all of its addresses at once; the results are in the order of
+    the addresses.
 
-    `then` goes on with each as soon as it is greeted. It sees to it that the connection is closed
-    in time, whatever becomes of others: they may be waiting for the descriptor.
+    `then` continues with each address as soon as it has answered. It closes the connection in time:
+    other dials may wait for the descriptor.
     """
     dns, addresses = await walk.net.resolve(endpoint.host)
     if dns.failure:
@@ -48,63 +49,63 @@ async def dial_endpoint(
 
     addresses = walk.allowance.addresses(endpoint.host, addresses)
 
-    async def met(address: str) -> HandshakeResult:
+    async def dialled(address: str) -> HandshakeResult:
         greeting = await connect(walk, DialTarget(address, endpoint, questions))
         if not walk.allowance.may_be_quoted(endpoint.host, address):
             greeting = greeting._replace(dial=greeting.dial._replace(quotable=False))
         return await then(greeting)
 
-    greetings = await asyncio.gather(*map(met, addresses))
+    greetings = await asyncio.gather(*map(dialled, addresses))
     return EndpointResult(endpoint, dns, tuple(g.dial for g in greetings)), tuple(greetings)
 
 
-async def connect(walk: Walk, knock: DialTarget) -> HandshakeResult:
-    """Connects, asks ApiVersions and the questions, and tells who speaks there, and how.
+async def connect(walk: Walk, target: DialTarget) -> HandshakeResult:
+    """Connects, sends ApiVersions and the questions, and finds out what the peer is.
 
-    The walk's protocol is spoken, plaintext while none is known. What fails as it would at a
-    listener that speaks the other (TLS or not) is asked that way as well: it is entered when the
-    protocol is ours to find out, and named as the failure when it was asked for.
+    The connection uses the walk's protocol, plaintext while none is known. Where it fails as at a
+    listener with the other transport (TLS or plaintext), the other one is tried as well: it is used
+    where no protocol is configured, and named as the failure where one is.
     """
     encrypted = bool(walk.protocol and walk.protocol.endswith("SSL"))
-    standing = walk.wire.connections.pop(Peer(knock.address, knock.endpoint, encrypted), None)
-    if standing and (resumed := await _resumed(knock, *standing)):
+    standing = walk.wire.connections.pop(Peer(target.address, target.endpoint, encrypted), None)
+    if standing and (resumed := await _resumed(target, *standing)):
         return resumed
-    line = await walk.net.connect(knock.address, knock.endpoint.port)
+    line = await walk.net.connect(target.address, target.endpoint.port)
     if line.sock is None:
-        return HandshakeResult(AddressResult(knock.address, (line.tcp,), source=line.source))
+        return HandshakeResult(AddressResult(target.address, (line.tcp,), source=line.source))
     try:
-        turn = await walk.turns.taken() if encrypted else None
+        turn = await walk.turns.take() if encrypted else None
     except BaseException:
         line.sock.close()
         raise
     spoken = asyncio.Event()
-    first = asyncio.ensure_future(greet_one_way(walk, knock, line, Way(encrypted, True, spoken)))
+    first = asyncio.ensure_future(greet_one_way(walk, target, line, Way(encrypted, True, spoken)))
     others: list[asyncio.Future[Any]] = []
     try:
         silent = not await _heard_of(walk, first, spoken, encrypted)
         if not silent and not _unclear((await first).dial, encrypted):
             return first.result()
         if silent or _perhaps_other(first.result().dial, encrypted):
-            other = asyncio.ensure_future(_other_way(walk, knock, not encrypted))
+            other = asyncio.ensure_future(_other_way(walk, target, not encrypted))
             others.append(other)
         if silent:
-            heard = asyncio.ensure_future(_followed_up(walk, knock, ()))
+            heard = asyncio.ensure_future(_followed_up(walk, target, ()))
             others.append(heard)
-            tried = await _told_first(first, spoken, other, heard) or _silent(
-                knock, line, encrypted
+            tried = await _first_answer(first, spoken, other, heard) or _silent(
+                target, line, encrypted
             )
         else:
             tried = await first
         if others:
-            # One that ended in the end was slow, not silent: so is the other, then.
+            # A dial that the peer ended was slow, not silent: the other dial is then slow as well.
             patient = not silent or _gave_up(tried.dial)
             await asyncio.wait(others, timeout=None if patient else _GRACE)
         if _perhaps_other(tried.dial, encrypted) and other.done():
-            tried = _told_apart(walk, tried, other.result(), encrypted)
+            tried = _compared(walk, tried, other.result(), encrypted)
         if tried.dial.protocol:
             return tried
         if not silent:
-            heard = asyncio.ensure_future(_followed_up(walk, knock, tried.dial.heard))
+            heard = asyncio.ensure_future(_followed_up(walk, target, tried.dial.heard))
             await heard
         return tried._replace(dial=_named(tried.dial, heard.result() if heard.done() else ()))
     finally:
@@ -113,17 +114,17 @@ async def connect(walk: Walk, knock: DialTarget) -> HandshakeResult:
 
 
 async def _resumed(
-    knock: DialTarget, dial: AddressResult, conversation: KafkaConnection
+    target: DialTarget, dial: AddressResult, conversation: KafkaConnection
 ) -> HandshakeResult | None:
-    """A greeting by a connection that stands since hop 1, None where it has ended since then, or
-    ends on a question that no client asks. It costs no time here, so its layers have none."""
-    replies = tuple(conversation.send(question) for question in knock.questions)
+    """The result over a connection that hop 1 left open. None where it has ended since then, or
+    ends on a question that no client sends. It costs no time here, so its layers have none."""
+    replies = tuple(conversation.send(question) for question in target.questions)
     layers = tuple(attempt._replace(elapsed=0.0) for attempt in dial.attempts)
     greeting = HandshakeResult(
         dial._replace(attempts=layers), conversation, conversation.apis, replies
     )
     ended = bool(replies) and (await replies[0]).failure in GONE
-    if ended or await ended_by_a_side_question(knock, greeting):
+    if ended or await ended_by_a_side_question(target, greeting):
         conversation.close()
         return None
     return greeting
@@ -143,14 +144,14 @@ async def _heard_of(
     return first.done() or spoken.is_set()
 
 
-async def _told_first(
+async def _first_answer(
     first: asyncio.Future[HandshakeResult],
     spoken: asyncio.Event,
     other: asyncio.Future[HandshakeResult],
     heard: asyncio.Future[list[bytes]],
 ) -> HandshakeResult | None:
-    """The greeting, once it has ended; None when it is still unanswered, and what the peer does
-    otherwise tells who it is."""
+    """The first dial, once it has ended; None where it has no answer yet, and the other dials show
+    what the peer is."""
     pending: set[asyncio.Future[Any]] = {first, other, heard}
     while not first.done():
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -162,29 +163,29 @@ async def _told_first(
     return first.result()
 
 
-def _silent(knock: DialTarget, line: TcpConnection, encrypted: bool) -> HandshakeResult:
-    """A peer that says nothing to this way of speaking, as far as it was waited for."""
+def _silent(target: DialTarget, line: TcpConnection, encrypted: bool) -> HandshakeResult:
+    """The result for a peer that sent nothing over this transport while the walk waited."""
     layer = "tls" if encrypted else "kafka"
     silence = LayerResult(layer, 0.0, Failure.SILENT, "no answer")
-    return HandshakeResult(AddressResult(knock.address, (line.tcp, silence), source=line.source))
+    return HandshakeResult(AddressResult(target.address, (line.tcp, silence), source=line.source))
 
 
 def _gave_up(dial: AddressResult) -> bool:
-    """Whether the peer ended a dial."""
+    """Whether the peer ended the connection."""
     return dial.failed is not None and dial.failed.failure in (*GONE, Failure.HANDSHAKE)
 
 
-async def _followed_up(walk: Walk, knock: DialTarget, said: Sequence[bytes]) -> list[bytes]:
-    """What a peer that is no broker says when it is asked in other languages, until one of its
-    answers tells who it is; nothing where it may not be asked so."""
-    if not walk.allowance.may_be_asked(knock.address, knock.endpoint.port):
+async def _followed_up(walk: Walk, target: DialTarget, received: Sequence[bytes]) -> list[bytes]:
+    """What a peer that is no broker answers to requests of other protocols, until an answer shows
+    what it is; nothing where the allowance does not permit such requests."""
+    if not walk.allowance.may_be_asked(target.address, target.endpoint.port):
         return []
 
     async def asked(question: bytes) -> bytes:
-        line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)
+        line = await walk.net.connect(target.address, target.endpoint.port, again=True)
         return await walk.net.probe(line, question)
 
-    asking = [asyncio.ensure_future(asked(each)) for each in follow_ups(b"".join(said))]
+    asking = [asyncio.ensure_future(asked(each)) for each in follow_ups(b"".join(received))]
     answers: list[bytes] = []
     try:
         for answered in asyncio.as_completed(asking):
@@ -198,9 +199,9 @@ async def _followed_up(walk: Walk, knock: DialTarget, said: Sequence[bytes]) -> 
 
 
 def _named(dial: AddressResult, heard: Sequence[bytes]) -> AddressResult:
-    """A dial to no broker, with what was heard when it was asked in other languages, if that is
-    one we know."""
-    telling = [said for said in heard if recognise(said)]
+    """The dial, with the answers to requests of other protocols where these show what the peer
+    is."""
+    telling = [answer for answer in heard if recognise(answer)]
     if not telling or not dial.failed:
         return dial
     *before, last = dial.attempts
@@ -210,22 +211,23 @@ def _named(dial: AddressResult, heard: Sequence[bytes]) -> AddressResult:
     return dial._replace(attempts=(*before, last), heard=(*dial.heard, *telling))
 
 
-async def _other_way(walk: Walk, knock: DialTarget, encrypted: bool) -> HandshakeResult:
-    """The same address the other way round. Credentials are for the way that was asked for."""
-    line = await walk.net.connect(knock.address, knock.endpoint.port, again=True)
+async def _other_way(walk: Walk, target: DialTarget, encrypted: bool) -> HandshakeResult:
+    """The same address over the other transport. Credentials are sent over it only where no
+    protocol is configured."""
+    line = await walk.net.connect(target.address, target.endpoint.port, again=True)
     way = Way(encrypted, walk.protocol is None, asyncio.Event())
-    return await greet_one_way(walk, knock, line, way)
+    return await greet_one_way(walk, target, line, way)
 
 
 def _unclear(dial: AddressResult, encrypted: bool) -> bool:
-    """Whether there is more to find out about a peer: it may speak the other way, or no Kafka."""
+    """Whether a peer may use the other transport, or another protocol than Kafka."""
     failed = dial.failed
     strange = failed is not None and failed.failure is Failure.NOT_KAFKA
     return strange or _perhaps_other(dial, encrypted)
 
 
 def _perhaps_other(dial: AddressResult, encrypted: bool) -> bool:
-    """Whether a dial ended as one does that speaks plaintext to a TLS listener, or the reverse."""
+    """Whether a dial ended as plaintext to a TLS listener does, or the reverse."""
     failed = dial.failed
     if failed is None or dial.handshake:
         return False
@@ -234,10 +236,10 @@ def _perhaps_other(dial: AddressResult, encrypted: bool) -> bool:
     return failed.layer in ("tls", "kafka") and failed.failure in _PERHAPS_TLS
 
 
-def _told_apart(
+def _compared(
     walk: Walk, tried: HandshakeResult, other: HandshakeResult, encrypted: bool
 ) -> HandshakeResult:
-    """What two dials together say, one over TLS and one in plaintext, of which the first failed."""
+    """The result of two dials, one over TLS and one in plaintext, of which the first failed."""
     failed = tried.dial.failed
     spoken = other.dial.protocol
     if not spoken and failed and failed.failure is Failure.TLS_REQUIRED:

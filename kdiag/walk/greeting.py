@@ -1,4 +1,4 @@
-"""Greeting one address one way, over TLS or in plaintext: ApiVersions, a login, and questions."""
+"""Speaks with one address, over TLS or in plaintext: ApiVersions, a login, and further requests."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ _TRIES, _BACKOFF = 3, 1.0
 
 
 class HandshakeResult(NamedTuple):
-    """What came of one address: its dial and, where a broker answered, the connection, its table of
-    ApiVersions, and the replies to what was asked (in the flight of ApiVersions, where there is no
-    login), in the order of the questions."""
+    """The result at one address: its dial and, where a broker answered, the connection, its table
+    of ApiVersions, and the replies to the questions, in their order. Without a login the questions
+    are sent together with ApiVersions."""
 
     dial: AddressResult
     conversation: KafkaConnection | None = None
@@ -63,7 +63,7 @@ class HandshakeResult(NamedTuple):
 
 
 class DialTarget(NamedTuple):
-    """One address to greet: where it is, what its certificate is to name, and what to ask."""
+    """One address to dial, the endpoint that its certificate must name, and what to send."""
 
     address: str
     endpoint: Endpoint
@@ -71,8 +71,8 @@ class DialTarget(NamedTuple):
 
 
 class Way(NamedTuple):
-    """One way of greeting: over TLS or not, and whether credentials may be shown. `spoken` is set
-    as soon as the peer has answered what shows that it speaks like this."""
+    """How to speak with an address: over TLS or not, and whether credentials may be sent. `spoken`
+    is set as soon as an answer shows that the peer speaks like this."""
 
     encrypted: bool
     may_log_in: bool
@@ -80,31 +80,32 @@ class Way(NamedTuple):
 
 
 async def greet_one_way(
-    walk: Walk, knock: DialTarget, line: TcpConnection, way: Way
+    walk: Walk, target: DialTarget, line: TcpConnection, way: Way
 ) -> HandshakeResult:
-    """Greets over a line. A login that a connection limit refused is tried again after a while; and
-    where the connection ends on a question that no client asks, all is asked again without it."""
-    greeting = await _greet(walk, knock, line, way)
-    if len(knock.questions) > 1 and _dropped(greeting.dial):
-        greeting = await _less(walk, knock, greeting, way)
+    """Sends ApiVersions, the login and the questions over a TCP connection. A login that a
+    connection limit refused is tried again after a while; where the connection ends on a question
+    that no client sends, all is sent again without it."""
+    greeting = await _greet(walk, target, line, way)
+    if len(target.questions) > 1 and _dropped(greeting.dial):
+        greeting = await _less(walk, target, greeting, way)
     for _ in range(_TRIES - 1):
         failed = greeting.dial.failed
         if not (failed and failed.layer == "sasl" and limits_connections(failed.detail)):
             break
         await asyncio.sleep(_BACKOFF)
-        greeting = await _greet(walk, knock, await _line(walk, knock), way)
-    if not await ended_by_a_side_question(knock, greeting):
+        greeting = await _greet(walk, target, await _line(walk, target), way)
+    if not await ended_by_a_side_question(target, greeting):
         return greeting
     assert greeting.conversation is not None
     greeting.conversation.close()
-    clients = knock._replace(questions=[each for each in knock.questions if not each.side])
-    again = await _greet(walk, clients, await _line(walk, knock), way)
+    clients = target._replace(questions=[each for each in target.questions if not each.side])
+    again = await _greet(walk, clients, await _line(walk, target), way)
     if again.dial.failed:
         return greeting
     fresh = iter(again.replies)
     replies = [
         reply if each.side else next(fresh)
-        for each, reply in zip(knock.questions, greeting.replies)
+        for each, reply in zip(target.questions, greeting.replies)
     ]
     return again._replace(replies=tuple(replies))
 
@@ -116,71 +117,73 @@ def _dropped(dial: AddressResult) -> bool:
 
 
 async def _less(
-    walk: Walk, knock: DialTarget, dropped: HandshakeResult, way: Way
+    walk: Walk, target: DialTarget, dropped: HandshakeResult, way: Way
 ) -> HandshakeResult:
-    """Asks the first question alone: a proxy may drop all that it has read for one request that it
-    forbids, and with it what it was to answer before. The others count as hung up on."""
-    first = knock._replace(questions=knock.questions[:1])
-    greeting = await _greet(walk, first, await _line(walk, knock), way)
+    """Sends the first question alone: a proxy may close on one request that it forbids, and drop
+    the requests before it as well. The other questions count as those that the peer closed on."""
+    first = target._replace(questions=target.questions[:1])
+    greeting = await _greet(walk, first, await _line(walk, target), way)
     if greeting.dial.failed or not greeting.replies:
         return dropped
     failed = dropped.dial.failed
     assert failed is not None
     others = []
-    for _ in knock.questions[1:]:
+    for _ in target.questions[1:]:
         others.append(asyncio.get_running_loop().create_future())
         others[-1].set_result(Reply(failed.elapsed, {}, failed.failure, failed.detail))
     return greeting._replace(replies=(*greeting.replies, *others))
 
 
-async def ended_by_a_side_question(knock: DialTarget, greeting: HandshakeResult) -> bool:
+async def ended_by_a_side_question(target: DialTarget, greeting: HandshakeResult) -> bool:
     """Whether the peer closed the connection with a side question unanswered: a broker serves a
     connection in order, so what comes behind that question cannot be why."""
-    if len(greeting.replies) != len(knock.questions):
+    if len(greeting.replies) != len(target.questions):
         return False
-    for question, reply in zip(knock.questions, greeting.replies):
+    for question, reply in zip(target.questions, greeting.replies):
         if question.side and (await reply).failure in GONE:
             return True
     return False
 
 
-async def _line(walk: Walk, knock: DialTarget) -> TcpConnection:
+async def _line(walk: Walk, target: DialTarget) -> TcpConnection:
     """One more connection to an address."""
-    return await walk.net.connect(knock.address, knock.endpoint.port, again=True)
+    return await walk.net.connect(target.address, target.endpoint.port, again=True)
 
 
-async def _greet(walk: Walk, knock: DialTarget, line: TcpConnection, way: Way) -> HandshakeResult:
+async def _greet(walk: Walk, target: DialTarget, line: TcpConnection, way: Way) -> HandshakeResult:
     """TLS if it is to be encrypted, ApiVersions and, where configured, SASL."""
-    met = await walk.net.open(line, knock.endpoint.host if way.encrypted else None)
-    dial = AddressResult(knock.address, met.attempts, line.source, handshake=met.handshake)
-    if met.handshake:
+    connected = await walk.net.open(line, target.endpoint.host if way.encrypted else None)
+    dial = AddressResult(
+        target.address, connected.attempts, line.source, handshake=connected.handshake
+    )
+    if connected.handshake:
         way.spoken.set()
-    if way.encrypted and (met.handshake or met.attempts[-1].failure in _BY_TLS):
+    if way.encrypted and (connected.handshake or connected.attempts[-1].failure in _BY_TLS):
         dial = dial._replace(protocol="SSL")
-    if met.connection is None:
-        return HandshakeResult(await _asked_for_sasl(dial, met.unverified))
+    if connected.connection is None:
+        return HandshakeResult(await _asked_for_sasl(dial, connected.unverified))
     try:
-        return await _introduced(walk, knock, met, dial, way)
+        return await _introduced(walk, target, connected, dial, way)
     except BaseException:  # cancelled: another way was faster
-        met.connection.close()
+        connected.connection.close()
         raise
 
 
 async def _introduced(
-    walk: Walk, knock: DialTarget, met: ConnectionResult, dial: AddressResult, way: Way
+    walk: Walk, target: DialTarget, connected: ConnectionResult, dial: AddressResult, way: Way
 ) -> HandshakeResult:
     """The Kafka part of a greeting.
 
-    The replies are left to be awaited, but for the first: a listener that wants SASL answers
-    ApiVersions and hangs up on whatever comes next. Before anybody has listed versions a login
-    waits for them: SaslHandshake has none that all of Kafka 0.11 to 4.x take.
+    Only the first reply is awaited here: a listener that requires SASL answers ApiVersions and
+    closes on the next request. Before the versions are known a login waits for them: SaslHandshake
+    has no version that all of Kafka 0.11 to 4.x take.
     """
-    conversation = met.connection
+    conversation = connected.connection
     assert conversation is not None
     sasl = walk.login.sasl if way.may_log_in and walk.protocol not in _WITHOUT_SASL else None
     logs_in = sasl is not None or (way.may_log_in and walk.protocol in _WITH_SASL)
     questions = (
-        [_handshake(sasl.mechanism if sasl else _NO_MECHANISM)] if logs_in else knock.questions
+        [_handshake(sasl.mechanism if sasl else _NO_MECHANISM)] if logs_in else target.questions
     )
     versions = conversation.request(API_VERSIONS, 0, {})
     replies: tuple[asyncio.Future[Reply], ...] = ()
@@ -188,13 +191,15 @@ async def _introduced(
         replies = tuple(conversation.send(question, walk.apis) for question in questions)
     spoken = await versions
     kafka, apis = _speaker(spoken)
-    if met.handshake and met.handshake.wants_certificate and kafka.failure in _ENDED:
+    if connected.handshake and connected.handshake.wants_certificate and kafka.failure in _ENDED:
         # Under TLS 1.3 the server judges the client's certificate after the handshake.
-        refused = met.attempts[-1]._replace(failure=Failure.CLIENT_CERTIFICATE, detail=kafka.detail)
+        refused = connected.attempts[-1]._replace(
+            failure=Failure.CLIENT_CERTIFICATE, detail=kafka.detail
+        )
         conversation.close()
-        return HandshakeResult(dial._replace(attempts=(*met.attempts[:-1], refused)))
+        return HandshakeResult(dial._replace(attempts=(*connected.attempts[:-1], refused)))
     heard = (spoken.frame,) if spoken.frame else ()
-    dial = dial._replace(attempts=(*met.attempts, kafka), heard=heard)
+    dial = dial._replace(attempts=(*connected.attempts, kafka), heard=heard)
     if kafka.failure:
         conversation.close()
         return HandshakeResult(dial)
@@ -207,11 +212,11 @@ async def _introduced(
         replies = tuple(conversation.send(question) for question in questions)
         greeting = greeting._replace(replies=replies)
     elif any(_outside(question, walk.apis, apis) for question in questions):
-        greeting = await _asked_again(walk, knock, greeting, way, questions)
+        greeting = await _asked_again(walk, target, greeting, way, questions)
     if logs_in:
-        return await _logged_in(walk, knock, greeting, await greeting.replies[0])
+        return await _logged_in(walk, target, greeting, await greeting.replies[0])
     if replies and (await greeting.replies[0]).failure in GONE:
-        return await _turned_away(walk, knock, greeting, way)
+        return await _turned_away(walk, target, greeting, way)
     return greeting
 
 
@@ -228,27 +233,31 @@ def _outside(question: Question, supposed: Versions, apis: Versions) -> bool:
 
 
 async def _asked_again(
-    walk: Walk, knock: DialTarget, met: HandshakeResult, way: Way, questions: Sequence[Question]
+    walk: Walk,
+    target: DialTarget,
+    greeting: HandshakeResult,
+    way: Way,
+    questions: Sequence[Question],
 ) -> HandshakeResult:
-    """The questions on a new connection, in versions that the server has: on those that it does not
-    have it hangs up."""
-    assert met.conversation is not None
-    met.conversation.close()
-    name = knock.endpoint.host if way.encrypted else None
-    again = await walk.net.open(await _line(walk, knock), name)
+    """The questions on a new connection, in versions that the server has: it closes a connection on
+    others."""
+    assert greeting.conversation is not None
+    greeting.conversation.close()
+    name = target.endpoint.host if way.encrypted else None
+    again = await walk.net.open(await _line(walk, target), name)
     if again.connection is None:
-        return met
-    again.connection.apis = met.apis
+        return greeting
+    again.connection.apis = greeting.apis
     replies = tuple(again.connection.send(question) for question in questions)
-    return met._replace(conversation=again.connection, replies=replies)
+    return greeting._replace(conversation=again.connection, replies=replies)
 
 
 async def _logged_in(
-    walk: Walk, knock: DialTarget, met: HandshakeResult, handshake: Reply
+    walk: Walk, target: DialTarget, greeting: HandshakeResult, handshake: Reply
 ) -> HandshakeResult:
-    """A greeting that goes on with a login, then asks; without SASL over there it just asks, if
-    nobody asked for SASL."""
-    assert met.conversation is not None
+    """Logs in, then sends the questions; where the listener has no SASL and none is configured,
+    sends the questions without a login."""
+    assert greeting.conversation is not None
     entered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
 
     async def by_client() -> tuple[Failure | None, str]:
@@ -256,58 +265,60 @@ async def _logged_in(
         from kdiag.kafka.client import enter
 
         given = walk.settings
-        security = given.security._replace(protocol=f"SASL_{met.dial.protocol}")
-        server, limit = str(knock.endpoint), walk.net.answer_timeout
+        security = given.security._replace(protocol=f"SASL_{greeting.dial.protocol}")
+        server, limit = str(target.endpoint), walk.net.answer_timeout
         entered.set_result(
             await in_thread(enter, server, given.options.topic, limit, given.client, security)
         )
         return entered.result().failure, entered.result().detail
 
-    sasl = await walk.login.on(met.conversation, handshake, knock.endpoint.host, by_client)
-    dial = met.dial._replace(mechanisms=_mechanisms(handshake))
+    sasl = await walk.login.on(greeting.conversation, handshake, target.endpoint.host, by_client)
+    dial = greeting.dial._replace(mechanisms=_mechanisms(handshake))
     offered = sasl.failure is not Failure.SASL_NOT_OFFERED
     if offered or walk.protocol:  # else the credentials are left over, and nobody asked for them
         dial = dial._replace(attempts=(*dial.attempts, sasl))
     if offered:
         dial = dial._replace(protocol=f"SASL_{dial.protocol}")
     if dial.failed:
-        met.conversation.close()
+        greeting.conversation.close()
         return HandshakeResult(dial)
     if entered.done():  # the probe is not logged in: what is known is what the client was told
-        met.conversation.close()
-        return met._replace(dial=dial, conversation=None, replies=(entered,))
-    asked = [met.conversation.send(question) for question in knock.questions]
-    return met._replace(dial=dial, replies=tuple(asked))
+        greeting.conversation.close()
+        return greeting._replace(dial=dial, conversation=None, replies=(entered,))
+    asked = [greeting.conversation.send(question) for question in target.questions]
+    return greeting._replace(dial=dial, replies=tuple(asked))
 
 
 async def _turned_away(
-    walk: Walk, knock: DialTarget, met: HandshakeResult, way: Way
+    walk: Walk, target: DialTarget, greeting: HandshakeResult, way: Way
 ) -> HandshakeResult:
-    """A listener that answered ApiVersions and hung up on the next request: does it want SASL?"""
-    assert met.conversation is not None
-    met.conversation.close()  # it has ended, and the descriptor is wanted
-    name = knock.endpoint.host if way.encrypted else None
-    again = await walk.net.open(await _line(walk, knock), name)
+    """Whether a listener that closed after ApiVersions requires SASL, and which mechanisms it
+    has."""
+    assert greeting.conversation is not None
+    greeting.conversation.close()  # it has ended, and the descriptor is wanted
+    name = target.endpoint.host if way.encrypted else None
+    again = await walk.net.open(await _line(walk, target), name)
     if again.connection is None:
-        return met
+        return greeting
     try:
-        again.connection.apis = met.apis
+        again.connection.apis = greeting.apis
         reply = await again.connection.send(_handshake(_NO_MECHANISM))
     finally:
         again.connection.close()
     mechanisms = _mechanisms(reply)
     if not mechanisms:
-        return met
+        return greeting
     sasl = LayerResult("sasl", reply.elapsed, Failure.SASL_REQUIRED, ", ".join(mechanisms))
-    attempts = (*met.dial.attempts, sasl)
-    protocol = f"SASL_{met.dial.protocol}"
+    attempts = (*greeting.dial.attempts, sasl)
+    protocol = f"SASL_{greeting.dial.protocol}"
     return HandshakeResult(
-        met.dial._replace(attempts=attempts, protocol=protocol, mechanisms=mechanisms)
+        greeting.dial._replace(attempts=attempts, protocol=protocol, mechanisms=mechanisms)
     )
 
 
 async def _asked_for_sasl(dial: AddressResult, unverified: KafkaConnection | None) -> AddressResult:
-    """A dial whose handshake failed, with what the peer would want next: the fix is whole then."""
+    """A dial whose TLS handshake failed, with the mechanisms that the peer requires next, so that
+    the fix is complete."""
     if unverified is None:
         return dial
     try:
@@ -319,7 +330,7 @@ async def _asked_for_sasl(dial: AddressResult, unverified: KafkaConnection | Non
 
 
 def _mechanisms(reply: Reply) -> tuple[str, ...]:
-    """The SASL mechanisms that a listener told of, no more than any real one has."""
+    """The SASL mechanisms that a listener lists, at most MAX_MECHANISMS."""
     return tuple(reply.body.get("mechanisms", ()))[:MAX_MECHANISMS]
 
 

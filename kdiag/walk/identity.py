@@ -1,8 +1,9 @@
-"""Which broker of which cluster answers: what is asked in the flight of hop 3, and what after it.
+"""Finds out which broker of which cluster answers at an advertised address.
 
-DescribeConfigs names who answers, and needs a right that few clients have. Where it proves nothing,
-or another broker, two more questions tell what clients meet: ApiVersions 5 (KIP-1242), which needs
-no right, and ListOffsets of a partition that the broker leads by the metadata.
+DescribeConfigs names the broker that answers, and needs a right that few clients have. Where it
+proves nothing, or names another broker, two more requests show what clients get there: ApiVersions
+5 (KIP-1242), which needs no right, and ListOffsets of a partition that the broker leads by the
+metadata.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from kdiag.kafka.messages import (
     mentions,
 )
 from kdiag.network.attempt import AddressResult, Failure, LayerResult
-from kdiag.walk.bootstrap import about
+from kdiag.walk.bootstrap import metadata_question
 from kdiag.walk.hop import Walk
 from kdiag.walk.metadata import Broker, Metadata
 from kdiag.walk.questions import ALL_TOPICS
@@ -48,7 +49,7 @@ Leads = Mapping[int, Sequence[tuple[str, int]]]
 
 
 class IdentityAnswer(NamedTuple):
-    """What a peer told of itself: its cluster's id, and its node id or the error that denies it.
+    """What a peer says of itself: its cluster's id, and its node id or the error that denies it.
     `elapsed` in seconds, `failure` why there is no Metadata."""
 
     elapsed: float
@@ -60,7 +61,7 @@ class IdentityAnswer(NamedTuple):
 
 
 class IdentityProof(NamedTuple):
-    """What clients meet there: see Dial."""
+    """What clients get at an address; the fields are those of AddressResult."""
 
     serves: tuple[int, ...] = ()
     refuses: tuple[int, ...] = ()
@@ -68,8 +69,8 @@ class IdentityProof(NamedTuple):
 
 
 def identity_questions(broker: Broker, listed: Mapping[int, tuple[int, int]]) -> list[Question]:
-    """Which cluster are you of? Which broker are you? The second only where it is understood."""
-    questions = [about(None, raw=True)]
+    """The requests for the cluster's id and for the node id, the latter where the broker has it."""
+    questions = [metadata_question(None, raw=True)]
     if DESCRIBE_CONFIGS.key in listed:
         resource = {
             "resource_type": _BROKER_RESOURCE,
@@ -81,10 +82,10 @@ def identity_questions(broker: Broker, listed: Mapping[int, tuple[int, int]]) ->
     return questions
 
 
-async def told(
+async def identity_of(
     broker: Broker, metadata: Metadata, replies: Sequence[asyncio.Future[Reply]]
 ) -> IdentityAnswer:
-    """The answers to the questions."""
+    """What the replies to `identity_questions` say."""
     found = await asyncio.gather(*replies)
     elapsed = max(reply.elapsed for reply in found)
     if found[0].failure:
@@ -96,7 +97,7 @@ async def told(
     return IdentityAnswer(elapsed, cluster_id, node, denied)
 
 
-def concluded(
+def with_identity(
     broker: Broker,
     metadata: Metadata,
     dial: AddressResult,
@@ -104,7 +105,7 @@ def concluded(
     proof: IdentityProof,
 ) -> AddressResult:
     """The dial with its identity layer: ok, wrong node or cluster, denied; none where nothing is
-    proven. What clients meet there outranks what the peer says of itself."""
+    proven. What clients get there outranks what the peer says of itself."""
     node = said.node
     if node is None and (proof.recognised or broker.node in proof.serves):
         node = broker.node
@@ -138,15 +139,16 @@ def concluded(
 
 
 def other_cluster(metadata: Metadata, said: IdentityAnswer) -> bool:
-    """Whether it is of another cluster than the metadata."""
+    """Whether the peer is of another cluster than the metadata."""
     return bool(said.cluster_id and metadata.cluster_id and said.cluster_id != metadata.cluster_id)
 
 
-async def proven(
+async def prove_identity(
     walk: Walk, metadata: Metadata, conversation: KafkaConnection, node: int, mates: Sequence[int]
 ) -> IdentityProof:
-    """Asks what clients of today and of tomorrow meet where that node is to be. All `mates` that
-    share the address are asked about: by chance the right one may be behind it this time."""
+    """Finds out what clients get at the address of a node, today's and those of Kafka 4.4. The
+    request names all `mates`, the brokers that share the address: a load balancer may lead to the
+    right one by chance."""
     listed = conversation.apis or {}
     recognised = None
     if metadata.cluster_id and listed.get(API_VERSIONS.key, (0, 0))[1] >= _NAMES_A_NODE:
@@ -160,8 +162,8 @@ async def proven(
 
 
 async def _recognised(conversation: KafkaConnection, cluster_id: str, node: int) -> bool | None:
-    """Whether the peer takes itself for that node of that cluster. Only a broker that lists the
-    version is asked: before a login it would say yes to anything."""
+    """Whether the peer says that it is that node of that cluster. Only a broker that lists the
+    version gets the request: before a login it would confirm anything."""
     body = {
         "client_software_name": CLIENT_ID,
         "client_software_version": "1",

@@ -1,4 +1,4 @@
-"""Hop 3, listeners: can I use each advertised address, and does it lead to the broker it names?"""
+"""Hop 3, listeners: does each advertised address work, and does the right broker answer there?"""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from kdiag.walk.hop import Walk, hop
 from kdiag.walk.identity import (
     IdentityAnswer,
     IdentityProof,
-    concluded,
+    identity_of,
     identity_questions,
     other_cluster,
-    proven,
-    told,
+    prove_identity,
+    with_identity,
 )
 from kdiag.walk.metadata import Broker, Metadata
-from kdiag.walk.produce_request import carried, produce_questions
+from kdiag.walk.produce_request import produce_questions, produce_results
 
 MAX_BROKERS = 1000  # that are dialled: more than real clusters have, and few enough to end in time
 MAX_CANDIDATES, MOST_CANDIDATES = 4, 256  # for one broker, and for all of them
@@ -34,7 +34,7 @@ MAX_HELD = 64 << 20  # bytes of answers at once
 
 
 class Listener(NamedTuple):
-    """One broker at its advertised address, and at others that it could advertise instead."""
+    """One broker: the result at its advertised address, and at others that it could advertise."""
 
     broker: Broker
     contact: EndpointResult
@@ -42,7 +42,7 @@ class Listener(NamedTuple):
 
     @property
     def proven(self) -> EndpointResult | None:
-        """The candidate where this very broker answers, if there is one."""
+        """The candidate address where this very broker answers; None where there is none."""
         for candidate in self.candidates:
             best = candidate.best
             if candidate.usable and best and best.answered_as == self.broker.node:
@@ -51,8 +51,8 @@ class Listener(NamedTuple):
 
 
 class Listeners(NamedTuple):
-    """Every advertised address, dialled; `elapsed` in seconds for all of them at once. `untried`
-    counts the brokers beyond MAX_BROKERS."""
+    """The results at every advertised address; `elapsed` is in seconds, for all of them at once.
+    `untried` counts the brokers beyond MAX_BROKERS."""
 
     listeners: tuple[Listener, ...]
     elapsed: float
@@ -65,7 +65,7 @@ class Listeners(NamedTuple):
 
     @property
     def reached(self) -> tuple[Listener, ...]:
-        """Those whose advertised address led to the broker it names."""
+        """The listeners whose advertised address led to the right broker."""
         return tuple(listener for listener in self.listeners if listener.contact.usable)
 
     @property
@@ -97,7 +97,7 @@ class Listeners(NamedTuple):
 
 @hop("listeners")
 async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Listeners | None:
-    """Dials the brokers at once: each one's advertised address, and its candidates beside it."""
+    """Dials all brokers at once: the advertised address of each, and its candidates."""
     if not metadata.brokers:
         return None
     walk = bootstrap.known_by(walk)
@@ -123,12 +123,12 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
         *(seen(broker, broker.advertised, mates[broker.advertised]) for broker in beside),
         *(seen(broker, endpoint) for endpoint, broker in asking.items()),
     )
-    met = dict(zip(asking, found[len(beside) :]))
+    results = dict(zip(asking, found[len(beside) :]))
     known = tuple(
         Listener(
             broker,
             reached,
-            tuple(_judged(met[one], broker) for one in beside[broker] if one in met),
+            tuple(_for_broker(results[one], broker) for one in beside[broker] if one in results),
         )
         for broker, reached in zip(beside, found)
     )
@@ -155,15 +155,18 @@ def _candidates(walk: Walk, broker: Broker, bootstrap: Bootstrap) -> tuple[Endpo
 
 
 def suspect(advertised: Endpoint, bootstrap: Bootstrap) -> bool:
-    """True for an address that by its looks works elsewhere, but not the way this client came."""
+    """Whether an address looks like one of another network than the one this client connected
+    from."""
     host = advertised.host
     if is_unusable(host, advertised.port):
         return True
     if internal_name(host):
         return not any(internal_name(c.endpoint.host) for c in bootstrap.usable)
     if is_loopback(host):
-        return not any(is_loopback(end) for end in bootstrap.came_in)
-    return is_private(host) and not any(same_network(host, end) for end in bootstrap.came_in)
+        return not any(is_loopback(end) for end in bootstrap.connected_addresses)
+    return is_private(host) and not any(
+        same_network(host, end) for end in bootstrap.connected_addresses
+    )
 
 
 async def identified(
@@ -175,9 +178,9 @@ async def identified(
     *,
     mates: Sequence[int] = (),
 ) -> EndpointResult:
-    """One endpoint, dialled, and asked which broker of which cluster it is. `mates` are the brokers
-    that advertise it, this one among them, where it is hop 3's own dial: the produce requests of
-    the hop after are in the same flight then, and what they come to is kept for it."""
+    """Dials one endpoint and finds out which broker of which cluster answers. `mates` are the
+    brokers that advertise it, this one included, where it is hop 3's own dial: the produce requests
+    of hop 4 are then sent together with the questions, and their results kept for that hop."""
     if is_unusable(endpoint.host, endpoint.port):
         return EndpointResult(endpoint, None)
     questions = identity_questions(broker, apis)
@@ -186,16 +189,16 @@ async def identified(
         questions += produce_questions()
 
     async def known(greeting: HandshakeResult) -> HandshakeResult:
-        there = Advertised(endpoint, mates, greeting, asked)
-        return HandshakeResult(await _met(walk, metadata, broker, there))
+        there = GreetedListener(endpoint, mates, greeting, asked)
+        return HandshakeResult(await _identified(walk, metadata, broker, there))
 
     reached, _ = await dial_endpoint(walk, endpoint, questions, known)
     return reached
 
 
-class Advertised(NamedTuple):
-    """An address that was greeted with the questions of hop 3, the first `asked` of them about its
-    identity, and those of hop 4 behind them, if any. `mates` are the brokers that advertise it."""
+class GreetedListener(NamedTuple):
+    """The answers of an address to the questions of hop 3, the first `asked` of them about its
+    identity, then those of hop 4, if any. `mates` are the brokers that advertise it."""
 
     endpoint: Endpoint
     mates: Sequence[int]
@@ -203,16 +206,18 @@ class Advertised(NamedTuple):
     asked: int
 
 
-async def _met(walk: Walk, metadata: Metadata, broker: Broker, there: Advertised) -> AddressResult:
-    """The dial with its identity. Its connection is closed in the end, or left to what hop 4 waits
-    for, as far as descriptors allow."""
+async def _identified(
+    walk: Walk, metadata: Metadata, broker: Broker, there: GreetedListener
+) -> AddressResult:
+    """The dial with its identity. The connection is closed in the end, or left to the produce
+    requests that hop 4 waits for, as far as descriptors allow."""
     greeting, produce = there.greeting, there.greeting.replies[there.asked :]
-    said = await _told(metadata, broker, greeting, there.asked)
+    said = await _identity(metadata, broker, greeting, there.asked)
     if there.mates and said and said.failure in GONE:  # perhaps for what stood behind it
         _close(greeting.conversation)
-        knock = DialTarget(greeting.dial.address, there.endpoint, identity_questions(broker, {}))
-        greeting, produce = await connect(walk, knock), ()
-        said = await _told(metadata, broker, greeting, 1)
+        target = DialTarget(greeting.dial.address, there.endpoint, identity_questions(broker, {}))
+        greeting, produce = await connect(walk, target), ()
+        said = await _identity(metadata, broker, greeting, 1)
     conversation, dial = greeting.conversation, greeting.dial
     if said is None:
         _close(conversation)
@@ -221,26 +226,26 @@ async def _met(walk: Walk, metadata: Metadata, broker: Broker, there: Advertised
     doubtful = len(there.mates) > 1 or said.node != broker.node
     known = said.failure or other_cluster(metadata, said)
     if conversation and there.mates and doubtful and not known:
-        proof = await proven(walk, metadata, conversation, broker.node, there.mates)
-    dial = concluded(broker, metadata, dial, said, proof)
+        proof = await prove_identity(walk, metadata, conversation, broker.node, there.mates)
+    dial = with_identity(broker, metadata, dial, said, proof)
     if not conversation or not there.mates or dial.failed or broker.node in walk.wire.produce:
         _close(conversation)
         return dial
     small, large = produce or tuple(conversation.send(each) for each in produce_questions())
-    flight = carried(conversation, (small, large), walk.net.timeout)
+    flight = produce_results(conversation, (small, large), walk.net.timeout)
     walk.wire.produce[broker.node] = asyncio.ensure_future(flight)
     if sum(not each.done() for each in walk.wire.produce.values()) > walk.net.keepable:
         await walk.wire.produce[broker.node]
     return dial
 
 
-async def _told(
+async def _identity(
     metadata: Metadata, broker: Broker, greeting: HandshakeResult, asked: int
 ) -> IdentityAnswer | None:
-    """What was told where a broker was greeted and could be asked."""
+    """What the peer says of itself, where a broker answered; else None."""
     if greeting.dial.failed or not greeting.replies:
         return None
-    return await told(broker, metadata, greeting.replies[:asked])
+    return await identity_of(broker, metadata, greeting.replies[:asked])
 
 
 def _close(conversation: KafkaConnection | None) -> None:
@@ -248,12 +253,12 @@ def _close(conversation: KafkaConnection | None) -> None:
         conversation.close()
 
 
-def _judged(reached: EndpointResult, broker: Broker) -> EndpointResult:
-    """A contact that was made for another broker, as this one's."""
-    return reached._replace(dials=tuple(_meant(broker, dial) for dial in reached.dials))
+def _for_broker(reached: EndpointResult, broker: Broker) -> EndpointResult:
+    """The result of an address that was dialled for another broker, judged for this one."""
+    return reached._replace(dials=tuple(_identity_for(broker, dial) for dial in reached.dials))
 
 
-def _meant(broker: Broker, dial: AddressResult) -> AddressResult:
+def _identity_for(broker: Broker, dial: AddressResult) -> AddressResult:
     """The dial with its identity right or wrong, depending on which broker is meant."""
     *before, last = dial.attempts
     if dial.answered_as is None or last.failure not in (None, Failure.WRONG_NODE):

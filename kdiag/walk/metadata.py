@@ -1,4 +1,4 @@
-"""Hop 2, metadata: does it tell me about the cluster, and about my topic?"""
+"""Hop 2, metadata: does the client get the metadata of the cluster and of its topic?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST_TWICE = 10  # brokers under the id of another that are told
 
 
 class Broker(NamedTuple):
-    """A broker as the metadata tells it: node id and advertised address."""
+    """A broker of the metadata: node id and advertised address."""
 
     node: int
     advertised: Endpoint
@@ -52,7 +52,8 @@ class Topic(NamedTuple):
 
 
 class MetadataAnswer(NamedTuple):
-    """How one bootstrap connection answered the metadata request; seconds, and why it did not."""
+    """The answer of one bootstrap connection to the metadata request: seconds, or why there is
+    none."""
 
     endpoint: Endpoint
     elapsed: float
@@ -85,12 +86,12 @@ class Metadata(NamedTuple):
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The servers that told of no broker, when none did."""
+        """The servers, where none of them listed a broker."""
         return () if self.brokers else tuple(f"bootstrap {a.endpoint}" for a in self.answers)
 
     @property
     def elapsed(self) -> float:
-        """Seconds the slowest answer took."""
+        """Seconds that the slowest answer took."""
         return max((answer.elapsed for answer in self.answers), default=0.0)
 
     @property
@@ -115,7 +116,7 @@ class Metadata(NamedTuple):
 
 @hop("metadata")
 async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
-    """Waits for the answers to what hop 1 asked, from every bootstrap connection."""
+    """Waits for the replies to hop 1's Metadata requests, from every bootstrap connection."""
     if not bootstrap.usable:
         return None
     found = await _answered(bootstrap.known_by(walk))
@@ -146,10 +147,10 @@ async def _answered(walk: Walk) -> Metadata:
     found = Metadata(answers, *_read(best.body, asked, _OF_ZOOKEEPER in walk.apis))
     found = found._replace(twice=_twice(best.body))
     if walk.wire.side_answers:
-        told = await walk.wire.side_answers
-        found = found._replace(transaction=told.transaction)
-        if told.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
-            found = found._replace(creates=told.creates, alike=_listed(found.topic, told.listing))
+        side = await walk.wire.side_answers
+        found = found._replace(transaction=side.transaction)
+        if side.listing and found.topic and found.topic.error == UNKNOWN_TOPIC:
+            found = found._replace(creates=side.creates, alike=_listed(found.topic, side.listing))
     return found
 
 

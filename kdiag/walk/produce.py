@@ -13,7 +13,7 @@ from kdiag.walk.greeting import GONE, DialTarget
 from kdiag.walk.hop import Walk, hop
 from kdiag.walk.listeners import Listener, Listeners
 from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce_request import ProduceResult, carried, produce_questions
+from kdiag.walk.produce_request import ProduceResult, produce_questions, produce_results
 
 _NO_CONNECTION = (Failure.REFUSED, Failure.TIMEOUT, Failure.UNREACHABLE)
 
@@ -21,9 +21,9 @@ _TO_TELL = 3.0  # seconds from when the real client's time is over until its fai
 
 
 class BrokerProduce(NamedTuple):
-    """What a broker made of a small and of a large request that write nothing. Where one of the two
-    got no answer they were sent again on a connection of their own, and `first` has how they ended
-    before; for the topic that was named, if one was (`own`)."""
+    """The results of a small and of a large produce request to a broker; neither writes. Where one
+    of the two got no answer they were sent again on a connection of their own, and `first` has how
+    they ended before; for the topic that was named, if one was (`own`)."""
 
     node: int
     small: ProduceResult
@@ -33,17 +33,17 @@ class BrokerProduce(NamedTuple):
 
     @property
     def answered(self) -> bool:
-        """True when it answered both, whatever it said: the path carries produce requests."""
+        """Whether the broker answered both, with success or an error: requests get through."""
         return not self.small.unanswered and not self.large.unanswered
 
     @property
     def lost(self) -> bool:
-        """True when an answer is missing, and it is not for its size."""
+        """Whether an answer is missing, and not because the request is large."""
         return not self.answered and not self.vanished
 
     @property
     def vanished(self) -> bool:
-        """True when on both connections the small one was answered and the large one was not, and
+        """Whether on both connections the small one was answered and the large one was not, and
         nothing says that its bytes arrived."""
         tries = (self.first, (self.small, self.large))
         return all(
@@ -56,12 +56,12 @@ class BrokerProduce(NamedTuple):
 
     @property
     def ends_large(self) -> bool:
-        """True when the small one was answered, and the connection ended on the large one."""
+        """Whether the small one was answered, and the connection ended on the large one."""
         return not self.small.failure and self.large.failure in GONE
 
     @property
     def unreachable(self) -> bool:
-        """True when there was no second connection to be had."""
+        """Whether no second connection could be made."""
         return self.small.failure in _NO_CONNECTION
 
 
@@ -84,7 +84,7 @@ class Produce(NamedTuple):
         return any(each not in cut_off for each in self._deliveries(node))
 
     def client_answered(self, node: int) -> bool:
-        """Whether that broker answered the real client, were it by an error of its own: the
+        """Whether that broker answered the real client, perhaps with an error: the
         client's own errors begin with an underscore."""
         return any(
             each.error is None or not each.error.startswith("_") for each in self._deliveries(node)
@@ -193,7 +193,7 @@ async def _alone(
         lost = ProduceResult(elapsed, failure=failure, detail=detail)
         return lost, lost
     small, large = (greeting.conversation.send(each) for each in produce_questions(topic))
-    return await carried(greeting.conversation, (small, large), walk.net.timeout)
+    return await produce_results(greeting.conversation, (small, large), walk.net.timeout)
 
 
 async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientRun | None:

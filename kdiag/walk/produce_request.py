@@ -1,4 +1,4 @@
-"""The produce request that writes nothing, in two sizes: asked, and what became of it."""
+"""The produce request that writes nothing, in two sizes, and its result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ProduceResult(NamedTuple):
 
     @property
     def unanswered(self) -> bool:
-        """True where an answer was due and did not come."""
+        """Whether an answer was due and did not come."""
         return self.failure not in NOT_JUDGED
 
 
@@ -56,22 +56,22 @@ def _body(topic: str, index: int, size: int, version: int) -> Mapping[str, Any]:
     }
 
 
-async def carried(
+async def produce_results(
     conversation: KafkaConnection,
     replies: tuple[asyncio.Future[Reply], asyncio.Future[Reply]],
     patience: float,
 ) -> tuple[ProduceResult, ProduceResult]:
-    """What became of both requests; then the connection is closed. The wait for the large one ends
+    """The results of both requests; closes the connection. The wait for the large one ends
     after `patience` seconds where the system says that its bytes do not get through."""
     small, large = replies
     try:
-        first = outcome(await small)
+        first = produce_result(await small)
         await asyncio.wait({large}, timeout=patience)
         sent = None if first.failure else conversation.sent()
         if not large.done() and sent and sent.lost:
             words = f"no answer within {patience:g} s"
             return first, ProduceResult(patience, failure=Failure.SILENT, detail=words, sent=sent)
-        second = outcome(await large)
+        second = produce_result(await large)
         if second.failure is Failure.SILENT:
             second = second._replace(sent=conversation.sent())
         return first, second
@@ -79,8 +79,8 @@ async def carried(
         conversation.close()
 
 
-def outcome(reply: Reply) -> ProduceResult:
-    """What an answer to Produce says, or why there is none."""
+def produce_result(reply: Reply) -> ProduceResult:
+    """The result that a reply to Produce stands for."""
     if reply.failure:
         return ProduceResult(reply.elapsed, failure=reply.failure, detail=reply.detail)
     errors = [p["error_code"] for topic in reply.body["topics"] for p in topic["partitions"]]

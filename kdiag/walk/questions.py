@@ -1,4 +1,4 @@
-"""What a bootstrap connection is asked where the walk's own questions leave something open."""
+"""Further requests on a bootstrap connection, where the metadata leaves a question open."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": Fa
 
 
 class SideAnswers(NamedTuple):
-    """The answers. `listing` is about all topics, `creates` whether brokers create topics by
-    themselves: "true", "false", or the name of the error; both where the topic does not exist.
-    `transaction` names the broker's error for the end of a transaction that there is not. None
-    where it was not asked or nobody said. `failure` is why the connection cannot be used any
-    longer."""
+    """The answers to the side questions. `listing` is about all topics, `creates` whether brokers
+    create topics by themselves: "true", "false", or the name of the error; both where the topic
+    does not exist. `transaction` names the broker's error for the end of a transaction that there
+    is not. None where it was not asked or has no answer. `failure` is why the connection cannot be
+    used any longer."""
 
     listing: Reply | None = None
     creates: str | None = None
@@ -36,23 +36,23 @@ Ask = Callable[[Question], Awaitable[Reply]]
 
 
 def open_questions(settings: Settings, reply: Reply) -> bool:
-    """Whether there is something to ask after this answer to Metadata."""
+    """Whether a reply to Metadata leaves something to ask."""
     return not reply.failure and (_unknown_topic(reply) or bool(_transactional(settings)))
 
 
-async def told(
+async def ask_side_questions(
     settings: Settings, conversation: KafkaConnection, endpoint: Endpoint, reply: Reply
 ) -> SideAnswers:
-    """Asks what is open, one thing after the other; a peer that fails one is asked no more."""
+    """Sends the open questions one after the other, until one fails."""
     failures: list[Failure] = []
 
     async def ask(question: Question) -> Reply:
         if failures:
             return Reply(0.0, {}, failures[0])
-        said = await conversation.send(question)
-        if said.failure and said.failure is not Failure.NO_COMMON_VERSION:
-            failures.append(said.failure)
-        return said
+        reply = await conversation.send(question)
+        if reply.failure and reply.failure is not Failure.NO_COMMON_VERSION:
+            failures.append(reply.failure)
+        return reply
 
     found = SideAnswers()
     if _unknown_topic(reply):

@@ -1,9 +1,9 @@
-"""Turns: over TLS a walk begins with so many peers at once, not with a thousand.
+"""Limits how many TLS handshakes a walk begins at once.
 
-A thousand handshakes at once keep a processor busy for longer than a client waits for one, so that
-peers looked silent that were not, and each takes memory. A turn lasts until the peer is greeted,
-its login included. Where no turn ends for a moment, all those peers are slow: they are waited for
-beside the next ones.
+A thousand handshakes at once keep a processor busy for longer than a client waits for one: peers
+would look silent that are not, and each handshake takes memory. A turn lasts until the peer has
+answered, the login included. Where no turn ends for a moment, all of those peers are slow, and the
+next ones begin beside them.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _MOMENT = 0.5  # seconds
 
 
 class Turns:
-    """Who has begun, of one walk."""
+    """The turns of one walk that have not ended."""
 
     def __init__(self) -> None:
         self._begun: set[asyncio.Future[None]] = set()
         self._lock: asyncio.Lock | None = None
 
-    async def taken(self) -> asyncio.Future[None]:
-        """A turn, once there is one; it ends when its result is set, or it is cancelled."""
+    async def take(self) -> asyncio.Future[None]:
+        """Waits for a turn. The turn ends when its result is set or it is cancelled."""
         self._lock = self._lock or asyncio.Lock()  # Python 3.9 binds it to the loop that runs
         async with self._lock:
             while len(self._begun) >= MOST_AT_ONCE:

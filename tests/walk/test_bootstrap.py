@@ -16,7 +16,7 @@ async def test_one_server(world: World) -> None:
     await world.three()
     found = (await gather(world)).bootstrap
     assert [c.endpoint for c in found.usable] == [Endpoint(PUBLIC[0], PORT)]
-    assert found.came_in == (PUBLIC[0], CLIENT)
+    assert found.connected_addresses == (PUBLIC[0], CLIENT)
     assert dict(found.apis) == dict(BROKER_APIS)
     assert found.summary == f"{endpoint()} answers"
     assert 0 < found.elapsed < 5
@@ -35,7 +35,7 @@ async def test_all_servers_are_dialled_not_just_the_first(world: World) -> None:
     assert [c.endpoint.host for c in found.usable] == list(PUBLIC)
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [1, 1, 1]
     assert found.summary == "3 of 3 servers answer"
-    assert found.came_in == (PUBLIC[0], CLIENT, PUBLIC[1], PUBLIC[2])
+    assert found.connected_addresses == (PUBLIC[0], CLIENT, PUBLIC[1], PUBLIC[2])
 
 
 async def test_one_of_the_servers_is_enough(world: World) -> None:
@@ -64,7 +64,7 @@ async def test_nothing_works(world: World) -> None:
     world.closed(PUBLIC[0], PORT)
     found = await gather(world)
     assert found.bootstrap.usable == ()
-    assert found.bootstrap.came_in == ()
+    assert found.bootstrap.connected_addresses == ()
     assert found.bootstrap.summary == f"no usable connection to {endpoint()} (tcp: refused)"
     assert found.facts.values == (found.bootstrap,)
 

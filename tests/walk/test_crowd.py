@@ -23,8 +23,8 @@ MORE = 24 << 10  # kB that they may take beside what two take; 58 MB before ther
 
 async def test_so_many_begin_and_each_end_lets_one_more_begin() -> None:
     asked = Turns()
-    begun = [await asked.taken() for _ in range(MOST_AT_ONCE)]
-    waiting = [asyncio.ensure_future(asked.taken()) for _ in range(3)]
+    begun = [await asked.take() for _ in range(MOST_AT_ONCE)]
+    waiting = [asyncio.ensure_future(asked.take()) for _ in range(3)]
     await asyncio.sleep(0)
     begun[5].cancel()
     begun[6].set_result(None)
@@ -39,18 +39,18 @@ async def test_peers_that_are_all_silent_keep_nobody_waiting(
 ) -> None:
     monkeypatch.setattr(turns, "_MOMENT", 0.001)
     asked = Turns()
-    taken = [await asked.taken() for _ in range(5 * MOST_AT_ONCE)]
+    taken = [await asked.take() for _ in range(5 * MOST_AT_ONCE)]
     assert not any(turn.done() for turn in taken)
 
 
 async def test_who_waits_for_a_turn_may_be_cancelled() -> None:
     asked = Turns()
-    begun = [await asked.taken() for _ in range(MOST_AT_ONCE)]
-    waiting = asyncio.ensure_future(asked.taken())
+    begun = [await asked.take() for _ in range(MOST_AT_ONCE)]
+    waiting = asyncio.ensure_future(asked.take())
     await asyncio.sleep(0)
     waiting.cancel()
     begun[0].cancel()
-    await asked.taken()
+    await asked.take()
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
