@@ -258,3 +258,60 @@ def test_a_hop_that_fails_never_passes(tree: Tree, broken: bool) -> None:
     assert (
         "ZeroDivisionError" if broken else "no rule names the failure of cluster"
     ) in shown.stdout
+
+
+LINE = """
+    greeting: Annotated[
+        str, Option("A word of greeting.", "WORD", pattern=r"[a-z]+\\Z", write="write a-z")
+    ] = ""
+    verbose: Annotated[
+"""
+
+GREETED = """
+import asyncio, kdiag
+print(kdiag.check("127.0.0.1:1", greeting="python").notes)
+try:
+    kdiag.check("127.0.0.1:1", greeting="PYTHON")
+except kdiag.UsageError as error:
+    print(error)
+"""
+
+
+def test_an_option(tree: Tree, tmp_path: Path) -> None:
+    table, use = "kdiag/config/options.py", "kdiag/walk/allowance.py"
+    tree.edit(table, "\n    verbose: Annotated[\n", LINE)
+    tree.edit(table, "\n    verbose: bool\n", "\n    verbose: bool\n    greeting: Optional[str]\n")
+    verbose = "self._verbose = settings.options.verbose\n"
+    tree.edit(use, verbose, f"{verbose}        self._greeting = settings.options.greeting\n")
+    left_out = '"""What was left out, in a sentence."""\n'
+    tree.edit(use, left_out, left_out + '        yield f"greeted by {self._greeting}"\n')
+    (tmp_path / "kdiag.toml").write_text(
+        '[targets.t]\nbootstrap = "127.0.0.1:1"\ngreeting = "file"\n'
+    )
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    path = f"{ssh.parent}:/usr/local/bin:/usr/bin:/bin"
+
+    def notes(*arguments: str, **given: str) -> str:
+        done = tree.kdiag("check", *arguments, "-o", "json", **given)
+        assert done.returncode == 10, done.stderr
+        (note,) = (note for note in json.loads(done.stdout)["notes"] if "greeted" in note)
+        return str(note)
+
+    here = ("127.0.0.1:1", "--greeting", "argv")
+    assert notes(*here) == "greeted by argv"
+    assert notes("127.0.0.1:1", KDIAG_GREETING="variable") == "greeted by variable"
+    assert notes("@t") == "greeted by file"
+    assert notes("@t", KDIAG_GREETING="variable") == "greeted by variable"
+    assert notes(*here, "--from", "ssh://there", PATH=path) == "greeted by argv"
+    assert "--greeting WORD" in tree.kdiag("check", "--help").stdout
+    refused = tree.kdiag("check", *here[:2], "ARGV")
+    assert refused.stderr == "kdiag: --greeting 'ARGV': write a-z\n"
+    greeted = tree.python("-c", GREETED).stdout.splitlines()
+    assert greeted == ["['greeted by python']", "greeting='PYTHON': write a-z"]
+    page = f"import sys; sys.path.append({str(ROOT)!r})\nfrom tests.derived import options\n"
+    row = "| `--greeting` | `KDIAG_GREETING` | `greeting` | `greeting` | A word of greeting. |"
+    assert row in tree.python("-c", f"{page}print(options())").stdout
+    assert len(tree.edited) == allowed("an option")
