@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Optional, get_args, get_type_hints
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -15,11 +15,11 @@ from kdiag.remote.serialization import deserialize, serialize
 from tests.running import kdiag
 
 WRITTEN: dict[str, object] = {
-    "text": Optional[str],
+    "text": str | None,
     "texts": Sequence[str],
-    "seconds": Optional[float],
+    "seconds": float | None,
     "flag": bool,
-    "files": Optional[Mapping[str, str]],
+    "files": Mapping[str, str] | None,
 }
 
 
