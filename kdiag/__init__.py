@@ -36,13 +36,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    """Imports the public names when they are asked for: `kdiag --help` needs none of them."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'kdiag' has no attribute {name!r}")
-    from importlib import import_module
+if not TYPE_CHECKING:  # for which every name would be one of kdiag's
 
-    return getattr(import_module(_HOMES[name]), name)
+    def __getattr__(name: str) -> object:
+        """Imports the public names when they are asked for: `kdiag --help` needs none of them."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'kdiag' has no attribute {name!r}")
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

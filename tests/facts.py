@@ -7,7 +7,7 @@ before the colon, tcp where there is none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from kdiag.aws.extension import AwsExtension
 from kdiag.aws.hop import AwsFacts
@@ -27,6 +27,7 @@ from kdiag.report.model import HopResult, Report, report
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.expectations import CheckedExpectations, check_expectations, parse_expectations
 from kdiag.rules.rule import Finding, ignorable
+from kdiag.walk.areas import AreaId
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
 from kdiag.walk.hop import HopFailure, HopFailures
@@ -243,7 +244,7 @@ def reported(
 ) -> Report:
     """The report on a walk that gathered these facts."""
     gathered = known(*facts)
-    hops: dict[str, type[Any]] = {hop.id: hop.gives for hop in HOPS}
+    hops: dict[AreaId, type[Any]] = {cast("AreaId", hop.id): hop.gives for hop in HOPS}
     if AwsFacts in gathered:
         hops["aws"] = AwsFacts
     steps = [

@@ -23,6 +23,7 @@ from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, WorldDialer, endpoint
 from kdiag.kafka.messages import PRODUCE, Request, encode_request
 from kdiag.network.dialer import TcpConnection
 from kdiag.report.model import Report
+from kdiag.walk.areas import AREA_IDS, AreaId
 from tests import peers
 from tests.running import ENOUGH, Brokers
 
@@ -409,11 +410,12 @@ def test_the_public_names_are_there_and_typed() -> None:
     assert set(options) > {"topic", "timeout", "deadline", "properties", "mapped"}
     assert set(options) <= {*Options._fields, "properties"}
     assert (Path(kdiag.__file__).parent / "py.typed").exists()
+    assert typing.get_args(AreaId) == AREA_IDS
 
 
 def test_a_name_that_is_not_public_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nothing_like_this"):
-        kdiag.nothing_like_this  # noqa: B018
+        kdiag.nothing_like_this  # type: ignore[attr-defined]  # noqa: B018
 
 
 async def test_it_can_be_awaited_where_a_loop_runs() -> None:
@@ -428,6 +430,28 @@ def test_a_report_gives_itself_in_any_format() -> None:
     assert "KD103" in report.render("html")
     with pytest.raises(KeyError):
         report.render("pdf")
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"timeout": 0.0}, "timeout=0: write seconds between"),
+        ({"topic": "a b"}, "topic='a b': a topic name has"),
+        ({"properties": {"acks.": "1"}}, "properties=acks.: no Kafka client has"),
+        ({"mapped": ["b"]}, "mapped 'b': write ADVERTISED=CANDIDATE"),
+        ({"aws": True, "aws_region": "x"}, "aws_region='x': write one region"),
+        ({"aws_source": "0.0.0.0/0"}, "aws_source '0.0.0.0/0': that is everybody"),
+        ({"strimzi": "x"}, "strimzi='x': write NAMESPACE/NAME"),
+        ({"expect": ["broker=3"]}, "expect broker: no such expectation"),
+        ({"ignore": ["KD9999"]}, "ignore "),
+    ],
+    ids=str,
+)
+def test_an_error_names_the_argument_and_no_flag(given: Mapping[str, Any], text: str) -> None:
+    with pytest.raises(kdiag.UsageError) as caught:
+        kdiag.check("b:9092", **given)
+    assert str(caught.value).startswith(text)
+    assert "--" not in str(caught.value)
 
 
 def test_what_python_hands_over_is_checked_as_what_is_typed() -> None:

@@ -526,7 +526,7 @@ def reports() -> dict[int, Report]:
 @pytest.mark.parametrize("met", FIELD, ids=lambda met: str(met.number))
 def test_it_is_named(met: Met) -> None:
     report = reports()[met.number]
-    found = {(finding.hop, finding.code): finding for finding in report.findings}
+    found = {(str(finding.hop), finding.code): finding for finding in report.findings}
 
     assert (met.hop, met.code) in found, [f"{f.hop} {f.code} {f.message}" for f in report.findings]
     named = found[met.hop, met.code]

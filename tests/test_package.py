@@ -48,3 +48,81 @@ def test_the_wheel_works_outside_the_checkout(wheel: Path, tmp_path: Path) -> No
     )  # fmt: skip
     assert demo.returncode == 30, demo.stderr
     assert "KD301" in demo.stdout
+
+
+USES = """
+from typing import Literal, assert_type
+
+import kdiag
+
+
+def once() -> str:
+    report = kdiag.check(
+        "b:9092",
+        topic="orders",
+        timeout=2.0,
+        fail_on="warning",
+        expect=["brokers=3"],
+        properties={"security.protocol": "SSL"},
+    )
+    assert_type(report, kdiag.Report)
+    assert_type(report.cause, kdiag.Finding | None)
+    for finding in report.findings:
+        assert_type(finding.severity, kdiag.Severity)
+        remedies: list[kdiag.Remedy] = finding.remedies
+    for step in report.hops:
+        assert_type(step, kdiag.HopResult)
+        hop: Literal[
+            "bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect", "vantage"
+        ] = step.hop
+    for broker in report.cluster.brokers if report.cluster else ():
+        assert_type(broker, kdiag.BrokerReport)
+    return report.to_json() + report.render("html")
+
+
+async def again() -> kdiag.Report:
+    try:
+        return await kdiag.check_async("b:9092", deadline=5.0)
+    except kdiag.UsageError as error:
+        raise SystemExit(str(error)) from None
+"""
+WRONG = {
+    'kdiag.check("b:9092", fail_on="never")': "arg-type",
+    'kdiag.check("b:9092", timeot=1.0)': "call-arg",
+    'kdiag.check("b:9092", timeout="3s")': "arg-type",
+    'kdiag.check("b:9092").hops[0].hop == "boostrap"': "comparison-overlap",
+    'kdiag.check("b:9092").render(1)': "arg-type",
+    "kdiag.checked": "attr-defined",
+}
+
+
+def test_a_type_checker_knows_the_public_names_of_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    """A user's mypy, strict, in a folder that has the wheel alone: what is right passes, and each
+    of WRONG is an error of its kind."""
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    (tmp_path / "uses.py").write_text(USES)
+    wrong = [f"assert {line}" for line in WRONG]
+    (tmp_path / "wrong.py").write_text("\n".join(["import kdiag", *wrong]))
+    checked = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--strict",
+            "--no-incremental",
+            "--follow-imports=silent",
+            "uses.py",
+            "wrong.py",
+        ],
+        cwd=tmp_path,
+        env={**os.environ, "MYPYPATH": str(tmp_path / "installed")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    errors = [line for line in checked.stdout.splitlines() if ": error: " in line]
+    assert [line for line in errors if not line.startswith("wrong.py")] == [], checked.stdout
+    for number, (line, kind) in enumerate(WRONG.items(), start=2):
+        found = [error for error in errors if error.startswith(f"wrong.py:{number}: ")]
+        assert found, line
+        assert found[0].endswith(f"[{kind}]"), found

@@ -86,10 +86,20 @@ def narrow(told: bytes) -> int:
     return 0
 
 
+def find_libraries() -> None:
+    """Has this Python find what is installed for it: it was started without (-IS), and a login by
+    AWS_MSK_IAM takes the keys that botocore finds."""
+    import site
+
+    site.main()
+    site.addsitedir(site.getusersitepackages())
+
+
 def _lacks_region(asked: ProbeRequest) -> bool:
     sasl = asked.security.sasl
     if sasl is None or sasl.mechanism != "AWS_MSK_IAM":
         return False
+    find_libraries()
     from kdiag.kafka.sasl.iam import without_region  # what few logins need
 
     return without_region(sasl, asked.bootstrap[0].host)

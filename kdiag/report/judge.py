@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from kdiag import __version__
 from kdiag.config.settings import Settings
@@ -14,6 +14,7 @@ from kdiag.rules.cloud import CloudView
 from kdiag.rules.rule import Finding, Match, Rule
 from kdiag.rules.text import listed
 from kdiag.text import clean
+from kdiag.walk.areas import AreaId
 from kdiag.walk.facts import Facts, HopFacts
 from kdiag.walk.hop import HopFailure, HopFailures
 from kdiag.walk.hops import HOPS
@@ -94,7 +95,7 @@ def judge(
 
 def _step(run: HopRun) -> HopResult:
     return HopResult(
-        hop=run.hop,
+        hop=cast("AreaId", run.hop),
         status="skipped" if run.skipped_because else "pass",
         elapsed_ms=run.elapsed_ms,
         skipped_because=run.skipped_because,

@@ -16,7 +16,7 @@ from kdiag.network.certificate import read
 from kdiag.report.aws import AwsReport
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
-from kdiag.walk.areas import EXIT_CODES
+from kdiag.walk.areas import EXIT_CODES, AreaId
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
 from kdiag.walk.listeners import Listener, Listeners
@@ -41,7 +41,7 @@ Status = Literal["pass", "warn", "fail", "skipped"]
 class HopResult:
     """The result of one hop. `summary` is what the hop learnt, "" where it learnt nothing."""
 
-    hop: str
+    hop: AreaId
     status: Status
     elapsed_ms: int
     skipped_because: str | None = None
@@ -145,7 +145,7 @@ class Report:
     source_addresses: list[str]
     protocol: str
     verdict: Literal["pass", "warn", "fail"]
-    failing_hop: str | None
+    failing_hop: AreaId | None
     root_cause: str | None
     exit_code: int
     hops: list[HopResult]

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from kdiag.config.usage import UsageError, near, word
+from kdiag.walk.areas import AreaId
 from kdiag.walk.facts import Facts, needed
 
 DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
@@ -46,7 +47,7 @@ class Finding:
     code: str
     name: str
     severity: Severity
-    hop: str
+    hop: AreaId
     title: str
     message: str
     subjects: list[str]
@@ -123,7 +124,7 @@ class Rule(NamedTuple):
             code=self.code,
             name=self.name,
             severity=match.severity or self.severity,
-            hop=match.hop,
+            hop=cast("AreaId", match.hop),
             title=self.title,
             message=match.message,
             subjects=list(match.subjects),

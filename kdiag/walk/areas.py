@@ -6,7 +6,13 @@ sections of the findings page.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+# The ids of AREAS, for type checkers; a test holds them together.
+AreaId = Literal[
+    "bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect", "vantage"
+]
 
 
 class Area(NamedTuple):
@@ -18,7 +24,7 @@ class Area(NamedTuple):
     code means.
     """
 
-    id: str
+    id: AreaId
     exit_code: int
     title: str
     number: int | None = None
@@ -41,4 +47,4 @@ AREAS = (
 
 HOP_IDS = tuple(area.id for area in AREAS if area.number)
 AREA_IDS = tuple(area.id for area in AREAS)
-EXIT_CODES = {area.id: area.exit_code for area in AREAS}
+EXIT_CODES: Mapping[str, int] = {area.id: area.exit_code for area in AREAS}

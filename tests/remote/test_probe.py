@@ -162,3 +162,17 @@ def test_it_ends_when_nobody_waits_any_more(tmp_path: Path) -> None:
             assert b'"interrupted":true' in process.stdout.read()
         finally:
             process.kill()
+
+
+def test_a_login_at_aws_finds_botocore_where_it_is_installed() -> None:
+    """Python is started without what is installed for it; for this login the probe looks there."""
+    code = f"""
+import importlib.util, sys
+sys.path.insert(0, {str(ROOT)!r})
+from kdiag.remote.probe import find_libraries
+print(importlib.util.find_spec("botocore") is not None)
+find_libraries()
+print(importlib.util.find_spec("botocore") is not None)
+"""
+    ran = subprocess.run([sys.executable, "-IS", "-c", code], capture_output=True, text=True)
+    assert ran.stdout.split() == ["False", "True"], ran.stderr

@@ -9,6 +9,7 @@ import pytest
 from kdiag.report.model import Report
 from kdiag.rules.root_cause import explained, of_hop, root
 from kdiag.rules.rule import Finding, Severity
+from kdiag.walk.areas import AreaId
 from tests.facts import (
     DOOR,
     bootstrap,
@@ -330,7 +331,7 @@ def test_a_hop_that_passes_has_no_cause_from_beside_it() -> None:
 def finding(
     code: str,
     severity: Severity = Severity.ERROR,
-    hop: str = "listeners",
+    hop: AreaId = "listeners",
     subjects: list[str] | None = None,
 ) -> Finding:
     return Finding(

@@ -33,7 +33,7 @@ MSK_PORTS = {
     9196: "SASL/SCRAM, public",
     9198: "IAM, public",
 }
-_PUBLIC_PORTS = (9194, 9196, 9198)
+_PUBLIC_PORTS = tuple(port for port, how in MSK_PORTS.items() if how.endswith("public"))
 IAM_PORT = 9098
 _SERVERLESS = ".kafka-serverless."
 

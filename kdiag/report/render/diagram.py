@@ -9,6 +9,7 @@ from kdiag.address import is_loopback, is_private, is_unusable, parse
 from kdiag.report.model import BrokerReport, HopResult, Report, ServerReport
 from kdiag.report.render import presentation
 from kdiag.rules.rule import Finding
+from kdiag.walk.areas import AreaId
 
 MANY_ROWS = 6  # of more brokers, those with the same result share a row
 MANY_SERVERS = 3
@@ -130,7 +131,7 @@ def _produced(
     return Arrow("produce", "warn" if cause else "ok", "answers", cause)
 
 
-def _step(report: Report, hop: str) -> HopResult:
+def _step(report: Report, hop: AreaId) -> HopResult:
     """The result of a hop; a skipped one where a saved report lacks it."""
     missing = HopResult(hop=hop, status="skipped", elapsed_ms=0)
     return next((step for step in report.hops if step.hop == hop), missing)
