@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kdiag.aws.facts import AwsClient
     from kdiag.config.security import Sasl
     from kdiag.lint.kubectl import KubectlOutput
-    from kdiag.remote.check import Observer as RemoteObserver
+    from kdiag.remote.check import VantageObserver
     from kdiag.remote.vantage import Vantage
     from kdiag.report.judge import Extension
     from kdiag.report.model import Report
@@ -155,7 +155,7 @@ def _has_region(sasl: Sasl, servers: Sequence[Endpoint]) -> None:
 
 
 def run_from(
-    settings: Settings, places: Sequence[Vantage], observe: RemoteObserver | None = None
+    settings: Settings, places: Sequence[Vantage], observe: VantageObserver | None = None
 ) -> dict[str, Report]:
     """The check from every vantage point, by label. Raises UsageError for what cannot be done
     from here."""

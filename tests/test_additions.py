@@ -277,6 +277,7 @@ except kdiag.UsageError as error:
 """
 
 
+@pytest.mark.timeout(300)  # it starts ten Pythons
 def test_an_option(tree: Tree, tmp_path: Path) -> None:
     table, use = "kdiag/config/options.py", "kdiag/walk/allowance.py"
     tree.edit(table, "\n    verbose: Annotated[\n", LINE)

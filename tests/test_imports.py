@@ -363,3 +363,18 @@ def test_only_the_command_line_exits_or_prints() -> None:
 )
 def test_an_exit_elsewhere_is_found(line: str) -> None:
     assert len(exits_and_prints(spoilt("kdiag.api", line))) == 1
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """A class, and an alias of a type, is found by its name alone; a private one too."""
+    homes: dict[str, list[str]] = {}
+    for module, tree in modules().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(module)
+        for statement in tree.body:
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                name = statement.targets[0].id
+                if re.fullmatch(r"_?[A-Z][a-z]\w*", name):
+                    homes.setdefault(name, []).append(module)
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}

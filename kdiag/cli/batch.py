@@ -19,13 +19,15 @@ AT_ONCE = 4  # walks, so that many targets do not take each other's time
 PAUSE, LONGEST_PAUSE = 1.0, 15.0  # seconds between two tries: the first, and what it doubles up to
 TICK = 1.0  # seconds between two words on how long it still waits
 
-Observer = Callable[[str, str, str | None], None]
+TargetObserver = Callable[[str, str, str | None], None]
 Walks = Callable[[Mapping[str, Settings]], dict[str, Report]]
-Say = Callable[[Mapping[str, Report], float], None]
+ShowProgress = Callable[[Mapping[str, Report], float], None]
 
 
 def run_all(
-    asked: Mapping[str, Settings], observe: Observer | None = None, net: MakeDialer = plain_dialer
+    asked: Mapping[str, Settings],
+    observe: TargetObserver | None = None,
+    net: MakeDialer = plain_dialer,
 ) -> dict[str, Report]:
     """Walks all of them in one event loop, AT_ONCE at a time. `observe` hears a label and what one
     walk tells. Interrupted, it gives what is known of each. Raises UsageError for a login that
@@ -67,7 +69,7 @@ def until_ready(
     asked: Mapping[str, Settings],
     seconds: float,
     walks: Walks,
-    say: Say,
+    say: ShowProgress,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Report]:

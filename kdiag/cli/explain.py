@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FORMS = ("text", "json")
 
-Say = Callable[[str, TextIO], None]
+WritePage = Callable[[str, TextIO], None]
 
 
 # A number of librdkafka begins with a dash, and is no option.
@@ -51,7 +51,7 @@ def explain(subject: str, outputs: Sequence[str]) -> int:
     return code
 
 
-def _page(subject: str) -> Say | None:
+def _page(subject: str) -> WritePage | None:
     """What prints the page of a finding or an error; None where it is neither."""
     from kdiag.catalog import every_rule
     from kdiag.cli.pages import of_error, of_finding
@@ -67,7 +67,7 @@ def _page(subject: str) -> Say | None:
     return lambda form, stream: of_error(form, error, every_rule(), stream)
 
 
-def _log(subject: str) -> tuple[Say, int]:
+def _log(subject: str) -> tuple[WritePage, int]:
     """What prints the explanation of a log, and its exit code. Raises click.UsageError."""
     from kdiag.logs.explain import explain as explained
     from kdiag.logs.render import render

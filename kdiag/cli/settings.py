@@ -141,11 +141,11 @@ class _Held:
         bootstraps: Sequence[str],
     ) -> None:
         """Whether the properties of both sides, and the options written, may be used together."""
-        from kdiag.config.project import Named, hold
+        from kdiag.config.project import TrustedServers, hold
         from kdiag.config.targets import own_targets
 
         servers = [one for one in bootstraps if not one.startswith("@")]
-        named = Named.by(servers, mine, own_targets(os.environ))
+        named = TrustedServers.by(servers, mine, own_targets(os.environ))
         hold(self._target, self._name, [*theirs, self._target.properties], mine, written, named)
 
 

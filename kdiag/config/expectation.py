@@ -10,9 +10,9 @@ from typing import Any, get_type_hints
 
 from kdiag.config.usage import UsageError, near, quoted, word
 
-Value = int | float | str | None  # None is what is not known
-Reading = tuple[str, Value]  # whose it is ("" for the cluster's own), and the value
-Read = Callable[..., Iterable[Reading]]
+ObservedValue = int | float | str | None  # None is what is not known
+Reading = tuple[str, ObservedValue]  # whose it is ("" for the cluster's own), and the value
+ReadFacts = Callable[..., Iterable[Reading]]
 
 _WRITTEN = re.compile(r"([A-Za-z][\w-]*)\s*(<=|>=|!=|==|=|<|>)\s*(.*)\Z", re.DOTALL)
 _NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,3})?\Z")
@@ -109,7 +109,7 @@ class Expectable:
     name: str
     form: Form
     example: str
-    read: Read
+    read: ReadFacts
     needs: tuple[type, ...]
 
     @property
@@ -121,10 +121,10 @@ class Expectable:
 EXPECTABLES: dict[str, Expectable] = {}
 
 
-def expectable(name: str, form: Form, example: str) -> Callable[[Read], Read]:
+def expectable(name: str, form: Form, example: str) -> Callable[[ReadFacts], ReadFacts]:
     """Declares what can be expected; the function reads it from the facts in its signature."""
 
-    def declare(read: Read) -> Read:
+    def declare(read: ReadFacts) -> ReadFacts:
         hints = get_type_hints(read)
         hints.pop("return", None)
         EXPECTABLES[name] = Expectable(name, form, example, read, tuple(hints.values()))

@@ -40,7 +40,7 @@ _PROTECTS = re.compile(
 )
 
 
-class Named(NamedTuple):
+class TrustedServers(NamedTuple):
     """Where the user's own secrets may go: what the command line and the user's own files name."""
 
     servers: frozenset[Endpoint]
@@ -49,7 +49,7 @@ class Named(NamedTuple):
     @classmethod
     def by(
         cls, bootstraps: Iterable[str], mine: Sequence[Mapping[str, str]], own: Iterable[Target]
-    ) -> Named:
+    ) -> TrustedServers:
         """Those of the command line with its properties, and those of the user's own targets."""
         servers: set[Endpoint] = set()
         endpoints: set[str] = set()
@@ -79,7 +79,7 @@ def hold(
     theirs: Sequence[Mapping[str, str]],
     mine: Sequence[Mapping[str, str]],
     written: Collection[str],
-    named: Named,
+    named: TrustedServers,
 ) -> None:
     """Raises UsageError for what a project's target may not decide.
 
@@ -181,7 +181,7 @@ def _own_secret(mine: Layers, all_of_it: Layers) -> str:
     return ""
 
 
-def _decides(target: Target, their: Layers, mine: Layers, named: Named) -> str:
+def _decides(target: Target, their: Layers, mine: Layers, named: TrustedServers) -> str:
     """What the project's file says of where a secret goes, in words; "" where the user said it."""
     servers = target.bootstrap
     if not servers and "bootstrap.servers" not in mine:

@@ -34,14 +34,14 @@ class Found:
     edits: Edits
 
 
-Judge = Callable[[Sequence[Read]], list[Found]]
+JudgeSources = Callable[[Sequence[Read]], list[Found]]
 
 
 def corrected(
     sources: Mapping[str, str],
     files: Sequence[Read],
     found: Sequence[Found],
-    judge: Judge,
+    judge: JudgeSources,
     proven: bool,
 ) -> tuple[list[Problem], list[Fixed]]:
     """The problems, each with whether a fix puts it right, and the files that the fixes change.
@@ -76,7 +76,7 @@ def corrected(
 
 
 def _all(
-    texts: Mapping[str, str], found: Sequence[Found], judge: Judge
+    texts: Mapping[str, str], found: Sequence[Found], judge: JudgeSources
 ) -> tuple[dict[str, str], Sequence[Found]]:
     """The texts with every fix in them, and what is found in them then."""
     texts = dict(texts)
@@ -89,7 +89,9 @@ def _all(
     return texts, found
 
 
-def _judged(texts: Mapping[str, str], judge: Judge) -> tuple[dict[str, str], Sequence[Found]]:
+def _judged(
+    texts: Mapping[str, str], judge: JudgeSources
+) -> tuple[dict[str, str], Sequence[Found]]:
     files = [read(name, text) for name, text in texts.items()]
     return {file.name: file.text for file in files}, judge(files)
 
@@ -102,7 +104,7 @@ def _harmless(
     sources: Mapping[str, str],
     files: Sequence[Read],
     found: Sequence[Found],
-    judge: Judge,
+    judge: JudgeSources,
     harm: Callable[[Mapping[str, str], Sequence[Found]], bool],
 ) -> tuple[dict[str, str], Sequence[Found]]:
     """The texts with those fixes that do no harm, tried one after the other."""

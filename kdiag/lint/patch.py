@@ -9,9 +9,9 @@ from kdiag.config import snippet
 from kdiag.config.snippet import fill
 from kdiag.lint.documents import STRIMZI, Document, read
 from kdiag.lint.reader import Unreadable, document, segments, split
-from kdiag.lint.tree import Entry, Node, Plain, Scalar, entries, get, items, last_line, text
+from kdiag.lint.tree import Entry, Node, PlainValue, Scalar, entries, get, items, last_line, text
 
-Value = Plain | list["Value"] | dict[str, "Value"]
+JsonValue = PlainValue | list["JsonValue"] | dict[str, "JsonValue"]
 _Key = tuple[str, str, str]  # kind, namespace, name
 
 _FIELD = re.compile(r"[A-Za-z0-9]+\Z")  # of a resource: it is written into a path
@@ -32,7 +32,7 @@ def commands(name: str, before: str, after: str) -> list[str]:
     return found
 
 
-def _of(old: Node | None, new: Document, part: Entry) -> Value:
+def _of(old: Node | None, new: Document, part: Entry) -> JsonValue:
     """What the resource had for this part of it before."""
     path = ("spec", "kafka") if new.kind == "Kafka" else ("spec",)
     return _value(get(old, *path, part.key.text))
@@ -91,7 +91,7 @@ def _parts(root: Node, kind: str) -> tuple[Entry, ...]:
     return entries(root, *(("spec", "kafka") if kind == "Kafka" else ("spec",)))
 
 
-def _value(node: Node | None) -> Value:
+def _value(node: Node | None) -> JsonValue:
     """What a node says, without its places."""
     if node is None:
         return None

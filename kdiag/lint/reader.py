@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdiag.config.usage import UsageError
-from kdiag.lint.tree import Entry, Items, Map, Node, Plain, Scalar, Spot
+from kdiag.lint.tree import Entry, Items, Map, Node, PlainValue, Scalar, Spot
 
 MAX_DEPTH = 100
 MAX_NODES = 100_000  # with every alias unfolded; a megabyte as people write it has fewer
@@ -65,7 +65,7 @@ def document(text: str, first_line: int = 1) -> tuple[Node | None, list[Duplicat
     return builder.root, builder.twins
 
 
-def resolved(text: str) -> Plain:
+def resolved(text: str) -> PlainValue:
     """What YAML 1.1, as Kubernetes and Compose read it, takes a word without quotes for."""
     lowered = text.lower()
     if text in ("", "~") or lowered == "null":

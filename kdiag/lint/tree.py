@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-Plain = str | int | float | bool | None
+PlainValue = str | int | float | bool | None
 
 
 @dataclass(frozen=True, order=True)
@@ -21,7 +21,7 @@ class Scalar:
     without quotes, `block` one that stands on lines of its own (`|`, `>`)."""
 
     text: str
-    value: Plain
+    value: PlainValue
     start: Spot
     end: Spot
     plain: bool = True

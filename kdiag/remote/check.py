@@ -16,7 +16,7 @@ from kdiag.remote import docker, k8s, ssh
 from kdiag.remote.extension import UnreachedExtension
 from kdiag.remote.payload import NO_PYTHON, OLDEST
 from kdiag.remote.probe import NO_REGION
-from kdiag.remote.process import Ended, ask
+from kdiag.remote.process import CommandEnded, ask
 from kdiag.remote.reply import RemoteWalk, remote_walk
 from kdiag.remote.serialization import SerializationError
 from kdiag.remote.unreached import NotReached, Unreached
@@ -46,7 +46,7 @@ UNWRITTEN = (
     "broker got the produce request that writes nothing"
 )
 
-Observer = Callable[[str, str, str | None], None]
+VantageObserver = Callable[[str, str, str | None], None]
 WalkHere = Callable[[Settings, Callable[[str, str | None], None]], Awaitable[Report]]
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ def run_from(
     asked: Settings,
     wheres: Sequence[Vantage],
     walk_here: WalkHere,
-    observe: Observer | None = None,
+    observe: VantageObserver | None = None,
 ) -> dict[str, Report]:
     """Walks from every place, AT_ONCE of them at a time, in an event loop of its own; `travels` has
     let it pass. `walk_here` walks from this machine. `observe` hears a label and what that walk
@@ -75,7 +75,9 @@ class _Came:
 class _Journey:
     """All of the vantage points of one check."""
 
-    def __init__(self, asked: Settings, walk_here: WalkHere, observe: Observer | None) -> None:
+    def __init__(
+        self, asked: Settings, walk_here: WalkHere, observe: VantageObserver | None
+    ) -> None:
         self._asked = asked
         self._walk_here = walk_here
         self._observe = observe
@@ -225,7 +227,7 @@ class _Journey:
             if where.scheme == "docker":
                 return await ask(docker.command(where), asking, self._longest), ()
             return await ask(ssh.command(where, SETTING_UP / 2), asking, self._longest), ()
-        except Ended as error:
+        except CommandEnded as error:
             lost = _not_reached(where, error)
             lost.begun = error.begun
             raise lost from None
@@ -246,7 +248,7 @@ def _unreached(where: Vantage, error: NotReached) -> Unreached:
     return Unreached(where.text, error.words, error.evidence, error.remedy)
 
 
-def _not_reached(where: Vantage, error: Ended) -> NotReached:
+def _not_reached(where: Vantage, error: CommandEnded) -> NotReached:
     """Why a command that leads there ended without an answer."""
     program = PROGRAMS[where.scheme]
     if error.code == NO_PYTHON:

@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from kdiag.config.usage import UsageError
 from kdiag.remote.payload import NO_PYTHON, SHELL
-from kdiag.remote.process import Ended, ask, said
+from kdiag.remote.process import CommandEnded, ask, said
 from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.unreached import NotReached
 from kdiag.remote.vantage import Vantage, parse_vantage
@@ -36,7 +36,7 @@ async def pods(where: Vantage) -> list[Vantage]:
     ]
     try:
         listed = await said(command, _PATIENCE)
-    except Ended as error:
+    except CommandEnded as error:
         raise NotReached("kubectl cannot list its pods", error.words) from None
     names = [line.removeprefix("pod/") for line in listed.split()]
     if not names:
@@ -64,7 +64,7 @@ async def walked(
     """The answer from a pod, or from the pod that stands in for it, and what is to be noted."""
     try:
         return await ask(command(where), question, longest), ()
-    except Ended as error:
+    except CommandEnded as error:
         # 126 and 127 are the runtime's: without a shell there is no Python either, as a rule.
         if error.code not in (NO_PYTHON, 126, 127):
             raise
@@ -92,7 +92,7 @@ async def beside(namespace: str, question: RemoteWalk, longest: float) -> bytes:
         await said(run, _PATIENCE)
         await said(wait, READY + _PATIENCE)
         return await ask(command(place), question, longest)
-    except Ended as error:
+    except CommandEnded as error:
         if error.begun:
             raise
         raise NotReached(
@@ -112,5 +112,5 @@ async def beside(namespace: str, question: RemoteWalk, longest: float) -> bytes:
 async def _deleted(name: str, space: str) -> None:
     """Deletes the pod, whatever became of it and of the walk."""
     gone = [PROGRAM, "delete", "pod", name, space, "--ignore-not-found", "--now", "--wait=false"]
-    with suppress(Ended, NotReached):
+    with suppress(CommandEnded, NotReached):
         await said(gone, _PATIENCE)

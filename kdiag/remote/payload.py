@@ -96,7 +96,7 @@ def without(value, hidden, own=()): return value
     "config/properties/producer": "dialect = handed_over = used_by_client = None",
 }
 # Of these the far side needs the classes alone, and of the table of options what is sent.
-_TYPES_ALONE = ("config/endpoint", "config/options", "config/settings")
+TYPES_ALONE = ("config/endpoint", "config/options", "config/settings")
 
 _NARROW = """
 import sys; sys.version_info < {oldest} and sys.exit({no_python})
@@ -137,7 +137,7 @@ def script(told: bytes) -> str:
 def _packed() -> str:
     parts = {
         f"kdiag/{part}": barest(
-            (_PACKAGE / f"{part}.py").read_text(encoding="utf-8"), types_alone=part in _TYPES_ALONE
+            (_PACKAGE / f"{part}.py").read_text(encoding="utf-8"), types_alone=part in TYPES_ALONE
         )
         for part in sorted(set(PARTS).difference(_HEAVY))
     }
@@ -163,7 +163,9 @@ def archive() -> bytes:
         _add(packing, "__main__.py", _MAIN)
         for part in sorted(PARTS):
             source = (_PACKAGE / f"{part}.py").read_text(encoding="utf-8")
-            _add(packing, f"kdiag/{part}.py", bare(source))
+            alone = part in TYPES_ALONE
+            text = barest(source, types_alone=True) if alone else bare(source)
+            _add(packing, f"kdiag/{part}.py", text)
     return made.getvalue()
 
 

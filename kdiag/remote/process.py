@@ -29,7 +29,7 @@ _OF_ITS_OWN: dict[str, Any] = (
 _GOODBYE = 2.0  # seconds for a command to end by itself
 
 
-class Ended(Exception):
+class CommandEnded(Exception):
     """The command ended without an answer: its exit code, and its last words."""
 
     def __init__(self, code: int, words: tuple[str, ...]) -> None:
@@ -41,13 +41,13 @@ class Ended(Exception):
 async def ask(command: Sequence[str], question: RemoteWalk, longest: float) -> bytes:
     """Runs a command, sends it the question, and gives the answer, at most `longest` seconds later.
 
-    Standard input stays open meanwhile, and closing it ends what runs there. Raises Ended, and
-    NotReached for a command that is not here, an answer that is none, and time that is up.
+    Standard input stays open meanwhile, and closing it ends what runs there. Raises
+    CommandEnded; NotReached for a command that is not here, for no answer, and when time is up.
     """
     heard = bytearray(b"\n")
     try:
         return await _answer(command, question, longest, heard)
-    except (Ended, NotReached) as error:
+    except (CommandEnded, NotReached) as error:
         error.begun = question.begun(bytes(heard))
         raise
 
@@ -70,14 +70,14 @@ async def _answer(
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.shield(listening), _GOODBYE)
         code = await _ended(process)
-        raise Ended(code, _lines(words)) from None
+        raise CommandEnded(code, _lines(words)) from None
     finally:
         await _ended(process)
         listening.cancel()
 
 
 async def said(command: Sequence[str], longest: float, most: int = 1 << 20) -> str:
-    """What a command prints that needs no input. Raises Ended where it fails, and NotReached."""
+    """The output of a command without input. Raises CommandEnded where it fails, and NotReached."""
     process = await _started(command)
     words = bytearray()
     assert process.stdin and process.stdout
@@ -93,7 +93,7 @@ async def said(command: Sequence[str], longest: float, most: int = 1 << 20) -> s
         await _ended(process)
         listening.cancel()
     if code:
-        raise Ended(code, _lines(words))
+        raise CommandEnded(code, _lines(words))
     return heard.decode("utf-8", "replace")
 
 

@@ -44,7 +44,7 @@ class RemoteWalk:
 
     def span(self, heard: bytes) -> slice | None:
         """Where in all that is heard the answer will stand, None until that is known. Raises
-        ParcelError."""
+        SerializationError."""
         before, mark, rest = heard.partition(b"\n%s " % self.mark.encode())
         length, newline, _ = rest.partition(b"\n")
         if not newline and len(heard) > MAX_HEAD:
@@ -66,7 +66,7 @@ class RemoteWalk:
         return script(serialize(probe_request(self.asked, self.mark)))
 
     def narrow(self, heard: str) -> bytes:
-        """The answer in all that such a shell has printed. Raises ParcelError."""
+        """The answer in all that such a shell has printed. Raises SerializationError."""
         _, mark, rest = f"\n{heard}".partition(f"\n{self.mark} ")
         facts = rest.partition("\n")[0].strip()
         if facts.startswith("takes "):
@@ -84,7 +84,7 @@ class RemoteWalk:
         return answer
 
     def gathered(self, answer: bytes) -> WalkFacts:
-        """The facts. Raises ParcelError for what no walk can have found."""
+        """The facts. Raises SerializationError for what no walk can have found."""
         found = deserialize(WalkFacts, answer, lambda said: clean(said, MAX_TEXT))
         _check(found, self.asked)
         return without_secrets(found, self.asked)
@@ -96,7 +96,7 @@ def remote_walk(asked: Settings) -> RemoteWalk:
 
 
 def _check(found: WalkFacts, asked: Settings) -> None:
-    """What the types do not say: rules rest on it. Raises ParcelError."""
+    """What the types do not say: rules rest on it. Raises SerializationError."""
     try:
         datetime.strptime(found.started_at, MOMENT)
     except ValueError:
@@ -132,7 +132,7 @@ def _check(found: WalkFacts, asked: Settings) -> None:
 
 def _check_complete(found: WalkFacts, asked: Settings) -> None:
     """Every hop that ran has its facts, and every other one a reason in those before it: a walk
-    passes for what it has seen, and never for what is missing. Raises ParcelError."""
+    passes for what it has seen, and never for what is missing. Raises SerializationError."""
     for run, hop in zip(found.runs, HOPS, strict=True):
         fact = found.facts.get(hop.gives)
         if (fact is None or partial_because(fact) is not None) != bool(run.skipped_because):

@@ -40,7 +40,7 @@ def serialize(value: object) -> bytes:
 def deserialize(kind: type[T], data: bytes, text: Text | None = None) -> T:
     """The value again; `text` makes every text fit to be shown.
 
-    Raises ParcelError for anything that `packed` would not have made of one.
+    Raises SerializationError for anything that `serialize` would not have made of one.
     """
     if len(data) > MAX_BYTES:
         raise SerializationError(f"more than {MAX_BYTES} bytes")

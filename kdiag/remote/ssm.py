@@ -14,7 +14,7 @@ from kdiag.config.usage import UsageError
 from kdiag.network.attempt import clean
 from kdiag.network.dialer import in_thread
 from kdiag.remote.payload import NO_PYTHON
-from kdiag.remote.process import Ended
+from kdiag.remote.process import CommandEnded
 from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.ssm_client import MAX_SCRIPT, RunCommand, SsmError
 from kdiag.remote.unreached import NotReached
@@ -58,7 +58,7 @@ class Fleet:
             raise NotReached("AWS lists what is no instance") from None
 
     async def answer(self, instance: str) -> bytes:
-        """What the walk on one instance has found. Raises NotReached, Ended and ParcelError."""
+        """The facts of one instance. Raises NotReached, CommandEnded and SerializationError."""
         assert self._asking
         while self._states.get(instance, "Pending") in _WAITING and not self._asking.done():
             await asyncio.wait([self._asking], timeout=_PAUSE)
@@ -73,7 +73,7 @@ class Fleet:
             raise NotReached("AWS does not tell what came of it", (str(error),)) from None
         lines = tuple(clean(line, 300) for line in words.splitlines()[-5:] if line.strip())
         if code == NO_PYTHON or (state != "Success" and code > 0):
-            raise Ended(code, lines)
+            raise CommandEnded(code, lines)
         if state != "Success":
             raise NotReached(f"Run Command says {state}", lines)
         return self._question.narrow(said)

@@ -9,7 +9,7 @@ from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
 from kdiag.walk.listeners import Listeners
 
-Table = tuple[tuple[int, int, int], ...]
+ApiVersionTable = tuple[tuple[int, int, int], ...]
 
 # Release of Kafka, API key, and the version of that API which this release was the first to list.
 # Only APIs that brokers list both with ZooKeeper and without. Source: ApiKeys of kafka-clients, in
@@ -48,7 +48,7 @@ _SHOWN = {"3.3": "3.3 or 3.4", "4.4": "4.4 or later"}
 _KNOWN_TO_WORK = "Java 2.1, librdkafka 1.8.2, KafkaJS 1.15.0, Sarama 1.30.1 and kafka-python 2.0.2"
 
 
-def release(table: Table) -> str | None:
+def release(table: ApiVersionTable) -> str | None:
     """The release of Apache Kafka that lists these versions, as in "3.7"; None for a table of no
     release, as a proxy or another server lists. A row of `table` is an API key with its oldest and
     newest version."""
@@ -82,8 +82,8 @@ def notes(facts: Facts) -> Iterator[str]:
         )
 
 
-def _differ(tables: Mapping[str, Table]) -> str:
-    groups: dict[Table, list[str]] = {}
+def _differ(tables: Mapping[str, ApiVersionTable]) -> str:
+    groups: dict[ApiVersionTable, list[str]] = {}
     for broker, table in tables.items():
         groups.setdefault(table, []).append(broker)
     whose = [

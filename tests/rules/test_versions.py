@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from kdiag.demo.broker import BROKER_APIS
-from kdiag.rules.versions import Table, notes, release
+from kdiag.rules.versions import ApiVersionTable, notes, release
 from kdiag.walk.listeners import Listener
 from tests.facts import came_in, known, listener, listeners
 
-RELEASES: dict[str, Table] = {
+RELEASES: dict[str, ApiVersionTable] = {
     version: tuple((int(key), 0, int(last)) for key, last in (pair.split(":") for pair in pairs))
     for version, *pairs in (
         line.split()

@@ -61,7 +61,7 @@ def secured(given: Layers, notes: list[str]) -> Security:
                 f"security.protocol={like(given['security.protocol'], PROTOCOLS)}: "
                 f"write one of {', '.join(PROTOCOLS)}"
             )
-    reader = _Reader(given)
+    reader = _PropertyReader(given)
     tls, sasl = Tls(), None
     if protocol is None and reader.tls_names:
         return _over_tls(given, reader, notes)
@@ -84,7 +84,7 @@ def secured(given: Layers, notes: list[str]) -> Security:
     return Security(protocol, tls, sasl)
 
 
-def _over_tls(given: Layers, reader: _Reader, notes: list[str]) -> Security:
+def _over_tls(given: Layers, reader: _PropertyReader, notes: list[str]) -> Security:
     """The security of who says nothing of a protocol, and something of TLS: TLS is meant."""
     tls = reader.tls()
     sasl = logins.sasl(given, reader.endpoint_ca, reader.token, notes)
@@ -109,7 +109,7 @@ def _no_providers(given: Layers) -> None:
             )
 
 
-class _Reader:
+class _PropertyReader:
     """Reads what concerns certificates and keys out of the properties."""
 
     def __init__(self, given: Layers) -> None:

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element
 from kdiag.report.render import presentation
 from kdiag.report.render.markup import add
 
-Entry = TypeVar("Entry")
+RowItem = TypeVar("RowItem")
 
 MANY_ROWS = 50  # visible rows of a table; the rest is folded
 
@@ -40,8 +40,8 @@ def table(
     section: Element,
     noun: str,
     head: Sequence[str],
-    rows: Sequence[Entry],
-    row: Callable[[Element, Entry], None],
+    rows: Sequence[RowItem],
+    row: Callable[[Element, RowItem], None],
 ) -> None:
     """Adds a table with its first rows visible and the rest folded; `row` adds one row."""
     for place, some in enumerate((rows[:MANY_ROWS], rows[MANY_ROWS:])):
