@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from kdiag.config.annotations import may_be_none, meanings, members
 
@@ -26,11 +25,22 @@ class HopFacts(Protocol):
     def failed(self) -> tuple[str, ...]: ...
 
 
-@dataclass(frozen=True)
 class Facts:
     """Facts of different types, found by their type. They never change."""
 
-    values: tuple[object, ...] = ()
+    __slots__ = ("values",)
+
+    def __init__(self, values: tuple[object, ...] = ()) -> None:
+        self.values: Final = values
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Facts) and self.values == other.values
+
+    def __hash__(self) -> int:
+        return hash(self.values)
+
+    def __repr__(self) -> str:
+        return f"Facts({self.values!r})"
 
     def get(self, kind: type[Fact]) -> Fact | None:
         """The fact of this type; None where it is not known."""

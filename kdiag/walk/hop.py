@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional, Protocol
 
 from kdiag.config.annotations import meanings, members
@@ -48,7 +47,6 @@ class HopFailures(NamedTuple):
     failures: tuple[HopFailure, ...]
 
 
-@dataclass
 class Wire:
     """What is on the wire: connections and replies that one hop leaves to a later one.
 
@@ -59,12 +57,13 @@ class Wire:
     `tables` holds each different table of ApiVersions once.
     """
 
-    metadata: list[tuple[Endpoint, asyncio.Future[Reply]]] = field(default_factory=list)
-    side_answers: asyncio.Future[Any] | None = None
-    connections: dict[Peer, tuple[AddressResult, KafkaConnection]] = field(default_factory=dict)
-    produce: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
-    led: asyncio.Future[Any] | None = None
-    tables: dict[Table, Table] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.metadata: list[tuple[Endpoint, asyncio.Future[Reply]]] = []
+        self.side_answers: asyncio.Future[Any] | None = None
+        self.connections: dict[Peer, tuple[AddressResult, KafkaConnection]] = {}
+        self.produce: dict[int, asyncio.Future[Any]] = {}
+        self.led: asyncio.Future[Any] | None = None
+        self.tables: dict[Table, Table] = {}
 
     def keep(self, peer: Peer, dial: AddressResult, connection: KafkaConnection, most: int) -> bool:
         """Keeps a connection for hop 3, if fewer than `most` are kept and none to this peer is."""
@@ -86,8 +85,7 @@ class Wire:
         return self.tables.setdefault(made, made)
 
 
-@dataclass(frozen=True)
-class Walk:
+class Walk(NamedTuple):
     """The context of a walk, which no hop changes: the settings, the network, the login, what the
     walk may dial, and whose turn it is to begin a TLS handshake.
 
@@ -101,11 +99,11 @@ class Walk:
     net: KafkaDialer
     login: Login
     allowance: Allowance
+    turns: Turns
+    wire: Wire
+    until: float
     protocol: str | None
-    until: float = math.inf
-    apis: Versions = field(default_factory=dict)
-    turns: Turns = field(default_factory=Turns)
-    wire: Wire = field(default_factory=Wire)
+    apis: Versions
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -114,14 +112,15 @@ class Walk:
 
     def knowing(self, protocol: str | None, apis: Versions) -> Walk:
         """The context with what hop 1 found. A configured protocol stays."""
-        return replace(self, protocol=self.protocol or protocol, apis=apis)
+        return self._replace(protocol=self.protocol or protocol, apis=apis)
 
 
 def walk_context(settings: Settings, net: KafkaDialer, until: float = math.inf) -> Walk:
     """The context in which a walk starts."""
     security = settings.security
     login = Login(security.sasl, settings.options.timeout, only_encrypted=security.only_encrypted)
-    return Walk(settings, net, login, Allowance(settings), security.protocol, until)
+    allowance, protocol = Allowance(settings), security.protocol
+    return Walk(settings, net, login, allowance, Turns(), Wire(), until, protocol, {})
 
 
 class Hop(NamedTuple):

@@ -123,18 +123,19 @@ async def collect(
         tuple(end.failure for end in ends if end.failure),
         (*walk.login.notes, *walk.allowance.notes),
         interrupted,
-        Facts(found),
     )
     secrets = _to_hide(walk)
     beside = Facts(tuple(end.facts for end in ends[len(HOPS) :] if end.facts))
-    return WalkResult(without(collected, secrets, _OWN), beside, secrets)
+    shown, found = without((collected, found), secrets, _OWN)
+    return WalkResult(shown._replace(facts=Facts(found)), beside, secrets)
 
 
 def without_secrets(collected: WalkFacts, settings: Settings) -> WalkFacts:
     """The facts from another machine, without the secrets that were sent there."""
     secrets = _hidden(settings, settings.security.secrets, settings.security.sasl)
-    found: WalkFacts = without(collected, secrets, _OWN)
-    return found
+    shown, found = without((collected, collected.facts.values), secrets, _OWN)
+    found_facts: WalkFacts = shown._replace(facts=Facts(found))
+    return found_facts
 
 
 def _to_hide(walk: Walk) -> tuple[str, ...]:
