@@ -21,17 +21,12 @@ from tests.lab.listeners import CONTROLLER_PORT, LISTENERS, NODES, USERS, Listen
 from tests.lab.needs import lacking
 from tests.lab.processes import end, spawn
 
-VERSION = "4.3.1"
+VERSION, NEWEST = "4.3.1", "4.4.0"
 CLUSTER_ID = "kdiagLabCluster0000001"
 
 Artifact = tuple[str, str, str]  # group, name, version
 
 LOGGING = ("org.slf4j", "slf4j-simple", "1.7.36")
-_KAFKA = (
-    ("org.apache.kafka", "kafka_2.13", VERSION),
-    ("org.apache.kafka", "kafka-tools", VERSION),
-    LOGGING,
-)
 JAVA = (
     "java",
     "-Xmx320m",
@@ -57,7 +52,13 @@ def cache() -> Path:
     return folder
 
 
-def jars(name: str = f"kafka-{VERSION}", artifacts: Sequence[Artifact] = _KAFKA) -> Path:
+def kafka(version: str = VERSION) -> tuple[Artifact, ...]:
+    """What a Kafka of that version consists of."""
+    parts = ("kafka_2.13", "kafka-tools")
+    return *(("org.apache.kafka", part, version) for part in parts), LOGGING
+
+
+def jars(name: str = f"kafka-{VERSION}", artifacts: Sequence[Artifact] = kafka()) -> Path:
     """The folder of that name with these artifacts and all they need, fetched if need be."""
     folder = cache() / name
     if folder.is_dir():
@@ -88,11 +89,12 @@ class Kafka:
     homes: tuple[str, ...]
     publics: tuple[str, ...]
     inside: tuple[tuple[str, ...], ...] = ((), (), ())
+    version: str = VERSION
     _nodes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self) -> None:
         """Formats the storage of all nodes and starts them; `tools.py prepare` waits for them."""
-        classes = f"{jars()}/*"
+        classes = self._classes
         certificates.write(self.certificates, self.homes, self.publics)
         for node in NODES:
             self._properties(node).write_text("\n".join(self._configuration(node)) + "\n")
@@ -112,6 +114,10 @@ class Kafka:
         for node in NODES:
             self.run(node)
 
+    @property
+    def _classes(self) -> str:
+        return f"{jars(f'kafka-{self.version}', kafka(self.version))}/*"
+
     def _like_the_first(self, node: int) -> None:
         """Formats the storage of a node: that of the first, but for what names node and folder."""
         shutil.copytree(self.folder / f"data-{NODES[0]}", self.folder / f"data-{node}")
@@ -122,7 +128,7 @@ class Kafka:
 
     def run(self, node: int) -> None:
         """Starts one node."""
-        command = [*self.inside[node - 1], *JAVA, "-cp", f"{jars()}/*", "kafka.Kafka"]
+        command = [*self.inside[node - 1], *JAVA, "-cp", self._classes, "kafka.Kafka"]
         with self._log(node).open("ab") as log:
             self._nodes[node] = spawn([*command, self._properties(node)], log, log)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.client import Client
-from tests.lab.kafka import Kafka
+from tests.lab.kafka import VERSION, Kafka
 from tests.lab.listeners import LISTENERS, NODES, PORTS, USERS
 from tests.lab.network import HOMES, PUBLICS, Network
 
@@ -86,10 +86,11 @@ def own_addresses() -> tuple[str, str, str]:
 
 
 @contextmanager
-def on_loopback(folder: Path) -> Iterator[Lab]:
-    """A cluster on loopback."""
+def on_loopback(folder: Path, version: str = VERSION) -> Iterator[Lab]:
+    """A cluster on loopback, of that version of Kafka."""
     addresses = own_addresses()
-    with Lab(Kafka(folder, addresses, addresses), Client(), Client()).running() as lab:
+    cluster = Kafka(folder, addresses, addresses, version=version)
+    with Lab(cluster, Client(), Client()).running() as lab:
         yield lab
 
 
