@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 from contextlib import suppress
 from importlib import import_module
@@ -14,6 +15,7 @@ import click
 from kdiag import __version__
 from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
 
+_SERVER = re.compile(r"[\w\]]:[0-9]{1,5}(,|\Z)")
 LONGEST = 4096  # characters of an error: it may have words of a file in it
 COMMANDS = ("check", "demo", "lint", "explain", "findings", "diff", "show", "completion")
 
@@ -32,6 +34,19 @@ class Commands(click.Group):
                 self.add_command(getattr(import_module(f"kdiag.cli.{name}"), name))
         return self.commands.get(cmd_name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Takes `kdiag HOST:PORT` and `kdiag @NAME` for a check of it, `kdiag help` and `kdiag
+        version` for the options of that name."""
+        first, *others = args
+        if first in ("help", "version"):
+            asked = [*others[:1], "--help"] if first == "help" else ["--version"]
+            cli.main(asked, prog_name=ctx.info_name, parent=ctx.parent)
+        if first.startswith("@") or _SERVER.search(first):
+            args = ["check", *args]
+        return super().resolve_command(ctx, args)
+
 
 @click.group(
     cls=Commands,
@@ -40,7 +55,7 @@ class Commands(click.Group):
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
 )
-@click.version_option(__version__, message="kdiag %(version)s")
+@click.version_option(__version__, "-V", "--version", message="kdiag %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
     """Says why a Kafka client cannot connect.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
+from click.core import ParameterSource
 
 from kdiag import __version__
 from kdiag.cli import completion
@@ -33,8 +35,17 @@ BUNDLE = "bundle"  # a form that no -o names
     envvar=variable("bootstrap"),
     shell_complete=completion.targets,
 )
+@click.option(
+    *("-b", "--bootstrap-server", "--bootstrap-servers"),
+    "servers",
+    multiple=True,
+    metavar="HOST:PORT",
+    help="BOOTSTRAP, as Kafka's own tools take it.",
+)
 @check_options
 @output(REPORTED, variables=True)
+@click.option("--json", "as_json", is_flag=True, help="As -o json.")
+@click.option("--no-color", is_flag=True, help="As NO_COLOR=1 in the environment.")
 @click.pass_context
 def check(
     context: click.Context,
@@ -44,6 +55,9 @@ def check(
     places: Sequence[str],
     bundle: str | None,
     outputs: Sequence[str],
+    servers: Sequence[str],
+    as_json: bool,
+    no_color: bool,
     **written: Any,
 ) -> int:
     """Walk the four hops from here to BOOTSTRAP, a HOST:PORT (9092 where no port is given), or to
@@ -58,7 +72,12 @@ def check(
     from kdiag.cli.outputs import deliver, destinations, file
 
     patience = None if wait is None else seconds("wait", wait)
-    bootstraps = _whole(bootstraps)
+    if servers and context.get_parameter_source("bootstraps") is ParameterSource.ENVIRONMENT:
+        bootstraps = ()
+    bootstraps = _whole([*bootstraps, *servers])
+    outputs = [*outputs, "json"] if as_json else outputs
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
     asked = all_asked(context, bootstraps, written)
     wheres = all_wheres(places, asked, patience) if places else ()
     begun = () if wheres or bundle or patience is not None else begin(asked, outputs)

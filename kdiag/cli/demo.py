@@ -37,7 +37,11 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
             click.echo(f"{name:{width}}  {(build.__doc__ or '').strip()}")
         return 0
     if scenario is not None and scenario not in SCENARIOS:
-        raise click.UsageError(f"no scenario {scenario!r}: see kdiag demo --list")
+        from kdiag.config.usage import near
+
+        raise click.UsageError(
+            f"no scenario {scenario!r}{near(scenario, SCENARIOS)}: see kdiag demo --list"
+        )
     ready()
     if scenario is not None:
         with destinations(outputs) as opened:

@@ -26,6 +26,7 @@ def option(name: str, help: str = "", *, variables: bool = False, **more: Any) -
     shown = f"  [default: {row.shown}]" if row.shown else ""
     return click.option(
         *([row.short] if row.short else []),
+        *row.also,
         f"--{word(name)}",
         name,
         is_flag=True if row.kind == "flag" else None,

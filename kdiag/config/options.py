@@ -32,7 +32,8 @@ class Option(NamedTuple):
     """One option: how it is written, and in which places.
 
     `kind` is "text", "texts" (may be repeated), "seconds", "flag", "choice", "file" or "files".
-    `word` is the long option without its dashes, where it is not the field's name. A text must
+    `word` is the long option without its dashes, where it is not the field's name; `also` are
+    other spellings that Kafka's tools have. A text must
     match `pattern`, and `write` is the sentence that says so; `read` makes the value of a text and
     of the place that an error names. `shown` is the default that the help page names. `completes`
     is a function of cli/completion.py. `here` means that a remote walk is not given the option.
@@ -45,6 +46,7 @@ class Option(NamedTuple):
     kind: str = "text"
     word: str = ""
     short: str = ""
+    also: "tuple[str, ...]" = ()
     choices: "tuple[str, ...]" = ()
     least: float = LEAST
     most: float = MOST
@@ -68,6 +70,7 @@ class Options(NamedTuple):
         Option(
             "Check this topic, and write one small record to every leader.",
             "NAME",
+            also=("-t",),
             pattern=TOPIC_NAME,
             write="a topic name has 1 to 249 letters, digits, dots, dashes and underscores",
         ),
@@ -254,6 +257,7 @@ AROUND: Mapping[str, Option] = {
         "FILE",
         "file",
         short="-F",
+        also=("-c",),
         completes="paths",
         python=False,
     ),
@@ -296,6 +300,7 @@ AROUND: Mapping[str, Option] = {
         "texts",
         word="output",
         short="-o",
+        also=("--format",),
         toml=False,
         python=False,
     ),

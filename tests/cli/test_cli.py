@@ -534,6 +534,28 @@ def test_help_for_check_names_every_option() -> None:
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["127.0.0.1:1", "--json"],
+        ["check", "-b", "127.0.0.1:1", "-t", "orders", "--format", "json"],
+        ["check", "--bootstrap-server", "127.0.0.1:1", "-o", "JSON", "--no-color"],
+        ["check", "--bootstrap-servers", "127.0.0.1:1", "-c", "/dev/null", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_what_fingers_know_is_a_check(typed: list[str]) -> None:
+    done = kdiag(*typed, KDIAG_BOOTSTRAP="127.0.0.1:2" if "check" in typed else "")
+    assert done.returncode == 10, done.stderr
+    assert json.loads(done.stdout)["target"] == ["127.0.0.1:1"]
+
+
+def test_help_and_version_are_words_too() -> None:
+    assert kdiag("help").stdout == kdiag("--help").stdout
+    assert kdiag("help", "check").stdout == kdiag("check", "--help").stdout
+    assert kdiag("version").stdout == kdiag("-V").stdout == f"kdiag {__version__}\n"
+
+
 def test_the_version() -> None:
     assert kdiag("--version").stdout == f"kdiag {__version__}\n"
 
