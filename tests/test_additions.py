@@ -1,5 +1,4 @@
-"""What one edits by hand to add a rule, a renderer, a hop, a vantage point: as docs/development.md
-says.
+"""What one edits by hand to add a rule, a renderer, a mechanism, …: as docs/development.md says.
 
 Each test does it on a copy of the tree, counts the files, and runs the copy.
 """
@@ -109,6 +108,90 @@ def engine_that_stays_here(folder: Path, name: str) -> str:
     program.write_text('#!/bin/sh\nshift 3\nexec "$@"\n')
     program.chmod(0o755)
     return f"{program.parent}:/usr/local/bin:/usr/bin:/bin"
+
+
+RECORD = """    "REVERSED": Mechanism(
+        modules=("ReversedLoginModule",),
+        exchange="Reversed",
+        java=('sasl.jaas.config=ReversedLoginModule required username="<user>";',),
+        librdkafka=("sasl.username=<user>",),
+        refused="Write the password of {mechanism} backwards.",
+        in_clear="Use SASL_SSL: everybody can read backwards.",
+    ),
+    "GSSAPI": Mechanism("""
+
+EXCHANGE = '''
+
+class Reversed:
+    """REVERSED: the user, and the password backwards."""
+
+    def __init__(self, sasl: Sasl, host: str) -> None:
+        self._user, self._password = _credentials(sasl)
+
+    def first(self) -> bytes:
+        return f"{self._user}:{self._password[::-1]}".encode()
+
+    def next(self, challenge: bytes) -> bytes | None:
+        return None
+'''
+
+# A listener that takes the made-up mechanism; then checks of it, with a right and a wrong password.
+LOGIN = """
+import asyncio, json, sys
+import kdiag
+from kdiag.config.settings import settings
+from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
+from kdiag.demo.logins import Logins, Refused
+
+class Listener(Logins):
+    def steps(self, mechanism):
+        steps = self.reversed()
+        next(steps)
+        return steps
+    def reversed(self):
+        user, password = (yield b"").decode().split(":")
+        self.attempts[user] += 1
+        if self.users.get(user) != password[::-1]:
+            raise Refused
+        return b""
+
+async def main():
+    logins = Listener({"ada": "lovelace"}, ("REVERSED",))
+    cluster = FakeCluster("c")
+    broker = FakeBroker(cluster, 1, sasl=logins)
+    port = await broker.start()
+    cluster.nodes.append(FakeNode(1, "127.0.0.1", port))
+    for password in ("lovelace", "wrong"):
+        given = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "REVERSED",
+                 "sasl.username": "ada", "sasl.password": password}
+        report = await kdiag.check_async(f"127.0.0.1:{port}", properties=given)
+        remedies = [each.summary for finding in report.findings for each in finding.remedies]
+        print(report.exit_code, logins.attempts["ada"], *remedies)
+    open_listener = {"security.protocol": "SASL_PLAINTEXT"}
+    report = await kdiag.check_async(f"127.0.0.1:{port}", properties=open_listener)
+    print(*(each.snippet for finding in report.findings for each in finding.remedies))
+
+asyncio.run(main())
+"""
+
+
+def test_a_sasl_mechanism(tree: Tree) -> None:
+    tree.edit("kdiag/config/mechanisms.py", '    "GSSAPI": Mechanism(', RECORD)
+    tree.add("kdiag/kafka/sasl/mechanisms.py", EXCHANGE)
+
+    ran = tree.python("-c", LOGIN)
+    assert ran.returncode == 0, ran.stderr
+    accepted, refused, *offered = ran.stdout.splitlines()
+    assert accepted.startswith("0 "), accepted
+    assert refused.startswith("10 "), refused
+    assert "Write the password of REVERSED backwards." in refused
+    assert "sasl.mechanism=REVERSED" in offered
+    needs = ("-X", "security.protocol=SASL_PLAINTEXT", "-X", "sasl.mechanism=REVERSED")
+    missing = tree.kdiag("check", "127.0.0.1:1", *needs)
+    assert "needs sasl.username and sasl.password" in missing.stderr
+    mistyped = tree.kdiag("check", "127.0.0.1:1", *needs[:3], "sasl.mechanism=REVERSE")
+    assert "AWS_MSK_IAM, REVERSED, GSSAPI" in mistyped.stderr
+    assert len(tree.edited) == allowed("a SASL mechanism")
 
 
 ENGINE = '''"""podman://container: by podman exec."""

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
-
-MECHANISMS = (
-    "PLAIN",
-    "SCRAM-SHA-256",
-    "SCRAM-SHA-512",
-    "OAUTHBEARER",
-    "AWS_MSK_IAM",
-    "GSSAPI",
-)
-# Whoever reads such a login on the way can log in with it too; SCRAM and Kerberos only prove that
-# the client knows its secret.
-READABLE = ("PLAIN", "OAUTHBEARER", "AWS_MSK_IAM")
-_BY_PREFERENCE = (
-    "SCRAM-SHA-512",
-    "SCRAM-SHA-256",
-    "OAUTHBEARER",
-    "AWS_MSK_IAM",
-    "PLAIN",
-    "GSSAPI",
-)
 
 
 def without_secrets(values: Any, *secret: str) -> str:
@@ -93,9 +73,13 @@ class Security(NamedTuple):
 
     @property
     def only_encrypted(self) -> bool:
-        """Whether the login must not travel in plaintext: it can be read on the way, and no
-        security.protocol says that it may."""
-        return self.protocol is None and self.sasl is not None and self.sasl.mechanism in READABLE
+        """Whether the login must not travel in plaintext: whoever reads it can log in with it, and
+        no security.protocol allows that."""
+        if self.protocol is not None or self.sasl is None:
+            return False
+        from kdiag.config.mechanisms import READABLE  # 1 ms, before the first packet
+
+        return self.sasl.mechanism in READABLE
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -104,13 +88,6 @@ class Security(NamedTuple):
         if self.sasl:
             found += [self.sasl.password, self.sasl.token, self.sasl.client_secret]
         return tuple(text for text in found if text)
-
-
-class MatchingProperties(NamedTuple):
-    """The client properties that match a listener, in both spellings; one property a line."""
-
-    java: str
-    librdkafka: str
 
 
 def librdkafka(security: Security) -> dict[str, str]:
@@ -126,29 +103,6 @@ def librdkafka(security: Security) -> dict[str, str]:
     if protocol.startswith("SASL") and security.sasl:
         given.update(_librdkafka_sasl(security.sasl))
     return {name: value for name, value in given.items() if value}
-
-
-def preferred(offered: Collection[str]) -> str:
-    """The best of the mechanisms that a listener offers and kdiag speaks, "" for none."""
-    return next((mechanism for mechanism in _BY_PREFERENCE if mechanism in offered), "")
-
-
-def matching(protocol: str, mechanism: str = "", certificate: bool = False) -> MatchingProperties:
-    """The client properties for a listener that speaks `protocol`, wants `mechanism` and perhaps a
-    client's `certificate`, with placeholders in angle brackets for what only the user knows. A
-    mechanism that kdiag does not know is a peer's text and is left out."""
-    java, other = [f"security.protocol={protocol}"], [f"security.protocol={protocol}"]
-    if protocol.endswith("SSL"):
-        java += ["ssl.truststore.type=PEM", "ssl.truststore.location=<the CA's certificates.pem>"]
-        other += ["ssl.ca.location=<the CA's certificates.pem>"]
-        if certificate:
-            java += ["ssl.keystore.type=PEM", "ssl.keystore.location=<certificate and key.pem>"]
-            other += ["ssl.certificate.location=<certificate.pem>", "ssl.key.location=<key.pem>"]
-    if protocol.startswith("SASL") and mechanism in MECHANISMS:
-        java += [f"sasl.mechanism={mechanism}", *_JAVA_LOGINS.get(mechanism, ())]
-        theirs = "OAUTHBEARER" if mechanism == "AWS_MSK_IAM" else mechanism
-        other += [f"sasl.mechanism={theirs}", *_LIBRDKAFKA_LOGINS.get(mechanism, ())]
-    return MatchingProperties("\n".join(java), "\n".join(other))
 
 
 def _librdkafka_tls(tls: Tls) -> dict[str, str]:
@@ -185,57 +139,3 @@ def _librdkafka_sasl(sasl: Sasl) -> dict[str, str]:
         "sasl.oauthbearer.extensions": ",".join(f"{k}={v}" for k, v in sasl.extensions.items()),
         "https.ca.pem": sasl.endpoint_ca or "",
     }
-
-
-def _jaas(module: str, *options: str) -> str:
-    return f"sasl.jaas.config={' '.join([module, 'required', *options])};"
-
-
-_NAME_AND_PASSWORD = ('username="<user>"', 'password="<password>"')
-_PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
-_SCRAM = "org.apache.kafka.common.security.scram.ScramLoginModule"
-_BEARER = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
-_ENDPOINT = "sasl.oauthbearer.token.endpoint.url=<https://identity.provider/token>"
-
-_JAVA_LOGINS = {
-    "PLAIN": (_jaas(_PLAIN, *_NAME_AND_PASSWORD),),
-    "SCRAM-SHA-256": (_jaas(_SCRAM, *_NAME_AND_PASSWORD),),
-    "SCRAM-SHA-512": (_jaas(_SCRAM, *_NAME_AND_PASSWORD),),
-    "OAUTHBEARER": (
-        "sasl.login.callback.handler.class="
-        "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler",
-        _ENDPOINT,
-        _jaas(_BEARER, 'clientId="<client id>"', 'clientSecret="<client secret>"'),
-    ),
-    "AWS_MSK_IAM": (
-        "sasl.client.callback.handler.class=software.amazon.msk.auth.iam.IAMClientCallbackHandler",
-        _jaas("software.amazon.msk.auth.iam.IAMLoginModule"),
-    ),
-    "GSSAPI": (
-        "sasl.kerberos.service.name=kafka",
-        _jaas(
-            "com.sun.security.auth.module.Krb5LoginModule",
-            "useKeyTab=true",
-            'keyTab="<file.keytab>"',
-            'principal="<user@REALM>"',
-        ),
-    ),
-}
-
-_LIBRDKAFKA_LOGINS = {
-    "PLAIN": ("sasl.username=<user>", "sasl.password=<password>"),
-    "SCRAM-SHA-256": ("sasl.username=<user>", "sasl.password=<password>"),
-    "SCRAM-SHA-512": ("sasl.username=<user>", "sasl.password=<password>"),
-    "OAUTHBEARER": (
-        "sasl.oauthbearer.method=oidc",
-        _ENDPOINT,
-        "sasl.oauthbearer.client.id=<client id>",
-        "sasl.oauthbearer.client.secret=<client secret>",
-    ),
-    "AWS_MSK_IAM": ("# and in the code, oauth_cb from aws-msk-iam-sasl-signer",),
-    "GSSAPI": (
-        "sasl.kerberos.service.name=kafka",
-        "sasl.kerberos.keytab=<file.keytab>",
-        "sasl.kerberos.principal=<user@REALM>",
-    ),
-}

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Optional
 
+from kdiag.config.mechanisms import CLIENT_ONLY
 from kdiag.config.security import Sasl
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import error_name
@@ -60,8 +61,8 @@ class Login:
 
     @property
     def by_client(self) -> bool:
-        """Whether the real client has to log in: the probe does not speak Kerberos."""
-        return self.sasl is not None and self.sasl.mechanism == "GSSAPI"
+        """Whether the real client has to log in: kdiag does not speak this mechanism (Kerberos)."""
+        return self.sasl is not None and self.sasl.mechanism in CLIENT_ONLY
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
+from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.properties.names import PROTOCOLS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -19,7 +20,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 # All that kdiag.remote.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
     "": "address text",
-    "config/": "access annotations endpoint options redaction security settings usage",
+    "config/": "access annotations endpoint mechanisms options redaction security settings usage",
     "config/properties/": "layers limits names producer",
     "kafka/": "codec connection dialer errors login messages server_words tls_dialer",
     "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
@@ -90,6 +91,7 @@ def secrets(told, open_words): return ()
 def redacted(text, hidden): return text
 def without(value, hidden, own=()): return value
 """,
+    "config/mechanisms": f"MECHANISMS = {tuple(MECHANISMS)!r}",
     "config/properties/layers": "Layers = None",
     "config/properties/limits": "",
     "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",

@@ -9,7 +9,8 @@ from io import StringIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
-from kdiag.config.security import Sasl, matching, preferred
+from kdiag.config.mechanisms import matching, preferred
+from kdiag.config.security import Sasl
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import LAYERS, AddressResult, EndpointResult
 from kdiag.network.certificate import read

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.security import Security
 from kdiag.config.snippet import Snippet, fill, unknown
-
-_NAMED = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 def principal(security: Security) -> Snippet:
@@ -14,7 +13,9 @@ def principal(security: Security) -> Snippet:
     else ANONYMOUS. It is a placeholder where kdiag does not know it."""
     sasl = security.sasl
     if sasl:
-        return _quoted(sasl.username) if sasl.mechanism in _NAMED else _unnamed("this client")
+        known = MECHANISMS.get(sasl.mechanism)
+        named = known and "sasl.username" in known.needs
+        return _quoted(sasl.username) if named else _unnamed("this client")
     if not security.tls.certificate:
         return _quoted("ANONYMOUS")
     from kdiag.rules.handshake import own_certificate  # loaded only for mutual TLS

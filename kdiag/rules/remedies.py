@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from kdiag.address import is_loopback, is_private, parse
-from kdiag.config.security import matching, preferred
+from kdiag.config.mechanisms import MECHANISMS, matching, preferred
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, path, unknown
 from kdiag.rules.rule import Remedy
@@ -365,38 +365,15 @@ def client_certificate(shown: bool) -> Remedy:
 def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> Remedy:
     """The fix for refused credentials, or for a token that could not be fetched, by mechanism.
     `endpoint` is the token endpoint, "" without one."""
-    if mechanism.startswith("SCRAM"):
-        return Remedy(
-            f"Check user and password, and, as an administrator, that the user has credentials for "
-            f"{mechanism}; those of the other SCRAM do not count:",
-            fill(
-                "shell",
-                "{tool} --describe --entity-type users --entity-name {user}",
-                tool=tool("kafka-configs.sh", server, True),
-                user=user or unknown("user"),
-            ),
-            "shell",
-        )
-    if mechanism == "OAUTHBEARER":
-        first = (
-            "client id, client secret and scope at the token endpoint, then " if endpoint else ""
-        )
-        return say(
-            f"Check {first}the token's expiry, issuer, audience and scope against the listener's."
-        )
-    if mechanism == "AWS_MSK_IAM":
-        return say("Check that this identity may do kafka-cluster:Connect on this cluster.")
-    if mechanism == "GSSAPI":
-        return say(
-            "Check the ticket (klist) or the keytab. The realm must know the broker as "
-            f"<sasl.kerberos.service.name>/{server.host}; krb5.conf can have another name put in "
-            "its place, from DNS (rdns, dns_canonicalize_hostname)."
-        )
-    return say(
-        "Check user and password (Confluent Cloud: API key and secret). A broker of your own has "
-        "its PLAIN users as user_<name>=<password> in the listener's plain.sasl.jaas.config, "
-        "unless it has a callback handler, and learns a new one when it restarts."
+    known = MECHANISMS.get(mechanism, MECHANISMS["PLAIN"])
+    at_endpoint = "client id, client secret and scope at the token endpoint, then "
+    summary = known.refused.format(
+        mechanism=mechanism, host=server.host, at_endpoint=at_endpoint if endpoint else ""
     )
+    if not known.command:
+        return say(summary)
+    configs = tool("kafka-configs.sh", server, True)
+    return say(summary, known.command, tool=configs, user=user or unknown("user"))
 
 
 def broker_port() -> Remedy:

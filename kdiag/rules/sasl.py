@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kdiag.address import is_loopback
+from kdiag.config.mechanisms import MECHANISMS, READABLE
 from kdiag.config.settings import Settings
 from kdiag.kafka.server_words import Known, known
 from kdiag.network.attempt import AddressResult, Failure
@@ -22,13 +23,6 @@ from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import escaped, listed
 from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.listeners import Listeners
-
-_INSTEAD = {
-    "PLAIN": "Use SASL_SSL, or at least SCRAM instead of PLAIN.",
-    "OAUTHBEARER": "Use SASL_SSL: whoever reads the token on the way can log in with it, too.",
-    "AWS_MSK_IAM": "Use SASL_SSL: for 15 minutes, whoever reads the signed request on the way can "
-    "log in with it, too.",
-}
 
 
 @rule("KD117", "sasl-required", Severity.ERROR, "The listener wants a login (SASL)")
@@ -204,7 +198,7 @@ def credentials_in_clear(
     Prove it: `security.protocol` and `sasl.mechanism` as configured.
     """
     sasl = settings.security.sasl
-    if sasl is None or sasl.mechanism not in _INSTEAD:
+    if sasl is None or sasl.mechanism not in READABLE:
         return
     servers = {endpoint.host for endpoint in settings.bootstrap}
     named: list[Location] = []  # by the user
@@ -225,7 +219,7 @@ def credentials_in_clear(
                 f"The login went unencrypted to {listed([place.where for place in hit])}",
                 tuple(place.subject for place in hit),
                 (f"SASL_PLAINTEXT with {sasl.mechanism}, {where}",),
-                (remedies.say(_INSTEAD[sasl.mechanism]),),
+                (remedies.say(MECHANISMS[sasl.mechanism].in_clear),),
             )
 
 

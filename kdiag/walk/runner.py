@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
+from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.properties.names import PROTOCOLS
 from kdiag.config.redaction import redacted, without
 from kdiag.config.redaction import secrets as to_redact
-from kdiag.config.security import MECHANISMS, Sasl
+from kdiag.config.security import Sasl
 from kdiag.config.settings import Settings
 from kdiag.config.usage import NO_THREAD, no_thread
 from kdiag.kafka.dialer import KafkaDialer

@@ -8,11 +8,13 @@ import pytest
 import trustme
 from confluent_kafka import Producer
 
+from kdiag.config.mechanisms import MECHANISMS, matching
 from kdiag.config.properties import stores
 from kdiag.config.properties.dialects import KeySource
 from kdiag.config.properties.names import KNOWN, PROTOCOLS
-from kdiag.config.security import MECHANISMS, Sasl, Security, Tls, librdkafka, matching
+from kdiag.config.security import Sasl, Security, Tls, librdkafka
 from kdiag.config.settings import parse_properties, settings
+from tests.running import ROOT
 
 CA = trustme.CA()
 CERT = CA.issue_cert("client.example")
@@ -139,3 +141,11 @@ def test_every_secret_is_listed_and_none_is_shown() -> None:
     assert {*whole.secrets} == {"k-hunter2", "kp-hunter2", "p-hunter2", "t-hunter2", "c-hunter2"}
     assert "hunter2" not in repr(whole)
     assert Security().secrets == ()
+
+
+def test_the_page_has_every_mechanism() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text("utf-8")
+    table = page.partition("## SASL\n")[2].partition("\n## ")[0]
+    for name, mechanism in MECHANISMS.items():
+        assert f"`{name}`" in table, f"docs/configuration.md does not name {name}"
+        assert f"`{mechanism.modules[0]}`" in table

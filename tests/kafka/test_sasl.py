@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from kdiag.config.mechanisms import CLIENT_ONLY, MECHANISMS
 from kdiag.config.redaction import redacted
 from kdiag.config.security import Sasl
 from kdiag.kafka.sasl.mechanisms import (
     MAX_CHALLENGE,
     MAX_ITERATIONS,
-    MECHANISMS,
     Bearer,
     Exchange,
     MskIam,
@@ -27,6 +27,7 @@ from kdiag.kafka.sasl.mechanisms import (
 
 quick = hypothesis_settings(max_examples=300, deadline=None, database=None, derandomize=True)
 
+SPOKEN = tuple(name for name in MECHANISMS if name not in CLIENT_ONLY)
 SECRET = "hunter2-not-to-be-seen"
 BOB = Sasl("PLAIN", "bob", SECRET)
 NONCE = "rOprNGfwEbeRWgbNEkqO"
@@ -54,8 +55,8 @@ def asked(nonce: str = SERVER_NONCE, salt: str = SALT, iterations: object = 4096
 
 
 def test_every_mechanism_begins() -> None:
-    assert MECHANISMS == ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "AWS_MSK_IAM")
-    for mechanism in MECHANISMS:
+    assert len(SPOKEN) == 5
+    for mechanism in SPOKEN:
         assert login(mechanism)
 
 
@@ -233,7 +234,7 @@ def test_msk_s_payload_has_what_aws_documents() -> None:
 @pytest.mark.parametrize(
     ("sasl", "words"),
     [
-        (Sasl("GSSAPI"), "GSSAPI (Kerberos) is not spoken"),
+        (Sasl("GSSAPI"), "GSSAPI is not spoken"),
         (Sasl("DIGEST-MD5"), "DIGEST-MD5 is not spoken by kdiag; these are: PLAIN, SCRAM"),
         (Sasl("\x1b[1m"), "\\x1b[1m is not spoken"),
         (Sasl("PLAIN", "", SECRET), "PLAIN needs a user name"),
@@ -259,7 +260,7 @@ def test_what_cannot_begin_says_why(sasl: Sasl, words: str) -> None:
 
 
 def test_no_repr_shows_a_secret() -> None:
-    for mechanism in MECHANISMS:
+    for mechanism in SPOKEN:
         steps = login(mechanism)
         assert SECRET not in repr(steps)
     assert SECRET not in repr(BOB)
@@ -283,7 +284,7 @@ CHALLENGES = st.one_of(
 
 
 @quick
-@given(st.sampled_from(MECHANISMS), st.lists(CHALLENGES, min_size=1, max_size=4))
+@given(st.sampled_from(SPOKEN), st.lists(CHALLENGES, min_size=1, max_size=4))
 @example("SCRAM-SHA-256", [asked(), b"v=\xff"])
 @example("OAUTHBEARER", [b"{}", b"{}"])
 def test_whatever_a_broker_says_only_a_sasl_error_comes_out(

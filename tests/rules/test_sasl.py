@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kdiag.config.endpoint import parse_endpoint
-from kdiag.config.security import READABLE, Sasl, Security
+from kdiag.config.mechanisms import READABLE
+from kdiag.config.security import Sasl, Security
 from kdiag.config.settings import settings
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.rules.rule import Finding

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import NamedTuple
 
+from kdiag.config.mechanisms import READABLE
 from kdiag.config.properties import logins
 from kdiag.config.properties.layers import Layers
 from kdiag.config.properties.names import PROTOCOLS, USED
-from kdiag.config.security import READABLE, Security, Tls, without_secrets
+from kdiag.config.security import Security, Tls, without_secrets
 from kdiag.config.usage import UsageError, is_file_name, like, quoted
 
 _STORE_TYPES = {"JKS": "STORE", "PKCS12": "STORE", "PEM": "PEM"}

@@ -11,20 +11,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from kdiag.address import is_loopback
+from kdiag.config.mechanisms import MECHANISMS, Mechanism
 from kdiag.config.properties.layers import Layers
-from kdiag.config.security import MECHANISMS, Sasl
+from kdiag.config.security import Sasl
 from kdiag.config.usage import UsageError, like, near
 
-# Which login modules go with a mechanism in Java's client.
-_MODULES = {
-    "PLAIN": ("PlainLoginModule", "ScramLoginModule"),
-    "SCRAM-SHA-256": ("ScramLoginModule",),
-    "SCRAM-SHA-512": ("ScramLoginModule",),
-    "OAUTHBEARER": ("OAuthBearerLoginModule",),
-    "AWS_MSK_IAM": ("IAMLoginModule",),
-    "GSSAPI": ("Krb5LoginModule",),
-}
-_KNOWN_MODULES = tuple(dict.fromkeys(name for names in _MODULES.values() for name in names))
+_MODULES = tuple(dict.fromkeys(name for one in MECHANISMS.values() for name in one.modules))
 
 _CREDENTIALS = (
     "jaas.module",
@@ -57,10 +49,10 @@ def sasl(
     `read` gives the text of a file by the property's name and the file's. Raises UsageError.
     """
     module = given.get("jaas.module", "")
-    if module and module not in _KNOWN_MODULES:
+    if module and module not in _MODULES:
         raise UsageError(
             f"sasl.jaas.config: kdiag does not know its login module"
-            f"{near(module, _KNOWN_MODULES)}: write one of {', '.join(_KNOWN_MODULES)}"
+            f"{near(module, _MODULES)}: write one of {', '.join(_MODULES)}"
         )
     mechanism = given.get("sasl.mechanism")
     if mechanism is None:
@@ -70,9 +62,10 @@ def sasl(
             f"{given.named('sasl.mechanism')}={like(mechanism, MECHANISMS)}: write one of "
             f"{', '.join(MECHANISMS)}"
         )
-    if module and module not in _MODULES[mechanism]:
+    known = MECHANISMS[mechanism]
+    if module and module not in known.modules:
         raise UsageError(
-            f"{given.named('sasl.mechanism')}={mechanism} goes with {_MODULES[mechanism][0]}, and "
+            f"{given.named('sasl.mechanism')}={mechanism} goes with {known.modules[0]}, and "
             f"sasl.jaas.config names {module}"
         )
     if mechanism == "OAUTHBEARER":
@@ -81,7 +74,7 @@ def sasl(
         return _iam(given)
     if mechanism == "GSSAPI":
         return _kerberos(given)
-    return _password(given, mechanism)
+    return _by_needs(given, mechanism, known)
 
 
 def _by_default(given: Layers, module: str) -> Sasl | None:
@@ -90,7 +83,7 @@ def _by_default(given: Layers, module: str) -> Sasl | None:
         return _kerberos(given)
     brought = [name for name in _CREDENTIALS if name in given]
     if brought:
-        fitting = [name for name in MECHANISMS if not module or module in _MODULES[name]]
+        fitting = [name for name in MECHANISMS if not module or module in MECHANISMS[name].modules]
         raise UsageError(
             f"{given.named(brought[0])} is given without sasl.mechanism, and clients then use "
             f"GSSAPI: write sasl.mechanism={' or '.join(reversed(fitting))}"
@@ -98,18 +91,19 @@ def _by_default(given: Layers, module: str) -> Sasl | None:
     return None
 
 
-def _password(given: Layers, mechanism: str) -> Sasl:
+def _by_needs(given: Layers, mechanism: str, known: Mechanism) -> Sasl:
     if given.get("jaas.tokenauth", "").lower() == "true":
         raise UsageError(
             "tokenauth in sasl.jaas.config: kdiag does not log in with delegation tokens"
         )
-    missing = [name for name in ("sasl.username", "sasl.password") if name not in given]
+    missing = [name for name in known.needs if name not in given]
     if missing:
         raise UsageError(
             f"{given.named('sasl.mechanism')}={mechanism} needs {' and '.join(missing)}, or both "
-            f"in sasl.jaas.config with {_MODULES[mechanism][0]}"
+            f"in sasl.jaas.config with {known.modules[0]}"
         )
-    return Sasl(mechanism, given["sasl.username"], given["sasl.password"])
+    fields: dict[str, Any] = {field: given[name] for name, field in known.needs.items()}
+    return Sasl(mechanism, **fields)
 
 
 def _kerberos(given: Layers) -> Sasl:

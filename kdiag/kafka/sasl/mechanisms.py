@@ -13,11 +13,12 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol
 
+from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.security import Sasl
 from kdiag.kafka.sasl.sigv4 import presigned
 from kdiag.network.attempt import clean
@@ -56,20 +57,24 @@ class Exchange(Protocol):
 def exchange(sasl: Sasl, host: str) -> Exchange:
     """A login to a broker by that host name.
 
-    Raises SaslError for a mechanism that is not spoken here, or when something to say is missing.
+    Raises SaslError where only the real client has the mechanism, or where a credential is missing.
     """
-    begin = _MECHANISMS.get(sasl.mechanism)
+    begin: Callable[[Sasl, str], Exchange] | None = globals().get(_exchange_of(sasl.mechanism))
     if begin:
         return begin(sasl, host)
-    if sasl.mechanism == "GSSAPI":
+    if sasl.mechanism in MECHANISMS:
         raise SaslError(
-            "GSSAPI (Kerberos) is not spoken by kdiag's own probe, "
+            f"{sasl.mechanism} is not spoken by kdiag's own probe, "
             "only by the real client where its build has it"
         )
     raise SaslError(
-        f"SASL mechanism {clean(sasl.mechanism)} is not spoken by kdiag; "
-        f"these are: {', '.join(MECHANISMS)}"
+        f"SASL mechanism {clean(sasl.mechanism)} is not spoken by kdiag; these are: "
+        f"{', '.join(name for name in MECHANISMS if _exchange_of(name))}"
     )
+
+
+def _exchange_of(mechanism: str) -> str:
+    return MECHANISMS[mechanism].exchange if mechanism in MECHANISMS else ""
 
 
 class Plain:
@@ -144,6 +149,9 @@ class Scram:
         return hmac.digest(key, text.encode(), self._digest)
 
 
+ScramSha256, ScramSha512 = partial(Scram, "sha256"), partial(Scram, "sha512")
+
+
 class Bearer:
     """OAUTHBEARER, RFC 7628, with Kafka's extensions (KIP-342).
 
@@ -205,15 +213,6 @@ class MskIam:
             raise SaslError("the broker accepted without the answer that MSK gives")
         return None
 
-
-_MECHANISMS: Mapping[str, Callable[[Sasl, str], Exchange]] = {
-    "PLAIN": Plain,
-    "SCRAM-SHA-256": partial(Scram, "sha256"),
-    "SCRAM-SHA-512": partial(Scram, "sha512"),
-    "OAUTHBEARER": Bearer,
-    "AWS_MSK_IAM": MskIam,
-}
-MECHANISMS: tuple[str, ...] = tuple(_MECHANISMS)
 
 _SERVER_FIRST = re.compile(
     r"r=(?P<nonce>[!-+\--~]+),s=(?P<salt>[A-Za-z0-9+/=]+),i=(?P<iterations>[0-9]{1,9})(,.*)?"

@@ -1,0 +1,177 @@
+"""The one table of SASL mechanisms: how a client is configured, what logs in, how to fix a refusal.
+
+To add a mechanism, add its record here and its exchange to kafka/sasl/mechanisms.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+_USER_AND_PASSWORD = MappingProxyType({"sasl.username": "username", "sasl.password": "password"})
+
+
+class Mechanism(NamedTuple):
+    """A SASL mechanism.
+
+    `modules` are the login modules that go with it in Java's client, the usual one first.
+    `exchange` names what logs in, in kafka/sasl/mechanisms.py; "" where only the real client can.
+    `needs` maps each property that the login needs to its field of Sasl; a mechanism without it has
+    a reader of its own in config/properties/logins.py. `java` and `librdkafka` are lines of the
+    clients' configuration, with placeholders in angle brackets; `librdkafka_name` is librdkafka's
+    name of the mechanism, "" for the same.
+    `refused` is the remedy where a broker refuses the login, with fields {mechanism}, {host} (the
+    broker's), and {at_endpoint} (what to check at a token endpoint); `command` is a shell command
+    for it, with {tool} (kafka-configs.sh) and {user}.
+    `in_clear` is the remedy where the login went unencrypted, "" where whoever reads the login
+    cannot log in with it.
+    """
+
+    modules: tuple[str, ...]
+    exchange: str
+    java: tuple[str, ...]
+    librdkafka: tuple[str, ...]
+    refused: str
+    needs: Mapping[str, str] = _USER_AND_PASSWORD
+    librdkafka_name: str = ""
+    command: str = ""
+    in_clear: str = ""
+
+
+class MatchingProperties(NamedTuple):
+    """The client properties that match a listener, in both spellings; one property a line."""
+
+    java: str
+    librdkafka: str
+
+
+def _jaas(module: str, *options: str) -> str:
+    return f"sasl.jaas.config={' '.join([module, 'required', *options])};"
+
+
+_SECURITY = "org.apache.kafka.common.security"
+_USER_OPTIONS = ('username="<user>"', 'password="<password>"')
+_USER_PROPERTIES = ("sasl.username=<user>", "sasl.password=<password>")
+_ENDPOINT = "sasl.oauthbearer.token.endpoint.url=<https://identity.provider/token>"
+
+_SCRAM_REFUSED = (
+    "Check user and password, and, as an administrator, that the user has credentials for "
+    "{mechanism}; those of the other SCRAM do not count:"
+)
+_SCRAM = Mechanism(
+    modules=("ScramLoginModule",),
+    exchange="ScramSha512",
+    java=(_jaas(f"{_SECURITY}.scram.ScramLoginModule", *_USER_OPTIONS),),
+    librdkafka=_USER_PROPERTIES,
+    refused=_SCRAM_REFUSED,
+    command="{tool} --describe --entity-type users --entity-name {user}",
+)
+
+# In the order in which messages list them.
+MECHANISMS: Mapping[str, Mechanism] = {
+    "PLAIN": Mechanism(
+        modules=("PlainLoginModule", "ScramLoginModule"),
+        exchange="Plain",
+        java=(_jaas(f"{_SECURITY}.plain.PlainLoginModule", *_USER_OPTIONS),),
+        librdkafka=_USER_PROPERTIES,
+        refused="Check user and password (Confluent Cloud: API key and secret). A broker of your "
+        "own has its PLAIN users as user_<name>=<password> in the listener's "
+        "plain.sasl.jaas.config, unless it has a callback handler, and learns a new one when it "
+        "restarts.",
+        in_clear="Use SASL_SSL, or at least SCRAM instead of PLAIN.",
+    ),
+    "SCRAM-SHA-256": _SCRAM._replace(exchange="ScramSha256"),
+    "SCRAM-SHA-512": _SCRAM,
+    "OAUTHBEARER": Mechanism(
+        modules=("OAuthBearerLoginModule",),
+        exchange="Bearer",
+        needs={},
+        java=(
+            f"sasl.login.callback.handler.class={_SECURITY}.oauthbearer"
+            ".OAuthBearerLoginCallbackHandler",
+            _ENDPOINT,
+            _jaas(
+                f"{_SECURITY}.oauthbearer.OAuthBearerLoginModule",
+                'clientId="<client id>"',
+                'clientSecret="<client secret>"',
+            ),
+        ),
+        librdkafka=(
+            "sasl.oauthbearer.method=oidc",
+            _ENDPOINT,
+            "sasl.oauthbearer.client.id=<client id>",
+            "sasl.oauthbearer.client.secret=<client secret>",
+        ),
+        refused="Check {at_endpoint}the token's expiry, issuer, audience and scope against the "
+        "listener's.",
+        in_clear="Use SASL_SSL: whoever reads the token on the way can log in with it, too.",
+    ),
+    "AWS_MSK_IAM": Mechanism(
+        modules=("IAMLoginModule",),
+        exchange="MskIam",
+        needs={},
+        java=(
+            "sasl.client.callback.handler.class="
+            "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
+            _jaas("software.amazon.msk.auth.iam.IAMLoginModule"),
+        ),
+        librdkafka=("# and in the code, oauth_cb from aws-msk-iam-sasl-signer",),
+        librdkafka_name="OAUTHBEARER",
+        refused="Check that this identity may do kafka-cluster:Connect on this cluster.",
+        in_clear="Use SASL_SSL: for 15 minutes, whoever reads the signed request on the way can "
+        "log in with it, too.",
+    ),
+    "GSSAPI": Mechanism(
+        modules=("Krb5LoginModule",),
+        exchange="",
+        needs={},
+        java=(
+            "sasl.kerberos.service.name=kafka",
+            _jaas(
+                "com.sun.security.auth.module.Krb5LoginModule",
+                "useKeyTab=true",
+                'keyTab="<file.keytab>"',
+                'principal="<user@REALM>"',
+            ),
+        ),
+        librdkafka=(
+            "sasl.kerberos.service.name=kafka",
+            "sasl.kerberos.keytab=<file.keytab>",
+            "sasl.kerberos.principal=<user@REALM>",
+        ),
+        refused="Check the ticket (klist) or the keytab. The realm must know the broker as "
+        "<sasl.kerberos.service.name>/{host}; krb5.conf can have another name put in its place, "
+        "from DNS (rdns, dns_canonicalize_hostname).",
+    ),
+}
+
+# Whoever reads such a login can log in with it; SCRAM and Kerberos only prove a secret.
+READABLE = tuple(name for name, one in MECHANISMS.items() if one.in_clear)
+CLIENT_ONLY = tuple(name for name, one in MECHANISMS.items() if not one.exchange)
+
+# The first of these that a listener offers is the one to propose; then the others of the table.
+_PREFERRED = ("SCRAM-SHA-512", "SCRAM-SHA-256", "OAUTHBEARER", "AWS_MSK_IAM", "PLAIN")
+
+
+def preferred(offered: Collection[str]) -> str:
+    """The best mechanism of the table that a listener offers, "" for none."""
+    return next((name for name in (*_PREFERRED, *MECHANISMS) if name in offered), "")
+
+
+def matching(protocol: str, mechanism: str = "", certificate: bool = False) -> MatchingProperties:
+    """The client properties for a listener that speaks `protocol`, wants `mechanism` and perhaps a
+    client `certificate`, with placeholders in angle brackets for what only the user knows. A
+    mechanism that is not in the table is a peer's text and is left out."""
+    java, other = [f"security.protocol={protocol}"], [f"security.protocol={protocol}"]
+    if protocol.endswith("SSL"):
+        java += ["ssl.truststore.type=PEM", "ssl.truststore.location=<the CA's certificates.pem>"]
+        other += ["ssl.ca.location=<the CA's certificates.pem>"]
+        if certificate:
+            java += ["ssl.keystore.type=PEM", "ssl.keystore.location=<certificate and key.pem>"]
+            other += ["ssl.certificate.location=<certificate.pem>", "ssl.key.location=<key.pem>"]
+    known = MECHANISMS.get(mechanism)
+    if protocol.startswith("SASL") and known:
+        java += [f"sasl.mechanism={mechanism}", *known.java]
+        other += [f"sasl.mechanism={known.librdkafka_name or mechanism}", *known.librdkafka]
+    return MatchingProperties("\n".join(java), "\n".join(other))
