@@ -17,7 +17,6 @@ from kdiag.demo.logins import ILLEGAL_SASL_STATE, Logins, ServerLogin
 from kdiag.kafka.codec import WireError
 from kdiag.kafka.messages import (
     API_VERSIONS,
-    DESCRIBE_CLUSTER,
     DESCRIBE_CONFIGS,
     END_TXN,
     LIST_OFFSETS,
@@ -44,7 +43,7 @@ BROKER_APIS: Mapping[int, tuple[int, int]] = {
     API_VERSIONS.key: (0, 3),
     DESCRIBE_CONFIGS.key: (1, 1),
     SASL_AUTHENTICATE.key: (0, 1),
-    DESCRIBE_CLUSTER.key: (0, 1),
+    60: (0, 1),
 }
 # From Kafka 4.4 on ApiVersions rejects a client that expects another node (KIP-1242).
 NEWER_APIS: Mapping[int, tuple[int, int]] = {**BROKER_APIS, API_VERSIONS.key: (0, 5)}

@@ -217,25 +217,6 @@ SASL_AUTHENTICATE = Api(
     ),
 )
 
-DESCRIBE_CLUSTER = Api(
-    60,
-    "DescribeCluster",
-    (0, 1),
-    0,
-    Struct(("include_cluster_authorized_operations", BOOL), ("endpoint_type", INT8, 1)),
-    Struct(
-        ("throttle_time_ms", INT32),
-        ("error_code", INT16),
-        ("error_message", NULLABLE_STRING),
-        ("endpoint_type", INT8, 1),
-        ("cluster_id", STRING),
-        ("controller_id", INT32),
-        ("brokers", Array(Struct(
-            ("broker_id", INT32), ("host", STRING), ("port", INT32), ("rack", NULLABLE_STRING)))),
-        ("cluster_authorized_operations", INT32),
-    ),
-)  # fmt: skip
-
 APIS: Final[Mapping[int, Api]] = {
     api.key: api
     for api in (
@@ -247,7 +228,6 @@ APIS: Final[Mapping[int, Api]] = {
         END_TXN,
         DESCRIBE_CONFIGS,
         SASL_AUTHENTICATE,
-        DESCRIBE_CLUSTER,
     )
 }
 

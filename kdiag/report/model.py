@@ -9,12 +9,12 @@ from io import StringIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
-from kdiag.config.mechanisms import matching, preferred
 from kdiag.config.security import Sasl
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import LAYERS, AddressResult, EndpointResult
 from kdiag.network.certificate import read
 from kdiag.report.aws import AwsReport
+from kdiag.rules.matching import matching, preferred
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
 from kdiag.walk.areas import EXIT_CODES, AreaId

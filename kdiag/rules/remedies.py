@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from kdiag.address import is_loopback, is_private, parse
-from kdiag.config.mechanisms import MECHANISMS, matching, preferred
+from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, path, unknown
+from kdiag.rules.matching import matching, preferred
 from kdiag.rules.rule import Remedy
 from kdiag.walk.listeners import Listener
 

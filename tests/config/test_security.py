@@ -8,12 +8,13 @@ import pytest
 import trustme
 from confluent_kafka import Producer
 
-from kdiag.config.mechanisms import MECHANISMS, matching
+from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.properties import stores
 from kdiag.config.properties.dialects import KeySource
 from kdiag.config.properties.names import KNOWN, PROTOCOLS
 from kdiag.config.security import Sasl, Security, Tls, librdkafka
 from kdiag.config.settings import parse_properties, settings
+from kdiag.rules.matching import matching
 from tests.running import ROOT
 
 CA = trustme.CA()
