@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
+from typing import NamedTuple
 
 from kdiag.config.properties.names import PROTOCOLS
+from kdiag.lint.images import Image
 from kdiag.lint.observed import ObservedBroker
 from kdiag.lint.tree import Scalar, Spot
 
@@ -23,17 +25,27 @@ MAX_LISTENERS = 64  # of one broker that are judged; Kafka's own have a handful
 
 _ADDRESS = re.compile(r"\s*([\w.-]+)://(\[[^\]/]*\]|[^:/\[\]]*):(\d{1,6})\s*\Z")
 _DEFAULT = re.compile(r"\$\{\w+:?-([^}]*)\}")
+# $VAR, ${VAR}, $(VAR), {{ }}, {% %}, <% %>, <placeholder>, @VAR@, %VAR%, __VAR__, {VAR}
+_VARIABLE = re.compile(r"\$[\w{(]|\{[{%]|\}\}|[<>`]|@\w+@|%\w+%|__\w+__|\{\w+\}")
 
 
 @dataclass(frozen=True)
 class Value:
     """The value of one setting, and where its first character is; `exact` where every character of
-    it is in the file as it stands here, so that a part of it can be changed."""
+    it is in the file as it stands here, so that a part of it can be changed. `implied` says where
+    it comes from if the file does not have it: the image's own default, a file of variables."""
 
     text: str
     start: Spot
     exact: bool
     key: Scalar
+    implied: str = ""
+
+    @property
+    def opaque(self) -> bool:
+        """Whether a part of it is a variable, or of a template, so that what it is going to be is
+        not known."""
+        return _VARIABLE.search(interpolated(self.text)) is not None
 
     def spot(self, offset: int) -> Spot:
         """Where a character of it is."""
@@ -55,9 +67,16 @@ class Address:
     @property
     def known(self) -> bool:
         """Whether its host is said, and not left to a variable or a command."""
-        return (
-            not set(self.host) & set("$_{}<>%") or re.fullmatch(r"[\w.-]+", self.host) is not None
-        )
+        return _VARIABLE.search(self.host) is None
+
+
+class Client(NamedTuple):
+    """How another service bootstraps: at this port of the broker, by the name that it has in the
+    network of the containers, or (`on_host`) in that of the host."""
+
+    service: str
+    port: int
+    on_host: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +85,13 @@ class ConfiguredBroker:
     what some were called instead.
 
     `container`: it runs in one. `published` are (port outside, port inside), None where the file
-    does not tell what becomes of ports; `names` are those that other containers know it by, and
-    `neighbours` the others that mention it.
+    does not tell what becomes of ports, and `taken` those of services that are no brokers; `names`
+    are those that other containers know it by, `own` its addresses on the containers' network, and
+    `neighbours` the others that mention it, `clients` how they bootstrap.
+    `on_host`: its container has the network of its host. `image_at` is where its image is named.
+
+    `depends` names what may change any of its settings and is not in the files, `unseen` what may
+    bring further ones: what follows from a setting that is absent is not known then.
 
     `met` is how a walk fared at it, None where there was none, and `entered` the ports that the
     walk came in by.
@@ -80,7 +104,14 @@ class ConfiguredBroker:
     published: tuple[tuple[int, int], ...] | None = None
     names: frozenset[str] = frozenset()
     neighbours: tuple[str, ...] = ()
-    image: str = ""
+    clients: tuple[Client, ...] = ()
+    taken: frozenset[int] = frozenset()
+    own: frozenset[str] = frozenset()
+    on_host: bool = False
+    image: Image | None = None
+    image_at: Spot | None = None
+    depends: str = ""
+    unseen: str = ""
     met: ObservedBroker | None = None
     entered: tuple[int, ...] = ()
 
@@ -128,7 +159,7 @@ class ConfiguredBroker:
     @cached_property
     def protocols(self) -> dict[str, str]:
         """Listener name → security protocol, as far as the map says."""
-        pairs = [each.partition(":") for each in self.get(MAP).split(",")]
+        pairs = [each.partition(":") for each in interpolated(self.get(MAP)).split(",")]
         return {name.strip().upper(): said.strip().upper() for name, _, said in pairs}
 
     def protocol(self, name: str) -> str:
@@ -143,14 +174,24 @@ class ConfiguredBroker:
         return not roles or "broker" in roles
 
     @property
+    def complete(self) -> bool:
+        """Whether a setting that is absent here is not set at all."""
+        return not self.depends and not self.unseen
+
+    @property
+    def kafka(self) -> bool:
+        """Whether it is Kafka itself, which refuses what Kafka refuses."""
+        return self.image is None or self.image.kafka
+
+    @property
     def inter_broker(self) -> str:
-        """The listener that brokers reach each other by, "" where it cannot be told."""
-        named = self.get("inter.broker.listener.name").upper()
-        if named:
-            return named
-        wanted = self.get("security.inter.broker.protocol").upper() or "PLAINTEXT"
-        fits = [each.name for each in self.listeners if self.protocol(each.name) == wanted]
-        return fits[0] if len(fits) == 1 else ""
+        """The listener that brokers reach each other by, "" where it cannot be told. Kafka takes
+        the one whose name is that of the security protocol where none is named."""
+        for name in ("inter.broker.listener.name", "security.inter.broker.protocol"):
+            found = self.settings.get(name)
+            if found and found.text.strip():
+                return "" if found.opaque else found.text.strip().upper()
+        return "PLAINTEXT" if self.complete and self.kafka else ""
 
     def inside(self, advertised: Address) -> int | None:
         """The port that the listener of this name listens on."""

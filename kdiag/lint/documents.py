@@ -10,13 +10,14 @@ from itertools import islice
 from types import MappingProxyType
 
 from kdiag.config.usage import UsageError
-from kdiag.lint import properties
+from kdiag.lint import helm, properties
 from kdiag.lint.deviation import Deviation, Flaw, deviations
 from kdiag.lint.indentation import MovedLine, repair_indentation
 from kdiag.lint.reader import DuplicateKey, Unreadable, document, segments, split
 from kdiag.lint.schema import known_kinds, model
 from kdiag.lint.syntax import Rewritten, readable
 from kdiag.lint.tree import Node, Spot, entries, get, items, text
+from kdiag.lint.workload import configures_kafka, is_about_kafka
 
 STRIMZI = known_kinds()
 KINDS = {
@@ -27,7 +28,11 @@ KINDS = {
     "compose": "Docker Compose",
     "properties": "Kafka's server.properties",
     "workload": "a Kubernetes manifest of Kafka containers",
+    "ConfigMap": "a ConfigMap with Kafka's settings",
     "helm": "values of the Bitnami chart",
+    "env": "variables of Kafka's containers",
+    "client": "client properties",
+    "other": "Connect, Schema Registry, REST Proxy",
 }
 MOST_MENDED = 256 << 10  # characters: it is read once more for that, and people write less
 MAX_DOCUMENTS = 1000  # of one file
@@ -36,7 +41,13 @@ BESIDE = ("Service", "Node")  # what others are judged by
 
 # How much each is wrong: the place of a line is right where less is wrong.
 _WEIGHTS = {Flaw.UNKNOWN: 3, Flaw.MISPLACED: 3, Flaw.TYPE: 2, Flaw.MISSING: 2, Flaw.SPLIT: 2}
-_WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "Pod", "Job", "ReplicaSet"}
+_WORKLOADS = {"Deployment", "StatefulSet", "DaemonSet", "Pod", "Job", "ReplicaSet", "CronJob"}
+_TEMPLATE = re.compile(r"\{\{|\{%|<%")
+_ABOUT = re.compile(
+    r"KAFKA_(CFG_)?\w*LISTENERS|advertised\.?[lL]isteners|^\s*listeners:", re.MULTILINE
+)
+_SPELT = re.compile(r"^(kind|services):", re.MULTILINE)
+_OF_TEMPLATE = "template"
 _NONE: Mapping[int, int] = MappingProxyType({})
 
 
@@ -78,8 +89,10 @@ class Read:
 
 def read(name: str, content: str) -> Read:
     """Everything that a file says. Raises UsageError where PyYAML is missing."""
-    if properties.is_properties(name, content):
-        return Read(name, content, (Document(name, "properties", properties.tree(content)),), ())
+    plain = properties.kind_of(name, content)
+    if plain is not None:
+        tree = (properties.variables if plain == "env" else properties.tree)(content)
+        return Read(name, content, (Document(name, plain, tree),) if plain else (), ())
     found: list[Document] = []
     lines = split(content)
     parts = list(islice(segments(content), MAX_DOCUMENTS + 1))
@@ -92,7 +105,9 @@ def read(name: str, content: str) -> Read:
                 begin = first - 1
                 lines[begin : begin + len(split(body))] = split(mended)
     others = [text(each.root, "kind") or "?" for each in found if not each.kind]
-    known = tuple(each for each in found if each.kind)
+    if any(each.kind for each in found):  # what is broken beside them keeps them from being applied
+        found = [replace(e, kind="yaml") if e.broken and not e.kind else e for e in found]
+    known = tuple(each for each in found if each.kind and each.kind != _OF_TEMPLATE)
     return Read(name, "".join(lines), known, tuple(dict.fromkeys(others)))
 
 
@@ -115,10 +130,8 @@ def _documents(
                 said = replace(whole, rewritten=made.lines, shifts=shifts)
                 yield said, mended if mended is not None else made.text
             return
-        yield repaired or (
-            Document(name, kind or _mentions(name, content), None, broken=error),
-            None,
-        )
+        kind = kind or _mentions(name, content)
+        yield repaired or (Document(name, kind, None, broken=error), None)
         return
     listed = items(root, "items") if text(root, "kind").endswith("List") else None
     if listed is not None:
@@ -192,53 +205,52 @@ def _leaves(node: Node) -> int:
 def kind_of(root: Node | None) -> str:
     """One of KINDS, by what a document says; "" where it is none of them."""
     kind, version = text(root, "kind"), text(root, "apiVersion")
-    if kind in STRIMZI and (not version or "strimzi" in version):
+    strimzi = "strimzi" in version
+    if kind in STRIMZI and (strimzi or (not version and _has_strimzi_shape(root))):
         return kind
-    if kind in BESIDE:
+    if kind in BESIDE and not version.startswith(("serving.", "config.")):
         return kind
     if kind in _WORKLOADS:
-        return "workload" if "KAFKA_" in " ".join(_environment_names(root)) else ""
-    if kind:
-        return ""
-    if get(root, "services") is not None and entries(root, "services"):
+        return "workload" if is_about_kafka(root) else ""
+    if kind == "ConfigMap":
+        return kind if configures_kafka(root) else ""
+    if kind or version:
+        return kind if strimzi and kind in KINDS else ""
+    if entries(root, "services"):
         return "compose"
     if get(root, "spec", "kafka") is not None or items(root, "spec", "listeners"):
         return "Kafka"
     if get(root, "spec", "roles") is not None and get(root, "spec", "replicas") is not None:
         return "KafkaNodePool"
-    if _is_helm(root):
-        return "helm"
-    return ""
+    return "helm" if helm.chart(root) is not None else ""
 
 
-def _is_helm(root: Node | None) -> bool:
-    names = {each.key.text for each in entries(root, "listeners")}
-    if names & {"client", "controller", "interbroker", "external"}:
+def _has_strimzi_shape(root: Node | None) -> bool:
+    """Whether a Kafka or KafkaNodePool without apiVersion is Strimzi's: others have those too."""
+    if get(root, "spec", "kafka") is not None or get(root, "spec", "roles") is not None:
         return True
-    return any(get(root, key) is not None for key in ("externalAccess", "advertisedListeners"))
-
-
-def _environment_names(root: Node | None) -> Iterator[str]:
-    spec = get(root, "spec", "template", "spec") or get(root, "spec")
-    for container in items(spec, "containers"):
-        for each in items(container, "env"):
-            yield text(each, "name")
+    return bool(items(root, "spec", "listeners")) or get(root, "spec") is None
 
 
 @lru_cache(maxsize=1)
 def _mentions(name: str, content: str) -> str:
-    """Whether a text that cannot be read was to be YAML about Kafka, and no template of it."""
-    meant = name.endswith((".yaml", ".yml", ".json")) or name == "stdin"
-    return "yaml" if meant and "kafka" in content.lower() and "{{" not in content else ""
+    """Whether a text that cannot be read was to be YAML about Kafka."""
+    meant = name.endswith((".yaml", ".yml")) or name == "stdin"
+    about = _ABOUT.search(content) and not _SPELT.search(content)
+    return "yaml" if meant and about else ""
 
 
 def _spelt(body: str) -> str:
-    """The kind that a text spells which cannot be read."""
+    """The kind that a text spells which cannot be read, "" where it is none that kdiag knows."""
+    if _TEMPLATE.search(body):
+        return _OF_TEMPLATE
     found = re.search(r"^kind:[ \t]*[\"']?(\w+)", body, re.MULTILINE)
     if found:
-        return found[1] if found[1] in KINDS else ""
+        version = re.search(r"^apiVersion:[ \t]*[\"']?(\S+)", body, re.MULTILINE)
+        others = version is not None and "strimzi" not in version[1]
+        return found[1] if found[1] in STRIMZI and not others else ""
     if re.search(r"^services:[ \t]*\r?$", body, re.MULTILINE):
-        return "compose"
+        return "compose" if "kafka" in body.lower() else ""
     if re.search(r"^[ \t]*kafka:[ \t]*(#.*)?\r?$", body, re.MULTILINE) and "listeners:" in body:
         return "Kafka"
     return ""

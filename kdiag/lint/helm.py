@@ -2,14 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from kdiag.lint.broker import ADVERTISED, MAP, ConfiguredBroker, Value
-from kdiag.lint.tree import Node, Scalar, Spot, get, is_null, items, number, text
+from kdiag.lint.slips import near_to
+from kdiag.lint.tree import (
+    Entry,
+    Map,
+    Node,
+    Scalar,
+    Spot,
+    entries,
+    get,
+    is_null,
+    items,
+    number,
+    text,
+)
 
 _HOSTS = ("externalIPs", "loadBalancerIPs", "loadBalancerNames")
 _PORT = 9094  # ports.external of the chart, where it is not said
+
+# What the chart has, and what it had before, with the version that moved it. Source: values.yaml of
+# 32.4, and "Upgrading" in the README.
+_SERVICE = (
+    *("type", "ports", "loadBalancerClass", "loadBalancerIPs", "loadBalancerNames", "extraPorts"),
+    *("loadBalancerAnnotations", "loadBalancerSourceRanges", "allocateLoadBalancerNodePorts"),
+    *("nodePorts", "externalIPs", "useHostIPs", "usePodIPs", "domain", "publishNotReadyAddresses"),
+    *("labels", "annotations", "ipFamilies", "ipFamilyPolicy"),
+)
+_LISTENER = ("name", "containerPort", "protocol", "sslClientAuth")
+_KEYS: Mapping[tuple[str, ...], tuple[str, ...]] = {
+    ("externalAccess",): ("enabled", "controller", "broker"),
+    ("externalAccess", "controller"): ("forceExpose", "service"),
+    ("externalAccess", "broker"): ("service",),
+    ("externalAccess", "controller", "service"): _SERVICE,
+    ("externalAccess", "broker", "service"): _SERVICE,
+    ("externalAccess", "service"): _SERVICE,
+    ("listeners",): (
+        *("client", "controller", "interbroker", "external", "extraListeners"),
+        *("overrideListeners", "advertisedListeners", "securityProtocolMap"),
+    ),
+    **{
+        ("listeners", name): _LISTENER
+        for name in ("client", "controller", "interbroker", "external")
+    },
+}
+_MOVED: Mapping[tuple[str, ...], tuple[str, str]] = {
+    ("externalAccess", "service"): ("externalAccess.broker.service and .controller.service", "24"),
+    ("externalAccess", "autoDiscovery"): ("defaultInitContainers.autoDiscovery", "32"),
+    ("externalAccess", "service", "nodePort"): ("nodePorts", "9"),
+    ("externalAccess", "service", "loadBalancerIP"): ("loadBalancerIPs", "9"),
+    ("externalAccess", "service", "port"): ("ports.external", "15"),
+    ("advertisedListeners",): ("listeners.advertisedListeners", "24"),
+    ("listenerSecurityProtocolMap",): ("listeners.securityProtocolMap", "24"),
+    ("interBrokerListenerName",): ("listeners.interbroker.name", "24"),
+    ("allowPlaintextListener",): ("listeners.client.protocol", "24"),
+    ("kraft",): ("controller, clusterId and existingKraftSecret", "32"),
+}
+# Values of other charts of the same house that have externalAccess, and what only Kafka's has.
+_OTHERS = {"architecture", "master", "replica", "sentinel", "arbiter", "hidden", "replicaSetName"}
+_OWN = {
+    *("externalZookeeper", "kraft", "interBrokerProtocolVersion", "log4j2", "brokerRackAwareness"),
+    *("brokerRackAssignment", "existingLog4jConfigMap", "listenerSecurityProtocolMap", "heapOpts"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,9 +80,55 @@ class NodePorts:
     brokers: int | None
 
 
+@dataclass(frozen=True)
+class Stray:
+    """A value that the chart does not read. `near` is what was probably meant, `moved` where it is
+    now, and `since` the version of the chart that moved it."""
+
+    parent: Map
+    entry: Entry
+    path: str
+    near: str = ""
+    moved: str = ""
+    since: str = ""
+
+
+def chart(root: Node | None) -> Map | None:
+    """The values of the chart: a file's, or those that an umbrella chart has for it below a key.
+    None where there are none."""
+    if isinstance(root, Map) and _is_chart(root):
+        return root
+    below = (each for each in entries(root) if isinstance(each.value, Map))
+    found = (e.value for e in below if "kafka" in e.key.text.lower() or _has_listeners(e.value))
+    return next((each for each in found if isinstance(each, Map) and _is_chart(each)), None)
+
+
+def strays(root: Node | None) -> Iterator[Stray]:
+    """The values that the chart does not read, in the parts that decide what is advertised."""
+    values = chart(root)
+    for path in ((), *_KEYS):
+        found = get(values, *path)
+        known = _KEYS.get(path, ())
+        for each in found.entries if isinstance(found, Map) else ():
+            name = each.key.text
+            if name in known or not isinstance(found, Map) or each.merged:
+                continue
+            here = ".".join((*path, name))
+            moved, since = _MOVED.get((*path, name), ("", ""))
+            if moved and not is_null(each.value):
+                yield Stray(found, each, here, moved=moved, since=since)
+            elif not moved and path:
+                yield Stray(found, each, here, near_to(name, known))
+            elif not moved and not path and name not in ("listeners", "externalAccess"):
+                near = "externalAccess" if _like(name, "externalAccess") else ""
+                if near and get(found, near) is None:
+                    yield Stray(found, each, here, near)
+
+
 def of_helm(root: Node | None) -> Iterator[ConfiguredBroker]:
     """What the chart will have its brokers advertise: a broker for each host that the values say,
     and one for listeners that are written out."""
+    root = chart(root)
     protocol = text(root, "listeners", "external", "protocol") or "SASL_PLAINTEXT"
     for what, service in _services(root):
         port = number(service, "ports", "external") or _PORT
@@ -34,7 +138,9 @@ def of_helm(root: Node | None) -> Iterator[ConfiguredBroker]:
                 continue
             said = Value(f"EXTERNAL://{host.text}:{port}", host.start, False, host)
             speaks = Value(f"EXTERNAL:{protocol}", host.start, False, host)
-            yield ConfiguredBroker(what, {ADVERTISED: said, MAP: speaks}, {})
+            yield ConfiguredBroker(
+                what, {ADVERTISED: said, MAP: speaks}, {}, unseen="the chart's own values"
+            )
     written = {
         "listeners": ("overrideListeners", "listeners"),
         ADVERTISED: ("advertisedListeners",),
@@ -49,15 +155,17 @@ def of_helm(root: Node | None) -> Iterator[ConfiguredBroker]:
                 exact = found.end.line == found.start.line and not found.block
                 settings[name] = Value(found.text, start, exact, found)
     if settings:
-        yield ConfiguredBroker("listeners", settings, {}, container=True)
+        unseen = "the chart's own values"
+        yield ConfiguredBroker("listeners", settings, {}, container=True, unseen=unseen)
 
 
 def node_ports(root: Node | None) -> Iterator[NodePorts]:
     """The NodePorts that the values ask for."""
+    root = chart(root)
     for what, service in _services(root):
         if text(service, "type") != "NodePort":
             continue
-        found = items(service, "nodePorts")
+        found = items(service, "nodePorts") or items(service, "nodePort")
         ports = tuple((number(each), each.start) for each in found)
         kind = what.split(".")[1] if what.count(".") > 1 else ""
         replicas = number(root, kind, "replicaCount") if kind else number(root, "replicaCount")
@@ -74,3 +182,27 @@ def _services(root: Node | None) -> Iterator[tuple[str, Node]]:
         found = get(access, *path)
         if found is not None:
             yield ".".join(("externalAccess", *path)), found
+
+
+def _is_chart(root: Map) -> bool:
+    """Whether values are those of the Kafka chart, and not of another one that resembles it."""
+    names = {each.key.text for each in root.entries}
+    if _has_listeners(root):
+        return True
+    if names & _OTHERS:
+        return False
+    if {"advertisedListeners", "listenerSecurityProtocolMap"} & names or len(names & _OWN) > 1:
+        return True
+    near = (name for name in names if name == "externalAccess" or _like(name, "externalAccess"))
+    return any(isinstance(get(root, name), Map) for name in near)
+
+
+def _has_listeners(root: Node | None) -> bool:
+    names = {each.key.text for each in entries(root, "listeners")}
+    own = {"client", "controller", "interbroker", "external", "securityProtocolMap"}
+    return len(names & own) > 1 or bool(names & {"overrideListeners", "interbroker"})
+
+
+def _like(name: str, known: str) -> bool:
+    one, other = Counter(name), Counter(known)
+    return (one - other).total() + (other - one).total() < 3

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from itertools import islice
+from posixpath import normpath
 
 from kdiag.config.redaction import without_userinfo
 from kdiag.config.usage import UsageError
+from kdiag.lint.beside import Beside, beside, needed_by
 from kdiag.lint.broker import ConfiguredBroker
-from kdiag.lint.containers import of_compose, of_properties, of_workload
+from kdiag.lint.compose import of_compose
+from kdiag.lint.containers import Container, broker_of, of_properties
 from kdiag.lint.deviation import Flaw, meant
 from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
 from kdiag.lint.entry_listener import door_in, entrance
+from kdiag.lint.environment import value_of
 from kdiag.lint.fixing import MOST_ALIKE, Found, corrected
 from kdiag.lint.helm import node_ports, of_helm
 from kdiag.lint.mistake import Mistake, Problem
@@ -21,14 +25,17 @@ from kdiag.lint.observed import ObservedCluster
 from kdiag.lint.report import LintReport
 from kdiag.lint.rules import lint_rules
 from kdiag.lint.strimzi import StrimziContext, cluster, kube_node, pool, service
-from kdiag.lint.tree import Spot
+from kdiag.lint.tree import Node, Scalar, Spot, entries
+from kdiag.lint.workload import of_config_map, of_workload
 from kdiag.rules.entry_listener import EntryListener
-from kdiag.rules.rule import Finding, Remedy
+from kdiag.rules.rule import Finding, Remedy, Severity
 from kdiag.text import clean
 from kdiag.walk.facts import Facts
 
 # What these miss may be there, in the wrong place: that has to be put right first.
 _ABSENCES = {"KD612", "KD620", "KD623", "KD624"}
+# Documents of these kinds are about Kafka where a broker is among what they configure.
+_OF_BROKERS = ("compose", "workload", "ConfigMap", "env")
 MAX_FILE, MAX_FILES = 1 << 20, 4 << 20  # characters of one file, and of all of them
 _MOST_PAIRS = 100_000  # of a Kafka resource and what stands beside it
 
@@ -48,8 +55,7 @@ def lint(
     skipped, and where PyYAML is missing.
     """
     refuse_large(sources)
-    if not skip_unknown:
-        refuse_unknown(sources)
+    unknown = refuse_unknown(sources) if not skip_unknown else ()
     files = [_read(name, text) for name, text in sources.items()]
     found = _judged(files, live)
     problems, fixed = corrected(
@@ -57,7 +63,7 @@ def lint(
     )
     there = _entrance(files, live) if live else None
     made = tuple(fixed) if fix else ()
-    return LintReport(tuple(sources), tuple(problems), fail_on, made, there)
+    return LintReport(tuple(sources), tuple(problems), fail_on, made, there, tuple(unknown))
 
 
 def after_fixes(report: LintReport) -> LintReport:
@@ -65,7 +71,7 @@ def after_fixes(report: LintReport) -> LintReport:
     fixed = {each.name for each in report.fixed}
     kept = [each for each in report.problems if each.file not in fixed]
     left = [each for corrected in report.fixed for each in corrected.left]
-    return LintReport(report.files, (*kept, *left), report.fail_on)
+    return LintReport(report.files, (*kept, *left), report.fail_on, notes=report.notes)
 
 
 def refuse_large(sources: Mapping[str, str]) -> None:
@@ -77,16 +83,58 @@ def refuse_large(sources: Mapping[str, str]) -> None:
         raise UsageError("these files have more than 4 MiB together: give kdiag fewer at a time")
 
 
-def refuse_unknown(sources: Mapping[str, str]) -> None:
-    """Raises UsageError when a file has no document of a kind that kdiag knows, and for files that
-    are too large to be judged."""
+def refuse_unknown(sources: Mapping[str, str]) -> list[str]:
+    """What is said of the files that configure no broker, where others do. Raises UsageError where
+    there is nothing of Kafka in any of them, and for files that are too large to be judged."""
     refuse_large(sources)
-    for file in (_read(name, text) for name, text in sources.items()):
-        if any(document.kind for document in file.documents):
+    files = [_read(name, text) for name, text in sources.items()]
+    around = _around(files, None)
+    silent = [file for file in files if not _is_judged(file, around)]
+    if len(silent) < len(files) or not files:
+        silent = [file for file in silent if not _is_beside(file, around.needed)]
+    elif not any(_names_kafka(file, sources[file.name]) for file in silent):
+        kinds = ", ".join(name for kind, name in KINDS.items() if kind != "other")
+        raise UsageError(f"{_nothing(silent[0], sources)}; kdiag reads {kinds}")
+    return [_nothing(file, sources) for file in silent]
+
+
+def refuse_client(sources: Mapping[str, str], option: str) -> None:
+    """Raises UsageError for client properties, where files of the cluster are wanted."""
+    for name, text in sources.items():
+        if any(document.kind == "client" for document in _read(name, text).documents):
+            raise UsageError(
+                f"{option} {name}: these are client properties; give them with -F {name}"
+            )
+
+
+def _nothing(file: Read, sources: Mapping[str, str]) -> str:
+    """`compose.yml: nothing of Kafka is in it (Deployment)`."""
+    if any(document.kind == "other" for document in file.documents):
+        return f"{file.name}: it configures {KINDS['other']} or the like: kdiag judges brokers"
+    said = f" ({', '.join(file.others)})" if file.others and file.others != ("?",) else ""
+    what = "no broker" if _names_kafka(file, sources[file.name]) else "nothing of Kafka"
+    return f"{file.name}: {what} is configured in it{said}"
+
+
+def _names_kafka(file: Read, text: str) -> bool:
+    """Whether a file without a broker has something to do with Kafka: clients of it, say."""
+    kinds = {document.kind for document in file.documents}
+    return "other" in kinds or bool(kinds & set(_OF_BROKERS) and "kafka" in text.lower())
+
+
+def _is_judged(file: Read, around: Around) -> bool:
+    """Whether anything in a file is judged."""
+    for each in file.documents:
+        if each.kind in (*BESIDE, "other"):
             continue
-        kinds = ", ".join(KINDS.values())
-        said = f" ({', '.join(file.others)})" if file.others and file.others != ("?",) else ""
-        raise UsageError(f"{file.name}: nothing that kdiag knows{said}; it reads {kinds}")
+        if each.kind not in _OF_BROKERS or each.broken or next(_brokers(each, around), None):
+            return True
+    return False
+
+
+def _is_beside(file: Read, needed: set[str]) -> bool:
+    """Whether a file is there for the others."""
+    return file.name in needed or any(document.kind in BESIDE for document in file.documents)
 
 
 @lru_cache(maxsize=64)
@@ -106,8 +154,18 @@ def _judged(files: Sequence[Read], live: ObservedCluster | None) -> list[Found]:
     )
 
 
-def _around(files: Sequence[Read], live: ObservedCluster | None) -> StrimziContext:
-    """What all files tell together of pools, Services and Nodes."""
+@dataclass(frozen=True)
+class Around:
+    """What all files tell together: of Strimzi's pools, Services and Nodes, of containers, and the
+    paths of the files that others name."""
+
+    strimzi: StrimziContext
+    beside: Beside
+    needed: set[str]
+
+
+def _around(files: Sequence[Read], live: ObservedCluster | None) -> Around:
+    """What all files tell together."""
     documents = [document for file in files for document in file.documents]
     kafkas = sum(document.kind == "Kafka" for document in documents)
     if kafkas * (len(documents) - kafkas) > _MOST_PAIRS:
@@ -115,12 +173,13 @@ def _around(files: Sequence[Read], live: ObservedCluster | None) -> StrimziConte
             f"{kafkas:,} Kafka resources with {len(documents) - kafkas:,} others beside them: "
             "give kdiag fewer at a time"
         )
-    return StrimziContext(
+    strimzi = StrimziContext(
         tuple(pool(d.root) for d in documents if d.kind == "KafkaNodePool" and d.root),
         tuple(service(d.root) for d in documents if d.kind == "Service" and d.root),
         tuple(kube_node(d.root) for d in documents if d.kind == "Node" and d.root),
         live,
     )
+    return Around(strimzi, beside(documents), needed_by(documents))
 
 
 def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | None:
@@ -129,8 +188,8 @@ def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | N
     for document in (document for file in files for document in file.documents):
         found: tuple[Spot, EntryListener] | None = None
         if document.kind == "Kafka" and document.root:
-            found = entrance(cluster(meant(document.root, document.deviations), around))
-        for each in _met(list(_brokers(document)), live):
+            found = entrance(cluster(meant(document.root, document.deviations), around.strimzi))
+        for each in _met(list(_brokers(document, around)), live):
             found = found or door_in(each)
         if found:
             spot, there = found
@@ -138,42 +197,62 @@ def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | N
     return None
 
 
-def _of(document: Document, around: StrimziContext) -> Iterator[Found]:
+def _of(document: Document, around: Around) -> Iterator[Found]:
     """What is wrong with one document."""
+    brokers = list(_brokers(document, around))
+    if document.kind in _OF_BROKERS and not brokers and not document.broken:
+        return
     facts = [Facts((document,))]
     if document.kind == "Kafka" and document.root:
-        facts.append(Facts((cluster(meant(document.root, document.deviations), around),)))
-    facts += [Facts((each,)) for each in _met(list(_brokers(document)), around.live)]
+        found = cluster(meant(document.root, document.deviations), around.strimzi)
+        facts.append(Facts((found,)))
+    facts += [Facts((each,)) for each in _met(brokers, around.strimzi.live)]
     if document.kind == "helm":
         facts += [Facts((each,)) for each in node_ports(document.root)]
     astray = any(each.flaw is Flaw.MISPLACED for each in document.deviations)
     for rule in lint_rules().values():
-        if document.kind in BESIDE or (astray and rule.code in _ABSENCES):
+        if document.kind in (*BESIDE, "other") or (astray and rule.code in _ABSENCES):
             continue
         matches = (match for known in facts for match in rule.matches(known))
         mistakes = list(islice((m for m in matches if isinstance(m, Mistake)), MOST_ALIKE + 1))
         for number, match in enumerate(mistakes[:MOST_ALIKE], start=1):
             # Rules on shapes give places of the file, the others those of the tree.
             spot = match.spot if rule.needs == (Document,) else document.place(match.spot)
-            finding = _cleaned(rule.finding(match))
+            finding = _cleaned(_as_far_as_known(rule.finding(match), match.depends))
             if number < len(mistakes) and number == MOST_ALIKE:
                 more = f"{finding.message} (there are more of these: {MOST_ALIKE} are listed)"
                 finding = replace(finding, message=more)
             yield Found(Problem(finding, document.file, spot), match.edits)
 
 
-def _brokers(document: Document) -> Iterator[ConfiguredBroker]:
+def _brokers(document: Document, around: Around) -> Iterator[ConfiguredBroker]:
     """The brokers that a document configures itself."""
+    root = document.root
     if document.kind == "properties":
-        found = of_properties(document.root)
-        if found:
-            yield found
+        found = of_properties(root)
+        yield from (found,) if found else ()
     elif document.kind == "compose":
-        yield from of_compose(document.root)
+        yield from of_compose(root, document.file, around.beside)
     elif document.kind == "workload":
-        yield from of_workload(document.root)
+        yield from of_workload(root, around.beside)
+    elif document.kind == "ConfigMap":
+        yield from of_config_map(root)
     elif document.kind == "helm":
-        yield from of_helm(document.root)
+        yield from of_helm(root)
+    elif document.kind == "env" and normpath(document.file) not in around.needed:
+        yield from _of_variables(root)
+
+
+def _of_variables(root: Node | None) -> Iterator[ConfiguredBroker]:
+    """The broker that a file of variables is for, where no container of the files takes it."""
+    variables = {
+        each.key.text: value
+        for each in entries(root)
+        if isinstance(each.value, Scalar) and (value := value_of(each.key, each.value))
+    }
+    found = broker_of(Container("the broker", "", variables))
+    if found:
+        yield replace(found, depends="the container that takes these variables")
 
 
 def _met(
@@ -188,6 +267,14 @@ def _met(
         replace(each, met=alone if each.node is None else live.broker(each.node), entered=ports)
         for each in brokers
     ]
+
+
+def _as_far_as_known(finding: Finding, depends: str) -> Finding:
+    """A finding that something outside of the files may change is no error."""
+    if not depends or finding.severity is not Severity.ERROR:
+        return finding
+    message = f"{finding.message} (it depends on {depends}, which is not in these files)"
+    return replace(finding, severity=Severity.WARNING, message=message)
 
 
 def _cleaned(finding: Finding) -> Finding:

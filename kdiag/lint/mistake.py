@@ -14,10 +14,12 @@ HOP = "config"
 @dataclass(frozen=True, kw_only=True)
 class Mistake(Match):
     """A match at a place of a document. `edits` put it right; none where that takes a value that
-    the files do not tell."""
+    the files do not tell. `depends` names what may change it and is not in the files: an error is
+    no more than a warning then."""
 
     spot: Spot
     edits: Edits = ()
+    depends: str = ""
 
 
 @dataclass(frozen=True)

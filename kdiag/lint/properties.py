@@ -7,24 +7,90 @@ import re
 from kdiag.lint.reader import split
 from kdiag.lint.tree import Entry, Map, Scalar, Spot
 
-_NAMES = re.compile(
-    r"^[ \t]*(listeners|advertised[.\w]*|process\.roles|node\.id|broker\.id|log\.dirs?|"
-    r"controller\.\w[\w.]*|listener\.\w[\w.]*|inter\.broker\.[\w.]+)[ \t]*[=:]",
-    re.MULTILINE,
+_KEY = re.compile(r"^[ \t]*([a-zA-Z][\w.-]*)[ \t]*[=:]", re.MULTILINE)
+_YAML_BLOCK = re.compile(r"^\w[\w.-]*:\s*$", re.MULTILINE)
+_VARIABLE = re.compile(
+    r"[ \t]*(?:export[ \t]+)?([A-Za-z_]\w*)=(\"[^\"]*\"|'[^']*'|[^\r\n]*?)[ \t]*[\r\n]*\Z"
+)
+_TEMPLATE = re.compile(r"\.(j2|tmpl|tpl|template|erb|in|dist|example|sample|orig|bak)\Z")
+
+# What only a broker has; names of what else is configured with Kafka's kind of properties; and what
+# a client cannot do without.
+_BROKER = re.compile(
+    r"(process\.roles|node\.id|broker\.id|log\.dirs?|advertised\.(listeners?|host\.name|port)|"
+    r"controller\.(listener|quorum)\.[\w.]+|listener\.security\.protocol\.map|"
+    r"inter\.broker\.[\w.]+|num\.network\.threads|zookeeper\.connect)\Z"
+)
+_OTHER = re.compile(
+    r"((key|value)\.converter|connector\.class|offset\.storage\.|config\.storage\.|kafkastore\.|"
+    r"schema\.registry\.url|ksql\.|clusters\Z|confluent\.controlcenter|spring\.kafka)"
+)
+_LISTENERS = re.compile(r"^[ \t]*listeners[ \t]*[=:].*://", re.MULTILINE)
+_CLIENT = re.compile(
+    r"(bootstrap\.servers?|metadata\.broker\.list|security\.protocol|sasl\.\w[\w.]*|ssl\.\w[\w.]*|"
+    r"(key|value)\.(de)?serializer|group\.id)\Z"
 )
 _SPLIT = re.compile(r"[ \t\f]*((?:\\.|[^\\=:\s])*)[ \t\f]*(?:[=:][ \t\f]*)?")
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
-def is_properties(name: str, content: str) -> bool:
-    """Whether a file is one of Kafka's properties, and not YAML."""
-    if name.endswith((".properties", ".conf", ".cfg")):
-        return True
-    if name.endswith((".yaml", ".yml", ".json")):
-        return False
-    found = _NAMES.search(content)
-    return found is not None and "=" in content and not re.search(r"^\w[\w.-]*:\s*$", content, re.M)
+def kind_of(name: str, content: str) -> str | None:
+    """What a text that is no YAML configures: "properties" for a broker, "client", "env" for the
+    variables of containers, "other" for Connect and the like, "" for nothing of Kafka; None where
+    it may be YAML."""
+    plain = _TEMPLATE.sub("", name)
+    if re.search(r"(^|[/.])env(\.[\w-]+)?\Z", plain):
+        return "env"
+    named = plain.endswith((".properties", ".conf", ".cfg", ".config"))
+    if not named:
+        like = "=" in content and not _YAML_BLOCK.search(content)
+        if plain.endswith((".yaml", ".yml", ".json")) or not like:
+            return None
+    found = _kind(content)
+    return found if found or named else None
+
+
+def is_broker(name: str, content: str) -> bool:
+    """Whether a file is the server.properties of a broker."""
+    return kind_of(name, content) == "properties"
+
+
+def _kind(content: str) -> str:
+    keys = {match[1] for match in _KEY.finditer(content)}
+    broker = any(_BROKER.match(key) for key in keys)
+    only = {"zookeeper.connect", "num.network.threads"}
+    if any(_BROKER.match(key) and key not in only for key in keys):
+        return "properties"
+    if any(_OTHER.match(key) for key in keys):
+        return "other"
+    clients = any(_CLIENT.match(key) for key in keys)
+    if broker or (
+        _LISTENERS.search(content) and not {"bootstrap.servers", "bootstrap.server"} & keys
+    ):
+        return "properties"
+    return "client" if clients and "listeners" not in keys else "other" if clients else ""
+
+
+def variables(content: str) -> Map:
+    """The names and values of a file of variables, as Compose reads it with env_file."""
+    found = []
+    for number, line in enumerate(split(content), start=1):
+        match = _VARIABLE.match(line)
+        if match:
+            said = match[2]
+            quoted = len(said) > 1 and said[0] in "\"'" and said[-1] == said[0]
+            start = Spot(number, match.start(2) + 1 + quoted)
+            end = Spot(number, match.end(2) + 1 - quoted)
+            name = Scalar(
+                match[1],
+                match[1],
+                Spot(number, match.start(1) + 1),
+                Spot(number, match.end(1) + 1),
+            )
+            told = said[1:-1] if quoted else said
+            found.append(Entry(name, Scalar(told, told, start, end)))
+    return Map(Spot(1, 1), tuple(found))
 
 
 def tree(content: str) -> Map:

@@ -39,9 +39,10 @@ def _lines(report: LintReport) -> Iterator[str]:
         for remedy in finding.remedies:
             yield f"    {remedy.summary}\n"
             yield from (f"      {line}\n" for line in remedy.snippet.splitlines())
-    files = _count(len(report.files), "file")
+    yield from (f"note: {clean(note)}\n" for note in report.notes)
+    files = _count(report.judged, "file")
     if not report.problems:
-        yield f"{files}: nothing wrong\n"
+        yield f"{files}: nothing wrong\n" if report.judged else "nothing to judge\n"
         return
     counts = f"{_count(report.errors, 'error')} and {_count(report.warnings, 'warning')}"
     hint = f"; --fix puts {fixable} of them right" if fixable else ""
@@ -58,6 +59,7 @@ def as_json(report: LintReport, stream: TextIO) -> None:
         "files": [clean(name) for name in report.files],
         "errors": report.errors,
         "warnings": report.warnings,
+        "notes": [clean(note) for note in report.notes],
         "findings": [_as_object(each) for each in report.problems],
     }
     stream.write(json.dumps(found, indent=2) + "\n")

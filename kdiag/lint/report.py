@@ -24,13 +24,19 @@ class Fixed:
 @dataclass(frozen=True)
 class LintReport:
     """Problems by file and place; `fixed` are the files that the fixes change, `entrance` is where
-    a walk came in, as far as the files tell."""
+    a walk came in, as far as the files tell, `notes` are about files with nothing of Kafka."""
 
     files: tuple[str, ...]
     problems: tuple[Problem, ...]
     fail_on: str = "error"
     fixed: tuple[Fixed, ...] = field(default=())
     entrance: EntryListener | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> int:
+        """How many of the files configure something that kdiag judges."""
+        return len(self.files) - len(self.notes)
 
     @property
     def errors(self) -> int:

@@ -1,4 +1,7 @@
-"""The corpus: files with the findings that they lead to in their first line."""
+"""The corpus: files with the findings that they lead to in their first line.
+
+`# expect: KD617 9:35 warning`: the severity is written where it is not that of the rule.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,23 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from kdiag.catalog import every_rule
 from kdiag.lint.linter import lint
 from kdiag.lint.report import LintReport
 
 FOLDER = Path(__file__).parent / "corpus"
 
 _EXPECT = re.compile(r"# expect: (.*)")
-_FINDING = re.compile(r"(KD\d{3}) (\d+):(\d+)\Z")
+_FINDING = re.compile(r"(KD\d{3}) (\d+):(\d+)(?: (error|warning))?\Z")
 
 
 @dataclass(frozen=True)
 class Case:
-    """A file of the corpus. `expected` are (code, line, column), in the order of the report."""
+    """A file of the corpus. `expected` are (code, line, column, severity) in the report's order."""
 
     path: Path
     text: str
-    expected: tuple[tuple[str, int, int], ...]
+    expected: tuple[tuple[str, int, int, str], ...]
 
     @property
     def name(self) -> str:
@@ -52,4 +56,12 @@ def _case(path: Path) -> Case:
         return Case(path, text, ())
     found = [_FINDING.match(each) for each in said[1].split(", ")]
     assert all(found), f"{path}: {said[1]}"
-    return Case(path, text, tuple((m[1], int(m[2]), int(m[3])) for m in found if m))
+    return Case(
+        path,
+        text,
+        tuple((m[1], int(m[2]), int(m[3]), m[4] or _usual(m[1])) for m in found if m),
+    )
+
+
+def _usual(code: str) -> str:
+    return every_rule()[code].severity.value

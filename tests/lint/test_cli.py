@@ -125,8 +125,8 @@ def test_exit_codes() -> None:
     [
         (["/nonexistent/kafka.yaml"], "cannot read /nonexistent/kafka.yaml"),
         (["tests"], "cannot read tests"),
-        (["LICENSE"], "nothing that kdiag knows; it reads a Strimzi Kafka resource"),
-        (["pyproject.toml"], "nothing that kdiag knows"),
+        (["LICENSE"], "nothing of Kafka is configured in it; kdiag reads a Strimzi Kafka resource"),
+        (["pyproject.toml"], "nothing of Kafka is configured in it"),
         ([GOOD, "-o", "xml"], "one of text, json, sarif, github"),
         ([GOOD, "--fix", "-o", "json"], "leave -o out"),
         ([GOOD, TUTORIAL, "--fix"], "--diff and --patch are for several"),

@@ -275,7 +275,10 @@ def test_files_that_kdiag_knows_nothing_of_are_refused_before_anything_is_dialle
     tmp_path: Path,
 ) -> None:
     (tmp_path / "a.yaml").write_text("a: b\n")
-    for name, words in (("a.yaml", "nothing that kdiag knows"), ("b.yaml", "cannot read b.yaml")):
+    for name, words in (
+        ("a.yaml", "nothing of Kafka is configured in it"),
+        ("b.yaml", "cannot read b.yaml"),
+    ):
         done = kdiag("check", "127.0.0.1:1", "--config", name, cwd=tmp_path)
         assert (done.returncode, done.stdout) == (2, "")
         assert words in done.stderr

@@ -13,10 +13,22 @@ if TYPE_CHECKING:
 @cache
 def lint_rules() -> Mapping[str, Rule]:
     """The rules on files, by code."""
-    from kdiag.lint.rules import addresses, brokers, live, ports, resources, shape, strimzi
+    from kdiag.lint.rules import (
+        addresses,
+        brokers,
+        charts,
+        containers,
+        live,
+        ports,
+        resources,
+        shape,
+        strimzi,
+    )
     from kdiag.rules.rule import declared
 
-    return declared(shape, resources, addresses, brokers, live, ports, strimzi)
+    return declared(
+        *(shape, resources, addresses, brokers, settings, charts, containers, live, ports, strimzi)
+    )
 
 
 @cache

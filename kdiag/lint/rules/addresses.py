@@ -38,6 +38,9 @@ def advertises_private(
     192.168.…, or a carrier's. Clients inside of that network, or in a VPN to it, are well served;
     all others get a timeout for every broker, after a bootstrap that worked.
 
+    A container's own address on its network, `ipv4_address`, is private in that sense too: other
+    containers reach it, and on Linux their host.
+
     Prove it: `kdiag check BOOTSTRAP` from where the clients are.
     """
     for listener, each, host in _told(cluster):
@@ -45,8 +48,13 @@ def advertises_private(
             said = f"broker {each.id} will advertise {host}, which is private"
             yield _at(listener, each, said)
     for door in _doors(broker):
-        if is_private(door.host) and not door.inward:
-            yield _of(door, f"{door.address.name} will advertise {door.host}, which is private")
+        if not is_private(door.host):
+            continue
+        said = f"{door.address.name} will advertise {door.host}, which is "
+        if door.host in door.broker.own and not door.clients:
+            yield _of(door, f"{said}its own address on the network of the containers")
+        elif not door.inward:
+            yield _of(door, f"{said}private")
 
 
 @rule(
@@ -58,12 +66,13 @@ def advertises_private(
 def advertises_loopback(
     cluster: StrimziCluster | None, broker: ConfiguredBroker | None
 ) -> Iterator[Match]:
-    """The advertised host is localhost, or 127.…: every client that follows it dials itself. In a
-    Compose file that is so for every other container, too.
+    """The advertised host is localhost, or 127.…: every client that follows it dials itself. It is
+    an error where the files show such a client: another service of a Compose file that bootstraps
+    at this listener, the other pods of Kubernetes, the other nodes of the cluster.
 
     On a cluster that lives on the developer's own machine (kind, minikube, Docker) with its ports
-    published there, that is meant, and works from there only; other containers need a listener of
-    their own, which advertises the service's name.
+    published there, that is meant, and works from there only: a warning. Other containers need a
+    listener of their own, which advertises the service's name.
 
     Prove it: `kdiag check BOOTSTRAP` from another machine.
     """
@@ -112,11 +121,12 @@ def advertises_nothing(
     for door in _doors(broker):
         name = door.address.name
         if door.host and is_unusable(door.host, 1):
-            yield _of(door, f"{name} will advertise {door.host}, which nobody can dial")
+            level = None if door.broker.kafka else Severity.WARNING
+            yield _of(door, f"{name} will advertise {door.host}, which nobody can dial", level)
         elif not door.host and not door.inward:
-            own = "the container's id" if door.broker.container else "whatever name its host has"
+            own = _own_name(door.broker) or "whatever name its host has"
             said = f"{name} advertises no host: clients are sent to {own}"
-            yield _of(door, said, None if door.broker.container else Severity.WARNING)
+            yield _of(door, said, None if door.dedicated else Severity.WARNING)
 
 
 @rule(
@@ -129,8 +139,11 @@ def advertises_internal_name(
     cluster: StrimziCluster | None, broker: ConfiguredBroker | None
 ) -> Iterator[Match]:
     """The advertised host is a name that only its own network resolves: a Kubernetes service, a
-    private DNS name of EC2, a bare host name. Where a container publishes the port for clients
-    outside, it is an error.
+    private DNS name of EC2, a bare host name.
+
+    A container that publishes such a listener serves other containers well. Clients outside need an
+    entry in their hosts file, or better a listener of their own. It is an error where it is such a
+    listener of its own: published, beside one that is not, and no service of the file uses it.
 
     Prove it: `getent hosts NAME` from where the clients are.
     """
@@ -140,13 +153,14 @@ def advertises_internal_name(
             yield _at(listener, each, f"broker {each.id} will advertise {host}, {kind}")
     for door in _doors(broker):
         kind = internal_name(door.host)
-        if door.inward or kind is None:
+        if door.inward or door.spared or kind is None:
             continue
         if door.broker.container:
             said = (
                 f"{door.address.name} is published as {door.ports[0]}, and advertises {door.host}"
             )
-            yield _of(door, f"{said}, which only containers know", Severity.ERROR)
+            level = Severity.ERROR if door.dedicated else Severity.WARNING
+            yield _of(door, f"{said}, which only containers know", level)
         else:
             yield _of(door, f"{door.address.name} will advertise {door.host}, {kind}")
 
@@ -268,20 +282,39 @@ def _loopback(door: AdvertisedListener) -> Iterator[Match]:
     """localhost is right for a port that a container publishes to its own host, beside another
     listener for the other containers; and for a broker that is all on one machine."""
     broker, name = door.broker, door.address.name
-    said = f"{name} will advertise {door.host}: the client itself"
-    if not broker.container:
-        quorum = f"{broker.get('controller.quorum.voters')} "
-        quorum += broker.get("controller.quorum.bootstrap.servers")
-        alone = any(word in quorum for word in ("localhost", "127.0.0.1"))
-        yield _of(door, said, Severity.WARNING if alone else None)
-        return
+    said = f"{name} will advertise {door.host}{door.by_default}: the client itself"
     others = [each for each in advertised_listeners(broker) if not is_loopback(each.host)]
-    if not door.ports and broker.published is not None:
-        yield _of(door, f"{said}, and nothing publishes its port")
-    elif broker.neighbours and not others:
-        yield _of(door, f"{said}, for {listed(broker.neighbours)} too")
-    elif not others:
+    hosts = {host for host in _quorum(broker) if not is_loopback(host)}
+    if door.clients:
+        yield _of(door, f"{said}, for {listed(door.clients)}, which bootstraps there")
+    elif len(hosts) > 1 and name == broker.inter_broker:
+        yield _of(door, f"{said}, for the other nodes of the cluster too")
+    elif broker.on_host or others or (name == broker.inter_broker and len(broker.advertised) > 1):
+        return
+    elif door.value.implied and door.ports:
+        return  # an image that is made to be tried on one's own machine
+    elif not broker.container:
+        yield _of(door, f"{said}, so it works on this machine alone", Severity.WARNING)
+    elif broker.published is None and not broker.neighbours and not broker.names:
+        yield _of(door, f"{said}, for every other pod")
+    elif (not others and not broker.complete) or not door.ports or broker.neighbours:
         yield _of(door, said, Severity.WARNING)
+    else:
+        yield _of(door, f"{said}, so it works on its own host alone", Severity.WARNING)
+
+
+def _quorum(broker: ConfiguredBroker) -> set[str]:
+    """The hosts of the controllers, in whatever form they are told."""
+    told_ = (broker.get(f"controller.quorum.{name}") for name in ("voters", "bootstrap.servers"))
+    items = (each.strip().rpartition("@")[2] for value in told_ for each in value.split(","))
+    return {
+        each.rpartition(":")[0].strip("[]") for each in items if ":" in each and "$" not in each
+    }
+
+
+def _own_name(broker: ConfiguredBroker) -> str:
+    """The name that a container gives for itself, "" where it is no container."""
+    return "the container's id, or its hostname" if broker.container else ""
 
 
 def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
@@ -289,24 +322,28 @@ def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
     value = broker.settings.get("listeners")
     if not broker.is_broker or broker.get(ADVERTISED) or broker.get("advertised.host.name"):
         return
+    if value is None or value.opaque or not broker.complete:
+        return
     serving = [each for each in broker.listeners if each.name not in broker.controllers]
-    published = [each for each in serving if broker.outside(each)]
     one_listener = len(serving) == 1 and not broker.container
-    for each in serving if value else ():
-        assert value
+    inner = any(not broker.outside(each) for each in serving)
+    for each in serving:
         there = proven_address(broker, each)
         fix = remedies.setting(
             ADVERTISED, there or f"{each.name}://<address that clients reach>:{each.port}", "say"
         )
         edits = _line_behind(value, f"{ADVERTISED}={there}") if there and one_listener else ()
         spot = value.spot(each.begin)
+        published = broker.outside(each)
         if each.host and is_unusable(each.host, 1):
             said = f"no advertised.listeners, and {each.host} cannot be advertised"
-            yield told(broker, said, spot, fix, Severity.ERROR, edits)
+            fatal = Severity.ERROR if broker.kafka else Severity.WARNING
+            yield told(broker, said, spot, fix, fatal, edits)
         elif not each.host and (published or not broker.container):
-            own = "the container's id" if broker.container else "the name that its host has"
+            own = _own_name(broker) or "the name that its host has"
             said = f"no advertised.listeners: {each.name} will advertise {own}"
-            level = Severity.ERROR if broker.container else None
+            used = any(client.port == each.port for client in broker.clients)
+            level = Severity.ERROR if published and inner and not used else None
             yield told(broker, said, spot, fix, level, edits)
 
 

@@ -11,6 +11,13 @@ from kdiag.lint.edit import Edit, Edits
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.tree import Spot
 from kdiag.rules.rule import Remedy, Severity
+from kdiag.rules.text import once
+
+# The machine that containers run on, by names that its containers resolve, and it itself too.
+DOCKER_HOST = (
+    *("host.docker.internal", "gateway.docker.internal", "host.containers.internal"),
+    *("docker.for.mac.localhost", "docker.for.win.localhost", "host.minikube.internal"),
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,38 @@ class AdvertisedListener:
     @property
     def host(self) -> str:
         return self.address.host
+
+    @property
+    def by_default(self) -> str:
+        """How a message tells that the file does not say this itself."""
+        return f" ({self.value.implied})" if self.value.implied else ""
+
+    @property
+    def clients(self) -> list[str]:
+        """The other services that bootstrap here, in the network of the containers."""
+        inside = self.broker.inside(self.address)
+        return once(c.service for c in self.broker.clients if c.port == inside and not c.on_host)
+
+    @property
+    def dedicated(self) -> bool:
+        """Whether it is there for clients outside of the containers alone: it is published, one for
+        the containers is not, and no service of the file bootstraps here."""
+        others = [each for each in self.broker.advertised if each.name != self.address.name]
+        inner = any(not self.broker.outside(each) and self._is_inner(each) for each in others)
+        return bool(self.ports) and inner and not self.clients
+
+    @property
+    def spared(self) -> bool:
+        """Whether clients outside have another listener that is published."""
+        others = [each for each in self.broker.advertised if each.name != self.address.name]
+        return any(self.broker.outside(each) and not self._is_inner(each) for each in others)
+
+    def _is_inner(self, other: Address) -> bool:
+        """Whether it advertises a name or an address of the network of containers."""
+        if other.name in self.broker.controllers or other.host.lower() in DOCKER_HOST:
+            return False
+        known = other.host in {*self.broker.names, *self.broker.own}
+        return known or not other.host or (other.known and internal_name(other.host) is not None)
 
     @property
     def proven(self) -> bool:
@@ -68,6 +107,8 @@ def advertised_listeners(broker: ConfiguredBroker) -> Iterator[AdvertisedListene
     for each in told:
         if not each.name or each.name in broker.controllers or not each.known:
             continue
+        if each.port is None or each.host.lower() in DOCKER_HOST:
+            continue
         ports = tuple(broker.outside(each))
         inward = broker.container and not ports
         yield AdvertisedListener(broker, value, each, ports, inward)
@@ -92,7 +133,17 @@ def told(
 ) -> Mistake:
     """A mistake in the configuration of a broker."""
     what = f"{broker.what}: " if broker.container else ""
-    return Mistake(HOP, what + said, (broker.what,), (), (fix,), severity, spot=spot, edits=edits)
+    return Mistake(
+        HOP,
+        what + said,
+        (broker.what,),
+        (),
+        (fix,),
+        severity,
+        spot=spot,
+        edits=edits,
+        depends=broker.depends,
+    )
 
 
 def instead(value: Value, address: Address, text: str) -> Edits:

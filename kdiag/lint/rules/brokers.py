@@ -1,4 +1,4 @@
-"""KD631 to KD640, listeners of a broker in properties, Compose and manifests."""
+"""KD631 to KD637 and KD640, listeners of a broker in properties, Compose and manifests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from kdiag.address import internal_name, is_loopback, parse
 from kdiag.config.properties.names import PROTOCOLS
 from kdiag.lint import remedies
-from kdiag.lint.broker import ADVERTISED, MAP, OLD_SETTINGS, Address, ConfiguredBroker
-from kdiag.lint.edit import Edit, Edits, replace
+from kdiag.lint.broker import ADVERTISED, MAP, Address, ConfiguredBroker
+from kdiag.lint.edit import Edit, Edits
 from kdiag.lint.rules.advertised import (
     AdvertisedListener,
     advertised_listeners,
@@ -37,10 +37,13 @@ def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
     Prove it: the broker's log ends with `listener names must be equal to or a subset of`.
     """
     value = broker.settings.get(ADVERTISED)
+    listens = broker.settings.get("listeners")
+    if listens is None or listens.opaque or not broker.kafka:
+        return
     names = [each.name for each in broker.listeners]
     if value and names:
         for each in broker.advertised:
-            if each.name in names:
+            if each.name in names or not broker.is_broker:
                 continue
             free = [name for name in names if name not in [a.name for a in broker.advertised]]
             near = near_to(each.name, free)
@@ -50,14 +53,29 @@ def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
                 "listeners", f"{each.name}://:{each.port}", "add it, or rename it"
             )
             yield told(broker, said, value.spot(each.begin), fix, edits=edits)
-    named = broker.settings.get("inter.broker.listener.name")
+    yield from _nowhere(broker, names)
+
+
+def _nowhere(broker: ConfiguredBroker, names: list[str]) -> Iterator[Match]:
+    """The listener for other brokers, where it is none of those that the broker has."""
     wanted = broker.inter_broker
-    if named and names and wanted and wanted not in names and broker.is_broker:
+    if not names or not wanted or wanted in names or not broker.is_broker:
+        return
+    named = broker.settings.get("inter.broker.listener.name")
+    serving = [name for name in names if name not in broker.controllers]
+    near = near_to(wanted, serving)
+    if named:
         said = f"brokers are to reach each other by {wanted}, and it listens on {listed(names)}"
-        near = near_to(wanted, [name for name in names if name not in broker.controllers])
+        spot = named.start
         edits = (Edit(named.spot(0), named.spot(len(named.text)), near),) if near else ()
-        fix = remedies.say("Name a listener that there is.")
-        yield told(broker, said, named.start, fix, edits=edits if named.exact else ())
+        edits = edits if named.exact else ()
+    else:
+        said = f"brokers reach each other by {wanted} where inter.broker.listener.name is absent, "
+        said += f"and it listens on {listed(names)}"
+        spot, edits = broker.settings["listeners"].start, ()
+    name = near or (serving[0] if len(serving) == 1 else "<listener that brokers use>")
+    fix = remedies.setting("inter.broker.listener.name", name, "name a listener that there is")
+    yield told(broker, said, spot, fix, edits=edits)
 
 
 @rule("KD632", "listener-without-protocol", Severity.ERROR, "A listener has no security protocol")
@@ -72,16 +90,19 @@ def listener_without_protocol(broker: ConfiguredBroker) -> Iterator[Match]:
     Prove it: the broker's log ends with `No security protocol defined for listener`.
     """
     given = broker.settings.get(MAP)
-    mixed = any(broker.protocol(each.name) != "PLAINTEXT" for each in _serving(broker))
+    unknown = given.opaque if given else not broker.complete
+    if unknown or not broker.kafka:
+        return
+    secure = any(each.name in PROTOCOLS[1:] for each in broker.listeners)
     for name, spot in _names(broker):
         speaks = broker.protocol(name)
-        by_default = name in broker.controllers and not given and not mixed
+        by_default = name in broker.controllers and not given and not secure
         if speaks in PROTOCOLS or by_default:
             continue
         said = f"listener {name} has no security protocol"
         if speaks and given:
             said = f"{name} is to speak {speaks}, which is no security protocol"
-            spot = given.spot(given.text.upper().index(f"{name}:"))
+            spot = given.spot(max(0, given.text.upper().find(f"{name}:")))
         others = "".join(f"{k}:{v}," for k, v in broker.protocols.items() if k not in ("", name))
         value = f"{others}{name}:<{', '.join(PROTOCOLS)}>"
         fix = remedies.setting(MAP, value, "say what it speaks")
@@ -91,8 +112,10 @@ def listener_without_protocol(broker: ConfiguredBroker) -> Iterator[Match]:
 @rule("KD633", "controller-advertised", Severity.ERROR, "Clients are sent to the controller")
 def controller_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
     """`advertised.listeners` of a broker has the controller's listener, or its port under another
-    name. Kafka refuses the first; with the second, clients bootstrap, and then talk to a
-    controller, which does not know their requests (KD109).
+    name. Brokers before Kafka 3.9 refuse the first; with the second, clients bootstrap, and then
+    talk to a controller, which does not know their requests (KD109). A number that a container
+    publishes for another port of its own is not the controller's; where the file does not tell
+    what becomes of ports, it is a warning.
 
     Prove it: `kdiag check HOST:PORT`.
     """
@@ -109,11 +132,16 @@ def controller_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
             fix = remedies.say("Leave it out of advertised.listeners; clients have no use for it.")
             yield told(broker, said, spot, fix, Severity.WARNING)
         elif each.port in ports and broker.inside(each) != each.port:
+            led = {within for out, within in broker.published or () if out == each.port}
+            inward = broker.container and each.host in {*broker.names, *broker.own}
+            if led and not led & set(ports) and not inward:
+                continue
             own = broker.inside(each)
             said = f"{each.name} advertises port {each.port}, which is the controller's"
             fix = remedies.say(f"Advertise the port of {each.name}: {own}.")
             edits = instead(value, each, _with_port(each, own))
-            yield told(broker, said, spot, fix, edits=edits)
+            level = None if inward or led else Severity.WARNING
+            yield told(broker, said, spot, fix, level, edits)
 
 
 @rule(
@@ -129,6 +157,9 @@ def published_port_differs(broker: ConfiguredBroker) -> Iterator[Match]:
 
     Publish `9092:9092`, the same number on both sides, or advertise the number on the left.
 
+    It is an error with localhost, or another name of the machine that the container runs on. What
+    stands before another host, a router or a balancer, the file does not tell: a warning.
+
     Prove it: `docker port CONTAINER`.
     """
     if broker.published is None or not broker.container:
@@ -139,12 +170,15 @@ def published_port_differs(broker: ConfiguredBroker) -> Iterator[Match]:
             continue
         if door.ports and port not in door.ports and _outward(door):
             shown = listed([str(each) for each in door.ports])
-            said = f"{door.address.name} advertises port {port}, and is published as {shown}"
+            said = f"{door.address.name} advertises port {port}{door.by_default} and is published "
+            said += f"as {shown}"
             fix = remedies.say(
                 f"Advertise port {door.ports[0]}, or publish {port}:{broker.inside(door.address)}."
             )
             edits = instead(door.value, door.address, _with_port(door.address, door.ports[0]))
-            yield told(broker, said, door.spot, fix, edits=edits)
+            here = is_loopback(door.host) and port not in broker.taken
+            level = None if here else Severity.WARNING
+            yield told(broker, said, door.spot, fix, level, edits)
         elif not door.ports and _elsewhere(door):
             inside = broker.inside(door.address)
             said = f"{door.address.name} advertises {door.host}:{port}"
@@ -152,13 +186,16 @@ def published_port_differs(broker: ConfiguredBroker) -> Iterator[Match]:
             fix = remedies.say(
                 "Publish it:", 'ports:\n  - "{port}:{inside}"', "yaml", port=port, inside=inside
             )
-            yield told(broker, said, door.spot, fix)
+            yield told(broker, said, door.spot, fix, Severity.WARNING)
 
 
 @rule("KD635", "listener-not-advertised", Severity.WARNING, "A listener is not advertised")
 def listener_not_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
     """A listener for clients is not in `advertised.listeners`. Whoever bootstraps by it is told of
     no broker that has it: error 72, LISTENER_NOT_FOUND, or an empty list.
+
+    Without the listener that brokers use among themselves it is an error: Kafka does not start,
+    inter.broker.listener.name must be a listener name defined in advertised.listeners.
 
     Prove it: `kdiag check HOST:PORT` with that listener's port.
     """
@@ -167,13 +204,22 @@ def listener_not_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
     names = [each.name for each in broker.listeners]
     if not value or not named or not broker.is_broker or set(named) - set(names):
         return  # KD631 has names that do not agree
+    if value.opaque or (
+        broker.settings[ADVERTISED].opaque and len(broker.addresses(ADVERTISED)) != len(named)
+    ):
+        return
     for each in broker.listeners:
-        if each.name not in named and each.name not in broker.controllers:
-            said = f"listener {each.name} is not in advertised.listeners: clients cannot use it"
+        if each.name not in named and each.name not in broker.controllers and broker.kafka:
+            fatal = each.name == broker.inter_broker
+            who = "brokers cannot use it among themselves" if fatal else "clients cannot use it"
+            said = f"listener {each.name} is not in advertised.listeners: {who}"
+            if not fatal and not broker.complete and not broker.controllers:
+                continue  # it may be the controller's
             fix = remedies.setting(
                 ADVERTISED, f"{each.name}://<address that clients reach>:{each.port}", "add it"
             )
-            yield told(broker, said, value.spot(each.begin), fix)
+            level = Severity.ERROR if fatal else None
+            yield told(broker, said, value.spot(each.begin), fix, level)
 
 
 @rule(
@@ -215,15 +261,17 @@ def listener_not_readable(broker: ConfiguredBroker) -> Iterator[Match]:
     Prove it: the broker's log ends with `Unable to parse`, or `Each listener must have a
     different`.
     """
-    for setting in ("listeners", ADVERTISED):
+    for setting in ("listeners", ADVERTISED) if broker.kafka else ():
         value = broker.settings.get(setting)
-        seen: dict[str, str] = {}
-        for each in broker.addresses(setting) if value else ():
+        seen: dict[str, Address] = {}
+        judged = value is not None and not value.implied.startswith("by")
+        judged = judged and (setting == "listeners" or broker.is_broker)
+        for each in broker.addresses(setting) if judged else ():
             assert value
             spot = value.spot(each.begin)
             fix = remedies.say("Write NAME://HOST:PORT, separated by commas.")
             if not each.name:
-                if set(each.said) & set("${}<>%") or not value.text.strip():
+                if value.opaque or not value.text.strip():
                     continue
                 said = f"{setting}: {each.said or 'an empty item'} is not NAME://HOST:PORT"
                 edits = without(value, each) if not each.said else ()
@@ -231,55 +279,12 @@ def listener_not_readable(broker: ConfiguredBroker) -> Iterator[Match]:
                 continue
             keys = [f"name {each.name}"] + [f"port {each.port}"] * (setting == "listeners")
             for key in keys:
-                if key in seen and each.port:
-                    said = f"{setting}: {each.said} has the {key} of {seen[key]}"
-                    yield told(
-                        broker, said, spot, remedies.say(f"Give it a {key.split()[0]} of its own.")
-                    )
-                seen.setdefault(key, each.said)
-
-
-@rule("KD638", "old-setting", Severity.ERROR, "A setting that Kafka no longer has")
-def old_setting(broker: ConfiguredBroker) -> Iterator[Match]:
-    """`advertised.host.name`, `advertised.port` and `host.name` are gone since Kafka 3.0: they are
-    ignored, and clients are sent to the host's own name instead. `advertised.listeners` says both.
-
-    In images of an older Kafka, as wurstmeister's, they still work: a warning there.
-
-    Prove it: the broker's log has `advertised.listeners` among its values.
-    """
-    old = "wurstmeister" in broker.image
-    for name in OLD_SETTINGS:
-        found = broker.settings.get(name)
-        if not found or (old and broker.get(ADVERTISED)):
-            continue
-        said = f"{found.key.text} is gone since Kafka 3.0: advertised.listeners says host and port"
-        host = broker.get("advertised.host.name") or "<host>"
-        port = broker.get("advertised.port") or "9092"
-        fix = remedies.setting(ADVERTISED, f"PLAINTEXT://{host}:{port}", "write")
-        edits: Edits = ()
-        if name == "advertised.host.name" and not broker.get(ADVERTISED) and not old:
-            edits = _modern(broker, f"PLAINTEXT://{host}:{port}")
-        if name == "advertised.port" and broker.get("advertised.host.name") and not old:
-            continue  # goes with the host
-        yield told(broker, said, found.key.start, fix, Severity.WARNING if old else None, edits)
-
-
-@rule("KD639", "unknown-setting", Severity.ERROR, "A setting is misspelt")
-def unknown_setting(broker: ConfiguredBroker) -> Iterator[Match]:
-    """A setting resembles one of those for listeners, and is none. Kafka ignores what it does not
-    know, with a line in its log, so that what was meant does not happen.
-
-    Prove it: the broker's log has `unknown` and the name.
-    """
-    for near in broker.misspelt.values():
-        value = broker.settings[near]
-        right = _spelt_like(value.key.text, near)
-        said = f"{value.key.text}: did you mean {right}?"
-        width = value.key.end.column - value.key.start.column
-        whole = value.key.end.line == value.key.start.line and width == len(value.key.text)
-        edits = (replace(value.key, right),) if whole else ()
-        yield told(broker, said, value.key.start, remedies.say(f"Write {right}."), edits=edits)
+                other = seen.setdefault(key, each)
+                apart = key.startswith("port") and (not each.port or _two_families(each, other))
+                if other is not each and not apart:
+                    said = f"{setting}: {each.said} has the {key} of {other.said}"
+                    fix = remedies.say(f"Give it a {key.split()[0]} of its own.")
+                    yield told(broker, said, spot, fix)
 
 
 @rule(
@@ -309,9 +314,10 @@ def listens_on_loopback(broker: ConfiguredBroker) -> Iterator[Match]:
             yield told(broker, said, value.spot(each.begin), fix, edits=edits)
 
 
-def _serving(broker: ConfiguredBroker) -> list[Address]:
-    """The listeners for clients and for other brokers."""
-    return [each for each in broker.listeners if each.name not in broker.controllers]
+def _two_families(one: Address, other: Address) -> bool:
+    """Whether two listeners have an IPv4 and an IPv6 address, which may share a port."""
+    versions = {found.version for each in (one, other) if (found := parse(each.host))}
+    return len(versions) == 2
 
 
 def _names(broker: ConfiguredBroker) -> Iterator[tuple[str, Spot]]:
@@ -322,7 +328,7 @@ def _names(broker: ConfiguredBroker) -> Iterator[tuple[str, Spot]]:
         assert value
         yield each.name, value.spot(each.begin)
     names = broker.settings.get("controller.listener.names")
-    for name in broker.controllers if names else ():
+    for name in broker.controllers if names and not names.opaque else ():
         assert names
         if name not in named:
             yield name, names.start
@@ -357,29 +363,3 @@ def _outward(door: AdvertisedListener) -> bool:
 def _elsewhere(door: AdvertisedListener) -> bool:
     """Whether it advertises a public host for a port that nobody publishes."""
     return is_public(door.host) and door.broker.published is not None
-
-
-def _spelt_like(key: str, name: str) -> str:
-    """Kafka's name as this file spells names: KAFKA_ADVERTISED_LISTENERS."""
-    if not key.startswith("KAFKA_"):
-        return name
-    prefix = "KAFKA_CFG_" if key.startswith("KAFKA_CFG_") else "KAFKA_"
-    return prefix + name.upper().replace(".", "_")
-
-
-def _modern(broker: ConfiguredBroker, text: str) -> Edits:
-    """advertised.listeners in the place of advertised.host.name."""
-    found = broker.settings["advertised.host.name"]
-    if not found.exact or found.key.start.line != found.start.line:
-        return ()
-    name = _spelt_like(found.key.text, ADVERTISED)
-    edits = [
-        Edit(found.key.start, found.key.end, name),
-        Edit(found.spot(0), found.spot(len(found.text)), text),
-    ]
-    port = broker.settings.get("advertised.port")
-    if port and broker.container:
-        return ()  # its line may be one of several in brackets
-    if port:
-        edits.append(Edit(Spot(port.key.start.line, 1), Spot(port.start.line + 1, 1), ""))
-    return tuple(edits)

@@ -1,0 +1,160 @@
+"""Kafka's settings in the environment and the command of a container."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from kdiag.lint.broker import Value
+from kdiag.lint.images import Image
+from kdiag.lint.tree import Map, Node, Scalar, Spot, entries, items
+
+# Variables of Kafka's own scripts, which are no settings.
+_SCRIPTS = re.compile(
+    r"KAFKA_(VERSION|HOME|DEBUG|HEAP_OPTS|OPTS|JMX_\w+|JVM_PERFORMANCE_OPTS|GC_LOG_OPTS|LOG4J_\w+|"
+    r"TOOLS_LOG4J_\w+|CREATE_TOPICS|REST_\w+|CONNECT_\w+|CLUSTERS_\w+)\Z"
+)
+_BITNAMI = "KAFKA_CFG_"
+_ASSIGNMENT = re.compile(
+    r"""(?:^|[\s;&])(?:export\s+|--env\s+)?(KAFKA_\w+)=("(?:[^"]*)"|'(?:[^']*)'|[^\s;&"']+)"""
+)
+_OVERRIDE = re.compile(r"--override[\s=]+([\w.]+)=(\S+)")
+_REDPANDA = re.compile(r"--(advertise-)?kafka-addr(?:[\s=]+([^\s-]\S*))?")
+
+Environment = dict[str, Value]  # by the variables' names
+
+
+def value_of(key: Scalar, node: Node | None) -> Value | None:
+    """The value of a setting, None where it is no single one."""
+    if not isinstance(node, Scalar):
+        return None
+    quoted = 0 if node.plain else 1
+    width = node.end.column - node.start.column
+    exact = node.end.line == node.start.line and width == len(node.text) + 2 * quoted
+    start = Spot(node.start.line, node.start.column + quoted) if exact else node.start
+    return Value(node.text, start, exact and not node.block, key)
+
+
+def environment(node: Node | None) -> Environment:
+    """The variables of an environment, written as a mapping or as a list of NAME=VALUE. One that is
+    taken from the environment of whoever starts the container is `${NAME}`."""
+    found: Environment = {}
+    for each in entries(node):
+        value = value_of(each.key, each.value)
+        if value and isinstance(each.value, Scalar) and each.value.value is None:
+            value = Value(f"${{{each.key.text}}}", value.start, False, each.key)
+        if value:
+            found[each.key.text] = value
+    for item in items(node):
+        whole = value_of(item, item) if isinstance(item, Scalar) else None
+        if whole is None:
+            continue
+        name, separator, said = whole.text.partition("=")
+        start = whole.spot(len(name) + 1)
+        key = Scalar(name, name, whole.spot(0), start)
+        said = said if separator else f"${{{name}}}"
+        found[name] = Value(said, start, whole.exact and bool(separator), key)
+    return found
+
+
+def implied(variables: Mapping[str, str], key: Scalar, origin: str) -> Environment:
+    """Variables that a file does not have itself, at the place that leads to them."""
+    return {
+        name: Value(said, key.start, False, Scalar(name, name, key.start, key.start), origin)
+        for name, said in variables.items()
+    }
+
+
+def of_command(nodes: Sequence[Node | None]) -> tuple[Environment, dict[str, Value]]:
+    """The variables that a command assigns, and the settings that it gives as options."""
+    variables: Environment = {}
+    settings: dict[str, Value] = {}
+    for each in (each for node in nodes for each in scalars(node)):
+        whole = value_of(each, each)
+        for found in _ASSIGNMENT.finditer(each.text) if whole else ():
+            quoted = found[2][0] in "\"'"
+            said = found[2][1:-1] if quoted else found[2]
+            variables[found[1]] = _part(whole, found, 1, 2, said, found.start(2) + quoted)
+        for found in _OVERRIDE.finditer(each.text) if whole else ():
+            settings[found[1]] = _part(whole, found, 1, 2, found[2], found.start(2))
+    return variables, settings
+
+
+def of_redpanda(nodes: Sequence[Node | None]) -> dict[str, Value]:
+    """What `redpanda start` is given of its listeners, in the names that Kafka has for it."""
+    found: dict[str, Value] = {}
+    waiting = ""
+    for each in (each for node in nodes for each in scalars(node)):
+        whole = value_of(each, each)
+        if whole is None:
+            continue
+        if waiting and not each.text.startswith("-"):
+            found[waiting] = _addresses(each.text, whole, whole.spot(0), whole.exact)
+        waiting = ""
+        for option in _REDPANDA.finditer(each.text):
+            name = "advertised.listeners" if option[1] else "listeners"
+            if option[2]:
+                found[name] = _addresses(option[2], whole, whole.spot(option.start(2)), whole.exact)
+            elif option.end() == len(each.text):
+                waiting = name
+    return found
+
+
+def settings_of(variables: Mapping[str, Value], image: Image | None) -> dict[str, Value]:
+    """Kafka's settings among variables, as the scripts of an image read them."""
+    found: dict[str, Value] = {}
+    for name, value in variables.items():
+        own = image.variables.get(name) if image else None
+        if own:
+            found.setdefault(own, value)
+        elif name.startswith("KAFKA_") and not _SCRIPTS.match(name):
+            if name.startswith(_BITNAMI) and image and "bitnami" not in image.name:
+                continue
+            found[property_name(name)] = value
+    return found
+
+
+def property_name(variable: str) -> str:
+    """Kafka's own name: KAFKA_ADVERTISED_LISTENERS, with Bitnami KAFKA_CFG_ADVERTISED_LISTENERS."""
+    name = variable.removeprefix("KAFKA_").removeprefix("CFG_").lower()
+    return name.replace("___", "-").replace("__", "\0").replace("_", ".").replace("\0", "_")
+
+
+def scalars(node: Node | None) -> Iterator[Scalar]:
+    """Every single value below a node, keys included."""
+    if isinstance(node, Scalar):
+        yield node
+    elif isinstance(node, Map):
+        for each in node.entries:
+            yield each.key
+            yield from scalars(each.value)
+    elif node is not None:
+        for item in node.items:
+            yield from scalars(item)
+
+
+def command_text(nodes: Sequence[Node | None]) -> str:
+    """A command in one line."""
+    return " ".join(each.text for node in nodes for each in scalars(node)).strip()
+
+
+def _part(
+    whole: Value | None, found: re.Match[str], name: int, value: int, said: str, begin: int
+) -> Value:
+    """A value that stands within a command."""
+    assert whole
+    key = Scalar(
+        found[name], found[name], whole.spot(found.start(name)), whole.spot(found.end(name))
+    )
+    return Value(said, whole.spot(begin), whole.exact, key)
+
+
+def _addresses(said: str, whole: Value, start: Spot, exact: bool) -> Value:
+    """Listeners of Redpanda, which need no name, in Kafka's form."""
+    named = all("://" in each for each in said.split(","))
+    text = said if named else ",".join(_named(each) for each in said.split(","))
+    return Value(text, start, exact and named, whole.key)
+
+
+def _named(said: str) -> str:
+    return said if "://" in said else f"DEFAULT://{said}"

@@ -1,0 +1,43 @@
+"""KD644, Helm values: what the chart does not read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.lint import remedies
+from kdiag.lint.documents import Document
+from kdiag.lint.edit import Edits, replace
+from kdiag.lint.helm import strays
+from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.tree import entry
+from kdiag.rules.rule import Match, Severity, rule
+
+
+@rule("KD644", "unread-value", Severity.ERROR, "The chart does not read a value")
+def unread_value(document: Document) -> Iterator[Match]:
+    """A value is not one of the Bitnami chart for Kafka: it is misspelt, or the chart had it in an
+    older version, under another name or in another place. Helm ignores it without a word.
+
+    A misspelt value is an error. One that the chart had once, or that kdiag does not know, is a
+    warning: it depends on the version of the chart, which values do not tell.
+
+    Prove it: `helm template RELEASE CHART -f FILE`, and look for what was meant.
+    """
+    if document.kind != "helm":
+        return
+    for each in strays(document.root):
+        edits: Edits = ()
+        level = Severity.WARNING
+        if each.moved:
+            said = f"`{each.path}` is `{each.moved}` since version {each.since} of the chart"
+            fix = remedies.say("With a newer chart, write it there; `helm list` tells the version.")
+        elif each.near:
+            said = f"the chart has no `{each.path}`: did you mean `{each.near}`?"
+            fix = remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
+            edits = () if entry(each.parent, each.near) else (replace(each.entry.key, each.near),)
+            level = Severity.ERROR
+        else:
+            said = f"the chart has no `{each.path}`, as far as kdiag knows (version 32)"
+            fix = remedies.say("Look it up in the values.yaml of your chart's version.")
+        where = (f"`{each.path}`",)
+        yield Mistake(HOP, said, where, (), (fix,), level, spot=each.entry.key.start, edits=edits)

@@ -1,0 +1,66 @@
+"""KD641 and KD642, containers: what their image needs, and what other files say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.lint import remedies
+from kdiag.lint.broker import ADVERTISED, ConfiguredBroker
+from kdiag.lint.images import absent
+from kdiag.lint.rules.advertised import told
+from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.text import listed
+
+
+@rule("KD641", "image-needs-setting", Severity.ERROR, "The image does not start without a setting")
+def image_needs_setting(broker: ConfiguredBroker) -> Iterator[Match]:
+    """A container lacks a setting without which its image does not start Kafka.
+
+    Confluent's images want KAFKA_ADVERTISED_LISTENERS, and KAFKA_PROCESS_ROLES or
+    KAFKA_ZOOKEEPER_CONNECT. Apache's image brings a complete configuration, and uses none of it as
+    soon as one KAFKA_ variable is given: KAFKA_PROCESS_ROLES is needed then. wurstmeister's wants
+    KAFKA_ZOOKEEPER_CONNECT, and KAFKA_LISTENERS beside KAFKA_ADVERTISED_LISTENERS.
+
+    Prove it: `docker logs CONTAINER` ends with the name of the variable.
+    """
+    image = broker.image
+    if image is None or not broker.complete:
+        return
+    given = {name for name, value in broker.settings.items() if not value.implied.startswith("by")}
+    needed = absent(image, given, broker.is_broker)
+    if image.old and needed == () and ADVERTISED in given and "listeners" not in given:
+        needed = ("listeners",) if "wurstmeister" in image.name else ()
+    if needed and broker.image_at:
+        names = [f"KAFKA_{name.upper().replace('.', '_')}" for name in needed]
+        said = f"its image does not start without {' or '.join(names)}"
+        value = _EXAMPLES.get(needed[0], "<value>")
+        fix = remedies.setting(needed[0], value, "say")
+        level = Severity.WARNING if image.alone else None
+        yield told(broker, said, broker.image_at, fix, level)
+
+
+@rule(
+    "KD642", "settings-elsewhere", Severity.WARNING, "What a broker advertises is in another file"
+)
+def settings_elsewhere(broker: ConfiguredBroker) -> Iterator[Match]:
+    """A container takes settings from a file that was not given, and has no advertised.listeners of
+    its own: an `env_file`, a service that it extends, a ConfigMap. Nothing is known of what it
+    advertises, neither good nor bad.
+
+    Give that file to kdiag lint as well; what lies below the folder of a Compose file is found.
+
+    Prove it: `docker compose config`, or `kubectl exec POD -- env`.
+    """
+    told_ = broker.get(ADVERTISED) or broker.get("advertised.host.name")
+    if broker.unseen and broker.image_at and broker.is_broker and not told_:
+        said = f"what it advertises depends on {broker.unseen}, which is not among these files"
+        fix = remedies.say(f"Give kdiag lint that too: {listed([broker.unseen])}.")
+        yield told(broker, said, broker.image_at, fix)
+
+
+_EXAMPLES = {
+    ADVERTISED: "PLAINTEXT://<address that clients reach>:9092",
+    "process.roles": "broker,controller",
+    "zookeeper.connect": "zookeeper:2181",
+    "listeners": "PLAINTEXT://:9092",
+}

@@ -1,0 +1,145 @@
+"""The brokers among the containers of Kubernetes manifests, and those in their ConfigMaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from kdiag.lint import properties
+from kdiag.lint.beside import Beside
+from kdiag.lint.broker import ConfiguredBroker, Value
+from kdiag.lint.containers import Container, broker_of, of_properties
+from kdiag.lint.environment import Environment, implied, scalars, value_of
+from kdiag.lint.images import image_of
+from kdiag.lint.tree import Entry, Node, Scalar, entries, get, items, text
+
+_ABOUT = ("KAFKA_", "kafka-server-start", "advertise-kafka-addr", "server.properties")
+
+
+def pod(root: Node | None) -> Node | None:
+    """The specification of a workload's pods."""
+    paths = (("spec", "jobTemplate", "spec", "template", "spec"), ("spec", "template", "spec"))
+    return get(root, *paths[0]) or get(root, *paths[1]) or get(root, "spec")
+
+
+def is_about_kafka(root: Node | None) -> bool:
+    """Whether a workload runs a broker, or has settings of one."""
+    for each in items(pod(root), "containers"):
+        if image_of(text(each, "image")):
+            return True
+        said = [text(one, "name") for one in items(each, "env")]
+        said += [one.text for key in ("command", "args") for one in scalars(get(each, key))]
+        if any(word in one for one in said for word in _ABOUT):
+            return True
+    return False
+
+
+def configures_kafka(root: Node | None) -> bool:
+    """Whether a ConfigMap has settings of a broker."""
+    return any(
+        each.key.text.startswith("KAFKA_") or _is_file(each) for each in entries(root, "data")
+    )
+
+
+def of_workload(root: Node | None, beside: Beside) -> Iterator[ConfiguredBroker]:
+    """The brokers among the containers of a Kubernetes manifest."""
+    spec = pod(root)
+    containers = items(spec, "containers")
+    for container in containers:
+        image = get(container, "image")
+        variables, missing = _variables(container, beside)
+        mounted = tuple(_mounted(container, spec))
+        found = broker_of(
+            Container(
+                f"container {text(container, 'name')}",
+                text(container, "image"),
+                variables,
+                (get(container, "command"), get(container, "args")),
+                image if isinstance(image, Scalar) else None,
+                missing,
+                mounted,
+            )
+        )
+        if found:
+            others = (text(each, "name") for each in containers[:2] if each is not container)
+            yield replace(found, neighbours=tuple(others))
+
+
+def of_config_map(root: Node | None) -> Iterator[ConfiguredBroker]:
+    """The brokers whose server.properties a ConfigMap has. Scripts may change it before Kafka
+    reads it."""
+    for each in entries(root, "data"):
+        if _is_file(each) and isinstance(each.value, Scalar):
+            tree = properties.tree(each.value.text)
+            first = each.value.start.line + each.value.block
+            settings = {
+                one.key.text: Value(
+                    one.value.text,
+                    replace(each.key.start, line=first + one.key.start.line - 1, column=1),
+                    False,
+                    replace(one.key, start=each.key.start, end=each.key.start),
+                )
+                for one in tree.entries
+                if isinstance(one.value, Scalar)
+            }
+            broker = of_properties(tree)
+            if broker:
+                known = {name: settings.get(name, value) for name, value in broker.settings.items()}
+                depends = broker.depends or "what starts Kafka with it"
+                yield replace(broker, settings=known, misspelt={}, container=True, depends=depends)
+
+
+def _is_file(each: Entry) -> bool:
+    """Whether an entry of a ConfigMap is a broker's file of properties."""
+    said = each.value.text if isinstance(each.value, Scalar) else ""
+    return properties.is_broker(each.key.text, said) if "\n" in said else False
+
+
+def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
+    """The variables of a container, and the ConfigMap that is not given."""
+    found: Environment = {}
+    missing = ""
+    for each in items(container, "envFrom"):
+        name = text(each, "configMapRef", "name")
+        there = beside.config_maps.get(name)
+        if there is None:
+            secret = text(each, "secretRef", "name")
+            missing = missing or (f"ConfigMap {name}" if name else f"Secret {secret}")
+        at = get(each, "configMapRef", "name")
+        prefix = text(each, "prefix")
+        said = {
+            prefix + e.key.text: e.value.text
+            for e in entries(there, "data")
+            if isinstance(e.value, Scalar)
+        }
+        if isinstance(at, Scalar):
+            found.update(implied(said, at, f"in ConfigMap {name}"))
+    for each in items(container, "env"):
+        name_, value = get(each, "name"), get(each, "value")
+        if not isinstance(name_, Scalar):
+            continue
+        told = value_of(name_, value) or _referred(name_, each, beside)
+        found[name_.text] = told
+    return found, missing
+
+
+def _referred(name: Scalar, each: Node, beside: Beside) -> Value:
+    """A variable that is taken from elsewhere: of a ConfigMap where it is given."""
+    source = get(each, "valueFrom", "configMapKeyRef")
+    there = beside.config_maps.get(text(source, "name"))
+    said = get(there, "data", text(source, "key"))
+    if isinstance(said, Scalar):
+        return Value(said.text, name.start, False, name, f"in ConfigMap {text(source, 'name')}")
+    return Value(f"$({name.text})", name.start, False, name)
+
+
+def _mounted(container: Node, spec: Node | None) -> Iterator[str]:
+    """The paths at which files, and not storage, are mounted into a container."""
+    files = {
+        text(each, "name")
+        for each in items(spec, "volumes")
+        if get(each, "configMap") is not None or get(each, "secret") is not None
+    }
+    for each in items(container, "volumeMounts"):
+        if text(each, "name") in files:
+            yield text(each, "mountPath")
