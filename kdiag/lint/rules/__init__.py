@@ -21,6 +21,7 @@ def lint_rules() -> Mapping[str, Rule]:
         live,
         ports,
         resources,
+        settings,
         shape,
         strimzi,
     )
