@@ -298,7 +298,7 @@ def test_nor_when_tls_fails(build: Build, code: str) -> None:
 class Broken(WorldDialer):
     """A network that fails as none should, and says too much."""
 
-    async def converse(self, *_: Any) -> Any:
+    async def open(self, *_: Any) -> Any:
         raise RuntimeError(f"cannot log in with {PASSWORD}, {quote(CLIENT_SECRET)} or {TOKEN}")
 
 
