@@ -123,8 +123,9 @@ def prepare(
         )
         aws = Ec2Client(access, options.deadline)
     if options.config:
-        from kdiag.lint.linter import refuse_unknown  # what reads files loads where there are some
+        from kdiag.lint.linter import refuse_client, refuse_unknown  # loads where there are files
 
+        refuse_client(options.config, "--config")
         refuse_unknown(options.config)
     return aws
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -47,8 +48,9 @@ def lint(
     """Say what will go wrong with a Kafka that is configured like this, before it is deployed.
 
     FILEs are Strimzi resources, Docker Compose, server.properties or Helm values, and what kubectl
-    get -o yaml prints; - is standard input. They are judged together. kdiag lint needs PyYAML: pip
-    install 'kdiag[lint]'.
+    get -o yaml prints; - is standard input. They are judged together, with the files that a
+    Compose file takes settings from (env_file, extends), below its folder. kdiag lint needs PyYAML:
+    pip install 'kdiag[lint]'.
 
     With --fix, --diff or --patch the exit code, and what goes to standard error, is about the
     corrected files.
@@ -56,7 +58,7 @@ def lint(
     from kdiag.cli.outputs import deliver, destinations
     from kdiag.config.options import choice
     from kdiag.lint.edit import diff
-    from kdiag.lint.linter import after_fixes, lint
+    from kdiag.lint.linter import after_fixes, companions, lint
     from kdiag.lint.observed import of_report
     from kdiag.lint.patch import commands
     from kdiag.lint.render import FORMS
@@ -73,6 +75,7 @@ def lint(
             "--fix prints one corrected file; --diff and --patch are for several"
         )
     sources = {named(name): configuration(name) for name in files}
+    sources |= {name: configuration(name) for name in companions(sources) if Path(name).is_file()}
     live = None
     if saved:
         from kdiag.report.load import MOST

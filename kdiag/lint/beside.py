@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from kdiag.lint.tree import Items, Node, Scalar, entries, get, text
@@ -55,7 +56,7 @@ def beside(documents: Iterable[Document]) -> Beside:
     return Beside(variables, composes, maps)
 
 
-def companions(root: Node | None) -> Iterator[str]:
+def _named_in(root: Node | None) -> Iterator[str]:
     """The files that a Compose file takes settings from, as it names them: those below its own
     folder."""
     for service in entries(root, "services"):
@@ -80,7 +81,8 @@ def needed_by(documents: Iterable[Document]) -> set[str]:
     found = set()
     for each in documents:
         if each.kind == "compose":
-            found |= {_joined(each.file, path) for path in companions(each.root)}
+            paths = islice(_named_in(each.root), MOST_COMPANIONS)
+            found |= {_joined(each.file, path) for path in paths}
     return found
 
 

@@ -98,6 +98,13 @@ def refuse_unknown(sources: Mapping[str, str]) -> list[str]:
     return [_nothing(file, sources) for file in silent]
 
 
+def companions(sources: Mapping[str, str]) -> list[str]:
+    """The files that Compose files among these name, and that are not among these."""
+    documents = (d for name, text in sources.items() for d in _read(name, text).documents)
+    given = {normpath(name) for name in sources}
+    return sorted(needed_by(documents) - given)
+
+
 def refuse_client(sources: Mapping[str, str], option: str) -> None:
     """Raises UsageError for client properties, where files of the cluster are wanted."""
     for name, text in sources.items():

@@ -237,3 +237,70 @@ def test_it_loads_nothing_of_a_walk() -> None:
         "kdiag.network.dialer",
         "tempfile",
     }
+
+
+ENV_FILE = (
+    "services:\n  kafka:\n    image: confluentinc/cp-kafka:7.5.0\n    env_file: {path}\n"
+    '    ports: ["19092:9093"]\n'
+)
+VARIABLES = (
+    "KAFKA_ZOOKEEPER_CONNECT=z:2181\n"
+    'KAFKA_ADVERTISED_LISTENERS="PLAINTEXT://kafka:9092,OUTSIDE://localhost:9093"\n'
+    "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP=PLAINTEXT:PLAINTEXT,OUTSIDE:PLAINTEXT\n"
+)
+
+
+def test_a_file_of_variables_below_the_folder_of_a_compose_file_is_read_with_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / "compose.yml").write_text(ENV_FILE.format(path="./below/kafka.env"))
+    assert "KD642 warning" in kdiag("lint", str(tmp_path / "compose.yml")).stdout
+    (tmp_path / "below" / "kafka.env").write_text(VARIABLES)
+    done = kdiag("lint", str(tmp_path / "compose.yml"))
+    assert (
+        "compose.yml:4:15: KD634 service kafka: OUTSIDE advertises port 9093 (in ./" in done.stdout
+    )
+    assert "KD642" not in done.stdout
+    assert done.returncode == 60
+
+
+@pytest.mark.parametrize("path", ["../kafka.env", "{folder}/kafka.env"])
+def test_no_file_elsewhere_is_read_because_a_compose_file_names_it(
+    tmp_path: Path, path: str
+) -> None:
+    (tmp_path / "kafka.env").write_text(VARIABLES)
+    (tmp_path / "below").mkdir()
+    compose = tmp_path / "below" / "compose.yml"
+    compose.write_text(ENV_FILE.format(path=path.format(folder=tmp_path)))
+    done = kdiag("lint", str(compose))
+    assert "KD642 warning" in done.stdout
+    assert "KD634" not in done.stdout
+
+
+def test_a_file_without_kafka_is_said_to_have_none(tmp_path: Path) -> None:
+    other = tmp_path / "other.yml"
+    other.write_text("services:\n  web:\n    image: nginx\n")
+    alone = kdiag("lint", str(other))
+    assert (alone.returncode, alone.stdout) == (2, "")
+    assert "nothing of Kafka is configured in it" in alone.stderr
+    done = kdiag("lint", str(other), GOOD)
+    assert f"note: {other}: nothing of Kafka is configured in it" in done.stdout
+    assert "1 file: nothing wrong" in done.stdout
+    assert done.returncode == 0
+    said = json.loads(kdiag("lint", str(other), GOOD, "-o", "json").stdout)
+    assert said["notes"] == [f"{other}: nothing of Kafka is configured in it"]
+
+
+def test_what_is_no_broker_is_not_said_to_be_right() -> None:
+    done = kdiag("lint", "tests/lint/corpus/other/connect.properties")
+    assert "kdiag judges brokers" in done.stdout
+    assert "nothing wrong" not in done.stdout
+    assert done.returncode == 0
+
+
+def test_config_does_not_take_client_properties() -> None:
+    client = "tests/lint/corpus/other/client.properties"
+    done = kdiag("check", "127.0.0.1:1", "--config", client)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"these are client properties; give them with -F {client}" in done.stderr

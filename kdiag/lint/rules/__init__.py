@@ -10,26 +10,20 @@ if TYPE_CHECKING:
     from kdiag.rules.rule import Rule
 
 
+_MODULES = (
+    *("shape", "resources", "addresses", "brokers", "settings", "charts", "clients", "containers"),
+    *("live", "ports", "strimzi"),
+)
+
+
 @cache
 def lint_rules() -> Mapping[str, Rule]:
     """The rules on files, by code."""
-    from kdiag.lint.rules import (
-        addresses,
-        brokers,
-        charts,
-        containers,
-        live,
-        ports,
-        resources,
-        settings,
-        shape,
-        strimzi,
-    )
+    from importlib import import_module
+
     from kdiag.rules.rule import declared
 
-    return declared(
-        *(shape, resources, addresses, brokers, settings, charts, containers, live, ports, strimzi)
-    )
+    return declared(*(import_module(f"{__name__}.{name}") for name in _MODULES))
 
 
 @cache

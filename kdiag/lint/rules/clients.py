@@ -1,0 +1,88 @@
+"""KD643, client properties: typos, contradictions, files that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from kdiag.config.properties.names import KNOWN
+from kdiag.config.usage import UsageError
+from kdiag.lint import remedies
+from kdiag.lint.broker import Value
+from kdiag.lint.documents import Document
+from kdiag.lint.edit import Edits, replace
+from kdiag.lint.environment import value_of
+from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.slips import near_to
+from kdiag.lint.tree import Scalar, Spot, entries
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+
+_SECURITY = ("security.", "sasl.", "ssl.", "bootstrap.")
+_NO_FILE = "cannot read it"
+
+
+@rule("KD643", "client-property", Severity.ERROR, "A client property is wrong")
+def client_property(document: Document) -> Iterator[Match]:
+    """A file of client properties has a name that no client knows and that resembles one, values
+    that contradict each other, or names a key store that is not on this machine.
+
+    Java's client passes over a name that it does not know, with a line in its log, and librdkafka
+    refuses it. What concerns neither the login nor TLS, a file that is absent here, and a property
+    that has no effect, is a warning. Values with variables or templates in them are not judged.
+
+    Prove it: `kdiag check HOST:PORT -F FILE`.
+    """
+    if document.kind != "client":
+        return
+    given = {
+        each.key.text: value
+        for each in entries(document.root)
+        if isinstance(each.value, Scalar) and (value := value_of(each.key, each.value))
+    }
+    meant: dict[str, Value] = {}
+    for name, value in given.items():
+        near = "" if name in KNOWN or "." not in name else near_to(name, KNOWN)
+        if near and near not in given:
+            said = f"no client has the property {name}: did you mean {near}?"
+            level = None if near.startswith(_SECURITY) else Severity.WARNING
+            fix = remedies.say(f"Write {near}.")
+            edits: Edits = (replace(value.key, near),)
+            yield _mistake(name, said, value.key.start, fix, level, edits)
+        meant[near or name] = value
+    if not any(value.opaque for value in meant.values()):
+        yield from _contradictions(meant)
+
+
+def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
+    """What a client says of its properties before it connects."""
+    from kdiag.config.properties.dialects import secured  # for files of client properties alone
+    from kdiag.config.properties.layers import Layers
+
+    notes: list[str] = []
+    try:
+        secured(Layers([{name: value.text for name, value in given.items()}]), notes)
+    except UsageError as error:
+        said = str(error)
+        level = Severity.WARNING if _NO_FILE in said else None
+        fix = remedies.say("Put that right; kdiag check -F reads the file as a client does.")
+        yield _mistake(said, said, _place(said, given), fix, level)
+    for note in notes:
+        fix = remedies.say("Leave it out, or write the security.protocol that it belongs to.")
+        yield _mistake(note, note, _place(note, given), fix, Severity.WARNING)
+
+
+def _place(said: str, given: Mapping[str, Value]) -> Spot:
+    """Where the property stands that a sentence names first."""
+    found = [(said.find(name), -len(name), name) for name in given if name in said]
+    return given[min(found)[2]].key.start if found else Spot(1, 1)
+
+
+def _mistake(
+    name: str,
+    said: str,
+    spot: Spot,
+    fix: Remedy,
+    level: Severity | None = None,
+    edits: Edits = (),
+) -> Mistake:
+    what = name.split()[0].partition("=")[0].rstrip(":")
+    return Mistake(HOP, said, (f"`{what}`",), (), (fix,), level, spot=spot, edits=edits)
