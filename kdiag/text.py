@@ -35,6 +35,22 @@ def decoded(data: bytes) -> str:
     raise ValueError("its bytes are no text: write it in UTF-8")
 
 
+def encoded(text: str, like: bytes) -> bytes:
+    """A text in the encoding of the file that it is to replace, with the byte order mark that this
+    file has."""
+    for mark, encoding in _MARKS:
+        if like.startswith(mark):
+            return mark + text.encode(encoding)
+    for encoding in _encodings(like):
+        with suppress(UnicodeDecodeError):
+            like.decode(encoding)
+            return text.encode("utf-8" if encoding == "utf-8-sig" else encoding)
+    raise ValueError("its bytes are no text: write it in UTF-8")
+
+
+_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+
+
 def _encodings(data: bytes) -> tuple[str, ...]:
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return ("utf-16",)

@@ -253,10 +253,13 @@ def test_a_read_only_file_system_is_enough_to_check_and_to_lint(
     for form in ("terminal", "json", "html", "junit"):
         done = read_only(tmp_path, "check", brokers.three().bootstrap, "-o", form)
         assert (done.returncode, done.stderr) == (0, ""), done.stdout
-    fixed = read_only(tmp_path, "lint", "--fix", "compose.yaml")
+    fixed = read_only(tmp_path, "lint", "--diff", "compose.yaml")
     assert fixed.returncode == 0
     assert "PLAINTEXT://127.0.0.1:19092" in fixed.stdout
-    assert fixed.stderr.endswith("1 file: no errors and 1 warning\n")
+    assert fixed.stderr.endswith("1 fixed, no errors and 1 warning left\n")
+    unwritten = read_only(tmp_path, "lint", "--fix", "compose.yaml")
+    assert (unwritten.returncode, unwritten.stdout) == (2, "")
+    assert unwritten.stderr == "kdiag: cannot write compose.yaml: Read-only file system\n"
     shown = read_only(tmp_path, "lint", "compose.yaml")
     assert shown.returncode == 60
     assert shown.stdout.startswith("compose.yaml:")

@@ -11,12 +11,12 @@ import click
 
 from kdiag.cli.completion import codes_and_files
 from kdiag.cli.exits import EXIT_CODES
-from kdiag.cli.options import TEXT_OR_JSON, output
+from kdiag.cli.options import TERMINAL_OR_JSON, output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FORMS = ("text", "json")
+FORMS = ("terminal", "json")
 
 WritePage = Callable[[str, TextIO], None]
 
@@ -28,7 +28,7 @@ WritePage = Callable[[str, TextIO], None]
     short_help="Say what a code, an error or a log means.",
 )
 @click.argument("subject", metavar="CODE|ERROR|FILE|-", shell_complete=codes_and_files)
-@output(TEXT_OR_JSON, FORMS)
+@output(TERMINAL_OR_JSON, FORMS)
 def explain(subject: str, outputs: Sequence[str]) -> int:
     """Say what a finding, an error or a log means, how to prove it and how to fix it.
 
@@ -46,7 +46,7 @@ def explain(subject: str, outputs: Sequence[str]) -> int:
     code = 0
     if say is None:
         say, code = _log(subject)
-    with destinations(outputs, FORMS, "text") as opened:
+    with destinations(outputs, FORMS) as opened:
         deliver(say, opened)
     return code
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 MAX_CONFIGURATION = 1 << 20  # bytes
+CONFIGURATION = "a file of configuration: 1 MiB at most"
 
 
 def read(name: str, most: int, what: str) -> bytes:
@@ -28,7 +29,7 @@ def read(name: str, most: int, what: str) -> bytes:
 
 def configuration(name: str) -> str:
     """The text of a file that configures Kafka, its lines ending as they do."""
-    return text(read(name, MAX_CONFIGURATION, "a file of configuration: 1 MiB at most"), name)
+    return text(read(name, MAX_CONFIGURATION, CONFIGURATION), name)
 
 
 def text(data: bytes, name: str = "the file") -> str:

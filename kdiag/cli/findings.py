@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import click
 
-from kdiag.cli.options import TEXT_OR_JSON, output
+from kdiag.cli.options import TERMINAL_OR_JSON, output
 
 
 @click.command(short_help="List every finding.")
-@output(TEXT_OR_JSON, ("text", "json"))
+@output(TERMINAL_OR_JSON, ("terminal", "json"))
 def findings(outputs: Sequence[str]) -> int:
     """List every finding's code, name and severity; kdiag explain CODE has the page of each."""
     from kdiag.catalog import every_rule
     from kdiag.cli.outputs import deliver, destinations
     from kdiag.cli.pages import FORMS, of_all
 
-    with destinations(outputs, FORMS, "text") as opened:
+    with destinations(outputs, FORMS) as opened:
         deliver(lambda form, stream: of_all(form, every_rule(), stream), opened)
     return 0

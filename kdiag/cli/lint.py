@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kdiag.cli.completion import paths
 from kdiag.cli.exits import EXIT_CODES
-from kdiag.cli.files import configuration, named, read, text
+from kdiag.cli.files import CONFIGURATION, MAX_CONFIGURATION, named, read, text
 from kdiag.cli.options import option, output
+
+if TYPE_CHECKING:
+    from kdiag.lint.report import LintReport
 
 
 @click.command(epilog=EXIT_CODES, short_help="Say what will go wrong with configuration files.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=paths)
-@click.option("--fix", is_flag=True, help="Print the corrected file, and what is left to do.")
-@click.option("--diff", "as_diff", is_flag=True, help="Print the corrections as a unified diff.")
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Write the corrections into the files; say which, and what is left.",
+)
+@click.option(
+    "--diff",
+    "as_diff",
+    is_flag=True,
+    help="Print them as a unified diff.",
+)
 @click.option(
     "--patch", "as_patch", is_flag=True, help="Print them as kubectl patch commands, for Strimzi."
 )
@@ -32,8 +46,8 @@ from kdiag.cli.options import option, output
 )
 @option("fail_on", "What makes the exit code 60.", variables=True)
 @output(
-    "text, json, sarif or github, to standard output or to a file; may be repeated.",
-    ("text", "json", "sarif", "github"),
+    "terminal, json, sarif or github, to standard output or to a file; may be repeated.",
+    ("terminal", "json", "sarif", "github"),
 )
 def lint(
     files: Sequence[str],
@@ -52,47 +66,84 @@ def lint(
     Compose file takes settings from (env_file, extends), below its folder. kdiag lint needs PyYAML:
     pip install 'kdiag[lint]'.
 
-    With --fix, --diff or --patch the exit code, and what goes to standard error, is about the
-    corrected files.
+    Without --fix nothing is written. With --fix, --diff or --patch the exit code, and what goes to
+    standard error beside a diff or a patch, is about the corrected files. What --fix makes of
+    standard input goes to standard output.
     """
     from kdiag.cli.outputs import deliver, destinations
     from kdiag.config.options import choice
-    from kdiag.lint.edit import diff
     from kdiag.lint.linter import after_fixes, companions, lint
     from kdiag.lint.observed import of_report
-    from kdiag.lint.patch import commands
     from kdiag.lint.render import FORMS
     from kdiag.lint.render import render as say
 
-    fail_on = choice("fail_on", fail_on or "error")
-    corrections = fix + as_diff + as_patch
-    if corrections and outputs:
+    if fix + as_diff + as_patch > 1:
+        raise click.UsageError("--fix, --diff and --patch: choose one of them")
+    to_stdout = as_diff or as_patch or (fix and "-" in files)
+    if to_stdout and outputs:
         raise click.UsageError(
-            "--fix, --diff and --patch have standard output to themselves: leave -o out"
+            "corrections have standard output to themselves: leave -o out, or --diff and --patch"
         )
-    if corrections > 1 or (fix and len(files) > 1):
-        raise click.UsageError(
-            "--fix prints one corrected file; --diff and --patch are for several"
-        )
-    sources = {named(name): configuration(name) for name in files}
-    sources |= {name: configuration(name) for name in companions(sources) if Path(name).is_file()}
+    given = {name: read(name, MAX_CONFIGURATION, CONFIGURATION) for name in files}
+    sources = {named(name): text(data, name) for name, data in given.items()}
+    beside = [name for name in companions(sources) if Path(name).is_file()]
+    given |= {name: read(name, MAX_CONFIGURATION, CONFIGURATION) for name in beside}
+    sources |= {name: text(given[name], name) for name in beside}
     live = None
     if saved:
         from kdiag.report.load import MOST
 
-        live = of_report(saved, text(read(saved, MOST, "a report: 32 MiB at most")))
-    report = lint(sources, fail_on, skip_unknown, bool(corrections), live)
-    if not corrections:
-        with destinations(outputs, FORMS, "text") as opened:
-            deliver(lambda form, stream: say(form, report, stream), opened)
-        return report.exit_code
-    left = after_fixes(report)
-    fixed = {each.name: each.after for each in report.fixed}
-    for name, before in sources.items():
-        after = fixed.get(name, before)
+        live = of_report(saved, text(read(saved, MOST, "a report: 32 MiB at most"), saved))
+    report = lint(sources, choice("fail_on", fail_on or "error"), skip_unknown, fix or as_diff or as_patch, live)
+    left = after_fixes(report) if fix or as_diff or as_patch else report
+    with destinations([] if to_stdout else outputs, FORMS) as opened:
         if as_patch:
-            click.echo("".join(commands(name, before, after)), nl=False)
+            left = _patch(report, left)
+        for each in report.fixed:
+            if as_diff:
+                from kdiag.lint.edit import diff
+
+                click.echo(diff(each.name, each.before, each.after), nl=False)
+            elif fix and each.name in given:
+                _write(each.name, given[each.name], each.after)
+        if fix and "-" in given:
+            after = {each.name: each.after for each in report.fixed}
+            click.echo(after.get("stdin", sources["stdin"]), nl=False)
+        if to_stdout:
+            say("terminal", left, sys.stderr)
         else:
-            click.echo(after if fix else diff(name, before, after), nl=False)
-    say("text", left, sys.stderr)
+            deliver(lambda form, stream: say(form, left, stream), opened)
     return left.exit_code
+
+
+def _patch(report: LintReport, left: LintReport) -> LintReport:
+    """Prints the corrections that kubectl can make; what is wrong with the other files is left."""
+    from kdiag.lint.patch import commands
+
+    made = {x.name: "".join(commands(x.name, x.before, x.after)) for x in report.fixed}
+    click.echo("".join(made.values()), nl=False)
+    other = {name for name, typed in made.items() if not typed}
+    if other:
+        click.echo(f"kdiag: no patch for {', '.join(sorted(other))}: use --fix", err=True)
+    unmade = [each for each in report.problems if each.file in other]
+    rest = [each for each in left.problems if each.file not in other]
+    done = tuple(each for each in left.repaired if each.file not in other)
+    return replace(left, problems=(*rest, *unmade), repaired=done)
+
+
+def _write(name: str, before: bytes, after: str) -> None:
+    """Gives a file its corrected text, in the encoding that it has. Raises UsageError."""
+    from kdiag.cli.outputs import File
+    from kdiag.text import encoded
+
+    if read(name, MAX_CONFIGURATION, CONFIGURATION) != before:
+        raise click.UsageError(f"{name} was changed meanwhile: it is left as it is")
+    try:
+        file = File("fix", name)
+        try:
+            file.stream.buffer.write(encoded(after, before))
+            file.keep()
+        finally:
+            file.drop()
+    except OSError as error:
+        raise click.UsageError(f"cannot write {name}: {error.strerror}") from None

@@ -14,7 +14,7 @@ from kdiag.report.render import RENDERERS
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 REPORTED = f"{', '.join(RENDERERS)}: to standard output or to a file; may be repeated."
-TEXT_OR_JSON = "text or json, to standard output or to a file; may be repeated."
+TERMINAL_OR_JSON = "terminal or json, to standard output or to a file; may be repeated."
 
 
 def option(name: str, help: str = "", *, variables: bool = False, **more: Any) -> Decorator:  # noqa: A002

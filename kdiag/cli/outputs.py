@@ -171,7 +171,7 @@ def destinations(
     wanted: list[tuple[str, str]] = []
     for output in outputs:
         form, separator, path = output.partition("=")
-        form = form.lower()
+        form = "terminal" if form.lower() == "text" else form.lower()  # as it was called in lint
         if form not in known or (separator and not path):
             raise UsageError(
                 f"-o {output!r}: write FORMAT or FORMAT=FILE; FORMAT is one of {', '.join(known)}"

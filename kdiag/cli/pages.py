@@ -11,14 +11,14 @@ from typing import Any, TextIO
 from kdiag.kafka.error_catalog import KafkaError
 from kdiag.rules.rule import Rule, rule_url
 
-FORMS = ("text", "json")
+FORMS = ("terminal", "json")
 SCHEMA_VERSION = 1
 WIDTH = 100
 
 
 def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
     """The page of a finding."""
-    if form == "text":
+    if form == "terminal":
         stream.write(f"{rule.code} {rule.name} ({rule.severity.value})\n{rule.title}\n\n")
         stream.write(f"{rule.doc}\n\nsee {rule.url}\n")
         return
@@ -62,7 +62,7 @@ def of_all(form: str, every: Mapping[str, Rule], stream: TextIO) -> None:
 def of_error(form: str, error: KafkaError, every: Mapping[str, Rule], stream: TextIO) -> None:
     """What an error of Kafka's protocol or of librdkafka means."""
     origin = "librdkafka's own" if error.own else "Kafka's protocol"
-    if form == "text":
+    if form == "terminal":
         parts = [f"{error.number} {error.name} ({origin})", fill(error.means, WIDTH)]
         if error.fix:
             parts.append(fill(f"Fix it: {error.fix}", WIDTH))

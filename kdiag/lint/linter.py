@@ -63,7 +63,9 @@ def lint(
     )
     there = _entrance(files, live) if live else None
     made = tuple(fixed) if fix else ()
-    return LintReport(tuple(sources), tuple(problems), fail_on, made, there, tuple(unknown))
+    return LintReport(
+        tuple(sources), tuple(problems), fail_on, made, entrance=there, notes=tuple(unknown)
+    )
 
 
 def after_fixes(report: LintReport) -> LintReport:
@@ -71,7 +73,10 @@ def after_fixes(report: LintReport) -> LintReport:
     fixed = {each.name for each in report.fixed}
     kept = [each for each in report.problems if each.file not in fixed]
     left = [each for corrected in report.fixed for each in corrected.left]
-    return LintReport(report.files, (*kept, *left), report.fail_on, notes=report.notes)
+    made = tuple(each for each in report.problems if each.fixed)
+    return LintReport(
+        report.files, (*kept, *left), report.fail_on, repaired=made, notes=report.notes
+    )
 
 
 def refuse_large(sources: Mapping[str, str]) -> None:

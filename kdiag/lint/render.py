@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from kdiag import __version__
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
+from kdiag.lint.style import Style, styled
 from kdiag.report.render.encoding import fitted
 from kdiag.report.render.workflow import command, no_command
 from kdiag.rules.rule import Severity
@@ -20,33 +21,43 @@ _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 _HOME = "https://kdiag.readthedocs.io/"
 
 
-def text(report: LintReport, stream: TextIO) -> None:
+def terminal(report: LintReport, stream: TextIO) -> None:
     """`file:line:column: code message`, a line each; what a fix needs that no file tells is below,
-    indented. Then a line with the counts."""
-    stream.write(fitted(no_command("".join(_lines(report))), stream))
+    indented. Then a line with the counts. A terminal gets colours, and lines as wide as it is."""
+    style = styled(stream)
+    stream.write(fitted(no_command("".join(_lines(report, style))), stream))
 
 
-def _lines(report: LintReport) -> Iterator[str]:
-    fixable = 0
+def _lines(report: LintReport, style: Style) -> Iterator[str]:
+    for each in report.repaired:
+        place = style.bold(f"{_place(each)}:")
+        said = f"{each.finding.code} {style.green('fixed:')} {each.finding.message}"
+        yield style.wrapped(f"{place} {said}", 4)
     for each in report.problems:
         finding = each.finding
-        kind = "" if finding.severity is Severity.ERROR else " warning:"
-        mark = " [fixable]" if each.fixed else ""
-        fixable += each.fixed
-        yield f"{_place(each)}: {finding.code}{kind} {finding.message}{mark}\n"
-        if each.fixed:
-            continue
-        for remedy in finding.remedies:
-            yield f"    {remedy.summary}\n"
+        error = finding.severity is Severity.ERROR
+        code = style.red(finding.code) if error else style.yellow(f"{finding.code} warning:")
+        mark = f" {style.green('[fixable]')}" if each.fixed else ""
+        yield style.wrapped(f"{style.bold(f'{_place(each)}:')} {code} {finding.message}{mark}", 4)
+        for remedy in () if each.fixed else finding.remedies:
+            yield style.wrapped(f"    {remedy.summary}", 4)
             yield from (f"      {line}\n" for line in remedy.snippet.splitlines())
     yield from (f"note: {clean(note)}\n" for note in report.notes)
+    yield f"{_summary(report)}\n"
+
+
+def _summary(report: LintReport) -> str:
     files = _count(report.judged, "file")
+    fixable = sum(each.fixed for each in report.problems)
+    done = f"{len(report.repaired)} fixed" if report.repaired else ""
     if not report.problems:
-        yield f"{files}: nothing wrong\n" if report.judged else "nothing to judge\n"
-        return
+        nothing = f"{files}: nothing wrong" if report.judged else "nothing to judge"
+        return f"{files}: {done}, nothing wrong is left" if done else nothing
     counts = f"{_count(report.errors, 'error')} and {_count(report.warnings, 'warning')}"
-    hint = f"; --fix puts {fixable} of them right" if fixable else ""
-    yield f"{files}: {counts}{hint}\n"
+    if done:
+        return f"{files}: {done}, {counts} left"
+    hint = f"; {fixable} fixable: --fix writes, --diff shows it" if fixable else ""
+    return f"{files}: {counts}{hint}"
 
 
 def as_json(report: LintReport, stream: TextIO) -> None:
@@ -60,6 +71,7 @@ def as_json(report: LintReport, stream: TextIO) -> None:
         "errors": report.errors,
         "warnings": report.warnings,
         "notes": [clean(note) for note in report.notes],
+        "fixed": [_as_object(each) for each in report.repaired],
         "findings": [_as_object(each) for each in report.problems],
     }
     stream.write(json.dumps(found, indent=2) + "\n")
@@ -114,7 +126,7 @@ def github(report: LintReport, stream: TextIO) -> None:
 
 
 FORMS: Mapping[str, Callable[[LintReport, TextIO], None]] = {
-    "text": text,
+    "terminal": terminal,
     "json": as_json,
     "sarif": sarif,
     "github": github,

@@ -23,13 +23,15 @@ class Fixed:
 
 @dataclass(frozen=True)
 class LintReport:
-    """Problems by file and place; `fixed` are the files that the fixes change, `entrance` is where
-    a walk came in, as far as the files tell, `notes` are about files with nothing of Kafka."""
+    """Problems by file and place; `fixed` are the files that the fixes change, `repaired` the
+    problems that are no longer in these files, `entrance` is where a walk came in, as far as the
+    files tell, `notes` are about files with nothing of Kafka."""
 
     files: tuple[str, ...]
     problems: tuple[Problem, ...]
     fail_on: str = "error"
     fixed: tuple[Fixed, ...] = field(default=())
+    repaired: tuple[Problem, ...] = ()
     entrance: EntryListener | None = None
     notes: tuple[str, ...] = ()
 

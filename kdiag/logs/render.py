@@ -16,7 +16,7 @@ MAX_LINES, MAX_FINDINGS = 4, 8
 
 
 def render(form: str, explanation: Explanation, stream: TextIO) -> None:
-    """Writes an explanation to `stream`; `form` is "text" or "json"."""
+    """Writes an explanation to `stream`; `form` is "terminal" or "json"."""
     if form == "json":
         _write_json(explanation, stream)
         return

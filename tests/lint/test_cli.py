@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
-import sys
 from importlib.resources import files
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -14,9 +14,10 @@ import jsonschema
 import pytest
 import yaml
 
+from kdiag.lint.style import Style
 from tests.cli.test_cli import imported
 from tests.lint.corpus import FOLDER
-from tests.running import ENOUGH, ROOT, environment, kdiag
+from tests.running import ENOUGH, ROOT, kdiag
 
 TUTORIAL = "tests/lint/corpus/strimzi/tutorial.yaml"
 GOOD = "tests/lint/corpus/strimzi/good-nodeport.yaml"
@@ -51,21 +52,62 @@ def test_every_mistake_has_its_line() -> None:
         f"{TUTORIAL}:14:7: KD603 `listeners[].configuration.brokers[]` has no field" in done.stdout
     )
     assert "did you mean `advertisedHost`? [fixable]" in done.stdout
-    assert lines[-1] == "1 file: 7 errors and 3 warnings; --fix puts 7 of them right"
+    assert lines[-1] == (
+        "1 file: 7 errors and 3 warnings; 7 fixable: --fix writes, --diff shows it"
+    )
 
 
-def test_the_fixed_file_is_all_that_is_on_standard_output() -> None:
-    done = kdiag("lint", "--fix", TUTORIAL)
-    assert done.stdout.partition("\n")[2] == FIXED
+def test_fix_writes_in_place_and_says_what_it_did(tmp_path: Path) -> None:
+    """Several files at once: those that need nothing stay as they are."""
+    for name in (TUTORIAL, GOOD):
+        (tmp_path / Path(name).name).write_text((ROOT / name).read_text())
+    (tmp_path / "tutorial.yaml").chmod(0o640)
+    before = (tmp_path / "good-nodeport.yaml").stat()
+    done = kdiag("lint", "--fix", "tutorial.yaml", "good-nodeport.yaml", cwd=tmp_path)
+    assert (tmp_path / "tutorial.yaml").read_text().partition("\n")[2] == FIXED
+    assert (tmp_path / "tutorial.yaml").stat().st_mode & 0o777 == 0o640
+    after = (tmp_path / "good-nodeport.yaml").stat()
+    assert (before.st_ino, before.st_mtime_ns) == (after.st_ino, after.st_mtime_ns)
     assert done.returncode == 0  # warnings are left
-    assert "KD623 warning" in done.stderr
+    assert "tutorial.yaml:14:7: KD603 fixed: " in done.stdout
+    assert "KD623 warning" in done.stdout
+    last = "2 files: 7 fixed, no errors and 4 warnings left"
+    assert done.stdout.splitlines()[-1] == last
+    again = kdiag("lint", "--fix", "-o", "json", "tutorial.yaml", cwd=tmp_path)
+    assert json.loads(again.stdout)["fixed"] == []
+
+
+def test_nothing_is_written_without_fix(tmp_path: Path) -> None:
+    text = (ROOT / TUTORIAL).read_bytes()
+    (tmp_path / "kafka.yaml").write_bytes(text)
+    for arguments in ([], ["--diff"], ["--patch"], ["-o", "json"]):
+        kdiag("lint", *arguments, "kafka.yaml", cwd=tmp_path)
+        assert (tmp_path / "kafka.yaml").read_bytes() == text
+    assert [file.name for file in tmp_path.iterdir()] == ["kafka.yaml"]
+
+
+def test_what_was_fixed_is_in_json(tmp_path: Path) -> None:
+    (tmp_path / "kafka.yaml").write_text((ROOT / TUTORIAL).read_text())
+    report = json.loads(kdiag("lint", "--fix", "-o", "json", "kafka.yaml", cwd=tmp_path).stdout)
+    assert len(report["fixed"]) == 7
+    assert report["errors"] == 0
+    assert {each["code"] for each in report["fixed"]} == {"KD602", "KD603"}
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_file_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
+    (tmp_path / "kafka.yaml").write_text((ROOT / TUTORIAL).read_text())
+    (tmp_path / "kafka.yaml").chmod(0o444)
+    done = kdiag("lint", "--fix", "kafka.yaml", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "cannot write kafka.yaml" in done.stderr
 
 
 def test_standard_input_and_a_diff_that_patch_takes(tmp_path: Path) -> None:
     text = (ROOT / TUTORIAL).read_text()
     done = kdiag("lint", "--fix", "-", stdin=text)
     assert done.stdout.endswith(FIXED)
-    assert "stdin:" in done.stderr
+    assert "stdin:14:7: KD603 fixed:" in done.stderr
     (tmp_path / "kafka.yaml").write_text(text)
     said = kdiag("lint", "--diff", "kafka.yaml", cwd=tmp_path)
     patched = subprocess.run(
@@ -101,15 +143,19 @@ def test_what_cannot_be_patched_line_by_line_is_edited(tmp_path: Path) -> None:
     assert done.stdout == "kubectl edit kafka <name of the cluster> -n n\n"
 
 
-def test_a_file_for_no_kubernetes_has_no_command_for_it() -> None:
+def test_a_file_for_no_kubernetes_has_no_command_and_stays_wrong() -> None:
     done = kdiag("lint", "--patch", "tests/lint/corpus/compose/port-differs.yaml")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "published as" not in done.stderr
+    assert (done.returncode, done.stdout) == (60, "")
+    assert "no patch for tests/lint/corpus/compose/port-differs.yaml: use --fix" in done.stderr
+    assert "published as" in done.stderr
+    assert "fixed:" not in done.stderr
 
 
-def test_what_needs_no_fix_comes_out_as_it_is() -> None:
-    done = kdiag("lint", "--fix", GOOD)
-    assert done.stdout == (ROOT / GOOD).read_text()
+def test_what_needs_no_fix_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "kafka.yaml").write_text((ROOT / GOOD).read_text())
+    done = kdiag("lint", "--fix", "kafka.yaml", cwd=tmp_path)
+    assert done.stdout == "1 file: nothing wrong\n"
+    assert (tmp_path / "kafka.yaml").read_text() == (ROOT / GOOD).read_text()
     assert kdiag("lint", "--diff", GOOD).stdout == ""
 
 
@@ -127,12 +173,12 @@ def test_exit_codes() -> None:
         (["tests"], "cannot read tests"),
         (["LICENSE"], "nothing of Kafka is configured in it; kdiag reads a Strimzi Kafka resource"),
         (["pyproject.toml"], "nothing of Kafka is configured in it"),
-        ([GOOD, "-o", "xml"], "one of text, json, sarif, github"),
-        ([GOOD, "--fix", "-o", "json"], "leave -o out"),
-        ([GOOD, TUTORIAL, "--fix"], "--diff and --patch are for several"),
+        ([GOOD, "-o", "xml"], "one of terminal, json, sarif, github"),
+        ([GOOD, "--diff", "-o", "json"], "leave -o out"),
+        ([GOOD, TUTORIAL, "--fix", "--diff"], "choose one of them"),
         ([], "Missing argument"),
     ],
-    ids=["nowhere", "folder", "prose", "toml", "form", "fix-and-form", "fix-two", "nothing"],
+    ids=["nowhere", "folder", "prose", "toml", "form", "diff-and-form", "fix-and-diff", "nothing"],
 )
 def test_wrong_usage(arguments: list[str], words: str) -> None:
     done = kdiag("lint", *arguments)
@@ -192,27 +238,40 @@ def test_sarif_is_what_its_schema_says(name: str, tmp_path: Path) -> None:
 def test_what_a_file_says_does_not_reach_the_terminal_or_a_workflow(tmp_path: Path) -> None:
     evil = tmp_path / "evil.yaml"
     evil.write_text('kind: Kafka\nspec:\n  kafka:\n    "a\\e[31m\\n::error::b": 1\n')
-    for form in ("text", "github", "json", "sarif"):
+    for form in ("text", "terminal", "github", "json", "sarif"):
         done = kdiag("lint", "-o", form, str(evil))
         assert done.returncode == 60
         assert "\x1b" not in done.stdout
         assert "\n::error::b" not in done.stdout
 
 
-def test_windows_line_ends_stay(tmp_path: Path) -> None:
-    text = (ROOT / TUTORIAL).read_text()
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "latin-1"])
+def test_bytes_that_are_not_wrong_stay(tmp_path: Path, encoding: str, ending: str) -> None:
+    text = (ROOT / TUTORIAL).read_text() + "# für Zürich\n"
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
     file = tmp_path / "kafka.yaml"
-    file.write_bytes(text.replace("\n", "\r\n").encode())
-    done = subprocess.run(
-        [sys.executable, "-m", "kdiag", "lint", "--fix", str(file)],
-        capture_output=True,
-        cwd=ROOT,
-        env=environment(),
-        timeout=ENOUGH,
-        check=False,
-    )
-    assert done.stdout.decode().endswith(FIXED.replace("\n", "\r\n"))
-    assert done.stdout.count(b"\n") == done.stdout.count(b"\r\n")
+    file.write_bytes((mark + text).replace("\n", ending).encode(encoding))
+    kdiag("lint", "--fix", "kafka.yaml", cwd=tmp_path)
+    wanted = text.partition("\n")[0] + "\n" + FIXED + "# für Zürich\n"
+    assert file.read_bytes() == (mark + wanted).replace("\n", ending).encode(encoding)
+
+
+def test_a_terminal_has_colours_and_lines_as_wide_as_it_is(tmp_path: Path) -> None:
+    done = kdiag("lint", TUTORIAL, FORCE_COLOR="1")
+    assert "\x1b[31;1mKD603\x1b[0m" in done.stdout
+    assert "\x1b" not in kdiag("lint", TUTORIAL, FORCE_COLOR="1", NO_COLOR="1").stdout
+    assert "\x1b" not in kdiag("lint", "-o", "json", TUTORIAL, FORCE_COLOR="1").stdout
+
+
+def test_lines_are_wrapped_without_the_room_that_colours_take() -> None:
+    style = Style(coloured=True, width=40)
+    line = f"{style.bold('kafka.yaml:1:1:')} {style.red('KD603')} " + "word " * 20
+    shown = style.wrapped(line.rstrip(), 4).splitlines()
+    bare = [re.sub(r"\x1b\[[0-9;]*m", "", each) for each in shown]
+    assert all(30 < len(each) <= 40 for each in bare[:-1])
+    assert all(each.startswith("    word") for each in bare[1:])
+    assert Style(width=40).wrapped("x" * 90, 4) == "x" * 90 + "\n"
 
 
 def test_without_pyyaml_a_sentence_says_what_to_install(tmp_path: Path) -> None:

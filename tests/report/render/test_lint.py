@@ -41,7 +41,7 @@ def test_a_name_of_a_file(form: str, encoding: str) -> None:
             assert {set(given) == {"file", "line", "col", "title"} for _, given, _ in told} == {
                 True
             }
-        elif form == "text":
+        elif form == "terminal":
             assert not re.search(r"^\s*::[a-z-]+( .*)?::|##(vso)?\[", said, re.MULTILINE), name
         else:
             assert json.loads(said)
@@ -50,7 +50,7 @@ def test_a_name_of_a_file(form: str, encoding: str) -> None:
 def test_a_value_of_a_file_is_no_command_either() -> None:
     text = "process.roles=broker\nlisteners=::error::x://:9092,##[error]x\n"
     stream = io.StringIO()
-    render("text", lint({"a.properties": text}), stream)
+    render("terminal", lint({"a.properties": text}), stream)
     assert "x" in stream.getvalue()
     assert not re.search(r"^\s*::[a-z-]+( .*)?::|##\[", stream.getvalue(), re.MULTILINE)
 
