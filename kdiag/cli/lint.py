@@ -94,7 +94,13 @@ def lint(
         from kdiag.report.load import MOST
 
         live = of_report(saved, text(read(saved, MOST, "a report: 32 MiB at most"), saved))
-    report = lint(sources, choice("fail_on", fail_on or "error"), skip_unknown, fix or as_diff or as_patch, live)
+    report = lint(
+        sources,
+        choice("fail_on", fail_on or "error"),
+        skip_unknown,
+        fix or as_diff or as_patch,
+        live,
+    )
     left = after_fixes(report) if fix or as_diff or as_patch else report
     with destinations([] if to_stdout else outputs, FORMS) as opened:
         if as_patch:
