@@ -161,7 +161,7 @@ def missing_field(document: Document) -> Iterator[Match]:
     if document.kind in STRIMZI and document.root:
         yield from _fragment(document, document.root)
     for each in _flaws(document, Flaw.MISSING):
-        said = f"`{_dotted(each.path)}` lacks `{each.key}`, which is required"
+        said = f"{_where(each)} lacks `{each.key}`, which is required"
         fix = remedies.say("Add it:", "{key}: <{key}>", "yaml", key=each.key)
         yield _mistake(document, each, said, fix, ())
     if document.kind in STRIMZI and document.root:
