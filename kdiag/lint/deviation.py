@@ -32,6 +32,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 _MOST_SLIPS = 100  # fields of one mapping that are looked up; what has more is of another kind
 _MANY = 8  # allowed values, or fields, that are named
+UNDASHED = "no dash"  # how a fix of this kind is marked
+_SETTINGS = ("spec", "kafka", "config")
 _LIST = "a list, each item with a dash"
 
 
@@ -96,6 +98,8 @@ def _meant(node: Node, near: Mapping[int, Deviation]) -> Node:
     if said == KEYED and isinstance(node, Map):
         listed = tuple(_meant(each.meant, near) for each in items_of(node) or ())
         return Items(node.start, listed)
+    if said == UNDASHED and isinstance(node, Items):
+        return _meant(node.items[0], near)
     if isinstance(node, Scalar):
         if not said:
             return node
@@ -205,15 +209,45 @@ def _listed(node: Node, item: Schema) -> str:
     return "- " if fits and not node.closed else ""
 
 
+def _as_mapping(node: Node, schema: Schema) -> str:
+    """How a value is to be written as a mapping, "" where it is none."""
+    if isinstance(node, Items):
+        fields = entries(node.items[0]) if len(node.items) == 1 and not node.closed else ()
+        fits = all(allowed(schema, each.key.text) is not None for each in fields)
+        return UNDASHED if fields and fits else ""
+    found = re.match(r"(\w+):(?=[^\s/])", node.text) if isinstance(node, Scalar) else None
+    if not found or not isinstance(node, Scalar) or allowed(schema, found[1]) is None:
+        return ""
+    # There is no blank behind the colon.
+    return f"{found[0]} {node.text[found.end() :]}" if node.plain and not node.block else ""
+
+
 def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[Deviation]:
     if not isinstance(node, Map):
-        yield Deviation(Flaw.TYPE, node, path, expected="a mapping of fields")
+        near = _as_mapping(node, schema)
+        yield Deviation(Flaw.TYPE, node, path, expected="a mapping of fields", near=near)
+        if near == UNDASHED and isinstance(node, Items):
+            yield from _differences(node.items[0], schema, path, kind)
         return
     taken = {each.key.text: each.value for each in reversed(node.entries)}
     strays, meant_for = 0, set()
     for each in node.entries:
         below = allowed(schema, each.key.text)
-        if below is not None:
+        if path == _SETTINGS and not isinstance(each.value, Scalar):
+            homes = homes_of(kind, each.key.text, path)
+            flaw = Flaw.MISPLACED if homes else Flaw.TYPE
+            at_fault = each.key if homes else each.value
+            yield Deviation(
+                flaw,
+                at_fault,
+                (*path, each.key.text) if not homes else path,
+                each.key.text if homes else "",
+                each if homes else None,
+                node,
+                expected="a single value",
+                homes=homes,
+            )
+        elif below is not None:
             yield from _differences(each.value, below, (*path, each.key.text), kind)
         elif not each.merged:
             strays += 1

@@ -164,7 +164,8 @@ def _mended(
     if len(body) > MOST_MENDED:
         return None
     version = re.search(r"^apiVersion:[ \t]*[\"']?([\w./]+)", body, re.MULTILINE)
-    mended = repair_indentation(body, model(kind, version[1] if version else ""), first)
+    held_to = model(kind, version[1] if version else "")
+    mended = repair_indentation(body, held_to, first, dashes=plain is None)
     if mended is None:
         return None
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kdiag.lint.aliases import known_as
 from kdiag.lint.reader import MAX_DEPTH, split
@@ -20,6 +20,7 @@ _LINE = re.compile(r"([ \t]*)((?:-[ \t]+)*)(.*)\Z", re.DOTALL)
 _KEY = re.compile(r"""("[^"]*"|'[^']*'|[\w./$-]+)[ \t]*:(?:[ \t]+(.*)|)\Z""", re.DOTALL)
 _BLOCK = re.compile(r"[|>][+-]?[0-9]?[+-]?[ \t]*(#.*)?\Z")
 _STEP = 2
+_SETTINGS = "under `config`"
 _MOST_MOVED, _MOST_GUESSES = 200, 1000  # lines that stand wrongly, names that are mistyped
 _LONGEST = 200  # lines of one value in brackets
 
@@ -34,6 +35,7 @@ class MovedLine:
     owner: str
     by: int
     tabs: bool = False
+    dash: str = ""  # "missing" before it, or "stray"
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,12 @@ class _Frame:
             if proper < least:
                 self.was = self.before + least
 
-    def takes(self, key: str, indent: int) -> bool:
+    def takes(self, key: str, indent: int, opens: bool) -> bool:
         if self.is_list or key in self.used:
             return False
         if is_open(self.schema) and key not in self.schema.get("properties", {}):
+            if opens and (self.owner == _SETTINGS or self.schema.get("additionalProperties")):
+                return False  # settings and labels have values, and nothing below them
             return indent > self.before and (self.was is None or indent >= self.was)
         return allowed(self.schema, key) is not None
 
@@ -93,18 +97,21 @@ class _Line:
     ending: str
     opens: bool  # it has no value yet: what follows is its value
     tabs: bool
+    dash: str = ""  # "missing", "stray"
     below: str = ""  # the field of the next line, where that is further in
     more: list[str] = field(default_factory=list)
     above: list[str] = field(default_factory=list)  # comments and blank lines
 
 
-def repair_indentation(text: str, kind: Model, first_line: int = 1) -> RepairedText | None:
+def repair_indentation(
+    text: str, kind: Model, first_line: int = 1, dashes: bool = False
+) -> RepairedText | None:
     """The text with its lines where they belong; None where nothing has to move, or it cannot be
-    told."""
+    told. With `dashes`, those that are missing and those that are too many are put right too."""
     lines, rest = _lines(text)
     if lines is None:
         return None
-    made = _Mender(kind, first_line)
+    made = _Mender(kind, first_line, dashes)
     for line in lines:
         if not made.place(line) or made.at_a_loss:
             return None
@@ -114,14 +121,14 @@ def repair_indentation(text: str, kind: Model, first_line: int = 1) -> RepairedT
 
 
 class _Mender:
-    def __init__(self, kind: Model, first_line: int) -> None:
+    def __init__(self, kind: Model, first_line: int, dashes: bool) -> None:
         root = _Frame(resource(*kind), False, "to the left margin", -1, 0, was=0, now=0)
         self.frames = [root]
         self.out: list[str] = []
         self.moved: list[MovedLine] = []
         self.shifts: dict[int, int] = {}
         self.guesses = 0
-        self._first = first_line
+        self._first, self._dashes = first_line, dashes
 
     @property
     def at_a_loss(self) -> bool:
@@ -135,7 +142,7 @@ class _Mender:
             return self._item(line)
         found = self._frame(line) if line.key else None
         if found is None:
-            return False
+            return self._with_dash(line)
         del self.frames[self.frames.index(found) + 1 :]
         was = found.was
         found.settle(line.indent, 1)
@@ -156,8 +163,10 @@ class _Mender:
         literal = [each for each in fits if each.was == line.indent]
         fresh = [each for each in fits if each.was is None and each is self.frames[-1]]
         found = next(iter([*literal, *fresh, *fits]), None)
-        if found is None or line.dashes.count("-") > 1:
+        if line.dashes.count("-") > 1:
             return False
+        if found is None:
+            return self._without_dash(line)
         del self.frames[self.frames.index(found) + 1 :]
         was = found.was
         found.settle(line.indent, 0)
@@ -173,6 +182,25 @@ class _Mender:
             self._open(item, line, item.now, item.was)
         return True
 
+    def _without_dash(self, line: _Line) -> bool:
+        """A field with a dash before it where no list is."""
+        bare = replace(line, dashes="", dash="stray", indent=line.indent + len(line.dashes))
+        fits = bare.key and any(
+            not x.is_list and allowed(x.schema, bare.key) is not None for x in self.frames
+        )
+        return self._dashes and bool(fits) and self.place(bare)
+
+    def _with_dash(self, line: _Line) -> bool:
+        """The first field of an item that has no dash."""
+        lists = [x for x in self.frames if x.is_list]
+        empty = lists and lists[-1] is self.frames[-1] and line.indent >= lists[-1].before
+        if not self._dashes or not line.key or not empty:
+            return False
+        if allowed(lists[-1].schema.get("items", {}), line.key) is None:
+            return False
+        back = max(line.indent - _STEP, 0)
+        return self._item(replace(line, dashes="- ", dash="missing", indent=back))
+
     def _item_fits(self, frame: _Frame, key: str) -> bool:
         schema = frame.schema.get("items", {})
         if not key:
@@ -185,7 +213,7 @@ class _Mender:
         """The mapping that a field belongs to."""
         key, indent = line.key, line.indent
         inner = list(reversed([frame for frame in self.frames if not frame.is_list]))
-        fitting = [frame for frame in inner if frame.takes(key, indent)]
+        fitting = [frame for frame in inner if frame.takes(key, indent, line.opens)]
         literal = [frame for frame in fitting if frame.was == indent]
         fresh = [frame for frame in fitting if frame.was is None and indent > frame.before]
         named = [x for x in inner if known_as(key, x.free, line.below)]
@@ -212,9 +240,10 @@ class _Mender:
     def _write(self, line: _Line, now: int, owner: str, wrong: bool) -> None:
         shift = now - line.indent
         number = line.number + self._first
-        if wrong or line.tabs:
+        if wrong or line.tabs or line.dash:
             spot = Spot(number, line.chars + 1)
-            self.moved.append(MovedLine(spot, line.key or line.body, owner, shift, line.tabs))
+            what = line.key or line.body
+            self.moved.append(MovedLine(spot, what, owner, shift, line.tabs, line.dash))
         for above in line.above:
             self.out.append(_shifted(above, shift if above.strip() else 0))
         self.out.append(" " * now + line.dashes + line.body + line.ending)

@@ -73,7 +73,7 @@ def _slips(one: str, two: str, most: int) -> int | None:
         return 0
     if abs(len(one) - len(two)) > most or one.isdecimal() or two.isdecimal():
         return None
-    if min(len(one), len(two)) < 3 or (len(one) == len(two) < 4 and sorted(one) != sorted(two)):
+    if min(len(one), len(two)) < 3 and (len(two) != 3 or one[:1] != two[:1]):
         return None
     before: list[int] = []
     row = list(range(len(two) + 1))

@@ -22,7 +22,7 @@ _LINES = (
      "the bracket is not closed"),
     (rf"{_FIELD}[ ]+\"([^\"#]*[^\"# ])[ ]*\Z", r'\1: "\2"', "the quote is not closed"),
     (rf"{_FIELD}[ ]+'([^'#]*[^'# ])[ ]*\Z", r"\1: '\2'", "the quote is not closed"),
-    (rf"{_FIELD}(?!//)([^\s:]\S*)[ ]*(#.*)?\Z", r"\1: \2 \3", "there is no blank behind the colon"),
+    (rf"{_FIELD}(?!//)([^\s:].*)\Z", r"\1: \2", "there is no blank behind the colon"),
 )  # fmt: skip
 _PATTERNS = tuple((re.compile(shape), new, words) for shape, new, words in _LINES)
 _BLOCK = re.compile(r"[^#]*[|>][+-]?[0-9]?[ \t]*(#.*)?$")
@@ -158,5 +158,4 @@ def _outside_blocks(lines: list[str]) -> Iterator[tuple[int, str]]:
         if block is not None and indent > block:
             continue
         block = indent if _BLOCK.match(line.rstrip("\r\n")) and ":" in line else None
-        if not line.lstrip().startswith("#"):
-            yield number, line
+        yield number, line

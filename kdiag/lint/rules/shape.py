@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.lint import remedies
-from kdiag.lint.deviation import Deviation, Flaw, meant
+from kdiag.lint.deviation import UNDASHED, Deviation, Flaw, meant
 from kdiag.lint.documents import STRIMZI, Document
 from kdiag.lint.edit import Edit, Edits, into_item, replace
 from kdiag.lint.keyed import KEYED, items_of
@@ -52,7 +52,11 @@ def mis_indented(document: Document) -> Iterator[Match]:
     Prove it: `kubectl apply --dry-run=server -f FILE`.
     """
     for each in document.moved:
-        if each.tabs:
+        if each.dash:
+            verb = "put one before it" if each.dash == "missing" else "take it away"
+            said = f"`{each.what}` has {'no' if each.dash == 'missing' else 'a'} dash, and "
+            said += f"begins {'an' if each.dash == 'missing' else 'no'} item: {verb}"
+        elif each.tabs:
             said = f"`{each.what}` is indented with a tab: YAML takes spaces only"
         else:
             columns = f"{abs(each.by)} column{'' if abs(each.by) == 1 else 's'}"
@@ -144,6 +148,10 @@ def wrong_value(document: Document) -> Iterator[Match]:
             edits = tuple(edit for one in items_of(each.node) or () for edit in one.edits())
             said = "`listeners` is a mapping by name, as before Strimzi 0.20: each is an item of a "
             said += "list, with name, port, type and tls"
+        elif each.near == UNDASHED and isinstance(each.node, Items):
+            dash = each.node.start
+            edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
+            said += ": take its dash away"
         elif each.near and isinstance(each.node, Map):
             edits = into_item(each.node)
         fix = remedies.say(f"Give it {each.expected}.")
