@@ -280,7 +280,7 @@ def saved(rng: random.Random) -> None:
     """A report that `kdiag show`, `diff` and `lint --report` read."""
     data = spoilt(rng, rng.choice(_reports()), _reports())
     with suppress(UsageError):
-        of_report("report.json", text_of(data))
+        of_report("report.json", data)
     try:
         report = read_any(data, "report.json")
     except UsageError as error:

@@ -161,13 +161,24 @@ class LoadBalancer:
     listeners: tuple[LoadBalancerListener, ...] = ()
 
 
+# Authentication → port of MSK. Source: the MSK developer guide, port information.
+MSK_PORTS = {
+    "plaintext": 9092,
+    "TLS": 9094,
+    "SASL/SCRAM": 9096,
+    "IAM": 9098,
+    "TLS, public": 9194,
+    "SASL/SCRAM, public": 9196,
+    "IAM, public": 9198,
+}
+
+
 @dataclass(frozen=True)
 class MskCluster:
     """An MSK cluster: the host names of its brokers, its subnets and its client ports.
 
-    `public` is its public access type ("DISABLED", "SERVICE_PROVIDED_EIPS"), `ports` maps each
-    configured authentication to its port: PLAINTEXT 9092, TLS 9094, SASL/SCRAM 9096, IAM 9098, and
-    the public 9194, 9196, 9198.
+    `public` is its public access type ("DISABLED", "SERVICE_PROVIDED_EIPS"), `ports` has those of
+    MSK_PORTS that are configured.
     """
 
     arn: str

@@ -7,7 +7,13 @@ from functools import partial
 
 from kdiag.address import msk_label
 from kdiag.aws.ec2 import ApiResponse, AwsApi, items_of
-from kdiag.aws.facts import LoadBalancer, LoadBalancerListener, MskCluster, TargetHealth
+from kdiag.aws.facts import (
+    MSK_PORTS,
+    LoadBalancer,
+    LoadBalancerListener,
+    MskCluster,
+    TargetHealth,
+)
 
 # Each load balancer and each target group needs two calls.
 MAX_BALANCERS, MAX_TARGET_GROUPS = 32, 64
@@ -206,8 +212,7 @@ def _cluster(
 def _ports(response: ApiResponse, public: bool) -> dict[str, int]:
     """Maps the configured authentications of a cluster to their ports.
 
-    Source: the Amazon MSK developer guide, port information. A cluster without any configured
-    authentication allows unauthenticated clients.
+    A cluster without any configured authentication allows unauthenticated clients.
     """
     authentication = response.get("ClientAuthentication") or {}
     sasl = authentication.get("Sasl") or {}
@@ -226,15 +231,15 @@ def _ports(response: ApiResponse, public: bool) -> dict[str, int]:
         certificates or scram or iam
     )
     offered = {
-        ("PLAINTEXT", 9092): unauthenticated and "PLAINTEXT" in encryption,
-        ("TLS", 9094): (unauthenticated or certificates) and encryption != "PLAINTEXT",
-        ("SASL/SCRAM", 9096): scram,
-        ("IAM", 9098): iam,
-        ("TLS, public", 9194): public and certificates,
-        ("SASL/SCRAM, public", 9196): public and scram,
-        ("IAM, public", 9198): public and iam,
+        "plaintext": unauthenticated and "PLAINTEXT" in encryption,
+        "TLS": (unauthenticated or certificates) and encryption != "PLAINTEXT",
+        "SASL/SCRAM": scram,
+        "IAM": iam,
+        "TLS, public": public and certificates,
+        "SASL/SCRAM, public": public and scram,
+        "IAM, public": public and iam,
     }
-    return {name: port for (name, port), is_offered in offered.items() if is_offered}
+    return {name: MSK_PORTS[name] for name, is_offered in offered.items() if is_offered}
 
 
 def _alphanumeric(name: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kdiag.aws.facts import MSK_PORTS
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, unknown
 from kdiag.rules.rule import Remedy
@@ -208,7 +209,7 @@ def msk_serverless() -> Remedy:
     """Remedy for a client of MSK Serverless outside of its VPCs, or on a wrong port."""
     return Remedy(
         "Run the client in one of the VPCs that the cluster was made for, or bring it there by VPN "
-        "or peering, and log in with IAM on port 9098."
+        f"or peering, and log in with IAM on port {MSK_PORTS['IAM']}."
     )
 
 

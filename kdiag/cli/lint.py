@@ -93,7 +93,7 @@ def lint(
     if saved:
         from kdiag.report.load import MOST
 
-        live = of_report(saved, text(read(saved, MOST, "a report: 32 MiB at most"), saved))
+        live = of_report(saved, read(saved, MOST, "a report: 32 MiB at most"))
     report = lint(
         sources,
         choice("fail_on", fail_on or "error"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from kdiag.aws import permissions, remedies
 from kdiag.aws.facts import (
+    MSK_PORTS,
     ClientAddress,
     LoadBalancer,
     LoadBalancerListener,
@@ -23,18 +24,8 @@ from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed, once
 from kdiag.walk.bootstrap import Bootstrap
 
-# Port → authentication of MSK. Source: the MSK developer guide, port information.
-MSK_PORTS = {
-    9092: "plaintext",
-    9094: "TLS",
-    9096: "SASL/SCRAM",
-    9098: "IAM",
-    9194: "TLS, public",
-    9196: "SASL/SCRAM, public",
-    9198: "IAM, public",
-}
-_PUBLIC_PORTS = tuple(port for port, how in MSK_PORTS.items() if how.endswith("public"))
-IAM_PORT = 9098
+_AUTHENTICATION = {port: name for name, port in MSK_PORTS.items()}
+_IAM_PORT = MSK_PORTS["IAM"]
 _SERVERLESS = ".kafka-serverless."
 
 
@@ -119,14 +110,14 @@ def msk_access(bootstrap: Bootstrap, paths: NetworkPaths) -> Iterator[Match]:
     ]
     if contacts:
         endpoints = [contact.endpoint for contact in contacts]
-        other_ports = once(str(at.port) for at in endpoints if at.port != IAM_PORT)
+        other_ports = once(str(at.port) for at in endpoints if at.port != _IAM_PORT)
         message = (
             "MSK Serverless is for clients in its own VPCs: "
             f"{endpoints[0]} is not reached from here"
         )
         if other_ports:
             message = (
-                f"MSK Serverless offers TCP {IAM_PORT} (IAM) alone, "
+                f"MSK Serverless offers TCP {_IAM_PORT} (IAM) alone, "
                 f"and no TCP {listed(other_ports)}"
             )
         yield Match(
@@ -310,8 +301,8 @@ def _msk_faults(path: NetworkPath, cluster: MskCluster) -> Iterator[_Fault]:
     """The faults of a path to an MSK cluster: its state, its public access, its ports."""
     region = cluster.arn.split(":")[3] if cluster.arn.count(":") > 3 else ""
     port, name = path.endpoint.port, f"MSK cluster {cluster.name}"
-    offered = {number: MSK_PORTS.get(number, key) for key, number in cluster.ports.items()}
-    ports = [f"{number} {kind}" for number, kind in sorted(offered.items())]
+    offered = cluster.ports.values()
+    ports = [f"{number} {_AUTHENTICATION[number]}" for number in sorted(offered)]
     bootstrap = remedies.msk_bootstrap(region, cluster.arn, ports)
     outside = _from_internet(path.reachability)
     closed = cluster.public in ("", "DISABLED")
@@ -322,11 +313,13 @@ def _msk_faults(path: NetworkPath, cluster: MskCluster) -> Iterator[_Fault]:
             f"{name} has public access switched off: clients outside of its VPC cannot connect"
         )
         yield _Fault(path, message, (remedies.msk_public(region, cluster.arn), bootstrap))
-    elif outside and port in MSK_PORTS and port not in _PUBLIC_PORTS:
-        message = f"{name} has TCP {port} ({MSK_PORTS[port]}) for clients inside of its VPC only"
+    elif outside and port in _AUTHENTICATION and "public" not in _AUTHENTICATION[port]:
+        message = (
+            f"{name} has TCP {port} ({_AUTHENTICATION[port]}) for clients inside of its VPC only"
+        )
         yield _Fault(path, message, (bootstrap,))
     if offered and port not in offered:
-        kind = f" ({MSK_PORTS[port]})" if port in MSK_PORTS else ""
+        kind = f" ({_AUTHENTICATION[port]})" if port in _AUTHENTICATION else ""
         message = f"{name} does not offer TCP {port}{kind}; it offers {listed(ports)}"
         yield _Fault(path, message, (bootstrap,))
 
