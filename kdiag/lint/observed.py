@@ -64,7 +64,7 @@ def shown(address: HostPort) -> str:
 def of_report(name: str, data: bytes) -> ObservedCluster:
     """The cluster of a report that was saved as JSON. Raises UsageError where `data` is no such
     report, or the report lists no broker."""
-    from kdiag.report.load import read  # 80 ms, which kdiag lint alone does not need
+    from kdiag.report.load import read  # 120 ms, which kdiag lint without a report does not need
 
     report = read(data, name)
     brokers = tuple(_brokers(report))
