@@ -329,7 +329,7 @@ def logs(rng: random.Random) -> None:
     explanation = explain(io.BytesIO(data), "client.log")
     for form in ("terminal", "json"):
         stream = io.StringIO()
-        log_renderer.render(form, explanation, stream)
+        log_renderer.render(form, [explanation], stream)
         assert obeyed(stream.getvalue()) <= {"\n"}, form
 
 

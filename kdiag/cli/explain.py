@@ -16,6 +16,8 @@ from kdiag.cli.options import TERMINAL_OR_JSON, output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from kdiag.logs.explanation import Explanation
+
 FORMS = ("terminal", "json")
 
 WritePage = Callable[[str, TextIO], None]
@@ -27,9 +29,15 @@ WritePage = Callable[[str, TextIO], None]
     epilog=EXIT_CODES,
     short_help="Say what a code, an error or a log means.",
 )
-@click.argument("subject", metavar="CODE|ERROR|FILE|-", shell_complete=codes_and_files)
+@click.argument(
+    "subjects",
+    metavar="CODE|ERROR|FILE|-",
+    nargs=-1,
+    required=True,
+    shell_complete=codes_and_files,
+)
 @output(TERMINAL_OR_JSON, FORMS)
-def explain(subject: str, outputs: Sequence[str]) -> int:
+def explain(subjects: Sequence[str], outputs: Sequence[str]) -> int:
     """Say what a finding, an error or a log means, how to prove it and how to fix it.
 
     CODE is a finding's code or name (KD301, private-address). ERROR is a number or name of Kafka's
@@ -37,15 +45,16 @@ def explain(subject: str, outputs: Sequence[str]) -> int:
     _TRANSPORT).
 
     FILE is a log of a client or a broker, - is standard input: kdiag finds the lines that matter,
-    and says which hop fails, and why. A line of a log in quotes will do too. Nothing is dialled.
-    The exit code is that of the hop, where the log tells it, and 0 where it says nothing.
+    and says which hop fails, and why. Several files are explained one after another; gzip and zstd
+    are unpacked. A line of a log will do too. Nothing is dialled. The exit code is that of the hop,
+    where the log tells it, and 0 where it says nothing.
     """
     from kdiag.cli.outputs import deliver, destinations
 
-    say = _page(subject)
+    say = _page(subjects[0]) if len(subjects) == 1 else None
     code = 0
     if say is None:
-        say, code = _log(subject)
+        say, code = _logs(subjects)
     with destinations(outputs, FORMS) as opened:
         deliver(say, opened)
     return code
@@ -67,36 +76,60 @@ def _page(subject: str) -> WritePage | None:
     return lambda form, stream: of_error(form, error, every_rule(), stream)
 
 
-def _log(subject: str) -> tuple[WritePage, int]:
-    """What prints the explanation of a log, and its exit code. Raises click.UsageError."""
+def _logs(subjects: Sequence[str]) -> tuple[WritePage, int]:
+    """What prints the explanations of logs, and the exit code. Subjects of which none is a file
+    are the words of one line. Raises click.UsageError."""
+    from kdiag.logs.render import exit_code, render
+
+    if not any(subject == "-" or _exists(subject) for subject in subjects):
+        explanations = [_line(" ".join(subjects))]
+    else:
+        explanations = [_log(subject) for subject in subjects]
+    return lambda form, stream: render(form, explanations, stream), exit_code(explanations)
+
+
+def _log(subject: str) -> Explanation:
+    """The explanation of a file or of standard input. Raises click.UsageError."""
     from kdiag.logs.explain import explain as explained
-    from kdiag.logs.render import render
+    from kdiag.logs.stream import PackedLogError
     from kdiag.network.attempt import clean
 
     try:
         with _opened(subject) as (stream, name):
-            explanation = explained(stream, clean(name, 200))
+            return explained(stream, clean(name, 200))
     except OSError as error:
-        raise click.UsageError(f"cannot read {subject}: {error.strerror}") from None
-    return lambda form, stream: render(form, explanation, stream), explanation.exit_code
+        raise click.UsageError(f"cannot read {subject}: {error.strerror or error}") from None
+    except PackedLogError as error:
+        raise click.UsageError(f"cannot read {subject}: {error}") from None
+
+
+def _line(text: str) -> Explanation:
+    """The explanation of a line. A word alone, of which no client is known to print it, is no line
+    but something mistyped. Raises click.UsageError."""
+    from io import BytesIO
+
+    from kdiag.logs.explain import explain as explained
+
+    result = explained(BytesIO(text.encode("utf-8", "surrogateescape")), "the line")
+    if len(text.split()) > 1 or result.findings or result.outcomes:
+        return result
+    raise _unknown(text)
 
 
 @contextmanager
 def _opened(subject: str) -> Iterator[tuple[BinaryIO, str]]:
-    """The bytes of a log, and what it is called: of a file, of standard input, or a line."""
-    from io import BytesIO
-
+    """The bytes of a file or of standard input, and its name."""
     from kdiag.config.reading import opened
 
     if subject == "-":
+        if sys.stdin is None or sys.stdin.closed:
+            raise click.UsageError("standard input is closed: pipe a log into it, or name a file")
         yield sys.stdin.buffer, "standard input"
-    elif _exists(subject):
-        with opened(subject) as stream:
-            yield stream, subject
-    elif len(subject.split()) > 1:
-        yield BytesIO(subject.encode("utf-8", "surrogateescape")), "the line"
-    else:
+        return
+    if not _exists(subject):
         raise _unknown(subject)
+    with opened(subject) as stream:
+        yield stream, subject
 
 
 def _exists(subject: str) -> bool:

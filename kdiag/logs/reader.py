@@ -5,73 +5,58 @@ Most lines match no pattern, so the reader looks only at lines that contain a wo
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
-from kdiag.logs import broker, go, java, kafkajs, librdkafka, protocol, python
-from kdiag.logs.connection import connection_of
-from kdiag.logs.facts import LogConnection, LogEvent, LogFacts
+from kdiag.logs import settings
+from kdiag.logs.clients import (
+    GO,
+    client_of,
+    tells_failure,
+)
+from kdiag.logs.connection import advertised, connection_of
+from kdiag.logs.facts import BETWEEN_BROKERS, LogConnection, LogEvent, LogFacts
+from kdiag.logs.index import FAILURE, TO_WORDS, matching_patterns, of_interest, pattern_index
 from kdiag.logs.pattern import Pattern
 from kdiag.logs.secrets import without_secrets
+from kdiag.logs.stream import MAX_LINE_BYTES, MAX_SMALL, LogStream
 from kdiag.network.attempt import clean
 
-MAX_BYTES = 4 << 30  # bytes that the reader reads
-_CHUNK_BYTES = 1 << 20
-_MAX_LINE_BYTES = 4096  # bytes of a line that the reader compares with patterns
 _MAX_TEXT = 400  # characters of a line that an event keeps
 _MAX_SAMPLES = 64  # lines of one shape that are matched; the reader counts the others
+_MAX_TELLING_BYTES = 600
+_MAX_VARIANTS = 256  # kinds of numbers in lines of one shape that are told apart
 _MAX_SHAPES = 50_000
 _MAX_EVENTS = 2_000
+_MAX_UNKNOWN = 20
 _MAX_ADDRESSES = 200  # addresses of servers and brokers that the reader keeps
+_MANY_KINDS = "there were more kinds of lines than are told apart: the rest is left out"
 
-PATTERNS = {
-    "librdkafka": librdkafka.PATTERNS,
-    "the Java client": java.PATTERNS,
-    "kafka-python or aiokafka": python.PATTERNS,
-    "kafkajs": kafkajs.PATTERNS,
-    "sarama or franz-go": go.PATTERNS,
-    "a broker": broker.PATTERNS,
-    "": protocol.PATTERNS,
-}
-
-# Text that only one client writes. The patterns of that client are tried before all others.
-_CLIENT_MARKERS = (
-    ("librdkafka", re.compile(r"%\d\|\d+\.\d+\||\[thrd:|rdkafka|KafkaError\{|cimpl\.")),
-    ("kafkajs", re.compile(r'"logger":"kafkajs"|KafkaJS|\[BrokerPool\]')),
-    (
-        "kafka-python or aiokafka",
-        re.compile(r"(?<![\w.])kafka\.(?:conn|net|client|cluster|coord|prod|err)"),
-    ),
-    ("kafka-python or aiokafka", re.compile(r"aiokafka|<BrokerConnection|<KafkaConn|_ssl\.c:")),
-    ("a broker", re.compile(r"\[SocketServer|\[KafkaRaftServer|kafka\.server\.|\[BrokerServer")),
-    (
-        "the Java client",
-        re.compile(r"org\.apache\.kafka|\[(?:Producer|Consumer|Admin\w*) clientId="),
-    ),
-    ("sarama or franz-go", re.compile(r"\[sarama\]|client/metadata|dial tcp|broker: (?:seed_)?\d")),
+# Words of a line whose numbers tell it from another one of its shape: address, node, error.
+_TELLING = re.compile(rb"[\w.\]-]:\d{1,5}(?!\d)|[/#=]-?\d+\b")
+_TIME = re.compile(rb"\W{0,2}\d\d:\d\d|\W{0,2}\d{4}[-/]\d\d|\(after")
+_BEFORE_A_NUMBER = re.compile(rb"(?i)\W{0,2}(?:node|broker|err(?:or|no)?|to|id:?|rc)\W{0,2}")
+# PostgreSQL, MySQL, Redis, MongoDB, ZooKeeper, Elasticsearch, RabbitMQ, HTTP, etcd, Consul…
+_OTHER_PORTS = set(
+    "5432 3306 6379 27017 2181 9200 9300 5672 11211 22 25 53 80 8080 8081 8083 3000 2379 8500 8125 "
+    "4317 4318 14268 1433 1521".split()
 )
-
-# Translates letters to lower case, and all other bytes except newlines to spaces. The result is the
-# words of a line; lines that differ only in digits have equal words.
-_TO_WORDS = bytes(
-    byte | 32 if chr(byte).isalpha() and byte < 128 else 10 if byte == 10 else 32
-    for byte in range(256)
-)
-_COMMON_WORDS = set(
-    b"broker brokers connect connection message metadata partition record request state".split()
-)
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_PIECES = re.compile(r"\\r\\n|\\n|#012")
+_ESCAPED_QUOTE = re.compile(r'\\{1,8}"')
+_DOUBLE_QUOTE = re.compile(r'""(?=[\w\[:,}])|(?<=[\w\]}])""')
+_UNKNOWN = Pattern("", "", "", (), proves="unknown")
 
 
 def read(stream: BinaryIO) -> LogFacts:
-    """Reads the facts of a log. The bytes may be anything, also UTF-16 from Windows; the memory
-    does not grow with the size. Raises OSError."""
-    return _LogReader().read(stream)
+    """Reads the facts of a log. The bytes may be anything, also UTF-16 from Windows, or packed; the
+    memory does not grow with the size. Raises OSError, PackedLogError."""
+    return _LogReader().read(LogStream(stream))
+
+
+_EventKey = tuple[int, LogConnection, str]
 
 
 class _LogReader:
@@ -79,196 +64,232 @@ class _LogReader:
     of the pattern, the connection, and the host name of the line."""
 
     def __init__(self) -> None:
-        self.events: dict[tuple[int, LogConnection, str], LogEvent] = {}
-        self.counts: Counter[tuple[int, LogConnection, str]] = Counter()
+        self.events: dict[_EventKey, LogEvent] = {}
+        self.counts: dict[_EventKey, list[int]] = {}  # the count, and the number of the last line
         self.clients: Counter[str] = Counter()
         self.bootstrap: dict[str, None] = {}
         self.advertised: dict[int, str] = {}
         self.reached: set[LogConnection] = set()
         self.dialled: dict[LogConnection, None] = {}
         self.connected: set[str] = set()
-        self.metadata = self.login = self.truncated = False
-        self.lines = self.size = 0
+        self.settings: dict[str, str] = {}
+        self.topics: dict[str, None] = {}
+        self.login = self.truncated = self.configured = False
+        self.lines = self.metadata = self.unknown = 0
         # The shape of a line is the hash of its words.
         self.samples: dict[int, int] = {}
-        self.last_key: dict[int, tuple[int, LogConnection, str]] = {}
+        self.count_of: dict[int, list[int]] = {}
+        self.places: dict[int, tuple[int, ...]] = {}
 
-    def read(self, stream: BinaryIO) -> LogFacts:
-        index = _index()
-        for chunk in self._chunks(stream):
+    def read(self, log: LogStream) -> LogFacts:
+        index = pattern_index()
+        for chunk in log.chunks():
             for line, words in zip(
-                chunk.split(b"\n"), chunk.translate(_TO_WORDS).split(b"\n"), strict=True
+                chunk.split(b"\n"), chunk.translate(TO_WORDS).split(b"\n"), strict=True
             ):
                 self.lines += 1
                 shape = hash(words)
                 samples = self.samples.get(shape)
                 if samples is None:
-                    matching = index.keys() & words[:_MAX_LINE_BYTES].split()
-                    self._remember(shape, 1 if matching else _MAX_SAMPLES)
+                    matching = of_interest(index, words)
                     if matching:
                         self._match(line, shape, matching)
+                    self._remember(shape, 1 if matching else -1)
+                elif samples < 0:
+                    continue
                 elif samples < _MAX_SAMPLES:
-                    self.samples[shape] = samples + 1
-                    self._match(line, shape, index.keys() & words[:_MAX_LINE_BYTES].split())
-                elif shape in self.last_key:
-                    self.counts[self.last_key[shape]] += 1
+                    known = self._match(line, shape, of_interest(index, words))
+                    self.samples[shape] = samples + 1 if known or samples < 3 else -1
+                else:
+                    self._count(line, shape, words)
+        return self._facts(log)
+
+    def _facts(self, log: LogStream) -> LogFacts:
+        notes = list(log.notes)
+        if log.cut:
+            notes.append(f"lines of more than {MAX_LINE_BYTES >> 10} kB were cut: {log.cut:,}")
+        if self.truncated:
+            notes.append(_MANY_KINDS)
         return LogFacts(
-            events=tuple(replace(e, count=self.counts[key]) for key, e in self.events.items()),
+            events=tuple(
+                replace(event, count=self.counts[key][0], last=self.counts[key][1])
+                for key, event in self.events.items()
+            ),
             lines=self.lines,
-            size=self.size,
+            size=log.size,
             clients=tuple(name for name, _ in self.clients.most_common() if name),
             bootstrap=tuple(self.bootstrap),
+            configured=self.configured,
             advertised=dict(self.advertised),
             metadata=self.metadata,
             reached=frozenset(self.reached),
             dialled=tuple(self.dialled),
             connected=frozenset(self.connected),
             login=self.login,
-            truncated=self.truncated,
+            settings=dict(self.settings),
+            topics=tuple(self.topics),
+            notes=tuple(notes),
+            small=log.small if log.size <= MAX_SMALL else b"",
         )
-
-    def _chunks(self, stream: BinaryIO) -> Iterator[bytes]:
-        """Chunks of whole lines; a line longer than _MAX_LINE_BYTES is cut."""
-        rest, too_long, decoder = b"", False, None
-        while self.size < MAX_BYTES:
-            data = stream.read(_CHUNK_BYTES)
-            if not data:
-                break
-            if not self.size and data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                decoder = codecs.getincrementaldecoder("utf-16")("replace")
-            self.size += len(data)
-            if decoder:
-                data = decoder.decode(data).encode("utf-8", "replace")
-            if too_long:
-                _, newline, data = data.partition(b"\n")
-                too_long = not newline
-            whole, newline, rest = (rest + data).rpartition(b"\n")
-            if len(rest) > _MAX_LINE_BYTES:
-                whole, rest, too_long = whole + newline + rest[:_MAX_LINE_BYTES], b"", True
-            if whole:
-                yield whole
-        else:
-            self.truncated = True
-        if rest:
-            yield rest
 
     def _remember(self, shape: int, samples: int) -> None:
         if len(self.samples) >= _MAX_SHAPES:
             self.samples.clear()
-            self.last_key.clear()
+            self.count_of.clear()
+            self.places.clear()
         self.samples[shape] = samples
 
-    def _match(self, line: bytes, shape: int, words: Collection[bytes]) -> None:
-        """Adds the events of one line; `words` are those words of the line that the index has."""
-        text = line[:_MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r")
-        candidates = [
-            entry for word in words for entry in _index()[word] if entry.pattern.key in text
-        ]
-        if not candidates:
-            return
-        text = _ESCAPES.sub("", text)
-        client = next((name for name, marker in _CLIENT_MARKERS if marker.search(text)), "")
-        if client:
-            self.clients[client] += 1
-        for number, pattern, details in _matching(text, client, candidates):
-            connection = _connection(text, pattern, details)
-            self._add_progress(pattern, connection, details)
-            key = (number, connection, details.get("name", ""))
-            if key not in self.events:
-                if len(self.events) >= _MAX_EVENTS:
-                    self.truncated = True
-                    continue
-                excerpt = _excerpt(without_secrets(text), pattern.key)
-                cleaned = {name: clean(value, 200) for name, value in details.items()}
-                self.events[key] = LogEvent(
-                    pattern, client, connection, excerpt, self.lines, 1, cleaned
-                )
-            self.counts[key] += 1
-            if pattern.code or shape not in self.last_key:
-                self.last_key[shape] = key
+    def _count(self, line: bytes, shape: int, words: bytes) -> None:
+        """Counts one more line of a shape that was matched often. Lines whose numbers tell a node,
+        a port or an error apart are matched once for each."""
+        places = self.places.get(shape)
+        if places is None:
+            places = self.places[shape] = _telling(line[:_MAX_TELLING_BYTES].split(b" "))
+        variant = shape
+        if places:
+            tokens = line.split(b" ", places[-1] + 1)
+            if len(tokens) > places[-1]:
+                numbers = b" ".join([tokens[at] for at in places])
+                if b"->" in numbers:  # from a port that is another one each time
+                    numbers = b" ".join([tokens[at].rpartition(b"->")[2] for at in places])
+                variant = hash((shape, numbers))
+        count = self.count_of.get(variant)
+        if count is None and variant not in self.samples:
+            number = self.samples[shape] + 1
+            if number < _MAX_SAMPLES + _MAX_VARIANTS:
+                self.samples[shape] = number
+                self._remember(variant, _MAX_SAMPLES)
+                self._match(line, variant, of_interest(pattern_index(), words))
+                return
+        count = count or self.count_of.get(shape)
+        if count:
+            count[0] += 1
+            count[1] = self.lines
 
-    def _add_progress(
-        self, pattern: Pattern, connection: LogConnection, details: dict[str, str]
+    def _match(self, line: bytes, shape: int, words: Collection[bytes]) -> bool:
+        """Adds the events of one line; `words` are those words of the line that the index has. A
+        line that has lines inside, as JSON has a stack trace, is matched piece by piece. False if
+        no other line of the shape can match either."""
+        text = _unquoted(line[:MAX_LINE_BYTES].decode("utf-8", "replace").rstrip("\r"))
+        pieces = [piece for piece in _PIECES.split(text) if piece.strip()]
+        if len(pieces) < 2:
+            return self._match_text(text, text, shape, words)
+        known = False
+        for piece in pieces:
+            bits = piece.encode("utf-8", "replace").translate(TO_WORDS)
+            known |= self._match_text(piece, text, shape, of_interest(pattern_index(), bits))
+        return known
+
+    def _match_text(self, text: str, line: str, shape: int, words: Collection[bytes]) -> bool:
+        entries = [
+            entry
+            for word in words
+            for entry in pattern_index().get(word, ())
+            if any(key in text for key in entry.pattern.keys)
+        ]
+        if not entries and FAILURE not in words:
+            return False
+        client = client_of(line)
+        known = False
+        for number, pattern, details in matching_patterns(text, client, entries):
+            known = True
+            connection = _connection(text, line, pattern, details)
+            if client in ("", GO) and _of_another_service(connection.address, line):
+                continue
+            self._add(number, pattern, connection, details, shape, client, text)
+        ours = client or "kafka" in text.lower()
+        if not known and ours and tells_failure(text) and self.unknown < _MAX_UNKNOWN:
+            self.unknown += 1
+            connection = connection_of(line)
+            self._add(-self.unknown, _UNKNOWN, connection, {}, shape, client, text)
+            known = True
+        if known and client:
+            self.clients[client] += 1
+        if known:
+            self._add_settings(line)
+        return known or bool(entries)
+
+    def _add(
+        self,
+        number: int,
+        pattern: Pattern,
+        connection: LogConnection,
+        details: dict[str, str],
+        shape: int,
+        client: str,
+        text: str,
     ) -> None:
+        self._add_progress(pattern, connection, text)
+        key = (number, connection, details.get("name", ""))
+        if key not in self.events:
+            if len(self.events) >= _MAX_EVENTS:
+                self.truncated = True
+                return
+            key_in_text = next((word for word in pattern.keys if word in text), "")
+            excerpt = _excerpt(without_secrets(text), key_in_text)
+            cleaned = {name: clean(without_secrets(value), 200) for name, value in details.items()}
+            event = LogEvent(pattern, client, connection, excerpt, self.lines, 1, 0, cleaned)
+            self.events[key] = event
+        count = self.counts.setdefault(key, [0, 0])
+        count[0] += 1
+        count[1] = self.lines
+        if pattern.code or shape not in self.count_of:
+            self.count_of[shape] = count
+
+    def _add_progress(self, pattern: Pattern, connection: LogConnection, text: str) -> None:
         """Adds what a line proves about the progress of the client, and the addresses in it."""
         if pattern.proves in ("metadata", "lost") or connection.hop == "listeners":
-            self.metadata = True
+            self.metadata = self.lines
         self.login |= pattern.proves == "login"
-        if pattern.proves == "reached" and len(self.reached) < _MAX_ADDRESSES:
+        if len(self.reached) < _MAX_ADDRESSES and pattern.proves == "reached":
             self.reached.add(connection)
-        if pattern.proves == "connected" and len(self.connected) < _MAX_ADDRESSES:
+        if len(self.connected) < _MAX_ADDRESSES and pattern.proves == "connected":
             self.connected.add(connection.address)
-        if pattern.proves == "dialled" and len(self.dialled) < _MAX_ADDRESSES:
+        if len(self.dialled) < _MAX_ADDRESSES and pattern.proves == "dialled":
             self.dialled[connection] = None
         to_bootstrap = connection.hop == "bootstrap" or (
             pattern.proves == "first" and not self.metadata
         )
         if to_bootstrap and connection.address and len(self.bootstrap) < _MAX_ADDRESSES:
             self.bootstrap[connection.address] = None
-        for server in details.get("servers", "").split(","):
-            if server.strip() and len(self.bootstrap) < _MAX_ADDRESSES:
-                self.bootstrap[clean(server.strip(), 300)] = None
-        node, address = connection.node, connection.address
-        if node is not None and address and len(self.advertised) < _MAX_ADDRESSES:
-            self.advertised.setdefault(node, address)
+        if pattern.proves == "servers":
+            for server in settings.servers(text).split(","):
+                if server and len(self.bootstrap) < _MAX_ADDRESSES:
+                    self.bootstrap[clean(server, 300)] = None
+                    self.configured = True
+        known = list(advertised(text)) if pattern.proves == "metadata" else []
+        if connection.node is not None and connection.address and connection.hop == "listeners":
+            known.append((connection.node, connection.address))
+        for node, address in known:
+            if len(self.advertised) < _MAX_ADDRESSES:
+                self.advertised.setdefault(node, clean(address, 300))
+
+    def _add_settings(self, text: str) -> None:
+        for name, value in settings.settings(text):
+            self.settings.setdefault(name, value)
+        for topic in settings.topics(text):
+            if len(self.topics) < _MAX_ADDRESSES:
+                self.topics[topic] = None
 
 
-@dataclass(frozen=True)
-class _IndexedPattern:
-    """A pattern with its number among all patterns, its client and its compiled expression."""
-
-    number: int
-    client: str
-    pattern: Pattern
-    regex: re.Pattern[str] | None
-
-
-@lru_cache(maxsize=1)
-def _index() -> dict[bytes, list[_IndexedPattern]]:
-    """Maps a word to the patterns that can match a line with that word."""
-    index: dict[bytes, list[_IndexedPattern]] = {}
-    every = [(client, pattern) for client, patterns in PATTERNS.items() for pattern in patterns]
-    for number, (client, pattern) in enumerate(every):
-        regex = re.compile(pattern.regex) if pattern.regex else None
-        for word in index_words(pattern):
-            index.setdefault(word, []).append(_IndexedPattern(number, client, pattern, regex))
-    return index
+def _telling(tokens: Sequence[bytes]) -> tuple[int, ...]:
+    """The places of the words of a line whose numbers tell it from another line of its shape."""
+    return tuple(
+        at
+        for at, token in enumerate(tokens)
+        if not _TIME.match(token)
+        and (
+            _TELLING.search(token)
+            or (token[-1:].isdigit() and at and _BEFORE_A_NUMBER.fullmatch(tokens[at - 1]))
+        )
+    )
 
 
-def index_words(pattern: Pattern) -> list[bytes]:
-    """The words that the index has for a pattern: `pattern.index_words`, or the longest whole word
-    of the key, preferably one that is rare in logs."""
-    if pattern.index_words:
-        return [word.lower().encode() for word in pattern.index_words]
-    example_words = set(pattern.example.encode().translate(_TO_WORDS).split())
-    key_words = pattern.key.encode().translate(_TO_WORDS).split()
-    whole = [word for word in key_words if word in example_words]
-    return [max(whole, key=lambda word: (word not in _COMMON_WORDS, len(word)))]
-
-
-def _matching(
-    text: str, client: str, candidates: Sequence[_IndexedPattern]
-) -> Iterator[tuple[int, Pattern, dict[str, str]]]:
-    """The first matching pattern with a code, and the first without: (number, pattern, details).
-    Patterns of the client that wrote the line come first."""
-    with_code = without = False
-    for entry in sorted(candidates, key=lambda entry: (entry.client != client, entry.number)):
-        if with_code if entry.pattern.code else without:
-            continue
-        match = entry.regex.search(text) if entry.regex else None
-        if entry.regex and not match:
-            continue
-        details = {k: v for k, v in match.groupdict().items() if v} if match else {}
-        if entry.pattern.code:
-            with_code = True
-        else:
-            without = True
-        yield entry.number, entry.pattern, details
-
-
-def _connection(text: str, pattern: Pattern, details: dict[str, str]) -> LogConnection:
+def _connection(text: str, line: str, pattern: Pattern, details: dict[str, str]) -> LogConnection:
     """The connection that a line is about: the client's own name of it, then the details."""
     named = connection_of(text)
+    if not named.hop and not named.address and line is not text:
+        named = connection_of(line)
     address = named.address or details.get("address", "")
     if not address and details.get("host") and details.get("port"):
         address = f"{details['host']}:{details['port']}"
@@ -277,8 +298,23 @@ def _connection(text: str, pattern: Pattern, details: dict[str, str]) -> LogConn
     hop = named.hop or (pattern.hop if pattern.hop in ("bootstrap", "listeners") else "")
     node = named.node
     if node is None and re.fullmatch(r"\d{1,9}", details.get("node", "")):
-        node, hop = int(details["node"]), "listeners"
-    return LogConnection(hop, node, clean(address, 300))
+        node = int(details["node"])
+        hop = hop if hop == BETWEEN_BROKERS else "listeners"
+    return LogConnection(hop, node, clean(without_secrets(address), 300))
+
+
+def _unquoted(text: str) -> str:
+    """A line with the quotes that JSON, CSV and HTML write in their own way as plain quotes."""
+    if '\\"' in text:
+        text = _ESCAPED_QUOTE.sub('"', text)
+    if "&quot;" in text or "&#34;" in text:
+        text = text.replace("&quot;", '"').replace("&#34;", '"').replace("&gt;", ">")
+    return _DOUBLE_QUOTE.sub('"', text) if '""' in text else text
+
+
+def _of_another_service(address: str, line: str) -> bool:
+    """Whether a line without a word of Kafka is about the port of another service."""
+    return address.rpartition(":")[2] in _OTHER_PORTS and "kafka" not in line.lower()
 
 
 def _excerpt(text: str, key: str) -> str:

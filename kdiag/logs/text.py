@@ -5,6 +5,40 @@ A log has fewer facts than a walk, so these texts say less than those of the rul
 
 from __future__ import annotations
 
+# Kind of line → (heading, verdict, reason), for lines that fit no finding.
+OUTCOMES: dict[str, tuple[str, str, str]] = {
+    "own": (
+        "These lines are about the client's own settings, before anything was sent:",
+        "CLIENT'S SETTINGS",
+        "the client failed by its own settings, before a broker answered",
+    ),
+    "group": (
+        "These lines say that the client may not use its consumer group; it needs READ on it:",
+        "NOT AUTHORIZED",
+        "the client may not use its consumer group; the connection works",
+    ),
+    "": (
+        "These lines only say that something failed, and not why:",
+        "UNEXPLAINED",
+        "something failed, and the log does not say why",
+    ),
+    "lost": (
+        "These lines say that records were lost after the client received metadata, and not why:",
+        "UNEXPLAINED",
+        "something failed, and the log does not say why",
+    ),
+    "unknown": (
+        "These lines look like failures of a Kafka client, in words that kdiag does not know:",
+        "UNKNOWN WORDS",
+        "a client reports a failure, in words that kdiag does not know",
+    ),
+    "idle": (
+        "These lines are about connections that worked for long; clients open them again:",
+        "NO FAILURE",
+        "only connections that worked for long were closed",
+    ),
+}
+
 # Code → (message, fix). {who} and {Who} are the brokers or bootstrap servers; {at} is a suffix with
 # the addresses that the log contains; {s} and {es} are the verb endings of the singular.
 MESSAGES: dict[str, tuple[str, str]] = {

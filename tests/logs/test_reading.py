@@ -16,15 +16,18 @@ from hypothesis import strategies as st
 from kdiag.catalog import every_rule
 from kdiag.logs.explain import explain
 from kdiag.logs.explanation import Explanation
-from kdiag.logs.pattern import PROVES, Pattern
-from kdiag.logs.reader import PATTERNS, read
+from kdiag.logs.pattern import PROVES, Pattern, every_pattern
+from kdiag.logs.reader import read
 from kdiag.logs.render import render
 from kdiag.logs.text import MESSAGES
 from tests.running import ENOUGH, ROOT, environment, kdiag
 
 RULES = every_rule()
 
-EVERY_PATTERN = [(name, pattern) for name, patterns in PATTERNS.items() for pattern in patterns]
+EXAMPLES = [(example, pattern) for pattern in every_pattern() for example in pattern.examples]
+EVERY_EXAMPLE = pytest.mark.parametrize(
+    ("example", "pattern"), EXAMPLES, ids=[f"{p.client}: {p.keys[0]}" for _, p in EXAMPLES]
+)
 
 
 def explanation_of(text: str | bytes) -> Explanation:
@@ -32,25 +35,28 @@ def explanation_of(text: str | bytes) -> Explanation:
     return explain(io.BytesIO(data), "client.log")
 
 
-@pytest.mark.parametrize(
-    ("client", "pattern"), EVERY_PATTERN, ids=[f"{name}: {p.key}" for name, p in EVERY_PATTERN]
-)
-def test_every_pattern_finds_its_example(client: str, pattern: Pattern) -> None:
+@EVERY_EXAMPLE
+def test_every_pattern_finds_its_examples(example: str, pattern: Pattern) -> None:
     """A pattern that never matches its own example is dead."""
     noise = "INFO order 7 processed in 3 ms, status OK\n" * 3
-    log = read(io.BytesIO(f"{noise}{pattern.example}\n{noise}".encode()))
-    matching = [event.pattern for event in log.events if event.line == 4]
-    assert pattern in matching
-    assert not pattern.code or pattern.code in RULES
-    assert pattern.proves in ("", *PROVES)
+    log = read(io.BytesIO(f"{noise}{example}\n{noise}".encode()))
+    assert pattern in [event.pattern for event in log.events if event.line == 4]
 
 
-@pytest.mark.parametrize(("client", "pattern"), EVERY_PATTERN)
-def test_every_pattern_with_a_code_gives_a_root_cause(client: str, pattern: Pattern) -> None:
-    if pattern.code:
-        assert pattern.code in MESSAGES or pattern.proves == "after"
-        result = explanation_of(pattern.example)
-        assert result.root_cause is not None or pattern.proves == "after"
+def test_every_pattern_is_whole() -> None:
+    for pattern in every_pattern():
+        assert pattern.keys, pattern
+        assert pattern.examples, pattern
+        assert not pattern.code or pattern.code in RULES
+        assert not pattern.code or pattern.code in MESSAGES
+        assert {pattern.proves, pattern.needs} <= set(PROVES)
+        assert not (pattern.code and pattern.proves)
+
+
+@EVERY_EXAMPLE
+def test_every_pattern_with_a_code_gives_a_root_cause(example: str, pattern: Pattern) -> None:
+    if pattern.code and not pattern.needs:
+        assert explanation_of(example).root_cause is not None
 
 
 def test_every_message_is_a_sentence_and_every_fix_ends_with_a_full_stop() -> None:
@@ -476,7 +482,7 @@ def test_no_damaged_line_raises_an_exception(data: st.DataObject) -> None:
     """Lines of clients, damaged: cut, repeated, with many digits and unusual characters."""
     lines = []
     for _ in range(data.draw(st.integers(1, 4))):
-        line = data.draw(st.sampled_from([pattern.example for _, pattern in EVERY_PATTERN]))
+        line = data.draw(st.sampled_from([example for example, _ in EXAMPLES]))
         at = data.draw(st.integers(0, len(line)))
         more = data.draw(st.sampled_from(["9" * 5000, "٣" * 20, "\x1b[2J", "\x00", "[" * 50, ""]))
         some = data.draw(st.text(max_size=8))
@@ -485,11 +491,11 @@ def test_no_damaged_line_raises_an_exception(data: st.DataObject) -> None:
     result = explanation_of("\n".join(lines).encode("utf-8", "surrogatepass"))
     stream = io.StringIO()
     for form in ("text", "json"):
-        render(form, result, stream)
+        render(form, [result], stream)
     assert all(c.isprintable() or c == "\n" for c in stream.getvalue())
 
 
-@pytest.mark.parametrize(("client", "pattern"), EVERY_PATTERN)
-def test_a_number_of_4500_digits_raises_no_exception(client: str, pattern: Pattern) -> None:
-    for digits in set(re.findall(r"\d+", pattern.example)):
-        explanation_of(pattern.example.replace(digits, "7" * 4500))
+@EVERY_EXAMPLE
+def test_a_number_of_4500_digits_raises_no_exception(example: str, pattern: Pattern) -> None:
+    for digits in set(re.findall(r"\d+", example)):
+        explanation_of(example.replace(digits, "7" * 4500))
