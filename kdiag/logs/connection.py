@@ -51,7 +51,7 @@ _FORMATS = tuple(
         rf"(?P<node>seed) broker {_ADDRESS}",
         rf"(?:from|to|with) (?P<node>kafka(?:\+ssl)?://){_ADDRESS}",  # ruby-kafka's seed brokers
         rf"^\s*-? ?(?P<node>kafka(?:\+ssl)?://){_ADDRESS}",
-        rf"(?:to|[Ff]rom|with|of|on) (?:broker )?{_ADDRESS}(?P<node>)(?=[:,\s]|$)",
+        rf"(?:to|[Ff]rom|with|of) (?:broker )?{_ADDRESS}(?P<node>)(?=[:,\s]|$)",
         rf"from broker {_ID} while",
         rf"(?:producer|consumer)/broker/(?P<node>{_N})",
         rf"""['"]?broker['"]?: ?['"]{_ADDRESS}['"](?P<node>)""",  # kafkajs
@@ -103,7 +103,8 @@ _ADVERTISED = tuple(
     re.compile(pattern)
     for pattern in (
         rf"node_id=(?P<node>{_N}), ?host=u?'(?P<name>[\w.-]{{1,255}})', ?port=(?P<port>{_N})",
-        rf"(?<![\w.-])(?P<name>[\w.-]{{1,255}}):(?P<port>{_N}) \(node_id=(?P<node>{_N})\)",  # ruby-kafka
+        # ruby-kafka
+        rf"(?<![\w.-])(?P<name>[\w.-]{{1,255}}):(?P<port>{_N}) \(node_id=(?P<node>{_N})\)",
         rf"Broker #{_N}/{_N}: (?P<name>\S{{1,255}}):(?P<port>{_N}) NodeId (?P<node>{_N})",
         rf"\bbroker (?P<node>{_N}) at (?P<name>[\w.-]{{1,255}}):(?P<port>{_N})",  # kcat -L
         rf"registered new broker #(?P<node>{_N}) at (?P<name>[\w.-]{{1,255}}):(?P<port>{_N})",

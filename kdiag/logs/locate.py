@@ -66,7 +66,7 @@ def _locate(event: LogEvent, log: LogFacts) -> LocatedEvent:
         hop, node = _hop_of_address(connection.address, log)
     hop = hop or event.pattern.hop or _HOP_OF_AREA.get(code[2], "")
     hop_known = bool(hop)
-    if not hop and not connection.address:
+    if not hop and ":" not in connection.address:
         near = _event_before(event, log)
         if near:
             connection = near.connection

@@ -294,7 +294,7 @@ def _connection(text: str, line: str, pattern: Pattern, details: dict[str, str])
     if not address and details.get("host") and details.get("port"):
         address = f"{details['host']}:{details['port']}"
     if not address:
-        address = details.get("ip", "")
+        address = details.get("ip") or details.get("name", "")
     hop = named.hop or (pattern.hop if pattern.hop in ("bootstrap", "listeners") else "")
     node = named.node
     if node is None and re.fullmatch(r"\d{1,9}", details.get("node", "")):

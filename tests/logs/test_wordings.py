@@ -1,0 +1,175 @@
+"""Wordings of every client: what a line in these words is about, and what it does not prove."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from kdiag.logs.explain import explain
+from kdiag.logs.explanation import Explanation
+from kdiag.logs.render import render
+
+# Text → codes of which one is right (ANY: a likely one, or lines without a code; NONE: neither),
+# and the hop that the text tells; "unknown" if it must not be told.
+WORDINGS = json.loads((Path(__file__).parent / "wordings.json").read_text("utf-8"))
+
+
+def explanation_of(text: str) -> Explanation:
+    return explain(io.BytesIO(text.encode()), "client.log")
+
+
+def text_of(result: Explanation) -> str:
+    stream = io.StringIO()
+    render("terminal", [result], stream)
+    return " ".join(stream.getvalue().split())
+
+
+@pytest.mark.parametrize("case", WORDINGS, ids=[case["text"][:60] for case in WORDINGS])
+def test_a_wording_is_known(case: dict[str, str]) -> None:
+    result, codes = explanation_of(case["text"]), case["codes"].split(",")
+    if result.root_cause is None:
+        assert "NONE" in codes or ("ANY" in codes and result.outcomes)
+        return
+    assert result.root_cause in codes or ("ANY" in codes and result.confidence == "likely")
+    if case["hop"] == "unknown":
+        assert not result.hop_told
+    elif case["hop"] != "any":
+        assert (result.hop, result.hop_told) == (case["hop"], True)
+
+
+REFUSED = (
+    "k:9092/2: Connect to ipv4#198.51.100.7:9092 failed: Connection refused (after 0ms in state "
+)
+
+
+def test_the_name_of_a_thread_is_not_the_broker() -> None:
+    result = explanation_of(f"%3|1|FAIL|p| [thrd:k:9092/bootstrap]: {REFUSED}state CONNECT)")
+    assert (result.root_cause, result.hop) == ("KD305", "listeners")
+    assert result.cause is not None
+    assert result.cause.finding.subjects == ["broker 2"]
+
+
+def test_a_hop_that_the_log_does_not_tell_is_hop_1_or_3() -> None:
+    for line in ("dial tcp 127.0.0.1:9092: connect: connection refused", "lookup k: no such host"):
+        result = explanation_of(line)
+        assert (result.hop_told, result.confidence, result.exit_code) == (False, "likely", 0)
+        assert "hop 1 or 3" in text_of(result)
+        assert "bootstrap" not in text_of(result)
+    text = text_of(explanation_of("unable to find valid certification path to requested target"))
+    assert "SURE · hop 1 or 3: KD112" in text
+    assert "bootstrap" not in text
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("lookup c3d0d2984699: no such host", "KD304"),
+        ("dial tcp 0.0.0.0:9092: connect: connection refused", "KD303"),
+        ("KafkaJSConnectionError: getaddrinfo ENOTFOUND kafka-2.kafka-headless.kafka.svc", "KD304"),
+    ],
+)
+def test_an_address_that_only_a_broker_advertises_leans_to_hop_3(line: str, code: str) -> None:
+    result = explanation_of(line)
+    assert (result.root_cause, result.hop, result.hop_told) == (code, "listeners", False)
+    assert result.confidence == "likely"
+    assert "hop 1 or 3, rather 3" in text_of(result)
+
+
+def test_a_refusal_at_a_private_address_was_reached() -> None:
+    text = text_of(
+        explanation_of(
+            f"%3|1|FAIL|p| [thrd:x]: {REFUSED}CONNECT)".replace("198.51.100.7", "10.0.1.7")
+        )
+    )
+    assert "KD305" in text
+    assert "leads nowhere" not in text
+
+
+def test_a_connection_between_brokers_is_no_hop_of_a_client() -> None:
+    result = explanation_of(
+        "WARN [RaftManager id=1] Connection to node 2 (k2/10.0.0.2:9093) could not be established. "
+        "Node may not be available. (org.apache.kafka.clients.NetworkClient)"
+    )
+    assert (result.hop, result.hop_told, result.exit_code) == (None, False, 0)
+    assert result.cause is not None
+    assert result.cause.brokers
+    assert "between brokers" in text_of(result)
+    assert "advertise" not in text_of(result)
+
+
+def test_a_login_in_a_line_is_no_refused_login() -> None:
+    head = "%3|1|FAIL|p| [thrd:sasl_ssl://k:9094/bootstrap]: sasl_ssl://k:9094/bootstrap: "
+    for text, code in (
+        ("SASL authentication error: SaslAuthenticateRequest failed: Local: Broker transport failure "  # noqa: E501
+         "(after 0ms in state DOWN)", "KD121"),
+        ("SASL PLAIN mechanism handshake failed: Local: Broker transport failure: check client alice "  # noqa: E501
+         "credentials and broker logs (after 3ms in state AUTH_REQ)", "KD121"),
+        ("SASL SCRAM-SHA-512 mechanism handshake failed: Local: Timed out (after 9000ms in state "
+         "AUTH_HANDSHAKE)", "KD107"),
+        ("Connection setup timed out in state AUTH_REQ (after 30003ms in state AUTH_REQ)", "KD107"),
+    ):  # fmt: skip
+        assert explanation_of(head + text).root_cause == code
+
+
+def test_the_clients_own_settings_are_no_finding() -> None:
+    for line in (
+        "java.lang.IllegalArgumentException: Could not find a 'KafkaClient' entry in the JAAS configuration.",  # noqa: E501
+        "ConfigException: Invalid url in bootstrap.servers: kafka org.apache.kafka",
+        "kafka: invalid configuration (Net.SASL.User must not be empty when SASL is enabled)",
+    ):
+        result = explanation_of(line)
+        assert result.root_cause is None
+        assert [outcome.kind for outcome in result.outcomes] == ["own"]
+        assert "CLIENT'S SETTINGS" in text_of(result)
+
+
+def test_unknown_words_of_a_client_are_shown_as_that() -> None:
+    line = "ERROR [Producer clientId=p] The flux capacitor failed (org.apache.kafka.clients.Flux)"
+    result = explanation_of(line)
+    assert [(o.kind, o.text) for o in result.outcomes] == [("unknown", line)]
+    assert "UNKNOWN WORDS" in text_of(result)
+    assert "no line in it tells of a failure" not in text_of(explanation_of("INFO all is well"))
+
+
+def test_a_failure_that_passed_is_no_failing_hop() -> None:
+    result = explanation_of(
+        "WARN [Producer clientId=p] Connection to node -2 (b/203.0.113.5:11092) could not be "
+        "established. Node may not be available. (org.apache.kafka.clients.NetworkClient)\n"
+        "INFO [Producer clientId=p] Cluster ID: MkU3OEVBNTcwNTJENDM2Qk (org.apache.kafka.clients.Metadata)\n"  # noqa: E501
+    )
+    assert (result.root_cause, result.recovered, result.exit_code) == ("KD103", True, 0)
+
+
+def test_lines_are_counted_apart_by_node_and_error() -> None:
+    lines = [
+        f"%3|{n}.1|FAIL|p| [thrd:k-{n % 3}:9092/{n % 3}]: k-{n % 3}:9092/{n % 3}: Connect to "
+        f"ipv4#198.51.100.{n % 3}:9092 failed: Connection refused (after {n}ms in state CONNECT)"
+        for n in range(600)
+    ]
+    result = explanation_of("\n".join(sorted(lines, key=lambda line: line.split("[thrd:")[1])))
+    assert result.cause is not None
+    assert sorted(line.count for line in result.cause.lines) == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        (
+            "kafka.errors.KafkaTimeoutError: Batch for TopicPartition(topic='orders', partition=0) "
+            "bootstrap.servers = [k:9092]\nerror UNKNOWN_TOPIC_OR_PARTITION",
+            "kdiag check k:9092 --topic orders",
+        ),
+        ("Broker: Unknown topic or partition", "kdiag check HOST:PORT --topic TOPIC"),
+        ("dial tcp 10.0.1.11:9092: i/o timeout", "kdiag check 10.0.1.11:9092"),
+        (
+            "%3|1|FAIL|p| [thrd:ssl://k:9093/bootstrap]: ssl://k:9093/bootstrap: Connect to "
+            "ipv4#198.51.100.7:9093 failed: Connection refused (after 0ms in state CONNECT)",
+            "kdiag check k:9093 -X security.protocol=SSL",
+        ),
+    ],
+)
+def test_the_command_has_what_the_log_has(line: str, command: str) -> None:
+    assert explanation_of(line).command == command
