@@ -15,7 +15,8 @@ _MARKERS = (
      r"\[ReplicaFetcher|\[Broker(?:ToController|LifecycleManager)|NodeToControllerChannelManager|"
      r"\[Controller (?:id=|\d)|\[RequestSendThread|kafka\.controller\."),
     (LIBRDKAFKA, r"%\d\|\d+\.\d+\||\[thrd:|rdkafka|KafkaError ?[{(]|cimpl\.|RDKAFKA|"
-     r"Confluent\.Kafka|(?:^|[\s:])Local: [A-Z]|\(after \d+ms in state [A-Z]"),
+     r"Confluent\.Kafka|#(?:producer|consumer)-\d|/bootstrap: |\bLocal_[A-Z]\w+|"
+     r"(?:^|[\s:])Local: [A-Z]|\(after \d+ms in state [A-Z]"),
     (KAFKA_NODE, r"kafka-node|kafkaClient\.js|BrokerNotAvailableError|\bbaseClient\.js"),
     (NODE, r'"logger":"kafkajs"|[Kk]afkajs|KafkaJS|\[BrokerPool\]'),
     (AIOKAFKA, r"aiokafka|Unable connect to"),
@@ -27,7 +28,7 @@ _MARKERS = (
      r"o\.apache\.kafka|\bkafka\.(?:utils|producer|client)\.|"
      r"\[(?:Producer|Consumer|Admin\w*) (?:clientId|instanceId)="),
     (SEGMENTIO, r"kafka\.\(\*\w+\)|segmentio|kafka write errors|the kafka reader got|"
-     r"failed to (?:dial: failed to )?open connection to"),
+     r"failed to (?:dial: failed to )?open connection to|could not successfully authenticate to"),
     (SARAMA, r"(?i)\bsarama\b|client/(?:metadata|brokers|coordinator)|producer/broker/\d|"
      r"consumer/broker/\d|client has run out of available brokers|kafka server: |"
      r"kafka: [Ff]ailed to"),
@@ -47,7 +48,7 @@ MARKER_WORDS = frozenset(
     b"kafka rdkafka thrd sarama aiokafka kafkajs brod kpro racecar karafka networkclient clientid "
     b"brokerconnection socketserver raftmanager brokerpool kafkajsconnectionerror librdkafka kgo "
     b"franz brokernotavailableerror nobrokersavailable kafkaerror brokers broker producer consumer "
-    b"bootstrap dial tls tcp".split()
+    b"bootstrap dial tls tcp leader".split()
 )
 FAILURE_WORDS = frozenset(
     b"error errors err failed fail failure failing exception timeout timedout timed refused denied "

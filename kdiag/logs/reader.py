@@ -44,6 +44,7 @@ _OTHER_PORTS = set(
     "5432 3306 6379 27017 2181 9200 9300 5672 11211 22 25 53 80 8080 8081 8083 3000 2379 8500 8125 "
     "4317 4318 14268 1433 1521".split()
 )
+_OURS = re.compile(r"(?i)kafka|partition leader|bootstrap[._ ]servers?")
 _PIECES = re.compile(r"\\r\\n|\\n|#012")
 _ESCAPED_QUOTE = re.compile(r'\\{1,8}"')
 _DOUBLE_QUOTE = re.compile(r'""(?=[\w\[:,}])|(?<=[\w\]}])""')
@@ -192,12 +193,12 @@ class _LogReader:
         client = client_of(line)
         known = False
         for number, pattern, details in matching_patterns(text, client, entries):
-            known = True
+            known |= pattern.proves != "servers"
             connection = _connection(text, line, pattern, details)
             if client in ("", GO) and _of_another_service(connection.address, line):
                 continue
             self._add(number, pattern, connection, details, shape, client, text)
-        ours = client or "kafka" in text.lower()
+        ours = client or _OURS.search(text)
         if not known and ours and tells_failure(text) and self.unknown < _MAX_UNKNOWN:
             self.unknown += 1
             connection = connection_of(line)
