@@ -14,8 +14,9 @@ from kdiag.config.options import CheckOptions, Spelling, argument, flag
 from kdiag.config.settings import Settings
 from kdiag.config.settings import settings as make_settings
 from kdiag.config.usage import UsageError, quoted
+from kdiag.walk.facts.run import WalkResult
 from kdiag.walk.hop import Companion
-from kdiag.walk.runner import MakeDialer, Observer, WalkResult, collect, nobody, plain_dialer
+from kdiag.walk.runner import MakeDialer, Observer, collect, nobody, plain_dialer
 
 if TYPE_CHECKING:
     from kdiag.aws.facts import AwsClient

@@ -28,14 +28,13 @@ from kdiag.rules.cloud import CloudView
 from kdiag.rules.expectations import CheckedExpectations, check_expectations, parse_expectations
 from kdiag.rules.rule import Finding, ignorable
 from kdiag.walk.areas import AreaId
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
-from kdiag.walk.hop import HopFailure, HopFailures
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener, Listeners
+from kdiag.walk.facts.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
+from kdiag.walk.facts.produce import BrokerProduce, Produce, ProduceResult
+from kdiag.walk.facts.run import HopFailure, HopFailures
 from kdiag.walk.hops import HOPS
-from kdiag.walk.listeners import Listener, Listeners
-from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
-from kdiag.walk.produce import BrokerProduce, Produce
-from kdiag.walk.produce_request import ProduceResult
 
 RULES = every_rule()
 

@@ -43,7 +43,7 @@ from kdiag.report.judge import judge
 from kdiag.report.load import read_any
 from kdiag.report.model import Report
 from kdiag.report.render import RENDERERS
-from kdiag.walk.runner import WalkResult
+from kdiag.walk.facts.run import WalkResult
 from tests import walks
 from tests.hostile.peers import NASTY, fuzzed
 from tests.hostile.walking import holds, obeyed

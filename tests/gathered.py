@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from kdiag.config.settings import settings
 from kdiag.demo.world import World, endpoint
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener, Listeners
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import BrokerProduce, Produce
 from kdiag.walk.hop import walk_context
 from kdiag.walk.hops import HOPS
-from kdiag.walk.listeners import Listener, Listeners
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import BrokerProduce, Produce
 
 PLAINTEXT = {"security.protocol": "PLAINTEXT"}  # as asked for: nothing else is tried
 

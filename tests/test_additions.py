@@ -238,14 +238,11 @@ def test_a_vantage_point(tree: Tree, tmp_path: Path) -> None:
     assert len(tree.edited) == allowed("a vantage point")
 
 
-HOP = '''"""Hop 5, quorum: does the cluster have three brokers?"""
+HOP_FACTS = '''"""The facts of hop 5, quorum: how many brokers the cluster has."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
-
-from kdiag.walk.hop import Walk, hop
-from kdiag.walk.metadata import Metadata
 
 
 class Quorum(NamedTuple):
@@ -263,6 +260,15 @@ class Quorum(NamedTuple):
     def summary(self) -> str:
         """What was learnt, in one line."""
         return f"{self.brokers} of 3 brokers"
+'''
+
+HOP = '''"""Hop 5, quorum: does the cluster have three brokers?"""
+
+from __future__ import annotations
+
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.quorum import Quorum
+from kdiag.walk.hop import Walk, hop
 
 
 @hop("quorum")
@@ -278,7 +284,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.rules.rule import Match, Severity, rule
-from kdiag.walk.quorum import Quorum
+from kdiag.walk.facts.quorum import Quorum
 
 
 @rule("KD901", "too-few-brokers", Severity.ERROR, "The cluster has too few brokers")
@@ -302,18 +308,18 @@ async def too_few_brokers(world: World) -> Start:
 '''
 
 
-def hop_without_rules(tree: Tree) -> None:
+def add_hop(tree: Tree, rules: str) -> None:
+    tree.add("kdiag/walk/facts/quorum.py", HOP_FACTS)
     tree.add("kdiag/walk/quorum.py", HOP)
     produce = '    Area("produce", 40, "Produce", 4),\n'
     row = '    Area("quorum", 90, "Quorum", 5),\n'
     tree.edit("kdiag/walk/areas.py", produce, produce + row)
+    tree.add("kdiag/rules/quorum.py", rules)
     tree.add("kdiag/demo/scenarios/metadata.py", HOP_SCENARIO)
 
 
 def test_a_hop(tree: Tree, tmp_path: Path) -> None:
-    hop_without_rules(tree)
-    tree.add("kdiag/rules/quorum.py", HOP_RULES)
-    tree.edit("kdiag/rules/__init__.py", '    *("records",', '    *("quorum", "records",')
+    add_hop(tree, HOP_RULES)
 
     outputs = [part for form in RENDERERS for part in ("-o", f"{form}={tmp_path / form}")]
     shown = tree.kdiag("demo", "too-few-brokers", "-o", "terminal", *outputs)
@@ -332,7 +338,7 @@ def test_a_hop(tree: Tree, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("broken", [False, True], ids=["no rule names it", "it raises"])
 def test_a_hop_that_fails_never_passes(tree: Tree, broken: bool) -> None:
-    hop_without_rules(tree)
+    add_hop(tree, '"""No rule."""\n')
     if broken:
         tree.edit("kdiag/walk/quorum.py", "return Quorum(", "return 1 // 0, Quorum(")
     shown = tree.kdiag("demo", "too-few-brokers")

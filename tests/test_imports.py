@@ -14,6 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from kdiag.report.render import RENDERERS
+from kdiag.walk.facts.table import HOP_FACTS
+from kdiag.walk.hops import HOPS
+
 pytestmark = pytest.mark.xdist_group("imports")  # they are parsed once
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -178,7 +182,7 @@ def test_the_contracts_hold() -> None:
 
 
 BROKEN = {
-    "kdiag/rules/text.py": ("import kdiag.network.dialer", "What judges and what prints"),
+    "kdiag/rules/text.py": ("import kdiag.walk.hops", "What judges and what prints"),
     "kdiag/report/render/json.py": ("import kdiag.rules.text", "Renderers print"),
     "kdiag/address.py": ("import kdiag.config.settings", "Imports point downwards only"),
 }
@@ -352,6 +356,22 @@ def test_a_walk_from_here_loads_nothing_for_walks_from_elsewhere() -> None:
         "zipfile",
     }
     assert not [name for name in loaded if name in away or name.startswith("kdiag.remote")]
+
+
+def test_what_judges_and_prints_opens_no_connection() -> None:
+    """The report, every renderer and the rules of every walk, in a fresh interpreter."""
+    report = ("model", "judge", "load", "compare", "logins")
+    names = [*(f"kdiag.report.{name}" for name in report), *RENDERERS.values()]
+    rules = "import kdiag.rules; kdiag.rules.walk_rules(); kdiag.rules.expect_rules()"
+    code = f"import sys, {', '.join(names)}; {rules}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    loaded = set(ran.stdout.split())
+    assert loaded.issuperset((*names, "kdiag.rules.handshake", "kdiag.walk.facts.produce"))
+    assert not loaded & {"asyncio", "socket", "ssl", "selectors", "kdiag.walk.hop"}
+
+
+def test_a_hop_gives_the_facts_of_its_name() -> None:
+    assert {hop.id: hop.gives for hop in HOPS} == HOP_FACTS
 
 
 def test_only_the_command_line_exits_or_prints() -> None:

@@ -40,7 +40,7 @@ from kdiag.rules import remedies as kafka
 from kdiag.rules.rule import Remedy
 from kdiag.text import clean
 from kdiag.walk.facts import Facts
-from kdiag.walk.listeners import Listener
+from kdiag.walk.facts.listeners import Listener
 from tests.copying import HOSTILE, holds
 from tests.facts import listener
 from tests.lint.corpus import cases

@@ -13,7 +13,7 @@ from kdiag.rules.cloud import CloudView, Public
 from kdiag.rules.location import tried
 from kdiag.rules.rule import Remedy
 from kdiag.rules.text import listed, once
-from kdiag.walk.listeners import Listener
+from kdiag.walk.facts.listeners import Listener
 
 
 def node_of(path: NetworkPath) -> int:

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdiag.address import ec2_address, ec2_public_address, parse
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import EndpointResult
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener, Listeners
+from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.hop import Walk, hop
-from kdiag.walk.listeners import Listener, Listeners, identified
-from kdiag.walk.metadata import Metadata
+from kdiag.walk.listeners import identified
 
 if TYPE_CHECKING:
     from kdiag.aws.facts import AwsClient, ClientAddress, Snapshot
@@ -115,7 +116,7 @@ class AwsCompanion:
             # A host now resolves to another address.
             described = await _describe(self._cloud, addresses, described.started)
         ended = described.ended
-        walk = bootstrap.known_by(walk)
+        walk = walk.after(bootstrap)
         public_results: dict[int, EndpointResult] = {}
         if metadata and listeners:
             dialling = _dial_public_addresses(

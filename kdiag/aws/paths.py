@@ -9,9 +9,9 @@ from kdiag.aws.hop import AwsFacts
 from kdiag.aws.verdict import PathVerdict
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
-from kdiag.walk.listeners import Listeners
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 
 if TYPE_CHECKING:  # the analysis loads only if there are paths to analyze
     from kdiag.aws.facts import NetworkInterface, Snapshot

@@ -11,6 +11,7 @@ from kdiag.config.mechanisms import CLIENT_ONLY
 from kdiag.config.security import Sasl
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import error_name
+from kdiag.kafka.login_notes import CUT_OFF
 from kdiag.kafka.messages import SASL_AUTHENTICATE, Question
 from kdiag.kafka.server_words import limits_connections
 from kdiag.network.attempt import Failure, LayerResult, clean
@@ -23,15 +24,6 @@ MAX_ROUNDS = 8
 MAX_CLIENTS = 8  # at once: each is some threads
 MAX_PROOFS = 2  # at once: a broker may ask for half a second of a processor, and all ask together
 
-CUT_OFF = (
-    "the walk ended while a login was under way: no answer to it is known, and a server may have "
-    "counted it"
-)
-
-LOST = (
-    "nothing came back from a walk that has a login: no answer to it is known, and a server may "
-    "have counted it"
-)
 
 # How a login ended: why it failed, and its words.
 Ended = tuple[Optional[Failure], str]

@@ -16,10 +16,10 @@ from kdiag.lint.sources import ConfigSource
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.root_cause import highest_ranked
 from kdiag.rules.rule import Finding, Remedy, Severity
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
-from kdiag.walk.listeners import Listener, Listeners
-from kdiag.walk.metadata import Broker, Metadata
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener, Listeners
+from kdiag.walk.facts.metadata import Broker, Metadata
 
 # What an advertised address is wrong for: the corrected file is the fix.
 _ADVERTISED = tuple(f"KD30{digit}" for digit in "1234578")

@@ -49,6 +49,8 @@ class Failure(str, Enum):
 # What breaks no connection: the broker may not say, kdiag cannot ask, or did not wait for it.
 NOT_ASKED = (Failure.DENIED, Failure.NO_COMMON_VERSION, Failure.THROTTLED)
 
+GONE = (Failure.CLOSED, Failure.RESET)  # the peer ended the connection
+
 
 class LayerResult(NamedTuple):
     """How one layer of one connection ended. `elapsed` is in seconds, `detail` is clean text."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdiag.config.settings import Settings
-from kdiag.kafka.login import LOST
+from kdiag.kafka.login_notes import LOST
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.network.dialer import in_thread
 from kdiag.remote import docker, k8s, ssh
@@ -24,9 +24,9 @@ from kdiag.remote.vantage import LOCAL, Vantage
 from kdiag.report.judge import interrupted_report, judge
 from kdiag.report.logins import REFUSED, logged_in, not_again
 from kdiag.report.model import Report
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
-from kdiag.walk.runner import WalkFacts, WalkResult, error_location, not_walked
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.run import WalkFacts, WalkResult, error_location, not_walked
 
 if TYPE_CHECKING:
     from kdiag.remote.ssm import Fleet

@@ -22,12 +22,15 @@ _ROOMS = {
     "": "address text",
     "config/": "access annotations endpoint mechanisms options redaction security settings usage",
     "config/properties/": "layers limits names producer",
-    "kafka/": "codec connection dialer errors login messages server_words tls_dialer",
+    "kafka/": "codec connection dialer errors login login_notes messages server_words tls_dialer",
     "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
     "network/": "attempt dialer dns_diagnosis errors fingerprint sockets tcp_info tls "
     "tls_transport",
     "remote/": "probe serialization",
-    "walk/": " ".join(sorted(file.stem for file in (_PACKAGE / "walk").glob("[a-z]*.py"))),
+    **{
+        folder: " ".join(sorted(file.stem for file in (_PACKAGE / folder).glob("[a-z]*.py")))
+        for folder in ("walk/", "walk/facts/")
+    },
 }
 PARTS = tuple(
     f"{room}{name}" for room, names in _ROOMS.items() for name in ("__init__", *names.split())

@@ -15,7 +15,8 @@ from kdiag.config.options import Options
 from kdiag.config.security import Security
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.remote.serialization import SerializationError, deserialize, serialize
-from kdiag.walk.runner import MakeDialer, WalkFacts, collect, nobody, plain_dialer
+from kdiag.walk.facts.run import WalkFacts
+from kdiag.walk.runner import MakeDialer, collect, nobody, plain_dialer
 
 REFUSED = 87  # what came in is no errand
 NO_REGION = 88  # nothing over there says which AWS region a login is to be signed for

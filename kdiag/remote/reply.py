@@ -17,12 +17,14 @@ from kdiag.network.dialer import MAX_ADDRESSES
 from kdiag.remote.payload import payload, script
 from kdiag.remote.probe import NARROW, probe_request
 from kdiag.remote.serialization import MAX_BYTES, SerializationError, deserialize, serialize
-from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import Produce
+from kdiag.walk.facts.run import MOMENT, WalkFacts, partial_because
 from kdiag.walk.hops import HOPS
-from kdiag.walk.listeners import MAX_BROKERS, MAX_CANDIDATES, Listeners
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import Produce
-from kdiag.walk.runner import MOMENT, WalkFacts, partial_because, without_secrets
+from kdiag.walk.listeners import MAX_BROKERS, MAX_CANDIDATES
+from kdiag.walk.runner import without_secrets
 
 MAX_HEAD = 1 << 16  # bytes that may stand in front of an answer: what a login prints
 MAX_NOTES = 32

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from kdiag.config.annotations import may_be_none, meanings, members
 from kdiag.walk.facts import Facts
-from kdiag.walk.hops import HOPS
+from kdiag.walk.facts.table import HOP_FACTS
 
 T = TypeVar("T")
 Text = Callable[[str], str]
@@ -64,7 +64,7 @@ def _plain(value: object) -> Any:
     if isinstance(value, Mapping):
         return [[_plain(key), _plain(item)] for key, item in value.items()]
     if isinstance(value, Facts):
-        return {hop.id: _plain(value.get(hop.gives)) for hop in HOPS}
+        return {hop: _plain(value.get(kind)) for hop, kind in HOP_FACTS.items()}
     kind: Any = type(value)
     if _is_record(kind):
         return {name: _plain(getattr(value, name)) for name in _fields(kind)}
@@ -115,10 +115,10 @@ class _Unpacking:
 
     def _facts(self, data: Any, where: str) -> Facts:
         """The facts of the hops; null where a hop has none."""
-        if not isinstance(data, dict) or data.keys() != {hop.id for hop in HOPS}:
+        if not isinstance(data, dict) or data.keys() != HOP_FACTS.keys():
             raise SerializationError(f"{where}: not the hops of a walk")
-        found = {hop: data[hop.id] for hop in HOPS if data[hop.id] is not None}
-        return Facts(tuple(self.one(hop.gives, item, hop.id) for hop, item in found.items()))
+        found = {hop: data[hop] for hop in HOP_FACTS if data[hop] is not None}
+        return Facts(tuple(self.one(HOP_FACTS[hop], item, hop) for hop, item in found.items()))
 
     def _tuple(self, kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
         items = self._list(data, where)

@@ -14,11 +14,18 @@ from kdiag.rules.cloud import CloudView
 from kdiag.rules.rule import Finding, Match, Rule
 from kdiag.rules.text import listed
 from kdiag.text import clean
-from kdiag.walk.areas import AreaId
-from kdiag.walk.facts import Facts, HopFacts
-from kdiag.walk.hop import HopFailure, HopFailures
-from kdiag.walk.hops import HOPS
-from kdiag.walk.runner import INTERRUPTED, HopRun, WalkResult, error_location, not_walked
+from kdiag.walk.areas import HOP_IDS, AreaId
+from kdiag.walk.facts import Facts
+from kdiag.walk.facts.run import (
+    INTERRUPTED,
+    HopFailure,
+    HopFailures,
+    HopRun,
+    WalkResult,
+    error_location,
+    not_walked,
+)
+from kdiag.walk.facts.table import HOP_FACTS
 
 if TYPE_CHECKING:
     from kdiag.rules.expectations import CheckedExpectations
@@ -149,7 +156,7 @@ def _judge(
                     notes.append(outcome.text)
         except Exception as error:
             all_failures.append(
-                HopFailure(HOPS[-1].id, 0.0, f"rule {rule.code}: {error_location(error, secrets)}")
+                HopFailure(HOP_IDS[-1], 0.0, f"rule {rule.code}: {error_location(error, secrets)}")
             )
     for extension in extensions:
         findings = extension.amend(findings)
@@ -162,9 +169,9 @@ def _judge(
 def _unexplained(facts: Facts, findings: Sequence[Finding]) -> Iterator[HopFailure]:
     """A failure of kdiag for each hop with failed subjects that no finding names: a hop must not
     pass because a rule is missing."""
-    for hop in HOPS:
-        covered = {subject for f in findings if f.hop == hop.id for subject in f.subjects}
-        found: HopFacts | None = facts.get(hop.gives)
+    for hop, kind in HOP_FACTS.items():
+        covered = {subject for f in findings if f.hop == hop for subject in f.subjects}
+        found = facts.get(kind)
         missed = [subject for subject in (found.failed if found else ()) if subject not in covered]
         if missed:
-            yield HopFailure(hop.id, 0.0, clean(f"no rule names the failure of {listed(missed)}"))
+            yield HopFailure(hop, 0.0, clean(f"no rule names the failure of {listed(missed)}"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdiag.kafka.login import CUT_OFF, LOST
+from kdiag.kafka.login_notes import CUT_OFF, LOST
 from kdiag.report.model import Report
 
 REFUSED = "KD120"

@@ -18,12 +18,12 @@ from kdiag.rules.matching import matching, preferred
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
 from kdiag.walk.areas import EXIT_CODES, AreaId
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
-from kdiag.walk.listeners import Listener, Listeners
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import Produce
-from kdiag.walk.runner import INTERRUPTED
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener, Listeners
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import Produce
+from kdiag.walk.facts.run import INTERRUPTED
 
 if TYPE_CHECKING:
     from kdiag.rules.expectations import CheckedExpectations

@@ -7,13 +7,19 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from kdiag.walk.areas import HOP_IDS
+
 if TYPE_CHECKING:
     from kdiag.rules.rule import Rule
 
-# The modules whose rules every walk applies.
-_WALK = (
-    *("certificates", "connection", "identity", "listeners", "metadata", "mismatch", "produce"),
-    *("records", "sasl", "slow", "tls", "walk"),
+# The modules whose rules every walk applies: those of each hop after the first, by the hop's id;
+# those of hop 1, by layer; those that several hops share.
+_WALK = sorted(
+    (
+        *HOP_IDS[1:],
+        *("certificates", "connection", "sasl", "tls"),
+        *("identity", "mismatch", "records", "slow", "walk"),
+    )
 )
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from kdiag.config.settings import Endpoint
 from kdiag.rules.location import Location, evidence
 from kdiag.rules.text import brokers, count_of, listed, sentence
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listener, Listeners
-from kdiag.walk.produce import Produce
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener, Listeners
+from kdiag.walk.facts.produce import Produce
 
 HOP = "listeners"
 

@@ -21,8 +21,8 @@ from kdiag.rules.location import (
 )
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
 from kdiag.rules.text import escaped, listed
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listeners
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 
 # A certificate expires soon in the last third of its lifetime, 30 days at most. Automatic renewal
 # has happened by then: cert-manager renews at two thirds, Strimzi 30 days before the end.

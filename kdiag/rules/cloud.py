@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from kdiag.config.settings import Endpoint
 from kdiag.rules.rule import Remedy
-from kdiag.walk.listeners import Listener
+from kdiag.walk.facts.listeners import Listener
 
 Public = Mapping[int, Endpoint]  # node id → the public address that the broker could advertise
 

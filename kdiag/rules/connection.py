@@ -24,8 +24,8 @@ from kdiag.rules.location import (
 )
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import escaped, listed
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listeners
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 
 
 @rule("KD101", "name-not-found", Severity.ERROR, "The host name does not exist here")

@@ -21,12 +21,12 @@ from kdiag.config.properties.names import PROTOCOLS
 from kdiag.config.usage import UsageError
 from kdiag.network.attempt import EndpointResult
 from kdiag.network.certificate import read
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
-from kdiag.walk.hops import HOPS
-from kdiag.walk.listeners import Listeners
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import Produce
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import Produce
+from kdiag.walk.facts.table import HOP_FACTS
 
 _DAY = 86400
 
@@ -114,7 +114,7 @@ def _not_told(name: str, without_value: Sequence[str]) -> str:
 
 
 def _hop(kind: type) -> str:
-    return next(hop.id for hop in HOPS if hop.gives is kind)
+    return next(hop for hop, facts in HOP_FACTS.items() if facts is kind)
 
 
 @expectable("brokers", number("of brokers"), "brokers=3")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -12,6 +12,8 @@ from kdiag.network.attempt import AddressResult, TlsHandshake
 from kdiag.network.certificate import Certificate, CertificateOrigin, read, recognise
 from kdiag.rules.location import Location
 from kdiag.rules.text import listed
+
+_BEGIN = "-----BEGIN CERTIFICATE-----"
 
 
 def handshake_at(place: Location) -> TlsHandshake | None:
@@ -85,13 +87,8 @@ def day(seconds: int | None) -> str:
 
 def trusted(tls: Tls) -> list[Certificate]:
     """The certificates of the trust store that the user gave, at most 100."""
-    end = "-----END CERTIFICATE-----"
-    blocks = (tls.ca or "").split(end)[:-1]
-    return [read(ssl.PEM_cert_to_DER_cert(_pem(block) + end)) for block in blocks[:100]]
-
-
-def _pem(block: str) -> str:
-    return block[block.index("-----BEGIN") :]
+    blocks = (tls.ca or "").split("-----END CERTIFICATE-----")[:-1]
+    return [read(b64decode(block.partition(_BEGIN)[2])) for block in blocks[:100]]
 
 
 def own_certificate(tls: Tls) -> Certificate | None:

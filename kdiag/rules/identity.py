@@ -12,9 +12,9 @@ from kdiag.rules import remedies
 from kdiag.rules.advertised import HOP, acknowledged, answering_node, count_and_verb, subjects
 from kdiag.rules.rule import Match, Note, Severity, rule
 from kdiag.rules.text import brokers, listed
-from kdiag.walk.listeners import Listener, Listeners
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import Produce
+from kdiag.walk.facts.listeners import Listener, Listeners
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import Produce
 
 
 @rule("KD307", "wrong-broker", Severity.ERROR, "Another broker answers at the advertised address")

@@ -21,8 +21,8 @@ from kdiag.rules.advertised import (
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listener, Listeners, suspect
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener, Listeners, suspect
 
 
 @rule(

@@ -12,8 +12,8 @@ from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerR
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Remedy, Severity
 from kdiag.rules.text import listed, sentence
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listeners
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 
 DIALLING_HOPS = ("bootstrap", "listeners")
 

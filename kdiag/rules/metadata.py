@@ -10,7 +10,7 @@ from kdiag.rules import acls, remedies
 from kdiag.rules.principal import principal, secured
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import brokers, count_of, listed, sentence
-from kdiag.walk.metadata import Metadata, MetadataAnswer, Partition, Topic
+from kdiag.walk.facts.metadata import Metadata, MetadataAnswer, Partition, Topic
 
 HOP = "metadata"
 

@@ -22,8 +22,8 @@ from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.location import evidence, locations
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listener, Listeners, suspect
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener, Listeners, suspect
 
 _OTHER_PROTOCOL = (
     Failure.TLS_REQUIRED,

@@ -8,8 +8,7 @@ from kdiag.network.attempt import Sent
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Note, Severity, rule
 from kdiag.rules.text import brokers, sentence
-from kdiag.walk.produce import BrokerProduce, Produce
-from kdiag.walk.produce_request import LARGE, ProduceResult
+from kdiag.walk.facts.produce import LARGE, BrokerProduce, Produce, ProduceResult
 
 HOP = "produce"
 SIZE = f"{LARGE // 1024} kB"

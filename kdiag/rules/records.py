@@ -16,9 +16,9 @@ from kdiag.rules import acls, remedies
 from kdiag.rules.principal import principal, secured
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
 from kdiag.rules.text import brokers, listed, once, sentence
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import Produce
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import Produce
 
 if TYPE_CHECKING:
     from kdiag.kafka.error_catalog import KafkaError

@@ -15,7 +15,7 @@ from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, path, unknown
 from kdiag.rules.matching import matching, preferred
 from kdiag.rules.rule import Remedy
-from kdiag.walk.listeners import Listener
+from kdiag.walk.facts.listeners import Listener
 
 NODE_PORTS = range(30000, 32768)
 MANY_PORTS = 6

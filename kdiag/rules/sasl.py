@@ -21,8 +21,8 @@ from kdiag.rules.location import (
 )
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import escaped, listed
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listeners
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 
 
 @rule("KD117", "sasl-required", Severity.ERROR, "The listener wants a login (SASL)")

@@ -10,10 +10,10 @@ from kdiag.rules.location import locations
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed
 from kdiag.walk.areas import HOP_IDS
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listeners
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import Produce
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import Produce
 
 SLOW = 2.0  # seconds; a healthy broker answers in milliseconds
 

@@ -12,8 +12,8 @@ from kdiag.rules.handshake import handshake_at, leaf_at, names_of, origin_at, ow
 from kdiag.rules.location import Location, as_it_speaks, failing, judge, locations, match
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listeners
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 
 
 @rule("KD110", "tls-required", Severity.ERROR, "The listener speaks TLS, the client does not")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from kdiag.rules.text import listed
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
-from kdiag.walk.listeners import Listeners
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 
 ApiVersionTable = tuple[tuple[int, int, int], ...]
 

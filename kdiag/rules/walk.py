@@ -10,10 +10,10 @@ from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.slow import late_answers
 from kdiag.rules.text import brokers
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.hop import HopFailures
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.produce import Produce
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import Produce
+from kdiag.walk.facts.run import HopFailures
 
 
 @rule("KD001", "internal-error", Severity.ERROR, "kdiag itself failed")

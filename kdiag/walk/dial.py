@@ -9,11 +9,17 @@ from typing import Any
 from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.messages import Question
-from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult, clean_bytes
+from kdiag.network.attempt import (
+    GONE,
+    AddressResult,
+    EndpointResult,
+    Failure,
+    LayerResult,
+    clean_bytes,
+)
 from kdiag.network.dialer import TcpConnection
 from kdiag.network.fingerprint import follow_ups, recognise
 from kdiag.walk.greeting import (
-    GONE,
     DialTarget,
     HandshakeResult,
     Way,

@@ -20,7 +20,7 @@ from kdiag.kafka.messages import (
     listed_versions,
 )
 from kdiag.kafka.server_words import limits_connections
-from kdiag.network.attempt import AddressResult, Failure, LayerResult
+from kdiag.network.attempt import GONE, AddressResult, Failure, LayerResult
 from kdiag.network.dialer import TcpConnection, in_thread
 from kdiag.walk.hop import Walk
 
@@ -28,7 +28,6 @@ from kdiag.walk.hop import Walk
 _BROKER_APIS = frozenset({METADATA.key, PRODUCE.key})
 _CONTROLLER_APIS = frozenset(range(52, 57)) | {62}
 
-GONE = (Failure.CLOSED, Failure.RESET)
 _ENDED = (*GONE, Failure.CLIENT_CERTIFICATE)
 
 # Failures that only a peer that speaks TLS can bring about.

@@ -16,6 +16,7 @@ from kdiag.kafka.messages import Versions
 from kdiag.network.attempt import AddressResult
 from kdiag.walk.allowance import Allowance
 from kdiag.walk.facts import Facts, HopFacts, needed
+from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.turns import Turns
 
 
@@ -30,21 +31,6 @@ class Peer(NamedTuple):
 
 Table = tuple[tuple[int, int, int], ...]
 Collect = Callable[..., Awaitable[Optional[HopFacts]]]
-
-
-class HopFailure(NamedTuple):
-    """A hop that did not end: by an error in kdiag, or (error "") by the deadline of so many
-    seconds."""
-
-    hop: str
-    seconds: float
-    error: str = ""
-
-
-class HopFailures(NamedTuple):
-    """The hops that did not end."""
-
-    failures: tuple[HopFailure, ...]
 
 
 class Wire:
@@ -90,7 +76,7 @@ class Walk(NamedTuple):
     walk may dial, and whose turn it is to begin a TLS handshake.
 
     `wire` is what hops leave to each other. `protocol` is the configured security.protocol and
-    `apis` empty, until a hop after hop 1 takes them from the facts (`knowing`): the protocol that
+    `apis` empty, until a hop after hop 1 takes them from the facts (`after`): the protocol that
     was found, and the versions that brokers which were not asked yet are assumed to have. At
     `until`, in the loop's seconds, the deadline passes.
     """
@@ -110,9 +96,10 @@ class Walk(NamedTuple):
         """Every secret that was configured or fetched: none may be printed."""
         return self.settings.security._replace(sasl=self.login.ready).secrets
 
-    def knowing(self, protocol: str | None, apis: Versions) -> Walk:
-        """The context with what hop 1 found. A configured protocol stays."""
-        return self._replace(protocol=self.protocol or protocol, apis=apis)
+    def after(self, bootstrap: Bootstrap) -> Walk:
+        """The context of the hops after hop 1: `protocol` (unless it is configured) and `apis` are
+        those that hop 1 found."""
+        return self._replace(protocol=self.protocol or bootstrap.protocol, apis=bootstrap.apis)
 
 
 def walk_context(settings: Settings, net: KafkaDialer, until: float = math.inf) -> Walk:

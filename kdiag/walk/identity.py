@@ -30,8 +30,8 @@ from kdiag.kafka.messages import (
 )
 from kdiag.network.attempt import AddressResult, Failure, LayerResult
 from kdiag.walk.bootstrap import metadata_question
+from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.hop import Walk
-from kdiag.walk.metadata import Broker, Metadata
 from kdiag.walk.questions import ALL_TOPICS
 
 MAX_PARTITIONS, MAX_SHARING = 3, 8  # asked about of each broker, and brokers of one address

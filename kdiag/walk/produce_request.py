@@ -5,37 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import error_name
 from kdiag.kafka.messages import PRODUCE, Question, no_such_topic, records
-from kdiag.network.attempt import Failure, Sent
-
-# Bytes of one record: one that fits a packet, and one that fits none, not even a jumbo frame of
-# 9000 bytes. With all else that is in flight the second one fits TCP's first window, ten packets.
-SMALL, LARGE = 1, 9 * 1024
+from kdiag.network.attempt import Failure
+from kdiag.walk.facts.produce import LARGE, SMALL, ProduceResult
 
 NO_SUCH_PARTITION = (1 << 31) - 1  # which no topic has
-
-NOT_JUDGED = (None, Failure.THROTTLED, Failure.NO_COMMON_VERSION)
-
-
-class ProduceResult(NamedTuple):
-    """How one produce request ended: seconds, the broker's error name, or why it has no answer.
-    `sent` tells how far the bytes of a silent connection came, where the system tells."""
-
-    elapsed: float
-    error: str | None = None
-    throttle_ms: int = 0
-    failure: Failure | None = None
-    detail: str = ""
-    sent: Sent | None = None
-
-    @property
-    def unanswered(self) -> bool:
-        """Whether an answer was due and did not come."""
-        return self.failure not in NOT_JUDGED
 
 
 def produce_questions(topic: str | None = None) -> list[Question]:

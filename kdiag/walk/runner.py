@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
-import traceback
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.properties.names import PROTOCOLS
-from kdiag.config.redaction import redacted, without
 from kdiag.config.redaction import secrets as to_redact
+from kdiag.config.redaction import without
 from kdiag.config.security import Sasl
 from kdiag.config.settings import Settings
-from kdiag.config.usage import NO_THREAD, no_thread
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.errors import NAMES
-from kdiag.kafka.login import CUT_OFF
-from kdiag.network.attempt import LAYERS, clean
-from kdiag.walk.bootstrap import Bootstrap
+from kdiag.kafka.login_notes import CUT_OFF
+from kdiag.network.attempt import LAYERS
 from kdiag.walk.facts import Facts, HopFacts
-from kdiag.walk.hop import Companion, Hop, HopFailure, Walk, walk_context
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.run import (
+    INTERRUPTED,
+    HopFailure,
+    HopRun,
+    WalkFacts,
+    WalkResult,
+    error_location,
+    partial_because,
+    timestamp,
+)
+from kdiag.walk.hop import Companion, Hop, Walk, walk_context
 from kdiag.walk.hops import HOPS
-from kdiag.walk.metadata import Metadata
 
 if TYPE_CHECKING:
     from kdiag.network.head_start import StartedConnection
@@ -33,44 +39,11 @@ if TYPE_CHECKING:
 Observer = Callable[[str, Optional[str]], None]
 MakeDialer = Callable[[Settings], KafkaDialer]
 
-MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, in UTC
-INTERRUPTED = "interrupted"  # why a hop did not run
 
 # Texts that rules compare: they stay, whatever a password is.
 _OWN = frozenset(
     (*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in HOPS), "aws", CUT_OFF)
 )
-
-
-class HopRun(NamedTuple):
-    """The run of one hop. `summary` is what was learnt, "" where nothing was."""
-
-    hop: str
-    elapsed_ms: int
-    skipped_because: str | None = None
-    summary: str = ""
-
-
-class WalkFacts(NamedTuple):
-    """What a walk learnt, as plain values: the run of every hop, the hops that did not end, the
-    facts of those that did. `started_at` is UTC, RFC 3339."""
-
-    started_at: str
-    elapsed_ms: int
-    runs: tuple[HopRun, ...]
-    failures: tuple[HopFailure, ...] = ()
-    notes: tuple[str, ...] = ()
-    interrupted: bool = False
-    facts: Facts = Facts()
-
-
-class WalkResult(NamedTuple):
-    """The result of a walk: what it learnt, the facts of the companion, and every secret that was
-    configured or fetched, which may not be printed."""
-
-    walk: WalkFacts
-    companion: Facts = Facts()
-    secrets: tuple[str, ...] = ()
 
 
 class _End(NamedTuple):
@@ -89,7 +62,7 @@ async def collect(
 ) -> WalkResult:
     """Runs the hops, and the `companion` beside them. `observe` is called with each hop's id as it
     starts, and again with its summary as it ends. Cancelled, it still returns what is known."""
-    started_at = _now()
+    started_at = timestamp()
     started = time.perf_counter()
     net = make_dialer(settings)
     walk = walk_context(
@@ -155,11 +128,6 @@ def _hidden(settings: Settings, secrets: Sequence[str], sasl: Sasl | None) -> tu
     return to_redact(secrets, public)
 
 
-def not_walked(because: str) -> WalkFacts:
-    """The facts where no hop ran, and why none did."""
-    return WalkFacts(_now(), 0, tuple(_skipped(hop, because).run for hop in HOPS))
-
-
 async def _run(
     hop: Hop, walk: Walk, facts: Facts, before: Sequence[_End], left: float, observe: Observer
 ) -> _End:
@@ -186,11 +154,6 @@ async def _run(
     return _skipped(hop, because, time.perf_counter() - started)._replace(failure=failure)
 
 
-def partial_because(found: object) -> str | None:
-    """Why a hop's facts say nothing of the whole cluster; None where they do."""
-    return getattr(found, "skipped_because", None) or None
-
-
 def _skipped(hop: Hop, because: str, elapsed: float = 0.0) -> _End:
     return _End(HopRun(hop.id, round(elapsed * 1000), because))
 
@@ -202,19 +165,6 @@ def _reason(before: Sequence[_End]) -> str:
         return f"{failures[0].hop} did not end"
     ran = [end.run.hop for end in before if not end.run.skipped_because]
     return f"{ran[-1]} failed" if ran else "nothing to work on"
-
-
-def error_location(error: Exception, secrets: Sequence[str]) -> str:
-    """The error, and where it was raised. Any text may be in an error, so secrets are taken out."""
-    if no_thread(error):
-        return NO_THREAD
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
-    return clean(f"{type(error).__name__} at {where}: {redacted(str(error), secrets)}", 300)
-
-
-def _now() -> str:
-    return datetime.now(timezone.utc).strftime(MOMENT)
 
 
 def plain_dialer(settings: Settings, started: Iterable[StartedConnection] = ()) -> KafkaDialer:

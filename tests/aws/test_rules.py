@@ -19,8 +19,8 @@ from kdiag.aws.facts import (
 from kdiag.aws.hop import AwsFacts
 from kdiag.report.model import Report
 from kdiag.rules.rule import Finding
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listener
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener
 from tests.clouds import (
     OPEN_ACL,
     PRIVATE,

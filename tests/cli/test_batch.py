@@ -18,7 +18,7 @@ from kdiag.cli.batch import AT_ONCE, LONGEST_PAUSE, run_all, until_ready
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.broker import SILENCE
 from kdiag.demo.logins import Logins
-from kdiag.kafka.login import CUT_OFF
+from kdiag.kafka.login_notes import CUT_OFF
 from kdiag.kafka.messages import SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
 from kdiag.report.logins import NO_ANSWER, NOT_AGAIN
 from kdiag.report.model import Report

@@ -25,10 +25,9 @@ from kdiag.kafka.messages import PRODUCE, SASL_AUTHENTICATE, Request
 from kdiag.network.attempt import ClientRun, Delivery, EndpointResult, Failure, LayerResult
 from kdiag.rules.records import code_of
 from kdiag.rules.rule import Finding, Severity
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
-from kdiag.walk.produce import BrokerProduce, Produce
-from kdiag.walk.produce_request import ProduceResult
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
+from kdiag.walk.facts.produce import BrokerProduce, Produce, ProduceResult
 from tests.facts import known
 
 RULES = every_rule()

@@ -19,9 +19,10 @@ from kdiag.remote.reply import MAX_HEAD, MAX_NOTES, MAX_TEXT, RemoteWalk
 from kdiag.remote.serialization import MAX_BYTES, SerializationError, serialize
 from kdiag.report.judge import judge
 from kdiag.report.render import RENDERERS
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.metadata import Metadata
-from kdiag.walk.runner import WalkFacts, WalkResult, collect, nobody
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.run import WalkFacts, WalkResult
+from kdiag.walk.runner import collect, nobody
 from tests.hostile.walking import SCHEMA
 from tests.walks import shown
 

@@ -22,7 +22,7 @@ from kdiag.api import run_from
 from kdiag.config.settings import settings
 from kdiag.demo.broker import SILENCE
 from kdiag.demo.logins import Logins
-from kdiag.kafka.login import CUT_OFF, LOST
+from kdiag.kafka.login_notes import CUT_OFF, LOST
 from kdiag.kafka.messages import SASL_AUTHENTICATE, Request
 from kdiag.remote import k8s
 from kdiag.remote.check import AT_ONCE, UNWRITTEN

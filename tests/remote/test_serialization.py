@@ -23,10 +23,10 @@ from kdiag.remote.serialization import (
     deserialize,
     serialize,
 )
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.run import HopRun, WalkFacts
 from kdiag.walk.hops import HOPS
-from kdiag.walk.runner import HopRun, WalkFacts
 
 st.register_type_strategy(float, st.floats(-MAX_NUMBER, MAX_NUMBER))
 st.register_type_strategy(int, st.integers(-MAX_NUMBER, MAX_NUMBER))

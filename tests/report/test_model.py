@@ -6,9 +6,9 @@ import pytest
 
 from kdiag.config.usage import UsageError
 from kdiag.report.model import BrokerReport
-from kdiag.walk.listeners import Listener
-from kdiag.walk.metadata import Topic
-from kdiag.walk.produce import BrokerProduce, Produce
+from kdiag.walk.facts.listeners import Listener
+from kdiag.walk.facts.metadata import Topic
+from kdiag.walk.facts.produce import BrokerProduce, Produce
 from tests.facts import (
     CLUSTER_ID,
     DOOR,

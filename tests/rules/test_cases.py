@@ -20,9 +20,9 @@ from kdiag.lint.sources import ConfigSource
 from kdiag.network.attempt import LayerResult, TlsHandshake
 from kdiag.remote.unreached import Unreached
 from kdiag.rules.expectations import check_expectations, parse_expectations
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.metadata import Broker
-from kdiag.walk.produce import Produce
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.metadata import Broker
+from kdiag.walk.facts.produce import Produce
 from tests.aws import test_rules as aws
 from tests.certificates import END, made, name
 from tests.facts import (

@@ -8,7 +8,7 @@ import pytest
 
 from kdiag.catalog import every_rule
 from kdiag.rules.rule import Match, Note
-from kdiag.walk.listeners import Listener
+from kdiag.walk.facts.listeners import Listener
 from tests.facts import (
     DOOR,
     client,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from kdiag.rules.rule import Finding
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.listeners import Listener
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listener
 from tests.facts import (
     DOOR,
     brokers,

@@ -6,7 +6,7 @@ import pytest
 
 from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
-from kdiag.walk.metadata import Broker, Metadata, MetadataAnswer, Partition
+from kdiag.walk.facts.metadata import Broker, Metadata, MetadataAnswer, Partition
 from tests.facts import answer, at, brokers, found_by, metadata, partition, topic
 
 RULES = every_rule()

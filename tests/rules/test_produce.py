@@ -10,7 +10,7 @@ from kdiag.kafka.errors import error_name
 from kdiag.network.attempt import Sent
 from kdiag.rules.records import code_of
 from kdiag.rules.rule import Note
-from kdiag.walk.produce import BrokerProduce, Produce
+from kdiag.walk.facts.produce import BrokerProduce, Produce
 from tests.facts import (
     DOOR,
     came_in,

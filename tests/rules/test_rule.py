@@ -11,9 +11,9 @@ import pytest
 
 from kdiag.catalog import every_rule
 from kdiag.rules.rule import Match, Note, Rule, Severity, declared, rule
-from kdiag.walk.bootstrap import Bootstrap
 from kdiag.walk.facts import Facts
-from kdiag.walk.listeners import Listeners
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 from tests import walks
 from tests.facts import came_in, known, listener, listeners
 

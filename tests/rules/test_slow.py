@@ -9,11 +9,10 @@ import pytest
 from kdiag.network.attempt import Failure, LayerResult
 from kdiag.rules.rule import Finding
 from kdiag.rules.slow import SLOW
-from kdiag.walk.bootstrap import Bootstrap
-from kdiag.walk.hop import HopFailure, HopFailures
-from kdiag.walk.metadata import MetadataAnswer
-from kdiag.walk.produce import BrokerProduce, Produce
-from kdiag.walk.produce_request import ProduceResult
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.metadata import MetadataAnswer
+from kdiag.walk.facts.produce import BrokerProduce, Produce, ProduceResult
+from kdiag.walk.facts.run import HopFailure, HopFailures
 from tests.facts import at, brokers, came_in, found_by, listener, listeners, metadata
 
 LATE = SLOW + 3

@@ -8,7 +8,7 @@ import pytest
 
 from kdiag.demo.broker import BROKER_APIS
 from kdiag.rules.versions import ApiVersionTable, notes, release
-from kdiag.walk.listeners import Listener
+from kdiag.walk.facts.listeners import Listener
 from tests.facts import came_in, known, listener, listeners
 
 RELEASES: dict[str, ApiVersionTable] = {

@@ -7,8 +7,7 @@ import pytest
 from kdiag.config.settings import settings
 from kdiag.report.judge import judge
 from kdiag.walk.facts import Facts
-from kdiag.walk.hop import HopFailures
-from kdiag.walk.runner import WalkFacts, WalkResult
+from kdiag.walk.facts.run import HopFailures, WalkFacts, WalkResult
 from tests.facts import answer, brokers, came_in, found_by, halts, metadata
 
 LATE = halts(("listeners", ""))

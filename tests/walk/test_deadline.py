@@ -25,7 +25,8 @@ from kdiag.kafka.messages import PRODUCE, SASL_AUTHENTICATE, Request
 from kdiag.network.dialer import TcpConnection
 from kdiag.report.judge import judge
 from kdiag.report.render import RENDERERS, render
-from kdiag.walk.runner import WalkResult, collect, nobody
+from kdiag.walk.facts.run import WalkResult
+from kdiag.walk.runner import collect, nobody
 from tests import peers
 
 MANY, PATIENT = 60, 600.0

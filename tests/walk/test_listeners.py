@@ -21,9 +21,9 @@ from kdiag.demo.broker import (
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 from kdiag.kafka.messages import DESCRIBE_CONFIGS, METADATA
 from kdiag.network.attempt import Failure
+from kdiag.walk.facts.metadata import Broker as Listed
+from kdiag.walk.facts.metadata import Metadata, Partition, Topic
 from kdiag.walk.listeners import MAX_BROKERS, _chosen
-from kdiag.walk.metadata import Broker as Listed
-from kdiag.walk.metadata import Metadata, Partition, Topic
 from tests import peers
 from tests.gathered import gather
 

@@ -19,7 +19,7 @@ from kdiag.demo.broker import (
 from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
 from kdiag.kafka.messages import DESCRIBE_CONFIGS, END_TXN, METADATA, Request, encode_response
 from kdiag.network.attempt import Failure
-from kdiag.walk.metadata import Partition, Topic
+from kdiag.walk.facts.metadata import Partition, Topic
 from tests.gathered import gather
 
 TWO = f"{endpoint()},{endpoint(PUBLIC[1])}"

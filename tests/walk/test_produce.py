@@ -16,7 +16,7 @@ from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 from kdiag.kafka.messages import DESCRIBE_CONFIGS, METADATA, PRODUCE, Request
 from kdiag.network.attempt import ClientRun, Delivery, Failure
 from kdiag.report.model import Report
-from kdiag.walk.produce import Produce
+from kdiag.walk.facts.produce import Produce
 from kdiag.walk.runner import nobody
 from tests.gathered import gather
 from tests.walks import on_loopback

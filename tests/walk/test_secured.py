@@ -18,9 +18,11 @@ from kdiag.demo.logins import Logins, unsecured_token
 from kdiag.demo.world import PORT, PUBLIC, World, endpoint
 from kdiag.kafka.messages import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
 from kdiag.network.attempt import AddressResult, Failure
-from kdiag.walk.bootstrap import Bootstrap, bootstrap
+from kdiag.walk.bootstrap import bootstrap
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.hop import walk_context
-from kdiag.walk.listeners import Listeners, listeners
+from kdiag.walk.listeners import listeners
 from kdiag.walk.metadata import metadata
 
 CA, OTHER = trustme.CA(), trustme.CA()

@@ -22,7 +22,7 @@ from kdiag.aws.verdict import PathVerdict
 from kdiag.rules.location import Location, evidence
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed, once
-from kdiag.walk.bootstrap import Bootstrap
+from kdiag.walk.facts.bootstrap import Bootstrap
 
 _AUTHENTICATION = {port: name for name, port in MSK_PORTS.items()}
 _IAM_PORT = MSK_PORTS["IAM"]

@@ -1,0 +1,88 @@
+"""The facts of hop 3, listeners: the result at the advertised address of each broker."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kdiag.address import internal_name, is_loopback, is_private, is_unusable, same_network
+from kdiag.config.settings import Endpoint
+from kdiag.network.attempt import EndpointResult, Failure
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.metadata import Broker
+
+
+class Listener(NamedTuple):
+    """One broker: the result at its advertised address, and at others that it could advertise."""
+
+    broker: Broker
+    contact: EndpointResult
+    candidates: tuple[EndpointResult, ...] = ()
+
+    @property
+    def proven(self) -> EndpointResult | None:
+        """The candidate address where this very broker answers; None where there is none."""
+        for candidate in self.candidates:
+            best = candidate.best
+            if candidate.usable and best and best.answered_as == self.broker.node:
+                return candidate
+        return None
+
+
+class Listeners(NamedTuple):
+    """The results at every advertised address; `elapsed` is in seconds, for all of them at once.
+    `untried` counts the brokers beyond MAX_BROKERS."""
+
+    listeners: tuple[Listener, ...]
+    elapsed: float
+    untried: int = 0
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The brokers whose advertised address did not lead to them."""
+        return tuple(f"broker {x.broker.node}" for x in self.listeners if not x.contact.usable)
+
+    @property
+    def reached(self) -> tuple[Listener, ...]:
+        """The listeners whose advertised address led to the right broker."""
+        return tuple(listener for listener in self.listeners if listener.contact.usable)
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in one line."""
+        reached, count = len(self.reached), len(self.listeners)
+        proven = sum(
+            1
+            for listener in self.reached
+            if listener.contact.best and listener.contact.best.answered_as is not None
+        )
+        line = f"{reached} of {count} advertised address{'' if count == 1 else 'es'} reached"
+        if self.untried:
+            line += f" ({self.untried} more not tried)"
+        if not reached:
+            return line
+        if proven == reached:
+            return f"{line}, identity proven"
+        words = {
+            attempt.detail
+            for listener in self.reached
+            for attempt in listener.contact.attempts
+            if attempt.failure is Failure.DENIED
+        }
+        why = f" ({', '.join(sorted(words))})" if words else ""
+        whose = f"identity of {proven} proven" if proven else "identity not proven"
+        return f"{line}, {whose}{why}"
+
+
+def suspect(advertised: Endpoint, bootstrap: Bootstrap) -> bool:
+    """Whether an address looks like one of another network than the one this client connected
+    from."""
+    host = advertised.host
+    if is_unusable(host, advertised.port):
+        return True
+    if internal_name(host):
+        return not any(internal_name(c.endpoint.host) for c in bootstrap.usable)
+    if is_loopback(host):
+        return not any(is_loopback(end) for end in bootstrap.connected_addresses)
+    return is_private(host) and not any(
+        same_network(host, end) for end in bootstrap.connected_addresses
+    )

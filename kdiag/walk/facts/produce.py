@@ -1,0 +1,142 @@
+"""The facts of hop 4, produce: the results of the produce requests, and of the real client."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kdiag.network.attempt import GONE, ClientRun, Delivery, Failure, Sent
+
+# Bytes of one record: one that fits a packet, and one that fits none, not even a jumbo frame of
+# 9000 bytes. With all else that is in flight the second one fits TCP's first window, ten packets.
+SMALL, LARGE = 1, 9 * 1024
+
+NOT_JUDGED = (None, Failure.THROTTLED, Failure.NO_COMMON_VERSION)
+
+_NO_CONNECTION = (Failure.REFUSED, Failure.TIMEOUT, Failure.UNREACHABLE)
+
+
+class ProduceResult(NamedTuple):
+    """How one produce request ended: seconds, the broker's error name, or why it has no answer.
+    `sent` tells how far the bytes of a silent connection came, where the system tells."""
+
+    elapsed: float
+    error: str | None = None
+    throttle_ms: int = 0
+    failure: Failure | None = None
+    detail: str = ""
+    sent: Sent | None = None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether an answer was due and did not come."""
+        return self.failure not in NOT_JUDGED
+
+
+class BrokerProduce(NamedTuple):
+    """The results of a small and of a large produce request to a broker; neither writes. Where one
+    of the two got no answer they were sent again on a connection of their own, and `first` has how
+    they ended before; for the topic that was named, if one was (`own`)."""
+
+    node: int
+    small: ProduceResult
+    large: ProduceResult
+    first: tuple[ProduceResult, ...] = ()
+    own: bool = False
+
+    @property
+    def answered(self) -> bool:
+        """Whether the broker answered both, with success or an error: requests get through."""
+        return not self.small.unanswered and not self.large.unanswered
+
+    @property
+    def lost(self) -> bool:
+        """Whether an answer is missing, and not because the request is large."""
+        return not self.answered and not self.vanished
+
+    @property
+    def vanished(self) -> bool:
+        """Whether on both connections the small one was answered and the large one was not, and
+        nothing says that its bytes arrived."""
+        tries = (self.first, (self.small, self.large))
+        return all(
+            pair
+            and not pair[0].failure
+            and pair[1].failure is Failure.SILENT
+            and (pair[1].sent is None or pair[1].sent.lost)
+            for pair in tries
+        )
+
+    @property
+    def ends_large(self) -> bool:
+        """Whether the small one was answered, and the connection ended on the large one."""
+        return not self.small.failure and self.large.failure in GONE
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether no second connection could be made."""
+        return self.small.failure in _NO_CONNECTION
+
+
+class Produce(NamedTuple):
+    """Hop 4's facts. `unreached` are the node ids that hop 3 could not hand over; `produced` is
+    empty where only the real client can log in."""
+
+    produced: tuple[BrokerProduce, ...]
+    unreached: tuple[int, ...]
+    client: ClientRun | None
+    elapsed: float
+
+    def acknowledged(self, node: int) -> bool:
+        """Whether that broker acknowledged a record of the real client."""
+        return any(each.error is None for each in self._deliveries(node))
+
+    def client_tried(self, node: int) -> bool:
+        """Whether the real client tried to write to that broker, and had its time."""
+        cut_off = self.client.cut_off if self.client else ()
+        return any(each not in cut_off for each in self._deliveries(node))
+
+    def client_answered(self, node: int) -> bool:
+        """Whether that broker answered the real client, perhaps with an error: the
+        client's own errors begin with an underscore."""
+        return any(
+            each.error is None or not each.error.startswith("_") for each in self._deliveries(node)
+        )
+
+    def _deliveries(self, node: int) -> list[Delivery]:
+        deliveries = self.client.deliveries if self.client else ()
+        return [each for each in deliveries if each.node == node]
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The brokers that did not answer, or did not take the real client's record."""
+        refused = self.client.deliveries if self.client else ()
+        cut_off = self.client.cut_off if self.client else ()
+        nodes = [
+            p.node for p in self.produced if not p.answered and not self.client_answered(p.node)
+        ]
+        nodes += [d.node for d in refused if d.error and d not in cut_off]
+        return tuple(dict.fromkeys(f"broker {node}" for node in nodes))
+
+    @property
+    def skipped_because(self) -> str | None:
+        """Why this hop says nothing of the whole cluster, None where it does."""
+        if self.unreached:
+            return "not every broker was reached"
+        if not self.produced and self.client is None:
+            return "only the real client can log in, and it writes to what --topic names"
+        return None
+
+    @property
+    def summary(self) -> str:
+        """What was learnt, in one line."""
+        answered = sum(produced.answered for produced in self.produced)
+        count = len(self.produced)
+        parts = []
+        if self.produced:
+            parts.append(f"{answered} of {count} broker{'' if count == 1 else 's'} answered")
+            if self.unreached:
+                parts[0] += f", {len(self.unreached)} not asked"
+        if self.client:
+            written = sum(delivery.error is None for delivery in self.client.deliveries)
+            parts.append(f"{written} of {len(self.client.deliveries)} records acknowledged")
+        return "; ".join(parts)

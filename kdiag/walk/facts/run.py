@@ -1,0 +1,88 @@
+"""How each hop ran, and the result of the whole walk."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from kdiag.config.redaction import redacted
+from kdiag.config.usage import NO_THREAD, no_thread
+from kdiag.network.attempt import clean
+from kdiag.walk.areas import HOP_IDS
+from kdiag.walk.facts import Facts
+
+MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, in UTC
+INTERRUPTED = "interrupted"  # why a hop did not run
+
+
+class HopFailure(NamedTuple):
+    """A hop that did not end: by an error in kdiag, or (error "") by the deadline of so many
+    seconds."""
+
+    hop: str
+    seconds: float
+    error: str = ""
+
+
+class HopFailures(NamedTuple):
+    """The hops that did not end."""
+
+    failures: tuple[HopFailure, ...]
+
+
+class HopRun(NamedTuple):
+    """The run of one hop. `summary` is what was learnt, "" where nothing was."""
+
+    hop: str
+    elapsed_ms: int
+    skipped_because: str | None = None
+    summary: str = ""
+
+
+class WalkFacts(NamedTuple):
+    """What a walk learnt, as plain values: the run of every hop, the hops that did not end, the
+    facts of those that did. `started_at` is UTC, RFC 3339."""
+
+    started_at: str
+    elapsed_ms: int
+    runs: tuple[HopRun, ...]
+    failures: tuple[HopFailure, ...] = ()
+    notes: tuple[str, ...] = ()
+    interrupted: bool = False
+    facts: Facts = Facts()
+
+
+class WalkResult(NamedTuple):
+    """The result of a walk: what it learnt, the facts of the companion, and every secret that was
+    configured or fetched, which may not be printed."""
+
+    walk: WalkFacts
+    companion: Facts = Facts()
+    secrets: tuple[str, ...] = ()
+
+
+def not_walked(because: str) -> WalkFacts:
+    """The facts where no hop ran, and why none did."""
+    return WalkFacts(timestamp(), 0, tuple(HopRun(hop, 0, because) for hop in HOP_IDS))
+
+
+def partial_because(found: object) -> str | None:
+    """Why a hop's facts say nothing of the whole cluster; None where they do."""
+    return getattr(found, "skipped_because", None) or None
+
+
+def error_location(error: Exception, secrets: Sequence[str]) -> str:
+    """The error, and where it was raised. Any text may be in an error, so secrets are taken out."""
+    if no_thread(error):
+        return NO_THREAD
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
+    return clean(f"{type(error).__name__} at {where}: {redacted(str(error), secrets)}", 300)
+
+
+def timestamp() -> str:
+    """This moment in UTC, in the format of RFC 3339."""
+    return datetime.now(timezone.utc).strftime(MOMENT)
