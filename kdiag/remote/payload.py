@@ -12,7 +12,7 @@ import zipfile
 from functools import cache
 from pathlib import Path
 
-from kdiag.config.mechanisms import MECHANISMS
+from kdiag.config.mechanisms import CLIENT_ONLY, MECHANISMS
 from kdiag.config.properties.names import PROTOCOLS
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -94,7 +94,7 @@ def secrets(told, open_words): return ()
 def redacted(text, hidden): return text
 def without(value, hidden, own=()): return value
 """,
-    "config/mechanisms": f"MECHANISMS = {tuple(MECHANISMS)!r}",
+    "config/mechanisms": f"MECHANISMS = {tuple(MECHANISMS)!r}; CLIENT_ONLY = {CLIENT_ONLY!r}",
     "config/properties/layers": "Layers = None",
     "config/properties/limits": "",
     "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
