@@ -13,10 +13,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+from kdiag import links
 from kdiag.catalog import every_rule
 from kdiag.cli import COMMANDS, cli
 from kdiag.config.properties.names import KNOWN
-from kdiag.rules.rule import DOCS_URL
 from kdiag.walk.areas import EXIT_CODES
 from tests.derived import ROOT, derived, output, pages, quoted_anew
 
@@ -110,7 +110,7 @@ def test_every_finding_has_its_anchor() -> None:
     assert [
         rule.code for rule in RULES.values() if rule.url.partition("#")[2] not in findings
     ] == []
-    assert {rule.url.partition("#")[0] for rule in RULES.values()} == {DOCS_URL}
+    assert {rule.url.partition("#")[0] for rule in RULES.values()} == {links.page("findings")}
 
 
 def commands(page: Path) -> list[str]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from kdiag.aws.facts import MSK_PORTS
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, unknown
+from kdiag.links import page
 from kdiag.rules.rule import Remedy
 
 
@@ -157,8 +158,7 @@ def allow_reading(calls: Sequence[str]) -> Remedy:
     """Remedy for denied API calls: an IAM policy for these calls."""
     actions = ", ".join(fill("json", "{call}", call=call) for call in dict.fromkeys(calls))
     return Remedy(
-        "Allow this identity to read; kdiag changes nothing. The whole policy is in "
-        "https://kdiag.readthedocs.io/en/latest/aws/",
+        f"Allow this identity to read; kdiag changes nothing. The whole policy is in {page('aws')}",
         '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow",\n'
         f'  "Action": [{actions}], "Resource": "*"}}]}}',
         "json",

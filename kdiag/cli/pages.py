@@ -8,8 +8,9 @@ from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any, TextIO
 
+from kdiag import links
 from kdiag.kafka.error_catalog import KafkaError
-from kdiag.rules.rule import Rule, rule_url
+from kdiag.rules.rule import Rule
 
 FORMS = ("terminal", "json")
 SCHEMA_VERSION = 1
@@ -20,7 +21,8 @@ def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
     """The page of a finding."""
     if form == "terminal":
         stream.write(f"{rule.code} {rule.name} ({rule.severity.value})\n{rule.title}\n\n")
-        stream.write(f"{rule.doc}\n\nsee {rule.url}\n")
+        see = f"\nsee {rule.url}\n" if links.SITE else ""
+        stream.write(f"{rule.doc}\n{see}")
         return
     _object(
         stream,
@@ -68,7 +70,7 @@ def of_error(form: str, error: KafkaError, every: Mapping[str, Rule], stream: Te
             parts.append(fill(f"Fix it: {error.fix}", WIDTH))
         if error.codes:
             parts.append(f"Prove it: {error.prove}")
-            lines = (f"{code} {every[code].name}: {rule_url(code)}" for code in error.codes)
+            lines = (f"{code} {every[code].name}: kdiag explain {code}" for code in error.codes)
             parts.append("\n".join(("The findings that it can be about:", *lines)))
         stream.write("\n\n".join(parts) + "\n")
         return

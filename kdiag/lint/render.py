@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from kdiag import __version__
+from kdiag import __version__, links
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
 from kdiag.lint.style import Style, styled
@@ -18,7 +18,6 @@ from kdiag.text import clean
 
 SCHEMA_VERSION = 1
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
-_HOME = "https://kdiag.readthedocs.io/"
 
 
 def terminal(report: LintReport, stream: TextIO) -> None:
@@ -85,11 +84,13 @@ def sarif(report: LintReport, stream: TextIO) -> None:
             "id": each.code,
             "name": each.name,
             "shortDescription": {"text": each.title},
-            "helpUri": each.url,
+            # A URI: the page's address is one where a site has it.
+            **({"helpUri": each.url} if links.SITE else {}),
         }
         for each in findings.values()
     ]
-    driver = {"name": "kdiag", "version": __version__, "informationUri": _HOME, "rules": rules}
+    home = {"informationUri": links.SITE} if links.SITE else {}
+    driver = {"name": "kdiag", "version": __version__, **home, "rules": rules}
     results = [
         {
             "ruleId": each.finding.code,

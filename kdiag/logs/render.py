@@ -118,7 +118,7 @@ def _print_finding(
     if consequences:
         codes = ", ".join(dict.fromkeys(f"{f.finding.code} {f.finding.name}" for f in consequences))
         page.line((codes, "bright_black"), lead=("explains: ", "bright_black"), indent=2)
-    page.line((finding.url, "bright_black"), lead=("see ", "bright_black"), indent=2)
+    page.line((presentation.see(finding), "bright_black"), lead=("see ", "bright_black"), indent=2)
 
 
 def _hop(found: LogFinding, separator: str) -> str:

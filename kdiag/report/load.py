@@ -119,7 +119,7 @@ def _errors(report: Report) -> Iterator[str]:
     for content in report.findings:
         if not _CODE.fullmatch(content.code):
             yield f"{content.code!r} is no code of a finding"
-        if not content.url.startswith(("https://", "http://")):
+        if not content.url.startswith(("https://", "http://", "docs/")):
             yield f"{content.url!r} is no page of a finding"
     numbers = [report.elapsed_ms, *(step.elapsed_ms for step in report.hops)]
     if report.cluster:

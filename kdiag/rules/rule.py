@@ -10,10 +10,9 @@ from types import ModuleType
 from typing import NamedTuple, cast
 
 from kdiag.config.usage import UsageError, near, word
+from kdiag.links import page
 from kdiag.walk.areas import AreaId
 from kdiag.walk.facts import Facts, needed
-
-DOCS_URL = "https://kdiag.readthedocs.io/en/latest/findings/"
 
 
 class Severity(str, Enum):
@@ -181,5 +180,5 @@ def ignorable(
 
 
 def rule_url(code: str) -> str:
-    """The documentation page of a code."""
-    return f"{DOCS_URL}#{code.lower()}"
+    """The address of a code's page. It ends in #kd301, also where no site has it."""
+    return page("findings", code.lower())

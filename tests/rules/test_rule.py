@@ -205,7 +205,7 @@ def test_its_page_says_what_it_is_and_how_to_prove_it(declared: Rule) -> None:
 
 @EVERY
 def test_its_address_is_derived_from_its_code(declared: Rule) -> None:
-    assert declared.url.endswith(f"/findings/#{declared.code.lower()}")
+    assert declared.url.endswith(f"#{declared.code.lower()}")
 
 
 @EVERY

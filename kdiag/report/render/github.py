@@ -65,4 +65,4 @@ def _lines(finding: Finding, follows: Sequence[Finding], *, root: bool) -> Itera
         yield f"fix: {finding.remedies[0].summary.rstrip(':')}"
     if follows:
         yield f"explains: {', '.join(dict.fromkeys(f'{f.code} {f.name}' for f in follows))}"
-    yield f"see {finding.url}"
+    yield f"see {presentation.see(finding)}"

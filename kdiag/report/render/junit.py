@@ -221,7 +221,7 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     for remedy in finding.remedies:
         yield f"fix: {remedy.summary}"
         yield from (f"    {line}" for line in _snippet(remedy.snippet))
-    yield f"see {finding.url}"
+    yield f"see {presentation.see(finding)}"
 
 
 def _listed(lines: Sequence[str]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from kdiag import links
 from kdiag.network.attempt import LAYERS
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, Report, ServerReport
@@ -50,8 +51,14 @@ def ignored(report: Report) -> list[Finding]:
 
 
 def page(finding: Finding) -> str | None:
-    """The address of a finding's documentation page; None where a saved report has another one."""
-    return finding.url if finding.url == rule_url(finding.code) else None
+    """The address of a finding's documentation page; None where no site has it, and where a saved
+    report has another one."""
+    return finding.url if links.SITE and finding.url == rule_url(finding.code) else None
+
+
+def see(finding: Finding) -> str:
+    """Where a finding is explained: by kdiag itself, and on the site."""
+    return ", ".join(filter(None, (f"kdiag explain {finding.code}", page(finding))))
 
 
 def failing(report: Report) -> list[Finding]:

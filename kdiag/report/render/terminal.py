@@ -354,7 +354,9 @@ class Page:
         if follows:
             codes = ", ".join(dict.fromkeys(f"{f.code} {f.name}" for f in follows))
             self.line((codes, "bright_black"), lead=("explains: ", "bright_black"), indent=2)
-        self.line((finding.url, "bright_black"), lead=("see ", "bright_black"), indent=2)
+        self.line(
+            (presentation.see(finding), "bright_black"), lead=("see ", "bright_black"), indent=2
+        )
 
     def ignored(self, findings: Sequence[Finding]) -> None:
         """A line for each finding that the user ignores."""

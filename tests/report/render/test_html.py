@@ -12,7 +12,7 @@ import pytest
 
 from kdiag.report.model import Report
 from kdiag.report.render import presentation as order
-from kdiag.rules.rule import DOCS_URL, Remedy
+from kdiag.rules.rule import Remedy
 from tests import walks
 from tests.facts import came_in, listener, listeners, metadata, produce, produced, reported
 from tests.report.render.cases import report, shown
@@ -87,8 +87,7 @@ def it_tells_all_that_the_report_has(name: str) -> None:
     if made.cluster and order.tried(made.cluster.brokers):
         cells = {cell.text for cell in root.every("td")}
         assert {broker.advertised for broker in made.cluster.brokers} <= cells
-    links = {node.attributes["href"] for node in root.every("a")}
-    assert all(link.startswith(DOCS_URL) for link in links)
+    assert list(root.every("a")) == []  # no site has our pages
 
 
 def its_structure_can_be_heard(name: str) -> None:

@@ -13,7 +13,7 @@ from markdown_it.token import Token
 
 from kdiag.network.attempt import clean
 from kdiag.report.render.markdown import code, prose
-from kdiag.rules.rule import DOCS_URL, Remedy
+from kdiag.rules.rule import Remedy
 from tests import walks
 from tests.report.render import cases
 from tests.report.render.cases import report, shown
@@ -60,9 +60,7 @@ def it_is_what_we_wrote_and_nothing_else(name: str) -> None:
     made = report(name)
     tokens = read(shown(name, "markdown"))
     assert {token.type for token in tokens if token.type.startswith("html")} == set()
-    links = {str(token.attrs["href"]) for token in tokens if token.type == "link_open"}
-    assert links == {finding.url for finding in made.findings if finding.url in links}
-    assert all(link.startswith(DOCS_URL) for link in links)
+    assert not [token for token in tokens if token.type == "link_open"]  # no site has our pages
     headings = [token for token in tokens if token.type == "heading_open"]
     causes = [f for f in made.findings if not f.consequence_of and not f.ignored]
     assert len(headings) == 1 + len(causes)
@@ -86,12 +84,12 @@ def a_row_for_each_hop_and_broker(name: str) -> None:
 
 def test_the_root_cause_has_its_heading_its_evidence_and_its_fix() -> None:
     text = walks.shown(report("private-address"), "markdown")
-    assert "### ❌ root cause: [KD301](https://" in text
+    assert "### ❌ root cause: KD301 private-address" in text
     assert "- broker 1: TCP connect to 10.0.1.11:9094: no answer within 2 s\n" in text
     blocks = [token for token in read(text) if token.type == "fence"]
     assert [block.info for block in blocks] == ["properties", "yaml"]
     assert "advertised.listeners=EXTERNAL://3.10.139.221:9094\n" in blocks[0].content
-    assert "Explains: [KD104](https://" in text
+    assert "Explains: KD104" in text
 
 
 @pytest.mark.parametrize("words", HOSTILE)
@@ -100,8 +98,7 @@ def test_text_of_a_peer_is_text_wherever_it_stands(words: str) -> None:
     whole = walks.shown(spoken(report("unknown-topic"), words), "markdown")
     tokens = read(whole)
     assert {token.type for token in tokens if token.type.startswith("html")} == set()
-    links = [str(token.attrs["href"]) for token in tokens if token.type == "link_open"]
-    assert all(link.startswith(DOCS_URL) for link in links)
+    assert not [token for token in tokens if token.type == "link_open"]
     (block,) = (token for token in tokens if token.type == "fence")
     assert block.content == f"{words}\n"
     assert len(rows(whole)) == 1 + len(plain.hops) + 2
