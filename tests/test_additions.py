@@ -198,36 +198,28 @@ ENGINE = '''"""podman://container: by podman exec."""
 
 from __future__ import annotations
 
+from kdiag.remote.engine import Engine
 from kdiag.remote.payload import SHELL
 from kdiag.remote.vantage import Vantage
 
-PROGRAM = "podman"
+
+class Podman(Engine):
+    """Runs SHELL with podman exec."""
+
+    program = "podman"
+
+    def command(self, vantage: Vantage) -> list[str]:
+        return ["podman", "exec", "--interactive", vantage["container"], "sh", "-c", SHELL]
 
 
-def command(where: Vantage) -> list[str]:
-    """The command line that runs SHELL there."""
-    return [PROGRAM, "exec", "--interactive", where["container"], "sh", "-c", SHELL]
+ENGINE = Podman
 '''
 
 
 def test_a_vantage_point(tree: Tree, tmp_path: Path) -> None:
-    vantage, check = "kdiag/remote/vantage.py", "kdiag/remote/check.py"
+    docker = '    "docker": Scheme(("container",), (_DOCKER,)),\n'
     tree.add("kdiag/remote/podman.py", ENGINE)
-    tree.edit(vantage, "docker://container, ", "docker://container, podman://container, ")
-    tree.edit(vantage, '"docker": (_DOCKER,)', '"docker": (_DOCKER,), "podman": (_DOCKER,)')
-    tree.edit(
-        check,
-        "from kdiag.remote import docker, k8s, ssh",
-        "from kdiag.remote import docker, k8s, podman, ssh",
-    )
-    tree.edit(
-        check, '    "k8s": k8s.PROGRAM,', '    "k8s": k8s.PROGRAM,\n    "podman": podman.PROGRAM,'
-    )
-    engine = "return await ask(docker.command(where), asking, self._longest), ()\n"
-    also = engine.replace("docker", "podman")
-    tree.edit(
-        check, engine, f'{engine}            if where.scheme == "podman":\n                {also}'
-    )
+    tree.edit("kdiag/remote/vantage.py", docker, docker + docker.replace('"docker"', '"podman"'))
 
     path = engine_that_stays_here(tmp_path, "podman")
     there = ("--from", "podman://app", "-o", "json")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from kdiag.remote.engine import Engine
 from kdiag.remote.payload import SHELL
 from kdiag.remote.vantage import Vantage
 
-PROGRAM = "docker"
+
+class Docker(Engine):
+    """Runs SHELL with docker exec."""
+
+    program = "docker"
+
+    def command(self, vantage: Vantage) -> list[str]:
+        return ["docker", "exec", "--interactive", vantage["container"], "sh", "-c", SHELL]
 
 
-def command(where: Vantage) -> list[str]:
-    """The command line that runs SHELL there."""
-    return [PROGRAM, "exec", "--interactive", where["container"], "sh", "-c", SHELL]
+ENGINE = Docker

@@ -12,8 +12,9 @@ import secrets
 from contextlib import suppress
 
 from kdiag.config.usage import UsageError
+from kdiag.remote.engine import Engine
 from kdiag.remote.payload import NO_PYTHON, SHELL
-from kdiag.remote.process import CommandEnded, ask, said
+from kdiag.remote.process import CommandEnded, output, run_walk
 from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.unreached import NotReached
 from kdiag.remote.vantage import Vantage, parse_vantage
@@ -25,19 +26,45 @@ READY = 60.0  # seconds for a pod of our own to run: its image may have to be fe
 _PATIENCE = 15.0  # seconds for kubectl to list or delete
 
 
-async def pods(where: Vantage) -> list[Vantage]:
-    """The running pods that a selector means; the pod itself where one was named."""
-    if not where["selector"]:
-        return [where]
-    namespace, selector = where["namespace"], where["selector"]
+class Kubectl(Engine):
+    """Runs SHELL with kubectl exec; a selector stands for the running pods that it selects."""
+
+    program = PROGRAM
+
+    def command(self, vantage: Vantage) -> list[str]:
+        return _exec(vantage)
+
+    async def points(self, vantage: Vantage, walk: RemoteWalk) -> list[Vantage]:
+        selector = vantage["selector"]
+        return await _pods(vantage["namespace"], selector) if selector else [vantage]
+
+    async def answer(self, point: Vantage, walk: RemoteWalk) -> tuple[bytes, tuple[str, ...]]:
+        try:
+            return await super().answer(point, walk)
+        except CommandEnded as error:
+            # 126 and 127 are the runtime's: without a shell there is no Python either, as a rule.
+            if error.code not in (NO_PYTHON, 126, 127):
+                raise
+        note = (
+            f"{point.text} has no Python: this is how it looks from another pod of its namespace, "
+            f"{IMAGE}, which network policies and the pod's own node may treat otherwise"
+        )
+        return await in_new_pod(point["namespace"], walk, self.longest), (note,)
+
+
+ENGINE = Kubectl
+
+
+async def _pods(namespace: str, selector: str) -> list[Vantage]:
+    """The running pods that a selector selects. Raises NotReached."""
     command = [
         *(PROGRAM, "get", "pods", f"--namespace={namespace}", f"--selector={selector}"),
         *("--field-selector=status.phase=Running", "--output=name"),
     ]
     try:
-        listed = await said(command, _PATIENCE)
+        listed = await output(command, _PATIENCE)
     except CommandEnded as error:
-        raise NotReached("kubectl cannot list its pods", error.words) from None
+        raise NotReached("kubectl cannot list its pods", error.lines) from None
     names = [line.removeprefix("pod/") for line in listed.split()]
     if not names:
         raise NotReached(f"no pod in {namespace} runs that has {selector}")
@@ -49,34 +76,17 @@ async def pods(where: Vantage) -> list[Vantage]:
         raise NotReached("kubectl lists what is no name of a pod") from None
 
 
-def command(where: Vantage) -> list[str]:
-    """The command line that runs SHELL in a pod."""
-    container = [f"--container={where['container']}"] if where["container"] else []
+def _exec(pod: Vantage) -> list[str]:
+    container = [f"--container={pod['container']}"] if pod["container"] else []
     return [
-        *(PROGRAM, "exec", "--stdin", f"--namespace={where['namespace']}", *container),
-        *(where["pod"], "--", "sh", "-c", SHELL),
+        *(PROGRAM, "exec", "--stdin", f"--namespace={pod['namespace']}", *container),
+        *(pod["pod"], "--", "sh", "-c", SHELL),
     ]
 
 
-async def walked(
-    where: Vantage, question: RemoteWalk, longest: float
-) -> tuple[bytes, tuple[str, ...]]:
-    """The answer from a pod, or from the pod that stands in for it, and what is to be noted."""
-    try:
-        return await ask(command(where), question, longest), ()
-    except CommandEnded as error:
-        # 126 and 127 are the runtime's: without a shell there is no Python either, as a rule.
-        if error.code not in (NO_PYTHON, 126, 127):
-            raise
-    note = (
-        f"{where.text} has no Python: this is how it looks from another pod of its namespace, "
-        f"{IMAGE}, which network policies and the pod's own node may treat otherwise"
-    )
-    return await beside(where["namespace"], question, longest), (note,)
-
-
-async def beside(namespace: str, question: RemoteWalk, longest: float) -> bytes:
-    """The answer from a pod of our own in a namespace, which is deleted. Raises NotReached."""
+async def in_new_pod(namespace: str, walk: RemoteWalk, longest: float) -> bytes:
+    """The reply of a walk from a new pod of IMAGE in a namespace; the pod is deleted afterwards.
+    Raises CommandEnded and NotReached."""
     name = f"kdiag-{secrets.token_hex(4)}"
     space = f"--namespace={namespace}"
     life = round(longest + READY)
@@ -87,21 +97,21 @@ async def beside(namespace: str, question: RemoteWalk, longest: float) -> bytes:
         *("--command", "--", "sleep", str(life)),
     ]
     wait = [PROGRAM, "wait", space, f"pod/{name}", "--for=condition=Ready", f"--timeout={READY:g}s"]
-    place = Vantage("", "k8s", (("namespace", namespace), ("pod", name)))
+    pod = Vantage("", "k8s", (("namespace", namespace), ("pod", name)))
     try:
-        await said(run, _PATIENCE)
-        await said(wait, READY + _PATIENCE)
-        return await ask(command(place), question, longest)
+        await output(run, _PATIENCE)
+        await output(wait, READY + _PATIENCE)
+        return await run_walk(_exec(pod), walk, longest)
     except CommandEnded as error:
         if error.begun:
             raise
         raise NotReached(
             f"it has no Python, and no pod of {IMAGE} can stand in for it",
-            error.words,
+            error.lines,
             "Let kdiag create a pod there, or name a pod whose image has Python 3.9 or newer.",
         ) from None
     finally:
-        deleting = asyncio.ensure_future(_deleted(name, space))
+        deleting = asyncio.ensure_future(_delete(name, space))
         try:
             await asyncio.shield(deleting)
         except asyncio.CancelledError:
@@ -109,8 +119,8 @@ async def beside(namespace: str, question: RemoteWalk, longest: float) -> bytes:
             raise
 
 
-async def _deleted(name: str, space: str) -> None:
-    """Deletes the pod, whatever became of it and of the walk."""
-    gone = [PROGRAM, "delete", "pod", name, space, "--ignore-not-found", "--now", "--wait=false"]
+async def _delete(name: str, space: str) -> None:
+    """Deletes the pod; a failure is ignored, as the pod also ends by itself."""
+    command = [PROGRAM, "delete", "pod", name, space, "--ignore-not-found", "--now", "--wait=false"]
     with suppress(CommandEnded, NotReached):
-        await said(gone, _PATIENCE)
+        await output(command, _PATIENCE)

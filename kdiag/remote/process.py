@@ -1,4 +1,4 @@
-"""A command of the user's own that leads elsewhere: bytes go in, and an answer comes out."""
+"""Runs a command of the user's own that leads to another machine, and reads the reply."""
 
 from __future__ import annotations
 
@@ -16,92 +16,93 @@ from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.serialization import SerializationError
 from kdiag.remote.unreached import NotReached
 
-MAX_WORDS = 8192  # bytes of what a command says on standard error
+MAX_ERRORS = 8192  # bytes of what a command says on standard error
 MAX_LINES = 5
 _READ = 1 << 16
-# A session or a process group of its own: what is typed on this terminal, Ctrl-C too, is for kdiag
-# alone, and nothing over there can ask for a password on it.
-_OF_ITS_OWN: dict[str, Any] = (
+# In a session or process group of its own, the command gets neither Ctrl-C nor other input of this
+# terminal, and nothing on the other machine can ask for a password there.
+_OWN_SESSION: dict[str, Any] = (
     {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
     if sys.platform == "win32"
     else {"start_new_session": True}
 )
-_GOODBYE = 2.0  # seconds for a command to end by itself
+_TO_END = 2.0  # seconds for a command to end by itself
 
 
 class CommandEnded(Exception):
-    """The command ended without an answer: its exit code, and its last words."""
+    """The command ended without a reply: its exit code, and the last lines of standard error."""
 
-    def __init__(self, code: int, words: tuple[str, ...]) -> None:
+    def __init__(self, code: int, lines: tuple[str, ...]) -> None:
         super().__init__(code)
-        self.code, self.words = code, words
-        self.begun = False  # whether a walk with a login had begun over there
+        self.code, self.lines = code, lines
+        self.begun = False  # whether the remote walk had begun a login
 
 
-async def ask(command: Sequence[str], question: RemoteWalk, longest: float) -> bytes:
-    """Runs a command, sends it the question, and gives the answer, at most `longest` seconds later.
+async def run_walk(command: Sequence[str], walk: RemoteWalk, longest: float) -> bytes:
+    """Runs a command, sends it the walk, and returns the reply, at most `longest` seconds later.
 
-    Standard input stays open meanwhile, and closing it ends what runs there. Raises
-    CommandEnded; NotReached for a command that is not here, for no answer, and when time is up.
+    Standard input stays open meanwhile; closing it ends what runs on the other machine. Raises
+    CommandEnded, and NotReached for a command that this machine does not have, for a reply that is
+    none, and after `longest` seconds.
     """
-    heard = bytearray(b"\n")
+    received = bytearray(b"\n")
     try:
-        return await _answer(command, question, longest, heard)
+        return await _reply(command, walk, longest, received)
     except (CommandEnded, NotReached) as error:
-        error.begun = question.begun(bytes(heard))
+        error.begun = walk.begun(bytes(received))
         raise
 
 
-async def _answer(
-    command: Sequence[str], question: RemoteWalk, longest: float, heard: bytearray
+async def _reply(
+    command: Sequence[str], walk: RemoteWalk, longest: float, received: bytearray
 ) -> bytes:
     process = await _started(command)
-    words = bytearray()
-    listening = asyncio.ensure_future(_listen(process, words))
+    errors = bytearray()
+    reading = asyncio.ensure_future(_read_errors(process, errors))
     try:
-        return await asyncio.wait_for(_exchange(process, question, heard), longest)
+        return await asyncio.wait_for(_exchange(process, walk, received), longest)
     except TimeoutError:
         raise NotReached(
-            f"no answer within {longest:g} s", _lines(words), "See that the way there is open."
+            f"no answer within {longest:g} s", _lines(errors), "See that the way there is open."
         ) from None
     except SerializationError as error:
-        raise NotReached(f"what came back is no answer: {error}", _lines(words)) from None
+        raise NotReached(f"what came back is no answer: {error}", _lines(errors)) from None
     except EOFError:
         with suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncio.shield(listening), _GOODBYE)
+            await asyncio.wait_for(asyncio.shield(reading), _TO_END)
         code = await _ended(process)
-        raise CommandEnded(code, _lines(words)) from None
+        raise CommandEnded(code, _lines(errors)) from None
     finally:
         await _ended(process)
-        listening.cancel()
+        reading.cancel()
 
 
-async def said(command: Sequence[str], longest: float, most: int = 1 << 20) -> str:
+async def output(command: Sequence[str], longest: float, most: int = 1 << 20) -> str:
     """The output of a command without input. Raises CommandEnded where it fails, and NotReached."""
     process = await _started(command)
-    words = bytearray()
+    errors = bytearray()
     assert process.stdin and process.stdout
     process.stdin.close()
-    listening = asyncio.ensure_future(_listen(process, words))
+    reading = asyncio.ensure_future(_read_errors(process, errors))
     try:
-        heard = await asyncio.wait_for(process.stdout.read(most), longest)
+        received = await asyncio.wait_for(process.stdout.read(most), longest)
         code = await asyncio.wait_for(process.wait(), longest)
-        await asyncio.wait_for(asyncio.shield(listening), _GOODBYE)
+        await asyncio.wait_for(asyncio.shield(reading), _TO_END)
     except TimeoutError:
         raise NotReached(f"{command[0]} did not answer within {longest:g} s") from None
     finally:
         await _ended(process)
-        listening.cancel()
+        reading.cancel()
     if code:
-        raise CommandEnded(code, _lines(words))
-    return heard.decode("utf-8", "replace")
+        raise CommandEnded(code, _lines(errors))
+    return received.decode("utf-8", "replace")
 
 
 async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     try:
         return await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, **_OF_ITS_OWN
+            *command, stdin=pipe, stdout=pipe, stderr=pipe, **_OWN_SESSION
         )
     except FileNotFoundError:
         raise NotReached(
@@ -112,40 +113,40 @@ async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
 
 
 async def _exchange(
-    process: asyncio.subprocess.Process, question: RemoteWalk, heard: bytearray
+    process: asyncio.subprocess.Process, walk: RemoteWalk, received: bytearray
 ) -> bytes:
     assert process.stdin and process.stdout
-    process.stdin.write(question.sent)
+    process.stdin.write(walk.sent)
     sending = asyncio.ensure_future(process.stdin.drain())
     span: slice | None = None
     try:
-        while span is None or len(heard) < span.stop:
+        while span is None or len(received) < span.stop:
             more = await process.stdout.read(_READ)
             if not more:
                 raise EOFError
-            heard += more
-            span = span or question.span(bytes(heard))
+            received += more
+            span = span or walk.span(bytes(received))
     finally:
         sending.cancel()
         with suppress(asyncio.CancelledError, OSError):
             await sending
-    return bytes(heard[span])
+    return bytes(received[span])
 
 
-async def _listen(process: asyncio.subprocess.Process, words: bytearray) -> None:
-    """Keeps the last of what the command says on standard error, so that it is never in its way."""
+async def _read_errors(process: asyncio.subprocess.Process, errors: bytearray) -> None:
+    """Keeps the end of standard error; reads all of it, so that the command never waits."""
     assert process.stderr
     while more := await process.stderr.read(4096):
-        words += more
-        del words[:-MAX_WORDS]
+        errors += more
+        del errors[:-MAX_ERRORS]
 
 
 async def _ended(process: asyncio.subprocess.Process) -> int:
-    """Ends the command and all that it started, by itself if it can; its exit code."""
+    """Closes standard input, kills the command and its children after _TO_END; its exit code."""
     assert process.stdin
     process.stdin.close()
     try:
-        return await asyncio.wait_for(process.wait(), _GOODBYE)
+        return await asyncio.wait_for(process.wait(), _TO_END)
     except TimeoutError:
         _kill(process)
         return await process.wait()
@@ -154,7 +155,7 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
         await process.wait()
         raise
     finally:
-        _let_go(process)
+        _close_pipes(process)
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
@@ -162,19 +163,19 @@ def _kill(process: asyncio.subprocess.Process) -> None:
         with suppress(OSError):
             if sys.platform == "win32":  # a process there does not end those that it started
                 tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
-                subprocess.run(tree, capture_output=True, timeout=_GOODBYE, check=False)
+                subprocess.run(tree, capture_output=True, timeout=_TO_END, check=False)
                 process.kill()
             else:
                 os.killpg(process.pid, signal.SIGKILL)
-    _let_go(process)
+    _close_pipes(process)
 
 
-def _let_go(process: asyncio.subprocess.Process) -> None:
-    """Closes its pipes: nobody reads on, and what it has left running, as ssh does to share a
-    connection, may hold them for long."""
+def _close_pipes(process: asyncio.subprocess.Process) -> None:
+    """Closes the pipes, which a process that the command leaves running (ssh does, to share a
+    connection) may hold open."""
     process._transport.close()  # type: ignore[attr-defined]
 
 
-def _lines(words: bytearray) -> tuple[str, ...]:
-    lines = [line.strip() for line in words.decode("utf-8", "replace").splitlines()]
+def _lines(errors: bytearray) -> tuple[str, ...]:
+    lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines()]
     return tuple(clean(line, 300) for line in lines if line)[-MAX_LINES:]

@@ -1,4 +1,4 @@
-"""KD8xx, vantage points: what keeps a walk from being walked elsewhere."""
+"""KD8xx, vantage points: why no walk ran on another machine."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def vantage_unreachable(unreached: Unreached) -> Iterator[Match]:
     fix = remedies.say(unreached.remedy) if unreached.remedy else None
     yield Match(
         "vantage",
-        f"Nothing came back from {unreached.where}: {unreached.words}",
-        (f"vantage {unreached.where}",),
+        f"Nothing came back from {unreached.vantage}: {unreached.message}",
+        (f"vantage {unreached.vantage}",),
         unreached.evidence,
         (fix,) if fix else (),
     )

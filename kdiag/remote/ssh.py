@@ -1,24 +1,32 @@
-"""ssh://[user@]host[:port]: by the user's own OpenSSH client, whose configuration counts."""
+"""ssh://[user@]host[:port]: by the user's own OpenSSH client, with the user's configuration."""
 
 from __future__ import annotations
 
 import shlex
+from types import MappingProxyType
 
+from kdiag.remote import engine
 from kdiag.remote.payload import SHELL
 from kdiag.remote.vantage import Vantage
 
-PROGRAM = "ssh"
-CANNOT = 255  # how ssh exits when it is ssh that failed
-REMEDY = "Make this work first, without any question asked: ssh -oBatchMode=yes HOST true"
-
-# It never asks: a password, a passphrase or an unknown host key is a failure that says so.
+# ssh never asks: a password, a passphrase or an unknown host key is a failure with a message.
 _OPTIONS = ("-T", "-oBatchMode=yes", "-oEscapeChar=none")
 
 
-def command(where: Vantage, timeout: float) -> list[str]:
-    """The command line that runs SHELL there. `timeout` is in seconds, for the connection."""
-    port = ["-p", where["port"]] if where["port"] else []
-    user = ["-l", where["user"]] if where["user"] else []
-    patience = f"-oConnectTimeout={max(1, round(timeout))}"
-    host = where["host"].strip("[]")
-    return [PROGRAM, *_OPTIONS, patience, *port, *user, "--", host, f"sh -c {shlex.quote(SHELL)}"]
+class Ssh(engine.Engine):
+    """Runs SHELL with ssh; 255 is the exit code of ssh's own failures."""
+
+    program = "ssh"
+    remedies = MappingProxyType(
+        {255: "Make this work first, without any question asked: ssh -oBatchMode=yes HOST true"}
+    )
+
+    def command(self, vantage: Vantage) -> list[str]:
+        port = ["-p", vantage["port"]] if vantage["port"] else []
+        user = ["-l", vantage["user"]] if vantage["user"] else []
+        timeout = f"-oConnectTimeout={max(1, round(engine.SETTING_UP / 2))}"
+        host = vantage["host"].strip("[]")
+        return ["ssh", *_OPTIONS, timeout, *port, *user, "--", host, f"sh -c {shlex.quote(SHELL)}"]
+
+
+ENGINE = Ssh

@@ -1,4 +1,4 @@
-"""A vantage point that could not be reached, as a value: a finding of its own."""
+"""A vantage point that could not be reached, as a fact for the rules."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Unreached:
-    """Nothing came back from there. `words` says why in one sentence, `evidence` what was seen and
-    heard, clean; `remedy` what to do about it."""
+    """No reply came from a vantage point. `message` says why, `evidence` has clean lines of what
+    was observed, `remedy` what the user can do, "" where that is not known."""
 
-    where: str
-    words: str
+    vantage: str
+    message: str
     evidence: tuple[str, ...] = ()
     remedy: str = ""
 
 
 class NotReached(Exception):
-    """Raised on the way there, with what `Unreached` is to say."""
+    """A vantage point is not reached, or returns no reply; the values are those of `Unreached`."""
 
-    def __init__(self, words: str, evidence: tuple[str, ...] = (), remedy: str = "") -> None:
-        super().__init__(words)
-        self.words, self.evidence, self.remedy = words, evidence, remedy
-        self.begun = False  # whether a walk with a login had begun over there
+    def __init__(self, message: str, evidence: tuple[str, ...] = (), remedy: str = "") -> None:
+        super().__init__(message)
+        self.message, self.evidence, self.remedy = message, evidence, remedy
+        self.begun = False  # whether the remote walk had begun a login

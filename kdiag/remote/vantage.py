@@ -1,19 +1,16 @@
-"""WHERE, as `--from` takes it: which engine goes there, and to what."""
+"""Vantage points as `--from` takes them: how each scheme is written, and what the parts mean."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from kdiag.config.settings import Settings
 from kdiag.config.usage import UsageError, like
 
 LOCAL = "local"
-FORMS = (
-    "local, ssh://[user@]host[:port], docker://container, k8s://namespace/pod[/container], "
-    "k8s://namespace/label=value, ssm://i-0123456789abcdef0 or ssm://tag:Role=app"
-)
 
 # None of these can begin with a dash: each becomes an argument of a command line, where it must
 # never be taken for an option, and none has a character that a shell or another scheme knows.
@@ -32,13 +29,29 @@ _LABEL = re.compile(
 _INSTANCE = re.compile(r"(?P<instance>m?i-[0-9a-f]{8,17})\Z")
 _TAG = re.compile(r"tag:(?P<tag>[\w.:/+@-]{1,128})=(?P<value>[\w .:/+@-]{1,256})\Z")
 
-_SHAPES = {"ssh": (_SSH,), "docker": (_DOCKER,), "k8s": (_LABEL, _POD), "ssm": (_INSTANCE, _TAG)}
+
+class Scheme(NamedTuple):
+    """How a vantage point is written after `scheme://`: the forms for messages, and the patterns,
+    whose groups are the parts. `kdiag/remote/<scheme>.py` has the engine that reaches it.
+    `keeps_input` is true where others can read later what is sent there."""
+
+    forms: tuple[str, ...]
+    patterns: tuple[re.Pattern[str], ...]
+    keeps_input: bool = False
+
+
+SCHEMES: Mapping[str, Scheme] = {
+    "ssh": Scheme(("[user@]host[:port]",), (_SSH,)),
+    "docker": Scheme(("container",), (_DOCKER,)),
+    "k8s": Scheme(("namespace/pod[/container]", "namespace/label=value"), (_LABEL, _POD)),
+    "ssm": Scheme(("i-0123456789abcdef0", "tag:Role=app"), (_INSTANCE, _TAG), keeps_input=True),
+}
 
 
 @dataclass(frozen=True)
 class Vantage:
-    """A place to look from. `scheme` is the engine, `text` what was written, `parts` what it names;
-    those that were not written are missing."""
+    """A place from which a walk runs. `text` is what the user wrote, `parts` its named parts,
+    without those that were left out."""
 
     text: str
     scheme: str
@@ -50,14 +63,14 @@ class Vantage:
 
 
 def parse_vantage(text: str) -> Vantage:
-    """WHERE, as it was written. Raises UsageError."""
+    """One vantage point. Raises UsageError."""
     if text == LOCAL:
         return Vantage(text, LOCAL)
     scheme, separator, rest = text.partition("://")
-    if not separator or scheme not in _SHAPES:
+    if not separator or scheme not in SCHEMES:
         raise _refused(text)
-    for shape in _SHAPES[scheme]:
-        found = shape.match(rest)
+    for pattern in SCHEMES[scheme].patterns:
+        found = pattern.match(rest)
         if found:
             named = {name: part for name, part in found.groupdict().items() if part}
             if not 0 < int(named.get("port", "22")) < 65536:
@@ -67,30 +80,32 @@ def parse_vantage(text: str) -> Vantage:
 
 
 def parse_all(texts: Iterable[str]) -> tuple[Vantage, ...]:
-    """Every WHERE once, in the order in which they were written."""
+    """Each vantage point once, in the order in which they were written. Raises UsageError."""
     return tuple(dict.fromkeys(parse_vantage(text) for text in texts))
 
 
-def refuse_unsupported(asked: Settings, wheres: Sequence[Vantage]) -> None:
-    """Raises UsageError for what cannot be asked elsewhere."""
-    if asked.options.aws:
+def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
+    """Raises UsageError for settings of a check that no other machine can run."""
+    if settings.options.aws:
         raise UsageError(
             "--aws asks about the way from this machine: leave it out with --from, or ask AWS in a "
             "check of its own"
         )
-    if asked.options.strimzi:
+    if settings.options.strimzi:
         raise UsageError(
             "--strimzi is not asked for together with --from: write the Kafka resource to a file, "
             "and name that with --config"
         )
-    if asked.security.secrets and any(where.scheme == "ssm" for where in wheres):
+    if settings.security.secrets and any(
+        vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
+    ):
         raise UsageError(
             "ssm:// keeps what it is told, in the history of Run Command, and no secret may stand "
             "there: leave out the login and the private key, to check the path up to there, or go "
             "by ssh:// over Session Manager"
         )
-    sasl = asked.security.sasl
-    if sasl and sasl.mechanism == "GSSAPI" and any(where.scheme != LOCAL for where in wheres):
+    sasl = settings.security.sasl
+    if sasl and sasl.mechanism == "GSSAPI" and any(x.scheme != LOCAL for x in vantages):
         raise UsageError(
             "sasl.mechanism=GSSAPI: a Kerberos ticket does not travel; write security.protocol "
             "without a mechanism, to check the path up to the login"
@@ -99,6 +114,7 @@ def refuse_unsupported(asked: Settings, wheres: Sequence[Vantage]) -> None:
 
 def _refused(text: str) -> UsageError:
     scheme, separator, _ = text.partition("://")
-    # What stands behind it may be a user with a password, wherever that was put.
-    shown = f"{like(scheme, _SHAPES)}://…" if separator else like(text, (*_SHAPES, LOCAL))
-    return UsageError(f"--from {shown}: write {FORMS}")
+    # The rest may hold a password.
+    shown = f"{like(scheme, SCHEMES)}://…" if separator else like(text, (*SCHEMES, LOCAL))
+    forms = [f"{name}://{form}" for name, each in SCHEMES.items() for form in each.forms]
+    return UsageError(f"--from {shown}: write {', '.join([LOCAL, *forms[:-1]])} or {forms[-1]}")

@@ -283,7 +283,7 @@ def test_a_command_that_is_not_here_is_said(
 def test_a_place_that_hangs_is_given_up(
     ways: Ways, healthy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdiag.remote.check.SETTING_UP", 1.0)
+    monkeypatch.setattr("kdiag.remote.engine.SETTING_UP", 1.0)
     lost = walked(healthy, "ssh://hangs", deadline=1.0)["ssh://hangs"]
     assert lost.cause
     assert "no answer within 2 s" in lost.cause.message
@@ -343,7 +343,7 @@ def test_the_real_kubectl_takes_those_for_a_pod_of_our_own(
     monkeypatch.setenv("KUBECONFIG", str(config))
     asking = remote_walk(settings(healthy))
     with pytest.raises(NotReached) as refused:
-        asyncio.run(k8s.beside("shop", asking, 5.0))
+        asyncio.run(k8s.in_new_pod("shop", asking, 5.0))
     said = " ".join(refused.value.evidence)
     assert "127.0.0.1:1" in said
     assert "unknown" not in said
@@ -371,7 +371,7 @@ def test_many_places_are_walked_from_at_once(
     met.mkdir()
     monkeypatch.setenv("STANDIN_MET", str(met))
     monkeypatch.setenv("STANDIN_ALL", str(many))
-    monkeypatch.setattr("kdiag.remote.check.SETTING_UP", 45.0)
+    monkeypatch.setattr("kdiag.remote.engine.SETTING_UP", 45.0)
     reports = walked(healthy, *(f"ssh://meets{n}" for n in range(many)))
     assert {report.exit_code for report in reports.values()} == {0}
     assert AT_ONCE >= 50

@@ -18,7 +18,7 @@ from kdiag.config.settings import Settings, settings
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World, endpoint
 from kdiag.remote.payload import PARTS, TYPES_ALONE, archive, bare
-from kdiag.remote.process import ask
+from kdiag.remote.process import run_walk
 from kdiag.remote.reply import remote_walk
 from kdiag.report.judge import judge
 from kdiag.report.model import Report
@@ -37,7 +37,7 @@ TRIES = 3  # a peer that closes at once is met as closed or as reset, as it happ
 async def by_probe(world: World, asked: Settings, folder: Path, python: str) -> Report:
     """The report on a walk by the probe."""
     started, asking = time.perf_counter(), remote_walk(asked)
-    answer = await ask(far.command(world, folder, python), asking, LONGEST)
+    answer = await run_walk(far.command(world, folder, python), asking, LONGEST)
     return judge(
         asked, WalkResult(asking.gathered(answer), secrets=asked.security.secrets), started
     )

@@ -78,7 +78,7 @@ def test_an_instance_that_fails_does_not_stop_the_others(
 def test_an_instance_that_takes_no_command_is_said_and_the_command_cancelled(
     aws: RunCommand, healthy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kdiag.remote.check.SETTING_UP", 5.0)
+    monkeypatch.setattr("kdiag.remote.engine.SETTING_UP", 5.0)
     aws.never.add(FLEET[0])
     lost = walked(healthy, f"ssm://{FLEET[0]}", deadline=1.0)[f"ssm://{FLEET[0]}"]
     assert lost.cause

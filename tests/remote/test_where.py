@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kdiag.config.security import Sasl, Security
 from kdiag.config.settings import Settings, settings
 from kdiag.config.usage import UsageError
-from kdiag.remote import docker, k8s, ssh
+from kdiag.remote import engine
 from kdiag.remote.vantage import parse_all, parse_vantage, refuse_unsupported
 from tests.copying import HOSTILE
 
@@ -76,16 +76,21 @@ def test_the_same_place_is_one_place() -> None:
     assert len(parse_all(["local", "ssh://h", "local"])) == 2
 
 
+def command(text: str) -> list[str]:
+    vantage = parse_vantage(text)
+    return engine.load(vantage.scheme, 30.0).command(vantage)
+
+
 @pytest.mark.parametrize(
-    "command",
+    "line",
     [
-        ssh.command(parse_vantage("ssh://bob@host:2222"), 7.5),
-        docker.command(parse_vantage("docker://app")),
-        k8s.command(parse_vantage("k8s://shop/web-0/app")),
+        command("ssh://bob@host:2222"),
+        command("docker://app"),
+        command("k8s://shop/web-0/app"),
     ],
 )
-def test_what_a_user_wrote_is_never_an_option(command: list[str]) -> None:
-    joined = " ".join(command[:-1])
+def test_what_a_user_wrote_is_never_an_option(line: list[str]) -> None:
+    joined = " ".join(line[:-1])
     assert joined in (
         "ssh -T -oBatchMode=yes -oEscapeChar=none -oConnectTimeout=8 -p 2222 -l bob -- host",
         "docker exec --interactive app sh -c",
@@ -107,7 +112,7 @@ def test_whatever_is_written_is_no_option_and_no_word_of_a_shell(form: str, name
     for _, part in where.parts:
         assert part[0] not in "-=:" and not set(part) & set(" ;|&<>$`'\"\\\n*?(){}!#~")
     if where.scheme == "ssh":
-        *options, dashes, host, script = ssh.command(where, 3.0)
+        *options, dashes, host, script = command(where.text)
         assert dashes == "--" and host == where["host"].strip("[]") and script.startswith("sh -c ")
         assert options[-2:] == ["-l", where["user"]] or not where["user"]
 
