@@ -21,6 +21,11 @@ LISTENER_SETTINGS = (
     *("controller.quorum.voters", "controller.quorum.bootstrap.servers", "process.roles"),
 )
 OLD_SETTINGS = ("advertised.host.name", "advertised.port", "host.name")
+# The machine that containers run on, by names that its containers resolve, and it itself too.
+DOCKER_HOST = (
+    *("host.docker.internal", "gateway.docker.internal", "host.containers.internal"),
+    *("docker.for.mac.localhost", "docker.for.win.localhost", "host.minikube.internal"),
+)
 MAX_LISTENERS = 64  # of one broker that are judged; Kafka's own have a handful
 
 _ADDRESS = re.compile(r"\s*([\w.-]+)://(\[[^\]/]*\]|[^:/\[\]]*):(\d{1,6})\s*\Z")
@@ -71,12 +76,10 @@ class Address:
 
 
 class Client(NamedTuple):
-    """How another service bootstraps: at this port of the broker, by the name that it has in the
-    network of the containers, or (`on_host`) in that of the host."""
+    """A service that bootstraps at a port of the broker's container."""
 
     service: str
     port: int
-    on_host: bool
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kdiag.lint.beside import Beside, env_files
-from kdiag.lint.broker import Client, ConfiguredBroker, interpolated
+from kdiag.lint.broker import DOCKER_HOST, Client, ConfiguredBroker, interpolated
 from kdiag.lint.containers import Container, broker_of
 from kdiag.lint.environment import Environment, environment, implied, scalars
 from kdiag.lint.tree import Entry, Map, Node, Scalar, entries, get, items, text
@@ -25,7 +25,6 @@ _BOOTSTRAPS = re.compile(
     r"(?i)(?<!quorum_)bootstrap|brokerconnect\Z|brokers?(_?list|_?url|_?addr\w*|_?hosts?)?\Z|kafka_?(hosts?|urls?|addr\w*|server\w*)\Z"
 )
 _OPTION = re.compile(r"(?:--bootstrap-servers?|--broker-list|--brokers)[\s=]+[\"']?([\w.,:-]+)")
-_HOSTS = ("localhost", "127.0.0.1", "0.0.0.0")
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def _placed(
         published=None if mode else published,
         names=frozenset(names),
         neighbours=tuple(mentions.of(reached, service.name)),
-        clients=tuple(mentions.clients(reached, service.name, {out for out, _ in published})),
+        clients=tuple(mentions.clients(reached, service.name, published)),
         taken=taken,
         own=frozenset(own),
         on_host=on_host,
@@ -168,8 +167,7 @@ class _Mentions:
 
     named: Mapping[str, Mapping[str, None]]
     dialled: Mapping[str, Sequence[tuple[str, int, bool]]]
-    on_host: frozenset[str]
-    apart: frozenset[str]  # in the network of another container
+    apart: frozenset[str]  # in the network of the host, or of another container
 
     def of(self, names: set[str], but: str) -> list[str]:
         """The services, but one, that mention any of these names: the first _MOST_NEIGHBOURS."""
@@ -179,17 +177,16 @@ class _Mentions:
             found.update(dict.fromkeys(service for service, _, _ in self.dialled.get(name, ())))
         return [service for service in found if service != but][:_MOST_NEIGHBOURS]
 
-    def clients(self, names: set[str], but: str, outside: set[int]) -> Iterator[Client]:
-        """How other services bootstrap: by these names, or at a port of their common host."""
-        for name in sorted(names):
+    def clients(
+        self, names: set[str], but: str, published: Sequence[tuple[int, int]]
+    ) -> Iterator[Client]:
+        """How other services bootstrap: by these names, or by way of the host's own ports."""
+        inside = dict(published)
+        for name in (*sorted(names), *DOCKER_HOST):
             for service, port, bootstraps in self.dialled.get(name, ()):
-                inside = service not in self.on_host and service not in self.apart
-                if bootstraps and service != but and inside:
-                    yield Client(service, port, False)
-        for name in _HOSTS:
-            for service, port, bootstraps in self.dialled.get(name, ()):
-                if bootstraps and service in self.on_host and port in outside:
-                    yield Client(service, port, True)
+                led = inside.get(port) if name in DOCKER_HOST else port
+                if bootstraps and service != but and service not in self.apart and led:
+                    yield Client(service, led)
 
 
 def _mentions(services: Sequence[_Service]) -> _Mentions:
@@ -212,9 +209,7 @@ def _mentions(services: Sequence[_Service]) -> _Mentions:
                 )
                 dialled[found[1]].append((service.name, int(found[2]), bootstraps))
     modes = {each.name: each.text("network_mode") for each in services}
-    on_host = frozenset(name for name, mode in modes.items() if mode == "host")
-    apart = frozenset(name for name, mode in modes.items() if mode and mode != "host")
-    return _Mentions(named, dialled, on_host, apart)
+    return _Mentions(named, dialled, frozenset(name for name, mode in modes.items() if mode))
 
 
 def _mounted(service: _Service) -> Iterator[str]:

@@ -37,14 +37,14 @@ def value_of(key: Scalar, node: Node | None) -> Value | None:
 
 def environment(node: Node | None) -> Environment:
     """The variables of an environment, written as a mapping or as a list of NAME=VALUE. One that is
-    taken from the environment of whoever starts the container is `${NAME}`."""
+    taken from the environment of whoever starts the container is `${NAME}`, and so is one that a
+    template fills in: without quotes, YAML takes `{{ host }}` for a mapping."""
     found: Environment = {}
     for each in entries(node):
         value = value_of(each.key, each.value)
-        if value and isinstance(each.value, Scalar) and each.value.value is None:
-            value = Value(f"${{{each.key.text}}}", value.start, False, each.key)
-        if value:
-            found[each.key.text] = value
+        if value is None or (isinstance(each.value, Scalar) and each.value.value is None):
+            value = Value(f"${{{each.key.text}}}", each.value.start, False, each.key)
+        found[each.key.text] = value
     for item in items(node):
         whole = value_of(item, item) if isinstance(item, Scalar) else None
         if whole is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import islice
 from posixpath import normpath
@@ -55,16 +55,24 @@ def lint(
     skipped, and where PyYAML is missing.
     """
     refuse_large(sources)
-    unknown = refuse_unknown(sources) if not skip_unknown else ()
     files = [_read(name, text) for name, text in sources.items()]
-    found = _judged(files, live)
+    around = _around(files, live)
+    notes = _without_broker(files, sources, around) if not skip_unknown else []
+    found = _judged(files, live, around)
     problems, fixed = corrected(
         sources, files, found, partial(_judged, live=live), live is not None
     )
     there = _entrance(files, live) if live else None
     made = tuple(fixed) if fix else ()
+    judged = sum(_is_judged(file, around) or _is_beside(file, around.needed) for file in files)
     return LintReport(
-        tuple(sources), tuple(problems), fail_on, made, entrance=there, notes=tuple(unknown)
+        tuple(sources),
+        tuple(problems),
+        fail_on,
+        made,
+        entrance=there,
+        notes=tuple(notes),
+        judged=judged,
     )
 
 
@@ -74,9 +82,7 @@ def after_fixes(report: LintReport) -> LintReport:
     kept = [each for each in report.problems if each.file not in fixed]
     left = [each for corrected in report.fixed for each in corrected.left]
     made = tuple(each for each in report.problems if each.fixed)
-    return LintReport(
-        report.files, (*kept, *left), report.fail_on, repaired=made, notes=report.notes
-    )
+    return replace(report, problems=(*kept, *left), fixed=(), repaired=made, entrance=None)
 
 
 def refuse_large(sources: Mapping[str, str]) -> None:
@@ -88,12 +94,17 @@ def refuse_large(sources: Mapping[str, str]) -> None:
         raise UsageError("these files have more than 4 MiB together: give kdiag fewer at a time")
 
 
-def refuse_unknown(sources: Mapping[str, str]) -> list[str]:
-    """What is said of the files that configure no broker, where others do. Raises UsageError where
-    there is nothing of Kafka in any of them, and for files that are too large to be judged."""
+def refuse_unknown(sources: Mapping[str, str]) -> None:
+    """Raises UsageError where there is nothing of Kafka in any file, and for files that are too
+    large to be judged."""
     refuse_large(sources)
     files = [_read(name, text) for name, text in sources.items()]
-    around = _around(files, None)
+    _without_broker(files, sources, _around(files, None))
+
+
+def _without_broker(files: Sequence[Read], sources: Mapping[str, str], around: Around) -> list[str]:
+    """What is said of the files that configure no broker, where others do. Raises UsageError where
+    there is nothing of Kafka in any of them."""
     silent = [file for file in files if not _is_judged(file, around)]
     if len(silent) < len(files) or not files:
         silent = [file for file in silent if not _is_beside(file, around.needed)]
@@ -124,7 +135,10 @@ def _nothing(file: Read, sources: Mapping[str, str]) -> str:
     if any(document.kind == "other" for document in file.documents):
         return f"{file.name}: it configures {KINDS['other']} or the like: kdiag judges brokers"
     said = f" ({', '.join(file.others)})" if file.others and file.others != ("?",) else ""
-    what = "no broker" if _names_kafka(file, sources[file.name]) else "nothing of Kafka"
+    text = sources[file.name]
+    what = "no broker" if _names_kafka(file, text) else "nothing of Kafka"
+    if what != "no broker" and "kafka" in text.lower():
+        what = "nothing that kdiag knows"
     return f"{file.name}: {what} is configured in it{said}"
 
 
@@ -139,7 +153,7 @@ def _is_judged(file: Read, around: Around) -> bool:
     for each in file.documents:
         if each.kind in (*BESIDE, "other"):
             continue
-        if each.kind not in _OF_BROKERS or each.broken or next(_brokers(each, around), None):
+        if each.kind not in _OF_BROKERS or each.broken or _brokers(each, around):
             return True
     return False
 
@@ -155,9 +169,11 @@ def _read(name: str, text: str) -> Read:
     return read(name, text)
 
 
-def _judged(files: Sequence[Read], live: ObservedCluster | None) -> list[Found]:
+def _judged(
+    files: Sequence[Read], live: ObservedCluster | None, around: Around | None = None
+) -> list[Found]:
     """What all rules find, by file and place."""
-    around = _around(files, live)
+    around = around or _around(files, live)
     order = {file.name: number for number, file in enumerate(files)}
     found = [each for file in files for one in file.documents for each in _of(one, around)]
     return sorted(
@@ -169,11 +185,12 @@ def _judged(files: Sequence[Read], live: ObservedCluster | None) -> list[Found]:
 @dataclass(frozen=True)
 class Around:
     """What all files tell together: of Strimzi's pools, Services and Nodes, of containers, and the
-    paths of the files that others name."""
+    paths of the files that others name. `brokers` are those of each document, once known."""
 
     strimzi: StrimziContext
     beside: Beside
     needed: set[str]
+    brokers: dict[Document, list[ConfiguredBroker]] = field(default_factory=dict)
 
 
 def _around(files: Sequence[Read], live: ObservedCluster | None) -> Around:
@@ -201,7 +218,7 @@ def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | N
         found: tuple[Spot, EntryListener] | None = None
         if document.kind == "Kafka" and document.root:
             found = entrance(cluster(meant(document.root, document.deviations), around.strimzi))
-        for each in _met(list(_brokers(document, around)), live):
+        for each in _met(_brokers(document, around), live):
             found = found or door_in(each)
         if found:
             spot, there = found
@@ -211,7 +228,7 @@ def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | N
 
 def _of(document: Document, around: Around) -> Iterator[Found]:
     """What is wrong with one document."""
-    brokers = list(_brokers(document, around))
+    brokers = _brokers(document, around)
     if document.kind in _OF_BROKERS and not brokers and not document.broken:
         return
     facts = [Facts((document,))]
@@ -237,8 +254,14 @@ def _of(document: Document, around: Around) -> Iterator[Found]:
             yield Found(Problem(finding, document.file, spot), match.edits)
 
 
-def _brokers(document: Document, around: Around) -> Iterator[ConfiguredBroker]:
+def _brokers(document: Document, around: Around) -> list[ConfiguredBroker]:
     """The brokers that a document configures itself."""
+    if document not in around.brokers:
+        around.brokers[document] = list(_configured(document, around))
+    return around.brokers[document]
+
+
+def _configured(document: Document, around: Around) -> Iterator[ConfiguredBroker]:
     root = document.root
     if document.kind == "properties":
         found = of_properties(root)

@@ -58,6 +58,8 @@ def is_broker(name: str, content: str) -> bool:
 
 def _kind(content: str) -> str:
     keys = {match[1] for match in _KEY.finditer(content)}
+    if keys & {"clientPort", "secureClientPort", "tickTime", "dataDir", "initLimit"}:
+        return ""  # ZooKeeper's
     broker = any(_BROKER.match(key) for key in keys)
     only = {"zookeeper.connect", "num.network.threads"}
     if any(_BROKER.match(key) and key not in only for key in keys):

@@ -25,7 +25,7 @@ class Fixed:
 class LintReport:
     """Problems by file and place; `fixed` are the files that the fixes change, `repaired` the
     problems that are no longer in these files, `entrance` is where a walk came in, as far as the
-    files tell, `notes` are about files with nothing of Kafka."""
+    files tell, `notes` are about files that configure no broker, and `judged` is how many do."""
 
     files: tuple[str, ...]
     problems: tuple[Problem, ...]
@@ -34,11 +34,7 @@ class LintReport:
     repaired: tuple[Problem, ...] = ()
     entrance: EntryListener | None = None
     notes: tuple[str, ...] = ()
-
-    @property
-    def judged(self) -> int:
-        """How many of the files configure something that kdiag judges."""
-        return len(self.files) - len(self.notes)
+    judged: int = 0
 
     @property
     def errors(self) -> int:

@@ -13,6 +13,7 @@ from kdiag.lint.environment import Environment, implied, scalars, value_of
 from kdiag.lint.images import image_of
 from kdiag.lint.tree import Entry, Node, Scalar, entries, get, items, text
 
+_MOST_CONTAINERS = 1000  # of one pod that are judged
 _ABOUT = ("KAFKA_", "kafka-server-start", "advertise-kafka-addr", "server.properties")
 
 
@@ -44,7 +45,7 @@ def configures_kafka(root: Node | None) -> bool:
 def of_workload(root: Node | None, beside: Beside) -> Iterator[ConfiguredBroker]:
     """The brokers among the containers of a Kubernetes manifest."""
     spec = pod(root)
-    containers = items(spec, "containers")
+    containers = items(spec, "containers")[:_MOST_CONTAINERS]
     for container in containers:
         image = get(container, "image")
         variables, missing = _variables(container, beside)

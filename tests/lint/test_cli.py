@@ -171,7 +171,7 @@ def test_exit_codes() -> None:
     [
         (["/nonexistent/kafka.yaml"], "cannot read /nonexistent/kafka.yaml"),
         (["tests"], "cannot read tests"),
-        (["LICENSE"], "nothing of Kafka is configured in it; kdiag reads a Strimzi Kafka resource"),
+        (["LICENSE"], "is configured in it; kdiag reads a Strimzi Kafka resource"),
         (["pyproject.toml"], "nothing of Kafka is configured in it"),
         ([GOOD, "-o", "xml"], "one of terminal, json, sarif, github"),
         ([GOOD, "--diff", "-o", "json"], "leave -o out"),
@@ -349,6 +349,14 @@ def test_a_file_without_kafka_is_said_to_have_none(tmp_path: Path) -> None:
     assert done.returncode == 0
     said = json.loads(kdiag("lint", str(other), GOOD, "-o", "json").stdout)
     assert said["notes"] == [f"{other}: nothing of Kafka is configured in it"]
+
+
+def test_files_that_are_passed_over_are_not_said_to_be_right(tmp_path: Path) -> None:
+    other = tmp_path / "other.yml"
+    other.write_text("services:\n  web:\n    image: nginx\n")
+    done = kdiag("lint", "--skip-unknown", str(other))
+    assert (done.returncode, done.stdout) == (0, "nothing to judge\n")
+    assert kdiag("lint", "--skip-unknown", str(other), GOOD).stdout == "1 file: nothing wrong\n"
 
 
 def test_what_is_no_broker_is_not_said_to_be_right() -> None:

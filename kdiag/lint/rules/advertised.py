@@ -6,18 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable, parse
-from kdiag.lint.broker import ADVERTISED, Address, ConfiguredBroker, Value
+from kdiag.lint.broker import ADVERTISED, DOCKER_HOST, Address, ConfiguredBroker, Value
 from kdiag.lint.edit import Edit, Edits
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.tree import Spot
 from kdiag.rules.rule import Remedy, Severity
 from kdiag.rules.text import once
-
-# The machine that containers run on, by names that its containers resolve, and it itself too.
-DOCKER_HOST = (
-    *("host.docker.internal", "gateway.docker.internal", "host.containers.internal"),
-    *("docker.for.mac.localhost", "docker.for.win.localhost", "host.minikube.internal"),
-)
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,7 @@ class AdvertisedListener:
     def clients(self) -> list[str]:
         """The other services that bootstrap here, in the network of the containers."""
         inside = self.broker.inside(self.address)
-        return once(c.service for c in self.broker.clients if c.port == inside and not c.on_host)
+        return once(client.service for client in self.broker.clients if client.port == inside)
 
     @property
     def dedicated(self) -> bool:
