@@ -13,7 +13,7 @@ from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import error_name
 from kdiag.kafka.login_notes import CUT_OFF
 from kdiag.kafka.messages import SASL_AUTHENTICATE, Question
-from kdiag.kafka.server_words import limits_connections
+from kdiag.kafka.refusals import limits_connections
 from kdiag.network.attempt import Failure, LayerResult, clean
 from kdiag.network.dialer import in_thread
 

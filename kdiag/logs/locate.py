@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable, parse
-from kdiag.kafka.server_words import limits_connections
+from kdiag.kafka.refusals import limits_connections
 from kdiag.logs.clients import GO
 from kdiag.logs.facts import BETWEEN_BROKERS, LogEvent, LogFacts
 from kdiag.logs.pattern import FAILURES

@@ -107,7 +107,7 @@ class AddressResult(NamedTuple):
     handshake: TlsHandshake | None = None
     protocol: str = ""
     mechanisms: tuple[str, ...] = ()
-    heard: tuple[bytes, ...] = ()
+    received: tuple[bytes, ...] = ()
     apis: tuple[tuple[int, int, int], ...] = ()
     serves: tuple[int, ...] = ()
     refuses: tuple[int, ...] = ()

@@ -22,7 +22,7 @@ _ROOMS = {
     "": "address text",
     "config/": "access annotations endpoint mechanisms options redaction security settings usage",
     "config/properties/": "layers limits names producer",
-    "kafka/": "codec connection dialer errors login login_notes messages server_words tls_dialer",
+    "kafka/": "codec connection dialer errors login login_notes messages refusals tls_dialer",
     "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
     "network/": "attempt dialer dns_diagnosis errors fingerprint sockets tcp_info tls "
     "tls_transport",

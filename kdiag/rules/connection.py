@@ -331,7 +331,7 @@ def _met(place: Location, dialect: str) -> Iterator[str]:
 def _stranger(place: Location) -> ServiceFingerprint:
     """Who answers there, as far as any of its answers tells; over TLS it is the same, encrypted."""
     best = place.contact.best
-    told = [found for said in reversed(best.heard if best else ()) if (found := recognise(said))]
+    told = [found for said in reversed(best.received if best else ()) if (found := recognise(said))]
     if not told:
         return ServiceFingerprint("", "", "")
     name = told[0].name

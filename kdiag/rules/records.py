@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from kdiag.config.settings import Endpoint, Settings
-from kdiag.kafka.server_words import known
+from kdiag.kafka.refusals import known_refusal
 from kdiag.network.attempt import ClientRun, Delivery, Failure
 from kdiag.rules import acls, remedies
 from kdiag.rules.principal import principal, secured
@@ -156,7 +156,7 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
         agree = {p.node for p in produce.produced if p.answered}
         if {d.node for d in failed} <= agree:
             could_not += ", though every broker answers the probe"
-        said = known(" ".join([*(d.detail for d in failed), *client.words]))
+        said = known_refusal(" ".join([*(d.detail for d in failed), *client.words]))
         if said:
             could_not = f"The real client could not write to {_partitions(client, failed)}: "
             could_not += said.cause

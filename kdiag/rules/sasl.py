@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from kdiag.address import is_loopback
 from kdiag.config.mechanisms import MECHANISMS, READABLE
 from kdiag.config.settings import Settings
-from kdiag.kafka.server_words import Known, known
+from kdiag.kafka.refusals import KnownRefusal, known_refusal
 from kdiag.network.attempt import AddressResult, Failure
 from kdiag.rules import remedies
 from kdiag.rules.location import (
@@ -164,18 +164,18 @@ def login_limited(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator
             yield _known_words(hop, these, cause, severity)
 
 
-def _limit(cause: Known | None) -> bool:
+def _limit(cause: KnownRefusal | None) -> bool:
     return cause is not None and cause.connections
 
 
-def _said(place: Location) -> Known | None:
+def _said(place: Location) -> KnownRefusal | None:
     """What is known of the words in which a login was refused."""
     failed = place.contact.failed
-    return known(failed.detail) if failed else None
+    return known_refusal(failed.detail) if failed else None
 
 
 def _known_words(
-    hop: str, hit: Sequence[Location], cause: Known | None, severity: Severity | None
+    hop: str, hit: Sequence[Location], cause: KnownRefusal | None, severity: Severity | None
 ) -> Match:
     assert cause is not None
     what = "take{s} no login now" if cause.connections else "refuse{s} the login"

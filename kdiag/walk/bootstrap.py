@@ -12,7 +12,7 @@ from kdiag.kafka.connection import Reply
 from kdiag.kafka.messages import METADATA, Question
 from kdiag.walk.dial import dial_endpoint
 from kdiag.walk.facts.bootstrap import Bootstrap
-from kdiag.walk.greeting import HandshakeResult
+from kdiag.walk.handshake import HandshakeResult
 from kdiag.walk.hop import Peer, Walk, hop
 from kdiag.walk.questions import SideAnswers, ask_side_questions, open_questions
 
@@ -40,38 +40,38 @@ async def bootstrap(walk: Walk) -> Bootstrap:
         )
     )
     apis: Mapping[int, tuple[int, int]] = {}
-    for reached, greetings in met:
-        for greeting in greetings:
-            if greeting.apis and greeting.dial.failed is None:
-                apis = apis or greeting.apis
-                walk.wire.metadata.append((reached.endpoint, greeting.replies[0]))
+    for reached, results in met:
+        for result in results:
+            if result.apis and result.dial.failed is None:
+                apis = apis or result.apis
+                walk.wire.metadata.append((reached.endpoint, result.replies[0]))
     return Bootstrap(tuple(reached for reached, _ in met), apis)
 
 
 async def _until_answered(
-    walk: Walk, endpoint: Endpoint, greeting: HandshakeResult
+    walk: Walk, endpoint: Endpoint, result: HandshakeResult
 ) -> HandshakeResult:
     """Keeps the connection open until Metadata is answered, and one of them until the side
     questions are answered. Then it is kept for hop 3: a broker that advertises this very endpoint
     is not dialled, and no login is made, a second time."""
-    conversation = greeting.conversation
-    if conversation is None or not greeting.replies:
-        return greeting
+    connection = result.connection
+    if connection is None or not result.replies:
+        return result
 
     def ended(last: asyncio.Future[Reply] | asyncio.Future[SideAnswers]) -> None:
-        peer = Peer(greeting.dial.address, endpoint, conversation.tls is not None)
+        peer = Peer(result.dial.address, endpoint, connection.tls is not None)
         well = not last.cancelled() and not last.exception() and not last.result().failure
-        if not (well and walk.wire.keep(peer, greeting.dial, conversation, walk.net.keepable // 4)):
-            conversation.close()
+        if not (well and walk.wire.keep(peer, result.dial, connection, walk.net.keepable // 4)):
+            connection.close()
 
     def answered(reply: asyncio.Future[Reply]) -> None:
         first = walk.wire.side_answers is None and not reply.cancelled()
         if first and open_questions(walk.settings, reply.result()):
-            asking = ask_side_questions(walk.settings, conversation, endpoint, reply.result())
+            asking = ask_side_questions(walk.settings, connection, endpoint, reply.result())
             walk.wire.side_answers = asyncio.ensure_future(asking)
             walk.wire.side_answers.add_done_callback(ended)
         else:
             ended(reply)
 
-    greeting.replies[0].add_done_callback(answered)
-    return greeting
+    result.replies[0].add_done_callback(answered)
+    return result

@@ -19,12 +19,12 @@ from kdiag.network.attempt import (
 )
 from kdiag.network.dialer import TcpConnection
 from kdiag.network.fingerprint import follow_ups, recognise
-from kdiag.walk.greeting import (
+from kdiag.walk.handshake import (
     DialTarget,
     HandshakeResult,
-    Way,
+    Transport,
     ended_by_a_side_question,
-    greet_one_way,
+    handshake_over,
 )
 from kdiag.walk.hop import Peer, Walk
 
@@ -56,13 +56,13 @@ async def dial_endpoint(
     addresses = walk.allowance.addresses(endpoint.host, addresses)
 
     async def dialled(address: str) -> HandshakeResult:
-        greeting = await connect(walk, DialTarget(address, endpoint, questions))
+        result = await connect(walk, DialTarget(address, endpoint, questions))
         if not walk.allowance.may_be_quoted(endpoint.host, address):
-            greeting = greeting._replace(dial=greeting.dial._replace(quotable=False))
-        return await then(greeting)
+            result = result._replace(dial=result.dial._replace(quotable=False))
+        return await then(result)
 
-    greetings = await asyncio.gather(*map(dialled, addresses))
-    return EndpointResult(endpoint, dns, tuple(g.dial for g in greetings)), tuple(greetings)
+    results = await asyncio.gather(*map(dialled, addresses))
+    return EndpointResult(endpoint, dns, tuple(result.dial for result in results)), tuple(results)
 
 
 async def connect(walk: Walk, target: DialTarget) -> HandshakeResult:
@@ -76,29 +76,31 @@ async def connect(walk: Walk, target: DialTarget) -> HandshakeResult:
     standing = walk.wire.connections.pop(Peer(target.address, target.endpoint, encrypted), None)
     if standing and (resumed := await _resumed(target, *standing)):
         return resumed
-    line = await walk.net.connect(target.address, target.endpoint.port)
-    if line.sock is None:
-        return HandshakeResult(AddressResult(target.address, (line.tcp,), source=line.source))
+    opened = await walk.net.connect(target.address, target.endpoint.port)
+    if opened.sock is None:
+        return HandshakeResult(AddressResult(target.address, (opened.tcp,), source=opened.source))
     try:
         turn = await walk.turns.take() if encrypted else None
     except BaseException:
-        line.sock.close()
+        opened.sock.close()
         raise
-    spoken = asyncio.Event()
-    first = asyncio.ensure_future(greet_one_way(walk, target, line, Way(encrypted, True, spoken)))
+    answered = asyncio.Event()
+    first = asyncio.ensure_future(
+        handshake_over(walk, target, opened, Transport(encrypted, True, answered))
+    )
     others: list[asyncio.Future[Any]] = []
     try:
-        silent = not await _heard_of(walk, first, spoken, encrypted)
+        silent = not await _answered_early(walk, first, answered, encrypted)
         if not silent and not _unclear((await first).dial, encrypted):
             return first.result()
         if silent or _perhaps_other(first.result().dial, encrypted):
-            other = asyncio.ensure_future(_other_way(walk, target, not encrypted))
+            other = asyncio.ensure_future(_other_transport(walk, target, not encrypted))
             others.append(other)
         if silent:
-            heard = asyncio.ensure_future(_followed_up(walk, target, ()))
-            others.append(heard)
-            tried = await _first_answer(first, spoken, other, heard) or _silent(
-                target, line, encrypted
+            received = asyncio.ensure_future(_followed_up(walk, target, ()))
+            others.append(received)
+            tried = await _first_answer(first, answered, other, received) or _silent(
+                target, opened, encrypted
             )
         else:
             tried = await first
@@ -111,69 +113,69 @@ async def connect(walk: Walk, target: DialTarget) -> HandshakeResult:
         if tried.dial.protocol:
             return tried
         if not silent:
-            heard = asyncio.ensure_future(_followed_up(walk, target, tried.dial.heard))
-            await heard
-        return tried._replace(dial=_named(tried.dial, heard.result() if heard.done() else ()))
+            received = asyncio.ensure_future(_followed_up(walk, target, tried.dial.received))
+            await received
+        return tried._replace(dial=_named(tried.dial, received.result() if received.done() else ()))
     finally:
         for task in (first, *others, *([turn] if turn else [])):
             task.cancel()
 
 
 async def _resumed(
-    target: DialTarget, dial: AddressResult, conversation: KafkaConnection
+    target: DialTarget, dial: AddressResult, connection: KafkaConnection
 ) -> HandshakeResult | None:
     """The result over a connection that hop 1 left open. None where it has ended since then, or
     ends on a question that no client sends. It costs no time here, so its layers have none."""
-    replies = tuple(conversation.send(question) for question in target.questions)
+    replies = tuple(connection.send(question) for question in target.questions)
     layers = tuple(attempt._replace(elapsed=0.0) for attempt in dial.attempts)
-    greeting = HandshakeResult(
-        dial._replace(attempts=layers), conversation, conversation.apis, replies
-    )
+    result = HandshakeResult(dial._replace(attempts=layers), connection, connection.apis, replies)
     ended = bool(replies) and (await replies[0]).failure in GONE
-    if ended or await ended_by_a_side_question(target, greeting):
-        conversation.close()
+    if ended or await ended_by_a_side_question(target, result):
+        connection.close()
         return None
-    return greeting
+    return result
 
 
-async def _heard_of(
-    walk: Walk, first: asyncio.Future[HandshakeResult], spoken: asyncio.Event, encrypted: bool
+async def _answered_early(
+    walk: Walk, first: asyncio.Future[HandshakeResult], answered: asyncio.Event, encrypted: bool
 ) -> bool:
-    """Whether a peer has answered anything, or the greeting has ended, within the head start."""
+    """Whether the peer answered, or the handshake ended, within the head start."""
     limit = walk.net.timeout if encrypted else walk.net.answer_timeout
-    speaks = asyncio.ensure_future(spoken.wait())
+    speaks = asyncio.ensure_future(answered.wait())
     either: set[asyncio.Future[Any]] = {first, speaks}
     try:
         await asyncio.wait(either, timeout=limit * _HEAD_START, return_when=asyncio.FIRST_COMPLETED)
     finally:
         speaks.cancel()
-    return first.done() or spoken.is_set()
+    return first.done() or answered.is_set()
 
 
 async def _first_answer(
     first: asyncio.Future[HandshakeResult],
-    spoken: asyncio.Event,
+    answered: asyncio.Event,
     other: asyncio.Future[HandshakeResult],
-    heard: asyncio.Future[list[bytes]],
+    received: asyncio.Future[list[bytes]],
 ) -> HandshakeResult | None:
     """The first dial, once it has ended; None where it has no answer yet, and the other dials show
     what the peer is."""
-    pending: set[asyncio.Future[Any]] = {first, other, heard}
+    pending: set[asyncio.Future[Any]] = {first, other, received}
     while not first.done():
         done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
         speaks_other = other in done and bool(other.result().dial.protocol)
-        if (speaks_other or (heard in done and any(map(recognise, heard.result())))) and not (
-            spoken.is_set() or first.done()
+        if (speaks_other or (received in done and any(map(recognise, received.result())))) and not (
+            answered.is_set() or first.done()
         ):
             return None
     return first.result()
 
 
-def _silent(target: DialTarget, line: TcpConnection, encrypted: bool) -> HandshakeResult:
+def _silent(target: DialTarget, opened: TcpConnection, encrypted: bool) -> HandshakeResult:
     """The result for a peer that sent nothing over this transport while the walk waited."""
     layer = "tls" if encrypted else "kafka"
     silence = LayerResult(layer, 0.0, Failure.SILENT, "no answer")
-    return HandshakeResult(AddressResult(target.address, (line.tcp, silence), source=line.source))
+    return HandshakeResult(
+        AddressResult(target.address, (opened.tcp, silence), source=opened.source)
+    )
 
 
 def _gave_up(dial: AddressResult) -> bool:
@@ -188,8 +190,8 @@ async def _followed_up(walk: Walk, target: DialTarget, received: Sequence[bytes]
         return []
 
     async def asked(question: bytes) -> bytes:
-        line = await walk.net.connect(target.address, target.endpoint.port, again=True)
-        return await walk.net.probe(line, question)
+        opened = await walk.net.connect(target.address, target.endpoint.port, again=True)
+        return await walk.net.probe(opened, question)
 
     asking = [asyncio.ensure_future(asked(each)) for each in follow_ups(b"".join(received))]
     answers: list[bytes] = []
@@ -204,25 +206,25 @@ async def _followed_up(walk: Walk, target: DialTarget, received: Sequence[bytes]
     return [answer for answer in answers if answer]
 
 
-def _named(dial: AddressResult, heard: Sequence[bytes]) -> AddressResult:
+def _named(dial: AddressResult, received: Sequence[bytes]) -> AddressResult:
     """The dial, with the answers to requests of other protocols where these show what the peer
     is."""
-    telling = [answer for answer in heard if recognise(answer)]
+    telling = [answer for answer in received if recognise(answer)]
     if not telling or not dial.failed:
         return dial
     *before, last = dial.attempts
     if last.failure is not Failure.NOT_KAFKA:
-        words = clean_bytes(telling[-1])
-        last = LayerResult("kafka", last.elapsed, Failure.NOT_KAFKA, words)
-    return dial._replace(attempts=(*before, last), heard=(*dial.heard, *telling))
+        text = clean_bytes(telling[-1])
+        last = LayerResult("kafka", last.elapsed, Failure.NOT_KAFKA, text)
+    return dial._replace(attempts=(*before, last), received=(*dial.received, *telling))
 
 
-async def _other_way(walk: Walk, target: DialTarget, encrypted: bool) -> HandshakeResult:
+async def _other_transport(walk: Walk, target: DialTarget, encrypted: bool) -> HandshakeResult:
     """The same address over the other transport. Credentials are sent over it only where no
     protocol is configured."""
-    line = await walk.net.connect(target.address, target.endpoint.port, again=True)
-    way = Way(encrypted, walk.protocol is None, asyncio.Event())
-    return await greet_one_way(walk, target, line, way)
+    opened = await walk.net.connect(target.address, target.endpoint.port, again=True)
+    transport = Transport(encrypted, walk.protocol is None, asyncio.Event())
+    return await handshake_over(walk, target, opened, transport)
 
 
 def _unclear(dial: AddressResult, encrypted: bool) -> bool:
@@ -247,18 +249,18 @@ def _compared(
 ) -> HandshakeResult:
     """The result of two dials, one over TLS and one in plaintext, of which the first failed."""
     failed = tried.dial.failed
-    spoken = other.dial.protocol
-    if not spoken and failed and failed.failure is Failure.TLS_REQUIRED:
-        spoken = "SSL"
-    if not spoken:
+    protocol = other.dial.protocol
+    if not protocol and failed and failed.failure is Failure.TLS_REQUIRED:
+        protocol = "SSL"
+    if not protocol:
         strange = other.dial.failed and other.dial.failed.failure is Failure.NOT_KAFKA
         return other if strange else tried
     if walk.protocol is None:
         return other
-    if other.conversation:
-        other.conversation.close()
+    if other.connection:
+        other.connection.close()
     tcp, *rest = tried.dial.attempts
     failure = Failure.TLS_NOT_OFFERED if encrypted else Failure.TLS_REQUIRED
     seconds = sum(attempt.elapsed for attempt in rest)
-    attempts = (tcp, LayerResult("tls", seconds, failure, f"it speaks {spoken}"))
-    return HandshakeResult(other.dial._replace(attempts=attempts, protocol=spoken))
+    attempts = (tcp, LayerResult("tls", seconds, failure, f"it speaks {protocol}"))
+    return HandshakeResult(other.dial._replace(attempts=attempts, protocol=protocol))

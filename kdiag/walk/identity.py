@@ -34,7 +34,7 @@ from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.hop import Walk
 from kdiag.walk.questions import ALL_TOPICS
 
-MAX_PARTITIONS, MAX_SHARING = 3, 8  # asked about of each broker, and brokers of one address
+MAX_PARTITIONS, MAX_SHARING = 3, 8  # of each broker, and brokers of one address: in one request
 
 _BROKER_RESOURCE = 4
 _NODE_CONFIGS = ("node.id", "broker.id")
@@ -49,8 +49,8 @@ Leads = Mapping[int, Sequence[tuple[str, int]]]
 
 
 class IdentityAnswer(NamedTuple):
-    """What a peer says of itself: its cluster's id, and its node id or the error that denies it.
-    `elapsed` in seconds, `failure` why there is no Metadata."""
+    """What a peer says of itself: its cluster id, and its node id or the error instead of it
+    (`denied`). `elapsed` is in seconds; `failure` is why there is no Metadata response."""
 
     elapsed: float
     cluster_id: str | None = None
@@ -61,7 +61,7 @@ class IdentityAnswer(NamedTuple):
 
 
 class IdentityProof(NamedTuple):
-    """What clients get at an address; the fields are those of AddressResult."""
+    """What clients get at an address: the fields of AddressResult with the same names."""
 
     serves: tuple[int, ...] = ()
     refuses: tuple[int, ...] = ()
@@ -85,7 +85,7 @@ def identity_questions(broker: Broker, listed: Mapping[int, tuple[int, int]]) ->
 async def identity_of(
     broker: Broker, metadata: Metadata, replies: Sequence[asyncio.Future[Reply]]
 ) -> IdentityAnswer:
-    """What the replies to `identity_questions` say."""
+    """The identity that the replies to `identity_questions` give."""
     found = await asyncio.gather(*replies)
     elapsed = max(reply.elapsed for reply in found)
     if found[0].failure:
@@ -101,28 +101,28 @@ def with_identity(
     broker: Broker,
     metadata: Metadata,
     dial: AddressResult,
-    said: IdentityAnswer,
+    identity: IdentityAnswer,
     proof: IdentityProof,
 ) -> AddressResult:
-    """The dial with its identity layer: ok, wrong node or cluster, denied; none where nothing is
-    proven. What clients get there outranks what the peer says of itself."""
-    node = said.node
+    """The dial with its layer "identity": ok, wrong node, wrong cluster or denied; without that
+    layer where nothing is proven. What clients get counts for more than what the peer says."""
+    node = identity.node
     if node is None and (proof.recognised or broker.node in proof.serves):
         node = broker.node
 
     def ended(failure: Failure | None, detail: str = "") -> AddressResult:
-        attempt = LayerResult("identity", said.elapsed, failure, detail)
+        attempt = LayerResult("identity", identity.elapsed, failure, detail)
         return dial._replace(
             attempts=(*dial.attempts, attempt),
             answered_as=node,
-            cluster_id=said.cluster_id,
+            cluster_id=identity.cluster_id,
             **proof._asdict(),
         )
 
-    if said.failure:
-        return ended(said.failure, said.detail)
-    if other_cluster(metadata, said):
-        return ended(Failure.WRONG_CLUSTER, f"it is of cluster {said.cluster_id}")
+    if identity.failure:
+        return ended(identity.failure, identity.detail)
+    if other_cluster(metadata, identity):
+        return ended(Failure.WRONG_CLUSTER, f"it is of cluster {identity.cluster_id}")
     if broker.node in proof.serves:
         return ended(None)
     if node is not None and node != broker.node:
@@ -133,64 +133,67 @@ def with_identity(
         return ended(Failure.WRONG_NODE, f"it does not lead broker {broker.node}'s partitions")
     if node is not None:
         return ended(None)
-    if said.denied:
-        return ended(Failure.DENIED, said.denied)
-    return dial._replace(cluster_id=said.cluster_id, **proof._asdict())
+    if identity.denied:
+        return ended(Failure.DENIED, identity.denied)
+    return dial._replace(cluster_id=identity.cluster_id, **proof._asdict())
 
 
-def other_cluster(metadata: Metadata, said: IdentityAnswer) -> bool:
-    """Whether the peer is of another cluster than the metadata."""
-    return bool(said.cluster_id and metadata.cluster_id and said.cluster_id != metadata.cluster_id)
+def other_cluster(metadata: Metadata, identity: IdentityAnswer) -> bool:
+    """Whether the peer belongs to another cluster than the metadata describes."""
+    return bool(
+        identity.cluster_id and metadata.cluster_id and identity.cluster_id != metadata.cluster_id
+    )
 
 
 async def prove_identity(
-    walk: Walk, metadata: Metadata, conversation: KafkaConnection, node: int, mates: Sequence[int]
+    walk: Walk, metadata: Metadata, connection: KafkaConnection, node: int, sharing: Sequence[int]
 ) -> IdentityProof:
-    """Finds out what clients get at the address of a node, today's and those of Kafka 4.4. The
-    request names all `mates`, the brokers that share the address: a load balancer may lead to the
-    right one by chance."""
-    listed = conversation.apis or {}
+    """Finds out what clients get at the address of a node: ApiVersions 5 for the clients of Kafka
+    4.4, ListOffsets for older ones. ListOffsets asks about all brokers that share the address
+    (`sharing`): a load balancer may lead to the expected broker by chance."""
+    listed = connection.apis or {}
     recognised = None
     if metadata.cluster_id and listed.get(API_VERSIONS.key, (0, 0))[1] >= _NAMES_A_NODE:
-        recognised = await _recognised(conversation, metadata.cluster_id, node)
-    if LIST_OFFSETS.key not in listed or (recognised and len(mates) == 1):
+        recognised = await _recognised(connection, metadata.cluster_id, node)
+    if LIST_OFFSETS.key not in listed or (recognised and len(sharing) == 1):
         return IdentityProof(recognised=recognised)
-    leads = await _leads(walk, metadata, conversation)
-    nodes = [node, *(mate for mate in mates if mate != node)][:MAX_SHARING]
-    serves, refuses = await _served(conversation, {n: leads[n] for n in nodes if n in leads})
+    leads = await _leads(walk, metadata, connection)
+    nodes = [node, *(other for other in sharing if other != node)][:MAX_SHARING]
+    serves, refuses = await _served(connection, {n: leads[n] for n in nodes if n in leads})
     return IdentityProof(serves, refuses, recognised)
 
 
-async def _recognised(conversation: KafkaConnection, cluster_id: str, node: int) -> bool | None:
-    """Whether the peer says that it is that node of that cluster. Only a broker that lists the
-    version gets the request: before a login it would confirm anything."""
+async def _recognised(connection: KafkaConnection, cluster_id: str, node: int) -> bool | None:
+    """Whether the peer says that it is that node of that cluster; None where it does not say. Only
+    a broker that lists ApiVersions 5 gets the request: one that is not logged in confirms
+    anything."""
     body = {
         "client_software_name": CLIENT_ID,
         "client_software_version": "1",
         "cluster_id": cluster_id,
         "node_id": node,
     }
-    reply = await conversation.request(API_VERSIONS, _NAMES_A_NODE, body)
+    reply = await connection.request(API_VERSIONS, _NAMES_A_NODE, body)
     if reply.failure:
         return None
     error = error_name(reply.body["error_code"])
     return {"NONE": True, "REBOOTSTRAP_REQUIRED": False}.get(error)
 
 
-async def _leads(walk: Walk, metadata: Metadata, conversation: KafkaConnection) -> Leads:
+async def _leads(walk: Walk, metadata: Metadata, connection: KafkaConnection) -> Leads:
     """Partitions by their leaders: of the topic that was named or, once for a walk, of all topics,
     as far as an answer of bounded size tells them."""
     if metadata.topic and metadata.topic.partitions:
         name = metadata.topic.name
         return _few([(name, False, p.number, p.leader) for p in metadata.topic.partitions])
     if walk.wire.led is None:
-        conversation.max_frame = MAX_FRAME
-        walk.wire.led = asyncio.ensure_future(_listed(conversation))
+        connection.max_frame = MAX_FRAME
+        walk.wire.led = asyncio.ensure_future(_listed(connection))
     return await asyncio.shield(walk.wire.led)
 
 
-async def _listed(conversation: KafkaConnection) -> Leads:
-    reply = await conversation.send(ALL_TOPICS)
+async def _listed(connection: KafkaConnection) -> Leads:
+    reply = await connection.send(ALL_TOPICS)
     if reply.failure:
         return {}
     return _few(
@@ -213,7 +216,7 @@ def _few(partitions: Sequence[tuple[str, bool, int, int]]) -> Leads:
 
 
 async def _served(
-    conversation: KafkaConnection, leads: Leads
+    connection: KafkaConnection, leads: Leads
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Of these leaders, those whose partitions are served there, and those of whose partitions none
     is, though the peer itself names them as the leaders: else there was an election meanwhile."""
@@ -221,17 +224,19 @@ async def _served(
     if not asked:
         return (), ()
     offsets, now = await asyncio.gather(
-        conversation.send(Question(LIST_OFFSETS, _offsets(asked))),
-        conversation.send(_topics({topic for topic, _ in asked})),
+        connection.send(Question(LIST_OFFSETS, _offsets(asked))),
+        connection.send(_topics({topic for topic, _ in asked})),
     )
     errors = _errors(offsets)
     leaders = _leaders(now)
     serves, refuses = [], []
     for node, partitions in leads.items():
-        said = [errors.get(each, "") for each in partitions]
-        if "NONE" in said:
+        results = [errors.get(each, "") for each in partitions]
+        if "NONE" in results:
             serves.append(node)
-        elif set(said) == {_NOT_LEADER} and all(leaders.get(each) == node for each in partitions):
+        elif set(results) == {_NOT_LEADER} and all(
+            leaders.get(each) == node for each in partitions
+        ):
             refuses.append(node)
     return tuple(serves), tuple(refuses)
 

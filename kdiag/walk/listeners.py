@@ -16,7 +16,7 @@ from kdiag.walk.dial import connect, dial_endpoint
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners, suspect
 from kdiag.walk.facts.metadata import Broker, Metadata
-from kdiag.walk.greeting import DialTarget, HandshakeResult
+from kdiag.walk.handshake import DialTarget, HandshakeResult
 from kdiag.walk.hop import Walk, hop
 from kdiag.walk.identity import (
     IdentityAnswer,
@@ -29,9 +29,9 @@ from kdiag.walk.identity import (
 )
 from kdiag.walk.produce_request import produce_questions, produce_results
 
-MAX_BROKERS = 1000  # that are dialled: more than real clusters have, and few enough to end in time
+MAX_BROKERS = 1000  # dialled at most: more than a real cluster has, and the dials end in time
 MAX_CANDIDATES, MOST_CANDIDATES = 4, 256  # for one broker, and for all of them
-MAX_HELD = 64 << 20  # bytes of answers at once
+MAX_HELD = 64 << 20  # bytes of replies in memory at one time
 
 
 @hop("listeners")
@@ -44,32 +44,38 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
     started = loop.time()
     gate = asyncio.Semaphore(max(1, MAX_HELD // walk.net.max_frame))
 
-    async def seen(broker: Broker, endpoint: Endpoint, mates: Sequence[int] = ()) -> EndpointResult:
+    async def dialled(
+        broker: Broker, endpoint: Endpoint, sharing: Sequence[int] = ()
+    ) -> EndpointResult:
         async with gate:
-            return await identified(walk, broker, endpoint, bootstrap.apis, metadata, mates=mates)
+            return await identified(
+                walk, broker, endpoint, bootstrap.apis, metadata, sharing=sharing
+            )
 
-    mates: dict[Endpoint, list[int]] = defaultdict(list)
+    sharing: dict[Endpoint, list[int]] = defaultdict(list)
     for broker in metadata.brokers:
-        mates[broker.advertised].append(broker.node)
+        sharing[broker.advertised].append(broker.node)
 
-    # Whoever answers names itself, whichever broker it is asked for: a candidate of many brokers is
+    # A broker names itself, whichever broker kdiag expects: a candidate address of many brokers is
     # dialled once.
-    beside = {broker: _candidates(walk, broker, bootstrap) for broker in _chosen(metadata)}
-    wanted = {endpoint: broker for broker, endpoints in beside.items() for endpoint in endpoints}
-    asking = dict(islice(wanted.items(), MOST_CANDIDATES))
-    walk.allowance.leave_out(len(wanted) - len(asking))
+    chosen = {broker: _candidates(walk, broker, bootstrap) for broker in _chosen(metadata)}
+    endpoints_of = {
+        endpoint: broker for broker, endpoints in chosen.items() for endpoint in endpoints
+    }
+    asking = dict(islice(endpoints_of.items(), MOST_CANDIDATES))
+    walk.allowance.leave_out(len(endpoints_of) - len(asking))
     found = await asyncio.gather(
-        *(seen(broker, broker.advertised, mates[broker.advertised]) for broker in beside),
-        *(seen(broker, endpoint) for endpoint, broker in asking.items()),
+        *(dialled(broker, broker.advertised, sharing[broker.advertised]) for broker in chosen),
+        *(dialled(broker, endpoint) for endpoint, broker in asking.items()),
     )
-    results = dict(zip(asking, found[len(beside) :]))
+    results = dict(zip(asking, found[len(chosen) :]))
     known = tuple(
         Listener(
             broker,
             reached,
-            tuple(_for_broker(results[one], broker) for one in beside[broker] if one in results),
+            tuple(_for_broker(results[one], broker) for one in chosen[broker] if one in results),
         )
-        for broker, reached in zip(beside, found)
+        for broker, reached in zip(chosen, found)
     )
     return Listeners(known, loop.time() - started, len(metadata.brokers) - len(known))
 
@@ -82,8 +88,8 @@ def _chosen(metadata: Metadata) -> tuple[Broker, ...]:
 
 
 def _candidates(walk: Walk, broker: Broker, bootstrap: Bootstrap) -> tuple[Endpoint, ...]:
-    """Where else this broker may answer: what `--map` says, and, for an address that is suspect
-    from here, the same port on the hosts that the bootstrap servers answered on."""
+    """Other addresses at which this broker may answer: those of `--map`, and, for an advertised
+    address that is suspect, the same port on the hosts of the bootstrap servers that work."""
     advertised = broker.advertised
     mapped = [found for m in walk.settings.options.mapped if (found := m.apply(advertised))]
     hosts = [c.endpoint.host for c in bootstrap.usable] if suspect(advertised, bootstrap) else []
@@ -100,63 +106,65 @@ async def identified(
     apis: Mapping[int, tuple[int, int]],
     metadata: Metadata,
     *,
-    mates: Sequence[int] = (),
+    sharing: Sequence[int] = (),
 ) -> EndpointResult:
-    """Dials one endpoint and finds out which broker of which cluster answers. `mates` are the
-    brokers that advertise it, this one included, where it is hop 3's own dial: the produce requests
-    of hop 4 are then sent together with the questions, and their results kept for that hop."""
+    """Dials one endpoint and finds out which broker of which cluster answers. `sharing` are the
+    node ids of the brokers that advertise it, this one included; empty where no broker advertises
+    it. For an advertised address the produce requests of hop 4 are sent together with the
+    questions, and hop 4 reads their results."""
     if is_unusable(endpoint.host, endpoint.port):
         return EndpointResult(endpoint, None)
     questions = identity_questions(broker, apis)
-    asked = len(questions)
-    if mates:
+    about_identity = len(questions)
+    if sharing:
         questions += produce_questions()
 
-    async def known(greeting: HandshakeResult) -> HandshakeResult:
-        there = GreetedListener(endpoint, mates, greeting, asked)
-        return HandshakeResult(await _identified(walk, metadata, broker, there))
+    async def known(result: HandshakeResult) -> HandshakeResult:
+        replies = ListenerReplies(endpoint, sharing, result, about_identity)
+        return HandshakeResult(await _identified(walk, metadata, broker, replies))
 
     reached, _ = await dial_endpoint(walk, endpoint, questions, known)
     return reached
 
 
-class GreetedListener(NamedTuple):
-    """The answers of an address to the questions of hop 3, the first `asked` of them about its
-    identity, then those of hop 4, if any. `mates` are the brokers that advertise it."""
+class ListenerReplies(NamedTuple):
+    """The replies of an address: the first `about_identity` of them to the questions about its
+    identity, then those to the produce requests, if any. `sharing` are the node ids of the brokers
+    that advertise the address."""
 
     endpoint: Endpoint
-    mates: Sequence[int]
-    greeting: HandshakeResult
-    asked: int
+    sharing: Sequence[int]
+    result: HandshakeResult
+    about_identity: int
 
 
 async def _identified(
-    walk: Walk, metadata: Metadata, broker: Broker, there: GreetedListener
+    walk: Walk, metadata: Metadata, broker: Broker, replies: ListenerReplies
 ) -> AddressResult:
-    """The dial with its identity. The connection is closed in the end, or left to the produce
-    requests that hop 4 waits for, as far as descriptors allow."""
-    greeting, produce = there.greeting, there.greeting.replies[there.asked :]
-    said = await _identity(metadata, broker, greeting, there.asked)
-    if there.mates and said and said.failure in GONE:  # perhaps for what stood behind it
-        _close(greeting.conversation)
-        target = DialTarget(greeting.dial.address, there.endpoint, identity_questions(broker, {}))
-        greeting, produce = await connect(walk, target), ()
-        said = await _identity(metadata, broker, greeting, 1)
-    conversation, dial = greeting.conversation, greeting.dial
-    if said is None:
-        _close(conversation)
+    """The dial with its identity. The connection is closed at the end, or stays open for the
+    produce requests that hop 4 waits for, as far as file descriptors allow."""
+    result, produce = replies.result, replies.result.replies[replies.about_identity :]
+    identity = await _identity(metadata, broker, result, replies.about_identity)
+    if replies.sharing and identity and identity.failure in GONE:  # perhaps on a produce request
+        _close(result.connection)
+        target = DialTarget(result.dial.address, replies.endpoint, identity_questions(broker, {}))
+        result, produce = await connect(walk, target), ()
+        identity = await _identity(metadata, broker, result, 1)
+    connection, dial = result.connection, result.dial
+    if identity is None:
+        _close(connection)
         return dial
     proof = IdentityProof()
-    doubtful = len(there.mates) > 1 or said.node != broker.node
-    known = said.failure or other_cluster(metadata, said)
-    if conversation and there.mates and doubtful and not known:
-        proof = await prove_identity(walk, metadata, conversation, broker.node, there.mates)
-    dial = with_identity(broker, metadata, dial, said, proof)
-    if not conversation or not there.mates or dial.failed or broker.node in walk.wire.produce:
-        _close(conversation)
+    doubtful = len(replies.sharing) > 1 or identity.node != broker.node
+    known = identity.failure or other_cluster(metadata, identity)
+    if connection and replies.sharing and doubtful and not known:
+        proof = await prove_identity(walk, metadata, connection, broker.node, replies.sharing)
+    dial = with_identity(broker, metadata, dial, identity, proof)
+    if not connection or not replies.sharing or dial.failed or broker.node in walk.wire.produce:
+        _close(connection)
         return dial
-    small, large = produce or tuple(conversation.send(each) for each in produce_questions())
-    flight = produce_results(conversation, (small, large), walk.net.timeout)
+    small, large = produce or tuple(connection.send(each) for each in produce_questions())
+    flight = produce_results(connection, (small, large), walk.net.timeout)
     walk.wire.produce[broker.node] = asyncio.ensure_future(flight)
     if sum(not each.done() for each in walk.wire.produce.values()) > walk.net.keepable:
         await walk.wire.produce[broker.node]
@@ -164,17 +172,17 @@ async def _identified(
 
 
 async def _identity(
-    metadata: Metadata, broker: Broker, greeting: HandshakeResult, asked: int
+    metadata: Metadata, broker: Broker, result: HandshakeResult, about_identity: int
 ) -> IdentityAnswer | None:
-    """What the peer says of itself, where a broker answered; else None."""
-    if greeting.dial.failed or not greeting.replies:
+    """What the peer says of itself; None where no broker answered."""
+    if result.dial.failed or not result.replies:
         return None
-    return await identity_of(broker, metadata, greeting.replies[:asked])
+    return await identity_of(broker, metadata, result.replies[:about_identity])
 
 
-def _close(conversation: KafkaConnection | None) -> None:
-    if conversation:
-        conversation.close()
+def _close(connection: KafkaConnection | None) -> None:
+    if connection:
+        connection.close()
 
 
 def _for_broker(reached: EndpointResult, broker: Broker) -> EndpointResult:

@@ -11,7 +11,7 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import BrokerProduce, Produce, ProduceResult
-from kdiag.walk.greeting import DialTarget
+from kdiag.walk.handshake import DialTarget
 from kdiag.walk.hop import Walk, hop
 from kdiag.walk.produce_request import produce_questions, produce_results
 
@@ -73,15 +73,15 @@ async def _alone(
     best = listener.contact.best
     assert best is not None
     endpoint = listener.contact.endpoint
-    greeting = await connect(walk, DialTarget(best.address, endpoint))
-    failed = greeting.dial.failed
-    if greeting.conversation is None or failed:
+    result = await connect(walk, DialTarget(best.address, endpoint))
+    failed = result.dial.failed
+    if result.connection is None or failed:
         failure = failed.failure if failed else Failure.CLOSED
         elapsed, detail = (failed.elapsed, failed.detail) if failed else (0.0, "")
         lost = ProduceResult(elapsed, failure=failure, detail=detail)
         return lost, lost
-    small, large = (greeting.conversation.send(each) for each in produce_questions(topic))
-    return await produce_results(greeting.conversation, (small, large), walk.net.timeout)
+    small, large = (result.connection.send(each) for each in produce_questions(topic))
+    return await produce_results(result.connection, (small, large), walk.net.timeout)
 
 
 async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientRun | None:

@@ -35,7 +35,7 @@ def _body(topic: str, index: int, size: int, version: int) -> Mapping[str, Any]:
 
 
 async def produce_results(
-    conversation: KafkaConnection,
+    connection: KafkaConnection,
     replies: tuple[asyncio.Future[Reply], asyncio.Future[Reply]],
     patience: float,
 ) -> tuple[ProduceResult, ProduceResult]:
@@ -45,16 +45,16 @@ async def produce_results(
     try:
         first = produce_result(await small)
         await asyncio.wait({large}, timeout=patience)
-        sent = None if first.failure else conversation.sent()
+        sent = None if first.failure else connection.sent()
         if not large.done() and sent and sent.lost:
             words = f"no answer within {patience:g} s"
             return first, ProduceResult(patience, failure=Failure.SILENT, detail=words, sent=sent)
         second = produce_result(await large)
         if second.failure is Failure.SILENT:
-            second = second._replace(sent=conversation.sent())
+            second = second._replace(sent=connection.sent())
         return first, second
     finally:
-        conversation.close()
+        connection.close()
 
 
 def produce_result(reply: Reply) -> ProduceResult:

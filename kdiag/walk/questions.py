@@ -41,7 +41,7 @@ def open_questions(settings: Settings, reply: Reply) -> bool:
 
 
 async def ask_side_questions(
-    settings: Settings, conversation: KafkaConnection, endpoint: Endpoint, reply: Reply
+    settings: Settings, connection: KafkaConnection, endpoint: Endpoint, reply: Reply
 ) -> SideAnswers:
     """Sends the open questions one after the other, until one fails."""
     failures: list[Failure] = []
@@ -49,7 +49,7 @@ async def ask_side_questions(
     async def ask(question: Question) -> Reply:
         if failures:
             return Reply(0.0, {}, failures[0])
-        reply = await conversation.send(question)
+        reply = await connection.send(question)
         if reply.failure and reply.failure is not Failure.NO_COMMON_VERSION:
             failures.append(reply.failure)
         return reply

@@ -62,7 +62,7 @@ def test_an_errand_asks_for_what_was_asked() -> None:
 
 def _facts() -> WalkFacts:
     dial = AddressResult(
-        "127.0.0.1", (LayerResult("tcp", 0.1, Failure.REFUSED, "no"),), heard=(b"\0x",)
+        "127.0.0.1", (LayerResult("tcp", 0.1, Failure.REFUSED, "no"),), received=(b"\0x",)
     )
     contact = EndpointResult(Endpoint("h", 1), LayerResult("dns", 0.0), (dial,))
     legs = (HopRun("bootstrap", 1), HopRun("metadata", 0, "bootstrap failed"))
@@ -98,8 +98,8 @@ def _dial(said: Any) -> Any:
         lambda said: said["facts"]["bootstrap"].update(apis=[[18, [0, 4, 5]]]),
         lambda said: said["facts"]["bootstrap"].update(apis=[[18]]),
         lambda said: said["facts"]["bootstrap"].update(apis=[[[], [0, 4]]]),
-        lambda said: _dial(said).update(heard=["&"]),
-        lambda said: _dial(said).update(heard=["é"]),
+        lambda said: _dial(said).update(received=["&"]),
+        lambda said: _dial(said).update(received=["é"]),
         lambda said: _dial(said)["attempts"][0].update(failure="nonsense"),
         lambda said: _dial(said)["attempts"][0].update(failure=[]),
         lambda said: _dial(said)["attempts"][0].update(elapsed=1e300),

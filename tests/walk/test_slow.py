@@ -23,7 +23,7 @@ from kdiag.kafka.messages import (
     Request,
 )
 from kdiag.network.attempt import Failure
-from kdiag.walk import greeting
+from kdiag.walk import handshake
 from tests import peers
 from tests.gathered import PLAINTEXT, gather
 
@@ -147,7 +147,7 @@ class Limited(Logins):
 async def test_a_login_that_a_connection_limit_refuses_is_tried_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(greeting, "_BACKOFF", 0.01)
+    monkeypatch.setattr(handshake, "_BACKOFF", 0.01)
     await world.three(sasl=Limited({"bob": "bob-secret"}))
     found = await gather(world, properties=PLAIN)
     assert len(found.listeners.reached) == 3
@@ -157,7 +157,7 @@ async def test_a_login_that_a_connection_limit_refuses_is_tried_again(
 async def test_a_connection_limit_that_stays_is_no_wrong_password(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(greeting, "_BACKOFF", 0.01)
+    monkeypatch.setattr(handshake, "_BACKOFF", 0.01)
     logins = Limited({"bob": "bob-secret"})
     logins.refusals = 99
     await world.three(sasl=logins)
@@ -166,7 +166,7 @@ async def test_a_connection_limit_that_stays_is_no_wrong_password(
     assert failed
     assert failed.layer == "sasl"
     assert failed.detail.endswith("Too many connects")
-    assert logins.refusals == 99 - greeting._TRIES
+    assert logins.refusals == 99 - handshake._TRIES
     assert not logins.attempts, "no password was judged"
 
 

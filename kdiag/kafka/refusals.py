@@ -1,7 +1,7 @@
-"""What servers say when they refuse, and what it means: known words → cause → fix.
+"""Known error messages of servers that refuse a login or a connection: text → cause → fix.
 
-The words of a server decide where an error code has several causes. Add a line for each text that
-was seen in a public report, in lower case, with its source.
+The message decides where an error code has several causes. Add an entry for each message that a
+public report has, in lower case, with its source.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Known(NamedTuple):
-    """Words that a server's text has, in lower case, what they mean, and what to do. With
-    `connections` the server limits connections: the credentials are not what it refuses."""
+class KnownRefusal(NamedTuple):
+    """A known error message: a part of its text in lower case, its cause, and how to fix it.
+    `connections`: the server limits connections, and does not refuse the credentials."""
 
-    words: str
+    text: str
     cause: str
     fix: str
     connections: bool = False
 
 
-KNOWN: tuple[Known, ...] = (
+REFUSALS: tuple[KnownRefusal, ...] = (
     # Amazon MSK, IAM: https://docs.aws.amazon.com/msk/latest/developerguide/limits.html
-    Known(
+    KnownRefusal(
         "too many connects",
         "the broker's limit on new connections is used up",
         "Make fewer new connections: keep clients open, and set reconnect.backoff.ms to 1000 or "
@@ -29,7 +29,7 @@ KNOWN: tuple[Known, ...] = (
         connections=True,
     ),
     # Azure Event Hubs: github.com/Azure/azure-event-hubs-for-kafka/issues/157
-    Known(
+    KnownRefusal(
         "invalid tenant name",
         "the token is not of the tenant that the namespace belongs to",
         "Ask the token endpoint of the namespace's own tenant, and for the namespace's own scope "
@@ -38,13 +38,13 @@ KNOWN: tuple[Known, ...] = (
 )
 
 
-def known(text: str) -> Known | None:
-    """What is known about a text of a server."""
+def known_refusal(text: str) -> KnownRefusal | None:
+    """The known refusal whose text a server's message contains; None if there is none."""
     lowered = text.lower()
-    return next((each for each in KNOWN if each.words in lowered), None)
+    return next((each for each in REFUSALS if each.text in lowered), None)
 
 
 def limits_connections(text: str) -> bool:
-    """Whether a server refused a connection because there are too many."""
-    found = known(text)
+    """Whether a server's message says that it refuses a connection because there are too many."""
+    found = known_refusal(text)
     return found is not None and found.connections
