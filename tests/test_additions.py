@@ -113,6 +113,8 @@ def engine_that_stays_here(folder: Path, name: str) -> str:
 RECORD = """    "REVERSED": Mechanism(
         modules=("ReversedLoginModule",),
         exchange="Reversed",
+        takes={"sasl.reversed.realm": "scope"},
+        strength=9,
         java=('sasl.jaas.config=ReversedLoginModule required username="<user>";',),
         librdkafka=("sasl.username=<user>",),
         refused="Write the password of {mechanism} backwards.",
@@ -123,13 +125,14 @@ RECORD = """    "REVERSED": Mechanism(
 EXCHANGE = '''
 
 class Reversed:
-    """REVERSED: the user, and the password backwards."""
+    """REVERSED: the user, the password backwards, and the realm."""
 
     def __init__(self, sasl: Sasl, host: str) -> None:
         self._user, self._password = _credentials(sasl)
+        self._realm = sasl.scope
 
     def first(self) -> bytes:
-        return f"{self._user}:{self._password[::-1]}".encode()
+        return f"{self._user}:{self._password[::-1]}:{self._realm}".encode()
 
     def next(self, challenge: bytes) -> bytes | None:
         return None
@@ -149,24 +152,25 @@ class Listener(Logins):
         next(steps)
         return steps
     def reversed(self):
-        user, password = (yield b"").decode().split(":")
+        user, password, realm = (yield b"").decode().split(":")
         self.attempts[user] += 1
-        if self.users.get(user) != password[::-1]:
+        if self.users.get(user) != password[::-1] or realm != "mirror":
             raise Refused
         return b""
 
 async def main():
-    logins = Listener({"ada": "lovelace"}, ("REVERSED",))
+    logins = Listener({"ada": "lovelace"}, ("SCRAM-SHA-512", "REVERSED"))
     cluster = FakeCluster("c")
     broker = FakeBroker(cluster, 1, sasl=logins)
     port = await broker.start()
     cluster.nodes.append(FakeNode(1, "127.0.0.1", port))
     for password in ("lovelace", "wrong"):
         given = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "REVERSED",
-                 "sasl.username": "ada", "sasl.password": password}
+                 "sasl.username": "ada", "sasl.password": password,
+                 "sasl.reversed.realm": "mirror"}
         report = await kdiag.check_async(f"127.0.0.1:{port}", properties=given)
         remedies = [each.summary for finding in report.findings for each in finding.remedies]
-        print(report.exit_code, logins.attempts["ada"], *remedies)
+        print(report.exit_code, logins.attempts["ada"], *remedies, *report.notes)
     open_listener = {"security.protocol": "SASL_PLAINTEXT"}
     report = await kdiag.check_async(f"127.0.0.1:{port}", properties=open_listener)
     print(*(each.snippet for finding in report.findings for each in finding.remedies))
@@ -183,6 +187,7 @@ def test_a_sasl_mechanism(tree: Tree) -> None:
     assert ran.returncode == 0, ran.stderr
     accepted, refused, *offered = ran.stdout.splitlines()
     assert accepted.startswith("0 "), accepted
+    assert "sasl.reversed.realm" not in accepted, "a note calls the property unknown or unused"
     assert refused.startswith("10 "), refused
     assert "Write the password of REVERSED backwards." in refused
     assert "sasl.mechanism=REVERSED" in offered

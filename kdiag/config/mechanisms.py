@@ -10,6 +10,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 _USER_AND_PASSWORD = MappingProxyType({"sasl.username": "username", "sasl.password": "password"})
+_NONE: Mapping[str, str] = MappingProxyType({})
+# A client puts these into a command line of a shell, to run kinit.
+_PRINCIPAL = r"[\w.@/+-]{1,255}\Z"
+_KEYTAB = r"[^\"'`$;&|<>\x00-\x1f\x7f]+(?<!\\)\Z"
 
 
 class Mechanism(NamedTuple):
@@ -17,15 +21,18 @@ class Mechanism(NamedTuple):
 
     `modules` are the login modules that go with it in Java's client, the usual one first.
     `exchange` names what logs in, in kafka/sasl/mechanisms.py; "" where only the real client can.
-    `needs` maps each property that the login needs to its field of Sasl; a mechanism without it has
-    a reader of its own in config/properties/logins.py. `java` and `librdkafka` are lines of the
+    `needs` maps each property that the login needs to its field of Sasl, `takes` each one that the
+    login may have; the options of a login module are `jaas.<option>`. `shell_safe` maps properties
+    to patterns that keep a value harmless in a shell, `refuses` maps properties that kdiag cannot
+    act on to what the user can do instead. `java` and `librdkafka` are lines of the
     clients' configuration, with placeholders in angle brackets; `librdkafka_name` is librdkafka's
     name of the mechanism, "" for the same.
     `refused` is the remedy where a broker refuses the login, with fields {mechanism}, {host} (the
     broker's), and {at_endpoint} (what to check at a token endpoint); `command` is a shell command
     for it, with {tool} (kafka-configs.sh) and {user}.
     `in_clear` is the remedy where the login went unencrypted, "" where whoever reads the login
-    cannot log in with it.
+    cannot log in with it. Of several mechanisms that a listener offers, kdiag proposes the one with
+    the highest `strength`.
     """
 
     modules: tuple[str, ...]
@@ -37,6 +44,10 @@ class Mechanism(NamedTuple):
     librdkafka_name: str = ""
     command: str = ""
     in_clear: str = ""
+    takes: Mapping[str, str] = _NONE
+    shell_safe: Mapping[str, str] = _NONE
+    refuses: Mapping[str, str] = _NONE
+    strength: int = 0
 
 
 def _jaas(module: str, *options: str) -> str:
@@ -59,6 +70,7 @@ _SCRAM = Mechanism(
     librdkafka=_USER_PROPERTIES,
     refused=_SCRAM_REFUSED,
     command="{tool} --describe --entity-type users --entity-name {user}",
+    strength=4,
 )
 
 # In the order in which messages list them.
@@ -73,8 +85,9 @@ MECHANISMS: Mapping[str, Mechanism] = {
         "plain.sasl.jaas.config, unless it has a callback handler, and learns a new one when it "
         "restarts.",
         in_clear="Use SASL_SSL, or at least SCRAM instead of PLAIN.",
+        strength=1,
     ),
-    "SCRAM-SHA-256": _SCRAM._replace(exchange="ScramSha256"),
+    "SCRAM-SHA-256": _SCRAM._replace(exchange="ScramSha256", strength=3),
     "SCRAM-SHA-512": _SCRAM,
     "OAUTHBEARER": Mechanism(
         modules=("OAuthBearerLoginModule",),
@@ -99,11 +112,17 @@ MECHANISMS: Mapping[str, Mechanism] = {
         refused="Check {at_endpoint}the token's expiry, issuer, audience and scope against the "
         "listener's.",
         in_clear="Use SASL_SSL: whoever reads the token on the way can log in with it, too.",
+        strength=2,
     ),
     "AWS_MSK_IAM": Mechanism(
         modules=("IAMLoginModule",),
         exchange="MskIam",
         needs={},
+        takes={"jaas.awsStsRegion": "region", "jaas.awsProfileName": "profile"},
+        refuses={
+            "jaas.awsRoleArn": "awsRoleArn in sasl.jaas.config: kdiag assumes no role itself; "
+            "write the role into a profile of ~/.aws/config and name that with awsProfileName"
+        },
         java=(
             "sasl.client.callback.handler.class="
             "software.amazon.msk.auth.iam.IAMClientCallbackHandler",
@@ -114,11 +133,21 @@ MECHANISMS: Mapping[str, Mechanism] = {
         refused="Check that this identity may do kafka-cluster:Connect on this cluster.",
         in_clear="Use SASL_SSL: for 15 minutes, whoever reads the signed request on the way can "
         "log in with it, too.",
+        strength=2,
     ),
     "GSSAPI": Mechanism(
         modules=("Krb5LoginModule",),
         exchange="",
         needs={},
+        takes={
+            "sasl.kerberos.principal": "username",
+            "sasl.kerberos.service.name": "service_name",
+        },
+        shell_safe={
+            "sasl.kerberos.principal": _PRINCIPAL,
+            "sasl.kerberos.service.name": _PRINCIPAL,
+            "sasl.kerberos.keytab": _KEYTAB,
+        },
         java=(
             "sasl.kerberos.service.name=kafka",
             _jaas(
@@ -140,5 +169,12 @@ MECHANISMS: Mapping[str, Mechanism] = {
 }
 
 # Whoever reads such a login can log in with it; SCRAM and Kerberos only prove a secret.
-READABLE = tuple(name for name, one in MECHANISMS.items() if one.in_clear)
-CLIENT_ONLY = tuple(name for name, one in MECHANISMS.items() if not one.exchange)
+READABLE = tuple(name for name, mechanism in MECHANISMS.items() if mechanism.in_clear)
+CLIENT_ONLY = tuple(name for name, mechanism in MECHANISMS.items() if not mechanism.exchange)
+# The properties of all mechanisms, but for options of login modules.
+PROPERTIES = frozenset(
+    name
+    for mechanism in MECHANISMS.values()
+    for name in (*mechanism.needs, *mechanism.takes, *mechanism.shell_safe)
+    if not name.startswith("jaas.")
+)

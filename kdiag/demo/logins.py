@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from kdiag.config.mechanisms import MECHANISMS
 from kdiag.kafka.codec import WireError
 from kdiag.kafka.messages import API_VERSIONS, SASL_AUTHENTICATE, SASL_HANDSHAKE, Request
 from kdiag.kafka.sasl.sigv4 import signature
@@ -76,12 +77,8 @@ class Logins:
     """
 
     users: Mapping[str, str] = field(default_factory=dict)
-    mechanisms: tuple[str, ...] = (
-        "PLAIN",
-        "SCRAM-SHA-256",
-        "SCRAM-SHA-512",
-        "OAUTHBEARER",
-        "AWS_MSK_IAM",
+    mechanisms: tuple[str, ...] = field(
+        default_factory=lambda: tuple(name for name in MECHANISMS if name in _STEPS)
     )
     iterations: int = 4096
     lifetime_ms: int = 0
@@ -90,14 +87,7 @@ class Logins:
 
     def steps(self, mechanism: str) -> Steps:
         """The server's side of one mechanism, started and ready for the client's first message."""
-        by_mechanism: Mapping[str, Callable[[], Steps]] = {
-            "PLAIN": self._plain,
-            "SCRAM-SHA-256": lambda: self._scram("sha256"),
-            "SCRAM-SHA-512": lambda: self._scram("sha512"),
-            "OAUTHBEARER": self._bearer,
-            "AWS_MSK_IAM": self._iam,
-        }
-        steps = by_mechanism[mechanism]()
+        steps = _STEPS[mechanism](self)
         next(steps)
         return steps
 
@@ -166,6 +156,15 @@ class Logins:
         if user not in self.users or not signed(payload, self.users[user]):
             raise Refused(f"[{request_id}]: Access denied")
         return json.dumps({"version": "2020_10_22", "request-id": request_id}).encode()
+
+
+_STEPS: Mapping[str, Callable[[Logins], Steps]] = {
+    "PLAIN": Logins._plain,
+    "SCRAM-SHA-256": lambda logins: logins._scram("sha256"),
+    "SCRAM-SHA-512": lambda logins: logins._scram("sha512"),
+    "OAUTHBEARER": Logins._bearer,
+    "AWS_MSK_IAM": Logins._iam,
+}
 
 
 class ServerLogin:

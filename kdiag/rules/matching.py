@@ -7,8 +7,7 @@ from typing import NamedTuple
 
 from kdiag.config.mechanisms import MECHANISMS
 
-# The first of these that a listener offers is the one to propose; then the others of the table.
-_PREFERRED = ("SCRAM-SHA-512", "SCRAM-SHA-256", "OAUTHBEARER", "AWS_MSK_IAM", "PLAIN")
+_PREFERRED = sorted(MECHANISMS, key=lambda name: -MECHANISMS[name].strength)
 
 
 class MatchingProperties(NamedTuple):
@@ -20,7 +19,7 @@ class MatchingProperties(NamedTuple):
 
 def preferred(offered: Collection[str]) -> str:
     """The best mechanism of the table that a listener offers, "" for none."""
-    return next((name for name in (*_PREFERRED, *MECHANISMS) if name in offered), "")
+    return next((name for name in _PREFERRED if name in offered), "")
 
 
 def matching(protocol: str, mechanism: str = "", certificate: bool = False) -> MatchingProperties:

@@ -1,4 +1,4 @@
-"""How a client logs in by SASL, read from its properties."""
+"""Reads the SASL login of a client from its properties."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from kdiag.address import is_loopback
-from kdiag.config.mechanisms import MECHANISMS, Mechanism
+from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.properties.layers import Layers
 from kdiag.config.security import Sasl
 from kdiag.config.usage import UsageError, like, near
 
-_MODULES = tuple(dict.fromkeys(name for one in MECHANISMS.values() for name in one.modules))
+_MODULES = tuple(dict.fromkeys(name for each in MECHANISMS.values() for name in each.modules))
 
 _CREDENTIALS = (
     "jaas.module",
@@ -31,9 +31,6 @@ _IAM_HANDLER = "IAMOAuthBearerLoginCallbackHandler"
 _TOKEN = re.compile(r"[\x21-\x7e]+\Z")
 _LIFETIME = 3600.0
 _GRANTS = ("client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer")
-# A client runs kinit with these in a command line of the shell.
-_PRINCIPAL = re.compile(r"[\w.@/+-]{1,255}\Z")
-_KEYTAB = re.compile(r"[^\"'`$;&|<>\x00-\x1f\x7f]+(?<!\\)\Z")
 
 ReadToken = Callable[[str, str], str]
 
@@ -70,29 +67,28 @@ def sasl(
         )
     if mechanism == "OAUTHBEARER":
         return _bearer(given, endpoint_ca, read, notes)
-    if mechanism == "AWS_MSK_IAM":
-        return _iam(given)
-    if mechanism == "GSSAPI":
-        return _kerberos(given)
-    return _by_needs(given, mechanism, known)
+    return _by_record(given, mechanism)
 
 
 def _by_default(given: Layers, module: str) -> Sasl | None:
-    """GSSAPI, as with both clients; but who brings a password means something else."""
+    """The login without sasl.mechanism: GSSAPI, as in both clients. Raises UsageError where the
+    properties have credentials of another mechanism."""
     if module == "Krb5LoginModule" or "sasl.kerberos.principal" in given:
-        return _kerberos(given)
-    brought = [name for name in _CREDENTIALS if name in given]
-    if brought:
+        return _by_record(given, "GSSAPI")
+    credentials = [name for name in _CREDENTIALS if name in given]
+    if credentials:
         fitting = [name for name in MECHANISMS if not module or module in MECHANISMS[name].modules]
         raise UsageError(
-            f"{given.named(brought[0])} is given without sasl.mechanism, and clients then use "
+            f"{given.named(credentials[0])} is given without sasl.mechanism, and clients then use "
             f"GSSAPI: write sasl.mechanism={' or '.join(reversed(fitting))}"
         )
     return None
 
 
-def _by_needs(given: Layers, mechanism: str, known: Mechanism) -> Sasl:
-    if given.get("jaas.tokenauth", "").lower() == "true":
+def _by_record(given: Layers, mechanism: str) -> Sasl:
+    """The login of a mechanism whose record in MECHANISMS says all of its properties."""
+    known = MECHANISMS[mechanism]
+    if known.needs and given.get("jaas.tokenauth", "").lower() == "true":
         raise UsageError(
             "tokenauth in sasl.jaas.config: kdiag does not log in with delegation tokens"
         )
@@ -102,36 +98,20 @@ def _by_needs(given: Layers, mechanism: str, known: Mechanism) -> Sasl:
             f"{given.named('sasl.mechanism')}={mechanism} needs {' and '.join(missing)}, or both "
             f"in sasl.jaas.config with {known.modules[0]}"
         )
-    fields: dict[str, Any] = {field: given[name] for name, field in known.needs.items()}
-    return Sasl(mechanism, **fields)
-
-
-def _kerberos(given: Layers) -> Sasl:
-    service = given.get("sasl.kerberos.service.name", "kafka")
-    for name, shape in (
-        ("sasl.kerberos.principal", _PRINCIPAL),
-        ("sasl.kerberos.service.name", _PRINCIPAL),
-        ("sasl.kerberos.keytab", _KEYTAB),
-    ):
-        if name in given and not shape.match(given[name]):
+    for name, reason in known.refuses.items():
+        if name in given:
+            raise UsageError(reason)
+    for name, pattern in known.shell_safe.items():
+        if name in given and not re.match(pattern, given[name]):
             raise UsageError(
                 f"{given.named(name)} has a character that it cannot have: clients run kinit with "
                 "it, by the shell"
             )
-    return Sasl("GSSAPI", username=given.get("sasl.kerberos.principal", ""), service_name=service)
-
-
-def _iam(given: Layers) -> Sasl:
-    if "jaas.awsRoleArn" in given:
-        raise UsageError(
-            "awsRoleArn in sasl.jaas.config: kdiag assumes no role itself; write the role into a "
-            "profile of ~/.aws/config and name that with awsProfileName"
-        )
-    return Sasl(
-        "AWS_MSK_IAM",
-        region=given.get("jaas.awsStsRegion", ""),
-        profile=given.get("jaas.awsProfileName", ""),
-    )
+    properties = {**known.needs, **known.takes}
+    fields: dict[str, Any] = {
+        field: given[name] for name, field in properties.items() if name in given
+    }
+    return Sasl(mechanism, **fields)
 
 
 def _bearer(
@@ -140,7 +120,7 @@ def _bearer(
     handler = given.get("sasl.login.callback.handler.class", "").rpartition(".")[2]
     if handler == _IAM_HANDLER:
         notes.append(f"with {_IAM_HANDLER} kdiag logs in as AWS_MSK_IAM does: the same identity")
-        return _iam(given)
+        return _by_record(given, "AWS_MSK_IAM")
     extensions = _extensions(given)
     token, endpoint = given.get("kdiag.oauthbearer.token", ""), ""
     url = given.get("sasl.oauthbearer.token.endpoint.url", "")
@@ -178,7 +158,8 @@ def _bearer(
 
 
 def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]:
-    """A ready token out of a file, as Java's client takes it, or the endpoint to ask for one."""
+    """A ready token from a file:// URL, as in Java's client, or the URL of a token endpoint; the
+    other one is ""."""
     name = given.named("sasl.oauthbearer.token.endpoint.url")
     try:
         url = urlsplit(text)
@@ -212,12 +193,12 @@ def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]
 
 
 def _may_be_http(given: Layers, host: str) -> bool:
-    """Whether a token may be asked for without TLS: on this machine, or where that was said."""
+    """Whether http is allowed: on this machine, or by kdiag.oauthbearer.allow.http."""
     return is_loopback(host) or given.flag("kdiag.oauthbearer.allow.http", False)
 
 
 def _extensions(given: Layers) -> dict[str, str]:
-    """The SASL extensions of OAUTHBEARER, from wherever a client takes them."""
+    """The SASL extensions of OAUTHBEARER, from each property that a client reads them from."""
     found: dict[str, str] = {}
     for part in filter(None, given.get("sasl.oauthbearer.extensions", "").split(",")):
         name, separator, value = part.strip().partition("=")
@@ -235,7 +216,8 @@ def _extensions(given: Layers) -> dict[str, str]:
 
 
 def _unsecured(given: Layers) -> str:
-    """The token that clients make up for a broker that verifies none, "" when none is asked for.
+    """An unsecured token, which clients make for brokers that verify none; "" without properties
+    for it.
 
     Source: OAuthBearerUnsecuredLoginCallbackHandler, and librdkafka's sasl.oauthbearer.config.
     """
@@ -245,7 +227,7 @@ def _unsecured(given: Layers) -> str:
         if name.startswith("jaas.unsecuredLogin")
     }
     if options:
-        return _signed_by_nobody(_claims(options), options.get("LifetimeSeconds", ""))
+        return _unsigned(_claims(options), options.get("LifetimeSeconds", ""))
     config = _config(given)
     if not config:
         return ""
@@ -254,29 +236,29 @@ def _unsecured(given: Layers) -> str:
             "sasl.oauthbearer.config makes an unsecured token, which needs "
             "enable.sasl.oauthbearer.unsecure.jwt=true"
         )
-    said: dict[str, Any] = {config.get("principalClaimName", "sub"): config.get("principal", "")}
+    claims: dict[str, Any] = {config.get("principalClaimName", "sub"): config.get("principal", "")}
     if "scope" in config:
-        said[config.get("scopeClaimName", "scope")] = config["scope"].split(",")
-    return _signed_by_nobody(said, config.get("lifeSeconds", ""))
+        claims[config.get("scopeClaimName", "scope")] = config["scope"].split(",")
+    return _unsigned(claims, config.get("lifeSeconds", ""))
 
 
 def _claims(options: Mapping[str, str]) -> dict[str, Any]:
-    said: dict[str, Any] = {}
+    claims: dict[str, Any] = {}
     for option, value in options.items():
         kind, _, name = option.partition("_")
         if kind == "StringClaim":
-            said[name] = value
+            claims[name] = value
         elif kind == "NumberClaim":
-            said[name] = _number("an unsecuredLoginNumberClaim", value)
+            claims[name] = _number("an unsecuredLoginNumberClaim", value)
         elif kind == "ListClaim":  # its first character is what separates the rest
-            said[name] = value[1:].split(value[0]) if value[1:] else []
-    return said
+            claims[name] = value[1:].split(value[0]) if value[1:] else []
+    return claims
 
 
-def _signed_by_nobody(said: Mapping[str, Any], lifetime: str) -> str:
+def _unsigned(claims: Mapping[str, Any], lifetime: str) -> str:
     seconds = _number("the lifetime of an unsecured token", lifetime) if lifetime else _LIFETIME
     now = time.time()
-    whole = {"iat": now, "exp": now + seconds, **said}
+    whole = {"iat": now, "exp": now + seconds, **claims}
     parts = (json.dumps(part).encode() for part in ({"alg": "none"}, whole))
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
 

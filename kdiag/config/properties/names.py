@@ -6,21 +6,23 @@ CONFIGURATION.md.
 
 from __future__ import annotations
 
+from kdiag.config.mechanisms import PROPERTIES
+
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
 # What kdiag acts on; kdiag.* are its own.
-USED = frozenset(
+USED = PROPERTIES | frozenset(
     """
 bootstrap.servers broker.address.family client.dns.lookup client.id
 enable.sasl.oauthbearer.unsecure.jwt
 enable.ssl.certificate.verification https.ca.location https.ca.pem kdiag.oauthbearer.allow.http
 kdiag.oauthbearer.token metadata.broker.list request.timeout.ms sasl.client.callback.handler.class
-sasl.jaas.config sasl.kerberos.keytab sasl.kerberos.principal sasl.kerberos.service.name
+sasl.jaas.config
 sasl.login.callback.handler.class sasl.mechanism sasl.mechanisms
 sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.client.credentials.client.secret
 sasl.oauthbearer.client.id sasl.oauthbearer.client.secret sasl.oauthbearer.config
 sasl.oauthbearer.extensions sasl.oauthbearer.grant.type sasl.oauthbearer.method
-sasl.oauthbearer.scope sasl.oauthbearer.token.endpoint.url sasl.password sasl.username
+sasl.oauthbearer.scope sasl.oauthbearer.token.endpoint.url
 security.protocol socket.connection.setup.timeout.ms socket.timeout.ms ssl.ca.location ssl.ca.pem
 ssl.certificate.location ssl.certificate.pem ssl.cipher.suites ssl.enabled.protocols
 ssl.endpoint.identification.algorithm ssl.key.location ssl.key.password ssl.key.pem
