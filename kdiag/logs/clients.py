@@ -28,7 +28,8 @@ _MARKERS = (
      r"o\.apache\.kafka|\bkafka\.(?:utils|producer|client)\.|"
      r"\[(?:Producer|Consumer|Admin\w*) (?:clientId|instanceId)="),
     (SEGMENTIO, r"kafka\.\(\*\w+\)|segmentio|kafka write errors|the kafka reader got|"
-     r"failed to (?:dial: failed to )?open connection to|could not successfully authenticate to"),
+     r"failed to (?:dial: failed to )?open connection to|could not successfully authenticate to|"
+     r"failed to (?:write messages|dial leader)|[Kk]afka write errors"),
     (SARAMA, r"(?i)\bsarama\b|client/(?:metadata|brokers|coordinator)|producer/broker/\d|"
      r"consumer/broker/\d|client has run out of available brokers|kafka server: |"
      r"kafka: [Ff]ailed to"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable, parse
 from kdiag.kafka.refusals import limits_connections
-from kdiag.logs.clients import GO
+from kdiag.logs.clients import GO, same_family
 from kdiag.logs.facts import BETWEEN_BROKERS, LogEvent, LogFacts
 from kdiag.logs.pattern import FAILURES
 from kdiag.network.fingerprint import decode_size
@@ -45,7 +45,11 @@ def located(log: LogFacts) -> list[LocatedEvent]:
 
 
 def _counts(event: LogEvent, log: LogFacts) -> bool:
-    """Whether the log has what a pattern needs beside its own line."""
+    """Whether an event is about Kafka, and the log has what its pattern needs beside its line. An
+    error of Go's own packages is not of Kafka in the log of a client in another language."""
+    clients = [client for client in log.clients if client != GO]
+    if event.client == GO and clients and not any(same_family(c, GO) for c in clients):
+        return False
     needs = event.pattern.needs
     if needs == "reached":
         return bool(log.reached)

@@ -41,8 +41,8 @@ _TIME = re.compile(rb"\W{0,2}\d\d:\d\d|\W{0,2}\d{4}[-/]\d\d|\(after")
 _BEFORE_A_NUMBER = re.compile(rb"(?i)\W{0,2}(?:node|broker|err(?:or|no)?|to|id:?|rc)\W{0,2}")
 # PostgreSQL, MySQL, Redis, MongoDB, ZooKeeper, Elasticsearch, RabbitMQ, HTTP, etcd, Consul…
 _OTHER_PORTS = set(
-    "5432 3306 6379 27017 2181 9200 9300 5672 11211 22 25 53 80 8080 8081 8083 3000 2379 8500 8125 "
-    "4317 4318 14268 1433 1521".split()
+    "443 5432 3306 6379 27017 2181 9200 9300 5672 11211 22 25 53 80 8080 8081 8083 3000 2379 8500 "
+    "8125 4317 4318 14268 1433 1521".split()
 )
 _OURS = re.compile(r"(?i)kafka|partition leader|bootstrap[._ ]servers?")
 _PIECES = re.compile(r"\\r\\n|\\n|#012")
@@ -193,7 +193,7 @@ class _LogReader:
         client = client_of(line)
         known = False
         for number, pattern, details in matching_patterns(text, client, entries):
-            known |= pattern.proves != "servers"
+            known |= pattern.proves != "servers" and not pattern.needs
             connection = _connection(text, line, pattern, details)
             if client in ("", GO) and _of_another_service(connection.address, line):
                 continue

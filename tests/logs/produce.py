@@ -6,7 +6,8 @@ CLIENTS is a folder with the clients, in this layout:
     v2/bin/python   a virtual environment with kafka-python 2, aiokafka and confluent-kafka
     v3/bin/python   one with kafka-python 3
     js/             the folder in which `npm install kafkajs` was run
-    go/sarama.bin   clients/sarama and clients/franz, built; go/franz.bin
+    go/sarama.bin   clients/sarama, built; so clients/franz and clients/segmentio
+    go/sarama-1.26.bin  the same with github.com/Shopify/sarama v1.26.4
 
 The Java client belongs to the lab. The clients dial only addresses in the namespaces. The script
 writes one folder of logs for each client, without the names of this machine, and cuts long logs.
@@ -270,7 +271,9 @@ def command(
         "aiokafka": [python_2, str(scripts / "aiokafka_.py")],
         "kafkajs": ["env", modules, "node", str(scripts / "kafkajs.js")],
         "sarama": [str(clients / "go/sarama.bin")],
+        "sarama-1.26": [str(clients / "go/sarama-1.26.bin")],
         "franz-go": [str(clients / "go/franz.bin")],
+        "segmentio": [str(clients / "go/segmentio.bin")],
     }
     return [*lines[client], argument], ""
 
@@ -284,11 +287,12 @@ LEFT_OUT = {
     },
     "kafkajs": {"unreachable"},
     "sarama": {"sasl-credentials-scram"},
+    "sarama-1.26": {"sasl-credentials-scram"},
 }
 
 CLIENTS = (
     *("librdkafka", "java", "java-admin", "kafka-python-2", "kafka-python-3"),
-    *("aiokafka", "kafkajs", "sarama", "franz-go"),
+    *("aiokafka", "kafkajs", "sarama", "sarama-1.26", "franz-go", "segmentio"),
 )
 
 
