@@ -97,8 +97,8 @@ def contact(
     return EndpointResult(where, LayerResult("dns", 0.001), met)
 
 
-def came_in(*endpoints: str, source: str = LAPTOP) -> Bootstrap:
-    """A bootstrap that worked by these addresses, from a client at `source`."""
+def working_bootstrap(*endpoints: str, source: str = LAPTOP) -> Bootstrap:
+    """The facts of hop 1 where these addresses work, from a client at `source`."""
     return Bootstrap(
         tuple(
             contact(endpoint, "", dial(at(endpoint).host, source=source))
@@ -205,7 +205,7 @@ def delivery(node: int, error: str | None = None, detail: str = "") -> Delivery:
     return Delivery(node, node - 1, 0.01, None if error else 7, error, detail)
 
 
-def halts(*halted: tuple[str, str]) -> HopFailures:
+def hop_failures(*halted: tuple[str, str]) -> HopFailures:
     """Hops that did not end: (hop, error), the error "" for the deadline."""
     return HopFailures(tuple(HopFailure(hop, 30.0, error) for hop, error in halted))
 

@@ -13,7 +13,7 @@ from kdiag.config.settings import settings
 from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 from kdiag.report.model import Report
 from tests.clouds import interface, snapshot
-from tests.gathered import PLAINTEXT
+from tests.collected import PLAINTEXT
 
 BROKERS = snapshot(*(interface(node) for node in (1, 2, 3)))
 DescribeResult = tuple[Snapshot, ClientAddress]

@@ -15,7 +15,7 @@ from kdiag.walk.facts import Facts
 from kdiag.walk.hop import walk_context
 from kdiag.walk.hops import HOPS
 from tests.clouds import interface, snapshot
-from tests.gathered import PLAINTEXT
+from tests.collected import PLAINTEXT
 
 
 class RecordingAwsClient:

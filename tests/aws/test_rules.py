@@ -36,7 +36,6 @@ from tests.clouds import (
 )
 from tests.facts import (
     bootstrap,
-    came_in,
     contact,
     dial,
     found_by,
@@ -44,6 +43,7 @@ from tests.facts import (
     listeners,
     metadata,
     reported,
+    working_bootstrap,
 )
 
 RULE_FOR_LAPTOP = "sgr-1 tcp 9094 203.0.113.10/32"
@@ -58,7 +58,7 @@ class Case:
 
     world: Snapshot
     observed: tuple[Listener, ...] = (listener(1, f"{PUBLIC[0]}:32001", "timeout"),)
-    bootstrap_facts: Bootstrap = field(default_factory=came_in)
+    bootstrap_facts: Bootstrap = field(default_factory=working_bootstrap)
     client: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -244,7 +244,7 @@ SILENT = [
     ("KD507", Case(world(), private(), client={"source": "10.0.7.7"})),
     ("KD508", Case(world(), HEALTHY)),
     ("KD509", Case(world(), HEALTHY)),
-    ("KD509", Case(snapshot(interface(2)), HEALTHY, came_in(f"{PUBLIC[1]}:9094"))),
+    ("KD509", Case(snapshot(interface(2)), HEALTHY, working_bootstrap(f"{PUBLIC[1]}:9094"))),
     (
         "KD509",
         Case(Snapshot(**failed_call("ec2:DescribeNetworkInterfaces", "", "denied")), HEALTHY),
@@ -286,7 +286,10 @@ def test_is_silent(code: str, case: Case) -> None:
 @pytest.mark.parametrize("code", [f"KD5{number:02}" for number in range(1, 12)])
 def test_a_rule_does_not_run_without_facts_of_aws(code: str) -> None:
     assert (
-        found_by(code, came_in(), metadata(*(x.broker for x in HEALTHY)), listeners(*HEALTHY)) == []
+        found_by(
+            code, working_bootstrap(), metadata(*(x.broker for x in HEALTHY)), listeners(*HEALTHY)
+        )
+        == []
     )
 
 
@@ -485,7 +488,7 @@ def test_the_entries_for_the_acl_of_the_client_have_the_opposite_directions() ->
     (finding,) = Case(
         interfaces,
         private(1),
-        came_in("10.0.1.11:9092", source="10.0.9.9"),
+        working_bootstrap("10.0.1.11:9092", source="10.0.9.9"),
         {"source": "10.0.9.9"},
     ).findings("KD502")
     snippet = finding.remedies[0].snippet
@@ -592,4 +595,4 @@ def test_of_two_vpcs_with_an_address_the_vpc_of_the_bootstrap_server_counts() ->
 
 
 def test_a_report_without_aws_has_no_aws_part() -> None:
-    assert reported(came_in()).aws is None
+    assert reported(working_bootstrap()).aws is None

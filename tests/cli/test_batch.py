@@ -28,29 +28,29 @@ from tests import peers
 from tests.facts import (
     DOOR,
     bootstrap,
-    came_in,
     contact,
-    halts,
+    hop_failures,
     listener,
     listeners,
     metadata,
     produce,
     produced,
     reported,
+    working_bootstrap,
 )
 from tests.report.render.pages import read
 from tests.running import ROOT, Brokers, kdiag, on_terminal
 
 WELL = listener(1, "198.51.100.1:9094")
-PASS = reported(came_in(), metadata(WELL.broker), listeners(WELL), produce(produced(1)))
+PASS = reported(working_bootstrap(), metadata(WELL.broker), listeners(WELL), produce(produced(1)))
 WARN = reported(
-    came_in(), metadata(WELL.broker), listeners(WELL), produce(produced(1, throttle_ms=5))
+    working_bootstrap(), metadata(WELL.broker), listeners(WELL), produce(produced(1, throttle_ms=5))
 )
 REFUSED = reported(bootstrap(contact(f"{DOOR}:9094", "refused")))
 LOGIN = reported(bootstrap(contact(f"{DOOR}:9094", "sasl:credentials")))
 UNANSWERED = reported(bootstrap(contact(f"{DOOR}:9094", "sasl:silent")))
-CUT = replace(reported(halts(("bootstrap", ""))), notes=[CUT_OFF])
-BUG = reported(came_in(), halts(("metadata", "KeyError at metadata.py:71")))
+CUT = replace(reported(hop_failures(("bootstrap", ""))), notes=[CUT_OFF])
+BUG = reported(working_bootstrap(), hop_failures(("metadata", "KeyError at metadata.py:71")))
 STOPPED = replace(REFUSED, interrupted=True, exit_code=130)
 HOP_3 = replace(REFUSED, exit_code=30, failing_hop="listeners")
 

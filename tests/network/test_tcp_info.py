@@ -33,7 +33,8 @@ def test_what_the_peer_acknowledged_has_arrived() -> None:
 
 
 @linux
-def test_what_the_peer_does_not_read_is_neither_lost_nor_arrived() -> None:
+def test_what_the_peer_does_not_read_has_not_arrived() -> None:
+    """Whether it is lost is open: a full receive buffer makes Linux drop segments too."""
     client, peer = connected()
     with client, peer:
         client.setblocking(False)
@@ -44,7 +45,6 @@ def test_what_the_peer_does_not_read_is_neither_lost_nor_arrived() -> None:
     assert found
     assert found.unsent > 0
     assert not found.arrived
-    assert not found.lost
 
 
 @linux

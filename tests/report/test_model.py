@@ -15,7 +15,6 @@ from tests.facts import (
     LAPTOP,
     bootstrap,
     brokers,
-    came_in,
     contact,
     dial,
     listener,
@@ -26,6 +25,7 @@ from tests.facts import (
     produced,
     reported,
     topic,
+    working_bootstrap,
 )
 
 WELL = listener(1, "198.51.100.1:9094")
@@ -36,14 +36,23 @@ ONE = metadata(WELL.broker)
     ("facts", "hop", "code"),
     [
         ((bootstrap(contact(f"{DOOR}:9094", "refused")),), "bootstrap", 10),
-        ((came_in(), metadata()), "metadata", 20),
-        ((came_in(), ONE, listeners(listener(1, "198.51.100.1:9094", "refused"))), "listeners", 30),
+        ((working_bootstrap(), metadata()), "metadata", 20),
         (
-            (came_in(), ONE, listeners(WELL), produce(produced(1, "silent", "silent", own=True))),
+            (working_bootstrap(), ONE, listeners(listener(1, "198.51.100.1:9094", "refused"))),
+            "listeners",
+            30,
+        ),
+        (
+            (
+                working_bootstrap(),
+                ONE,
+                listeners(WELL),
+                produce(produced(1, "silent", "silent", own=True)),
+            ),
             "produce",
             40,
         ),
-        ((came_in(), ONE, listeners(WELL), produce(produced(1))), None, 0),
+        ((working_bootstrap(), ONE, listeners(WELL), produce(produced(1))), None, 0),
     ],
 )
 def test_the_exit_code_is_the_first_failing_hops(
@@ -57,7 +66,7 @@ def test_the_exit_code_is_the_first_failing_hops(
 
 
 def test_interrupted() -> None:
-    report = reported(came_in(), interrupted=True)
+    report = reported(working_bootstrap(), interrupted=True)
     assert (report.exit_code, report.verdict, report.root_cause) == (130, "fail", None)
     assert str(report) == "interrupted"
 
@@ -68,9 +77,9 @@ def test_interrupted_after_something_was_found() -> None:
 
 
 def test_a_report_is_its_verdict_in_a_line() -> None:
-    well = reported(came_in(), ONE, listeners(WELL), produce(produced(1)))
+    well = reported(working_bootstrap(), ONE, listeners(WELL), produce(produced(1)))
     assert str(well) == "pass: the path works"
-    slow = reported(came_in(), ONE, listeners(WELL), produce(produced(1, throttle_ms=5)))
+    slow = reported(working_bootstrap(), ONE, listeners(WELL), produce(produced(1, throttle_ms=5)))
     assert str(slow) == "warn: the path works"
     broken = reported(bootstrap(contact(f"{DOOR}:9094", "refused")))
     assert str(broken).startswith(f"fail at bootstrap: KD103 {DOOR}:9094 refuses the connection")
@@ -78,8 +87,8 @@ def test_a_report_is_its_verdict_in_a_line() -> None:
 
 def test_no_cluster_without_a_broker_list() -> None:
     assert reported(bootstrap(contact(f"{DOOR}:9094", "refused"))).cluster is None
-    assert reported(came_in(), metadata()).cluster is None
-    assert reported(came_in(), metadata(*brokers(1, 2))).cluster is not None
+    assert reported(working_bootstrap(), metadata()).cluster is None
+    assert reported(working_bootstrap(), metadata(*brokers(1, 2))).cluster is not None
 
 
 def test_where_the_client_came_from() -> None:
@@ -92,7 +101,7 @@ def test_where_the_client_came_from() -> None:
 
 def told(met: Listener, asked: Produce | None = None) -> BrokerReport:
     """How the report tells of one broker."""
-    facts = (came_in(), metadata(met.broker), listeners(met), *([asked] if asked else []))
+    facts = (working_bootstrap(), metadata(met.broker), listeners(met), *([asked] if asked else []))
     cluster = reported(*facts).cluster
     assert cluster
     return cluster.brokers[0]
@@ -163,7 +172,7 @@ def test_the_other_addresses_that_were_tried() -> None:
     ],
 )
 def test_the_topic_that_was_asked_for(asked: Topic, error: str | None, partitions: int) -> None:
-    cluster = reported(came_in(), metadata(*brokers(1), topic=asked)).cluster
+    cluster = reported(working_bootstrap(), metadata(*brokers(1), topic=asked)).cluster
     assert cluster
     assert cluster.id == CLUSTER_ID
     assert cluster.topic
@@ -182,7 +191,7 @@ def test_a_hop_that_was_skipped_says_why_and_one_that_failed_does_not() -> None:
 
 
 def test_the_notes_on_the_settings_are_kept() -> None:
-    report = reported(came_in(), target=DOOR)
+    report = reported(working_bootstrap(), target=DOOR)
     assert report.target == [f"{DOOR}:9092"]
     assert report.notes == [f"{DOOR}: no port given, 9092 assumed"]
 
@@ -190,7 +199,7 @@ def test_the_notes_on_the_settings_are_kept() -> None:
 # What is ignored.
 
 ONE_DEAD = (
-    came_in(),
+    working_bootstrap(),
     metadata(WELL.broker, listener(2, "10.0.1.12:9094").broker),
     listeners(WELL, listener(2, "10.0.1.12:9094", "timeout")),
     produce(produced(1), unreached=(2,)),
@@ -218,8 +227,8 @@ def test_what_ended_the_walk_counts_all_the_same() -> None:
     """Nobody may read "pass" where nothing was checked."""
     for ignore, facts in (
         ("KD103", (bootstrap(contact(f"{DOOR}:9094", "refused")),)),
-        ("KD203", (came_in(), metadata())),
-        ("KD301", (came_in(), ONE, listeners(listener(1, "10.0.1.11:9094", "timeout")))),
+        ("KD203", (working_bootstrap(), metadata())),
+        ("KD301", (working_bootstrap(), ONE, listeners(listener(1, "10.0.1.11:9094", "timeout")))),
     ):
         report = reported(*facts, ignore=[ignore])
         assert (report.verdict, report.root_cause) == ("fail", ignore)
@@ -227,7 +236,7 @@ def test_what_ended_the_walk_counts_all_the_same() -> None:
 
 
 def test_a_warning_is_ignored_too() -> None:
-    slow = (came_in(), ONE, listeners(WELL), produce(produced(1, throttle_ms=5)))
+    slow = (working_bootstrap(), ONE, listeners(WELL), produce(produced(1, throttle_ms=5)))
     assert reported(*slow).verdict == "warn"
     assert reported(*slow, ignore=["throttled"]).verdict == "pass"
     assert reported(*slow, ignore=["throttled"], fail_on="warning").exit_code == 0

@@ -31,13 +31,12 @@ from tests.facts import (
     at,
     bootstrap,
     brokers,
-    came_in,
     client,
     contact,
     delivery,
     dial,
     found_by,
-    halts,
+    hop_failures,
     known,
     listener,
     listeners,
@@ -46,6 +45,7 @@ from tests.facts import (
     produce,
     produced,
     topic,
+    working_bootstrap,
 )
 from tests.lint.corpus import cases
 
@@ -88,7 +88,9 @@ def over_tls(*, verify: bool = True, seconds_left: float = 1e8) -> Facts:
 
 
 def answered_in(seconds: float) -> Facts:
-    return came_in(), metadata(*THREE, answers=(answer(SERVER)._replace(elapsed=seconds),))
+    return working_bootstrap(), metadata(
+        *THREE, answers=(answer(SERVER)._replace(elapsed=seconds),)
+    )
 
 
 def of_topic(*partitions: object, error: str = "NONE") -> Facts:
@@ -107,28 +109,28 @@ def clusters(*ids: str) -> Facts:
 def advertised(address: str, failed: str, came: Bootstrap | None = None) -> Facts:
     """Broker 1 at an advertised address that failed."""
     found = listener(1, address, failed)
-    return came or came_in(), metadata(found.broker), listeners(found)
+    return came or working_bootstrap(), metadata(found.broker), listeners(found)
 
 
 def in_a_row(*addresses: str) -> Facts:
     """Brokers at these addresses, of which the last failed."""
     *first, last = enumerate(addresses, 1)
     found = [listener(node, each) for node, each in first] + [listener(*last, "refused")]
-    return came_in(), metadata(*(x.broker for x in found)), listeners(*found)
+    return working_bootstrap(), metadata(*(x.broker for x in found)), listeners(*found)
 
 
 def requests(small: str, large: str) -> Facts:
-    return came_in(), produce(produced(1, small, large))
+    return working_bootstrap(), produce(produced(1, small, large))
 
 
 def written(error: str | None) -> Facts:
     """A record of the real client that ended like this."""
-    return came_in(), produce(produced(1), client=client(delivery(1, error)))
+    return working_bootstrap(), produce(produced(1), client=client(delivery(1, error)))
 
 
 def throttled(milliseconds: int) -> Facts:
     found: Produce = produce(produced(1, throttle_ms=milliseconds))
-    return came_in(), found
+    return working_bootstrap(), found
 
 
 def expecting(text: str) -> Facts:
@@ -142,8 +144,8 @@ HIDDEN = KubectlUnavailable("kubectl get nodes", "forbidden", "no")
 
 # Code → the facts of a case where it fires, and those of a near one.
 WALK: Mapping[str, tuple[Facts, Facts]] = {
-    "KD001": ((halts(("metadata", "KeyError")),), (halts(("metadata", "")),)),
-    "KD002": ((halts(("metadata", "")),), (halts(("metadata", "KeyError")),)),
+    "KD001": ((hop_failures(("metadata", "KeyError")),), (hop_failures(("metadata", "")),)),
+    "KD002": ((hop_failures(("metadata", "")),), (hop_failures(("metadata", "KeyError")),)),
     "KD101": (server("dns:not_found"), server("dns:resolver_failed")),
     "KD102": (server("dns:resolver_failed"), server("dns:not_found")),
     "KD103": (server("refused"), server("timeout")),

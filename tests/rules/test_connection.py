@@ -9,13 +9,13 @@ from kdiag.network.attempt import NOT_ASKED, Failure
 from tests.facts import (
     DOOR,
     bootstrap,
-    came_in,
     contact,
     dial,
     found,
     found_by,
     listener,
     listeners,
+    working_bootstrap,
 )
 
 # How a connection failed → the one code of this area that names it.
@@ -64,7 +64,7 @@ def test_advertised_addresses_that_fail(failed: str, code: str) -> None:
         listener(2, "198.51.100.2:9094"),
         listener(3, "198.51.100.3:9094", failed),
     )
-    (finding,) = found_by(code, came_in(), met)
+    (finding,) = found_by(code, working_bootstrap(), met)
     assert (finding.hop, finding.severity) == ("listeners", "error")
     assert finding.subjects == ["broker 1", "broker 3"]
     assert len(finding.evidence) == 2
@@ -78,7 +78,7 @@ def test_one_of_two_bootstrap_servers_is_a_warning(failed: str, code: str) -> No
 
 @pytest.mark.parametrize("code", sorted(set(NAMES.values()) | {"KD106"}))
 def test_silent_when_all_is_well(code: str) -> None:
-    assert found_by(code, came_in(), listeners(listener(1, "198.51.100.1:9094"))) == []
+    assert found_by(code, working_bootstrap(), listeners(listener(1, "198.51.100.1:9094"))) == []
 
 
 @pytest.mark.parametrize("code", sorted(set(NAMES.values())))
@@ -107,7 +107,7 @@ def test_every_failure_of_a_first_connection_has_a_code() -> None:
 
 def test_a_limit_of_connections_is_a_candidate_only_where_others_stand() -> None:
     alone = found(bootstrap(contact(NAME, "kafka:closed")))
-    beside = found(came_in(), listeners(listener(1, "198.51.100.1:9094", "kafka:reset")))
+    beside = found(working_bootstrap(), listeners(listener(1, "198.51.100.1:9094", "kafka:reset")))
     said = [" ".join(fix.summary for fix in one.remedies) for (one,) in (alone, beside)]
     assert "max.connections" not in said[0]
     assert "max.connections.per.ip" in said[1]
@@ -115,7 +115,10 @@ def test_a_limit_of_connections_is_a_candidate_only_where_others_stand() -> None
 
 
 def test_being_denied_the_proof_of_identity_is_no_failure() -> None:
-    assert found(came_in(), listeners(listener(1, "198.51.100.1:9094", "identity:denied"))) == []
+    assert (
+        found(working_bootstrap(), listeners(listener(1, "198.51.100.1:9094", "identity:denied")))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_a_dead_family_is_a_finding_where_the_client_would_try_it(
 
 def test_one_family_of_a_broker_works() -> None:
     both = listener(1, NAME, "", dial("198.51.100.1", node=1), dial("2001:db8::1", "unreachable"))
-    (finding,) = found(came_in(), listeners(both))
+    (finding,) = found(working_bootstrap(), listeners(both))
     assert (finding.code, finding.hop, finding.subjects) == ("KD106", "listeners", ["broker 1"])
 
 
@@ -213,6 +216,6 @@ def test_many_brokers_are_counted_and_not_listed() -> None:
     many = listeners(
         *(listener(node, f"198.51.100.{node}:9094", "timeout") for node in range(1, 201))
     )
-    (finding,) = found_by("KD104", came_in(), many)
+    (finding,) = found_by("KD104", working_bootstrap(), many)
     assert len(finding.subjects) == 200
     assert len(finding.message) < 300

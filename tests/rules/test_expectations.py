@@ -15,7 +15,6 @@ from tests.certificates import END, made, name
 from tests.facts import (
     CLUSTER_ID,
     bootstrap,
-    came_in,
     client,
     contact,
     delivery,
@@ -29,18 +28,19 @@ from tests.facts import (
     produced,
     reported,
     topic,
+    working_bootstrap,
 )
 
 TWO = (listener(1, "b-1.example.com:9094"), listener(2, "b-2.example.com:9094"))
 LOST = listener(3, "b-3.example.com:9094", "timeout")
 SIX = topic(*(partition(number) for number in range(6)))
 ALL = (
-    came_in(),
+    working_bootstrap(),
     metadata(*(x.broker for x in TWO), topic=SIX),
     listeners(*TWO),
     produce(produced(1), produced(2)),
 )
-PART = (came_in(), metadata(TWO[0].broker, LOST.broker), listeners(TWO[0], LOST))
+PART = (working_bootstrap(), metadata(TWO[0].broker, LOST.broker), listeners(TWO[0], LOST))
 
 
 def met(text: str, *facts: object) -> bool | None:
@@ -93,7 +93,7 @@ def test_it_is_held_to_what_was_met(text: str, holds: bool | None) -> None:
 
 def test_an_ipv6_address_is_matched_with_and_without_its_port() -> None:
     one = listener(1, "[2001:db8::1]:9094")
-    facts = (came_in(), metadata(one.broker), listeners(one))
+    facts = (working_bootstrap(), metadata(one.broker), listeners(one))
     assert met("advertised=[2001:db8::1]:9094", *facts) is True
     assert met("advertised=2001:db8::*", *facts) is True
     assert met("advertised=[2001:db8::2]:9094", *facts) is False
@@ -118,7 +118,9 @@ def test_a_broker_that_may_not_be_asked_is_not_proven() -> None:
     shy = listener(1, "b-1.example.com:9094")
     best = shy.contact.dials[0]._replace(answered_as=None)
     shy = shy._replace(contact=shy.contact._replace(dials=(best,)))
-    assert met("identity=proven", came_in(), metadata(shy.broker), listeners(shy)) is False
+    assert (
+        met("identity=proven", working_bootstrap(), metadata(shy.broker), listeners(shy)) is False
+    )
 
 
 def test_the_days_that_a_certificate_is_valid() -> None:
@@ -205,7 +207,7 @@ def test_the_same_said_twice_is_one() -> None:
 def test_patterns_cost_no_time() -> None:
     """A pattern that a backtracking matcher takes ages for."""
     one = listener(1, f"{'a' * 250}:9094")
-    assert met(f"advertised={'*a' * 100}b", came_in(), metadata(one.broker)) is False
+    assert met(f"advertised={'*a' * 100}b", working_bootstrap(), metadata(one.broker)) is False
 
 
 # In the report.
@@ -229,12 +231,12 @@ def test_all_that_was_expected_is_so() -> None:
 
 def test_what_is_not_known_fails_where_the_walk_passes() -> None:
     silent = metadata(*(x.broker for x in TWO), cluster_id=None)
-    report = reported(came_in(), silent, *ALL[2:], expect=["cluster-id=x"])
+    report = reported(working_bootstrap(), silent, *ALL[2:], expect=["cluster-id=x"])
     assert report.exit_code == 70
     assert report.expectations[0].met is None
     said = "Expected cluster-id=x: not known, nothing told its cluster-id"
     assert report.findings[0].message == said
-    without = reported(came_in(), metadata(), expect=["cluster-id=x", "advertised=x"])
+    without = reported(working_bootstrap(), metadata(), expect=["cluster-id=x", "advertised=x"])
     reasons = [one.reason for one in without.expectations]
     assert reasons == [None, "not known, nothing told its advertised"]
 

@@ -10,23 +10,23 @@ from kdiag.walk.facts.listeners import Listener
 from tests.facts import (
     DOOR,
     brokers,
-    came_in,
     contact,
     dial,
     found_by,
     listener,
     listeners,
     metadata,
+    working_bootstrap,
 )
 
-OUTSIDE = came_in(f"{DOOR}:9094")
-AT_HOME = came_in(f"{DOOR}:9094", source="192.168.1.5")  # behind a router's NAT
-IN_THE_VPC = came_in("10.0.1.11:9094", source="10.0.9.9")
-HAIRPIN = came_in(f"{DOOR}:9094", source="10.0.9.9")  # in the VPC, by the public address
-IN_ANOTHER_VPC = came_in("172.31.4.4:9094", source="172.31.9.9")
-IN_A_MESH = came_in("100.101.1.1:9094", source="100.90.2.2")
-IN_V6 = came_in("[fd12:3456:789a::1]:9094", source="fd12:3456:789a:1::9")
-SAME_MACHINE = came_in("localhost:9094", source="127.0.0.1")
+OUTSIDE = working_bootstrap(f"{DOOR}:9094")
+AT_HOME = working_bootstrap(f"{DOOR}:9094", source="192.168.1.5")  # behind a router's NAT
+IN_THE_VPC = working_bootstrap("10.0.1.11:9094", source="10.0.9.9")
+HAIRPIN = working_bootstrap(f"{DOOR}:9094", source="10.0.9.9")  # in the VPC, by the public address
+IN_ANOTHER_VPC = working_bootstrap("172.31.4.4:9094", source="172.31.9.9")
+IN_A_MESH = working_bootstrap("100.101.1.1:9094", source="100.90.2.2")
+IN_V6 = working_bootstrap("[fd12:3456:789a::1]:9094", source="fd12:3456:789a:1::9")
+SAME_MACHINE = working_bootstrap("localhost:9094", source="127.0.0.1")
 BY_LOOPBACK = Bootstrap((contact("localhost:9094", "", dial("127.0.0.1", source="127.0.0.1")),))
 IN_THE_CLUSTER = Bootstrap(
     (

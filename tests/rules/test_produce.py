@@ -13,16 +13,16 @@ from kdiag.rules.rule import Note
 from kdiag.walk.facts.produce import BrokerProduce, Produce
 from tests.facts import (
     DOOR,
-    came_in,
     client,
     delivery,
     found,
     found_by,
-    halts,
+    hop_failures,
     known,
     metadata,
     produce,
     produced,
+    working_bootstrap,
 )
 
 RULES = every_rule()
@@ -62,7 +62,7 @@ SILENT = [
 
 @pytest.mark.parametrize(("code", "facts", "nodes"), FIRES)
 def test_fires(code: str, facts: Produce, nodes: list[int]) -> None:
-    (finding,) = found_by(code, came_in(), facts)
+    (finding,) = found_by(code, working_bootstrap(), facts)
     assert (finding.code, finding.hop) == (code, "produce")
     assert finding.subjects == [f"broker {node}" for node in nodes]
     assert finding.evidence
@@ -71,7 +71,7 @@ def test_fires(code: str, facts: Produce, nodes: list[int]) -> None:
 
 @pytest.mark.parametrize(("code", "facts"), SILENT)
 def test_is_silent(code: str, facts: Produce) -> None:
-    assert found_by(code, came_in(), facts) == []
+    assert found_by(code, working_bootstrap(), facts) == []
 
 
 EXPLAINED = [
@@ -98,7 +98,7 @@ def test_an_error_is_told_with_what_it_means_and_what_to_do(
     error: str, code: str, means: str, fix: str
 ) -> None:
     failed = client(delivery(1, error, "the words"))
-    (finding,) = found(came_in(), produce(produced(1), client=failed))
+    (finding,) = found(working_bootstrap(), produce(produced(1), client=failed))
     assert (finding.code, finding.severity) == (code, "error")
     assert any("the words" in line for line in finding.evidence)
     assert means in " ".join(finding.evidence)
@@ -115,12 +115,12 @@ def test_a_broker_that_answers_is_never_a_disagreement() -> None:
 
 def test_an_idempotent_producer_that_may_not_be_one_is_told_its_access_rule() -> None:
     denied = client(delivery(1, "CLUSTER_AUTHORIZATION_FAILED"), delivery(2))
-    (finding,) = found_by("KD403", came_in(), produce(produced(1), client=denied))
+    (finding,) = found_by("KD403", working_bootstrap(), produce(produced(1), client=denied))
     assert finding.message == "This client may not be an idempotent producer: orders-0"
     assert finding.remedies[0].snippet.endswith(
         "--add --allow-principal User:ANONYMOUS --operation IdempotentWrite --cluster"
     )
-    newer = came_in()._replace(apis={60: (0, 1)})
+    newer = working_bootstrap()._replace(apis={60: (0, 1)})
     (finding,) = found_by("KD403", newer, produce(produced(1), client=denied))
     assert finding.remedies[0].snippet.endswith(
         "--add --allow-principal User:ANONYMOUS --operation Describe --operation Write "
@@ -133,7 +133,7 @@ TRANSACTIONAL = settings("b:1", topic="orders", properties={"transactional.id": 
 
 def test_a_transactional_id_that_may_not_be_used_is_told_its_access_rule() -> None:
     denied = metadata()._replace(transaction="TRANSACTIONAL_ID_AUTHORIZATION_FAILED")
-    (finding,) = found_by("KD403", came_in(), denied, WRITTEN, TRANSACTIONAL)
+    (finding,) = found_by("KD403", working_bootstrap(), denied, WRITTEN, TRANSACTIONAL)
     assert finding.message == "This client may not use its transactional.id orders-1"
     assert (finding.severity, finding.subjects) == ("error", ["transactional.id orders-1"])
     assert (
@@ -153,7 +153,9 @@ def test_a_transactional_id_that_may_not_be_used_is_told_its_access_rule() -> No
     ],
 )
 def test_what_is_known_of_a_transactional_id_is_a_note(said: str | None, note: str) -> None:
-    facts = known(came_in(), metadata()._replace(transaction=said), WRITTEN, TRANSACTIONAL)
+    facts = known(
+        working_bootstrap(), metadata()._replace(transaction=said), WRITTEN, TRANSACTIONAL
+    )
     (told,) = RULES["KD403"].judged(facts)
     assert isinstance(told, Note)
     assert told.text.startswith(note)
@@ -190,21 +192,23 @@ def test_a_client_that_does_not_start_is_told_as_that() -> None:
 def test_a_client_that_the_deadline_cut_off_proves_nothing() -> None:
     ran = client(delivery(1, "_MSG_TIMED_OUT"), delivery(2, "TOPIC_AUTHORIZATION_FAILED"))
     facts = produce(produced(1), produced(2), client=ran._replace(short_of=9.0))
-    codes = {finding.code for finding in found(came_in(), facts)}
+    codes = {finding.code for finding in found(working_bootstrap(), facts)}
     assert codes == {"KD403"}  # which a broker said
     assert facts.failed == ("broker 2",)
-    (finding,) = found_by("KD002", halts(), facts)
+    (finding,) = found_by("KD002", hop_failures(), facts)
     assert (finding.severity, finding.hop, finding.subjects) == ("warning", "produce", ["broker 1"])
     assert "not proven" in finding.message
     assert "--deadline 40" in finding.remedies[0].summary
-    assert found_by("KD002", halts(), facts._replace(client=ran)) == []
+    assert found_by("KD002", hop_failures(), facts._replace(client=ran)) == []
 
 
 def test_an_unanswered_probe_is_no_error_for_a_client_that_the_deadline_cut_off() -> None:
     ran = client(delivery(1, "_MSG_TIMED_OUT"))._replace(short_of=9.0)
     silent = produced(1, "silent", "silent")
-    (cut_off,) = found_by("KD401", came_in(), produce(silent, client=ran))
-    (failed,) = found_by("KD401", came_in(), produce(silent, client=ran._replace(short_of=0.0)))
+    (cut_off,) = found_by("KD401", working_bootstrap(), produce(silent, client=ran))
+    (failed,) = found_by(
+        "KD401", working_bootstrap(), produce(silent, client=ran._replace(short_of=0.0))
+    )
     assert [cut_off.severity, failed.severity] == ["warning", "error"]
 
 
@@ -244,7 +248,7 @@ def test_the_real_clients_words_are_evidence() -> None:
 
 def test_the_topic_is_filled_into_the_fix() -> None:
     denied = client(delivery(1, "TOPIC_AUTHORIZATION_FAILED"), delivery(2))
-    (finding,) = found_by("KD403", came_in(), produce(produced(1), client=denied))
+    (finding,) = found_by("KD403", working_bootstrap(), produce(produced(1), client=denied))
     assert finding.message == "Topic orders may not be written to by this client: orders-0"
     assert f"--bootstrap-server {DOOR}:9094" in finding.remedies[0].snippet
     assert finding.remedies[0].snippet.endswith("--topic orders")
@@ -259,7 +263,7 @@ def test_several_brokers_are_one_finding() -> None:
 
 def judged(code: str, facts: Produce) -> list[str]:
     rule = RULES[code]
-    said = rule.judged(known(came_in(), facts))
+    said = rule.judged(known(working_bootstrap(), facts))
     return ["note" if isinstance(x, Note) else rule.finding(x).severity.value for x in said]
 
 

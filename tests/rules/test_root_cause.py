@@ -13,12 +13,11 @@ from kdiag.walk.areas import AreaId
 from tests.facts import (
     DOOR,
     bootstrap,
-    came_in,
     client,
     contact,
     delivery,
     dial,
-    halts,
+    hop_failures,
     listener,
     listeners,
     metadata,
@@ -27,6 +26,7 @@ from tests.facts import (
     produced,
     reported,
     topic,
+    working_bootstrap,
 )
 
 PRIVATE = {node: listener(node, f"10.0.1.1{node}:9094", "timeout") for node in (1, 2, 3)}
@@ -37,7 +37,9 @@ BLOCKED = {node: listener(node, f"198.51.100.{node}:9094", "timeout") for node i
 
 def walked(*met: Any, **more: Any) -> Report:
     """A walk that came in by the door and met these listeners."""
-    return reported(came_in(), metadata(*(x.broker for x in met)), listeners(*met), **more)
+    return reported(
+        working_bootstrap(), metadata(*(x.broker for x in met)), listeners(*met), **more
+    )
 
 
 def causes(report: Report) -> dict[str, list[str]]:
@@ -153,7 +155,9 @@ def test_brokers_behind_one_load_balancer() -> None:
 def test_the_first_of_two_failing_hops_has_the_root() -> None:
     met = list(PRIVATE.values())
     unknown = topic(error="UNKNOWN_TOPIC_OR_PARTITION")
-    report = reported(came_in(), metadata(*(x.broker for x in met), topic=unknown), listeners(*met))
+    report = reported(
+        working_bootstrap(), metadata(*(x.broker for x in met), topic=unknown), listeners(*met)
+    )
     assert [step.status for step in report.hops] == ["pass", "fail", "fail", "skipped"]
     assert (report.failing_hop, report.exit_code) == ("metadata", 20)
     assert report.root_cause == "KD204"
@@ -163,7 +167,7 @@ def test_the_first_of_two_failing_hops_has_the_root() -> None:
 def test_hop_4_at_a_broker_that_hop_3_could_not_reach_is_a_consequence() -> None:
     met = (WELL[1], PRIVATE[2])
     report = reported(
-        came_in(),
+        working_bootstrap(),
         metadata(*(x.broker for x in met)),
         listeners(*met),
         produce(
@@ -177,7 +181,7 @@ def test_hop_4_at_a_broker_that_hop_3_could_not_reach_is_a_consequence() -> None
 def test_hop_4_at_another_broker_is_not() -> None:
     met = (WELL[1], PRIVATE[2])
     report = reported(
-        came_in(),
+        working_bootstrap(),
         metadata(*(x.broker for x in met)),
         listeners(*met),
         produce(produced(1, "silent", "silent"), unreached=(2,)),
@@ -197,14 +201,18 @@ def test_an_error_is_the_root_before_any_warning() -> None:
 
 
 def test_warnings_alone_fail_nothing() -> None:
-    report = reported(came_in(), metadata(WELL[1].broker, topic=topic(partition(0, isr=(1,)))))
+    report = reported(
+        working_bootstrap(), metadata(WELL[1].broker, topic=topic(partition(0, isr=(1,))))
+    )
     assert (report.verdict, report.root_cause, report.exit_code) == ("warn", None, 0)
     assert report.ok
 
 
 def test_warnings_fail_when_they_are_to() -> None:
     behind = topic(partition(0, isr=(1,)))
-    report = reported(came_in(), metadata(WELL[1].broker, topic=behind), fail_on="warning")
+    report = reported(
+        working_bootstrap(), metadata(WELL[1].broker, topic=behind), fail_on="warning"
+    )
     assert (report.verdict, report.root_cause, report.exit_code) == ("fail", "KD208", 20)
     assert not report.ok
 
@@ -227,9 +235,13 @@ def test_a_warning_explains_nothing() -> None:
 
 
 def test_the_deadline_and_a_bug_come_first() -> None:
-    report = reported(came_in(), metadata(WELL[1].broker), halts(("listeners", "")))
+    report = reported(
+        working_bootstrap(), metadata(WELL[1].broker), hop_failures(("listeners", ""))
+    )
     assert (report.root_cause, report.failing_hop, report.exit_code) == ("KD002", "listeners", 30)
-    broken = reported(came_in(), halts(("metadata", "KeyError at metadata.py:71: 'brokers'")))
+    broken = reported(
+        working_bootstrap(), hop_failures(("metadata", "KeyError at metadata.py:71: 'brokers'"))
+    )
     assert (broken.root_cause, broken.failing_hop, broken.exit_code) == ("KD001", "metadata", 1)
 
 

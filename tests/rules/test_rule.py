@@ -15,7 +15,7 @@ from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 from tests import walks
-from tests.facts import came_in, known, listener, listeners
+from tests.facts import known, listener, listeners, working_bootstrap
 
 RULES = every_rule()
 
@@ -276,8 +276,8 @@ def test_a_rule_waits_for_the_facts_that_it_needs() -> None:
         frozenset({Listeners}),
     )
     assert list(made.apply(known(listeners(listener(1, "198.51.100.1:1"))))) == []
-    (alone,) = made.apply(known(came_in()))
-    (both,) = made.apply(known(came_in(), listeners()))
+    (alone,) = made.apply(known(working_bootstrap()))
+    (both,) = made.apply(known(working_bootstrap(), listeners()))
     assert (alone.message, both.message) == ("False", "True")
     assert (alone.code, alone.severity, alone.consequence_of) == ("KD999", "warning", None)
 
@@ -294,5 +294,5 @@ def test_what_a_rule_notes_is_no_finding() -> None:
         yield Match("bootstrap", "found", ("it",))
 
     made = Rule("KD999", "made-up", Severity.WARNING, "Made up", judge, (Bootstrap,))
-    assert next(made.judged(known(came_in()))) == Note("by the way")
-    assert [finding.message for finding in made.apply(known(came_in()))] == ["found"]
+    assert next(made.judged(known(working_bootstrap()))) == Note("by the way")
+    assert [finding.message for finding in made.apply(known(working_bootstrap()))] == ["found"]

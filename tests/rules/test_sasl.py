@@ -10,7 +10,7 @@ from kdiag.config.security import Sasl, Security
 from kdiag.config.settings import settings
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.rules.rule import Finding
-from tests.facts import bootstrap, came_in, contact, found_by, listener, listeners
+from tests.facts import bootstrap, contact, found_by, listener, listeners, working_bootstrap
 
 NAME = "kafka.example.com:9094"
 
@@ -97,7 +97,7 @@ def test_the_servers_own_words_decide(
 def test_brokers_that_refuse_in_other_words_are_told_apart() -> None:
     limited = listener(1, "198.51.100.1:9094", "sasl:credentials", detail="Too many connects")
     refused = listener(2, "198.51.100.2:9094", "sasl:credentials", detail="Invalid password")
-    met = came_in(), listeners(limited, refused)
+    met = working_bootstrap(), listeners(limited, refused)
     told = [findings(code, *met, security=sent("PLAIN")) for code in ("KD126", "KD120")]
     assert [[finding.subjects for finding in each] for each in told] == [
         [["broker 1"]],

@@ -13,14 +13,14 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import MetadataAnswer
 from kdiag.walk.facts.produce import BrokerProduce, Produce, ProduceResult
 from kdiag.walk.facts.run import HopFailure, HopFailures
-from tests.facts import at, brokers, came_in, found_by, listener, listeners, metadata
+from tests.facts import at, brokers, found_by, listener, listeners, metadata, working_bootstrap
 
 LATE = SLOW + 3
 
 
 def late(layer: str, seconds: float = LATE, failure: Failure | None = None) -> Bootstrap:
     """A bootstrap whose connection took that long in one layer."""
-    there = came_in()
+    there = working_bootstrap()
     (contact,) = there.contacts
     (dial,) = contact.dials
     attempts = [a for a in dial.attempts if a.layer != layer]
@@ -73,7 +73,10 @@ def test_every_hop_says_so_for_itself() -> None:
     slow = BrokerProduce(2, ProduceResult(0.1, "NONE"), ProduceResult(LATE, "NONE"))
     there = listeners(listener(1, "198.51.100.1:9094"))
     told = found(
-        came_in(), metadata(*brokers(1), answers=(answer,)), there, Produce((slow,), (), None, 9)
+        working_bootstrap(),
+        metadata(*brokers(1), answers=(answer,)),
+        there,
+        Produce((slow,), (), None, 9),
     )
     assert [(f.hop, f.subjects) for f in told] == [
         ("metadata", ["bootstrap 3.10.139.221:9094"]),
@@ -89,12 +92,12 @@ def deadline(facts: Sequence[object]) -> Finding:
 
 def test_a_deadline_that_late_answers_used_up_proves_nothing() -> None:
     answer = MetadataAnswer(at("3.10.139.221:9094"), LATE)
-    finding = deadline((came_in(), metadata(*brokers(1), answers=(answer,))))
+    finding = deadline((working_bootstrap(), metadata(*brokers(1), answers=(answer,))))
     assert finding.severity == "warning"
     assert "3.10.139.221:9094: Metadata took 5 s" in finding.evidence
     assert deadline((late("kafka"),)).severity == "warning"
 
 
 def test_any_other_deadline_fails_the_hop() -> None:
-    assert deadline((came_in(), metadata(*brokers(1)))).severity == "error"
+    assert deadline((working_bootstrap(), metadata(*brokers(1)))).severity == "error"
     assert deadline(()).severity == "error"

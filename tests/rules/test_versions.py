@@ -9,7 +9,7 @@ import pytest
 from kdiag.demo.broker import BROKER_APIS
 from kdiag.rules.versions import ApiVersionTable, notes, release
 from kdiag.walk.facts.listeners import Listener
-from tests.facts import came_in, known, listener, listeners
+from tests.facts import known, listener, listeners, working_bootstrap
 
 RELEASES: dict[str, ApiVersionTable] = {
     version: tuple((int(key), 0, int(last)) for key, last in (pair.split(":") for pair in pairs))
@@ -42,7 +42,7 @@ def broker(node: int, version: str) -> Listener:
 
 def said(*versions: str) -> list[str]:
     brokers = (broker(node, version) for node, version in enumerate(versions, 1))
-    return list(notes(known(came_in(), listeners(*brokers))))
+    return list(notes(known(working_bootstrap(), listeners(*brokers))))
 
 
 def test_brokers_in_the_middle_of_an_upgrade_are_named() -> None:

@@ -8,10 +8,10 @@ from kdiag.config.settings import settings
 from kdiag.report.judge import judge
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.run import HopFailures, WalkFacts, WalkResult
-from tests.facts import answer, brokers, came_in, found_by, halts, metadata
+from tests.facts import answer, brokers, found_by, hop_failures, metadata, working_bootstrap
 
-LATE = halts(("listeners", ""))
-BROKEN = halts(("metadata", "KeyError at metadata.py:71: 'brokers'"))
+LATE = hop_failures(("listeners", ""))
+BROKEN = hop_failures(("metadata", "KeyError at metadata.py:71: 'brokers'"))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,8 @@ def test_fires(code: str, facts: HopFailures, hop: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "facts"), [("KD001", LATE), ("KD002", BROKEN), ("KD001", halts()), ("KD002", halts())]
+    ("code", "facts"),
+    [("KD001", LATE), ("KD002", BROKEN), ("KD001", hop_failures()), ("KD002", hop_failures())],
 )
 def test_is_silent(code: str, facts: HopFailures) -> None:
     assert found_by(code, facts) == []
@@ -34,7 +35,13 @@ def test_is_silent(code: str, facts: HopFailures) -> None:
 def test_the_report_knows_that_the_cluster_was_slow() -> None:
     """The exception of KD002 needs more than that the walk ended."""
     slow = metadata(*brokers(1), answers=(answer("a:9094")._replace(elapsed=4.0),))
-    ran = WalkFacts("", 0, (), halts(("listeners", "")).failures, facts=Facts((came_in(), slow)))
+    ran = WalkFacts(
+        "",
+        0,
+        (),
+        hop_failures(("listeners", "")).failures,
+        facts=Facts((working_bootstrap(), slow)),
+    )
     judged = judge(settings("a:9094"), WalkResult(ran), 0.0)
     severities = {finding.code: finding.severity for finding in judged.findings}
     assert severities["KD002"] == "warning"

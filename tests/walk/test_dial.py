@@ -12,7 +12,7 @@ from kdiag.demo.world import PORT, PUBLIC, Serve, World, endpoint
 from kdiag.kafka.messages import API_VERSIONS, METADATA, SASL_HANDSHAKE, Request
 from kdiag.network.attempt import EndpointResult
 from tests import peers
-from tests.gathered import gather
+from tests.collected import collect_facts
 
 Setup = Callable[[World], Awaitable[None]]
 
@@ -118,7 +118,7 @@ async def test_the_bootstrap_address(
     world: World, setup: Setup, layer: str, failure: str, said: str
 ) -> None:
     await setup(world)
-    found = await gather(world, endpoint(HOST), timeout=timeout_for(failure))
+    found = await collect_facts(world, endpoint(HOST), timeout=timeout_for(failure))
     check(found.bootstrap.contacts[0], layer, failure, said)
     assert not found.bootstrap.usable
     assert len(found.facts.values) == 1, "nothing else is known"
@@ -131,20 +131,20 @@ async def test_an_advertised_address(
     await world.three((PUBLIC[0], PORT), (PUBLIC[1], PORT), (HOST, PORT))
     await setup(world)
     timeout = 1.0 if timeout_for(failure) == FAST else 5.0
-    found = await gather(world, until="listeners", timeout=timeout)
+    found = await collect_facts(world, until="listeners", timeout=timeout)
     check(found.listener(3).contact, layer, failure, said)
     assert [x.broker.node for x in found.listeners.reached] == [1, 2]
 
 
 async def test_a_tls_alert_is_told_from_rubbish(world: World) -> None:
     await world.server(HOST, PORT, peers.says(peers.TLS_ALERT))
-    found = await gather(world, endpoint(HOST))
+    found = await collect_facts(world, endpoint(HOST))
     assert "tls_required" in found.bootstrap.contacts[0].layers.values()
 
 
 async def test_a_tls_server_that_resets_after_its_alert_is_told_all_the_same(world: World) -> None:
     await world.server(HOST, PORT, peers.says_and_hangs_up(peers.TLS_ALERT))
-    found = await gather(world, endpoint(HOST))
+    found = await collect_facts(world, endpoint(HOST))
     assert "tls_required" in found.bootstrap.contacts[0].layers.values()
 
 
@@ -156,7 +156,7 @@ async def test_every_address_of_a_name_is_dialled_in_the_resolvers_order(world: 
     world.closed(HOST, PORT)
     await world.server("3.10.139.241", PORT, peers.says(peers.HTTP))
     world.names[NAME] = [HOST, "3.10.139.241", PUBLIC[1], PUBLIC[0]]
-    found = await gather(world, endpoint(NAME))
+    found = await collect_facts(world, endpoint(NAME))
     contact = found.bootstrap.contacts[0]
     assert [dial.address for dial in contact.dials] == world.names[NAME]
     failures = [dial.failed and dial.failed.failure for dial in contact.dials]
@@ -168,7 +168,7 @@ async def test_every_address_of_a_name_is_dialled_in_the_resolvers_order(world: 
 async def test_addresses_are_dialled_at_once_so_silent_ones_cost_one_timeout(world: World) -> None:
     await world.three()
     world.names[NAME] = [*(f"10.0.1.{last}" for last in range(1, 8)), PUBLIC[0]]
-    found = await gather(world, endpoint(NAME), until="bootstrap", timeout=1.0)
+    found = await collect_facts(world, endpoint(NAME), until="bootstrap", timeout=1.0)
     assert found.bootstrap.contacts[0].usable
     assert found.bootstrap.elapsed < 7.0, "seven silent addresses, one after the other"
 
@@ -177,7 +177,7 @@ async def test_both_families_of_a_name(world: World) -> None:
     await world.three()
     world.closed("::1", PORT)
     world.names[NAME] = ["::1", PUBLIC[0]]
-    contact = (await gather(world, endpoint(NAME))).bootstrap.contacts[0]
+    contact = (await collect_facts(world, endpoint(NAME))).bootstrap.contacts[0]
     ends = {dial.address: dial.failed and dial.failed.failure for dial in contact.dials}
     assert {address: f and f.value for address, f in ends.items()} == {
         "::1": "refused",
@@ -189,7 +189,7 @@ async def test_both_families_of_a_name(world: World) -> None:
 async def test_an_address_listed_twice_is_dialled_once(world: World) -> None:
     await world.three()
     world.names[NAME] = [PUBLIC[0], PUBLIC[0], PUBLIC[0]]
-    found = await gather(world, endpoint(NAME), until="bootstrap")
+    found = await collect_facts(world, endpoint(NAME), until="bootstrap")
     assert [dial.address for dial in found.bootstrap.contacts[0].dials] == [PUBLIC[0]]
     assert world.brokers[1].connections == 1
 
@@ -199,7 +199,7 @@ async def test_a_name_of_a_thousand_addresses_is_not_dialled_a_thousand_times(wo
     for address in addresses:
         world.closed(address, PORT)
     world.names[NAME] = list(addresses)
-    found = await gather(world, endpoint(NAME), until="bootstrap")
+    found = await collect_facts(world, endpoint(NAME), until="bootstrap")
     dialled = [dial.address for dial in found.bootstrap.contacts[0].dials]
     assert 1 < len(dialled) <= 16
     assert dialled == addresses[: len(dialled)]
@@ -212,7 +212,7 @@ async def test_a_name_that_does_not_resolve_is_not_dialled(
     world: World, code: str, failure: str
 ) -> None:
     world.names[NAME] = getattr(socket, code)
-    contact = (await gather(world, endpoint(NAME))).bootstrap.contacts[0]
+    contact = (await collect_facts(world, endpoint(NAME))).bootstrap.contacts[0]
     assert contact.layers == {
         "dns": failure,
         "tcp": None,
@@ -232,7 +232,7 @@ async def test_a_listener_that_wants_a_login_lists_its_mechanisms(world: World) 
 
     await world.three()
     world.brokers[1].control = login_first
-    contact = (await gather(world)).bootstrap.contacts[0]
+    contact = (await collect_facts(world)).bootstrap.contacts[0]
     assert contact.layers["kafka"] == "ok"
     assert contact.layers["sasl"] == "sasl_required"
     assert contact.failed

@@ -29,7 +29,7 @@ from kdiag.kafka.messages import (
     Request,
 )
 from kdiag.network.attempt import AddressResult, Failure
-from tests.gathered import Gathered, gather
+from tests.collected import CollectedFacts, collect_facts
 from tests.walk.test_listeners import configs, value
 
 LISTENERS = "listeners"
@@ -62,7 +62,7 @@ def newer(world: World) -> None:
         broker.apis = NEWER_APIS
 
 
-def best(found: Gathered, node: int) -> AddressResult:
+def best(found: CollectedFacts, node: int) -> AddressResult:
     dial = found.listener(node).contact.best
     assert dial
     return dial
@@ -82,7 +82,7 @@ SHARED = tuple((PUBLIC[0], PORT) for _ in PUBLIC)
 async def test_a_broker_of_4_4_says_that_it_is_the_one(world: World) -> None:
     await three(world)
     newer(world)
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     assert found.listeners.summary == "3 of 3 advertised addresses reached, identity proven"
     for node in (1, 2, 3):
         assert (best(found, node).recognised, best(found, node).answered_as) == (True, node)
@@ -96,7 +96,7 @@ async def test_a_broker_of_4_4_says_that_it_is_the_one(world: World) -> None:
 async def test_a_broker_of_4_4_says_that_it_is_another(world: World) -> None:
     await three(world, denies, *SWAPPED)
     newer(world)
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     for node in (2, 3):
         failed = found.listener(node).contact.failed
         assert failed
@@ -109,7 +109,7 @@ async def test_a_broker_that_does_not_list_version_5_is_never_sent_it(world: Wor
     """The bootstrap server does: the cluster is in the middle of an upgrade."""
     await three(world)
     world.brokers[1].apis = NEWER_APIS
-    await gather(world, until=LISTENERS)
+    await collect_facts(world, until=LISTENERS)
     assert [r.version for r in world.brokers[1].requests if r.api is API_VERSIONS] == [0, 5]
     for node in (2, 3):
         versions = {r.version for r in world.brokers[node].requests if r.api is API_VERSIONS}
@@ -119,7 +119,7 @@ async def test_a_broker_that_does_not_list_version_5_is_never_sent_it(world: Wor
 async def test_it_is_asked_after_the_login_only(world: World) -> None:
     await three(world, denies, sasl=Logins({"bob": "secret"}, ("PLAIN",)))
     newer(world)
-    found = await gather(world, until=LISTENERS, properties=LOGIN)
+    found = await collect_facts(world, until=LISTENERS, properties=LOGIN)
     assert [best(found, node).recognised for node in (1, 2, 3)] == [True] * 3
     for broker in world.brokers.values():
         order = [(r.api.name, r.version) for r in broker.requests]
@@ -130,7 +130,7 @@ async def test_where_the_configuration_proves_it_nothing_more_is_asked(world: Wo
     await world.three()
     world.cluster.topics["orders"] = [1, 2, 3]
     newer(world)
-    await gather(world, until=LISTENERS)
+    await collect_facts(world, until=LISTENERS)
     assert {r.version for r in asked(world, API_VERSIONS)} == {0}
     assert asked(world, LIST_OFFSETS) == []
     assert all(r.body["topics"] == [] for r in asked(world, METADATA)), "no topic is listed"
@@ -142,7 +142,7 @@ async def test_where_the_configuration_proves_it_nothing_more_is_asked(world: Wo
 async def test_a_broker_that_serves_what_it_leads_is_proven(world: World) -> None:
     await three(world)
     world.cluster.topics["orders"] = [1, 2, 3, 1]
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     assert found.listeners.summary == "3 of 3 advertised addresses reached, identity proven"
     assert [best(found, node).serves for node in (1, 2, 3)] == [(1,), (2,), (3,)]
     assert [best(found, node).answered_as for node in (1, 2, 3)] == [1, 2, 3]
@@ -154,7 +154,7 @@ async def test_the_named_topic_is_asked_about_without_listing_any(world: World) 
     await three(world)
     world.cluster.topics["orders"] = [1, 2, 3]
     world.cluster.topics["others"] = [1, 2, 3]
-    found = await gather(world, until=LISTENERS, topic="orders")
+    found = await collect_facts(world, until=LISTENERS, topic="orders")
     assert [best(found, node).serves for node in (1, 2, 3)] == [(1,), (2,), (3,)]
     assert [r for r in asked(world, METADATA) if r.body["topics"] is None] == []
     names = {t["name"] for r in asked(world, LIST_OFFSETS) for t in r.body["topics"]}
@@ -164,7 +164,7 @@ async def test_the_named_topic_is_asked_about_without_listing_any(world: World) 
 async def test_another_broker_does_not_lead_them(world: World) -> None:
     await three(world, denies, *SWAPPED)
     world.cluster.topics["orders"] = [1, 2, 3]
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     for node in (2, 3):
         failed = found.listener(node).contact.failed
         assert failed
@@ -185,7 +185,7 @@ async def test_an_election_meanwhile_proves_nothing(world: World) -> None:
         return denies(request)
 
     world.brokers[2].control = moved
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     dial = best(found, 2)
     assert (dial.serves, dial.refuses, dial.answered_as) == ((), (), None)
     assert found.listener(2).contact.layers["identity"] == "denied"
@@ -197,7 +197,7 @@ async def test_any_other_error_proves_nothing(world: World, code: int) -> None:
     await three(world)
     world.cluster.topics["orders"] = [1, 2, 3]
     world.brokers[2]._leader_error = lambda topic, number: code  # type: ignore[method-assign]
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     assert (best(found, 2).serves, best(found, 2).refuses) == ((), ())
     assert found.listener(2).contact.usable
 
@@ -209,7 +209,7 @@ async def test_a_peer_that_does_not_know_the_question_is_judged_by_the_rest(
     await three(world)
     world.cluster.topics["orders"] = [1, 2, 3]
     world.brokers[2].control = lambda r: answer if r.api is LIST_OFFSETS else denies(r)
-    found = await gather(world, timeout=1.0)
+    found = await collect_facts(world, timeout=1.0)
     assert found.listener(2).contact.usable
     assert found.listener(2).contact.layers["identity"] == "denied"
     assert found.produced(2).answered
@@ -220,7 +220,7 @@ async def test_where_it_is_not_listed_it_is_not_asked(world: World) -> None:
     world.cluster.topics["orders"] = [1, 2, 3]
     for broker in world.brokers.values():
         broker.apis = {k: v for k, v in BROKER_APIS.items() if k != LIST_OFFSETS.key}
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     assert asked(world, LIST_OFFSETS) == []
     assert [found.listener(node).contact.usable for node in (1, 2, 3)] == [True] * 3
 
@@ -228,7 +228,7 @@ async def test_where_it_is_not_listed_it_is_not_asked(world: World) -> None:
 async def test_what_is_asked_about_is_bounded(world: World) -> None:
     await three(world)
     world.cluster.topics.update({f"t{n}": [1, 2, 3] * 20 for n in range(20)})
-    await gather(world, until=LISTENERS)
+    await collect_facts(world, until=LISTENERS)
     for request in asked(world, LIST_OFFSETS):
         assert sum(len(topic["partitions"]) for topic in request.body["topics"]) == 3
 
@@ -241,7 +241,7 @@ async def test_an_address_that_serves_all_brokers(world: World) -> None:
     await three(world, denies, *SHARED)
     world.cluster.topics["orders"] = [1, 2, 3]
     world.brokers[1].routes = True
-    found = await gather(world)
+    found = await collect_facts(world)
     for node in (1, 2, 3):
         assert found.listener(node).contact.usable
         assert sorted(best(found, node).serves) == [1, 2, 3]
@@ -252,7 +252,7 @@ async def test_a_proxy_that_routes_and_tells_another_node_id(world: World) -> No
     await world.three(*SHARED)
     world.cluster.topics["orders"] = [1, 2, 3]
     world.brokers[1].routes = True
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     assert [best(found, node).answered_as for node in (1, 2, 3)] == [1, 1, 1]
     assert len(found.listeners.reached) == 3
 
@@ -268,7 +268,7 @@ async def test_a_load_balancer_that_by_chance_leads_to_each_is_found_out(world: 
             await FakeBroker(self.cluster, next(nodes))._serve(reader, writer)
 
     await world.broker(PUBLIC[0], PORT, Balanced(world.cluster, 1))
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     refused = [best(found, node).refuses for node in (1, 2, 3)]
     assert any(refused), "one connection is asked about all of them"
 
@@ -284,7 +284,7 @@ async def test_a_configuration_without_a_node_id_names_nobody(world: World) -> N
         return configs(configs=[entry]) if request.api is DESCRIBE_CONFIGS else None
 
     await three(world, dummies)
-    found = await gather(world)
+    found = await collect_facts(world)
     assert [best(found, node).answered_as for node in (1, 2, 3)] == [None] * 3
     assert all(listener.contact.usable for listener in found.listeners.listeners)
     assert found.listeners.summary.endswith("identity not proven")
@@ -307,7 +307,7 @@ async def test_a_proxy_that_closes_on_what_it_forbids(
     """grepplabs' kafka-proxy, and Envoy."""
     await three(world, control)
     world.cluster.topics["orders"] = [1, 2, 3]
-    found = await gather(world)
+    found = await collect_facts(world)
     for node in (1, 2, 3):
         assert found.listener(node).contact.usable
         assert found.produced(node).answered is produced
@@ -338,7 +338,7 @@ async def test_a_proxy_that_closes_before_its_other_answers_are_out(
             return await super()._handle(frame, writer, login)
 
     strict = await world.broker(PUBLIC[1], PORT, Strict(world.cluster, 2))
-    found = await gather(world)
+    found = await collect_facts(world)
     contact = found.listener(2).contact
     assert contact.usable
     assert contact.layers["kafka"] == "ok"
@@ -351,6 +351,6 @@ async def test_another_cluster_is_not_asked_for_more(world: World) -> None:
     world.cluster.topics["orders"] = [1, 2, 3]
     other = FakeBroker(FakeCluster("other", world.cluster.nodes), 3, denies, NEWER_APIS)
     await world.broker(PUBLIC[2], PORT, other)
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     assert found.listener(3).contact.layers["identity"] == "wrong_cluster"
     assert {r.version for r in other.requests if r.api is API_VERSIONS} == {0}

@@ -25,7 +25,7 @@ from kdiag.walk.facts.metadata import Broker as Listed
 from kdiag.walk.facts.metadata import Metadata, Partition, Topic
 from kdiag.walk.listeners import MAX_BROKERS, _chosen
 from tests import peers
-from tests.gathered import gather
+from tests.collected import collect_facts
 
 LISTENERS = "listeners"
 
@@ -53,7 +53,7 @@ def tells(body: object) -> Control:
 
 async def test_every_broker_is_who_the_metadata_says(world: World) -> None:
     await world.three()
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     for node in (1, 2, 3):
         contact = found.listener(node).contact
         assert contact.usable
@@ -69,20 +69,20 @@ async def test_every_broker_is_who_the_metadata_says(world: World) -> None:
 
 async def test_each_broker_costs_one_connection(world: World) -> None:
     await world.three()
-    await gather(world, until=LISTENERS)
+    await collect_facts(world, until=LISTENERS)
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [1, 1, 1]
 
 
 async def test_all_questions_of_a_broker_are_in_one_flight(world: World) -> None:
     await world.three()
     world.brokers[2].flights = lambda _: (5,)
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     assert found.listener(2).contact.layers["identity"] == "ok"
 
 
 async def test_swapped_addresses(world: World) -> None:
     await world.three(*((PUBLIC[index], PORT) for index in (0, 2, 1)))
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     for node, other in ((2, 3), (3, 2)):
         failed = found.listener(node).contact.failed
         assert failed
@@ -97,7 +97,7 @@ async def test_another_cluster(world: World) -> None:
     await world.three()
     other = FakeCluster("other", world.cluster.nodes)
     await world.broker(PUBLIC[2], PORT, FakeBroker(other, 3))
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     contact = found.listener(3).contact
     assert contact.layers["identity"] == "wrong_cluster"
     assert contact.best
@@ -107,7 +107,7 @@ async def test_another_cluster(world: World) -> None:
 async def test_the_wrong_node_of_another_cluster_is_another_cluster(world: World) -> None:
     await world.three()
     await world.broker(PUBLIC[2], PORT, FakeBroker(FakeCluster("other", world.cluster.nodes), 7))
-    contact = (await gather(world, until=LISTENERS)).listener(3).contact
+    contact = (await collect_facts(world, until=LISTENERS)).listener(3).contact
     assert contact.layers["identity"] == "wrong_cluster"
 
 
@@ -116,7 +116,7 @@ async def test_another_cluster_with_our_id_in_some_name_of_its_own(world: World)
     await world.three()
     other = FakeCluster("x" + world.cluster.id, world.cluster.nodes)
     await world.broker(PUBLIC[2], PORT, FakeBroker(other, 3))
-    contact = (await gather(world, until=LISTENERS)).listener(3).contact
+    contact = (await collect_facts(world, until=LISTENERS)).listener(3).contact
     assert contact.layers["identity"] == "wrong_cluster"
 
 
@@ -131,7 +131,7 @@ DENIED = {
 async def test_being_denied_the_proof_breaks_nothing(world: World, body: dict[str, Any]) -> None:
     await world.three()
     world.brokers[2].control = tells(body)
-    found = await gather(world)
+    found = await collect_facts(world)
     contact = found.listener(2).contact
     assert contact.layers["identity"] == "denied"
     assert contact.usable
@@ -158,7 +158,7 @@ async def test_a_peer_that_cannot_be_asked_for_its_identity(world: World) -> Non
     apis = {key: versions for key, versions in BROKER_APIS.items() if key != DESCRIBE_CONFIGS.key}
     for broker in world.brokers.values():
         broker.apis = apis
-    found = await gather(world)
+    found = await collect_facts(world)
     assert [x.contact.layers["identity"] for x in found.listeners.listeners] == [None] * 3
     assert len(found.listeners.reached) == 3
     asked = [r.api for broker in world.brokers.values() for r in broker.requests]
@@ -170,7 +170,7 @@ async def test_an_answer_that_proves_nothing_breaks_nothing(world: World, body: 
     await world.three()
     world.brokers[2].control = tells(body)
     timeout = 0.5 if body is SILENCE else 5.0
-    found = await gather(world, until=LISTENERS, timeout=timeout)
+    found = await collect_facts(world, until=LISTENERS, timeout=timeout)
     contact = found.listener(2).contact
     assert contact.usable
     assert contact.layers["identity"] in (None, "ok")
@@ -181,7 +181,7 @@ async def test_an_answer_that_proves_nothing_breaks_nothing(world: World, body: 
 async def test_a_value_that_is_no_node_id_is_not_taken_for_one(world: World, text: str) -> None:
     await world.three()
     world.brokers[2].control = tells(configs(configs=[value(text)]))
-    contact = (await gather(world, until=LISTENERS)).listener(2).contact
+    contact = (await collect_facts(world, until=LISTENERS)).listener(2).contact
     assert contact.best
     assert contact.best.answered_as in (None, 2, 2147483648)
 
@@ -190,7 +190,7 @@ async def test_a_broker_that_answers_with_its_own_id_as_a_value(world: World) ->
     """What a proxy does that sends the question on to another broker."""
     await world.three()
     world.brokers[2].control = tells(configs(configs=[value("3")]))
-    contact = (await gather(world, until=LISTENERS)).listener(2).contact
+    contact = (await collect_facts(world, until=LISTENERS)).listener(2).contact
     assert contact.layers["identity"] == "wrong_node"
     assert contact.best
     assert contact.best.answered_as == 3
@@ -213,7 +213,7 @@ async def test_a_listener_that_does_not_answer_the_metadata_request(
 ) -> None:
     await world.three()
     world.brokers[2].control = control
-    found = await gather(world, until=LISTENERS, timeout=1.0)
+    found = await collect_facts(world, until=LISTENERS, timeout=1.0)
     contact = found.listener(2).contact
     assert contact.layers["identity"] in failures
     assert not contact.usable
@@ -224,7 +224,7 @@ async def test_a_broker_that_knows_no_brokers_is_reached_all_the_same(world: Wor
     await world.three()
     alone = FakeCluster(world.cluster.id)
     await world.broker(PUBLIC[2], PORT, FakeBroker(alone, 3))
-    contact = (await gather(world, until=LISTENERS)).listener(3).contact
+    contact = (await collect_facts(world, until=LISTENERS)).listener(3).contact
     assert contact.layers["identity"] == "ok"
 
 
@@ -235,7 +235,7 @@ async def test_a_broker_that_knows_no_brokers_is_reached_all_the_same(world: Wor
 async def test_what_nobody_can_dial_is_not_dialled(world: World, host: str, port: int) -> None:
     await world.three((PUBLIC[0], PORT), (PUBLIC[1], PORT), (host, port))
     world.names["b"] = [PUBLIC[2]]
-    listener = (await gather(world, until=LISTENERS)).listener(3)
+    listener = (await collect_facts(world, until=LISTENERS)).listener(3)
     assert listener.contact.dns is None
     assert listener.contact.dials == ()
     assert not listener.contact.usable
@@ -245,7 +245,7 @@ async def test_a_name_with_several_addresses_works_by_one_of_them(world: World) 
     await world.three((PUBLIC[0], PORT), (PUBLIC[1], PORT), ("b3.example.com", PORT))
     world.closed("3.10.139.250", PORT)
     world.names["b3.example.com"] = ["3.10.139.250", PUBLIC[1], PUBLIC[2]]
-    found = await gather(world)
+    found = await collect_facts(world)
     contact = found.listener(3).contact
     assert [dial.failed and dial.failed.failure for dial in contact.dials] == [
         Failure.REFUSED,
@@ -263,13 +263,13 @@ async def test_a_name_with_several_addresses_works_by_one_of_them(world: World) 
 
 async def test_no_candidates_while_nothing_looks_wrong(world: World) -> None:
     await world.three()
-    found = await gather(world, until=LISTENERS)
+    found = await collect_facts(world, until=LISTENERS)
     assert [x.candidates for x in found.listeners.listeners] == [()] * 3
 
 
 async def test_the_bootstrap_host_is_tried_where_the_address_is_suspect(world: World) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
-    found = await gather(world, until=LISTENERS, timeout=1.0)
+    found = await collect_facts(world, until=LISTENERS, timeout=1.0)
     for node in (1, 2, 3):
         listener = found.listener(node)
         assert listener.contact.layers["tcp"] == "timeout"
@@ -292,7 +292,7 @@ async def test_the_bootstrap_host_is_tried_where_the_address_is_suspect(world: W
 )
 async def test_a_mapping_says_where_else_to_look(world: World, mapping: str) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
-    found = await gather(world, until=LISTENERS, timeout=1.0, mapped=[mapping])
+    found = await collect_facts(world, until=LISTENERS, timeout=1.0, mapped=[mapping])
     assert found.listener(2).candidates[0].endpoint == Endpoint(PUBLIC[1], PORT)
     proven = found.listener(2).proven
     assert proven
@@ -307,14 +307,14 @@ async def test_a_mapping_to_other_ports(world: World) -> None:
     mapped = [
         f"{address}={PUBLIC[0]}:{32000 + node}" for node, address in enumerate(PRIVATE, start=1)
     ]
-    found = await gather(world, until=LISTENERS, timeout=1.0, mapped=mapped)
+    found = await collect_facts(world, until=LISTENERS, timeout=1.0, mapped=mapped)
     proven = [found.listener(node).proven for node in (1, 2, 3)]
     assert [p and p.endpoint.port for p in proven] == [32001, 32002, 32003]
 
 
 async def test_a_mapping_is_tried_even_where_the_address_works(world: World) -> None:
     await world.three()
-    found = await gather(world, until=LISTENERS, mapped=[f"{PUBLIC[1]}={PUBLIC[2]}"])
+    found = await collect_facts(world, until=LISTENERS, mapped=[f"{PUBLIC[1]}={PUBLIC[2]}"])
     listener = found.listener(2)
     assert listener.contact.usable
     assert [c.endpoint.host for c in listener.candidates] == [PUBLIC[2]]
@@ -325,7 +325,7 @@ async def test_a_mapping_to_a_name_is_resolved(world: World) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
     world.names["two.example.com"] = [PUBLIC[1]]
     mapped = [f"{PRIVATE[1]}=two.example.com", f"{PRIVATE[2]}=nowhere.example.com"]
-    found = await gather(world, until=LISTENERS, timeout=1.0, mapped=mapped)
+    found = await collect_facts(world, until=LISTENERS, timeout=1.0, mapped=mapped)
     assert found.listener(2).proven
     lost = found.listener(3).candidates[0]
     assert lost.layers["dns"] == "not_found"
@@ -336,7 +336,7 @@ async def test_a_candidate_of_many_brokers_is_dialled_once_and_judged_for_each(
 ) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
     doors = ",".join(endpoint(address) for address in PUBLIC)
-    found = await gather(world, doors, until=LISTENERS, timeout=0.3)
+    found = await collect_facts(world, doors, until=LISTENERS, timeout=0.3)
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [2, 2, 2]  # hop 1 and this
     for node in (1, 2, 3):
         listener = found.listener(node)
@@ -354,13 +354,13 @@ async def test_candidates_are_few_however_many_mappings_there_are(world: World) 
     for last in range(30):
         world.closed(f"3.12.0.{last + 1}", PORT)
     mapped = [f"{PRIVATE[1]}=3.12.0.{last + 1}" for last in range(30)]
-    found = await gather(world, until=LISTENERS, timeout=1.0, mapped=mapped)
+    found = await collect_facts(world, until=LISTENERS, timeout=1.0, mapped=mapped)
     assert 1 < len(found.listener(2).candidates) <= 8
 
 
 async def test_candidates_do_not_make_an_address_usable(world: World) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
-    found = await gather(world, timeout=1.0)
+    found = await collect_facts(world, timeout=1.0)
     assert found.listener(1).proven
     assert not found.listener(1).contact.usable
     assert found.listeners.reached == ()
@@ -375,7 +375,7 @@ async def test_three_hundred_brokers(world: World) -> None:
         world.cluster.nodes.append(FakeNode(node, address, PORT))
         await world.broker(address, PORT, FakeBroker(world.cluster, node))
     bootstrap = endpoint(world.cluster.nodes[0].host)
-    found = await gather(world, bootstrap, timeout=30.0)
+    found = await collect_facts(world, bootstrap, timeout=30.0)
     assert [x.contact.best and x.contact.best.answered_as for x in found.listeners.listeners] == [
         *range(1, 301)
     ]
@@ -419,7 +419,7 @@ async def test_no_more_connections_at_once_than_there_are_descriptors(
     world: World, capacity: int
 ) -> None:
     crowd = await crowded(world, 60)
-    found = await gather(world, endpoint("3.13.0.1"), timeout=30.0, capacity=capacity)
+    found = await collect_facts(world, endpoint("3.13.0.1"), timeout=30.0, capacity=capacity)
     assert len(found.listeners.reached) == 60
     assert sum(produced.answered for produced in found.produce.produced) == 60
     assert crowd.most <= capacity
@@ -434,7 +434,7 @@ async def test_peers_that_need_a_second_look_wait_for_descriptors_in_turn(
     for name in names:
         await world.server(name, PORT, peers.silent)
     doors = ",".join(map(endpoint, names))
-    found = await gather(
+    found = await collect_facts(
         world, doors, until="bootstrap", timeout=0.2, capacity=8, properties=properties
     )
     failures = {c.failed.failure for c in found.bootstrap.contacts if c.failed}
@@ -444,13 +444,13 @@ async def test_peers_that_need_a_second_look_wait_for_descriptors_in_turn(
 async def test_with_descriptors_to_spare_all_are_dialled_at_once(world: World) -> None:
     """What the test above rests on, and why a dead cluster of any size costs one timeout."""
     crowd = await crowded(world, 60)
-    await gather(world, endpoint("3.13.0.1"), timeout=30.0, capacity=200)
+    await collect_facts(world, endpoint("3.13.0.1"), timeout=30.0, capacity=200)
     assert crowd.most >= 60
 
 
 async def test_a_flood_after_a_valid_answer_is_not_kafka(world: World) -> None:
     await world.server("3.10.139.244", PORT, peers.floods(peers.versions(), b"\0" * 65536))
-    found = await gather(world, endpoint("3.10.139.244"), until="metadata", timeout=1.0)
+    found = await collect_facts(world, endpoint("3.10.139.244"), until="metadata", timeout=1.0)
     assert found.bootstrap.contacts[0].layers["kafka"] == "ok"
     assert found.metadata.answers[0].failure is Failure.NOT_KAFKA
 

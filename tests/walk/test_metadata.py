@@ -20,7 +20,7 @@ from kdiag.demo.world import CLUSTER_ID, PORT, PUBLIC, World, endpoint
 from kdiag.kafka.messages import DESCRIBE_CONFIGS, END_TXN, METADATA, Request, encode_response
 from kdiag.network.attempt import Failure
 from kdiag.walk.facts.metadata import Partition, Topic
-from tests.gathered import gather
+from tests.collected import collect_facts
 
 TWO = f"{endpoint()},{endpoint(PUBLIC[1])}"
 
@@ -76,7 +76,7 @@ async def one(world: World, control: Control) -> None:
 
 async def test_the_cluster(world: World) -> None:
     await world.three()
-    found = (await gather(world)).metadata
+    found = (await collect_facts(world)).metadata
     assert [(b.node, b.advertised) for b in found.brokers] == [
         (node, Endpoint(address, PORT)) for node, address in enumerate(PUBLIC, start=1)
     ]
@@ -90,7 +90,7 @@ async def test_the_cluster(world: World) -> None:
 async def test_the_controller_of_brokers_that_use_zookeeper(world: World) -> None:
     await world.three()
     world.brokers[1].apis = {**BROKER_APIS, 6: (0, 5)}  # UpdateMetadata
-    found = (await gather(world)).metadata
+    found = (await collect_facts(world)).metadata
     assert found.controller == 3
     assert found.summary == f"3 brokers, cluster {CLUSTER_ID}, controller 3"
 
@@ -98,7 +98,7 @@ async def test_the_controller_of_brokers_that_use_zookeeper(world: World) -> Non
 async def test_brokers_in_order(world: World) -> None:
     brokers = [listed(7), listed(-5), listed(2, "x", 0), listed(3, "")]
     await one(world, tells(answer(brokers=brokers)))
-    found = (await gather(world, until="metadata")).metadata
+    found = (await collect_facts(world, until="metadata")).metadata
     assert [b.node for b in found.brokers] == [-5, 2, 3, 7]
     assert [b.advertised for b in found.brokers][1:3] == [Endpoint("x", 0), Endpoint("", PORT)]
 
@@ -106,21 +106,21 @@ async def test_brokers_in_order(world: World) -> None:
 async def test_a_node_that_is_listed_twice_counts_once(world: World) -> None:
     brokers = [listed(1, "first"), listed(2, "other"), listed(1, "second")]
     await one(world, tells(answer(brokers=brokers)))
-    found = (await gather(world, until="metadata")).metadata
+    found = (await collect_facts(world, until="metadata")).metadata
     assert [(b.node, b.advertised.host) for b in found.brokers] == [(1, "first"), (2, "other")]
     assert [(b.node, b.advertised.host) for b in found.twice] == [(1, "second")]
 
 
 async def test_no_cluster_id_and_no_controller(world: World) -> None:
     await one(world, tells(answer(cluster_id=None, controller_id=-1)))
-    found = (await gather(world, until="metadata")).metadata
+    found = (await collect_facts(world, until="metadata")).metadata
     assert (found.cluster_id, found.controller) == (None, None)
     assert found.summary == "1 broker"
 
 
 async def test_no_brokers(world: World) -> None:
     await one(world, tells(answer(brokers=[])))
-    found = await gather(world)
+    found = await collect_facts(world)
     assert found.metadata.brokers == ()
     assert found.metadata.answers[0].failure is None
     assert found.metadata.summary.startswith("0 brokers")
@@ -130,7 +130,7 @@ async def test_no_brokers(world: World) -> None:
 async def test_three_hundred_brokers(world: World) -> None:
     brokers = [listed(node, f"broker-{node}.example.com") for node in range(300)]
     await one(world, tells(answer(brokers=brokers)))
-    found = (await gather(world, until="metadata")).metadata
+    found = (await collect_facts(world, until="metadata")).metadata
     assert [b.node for b in found.brokers] == list(range(300))
 
 
@@ -143,7 +143,7 @@ async def test_a_topic_with_its_partitions(world: World) -> None:
     ]
     topic = {"error_code": 0, "name": "orders", "is_internal": False, "partitions": partitions}
     await one(world, tells(answer(topics=[topic])))
-    found = (await gather(world, until="metadata", topic="orders")).metadata
+    found = (await collect_facts(world, until="metadata", topic="orders")).metadata
     assert found.topic
     assert found.topic.partitions == (
         Partition(0, 1, (1, 2), (1,), "NONE"),
@@ -166,7 +166,7 @@ async def test_a_topic_with_its_partitions(world: World) -> None:
 async def test_a_topic_that_is_an_error(world: World, code: int, name: str) -> None:
     topic = {"error_code": code, "name": "orders", "is_internal": False, "partitions": []}
     await one(world, tells(answer(topics=[topic])))
-    found = (await gather(world, until="metadata", topic="orders")).metadata
+    found = (await collect_facts(world, until="metadata", topic="orders")).metadata
     assert found.topic
     assert (found.topic.name, found.topic.error) == ("orders", name)
     assert found.summary.endswith(f"topic orders: {name}")
@@ -197,7 +197,7 @@ async def test_no_answer_that_can_be_read(
 ) -> None:
     await one(world, control)
     timeout = 0.3 if failure is Failure.SILENT else 5.0
-    found = await gather(world, timeout=timeout)
+    found = await collect_facts(world, timeout=timeout)
     assert found.metadata.answers[0].failure is failure
     assert said in found.metadata.answers[0].detail
     assert found.metadata.brokers == ()
@@ -210,23 +210,23 @@ async def test_an_answer_that_is_cut_short_anywhere(world: World) -> None:
     broker = await world.broker(PUBLIC[0], PORT, FakeBroker(world.cluster, 1))
     for length in range(4, whole, 3):
         broker.control = cut(length)
-        found = (await gather(world, until="metadata")).metadata
+        found = (await collect_facts(world, until="metadata")).metadata
         assert found.answers[0].failure is Failure.NOT_KAFKA, length
         assert "Metadata answer" in found.answers[0].detail
     broker.control = cut(whole)
-    assert (await gather(world, until="metadata")).metadata.answers[0].failure is None
+    assert (await collect_facts(world, until="metadata")).metadata.answers[0].failure is None
 
 
 async def test_hanging_up_on_the_metadata_request(world: World) -> None:
     await one(world, tells(HANG_UP))
-    found = await gather(world)
+    found = await collect_facts(world)
     assert found.metadata.answers[0].failure in (Failure.CLOSED, Failure.RESET)
 
 
 async def test_one_server_that_answers_is_enough(world: World) -> None:
     await world.three()
     world.brokers[1].control = tells(b"\0\0\0\x04\0\0\0\x02")
-    found = (await gather(world, TWO)).metadata
+    found = (await collect_facts(world, TWO)).metadata
     assert [answer.failure for answer in found.answers] == [Failure.NOT_KAFKA, None]
     assert len(found.brokers) == 3
 
@@ -236,7 +236,7 @@ async def test_a_server_that_lists_brokers_counts_more_than_one_that_lists_none(
 ) -> None:
     await world.three()
     world.brokers[1].control = tells(answer(brokers=[], cluster_id=None))
-    found = (await gather(world, TWO)).metadata
+    found = (await collect_facts(world, TWO)).metadata
     assert len(found.brokers) == 3
     assert [answer.cluster_id for answer in found.answers] == [None, CLUSTER_ID]
 
@@ -245,7 +245,7 @@ async def test_servers_of_two_clusters(world: World) -> None:
     await world.three()
     other = FakeCluster("other", [FakeNode(1, "3.10.139.230", PORT)])
     await world.broker("3.10.139.230", PORT, FakeBroker(other, 1))
-    found = (await gather(world, f"{endpoint()},{endpoint('3.10.139.230')}")).metadata
+    found = (await collect_facts(world, f"{endpoint()},{endpoint('3.10.139.230')}")).metadata
     assert [answer.cluster_id for answer in found.answers] == [CLUSTER_ID, "other"]
     assert found.cluster_id == CLUSTER_ID, "the first one's"
 
@@ -254,7 +254,7 @@ async def test_what_a_peer_writes_is_cleaned(world: World) -> None:
     nasty = "\x1b[31mred\x07\u202e\n"
     brokers = [listed(1, nasty)]
     await one(world, tells(answer(brokers=brokers, cluster_id=nasty)))
-    found = (await gather(world, until="metadata")).metadata
+    found = (await collect_facts(world, until="metadata")).metadata
     texts = [found.cluster_id, found.brokers[0].advertised.host]
     assert all(text and text.isprintable() and "red" in text for text in texts)
 
@@ -267,7 +267,7 @@ async def test_a_topic_that_nobody_asked_for_is_no_topic(world: World) -> None:
     """The real client writes to the topic of the metadata: a peer must not be able to name it."""
     broker = FakeBroker(world.cluster, 1, tells(answer(topics=[topic("theirs")])))
     await world.broker(PUBLIC[0], PORT, broker)
-    met = await gather(world, until="metadata")
+    met = await collect_facts(world, until="metadata")
     assert met.metadata.topic is None
     assert met.metadata.failed == ()
 
@@ -275,7 +275,7 @@ async def test_a_topic_that_nobody_asked_for_is_no_topic(world: World) -> None:
 async def test_the_topic_that_was_asked_for_is_found_among_others(world: World) -> None:
     told = [topic("theirs"), topic("orders")]
     await world.broker(PUBLIC[0], PORT, FakeBroker(world.cluster, 1, tells(answer(topics=told))))
-    met = await gather(world, until="metadata", topic="orders")
+    met = await collect_facts(world, until="metadata", topic="orders")
     assert met.metadata.topic
     assert met.metadata.topic.name == "orders"
 
@@ -285,7 +285,7 @@ async def test_a_topic_that_the_answer_leaves_out_is_unknown_to_the_server(
     world: World, told: list[dict[str, Any]]
 ) -> None:
     await world.broker(PUBLIC[0], PORT, FakeBroker(world.cluster, 1, tells(answer(topics=told))))
-    met = await gather(world, until="metadata", topic="orders")
+    met = await collect_facts(world, until="metadata", topic="orders")
     assert met.metadata.topic == Topic("orders", "UNKNOWN_TOPIC_OR_PARTITION", (), left_out=True)
     assert met.metadata.failed == ()
     assert met.metadata.summary.endswith("topic orders: left out")
@@ -297,7 +297,7 @@ async def test_a_server_that_names_the_topic_counts_more_than_one_that_leaves_it
     for address, topics in ((PUBLIC[0], []), (PUBLIC[1], [topic("orders")])):
         broker = FakeBroker(world.cluster, 1, tells(answer(topics=topics)))
         await world.broker(address, PORT, broker)
-    met = await gather(world, until="metadata", topic="orders", bootstrap=TWO)
+    met = await collect_facts(world, until="metadata", topic="orders", bootstrap=TWO)
     assert met.metadata.topic
     assert met.metadata.topic.error == "NONE"
 
@@ -338,7 +338,7 @@ async def test_topics_with_a_name_like_the_one_that_does_not_exist(
 ) -> None:
     await world.three()
     world.brokers[1].control = others(*names)
-    told = (await gather(world, until="metadata", topic="ordres")).metadata
+    told = (await collect_facts(world, until="metadata", topic="ordres")).metadata
     assert told.topic and told.topic.error == "UNKNOWN_TOPIC_OR_PARTITION"
     assert told.alike == alike
 
@@ -346,7 +346,7 @@ async def test_topics_with_a_name_like_the_one_that_does_not_exist(
 async def test_kafka_s_own_topics_are_none_of_them(world: World) -> None:
     await world.three()
     world.brokers[1].control = others("__consumer_offsets", internal=True)
-    told = (await gather(world, until="metadata", topic="__consumer_offset")).metadata
+    told = (await collect_facts(world, until="metadata", topic="__consumer_offset")).metadata
     assert told.alike == ()
 
 
@@ -357,7 +357,7 @@ async def test_who_does_not_list_its_topics_has_answered_all_the_same(world: Wor
 
     await world.three()
     world.brokers[1].control = unlisted
-    told = (await gather(world, until="metadata", topic="ordres", timeout=0.5)).metadata
+    told = (await collect_facts(world, until="metadata", topic="ordres", timeout=0.5)).metadata
     assert told.brokers
     assert told.alike is None
 
@@ -367,7 +367,7 @@ async def test_all_topics_are_listed_for_nothing_else(world: World) -> None:
     world.cluster.topics["orders"] = [1, 2, 3]
     for topic, count in (("orders", 1), ("ordres", 2)):
         world.brokers[1].requests.clear()
-        await gather(world, until="metadata", topic=topic)
+        await collect_facts(world, until="metadata", topic=topic)
         asked = [r for r in world.brokers[1].requests if r.api is METADATA]
         assert len(asked) == count
         assert not any(request.body["allow_auto_topic_creation"] for request in asked)
@@ -377,7 +377,7 @@ async def test_all_topics_are_listed_for_nothing_else(world: World) -> None:
 async def test_whether_the_topic_would_be_created(world: World, creates: bool) -> None:
     await world.three()
     world.cluster.creates = creates
-    told = (await gather(world, until="metadata", topic="orders")).metadata
+    told = (await collect_facts(world, until="metadata", topic="orders")).metadata
     assert told.creates == str(creates).lower()
     (asked,) = [r for r in world.brokers[1].requests if r.api is DESCRIBE_CONFIGS]
     assert asked.body["resources"][0]["configuration_keys"] == ["auto.create.topics.enable"]
@@ -391,7 +391,7 @@ async def test_a_broker_that_is_asked_for_another_one_names_itself(world: World)
     await world.broker("3.10.139.230", PORT, third)
     world.cluster.creates = True
     server = endpoint("3.10.139.230")
-    told = (await gather(world, server, until="metadata", topic="orders")).metadata
+    told = (await collect_facts(world, server, until="metadata", topic="orders")).metadata
     assert told.creates == "true"
     asked = [r for r in third.requests if r.api is DESCRIBE_CONFIGS]
     assert [r.body["resources"][0]["resource_name"] for r in asked] == ["1", "3"]
@@ -430,7 +430,7 @@ async def test_a_broker_that_does_not_tell_whether_it_creates_topics(
 ) -> None:
     await world.three()
     world.brokers[1].control = control
-    told = (await gather(world, until="metadata", topic="orders", timeout=0.5)).metadata
+    told = (await collect_facts(world, until="metadata", topic="orders", timeout=0.5)).metadata
     assert (told.creates, told.alike) == (creates, ())
 
 
@@ -453,7 +453,7 @@ async def test_the_right_to_a_transactional_id_is_asked_for_without_using_it(
     world.brokers[1].control = lambda r: (
         {"throttle_time_ms": 0, "error_code": code} if r.api is END_TXN else None
     )
-    found = await gather(world, until="metadata", topic="orders", properties=TRANSACTIONAL)
+    found = await collect_facts(world, until="metadata", topic="orders", properties=TRANSACTIONAL)
     assert found.metadata.transaction == said
     (asked,) = [r for r in world.brokers[1].requests if r.api is END_TXN]
     assert asked.body["transactional_id"] == "orders-1"
@@ -469,6 +469,6 @@ async def test_a_transaction_is_no_question_without_a_topic_or_an_id(
     await world.three()
     world.cluster.topics["orders"] = [1, 2, 3]
     given = TRANSACTIONAL if topic is None else {"security.protocol": "PLAINTEXT"}
-    found = await gather(world, until="metadata", topic=topic, properties=given)
+    found = await collect_facts(world, until="metadata", topic=topic, properties=given)
     assert found.metadata.transaction is None
     assert not [r for r in world.brokers[1].requests if r.api is END_TXN]

@@ -18,7 +18,7 @@ from kdiag.network.attempt import ClientRun, Delivery, Failure
 from kdiag.report.model import Report
 from kdiag.walk.facts.produce import Produce
 from kdiag.walk.runner import nobody
-from tests.gathered import gather
+from tests.collected import collect_facts
 from tests.walks import on_loopback
 
 
@@ -56,7 +56,7 @@ def answered(code: int, throttle_ms: int = 0) -> Control:
 
 async def test_every_broker_is_asked_twice_and_answers(world: World) -> None:
     await world.three()
-    found = await gather(world)
+    found = await collect_facts(world)
     assert [p.node for p in found.produce.produced] == [1, 2, 3]
     for produced in found.produce.produced:
         assert produced.answered
@@ -69,7 +69,7 @@ async def test_every_broker_is_asked_twice_and_answers(world: World) -> None:
 
 async def test_one_request_fits_a_packet_and_the_other_does_not(world: World) -> None:
     await world.three()
-    await gather(world)
+    await collect_facts(world)
     for broker in world.brokers.values():
         small, big = sizes(broker.requests)
         assert small < 500
@@ -79,8 +79,8 @@ async def test_one_request_fits_a_packet_and_the_other_does_not(world: World) ->
 async def test_nothing_is_written_and_no_topic_is_made(world: World) -> None:
     await world.three()
     world.cluster.topics["orders"] = [1, 2, 3]
-    await gather(world)
-    await gather(world, topic="orders")
+    await collect_facts(world)
+    await collect_facts(world, topic="orders")
     assert world.cluster.records == []
     requests = [r for broker in world.brokers.values() for r in broker.requests]
     names = {t["name"] for r in requests if r.api is PRODUCE for t in r.body["topics"]}
@@ -92,7 +92,7 @@ async def test_nothing_is_written_and_no_topic_is_made(world: World) -> None:
 
 async def test_it_goes_out_on_the_connection_that_proved_itself(world: World) -> None:
     await world.three()
-    await gather(world)
+    await collect_facts(world)
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [1, 1, 1]
     apis = [r.api for r in world.brokers[3].requests]
     assert apis.index(DESCRIBE_CONFIGS) < apis.index(PRODUCE)
@@ -101,12 +101,12 @@ async def test_it_goes_out_on_the_connection_that_proved_itself(world: World) ->
 async def test_they_share_the_flight_of_hop_3(world: World) -> None:
     await world.three()
     world.brokers[3].flights = lambda _: (5,)
-    assert (await gather(world)).produced(3).answered
+    assert (await collect_facts(world)).produced(3).answered
 
 
 async def test_with_few_descriptors_no_connection_is_made_twice(world: World) -> None:
     await world.three()
-    found = await gather(world, capacity=2)
+    found = await collect_facts(world, capacity=2)
     assert [p.answered for p in found.produce.produced] == [True] * 3
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [2, 1, 1]
 
@@ -124,7 +124,7 @@ async def test_with_few_descriptors_no_connection_is_made_twice(world: World) ->
 async def test_any_answer_proves_the_path(world: World, code: int, name: str) -> None:
     await world.three()
     world.brokers[2].control = answered(code)
-    produced = (await gather(world)).produced(2)
+    produced = (await collect_facts(world)).produced(2)
     assert produced.answered
     assert produced.small.error == produced.large.error == name
 
@@ -134,7 +134,7 @@ async def test_an_answer_about_no_topic_is_an_answer(world: World) -> None:
     world.brokers[2].control = lambda r: (
         {"topics": [], "throttle_time_ms": 700} if r.api is PRODUCE else None
     )
-    produced = (await gather(world)).produced(2)
+    produced = (await collect_facts(world)).produced(2)
     assert produced.answered
     assert (produced.small.error, produced.small.throttle_ms) == (None, 700)
 
@@ -142,7 +142,7 @@ async def test_an_answer_about_no_topic_is_an_answer(world: World) -> None:
 async def test_large_requests_vanish(world: World) -> None:
     await world.three()
     world.brokers[1].control = lambda request: SILENCE if large(request) else None
-    found = await gather(world, timeout=0.5)
+    found = await collect_facts(world, timeout=0.5)
     assert found.produced(1).small.failure is None
     assert found.produced(1).large.failure is Failure.SILENT
     assert not found.produced(1).answered
@@ -152,7 +152,7 @@ async def test_large_requests_vanish(world: World) -> None:
 async def test_no_produce_request_is_answered(world: World) -> None:
     await world.three()
     world.brokers[1].control = lambda request: SILENCE if request.api is PRODUCE else None
-    produced = (await gather(world, timeout=0.5)).produced(1)
+    produced = (await collect_facts(world, timeout=0.5)).produced(1)
     assert produced.small.failure is produced.large.failure is Failure.SILENT
     assert "no answer within 0.5 s" in produced.small.detail
 
@@ -160,14 +160,14 @@ async def test_no_produce_request_is_answered(world: World) -> None:
 async def test_a_broker_hangs_up_on_produce(world: World) -> None:
     await world.three()
     world.brokers[1].control = lambda request: HANG_UP if request.api is PRODUCE else None
-    produced = (await gather(world)).produced(1)
+    produced = (await collect_facts(world)).produced(1)
     assert {produced.small.failure, produced.large.failure} <= {Failure.CLOSED, Failure.RESET}
 
 
 async def test_a_broker_hangs_up_on_large_requests_only(world: World) -> None:
     await world.three()
     world.brokers[1].control = lambda request: HANG_UP if large(request) else None
-    produced = (await gather(world)).produced(1)
+    produced = (await collect_facts(world)).produced(1)
     assert produced.small.failure is None
     assert produced.large.failure in (Failure.CLOSED, Failure.RESET)
 
@@ -179,7 +179,7 @@ async def test_an_answer_that_cannot_be_read(world: World) -> None:
         if request.api is PRODUCE
         else None
     )
-    produced = (await gather(world)).produced(1)
+    produced = (await collect_facts(world)).produced(1)
     assert produced.small.failure is Failure.NOT_KAFKA
     assert "Produce answer" in produced.small.detail
 
@@ -196,7 +196,7 @@ async def test_a_broker_that_goes_down_between_the_hops(world: World) -> None:
         return HANG_UP
 
     going.control = last_words
-    produced = (await gather(world)).produced(2)
+    produced = (await collect_facts(world)).produced(2)
     assert produced.unreachable
     assert produced.small.failure is Failure.REFUSED
     assert produced.large.failure is Failure.REFUSED
@@ -204,7 +204,7 @@ async def test_a_broker_that_goes_down_between_the_hops(world: World) -> None:
 
 async def test_brokers_that_hop_3_did_not_reach_are_not_asked(world: World) -> None:
     await world.three((PUBLIC[0], PORT), (PUBLIC[1], PORT), (PRIVATE[2], PORT))
-    found = await gather(world, timeout=1.0)
+    found = await collect_facts(world, timeout=1.0)
     assert [p.node for p in found.produce.produced] == [1, 2]
     assert found.produce.unreached == (3,)
     assert found.produce.summary == "2 of 2 brokers answered, 1 not asked"
@@ -213,7 +213,7 @@ async def test_brokers_that_hop_3_did_not_reach_are_not_asked(world: World) -> N
 
 async def test_nobody_was_reached(world: World) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
-    found = await gather(world, timeout=0.5)
+    found = await collect_facts(world, timeout=0.5)
     assert found.listeners.reached == ()
     assert len(found.facts.values) == 3
 

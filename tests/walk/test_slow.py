@@ -25,7 +25,7 @@ from kdiag.kafka.messages import (
 from kdiag.network.attempt import Failure
 from kdiag.walk import handshake
 from tests import peers
-from tests.gathered import PLAINTEXT, gather
+from tests.collected import PLAINTEXT, collect_facts
 
 PATIENT = 1.2  # seconds for one answer, and more than a busy machine adds to a DELAY
 DELAY = 0.5  # of an answer: three in a row take longer than PATIENT
@@ -46,7 +46,7 @@ async def test_each_answer_has_its_own_time(world: World) -> None:
     one after the other, the last one long after its time-out, were it counted from the start."""
     await world.three()
     world.brokers[2].delay = takes(DELAY)
-    found = await gather(world, timeout=PATIENT)
+    found = await collect_facts(world, timeout=PATIENT)
     assert len(found.listeners.reached) == 3
     assert found.produced(2).answered
     dial = found.listener(2).contact.dials[0]
@@ -60,7 +60,7 @@ async def test_a_slow_login_is_a_login(world: World) -> None:
     await world.three(sasl=Logins({"bob": "bob-secret"}))
     for one in world.brokers.values():
         one.delay = takes(1.4 * PATIENT, SASL_HANDSHAKE, SASL_AUTHENTICATE)
-    found = await gather(world, timeout=PATIENT, properties=PLAIN)
+    found = await collect_facts(world, timeout=PATIENT, properties=PLAIN)
     assert len(found.listeners.reached) == 3
     sasl = found.listener(2).contact.dials[0].attempts[2]
     assert sasl.layer == "sasl"
@@ -75,7 +75,7 @@ async def test_silent_brokers_cost_one_answer_however_many(world: World, api: Ap
         one.control = lambda request: SILENCE if request.api in (METADATA, api) else None
     clock = asyncio.get_running_loop()
     started = clock.time()
-    found = await gather(world, timeout=PATIENT, properties={})
+    found = await collect_facts(world, timeout=PATIENT, properties={})
     assert PATIENT <= clock.time() - started < 2 * PATIENT
     failure = (
         found.bootstrap.contacts[0].dials[0].failed
@@ -94,7 +94,7 @@ async def test_a_quota_mutes_the_connection_and_that_is_waited_for(world: World)
     await world.three()
     world.brokers[2].quota = lambda request: MUTED if request.api in (METADATA, PRODUCE) else 0
     world.brokers[2].delay = takes(DELAY, DESCRIBE_CONFIGS, PRODUCE)
-    found = await gather(world, timeout=PATIENT)
+    found = await collect_facts(world, timeout=PATIENT)
     assert MUTED / 1000 + DELAY > PATIENT
     assert found.listener(2).contact.usable
     assert found.produced(2).answered
@@ -106,7 +106,7 @@ async def test_a_quota_that_mutes_for_too_long_is_not_waited_for(world: World) -
     await world.three()
     long = int(MAX_THROTTLE * 1000) + 1
     world.brokers[2].quota = lambda request: long if request.api is PRODUCE else 0
-    found = await gather(world, timeout=PATIENT)
+    found = await collect_facts(world, timeout=PATIENT)
     small, large = found.produced(2).small, found.produced(2).large
     assert (small.failure, small.throttle_ms) == (None, long)
     assert large.failure is Failure.THROTTLED
@@ -117,7 +117,7 @@ async def test_a_proxy_that_hangs_up_on_a_side_question_is_asked_without_it(worl
     await world.three()
     for one in world.brokers.values():
         one.control = lambda request: HANG_UP if request.api is DESCRIBE_CONFIGS else None
-    found = await gather(world)
+    found = await collect_facts(world)
     assert len(found.listeners.reached) == 3
     dial = found.listener(1).contact.dials[0]
     assert (dial.answered_as, dial.cluster_id) == (None, world.cluster.id)
@@ -149,7 +149,7 @@ async def test_a_login_that_a_connection_limit_refuses_is_tried_again(
 ) -> None:
     monkeypatch.setattr(handshake, "_BACKOFF", 0.01)
     await world.three(sasl=Limited({"bob": "bob-secret"}))
-    found = await gather(world, properties=PLAIN)
+    found = await collect_facts(world, properties=PLAIN)
     assert len(found.listeners.reached) == 3
     assert all(produced.answered for produced in found.produce.produced)
 
@@ -161,7 +161,7 @@ async def test_a_connection_limit_that_stays_is_no_wrong_password(
     logins = Limited({"bob": "bob-secret"})
     logins.refusals = 99
     await world.three(sasl=logins)
-    found = await gather(world, properties=PLAIN)
+    found = await collect_facts(world, properties=PLAIN)
     failed = found.bootstrap.contacts[0].failed
     assert failed
     assert failed.layer == "sasl"
@@ -173,7 +173,7 @@ async def test_a_connection_limit_that_stays_is_no_wrong_password(
 async def test_a_broker_at_its_most_connections_closes_a_new_one(world: World) -> None:
     await world.three()
     world.brokers[2].most = 0
-    found = await gather(world, properties=PLAINTEXT)
+    found = await collect_facts(world, properties=PLAINTEXT)
     failed = found.listener(2).contact.failed
     assert failed
     assert failed.failure in (Failure.CLOSED, Failure.RESET)
@@ -192,7 +192,7 @@ async def test_a_stranger_that_waits_for_its_own_language_is_named_before_that_t
     clock = asyncio.get_running_loop()
     started = clock.time()
     long = 8.0
-    found = await gather(world, timeout=long, properties={})
+    found = await collect_facts(world, timeout=long, properties={})
     assert clock.time() - started < long, "half of it, and what the answer takes"
     failed = found.bootstrap.contacts[0].failed
     assert failed

@@ -20,7 +20,7 @@ from kdiag.kafka.messages import (
     Request,
 )
 from kdiag.network.attempt import Failure
-from tests.gathered import Gathered, gather
+from tests.collected import CollectedFacts, collect_facts
 
 Apis = Mapping[int, tuple[int, int]]
 
@@ -45,11 +45,11 @@ def within(request: Request, apis: Apis) -> bool:
     return least <= request.version <= most
 
 
-async def walked(world: World, apis: Apis, **asked: object) -> Gathered:
+async def walked(world: World, apis: Apis, **asked: object) -> CollectedFacts:
     await world.three()
     for one in world.brokers.values():
         one.apis = apis
-    return await gather(world, **asked)  # type: ignore[arg-type]
+    return await collect_facts(world, **asked)  # type: ignore[arg-type]
 
 
 def outside(world: World, apis: Apis) -> list[str]:
@@ -83,7 +83,7 @@ async def test_after_hop_1_nothing_is_asked_that_the_server_does_not_have(world:
     old = SERVERS["Kafka 0.10.2"]
     for one in world.brokers.values():
         one.apis = old
-    await gather(world)
+    await collect_facts(world)
     # Metadata 4 went to the first one, before it had listed anything.
     assert outside(world, old) == ["Metadata 4"]
 
@@ -98,7 +98,7 @@ async def test_a_broker_of_another_version_is_asked_again_as_it_lists_it(world: 
     await world.three()
     world.brokers[1].apis = {**BROKER_APIS, METADATA.key: (5, 7), PRODUCE.key: (5, 7)}
     world.brokers[2].apis = {**BROKER_APIS, METADATA.key: (1, 2), PRODUCE.key: (0, 2)}
-    found = await gather(world)
+    found = await collect_facts(world)
     assert [p.large.error for p in found.produce.produced] == ["UNKNOWN_TOPIC_OR_PARTITION"] * 3
     assert found.listener(2).contact.usable
 
@@ -153,7 +153,7 @@ async def test_logins_of_every_age(world: World, name: str, mechanism: str) -> N
     await world.three(sasl=Logins({"bob": "bob-secret"}))
     for one in world.brokers.values():
         one.apis = apis
-    found = await gather(world, properties={**LOGIN, "sasl.mechanism": mechanism})
+    found = await collect_facts(world, properties={**LOGIN, "sasl.mechanism": mechanism})
     assert [p.large.error for p in found.produce.produced] == ["UNKNOWN_TOPIC_OR_PARTITION"] * 3
     assert outside(world, apis) == []
     asked = {r.api for broker in world.brokers.values() for r in broker.requests}
@@ -164,7 +164,7 @@ async def test_a_password_that_kafka_before_1_0_refuses(world: World) -> None:
     await world.three(sasl=Logins({"bob": "another"}))
     for one in world.brokers.values():
         one.apis = SERVERS["Kafka 0.11"]
-    found = await gather(world, properties={**LOGIN, "sasl.mechanism": "PLAIN"})
+    found = await collect_facts(world, properties={**LOGIN, "sasl.mechanism": "PLAIN"})
     failed = found.bootstrap.contacts[0].failed
     assert failed
     assert (failed.layer, failed.failure) == ("sasl", Failure.CREDENTIALS)
@@ -176,7 +176,9 @@ async def test_a_login_waits_for_the_versions_that_nobody_has_listed_yet(world: 
     await world.three(sasl=Logins({"bob": "bob-secret"}))
     for one in world.brokers.values():
         one.flights = lambda n: (1, 1) if n == 0 else (2,)
-    found = await gather(world, properties={**LOGIN, "sasl.mechanism": "PLAIN"}, until="bootstrap")
+    found = await collect_facts(
+        world, properties={**LOGIN, "sasl.mechanism": "PLAIN"}, until="bootstrap"
+    )
     assert found.bootstrap.usable
     assert [r.api for r in world.brokers[1].requests[:2]] == [API_VERSIONS, SASL_HANDSHAKE]
 

@@ -13,9 +13,8 @@ from tests.facts import (
     DOOR,
     bootstrap,
     brokers,
-    came_in,
     contact,
-    halts,
+    hop_failures,
     listener,
     listeners,
     metadata,
@@ -24,6 +23,7 @@ from tests.facts import (
     produced,
     reported,
     topic,
+    working_bootstrap,
 )
 from tests.lab.goldens import GOLDENS
 
@@ -53,7 +53,7 @@ def private(count: int) -> Report:
         )
         for node in range(1, count + 1)
     ]
-    return reported(came_in(), metadata(*(x.broker for x in found)), listeners(*found))
+    return reported(working_bootstrap(), metadata(*(x.broker for x in found)), listeners(*found))
 
 
 def crowd_private() -> Report:
@@ -67,7 +67,7 @@ def crowd_healthy() -> Report:
         listener(node, f"198.51.{node // 250}.{node % 250 + 1}:9094") for node in range(1, 301)
     ]
     return reported(
-        came_in(),
+        working_bootstrap(),
         metadata(*(x.broker for x in found)),
         listeners(*found),
         produce(*(produced(node) for node in range(1, 301))),
@@ -87,7 +87,7 @@ def long_names() -> Report:
         ),
     )
     return reported(
-        came_in(),
+        working_bootstrap(),
         metadata(*(x.broker for x in found)),
         listeners(*found),
         produce(produced(1), unreached=(2, 3)),
@@ -102,7 +102,7 @@ def hostile_names() -> Report:
         for node, name in enumerate(HOSTILE, 1)
     ]
     return reported(
-        came_in(),
+        working_bootstrap(),
         metadata(*(x.broker for x in found), cluster_id=clean("\x1b[5m[blink]id[/blink]")),
         listeners(*found),
     )
@@ -133,7 +133,7 @@ def two_hops() -> Report:
     """The topic is unknown, and the listeners fail as well: the first hop that fails has it."""
     found = [listener(node, f"10.0.1.1{node}:9094", "timeout", detail=SILENT) for node in (1, 2, 3)]
     return reported(
-        came_in(),
+        working_bootstrap(),
         metadata(*(x.broker for x in found), topic=topic(error="UNKNOWN_TOPIC_OR_PARTITION")),
         listeners(*found),
     )
@@ -141,17 +141,21 @@ def two_hops() -> Report:
 
 def deadline() -> Report:
     """`--deadline` ended the walk in hop 3."""
-    return reported(came_in(), metadata(*brokers(1, 2, 3)), halts(("listeners", "")))
+    return reported(
+        working_bootstrap(), metadata(*brokers(1, 2, 3)), hop_failures(("listeners", ""))
+    )
 
 
 def internal_error() -> Report:
     """kdiag has a bug."""
-    return reported(came_in(), halts(("metadata", "KeyError at metadata.py:71: 'brokers'")))
+    return reported(
+        working_bootstrap(), hop_failures(("metadata", "KeyError at metadata.py:71: 'brokers'"))
+    )
 
 
 def interrupted() -> Report:
     """Ctrl-C in hop 2."""
-    return reported(came_in(), skipped="interrupted", interrupted=True)
+    return reported(working_bootstrap(), skipped="interrupted", interrupted=True)
 
 
 def ignored() -> Report:
@@ -162,7 +166,7 @@ def ignored() -> Report:
         listener(3, "198.51.100.3:9094"),
     )
     return reported(
-        came_in(),
+        working_bootstrap(),
         metadata(*(x.broker for x in found)),
         listeners(*found),
         produce(produced(3, throttle_ms=700), unreached=(1, 2)),
@@ -177,7 +181,7 @@ def unmet() -> Report:
         listener(2, "b-2.example.com:9094"),
     )
     return reported(
-        came_in(),
+        working_bootstrap(),
         metadata(*(x.broker for x in found)),
         listeners(*found),
         produce(produced(2), unreached=(1,)),

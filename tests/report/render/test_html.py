@@ -14,7 +14,15 @@ from kdiag.report.model import Report
 from kdiag.report.render import presentation as order
 from kdiag.rules.rule import Remedy
 from tests import walks
-from tests.facts import came_in, listener, listeners, metadata, produce, produced, reported
+from tests.facts import (
+    listener,
+    listeners,
+    metadata,
+    produce,
+    produced,
+    reported,
+    working_bootstrap,
+)
 from tests.report.render.cases import report, shown
 from tests.report.render.pages import Node, read
 from tests.report.render.test_terminal import spoken
@@ -47,7 +55,7 @@ def crowd(count: int, broken: int = 0) -> Report:
         *(produced(n) for n in range(broken + 1, count + 1)),
         unreached=tuple(range(1, broken + 1)),
     )
-    return reported(came_in(), metadata(*(x.broker for x in met)), listeners(*met), well)
+    return reported(working_bootstrap(), metadata(*(x.broker for x in met)), listeners(*met), well)
 
 
 def it_needs_nothing_and_runs_nothing_but_its_own(name: str) -> None:

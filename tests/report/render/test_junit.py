@@ -13,7 +13,16 @@ import pytest
 import xmlschema
 
 from tests import walks
-from tests.facts import brokers, came_in, listener, listeners, metadata, partition, reported, topic
+from tests.facts import (
+    brokers,
+    listener,
+    listeners,
+    metadata,
+    partition,
+    reported,
+    topic,
+    working_bootstrap,
+)
 from tests.report.render import cases
 from tests.report.render.cases import report, shown
 
@@ -117,7 +126,7 @@ def test_each_expectation_and_each_address_in_aws_is_a_case() -> None:
 
 
 def test_the_topic_is_a_case() -> None:
-    well = reported(came_in(), metadata(*brokers(1), topic=topic(partition(0))))
+    well = reported(working_bootstrap(), metadata(*brokers(1), topic=topic(partition(0))))
     assert ("kdiag.metadata", "topic orders") in [
         (suite, case.name) for suite, case in every_case(walks.shown(well, "junit"))
     ]
@@ -141,7 +150,7 @@ def test_a_warning_is_told_and_fails_nothing() -> None:
 
 def test_with_fail_on_warning_it_fails() -> None:
     behind = metadata(*brokers(1), topic=topic(partition(0, isr=(1,))))
-    text = walks.shown(reported(came_in(), behind, fail_on="warning"), "junit")
+    text = walks.shown(reported(working_bootstrap(), behind, fail_on="warning"), "junit")
     assert [(suite, kind) for suite, _, kind in failed(text)] == [
         ("kdiag.metadata", "KD208 under-replicated")
     ]
@@ -173,7 +182,7 @@ def test_a_character_that_xml_cannot_have_is_shown_as_an_escape(char: str) -> No
 
 def test_every_letter_survives_a_stream_of_ascii() -> None:
     met = listener(1, "bücher.example.com:9094", "refused", detail="漢字 😀")
-    made = reported(came_in(), metadata(met.broker), listeners(met))
+    made = reported(working_bootstrap(), metadata(met.broker), listeners(met))
     text = walks.shown(made, "junit", encoding="ascii")
     (case,) = (case for _, case in every_case(text) if case.is_failure)
     assert "bücher.example.com:9094" in case.result[0].message

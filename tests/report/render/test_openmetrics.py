@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families as prometheu
 
 from kdiag.report.model import Report
 from tests import walks
-from tests.facts import brokers, came_in, listener, listeners, metadata, reported
+from tests.facts import brokers, listener, listeners, metadata, reported, working_bootstrap
 from tests.report.render.cases import report, shown
 
 HOSTILE = ('"', "\\", '\\"', '"} 1\nevil 1', "{}", "# EOF", "\\n", "é漢", "a=b,c")
@@ -100,7 +100,7 @@ def test_when_certificates_expire() -> None:
 
 @pytest.mark.parametrize("said", HOSTILE)
 def test_a_label_is_read_as_it_was_said(said: str) -> None:
-    plain = reported(came_in(), metadata(*brokers(1)))
+    plain = reported(working_bootstrap(), metadata(*brokers(1)))
     made = replace(plain, protocol=said, target=[said])
     labels = read(made)["kdiag_check_info"].samples[0].labels
     assert (labels["protocol"], labels["target"]) == (said, said)
@@ -109,6 +109,6 @@ def test_a_label_is_read_as_it_was_said(said: str) -> None:
 
 def test_a_broker_that_is_listed_twice_is_told_once() -> None:
     met = listener(1, "198.51.100.1:9094", "refused")
-    made = reported(came_in(), metadata(met.broker, met.broker), listeners(met, met))
+    made = reported(working_bootstrap(), metadata(met.broker, met.broker), listeners(met, met))
     assert value(made, "kdiag_broker_reachable", broker="1") == 0
     assert value(made, "kdiag_cluster_brokers") == 2

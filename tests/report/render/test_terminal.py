@@ -17,7 +17,6 @@ from kdiag.rules.rule import Remedy
 from tests import walks
 from tests.facts import (
     DOOR,
-    came_in,
     listener,
     listeners,
     metadata,
@@ -26,6 +25,7 @@ from tests.facts import (
     produced,
     reported,
     topic,
+    working_bootstrap,
 )
 from tests.report.render import cases
 
@@ -85,7 +85,7 @@ def test_nothing_of_a_peer_reaches_the_terminal_as_a_command(
 
 @pytest.mark.parametrize("said", ["[bold]x[/bold]", "[/]", "[link=https://x]y", ":boom:", "[red]"])
 def test_markup_is_text(said: str) -> None:
-    report = reported(came_in(), metadata(cluster_id=said))
+    report = reported(working_bootstrap(), metadata(cluster_id=said))
     text = walks.shown(spoken(report, said))
     assert text.count(said) == 6  # cluster, message, evidence, fix, snippet, broker
     assert said in walks.shown(spoken(report, said), encoding="ascii")
@@ -103,7 +103,7 @@ def test_markup_is_text(said: str) -> None:
 )
 def test_nothing_of_a_peer_reaches_the_log_of_a_job_as_a_command(said: str, shown: str) -> None:
     """Where the line is broken, its rest begins a line."""
-    made = reported(came_in(), metadata())
+    made = reported(working_bootstrap(), metadata())
     for before in range(60, 78):
         evidence = [f"{'x' * before} {said}"]
         first = replace(made.findings[0], evidence=evidence, remedies=[Remedy("Do.", said)])
@@ -123,7 +123,7 @@ def spoken(report: Report, said: str) -> Report:
         remedies=[Remedy(said, said, "shell")],
     )
     met = listener(1, "198.51.100.1:9094", "refused")
-    cluster = reported(came_in(), metadata(met.broker), listeners(met)).cluster
+    cluster = reported(working_bootstrap(), metadata(met.broker), listeners(met)).cluster
     assert cluster
     broker = replace(cluster.brokers[0], advertised=said)
     return replace(
@@ -154,7 +154,7 @@ def test_the_root_cause_is_marked_and_comes_first() -> None:
 def test_a_warning_that_is_the_root_cause_comes_before_errors_of_later_hops() -> None:
     met = listener(1, "10.0.1.11:9094", "timeout")
     behind = metadata(met.broker, topic=topic(partition(0, isr=(2, 3))))
-    text = walks.shown(reported(came_in(), behind, listeners(met), fail_on="warning"))
+    text = walks.shown(reported(working_bootstrap(), behind, listeners(met), fail_on="warning"))
     headings = re.findall(r"^([×‼] (?:root cause: )?KD\d+)", text, re.MULTILINE)
     assert headings == ["‼ root cause: KD208", "× KD301"]
 
@@ -188,7 +188,7 @@ def test_of_many_lines_the_last_are_shown_too() -> None:
 
 @pytest.mark.parametrize(("count", "cut"), [(11, False), (12, True)])
 def test_no_line_is_cut_to_say_that_it_was(count: int, cut: bool) -> None:
-    report = reported(came_in(), metadata())
+    report = reported(working_bootstrap(), metadata())
     first = replace(report.findings[0], evidence=[f"line {n}" for n in range(count)])
     text = walks.shown(replace(report, findings=[first]))
     assert ("more lines with" in text) == cut
@@ -199,7 +199,9 @@ def test_broken_brokers_are_shown_before_the_well_ones() -> None:
     met = [listener(node, f"198.51.100.{node}:9094") for node in range(1, 41)]
     met[36] = listener(37, "198.51.100.37:9094", "refused")
     well = produce(*(produced(node) for node in range(1, 41) if node != 37), unreached=(37,))
-    report = reported(came_in(), metadata(*(x.broker for x in met)), listeners(*met), well)
+    report = reported(
+        working_bootstrap(), metadata(*(x.broker for x in met)), listeners(*met), well
+    )
     text = walks.shown(report)
     rows = re.findall(r"^ +(\d+)  198\.51", text, re.MULTILINE)
     assert rows == ["37", *(str(node) for node in range(1, 12))]

@@ -1,4 +1,4 @@
-"""Runs the hops in a small world on loopback, and hands out the facts that each gathered."""
+"""Runs the hops in a small world on loopback, and returns the facts of each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PLAINTEXT = {"security.protocol": "PLAINTEXT"}  # as asked for: nothing else is 
 
 
 @dataclass(frozen=True)
-class Gathered:
+class CollectedFacts:
     """The facts of the hops that ran, by their type; asking for one that did not run fails."""
 
     facts: Facts
@@ -49,7 +49,7 @@ class Gathered:
         return next(p for p in self.produce.produced if p.node == node)
 
 
-async def gather(
+async def collect_facts(
     world: World,
     bootstrap: str = endpoint(),
     *,
@@ -59,9 +59,9 @@ async def gather(
     mapped: Sequence[str] = (),
     properties: Mapping[str, str] = PLAINTEXT,
     capacity: int | None = None,
-) -> Gathered:
-    """Runs the hops up to `until`, each as long as what it needs is known, without any judging."""
-    asked = settings(
+) -> CollectedFacts:
+    """Runs the hops up to `until` whose needed facts are known; applies no rule."""
+    checked = settings(
         bootstrap,
         topic=topic,
         timeout=timeout,
@@ -69,9 +69,9 @@ async def gather(
         mapped=mapped,
         properties=properties,
     )
-    net = world.net(asked)
+    net = world.net(checked)
     net.capacity = capacity or net.capacity
-    walk, facts = walk_context(asked, net), Facts()
+    walk, facts = walk_context(checked, net), Facts()
     try:
         for hop in HOPS:
             if hop.ready(facts) and (found := await hop.run(walk, facts)) is not None:
@@ -80,4 +80,4 @@ async def gather(
                 break
     finally:
         await net.close()
-    return Gathered(facts)
+    return CollectedFacts(facts)
