@@ -1,1 +1,1 @@
-"""The four hops: they dial, wait and read, and judge nothing."""
+"""The four hops of a walk: they dial, wait and read facts, and judge nothing."""

@@ -1,4 +1,4 @@
-"""The one table of hops, and of what stands beside the walk: ids, order, exit codes, titles.
+"""The one table of hops and of what is checked beside them: ids, order, exit codes, titles.
 
 All else is derived from it: the order in which hops run, the help page, the JSON Schema, the
 sections of the findings page.

@@ -19,7 +19,7 @@ from kdiag.walk.questions import SideAnswers, ask_side_questions, open_questions
 
 def metadata_question(topic: str | None, *, raw: bool = False) -> Question:
     """The Metadata request for the cluster, and for a topic. Before version 4 a request that names
-    a topic may create it, so that all are asked for instead."""
+    a topic may create it, so that request asks for all topics."""
 
     def body(version: int) -> dict[str, Any]:
         named = [{"name": topic}] if topic else []
@@ -33,19 +33,19 @@ def metadata_question(topic: str | None, *, raw: bool = False) -> Question:
 async def bootstrap(walk: Walk) -> Bootstrap:
     """Dials every address of every server, and sends Metadata together with ApiVersions."""
     question = metadata_question(walk.settings.options.topic)
-    met = await asyncio.gather(
+    dialled = await asyncio.gather(
         *(
             dial_endpoint(walk, endpoint, [question], partial(_until_answered, walk, endpoint))
             for endpoint in walk.settings.bootstrap
         )
     )
     apis: Mapping[int, tuple[int, int]] = {}
-    for reached, results in met:
+    for reached, results in dialled:
         for result in results:
             if result.apis and result.dial.failed is None:
                 apis = apis or result.apis
                 walk.wire.metadata.append((reached.endpoint, result.replies[0]))
-    return Bootstrap(tuple(reached for reached, _ in met), apis)
+    return Bootstrap(tuple(reached for reached, _ in dialled), apis)
 
 
 async def _until_answered(

@@ -1,4 +1,4 @@
-"""Speaks with one address, over TLS or in plaintext: ApiVersions, a login, and further requests."""
+"""The handshake with one address, over TLS or plaintext: ApiVersions, login, further requests."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ async def _first_question_alone(
 
 
 async def ended_by_a_side_question(target: DialTarget, result: HandshakeResult) -> bool:
-    """Whether the peer closed the connection with a side question unanswered: a broker serves a
-    connection in order, so what comes behind that question cannot be why."""
+    """Whether the peer closed the connection before it answered a side question: a broker serves
+    requests in order, so a later request cannot be the reason."""
     if len(result.replies) != len(target.questions):
         return False
     for question, reply in zip(target.questions, result.replies):

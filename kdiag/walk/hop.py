@@ -34,7 +34,7 @@ Collect = Callable[..., Awaitable[Optional[HopFacts]]]
 
 
 class Wire:
-    """What is on the wire: connections and replies that one hop leaves to a later one.
+    """Connections and pending replies that one hop leaves to a later one.
 
     `metadata` has the replies to hop 1's Metadata requests, `side_answers` what one connection
     answers after its reply. `connections` are hop 1's connections to addresses that are also
@@ -121,11 +121,11 @@ class Hop(NamedTuple):
     optional: frozenset[type] = frozenset()
 
     def ready(self, facts: Facts) -> bool:
-        """Whether all that it needs is known."""
+        """Whether the facts that it needs are known."""
         return facts.arguments(self.needs, self.optional) is not None
 
     def run(self, walk: Walk, facts: Facts) -> Awaitable[HopFacts | None]:
-        """Collects, given facts for which it is ready."""
+        """Collects its facts. `facts` must have those that it needs (`ready`)."""
         return self.collect(walk, *(facts.arguments(self.needs, self.optional) or ()))
 
 
@@ -138,10 +138,10 @@ class Companion(Protocol):
     spare: float
 
     def begin(self, walk: Walk, facts: Facts) -> None:
-        """Starts what it can do while the hops after hop 2 run."""
+        """Starts the part of its work that runs beside the hops after hop 2."""
 
     def end(self) -> None:
-        """Ends what it started."""
+        """Cancels what `begin` started."""
 
 
 def hop(id: str) -> Callable[[Collect], Hop]:  # noqa: A002

@@ -69,7 +69,7 @@ class IdentityProof(NamedTuple):
 
 
 def identity_questions(broker: Broker, listed: Mapping[int, tuple[int, int]]) -> list[Question]:
-    """The requests for the cluster's id and for the node id, the latter where the broker has it."""
+    """The requests for the cluster id and, if the broker has DescribeConfigs, for the node id."""
     questions = [metadata_question(None, raw=True)]
     if DESCRIBE_CONFIGS.key in listed:
         resource = {

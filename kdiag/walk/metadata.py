@@ -20,8 +20,8 @@ SPARE = 64 << 10  # bytes
 # UpdateMetadata, by which a controller among the brokers tells the others: only brokers that use
 # ZooKeeper list it ("listeners": ["zkBroker"] in Kafka's UpdateMetadataRequest.json).
 _OF_ZOOKEEPER = 6
-MOST_ALIKE, MOST_TOPICS = 3, 20_000  # told, and looked at
-MOST_TWICE = 10  # brokers under the id of another that are told
+MOST_ALIKE, MOST_TOPICS = 3, 20_000  # in the report, and compared
+MOST_TWICE = 10  # in the report, of the brokers that have the node id of another one
 
 
 @hop("metadata")
@@ -35,9 +35,9 @@ async def metadata(walk: Walk, bootstrap: Bootstrap) -> Metadata | None:
 
 
 async def _answered(walk: Walk) -> Metadata:
-    asked = walk.settings.options.topic
-    replies = [_about(await reply, asked) for _, reply in walk.wire.metadata]
-    told = list(zip((endpoint for endpoint, _ in walk.wire.metadata), replies))
+    name = walk.settings.options.topic
+    replies = [_about(await reply, name) for _, reply in walk.wire.metadata]
+    answered = list(zip((endpoint for endpoint, _ in walk.wire.metadata), replies))
     answers = tuple(
         MetadataAnswer(
             endpoint,
@@ -47,14 +47,14 @@ async def _answered(walk: Walk) -> Metadata:
             reply.body.get("cluster_id"),
             reply.throttle_ms,
         )
-        for endpoint, reply in told
+        for endpoint, reply in answered
     )
     best = max(replies, key=_worth)
-    # What one broker says of the cluster the others say too: none has reason to say much more.
+    # The other brokers describe the same cluster, so their replies are about as long.
     walk.net.max_frame = min(MAX_FRAME, 2 * best.size + SPARE)
     if best.failure:
         return Metadata(answers)
-    found = Metadata(answers, *_read(best.body, asked, _OF_ZOOKEEPER in walk.apis))
+    found = Metadata(answers, *_read(best.body, name, _OF_ZOOKEEPER in walk.apis))
     found = found._replace(twice=_twice(best.body))
     if walk.wire.side_answers:
         side = await walk.wire.side_answers
@@ -65,7 +65,7 @@ async def _answered(walk: Walk) -> Metadata:
 
 
 def _listed(topic: Topic, listing: Reply) -> tuple[str, ...] | None:
-    """The topics that are much like this one, None where they were not listed."""
+    """The topics with similar names; None where the broker did not list topics."""
     if listing.failure:
         return None
     others = (other["name"] for other in listing.body["topics"] if not other["is_internal"])
@@ -73,10 +73,10 @@ def _listed(topic: Topic, listing: Reply) -> tuple[str, ...] | None:
 
 
 def _alike(name: str, others: Iterable[str]) -> tuple[str, ...]:
-    """Up to MOST_ALIKE of these topics, upper and lower case being the same."""
+    """At most MOST_ALIKE topics with similar names, whatever the case of their letters."""
     from difflib import get_close_matches  # only where a topic does not exist
 
-    # What could be no topic's name is a text that somebody wants to see in a command.
+    # A text that is no topic name could be meant to get into a command that a user copies.
     near = {
         other.lower(): other
         for other in islice(others, MOST_TOPICS)
@@ -115,10 +115,10 @@ def _twice(body: Mapping[str, Any]) -> tuple[Broker, ...]:
 
 
 def _read(
-    body: Mapping[str, Any], asked: str | None, zookeeper: bool
+    body: Mapping[str, Any], wanted: str | None, zookeeper: bool
 ) -> tuple[tuple[Broker, ...], str | None, int | None, Topic | None]:
-    """A Metadata response's brokers (once each, by node id), cluster id, controller, and the topic
-    that was asked for: nobody else may name one to write to."""
+    """The brokers of a Metadata response (each node id once), cluster id, controller, and the topic
+    `wanted`: kdiag writes to no other topic."""
     brokers = {
         b["node_id"]: Broker(b["node_id"], Endpoint(b["host"], b["port"]))
         for b in reversed(body["brokers"])
@@ -141,7 +141,7 @@ def _read(
             topic.get("left_out", False),
         )
         for topic in body["topics"]
-        if topic["name"] == asked
+        if topic["name"] == wanted
     ]
     return (
         tuple(sorted(brokers.values(), key=lambda broker: broker.node)),

@@ -1,4 +1,4 @@
-"""Hop 4, produce: does every broker take a produce request that I send straight to it?"""
+"""Hop 4, produce: does every broker answer a produce request that is sent straight to it?"""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from kdiag.walk.handshake import DialTarget
 from kdiag.walk.hop import Walk, hop
 from kdiag.walk.produce_request import produce_questions, produce_results
 
-_TO_TELL = 3.0  # seconds from when the real client's time is over until its failure is known
+_REPORTING = 3.0  # seconds from when the real client's time is over until its failure is known
 
 
 @hop("produce")
 async def produce(
     walk: Walk, bootstrap: Bootstrap, metadata: Metadata, listeners: Listeners
 ) -> Produce | None:
-    """Reads what every broker that was reached answered in hop 3's flight, and asks again where an
-    answer is missing; with a topic, lets the real client write as well. It also tries the leaders
-    at whose address another broker seems to be: whether clients can write is what counts."""
+    """Waits for the replies to the produce requests that hop 3 sent, and repeats those without an
+    answer; with a topic, the real client writes as well. The client also writes to leaders at whose
+    address another broker seems to answer: it shows whether clients can write there."""
     reached = listeners.reached
     tried = {x.broker.node for x in listeners.listeners if _writable(x)}
     if not reached and not (metadata.topic and tried):
@@ -32,9 +32,9 @@ async def produce(
     walk = walk.after(bootstrap)
     loop = asyncio.get_running_loop()
     started = loop.time()
-    asked = () if walk.login.by_client else reached
+    listed = () if walk.login.by_client else reached
     produced, client = await asyncio.gather(
-        asyncio.gather(*(_produced(walk, metadata, listener) for listener in asked)),
+        asyncio.gather(*(_produced(walk, metadata, listener) for listener in listed)),
         _written(walk, metadata, tried),
     )
     found = Produce(tuple(produced), (), client, loop.time() - started)
@@ -43,16 +43,16 @@ async def produce(
 
 
 def _writable(listener: Listener) -> bool:
-    """Whether the real client is to try. It is librdkafka, which a certificate that only Java takes
-    would stop."""
+    """Whether the real client writes to this broker. It is librdkafka, which refuses a certificate
+    that only Java trusts."""
     failed = listener.contact.failed
     another = failed is not None and failed.failure is Failure.WRONG_NODE
     return (listener.contact.usable or another) and not listener.contact.only_java
 
 
 async def _produced(walk: Walk, metadata: Metadata, listener: Listener) -> BrokerProduce:
-    """What became of hop 3's requests; where one has no answer, they are sent again, by themselves,
-    on a new connection, and then for the topic that was named: a proxy may close on any other."""
+    """The results of hop 3's requests. Where one has no answer, both are sent again, alone, on a
+    new connection, and for the topic of `--topic`: a proxy may close on any other topic."""
     node = listener.broker.node
     first: tuple[ProduceResult, ...] = ()
     if node in walk.wire.produce:
@@ -69,7 +69,7 @@ async def _produced(walk: Walk, metadata: Metadata, listener: Listener) -> Broke
 async def _alone(
     walk: Walk, listener: Listener, topic: str | None
 ) -> tuple[ProduceResult, ProduceResult]:
-    """The two requests on a connection where nothing else is asked."""
+    """Sends the two requests on a connection of their own."""
     best = listener.contact.best
     assert best is not None
     endpoint = listener.contact.endpoint
@@ -85,7 +85,7 @@ async def _alone(
 
 
 async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientRun | None:
-    """One record for each leader that was reached, by the real client."""
+    """The real client writes one record to each leader that was reached."""
     if not metadata.topic or not walk.net.outside:
         return None
     leaders: dict[int, int] = {}
@@ -99,12 +99,12 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
 
     answered = (answer.endpoint for answer in metadata.answers if not answer.failure)
     servers = ",".join(map(str, dict.fromkeys(answered)))
-    asked = walk.settings
-    security = asked.security._replace(protocol=walk.protocol, sasl=walk.login.ready)
+    settings = walk.settings
+    security = settings.security._replace(protocol=walk.protocol, sasl=walk.login.ready)
     topic = metadata.topic.name
     needed, wait = _patience(walk, metadata)
-    ran = await in_thread(deliver, servers, topic, leaders, wait, asked.client, security)
-    own = asked.client.get("message.timeout.ms", "")  # 0 for none
+    ran = await in_thread(deliver, servers, topic, leaders, wait, settings.client, security)
+    own = settings.client.get("message.timeout.ms", "")  # 0 for none
     own_limit = own.isdecimal() and 0 < int(own) <= wait * 1000
     return ran if own_limit else ran._replace(short_of=needed - wait)
 
@@ -114,8 +114,8 @@ def _patience(walk: Walk, metadata: Metadata) -> tuple[float, float]:
     leaves them and what it takes to tell how it ended. One behind the other it waits for five
     answers at most: versions and metadata, then a leader's versions, the topic's metadata again,
     and the record's."""
-    asked = walk.settings
+    options = walk.settings.options
     late = max(walk.login.slowest, *(answer.elapsed for answer in metadata.answers))
-    left = walk.until - asyncio.get_running_loop().time() - _TO_TELL
-    needed = asked.options.timeout + max(asked.options.answer_timeout, 5 * late)
-    return needed, max(asked.options.timeout, min(needed, left))
+    left = walk.until - asyncio.get_running_loop().time() - _REPORTING
+    needed = options.timeout + max(options.answer_timeout, 5 * late)
+    return needed, max(options.timeout, min(needed, left))

@@ -17,8 +17,8 @@ NO_SUCH_PARTITION = (1 << 31) - 1  # which no topic has
 
 
 def produce_questions(topic: str | None = None) -> list[Question]:
-    """The small and the large one: for a topic that does not exist or, of one that does, for a
-    partition that it does not have."""
+    """The small and the large produce request: for a topic that does not exist or, if `topic` is
+    given, for a partition that it does not have."""
     index = 0 if topic is None else NO_SUCH_PARTITION
     name = no_such_topic() if topic is None else topic
     return [Question(PRODUCE, partial(_body, name, index, size)) for size in (SMALL, LARGE)]
@@ -47,8 +47,8 @@ async def produce_results(
         await asyncio.wait({large}, timeout=patience)
         sent = None if first.failure else connection.sent()
         if not large.done() and sent and sent.lost:
-            words = f"no answer within {patience:g} s"
-            return first, ProduceResult(patience, failure=Failure.SILENT, detail=words, sent=sent)
+            text = f"no answer within {patience:g} s"
+            return first, ProduceResult(patience, failure=Failure.SILENT, detail=text, sent=sent)
         second = produce_result(await large)
         if second.failure is Failure.SILENT:
             second = second._replace(sent=connection.sent())
@@ -58,7 +58,7 @@ async def produce_results(
 
 
 def produce_result(reply: Reply) -> ProduceResult:
-    """The result that a reply to Produce stands for."""
+    """The result of a produce request, read from its reply."""
     if reply.failure:
         return ProduceResult(reply.elapsed, failure=reply.failure, detail=reply.detail)
     errors = [p["error_code"] for topic in reply.body["topics"] for p in topic["partitions"]]

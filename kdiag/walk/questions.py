@@ -1,4 +1,4 @@
-"""Further requests on a bootstrap connection, where the metadata leaves a question open."""
+"""Side questions: further requests on a bootstrap connection, if the metadata is not enough."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ Ask = Callable[[Question], Awaitable[Reply]]
 
 
 def open_questions(settings: Settings, reply: Reply) -> bool:
-    """Whether a reply to Metadata leaves something to ask."""
+    """Whether the reply to Metadata makes side questions necessary."""
     return not reply.failure and (_unknown_topic(reply) or bool(_transactional(settings)))
 
 
 async def ask_side_questions(
     settings: Settings, connection: KafkaConnection, endpoint: Endpoint, reply: Reply
 ) -> SideAnswers:
-    """Sends the open questions one after the other, until one fails."""
+    """Sends the side questions one after the other, until one fails."""
     failures: list[Failure] = []
 
     async def ask(question: Question) -> Reply:

@@ -72,7 +72,7 @@ async def collect(
     ends: list[_End] = []
     for hop in (*HOPS, *((companion.hop,) if companion else ())):
         left = started + settings.options.deadline - time.perf_counter()
-        if companion and hop is companion.hop:  # what it knows at the deadline is kept
+        if companion and hop is companion.hop:  # it returns what it knows at the deadline
             left = max(left, companion.spare)
         try:
             end = await _run(hop, walk, facts, ends, left, observe)

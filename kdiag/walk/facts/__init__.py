@@ -1,4 +1,4 @@
-"""Facts, and which of them a function needs: hops find them, rules and later hops use them."""
+"""Facts: typed values that hops find, and that rules and later hops need."""
 
 from __future__ import annotations
 

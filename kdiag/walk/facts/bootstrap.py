@@ -10,14 +10,14 @@ from kdiag.network.attempt import EndpointResult
 
 
 class Bootstrap(NamedTuple):
-    """Every bootstrap server, dialled. `apis` (key → versions) is what the first usable one has."""
+    """The result of each bootstrap server; `apis` (key → versions) of the first one that works."""
 
     contacts: tuple[EndpointResult, ...]
     apis: Mapping[int, tuple[int, int]] = MappingProxyType({})
 
     @property
     def usable(self) -> tuple[EndpointResult, ...]:
-        """The servers that work."""
+        """The results of the bootstrap servers that work."""
         return tuple(contact for contact in self.contacts if contact.usable)
 
     @property
@@ -34,7 +34,7 @@ class Bootstrap(NamedTuple):
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The servers that do not work."""
+        """The bootstrap servers that do not work, as subjects of findings."""
         return tuple(f"bootstrap {c.endpoint}" for c in self.contacts if not c.usable)
 
     @property
@@ -51,7 +51,7 @@ class Bootstrap(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """What was learnt, in one line."""
+        """The result of hop 1, in one line."""
         if len(self.contacts) == 1 and self.usable:
             dial = self.contacts[0].best
             name = str(self.contacts[0].endpoint)

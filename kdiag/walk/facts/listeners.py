@@ -20,7 +20,7 @@ class Listener(NamedTuple):
 
     @property
     def proven(self) -> EndpointResult | None:
-        """The candidate address where this very broker answers; None where there is none."""
+        """The result at the candidate address where this broker answers; None if there is none."""
         for candidate in self.candidates:
             best = candidate.best
             if candidate.usable and best and best.answered_as == self.broker.node:
@@ -38,17 +38,17 @@ class Listeners(NamedTuple):
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The brokers whose advertised address did not lead to them."""
+        """The brokers that do not answer at their advertised address, as subjects of findings."""
         return tuple(f"broker {x.broker.node}" for x in self.listeners if not x.contact.usable)
 
     @property
     def reached(self) -> tuple[Listener, ...]:
-        """The listeners whose advertised address led to the right broker."""
+        """The listeners at whose advertised address the right broker answers."""
         return tuple(listener for listener in self.listeners if listener.contact.usable)
 
     @property
     def summary(self) -> str:
-        """What was learnt, in one line."""
+        """The result of hop 3, in one line."""
         reached, count = len(self.reached), len(self.listeners)
         proven = sum(
             1
@@ -62,20 +62,20 @@ class Listeners(NamedTuple):
             return line
         if proven == reached:
             return f"{line}, identity proven"
-        words = {
+        details = {
             attempt.detail
             for listener in self.reached
             for attempt in listener.contact.attempts
             if attempt.failure is Failure.DENIED
         }
-        why = f" ({', '.join(sorted(words))})" if words else ""
+        why = f" ({', '.join(sorted(details))})" if details else ""
         whose = f"identity of {proven} proven" if proven else "identity not proven"
         return f"{line}, {whose}{why}"
 
 
 def suspect(advertised: Endpoint, bootstrap: Bootstrap) -> bool:
-    """Whether an address looks like one of another network than the one this client connected
-    from."""
+    """Whether an advertised address seems to belong to a network that this client is not in: by
+    the bootstrap addresses that work."""
     host = advertised.host
     if is_unusable(host, advertised.port):
         return True

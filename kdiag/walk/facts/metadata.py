@@ -26,8 +26,8 @@ class Partition(NamedTuple):
 
 
 class Topic(NamedTuple):
-    """The topic that was asked for, with the broker's error name for it ("NONE" when it exists).
-    `left_out` tells that the answer has no word of it, which is no broker's way to say unknown."""
+    """The topic of `--topic`, with the broker's error name for it ("NONE" where it exists).
+    `left_out`: the answer does not mention the topic; a broker would answer with an error."""
 
     name: str
     error: str
@@ -36,8 +36,8 @@ class Topic(NamedTuple):
 
 
 class MetadataAnswer(NamedTuple):
-    """The answer of one bootstrap connection to the metadata request: seconds, or why there is
-    none."""
+    """The answer on one bootstrap connection to the Metadata request. `elapsed` is in seconds;
+    `failure` says why there is no answer."""
 
     endpoint: Endpoint
     elapsed: float
@@ -48,14 +48,13 @@ class MetadataAnswer(NamedTuple):
 
 
 class Metadata(NamedTuple):
-    """The cluster, by the first bootstrap connection that listed brokers; `answers` has all.
+    """The cluster, by the first bootstrap connection that listed brokers; all are in `answers`.
 
-    `alike` are the topics whose names are much like that of a `topic` which does not exist, the
-    most alike first; None where nobody told. `controller` is None where clients cannot know it:
-    the brokers of a KRaft cluster name any live node. `creates` is what the broker says of
-    auto.create.topics.enable then, "true" or "false", or the name of its error. `transaction` names
-    its error for the end of a transaction that there is not, where the client has a
-    transactional.id.
+    Where `topic` does not exist, `alike` are the topics with the most similar names, best first
+    (None: not known), and `creates` is the broker's auto.create.topics.enable, "true" or "false",
+    or its error name. `controller` is None where clients cannot know it: the brokers of a KRaft
+    cluster name any live node. `transaction` is the broker's error name for EndTxn of a transaction
+    that does not exist; it is sent where the client has a transactional.id.
     """
 
     answers: tuple[MetadataAnswer, ...]
@@ -64,23 +63,23 @@ class Metadata(NamedTuple):
     controller: int | None = None
     topic: Topic | None = None
     alike: tuple[str, ...] | None = None
-    twice: tuple[Broker, ...] = ()  # listed under the id of a broker before them: nobody dials them
+    twice: tuple[Broker, ...] = ()  # their node id is that of a broker before them: not dialled
     creates: str | None = None
     transaction: str | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The servers, where none of them listed a broker."""
+        """The bootstrap servers, if none of them listed a broker, as subjects of findings."""
         return () if self.brokers else tuple(f"bootstrap {a.endpoint}" for a in self.answers)
 
     @property
     def elapsed(self) -> float:
-        """Seconds that the slowest answer took."""
+        """Seconds until the slowest answer."""
         return max((answer.elapsed for answer in self.answers), default=0.0)
 
     @property
     def summary(self) -> str:
-        """What was learnt, in one line."""
+        """The result of hop 2, in one line."""
         if all(answer.failure for answer in self.answers):
             return "no answer to the metadata request"
         count = len(self.brokers)
@@ -91,8 +90,8 @@ class Metadata(NamedTuple):
             parts.append(f"controller {self.controller}")
         if self.topic:
             count = len(self.topic.partitions)
-            told = f"{count} partition{'' if count == 1 else 's'}"
-            said = told if self.topic.error == "NONE" else self.topic.error
-            said = "left out" if self.topic.left_out else said
-            parts.append(f"topic {self.topic.name}: {said}")
+            partitions = f"{count} partition{'' if count == 1 else 's'}"
+            state = partitions if self.topic.error == "NONE" else self.topic.error
+            state = "left out" if self.topic.left_out else state
+            parts.append(f"topic {self.topic.name}: {state}")
         return ", ".join(parts)

@@ -16,8 +16,9 @@ _NO_CONNECTION = (Failure.REFUSED, Failure.TIMEOUT, Failure.UNREACHABLE)
 
 
 class ProduceResult(NamedTuple):
-    """How one produce request ended: seconds, the broker's error name, or why it has no answer.
-    `sent` tells how far the bytes of a silent connection came, where the system tells."""
+    """The result of one produce request: the broker's error name, or the failure why there is no
+    answer. `elapsed` is in seconds. `sent` says whether the bytes arrived, where there is no answer
+    and the operating system knows."""
 
     elapsed: float
     error: str | None = None
@@ -28,14 +29,14 @@ class ProduceResult(NamedTuple):
 
     @property
     def unanswered(self) -> bool:
-        """Whether an answer was due and did not come."""
+        """Whether the broker should have answered, and did not."""
         return self.failure not in NOT_JUDGED
 
 
 class BrokerProduce(NamedTuple):
     """The results of a small and of a large produce request to a broker; neither writes. Where one
-    of the two got no answer they were sent again on a connection of their own, and `first` has how
-    they ended before; for the topic that was named, if one was (`own`)."""
+    of the two got no answer, both were sent again on a second connection, and `first` has the
+    results of the first one. `own`: the second time they named the topic of `--topic`."""
 
     node: int
     small: ProduceResult
@@ -45,18 +46,18 @@ class BrokerProduce(NamedTuple):
 
     @property
     def answered(self) -> bool:
-        """Whether the broker answered both, with success or an error: requests get through."""
+        """Whether the broker answered both requests, with success or an error."""
         return not self.small.unanswered and not self.large.unanswered
 
     @property
     def lost(self) -> bool:
-        """Whether an answer is missing, and not because the request is large."""
+        """Whether an answer is missing, and the size of the request is not the reason."""
         return not self.answered and not self.vanished
 
     @property
     def vanished(self) -> bool:
-        """Whether on both connections the small one was answered and the large one was not, and
-        nothing says that its bytes arrived."""
+        """Whether, on both connections, the small request was answered and the large one was not,
+        and nothing proves that its bytes arrived."""
         tries = (self.first, (self.small, self.large))
         return all(
             pair
@@ -68,7 +69,7 @@ class BrokerProduce(NamedTuple):
 
     @property
     def ends_large(self) -> bool:
-        """Whether the small one was answered, and the connection ended on the large one."""
+        """Whether the small request was answered, and the peer closed on the large one."""
         return not self.small.failure and self.large.failure in GONE
 
     @property
@@ -78,8 +79,8 @@ class BrokerProduce(NamedTuple):
 
 
 class Produce(NamedTuple):
-    """Hop 4's facts. `unreached` are the node ids that hop 3 could not hand over; `produced` is
-    empty where only the real client can log in."""
+    """The facts of hop 4. `unreached` are the node ids of brokers that hop 3 did not reach;
+    `produced` is empty where only the real client can log in. `elapsed` is in seconds."""
 
     produced: tuple[BrokerProduce, ...]
     unreached: tuple[int, ...]
@@ -91,7 +92,7 @@ class Produce(NamedTuple):
         return any(each.error is None for each in self._deliveries(node))
 
     def client_tried(self, node: int) -> bool:
-        """Whether the real client tried to write to that broker, and had its time."""
+        """Whether the real client tried to write to that broker, and was not cut off."""
         cut_off = self.client.cut_off if self.client else ()
         return any(each not in cut_off for each in self._deliveries(node))
 
@@ -108,7 +109,7 @@ class Produce(NamedTuple):
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The brokers that did not answer, or did not take the real client's record."""
+        """The brokers that did not answer, or refused the real client's record, as subjects."""
         refused = self.client.deliveries if self.client else ()
         cut_off = self.client.cut_off if self.client else ()
         nodes = [
@@ -119,7 +120,7 @@ class Produce(NamedTuple):
 
     @property
     def skipped_because(self) -> str | None:
-        """Why this hop says nothing of the whole cluster, None where it does."""
+        """Why these facts do not cover every broker; None where they do."""
         if self.unreached:
             return "not every broker was reached"
         if not self.produced and self.client is None:
@@ -128,7 +129,7 @@ class Produce(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """What was learnt, in one line."""
+        """The result of hop 4, in one line."""
         answered = sum(produced.answered for produced in self.produced)
         count = len(self.produced)
         parts = []

@@ -19,8 +19,8 @@ INTERRUPTED = "interrupted"  # why a hop did not run
 
 
 class HopFailure(NamedTuple):
-    """A hop that did not end: by an error in kdiag, or (error "") by the deadline of so many
-    seconds."""
+    """A hop that did not end: because of an `error` in kdiag, or ("") because the deadline of that
+    many `seconds` passed."""
 
     hop: str
     seconds: float
@@ -28,13 +28,13 @@ class HopFailure(NamedTuple):
 
 
 class HopFailures(NamedTuple):
-    """The hops that did not end."""
+    """The failures of the hops that did not end, as a fact for rules."""
 
     failures: tuple[HopFailure, ...]
 
 
 class HopRun(NamedTuple):
-    """The run of one hop. `summary` is what was learnt, "" where nothing was."""
+    """The run of one hop. `summary` is its result in one line, "" where there is none."""
 
     hop: str
     elapsed_ms: int
@@ -43,8 +43,8 @@ class HopRun(NamedTuple):
 
 
 class WalkFacts(NamedTuple):
-    """What a walk learnt, as plain values: the run of every hop, the hops that did not end, the
-    facts of those that did. `started_at` is UTC, RFC 3339."""
+    """The facts of a walk, as plain values: the run of every hop, the failures of the hops that did
+    not end, the facts of the hops that did. `started_at` is UTC, RFC 3339."""
 
     started_at: str
     elapsed_ms: int
@@ -56,8 +56,8 @@ class WalkFacts(NamedTuple):
 
 
 class WalkResult(NamedTuple):
-    """The result of a walk: what it learnt, the facts of the companion, and every secret that was
-    configured or fetched, which may not be printed."""
+    """The result of a walk: its facts, the facts of the companion, and every secret that was
+    configured or fetched: none of these may be printed."""
 
     walk: WalkFacts
     companion: Facts = Facts()
@@ -65,17 +65,17 @@ class WalkResult(NamedTuple):
 
 
 def not_walked(because: str) -> WalkFacts:
-    """The facts where no hop ran, and why none did."""
+    """The facts of a walk in which no hop ran, for this reason."""
     return WalkFacts(timestamp(), 0, tuple(HopRun(hop, 0, because) for hop in HOP_IDS))
 
 
 def partial_because(found: object) -> str | None:
-    """Why a hop's facts say nothing of the whole cluster; None where they do."""
+    """Why a hop's facts do not cover every broker; None where they do."""
     return getattr(found, "skipped_because", None) or None
 
 
 def error_location(error: Exception, secrets: Sequence[str]) -> str:
-    """The error, and where it was raised. Any text may be in an error, so secrets are taken out."""
+    """The error as text, with the file and line that raised it; secrets are redacted."""
     if no_thread(error):
         return NO_THREAD
     frame = traceback.extract_tb(error.__traceback__)[-1]
