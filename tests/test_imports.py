@@ -31,7 +31,7 @@ COMMAND_LINE = (
 )
 DOORS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},
-    "rich": {"kdiag.report.render.terminal"},
+    "rich": {f"kdiag.report.render.{name}" for name in ("live", "terminal_page")},
     "confluent_kafka": {"kdiag.kafka.client"},
     "cryptography": {
         "kdiag.network.certificate",

@@ -18,7 +18,7 @@ from kdiag.demo.world import World, endpoint
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.report.load import read
 from kdiag.report.model import BrokerReport, Report, ServerReport
-from kdiag.report.render import render
+from kdiag.report.render import Detail, render
 
 SAVED = Path(__file__).parent / "goldens" / "json"
 AT_ONCE = 8
@@ -134,10 +134,12 @@ def _undated(one: Certified) -> Certified:
     return replace(one, certificate=same)
 
 
-def shown(report: Report, form: str = "terminal", encoding: str = "utf-8") -> str:
+def shown(
+    report: Report, form: str = "terminal", encoding: str = "utf-8", detail: Detail = "full"
+) -> str:
     """The report as a renderer writes it to a stream of that encoding."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, newline="\n")
-    render(form, report, stream)
+    render(form, report, stream, detail)
     stream.flush()
     buffer = stream.buffer
     assert isinstance(buffer, io.BytesIO)

@@ -43,7 +43,7 @@ class AwsFacts(NamedTuple):
             any(self.snapshot.interfaces_with(a) for a in ips) for ips in self.addresses.values()
         )
         if not self.snapshot.regions:
-            return "AWS told nothing"
+            return "AWS answered nothing"
         unknown = "" if self.source.network or not found else "; your own is not known"
         regions = ", ".join(self.snapshot.regions)
         return f"{found} of {len(self.addresses)} addresses found in {regions}{unknown}"

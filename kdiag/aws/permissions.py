@@ -75,7 +75,7 @@ def authorize(proposed: Proposal) -> Remedy:
     ]
     who = proposed.network or "your public address (give it with --aws-source)"
     return Remedy(
-        f"Let {who} in on TCP {', '.join(map(format_ports, proposed.ports))}, and nobody else:",
+        f"Allow {who} on TCP {', '.join(map(format_ports, proposed.ports))}, and no other address:",
         fill(
             "shell",
             "aws ec2 authorize-security-group-ingress --region {region} "

@@ -46,12 +46,12 @@ def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
 
 def advertise_public(addresses: Sequence[tuple[int, Endpoint]]) -> Remedy:
     """Remedy for private advertised addresses: the public address of each broker, by node id."""
-    lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
+    lines = ["# server.properties; EXTERNAL: your listener for clients outside"]
     for node, endpoint in addresses:
         line = "# broker {node}\nadvertised.listeners=EXTERNAL://{endpoint}"
         lines.append(fill("properties", line, node=node, endpoint=str(endpoint)))
     return Remedy(
-        "Advertise the public addresses on the listener for clients out here. They should be "
+        "Advertise the public addresses on the listener for clients outside. They should be "
         "elastic IPs: others change when the instance stops.",
         "\n".join(lines),
         "properties",

@@ -64,7 +64,7 @@ def _address(paths: NetworkPaths, path: NetworkPath) -> AwsAddress:
 def _verdict(paths: NetworkPaths, path: NetworkPath) -> tuple[Verdict, str | None, str | None, str]:
     """The verdict on a path, its layer, the id that decides, and the reason."""
     if path.effective is None:
-        return "unknown", None, None, "no interface that AWS told of has this address"
+        return "unknown", None, None, "no interface that AWS lists has this address"
     step = path.effective.deciding_step
     if paths.contradicted(path):
         reason = f"the walk got an answer, so this is not all that counts: {step.message}"

@@ -90,7 +90,7 @@ class Ahead:
         """What could not be loaded fails again, and is told, where it is needed."""
         if loading.exception() or self._stream is None:
             return
-        from kdiag.report.render.terminal import live
+        from kdiag.report.render.live import live
 
         self._show = self._shown.enter_context(live(self._stream))
         for hop, summary in self._heard:

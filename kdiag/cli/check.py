@@ -13,11 +13,11 @@ from kdiag import __version__
 from kdiag.cli import completion
 from kdiag.cli.ahead import begin
 from kdiag.cli.exits import EXIT_CODES
-from kdiag.cli.options import REPORTED, check_options, output
+from kdiag.cli.options import REPORTED, check_options, output, shown
 from kdiag.cli.settings import ALL, all_asked, all_wheres
 from kdiag.cli.watching import ready, walked, walked_from
 from kdiag.config.options import seconds, variable
-from kdiag.report.render import render
+from kdiag.report.render import Detail, render
 
 if TYPE_CHECKING:
     from kdiag.config.settings import Settings
@@ -54,6 +54,7 @@ def check(
     wait: str | None,
     places: Sequence[str],
     bundle: str | None,
+    quiet: bool,
     outputs: Sequence[str],
     servers: Sequence[str],
     as_json: bool,
@@ -71,6 +72,7 @@ def check(
     """
     from kdiag.cli.outputs import deliver, destinations, file
 
+    detail = shown(written["verbose"], quiet)
     patience = None if wait is None else seconds("wait", wait)
     if servers and context.get_parameter_source("bootstraps") is ParameterSource.ENVIRONMENT:
         bootstraps = ()
@@ -91,12 +93,12 @@ def check(
         one = len(bootstraps) < 2 and bootstraps != [f"@{ALL}"] and len(wheres) < 2
         if one and len(reports) == 1:
             (report,) = reports.values()
-            deliver(_writer(report, asked), [*opened, *packed])
+            deliver(_writer(report, asked, detail), [*opened, *packed])
             return report.exit_code
         from kdiag.report.several import together
 
         several = together(reports, __version__, compared=bool(wheres))
-        deliver(_writer(several, asked), [*opened, *packed])
+        deliver(_writer(several, asked, detail), [*opened, *packed])
     return several.exit_code
 
 
@@ -111,7 +113,9 @@ def _whole(bootstraps: Sequence[str]) -> list[str]:
     return found
 
 
-def _writer(said: Report | Reports, asked: Mapping[str, Settings]) -> Callable[[str, TextIO], None]:
+def _writer(
+    said: Report | Reports, asked: Mapping[str, Settings], detail: Detail
+) -> Callable[[str, TextIO], None]:
     """What writes the answer in any form."""
 
     def write(form: str, stream: TextIO) -> None:
@@ -120,6 +124,6 @@ def _writer(said: Report | Reports, asked: Mapping[str, Settings]) -> Callable[[
 
             pack(said, asked, stream.buffer)
         else:
-            render(form, said, stream)
+            render(form, said, stream, detail)
 
     return write

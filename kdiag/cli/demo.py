@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kdiag.cli.completion import scenarios
-from kdiag.cli.options import output
+from kdiag.cli.options import details, output, shown
 from kdiag.cli.watching import ready, watched
 from kdiag.report.render import render
 
@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 @click.argument("scenario", required=False, shell_complete=scenarios)
 @click.option("--list", "listing", is_flag=True, help="List the scenarios.")
 @click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one step.")
+@details
 @output("As with check.")
-def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[str]) -> int:
+def demo(
+    scenario: str | None,
+    listing: bool,
+    timeout: float,
+    verbose: bool,
+    quiet: bool,
+    outputs: Sequence[str],
+) -> int:
     """Walk an embedded cluster: nothing to install, and no packet leaves this machine.
 
     Without SCENARIO it is a short tour, a healthy cluster and then one that advertises private
@@ -31,6 +39,7 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
     from kdiag.cli.outputs import deliver, destinations
     from kdiag.demo.scenarios import SCENARIOS
 
+    detail = shown(verbose, quiet)
     if listing:
         width = max(map(len, SCENARIOS))
         for name, build in SCENARIOS.items():
@@ -46,12 +55,12 @@ def demo(scenario: str | None, listing: bool, timeout: float, outputs: Sequence[
     if scenario is not None:
         with destinations(outputs) as opened:
             report = _played(scenario, timeout)
-            deliver(lambda form, stream: render(form, report, stream), opened)
+            deliver(lambda form, stream: render(form, report, stream, detail), opened)
         return report.exit_code
     for name in ("healthy", "private-address"):
         click.echo(f"$ kdiag demo {name}\n# {(SCENARIOS[name].__doc__ or '').strip()}")
         report = _played(name, timeout)
-        render("terminal", report, sys.stdout)
+        render("terminal", report, sys.stdout, detail)
         if report.interrupted:
             return report.exit_code
         click.echo()

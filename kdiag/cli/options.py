@@ -9,7 +9,7 @@ import click
 
 from kdiag.cli import completion
 from kdiag.config.options import EVERY, variable, word
-from kdiag.report.render import RENDERERS
+from kdiag.report.render import RENDERERS, Detail
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -43,6 +43,19 @@ def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for name in reversed([name for name in EVERY if name not in ("bootstrap", "outputs")]):
         function = option(name, variables=True)(function)
     return function
+
+
+def shown(verbose: bool, quiet: bool) -> Detail:
+    """How much of a report a terminal shows. Raises click.UsageError for both options at once."""
+    if verbose and quiet:
+        raise click.UsageError("--verbose and --quiet: give one of them")
+    return "full" if verbose else "quiet" if quiet else "short"
+
+
+def details(function: Callable[..., Any]) -> Callable[..., Any]:
+    """-v and -q, of a command that shows reports and walks nothing that a user named."""
+    text = "Show the whole report on a terminal: every fix and all evidence."
+    return option("verbose", text)(option("quiet")(function))
 
 
 def output(help: str, forms: Iterable[str] = RENDERERS, *, variables: bool = False) -> Decorator:  # noqa: A002

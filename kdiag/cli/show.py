@@ -8,14 +8,15 @@ import click
 
 from kdiag.cli.completion import paths
 from kdiag.cli.files import read
-from kdiag.cli.options import REPORTED, output
+from kdiag.cli.options import REPORTED, details, output, shown
 from kdiag.report.render import render
 
 
 @click.command(short_help="Show a saved report again, in any format.")
 @click.argument("report", metavar="REPORT.json", shell_complete=paths)
+@details
 @output(REPORTED)
-def show(report: str, outputs: Sequence[str]) -> int:
+def show(report: str, verbose: bool, quiet: bool, outputs: Sequence[str]) -> int:
     """Show a report that was saved with -o json again, in any output; - is standard input.
 
     The exit code says whether the report could be read and written, 0 or 2, and not how the check
@@ -24,9 +25,10 @@ def show(report: str, outputs: Sequence[str]) -> int:
     from kdiag.cli.outputs import deliver, destinations
     from kdiag.report.load import MOST, read_any
 
+    detail = shown(verbose, quiet)
     name = "standard input" if report == "-" else report
     saved = read_any(read(report, MOST, "a report: 32 MiB at most"), name)
 
     with destinations(outputs) as opened:
-        deliver(lambda form, stream: render(form, saved, stream), opened)
+        deliver(lambda form, stream: render(form, saved, stream, detail), opened)
     return 0

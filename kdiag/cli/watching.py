@@ -96,7 +96,7 @@ def walked(
 
     if not _is_watched():
         return run_all(asked)
-    from kdiag.report.render.terminal import live_all
+    from kdiag.report.render.live import live_all
 
     with live_all(sys.stderr) as observe_all:
         return run_all(asked, observe_all)
@@ -112,7 +112,7 @@ def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Vantage]) -> dic
     for note in one.notes:
         click.echo(f"kdiag: note: {note}", err=True)
     if _is_watched():
-        from kdiag.report.render.terminal import live_all
+        from kdiag.report.render.live import live_all
 
         with live_all(sys.stderr) as observe_all:
             reports = run_from(one, wheres, observe_all)
@@ -162,7 +162,7 @@ def _told() -> Iterator[Callable[[str, str], None]]:
     """How a state, and how long is waited still, are told: one line that changes on a terminal, or
     a line for each new state."""
     if _is_watched():
-        from kdiag.report.render.terminal import waiting
+        from kdiag.report.render.live import waiting
 
         with waiting(sys.stderr) as line:
             yield lambda state, how_long: line(f"{how_long} · {state}")
@@ -184,7 +184,7 @@ def watched() -> Iterator[Observer | None]:
     if not _is_watched():
         yield None
         return
-    from kdiag.report.render.terminal import live
+    from kdiag.report.render.live import live
 
     with live(sys.stderr) as observe:
         yield observe

@@ -107,7 +107,7 @@ class Options(NamedTuple):
     expect: Annotated[
         "tuple[Expectation, ...]",
         Option(
-            "What must be so besides, as brokers=3 or 'certificate-days>=30'; may be repeated.",
+            "Also require, as brokers=3 or 'certificate-days>=30'; may be repeated.",
             "NAME=VALUE",
             "texts",
             completes="expectations",
@@ -199,7 +199,8 @@ class Options(NamedTuple):
     verbose: Annotated[
         bool,
         Option(
-            "Repeat also what servers say that are no brokers and that you did not name.",
+            "Show the whole report on a terminal: every fix, all evidence, and what servers say "
+            "that are no brokers and that you did not name.",
             kind="flag",
             short="-v",
             toml=False,
@@ -291,6 +292,13 @@ AROUND: Mapping[str, Option] = {
         "FILE.zip",
         "file",
         completes="paths",
+        toml=False,
+        python=False,
+    ),
+    "quiet": Option(
+        "Show the last line of the report alone on a terminal.",
+        kind="flag",
+        short="-q",
         toml=False,
         python=False,
     ),

@@ -12,7 +12,7 @@ from kdiag.logs.clients import MORE
 from kdiag.logs.explanation import SCHEMA_VERSION, Explanation, LogFinding, LogLine
 from kdiag.logs.text import OUTCOMES
 from kdiag.report.render import presentation
-from kdiag.report.render.terminal import Page, written
+from kdiag.report.render.terminal_page import Page, written
 
 MAX_LINES, MAX_FINDINGS = 4, 8
 
@@ -110,15 +110,15 @@ def _print_finding(
         page.line(line, lead="· ", indent=4)
     _print_lines(page, found.lines[:MAX_LINES])
     for remedy in finding.remedies:
-        page.line(remedy.summary, lead=("fix: ", "bold cyan"), indent=2)
+        page.line(remedy.summary, lead=("fix: ", "bold"), indent=2)
     if root and explanation.recovered:
         page.line("The client received metadata after that, so it failed for a moment.", indent=2)
     if root:
-        page.line((explanation.command, "cyan"), lead=("prove it: ", "bold cyan"), indent=2)
+        page.line(explanation.command, lead=("prove it: ", "bold"), indent=2)
     if consequences:
         codes = ", ".join(dict.fromkeys(f"{f.finding.code} {f.finding.name}" for f in consequences))
-        page.line((codes, "bright_black"), lead=("explains: ", "bright_black"), indent=2)
-    page.line((presentation.see(finding), "bright_black"), lead=("see ", "bright_black"), indent=2)
+        page.line((codes, "dim"), lead=("explains: ", "dim"), indent=2)
+    page.line((presentation.see(finding), "dim"), lead=("see ", "dim"), indent=2)
 
 
 def _hop(found: LogFinding, separator: str) -> str:
@@ -141,7 +141,7 @@ def _print_outcomes(page: Page, explanation: Explanation) -> None:
             _print_lines(page, lines[:MAX_LINES])
     clients = [line.client for line in explanation.outcomes if line.client in MORE]
     if clients and explanation.cause is None and {"", "lost", "unknown"} & _kinds(explanation):
-        page.line(MORE[clients[0]], lead=("what would tell: ", "bold cyan"), indent=2)
+        page.line(MORE[clients[0]], lead=("what would tell: ", "bold"), indent=2)
 
 
 def _kinds(explanation: Explanation) -> set[str]:
@@ -151,7 +151,7 @@ def _kinds(explanation: Explanation) -> set[str]:
 def _print_lines(page: Page, lines: Sequence[LogLine]) -> None:
     for line in lines:
         times = f", {line.count:,} times" if line.count > 1 else ""
-        page.line(line.text, lead=(f"line {line.line}{times}: ", "bright_black"), indent=4)
+        page.line(line.text, lead=(f"line {line.line}{times}: ", "dim"), indent=4)
 
 
 def _print_verdict(page: Page, explanation: Explanation) -> None:

@@ -51,12 +51,12 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Check the DNS server of this machine or pod: look up a name that surely exists.",
     ),
     "KD103": (
-        "{Who} refuse{s} the connection: the host is there, nobody listens on the port",
+        "{Who} refuse{s} the connection: the host answers, but the port is closed",
         "Check that the broker runs, listens on that port and address, and that the port is "
         "published. A security group would be silent, so it is not one.",
     ),
     "KD104": (
-        "{Who} do{es} not answer the connection request: packets vanish on the way",
+        "{Who} do{es} not answer the connection request: a firewall drops it, or no host is there",
         "Let the port through: security group, network ACL, firewall, VPN; or use an address that "
         "leads there from this client.",
     ),
@@ -66,8 +66,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "KD107": (
         "{Who} accept{s} the connection and then stay{s} silent",
-        "Find out who accepts there: a load balancer or proxy without a working broker behind it, "
-        "a broker that hangs, or a server of another protocol.",
+        "Find out which server accepts there: a load balancer or proxy without a working broker "
+        "behind it, a broker that hangs, or a server of another protocol.",
     ),
     "KD108": (
         "{Who} answer{s}, but not as Kafka",
@@ -160,7 +160,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "KD301": (
         "{Who} advertise{s} a private address that leads nowhere from this client{at}",
-        "Advertise an address that clients out here can reach, on the listener for them; or run "
+        "Advertise an address that clients outside can reach, on the listener for them; or run "
         "the client inside that network.",
     ),
     "KD302": (
@@ -181,7 +181,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Check that the broker runs, and that the advertised port is the one that is published.",
     ),
     "KD306": (
-        "{Who} do{es} not answer at the advertised address: packets vanish on the way{at}",
+        "{Who} do{es} not answer at the advertised address: packets are dropped on the way{at}",
         "Open the advertised ports too, not only the bootstrap's; where the address is private, "
         "advertise one that leads there from this client.",
     ),

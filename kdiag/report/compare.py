@@ -179,7 +179,7 @@ def _differences(reports: Mapping[str, Report]) -> Iterator[str]:
     for name, found in _addresses(reports).items():
         yield from _difference(f"{name} resolves to", found, "split-horizon DNS")
     for node, found in _advertised(reports).items():
-        why = "each came in by another listener"
+        why = "each connected via another listener"
         yield from _difference(f"broker {node} advertises", found, why)
     for name, found in _certificates(reports).items():
         yield from _difference(f"{name} shows", found, "something in between may end TLS")

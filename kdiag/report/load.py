@@ -14,7 +14,6 @@ from kdiag.network.attempt import LAYERS, clean
 from kdiag.report.model import SCHEMA_VERSION, Report
 from kdiag.report.several import Reports, together
 from kdiag.text import decoded
-from kdiag.walk.areas import EXIT_CODES
 
 MOST = 32 << 20  # bytes of a file; a report on a thousand failing brokers has a tenth of it
 
@@ -109,13 +108,8 @@ def _cleaned(value: Any, key: str = "") -> Any:
 
 def _errors(report: Report) -> Iterator[str]:
     """Errors in values that the types do not rule out and renderers rely on, each as a text."""
-    hops = {*EXIT_CODES, "config"}
-    named = [step.hop for step in report.hops] + [content.hop for content in report.findings]
     if not report.hops:
         yield "`hops` is empty"
-    yield from (f"there is no hop {hop!r}" for hop in named if hop not in hops)
-    if report.failing_hop is not None and report.failing_hop not in hops:
-        yield f"there is no hop {report.failing_hop!r}"
     for content in report.findings:
         if not _CODE.fullmatch(content.code):
             yield f"{content.code!r} is no code of a finding"

@@ -39,7 +39,7 @@ _RENEW = (
 )
 
 
-@rule("KD112", "untrusted-certificate", Severity.ERROR, "The certificate is by nobody we trust")
+@rule("KD112", "untrusted-certificate", Severity.ERROR, "The certificate's issuer is not trusted")
 def untrusted_certificate(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match | Note]:
@@ -101,7 +101,12 @@ def certificate_name(
         )
 
 
-@rule("KD114", "certificate-expired", Severity.ERROR, "The certificate is out of its time")
+@rule(
+    "KD114",
+    "certificate-expired",
+    Severity.ERROR,
+    "The certificate has expired or is not valid yet",
+)
 def certificate_expired(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:
@@ -141,7 +146,7 @@ def certificate_expired(
         )
 
 
-@rule("KD125", "certificate-expires-soon", Severity.WARNING, "The certificate is near its end")
+@rule("KD125", "certificate-expires-soon", Severity.WARNING, "The certificate expires soon")
 def certificate_expires_soon(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
     """The broker's certificate works today, and ends soon.
 
@@ -204,7 +209,7 @@ def _expired_authority(place: Location, tls: Tls) -> tuple[str, Remedy] | None:
         whose = f"{in_store[0].subject}, in {where}" if in_store else f"an authority in {where}"
         until = f"; its certificate ended on {day(in_store[0].not_after)}" if in_store else ""
         return (
-            f"the authority that the client trusts it by is out of its time: {whose}{until}",
+            f"its authority, in the client's store, expired or is not valid yet: {whose}{until}",
             remedies.say(
                 f"Put the authority's new certificate into {where}. The brokers need no change. A "
                 "Java client with the same authority still connects: it does not check the dates "

@@ -28,7 +28,7 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 
 
-@rule("KD101", "name-not-found", Severity.ERROR, "The host name does not exist here")
+@rule("KD101", "name-not-found", Severity.ERROR, "The host name does not exist")
 def name_not_found(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
     """The resolver says that the name has no address.
 
@@ -79,7 +79,7 @@ def refused(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView)
         {Failure.REFUSED},
         bootstrap,
         listeners,
-        "{who} refuse{s} the connection: the host is there, nobody listens on the port",
+        "{who} refuse{s} the connection: the host answers, but the port is closed",
         lambda hit: (remedies.start_or_map([place.endpoint for place in hit]),),
     ):
         yield replace(found, evidence=(*found.evidence, *cloud.refusing(found.subjects)))
@@ -99,7 +99,7 @@ def timeout(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView)
         {Failure.TIMEOUT},
         bootstrap,
         listeners,
-        "{who} {verb} not answer the connection request: packets vanish on the way",
+        "{who} {verb} not answer the connection request: a firewall drops it, or no host is there",
         lambda hit: (remedies.open_port([place.endpoint for place in hit], _source(hit)),),
     ):
         yield replace(
@@ -204,7 +204,7 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
 def _who_accepts(_: Sequence[Location]) -> tuple[Remedy, ...]:
     return (
         remedies.say(
-            "Find out who accepts there: a broker that hangs (its log, its garbage "
+            "Find out which server accepts there: a broker that hangs (its log, its garbage "
             "collection, its disks), a proxy, load balancer or tunnel without a working broker "
             "behind it, or a server of another protocol."
         ),
@@ -221,7 +221,7 @@ def _who_knows_users(hit: Sequence[Location]) -> tuple[Remedy, ...]:
     return fix, remedies.say("To try the login at another server, check that one alone.")
 
 
-@rule("KD108", "not-kafka", Severity.ERROR, "Something else than Kafka answers")
+@rule("KD108", "not-kafka", Severity.ERROR, "The server on this port is not Kafka")
 def not_kafka(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
     """The peer answers, but not in Kafka's protocol.
 
@@ -266,7 +266,7 @@ def controller_port(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
     )
 
 
-@rule("KD121", "closed-early", Severity.ERROR, "Connected, then closed without an answer")
+@rule("KD121", "closed-early", Severity.ERROR, "The connection is closed without an answer")
 def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
     """The connection is accepted and then closed or reset, without one byte of an answer.
 
@@ -294,7 +294,7 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
         "{who} accept{s} the connection and close{s} it without an answer",
         lambda hit: (
             remedies.say(
-                "Look at what stands before the broker: healthy targets of the load balancer, the "
+                "Check what is in front of the broker: healthy targets of the load balancer, the "
                 "allow list of the proxy, the target of the port forward. Some TLS listeners end "
                 "plaintext like this too."
             ),
@@ -312,14 +312,12 @@ def _met(place: Location, dialect: str) -> Iterator[str]:
     good = next(dial for dial in place.dials if not dial.failed)
     works = "works" if not first.failed else "fails"
     if dialect == "librdkafka":
-        yield (
-            f"librdkafka, whose properties these are, tries all: it gets through by {good.address}"
-        )
+        yield (f"librdkafka, whose properties these are, tries all: it connects via {good.address}")
         return
     if not dialect:
         yield (
             f"a client that takes the first address only {works}; one that tries all, as "
-            f"librdkafka does, gets through by {good.address}"
+            f"librdkafka does, connects via {good.address}"
         )
     java = "works" if ":" not in good.address else "fails"
     yield (

@@ -11,7 +11,7 @@ from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
 
 
-@rule("KD701", "expectation", Severity.ERROR, "Something that was expected does not hold")
+@rule("KD701", "expectation", Severity.ERROR, "An expectation is not met")
 def expectation(expected: CheckedExpectations) -> Iterator[Match]:
     """What you expected of the cluster, with `--expect` or in kdiag.toml, is not so; or it is not
     known whether it is, because the walk did not get that far.

@@ -92,7 +92,7 @@ def _check(wanted: Expectation, facts: Facts, because: str) -> CheckedExpectatio
     quantity = EXPECTABLES[wanted.name]
     missing = [need for need in quantity.needs if need not in facts]
     if missing:
-        why = because or f"hop {_hop(missing[0])} told nothing"
+        why = because or f"hop {_hop(missing[0])} has no answer"
         return CheckedExpectation(wanted, unknown=f"not known, {why}")
     readings = tuple(quantity.read(*(facts[need] for need in quantity.needs)))
     broken = tuple(
@@ -108,7 +108,7 @@ def _check(wanted: Expectation, facts: Facts, because: str) -> CheckedExpectatio
 
 def _not_told(name: str, without_value: Sequence[str]) -> str:
     if not any(without_value):
-        return f"not known, nothing told its {name}"
+        return f"not known, the walk does not know its {name}"
     more = f" and {len(without_value) - 3} more" if len(without_value) > 3 else ""
     return f"not known of {', '.join(without_value[:3])}{more}"
 

@@ -59,7 +59,7 @@ def shown(matching: Sequence[Location]) -> list[str]:
     logins = {p.subject: b.mechanisms for p in matching if (b := p.contact.best) and b.mechanisms}
     return [
         *(f"{listed(subjects)}: {line}" for line, subjects in lines.items()),
-        *(f"{who}: it wants a login too, with {listed(these)}" for who, these in logins.items()),
+        *(f"{who}: it requires a login too, with {listed(these)}" for who, these in logins.items()),
     ]
 
 
@@ -72,9 +72,9 @@ def _described(handshake: TlsHandshake, chain: Sequence[Certificate]) -> Iterato
             yield f"certificate {certificate.fingerprint[:16]}…: {certificate.flaw}"
         elif position == 0:
             yield (
-                f"certificate of {certificate.subject or 'nobody'} by {certificate.issuer}, for "
-                f"{names_of(certificate)}, valid {day(certificate.not_before)} to "
-                f"{day(certificate.not_after)}"
+                f"certificate of {certificate.subject or 'unknown'}, issued by "
+                f"{certificate.issuer}, for {names_of(certificate)}, valid "
+                f"{day(certificate.not_before)} to {day(certificate.not_after)}"
             )
         else:
             yield f"it also sends {certificate.subject}, by {certificate.issuer}"

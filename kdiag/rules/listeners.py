@@ -29,7 +29,7 @@ from kdiag.walk.facts.listeners import Listener, Listeners, suspect
     "KD301",
     "private-address",
     Severity.ERROR,
-    "Brokers advertise an address from inside their network",
+    "Brokers advertise private addresses",
 )
 def private_address(
     bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
@@ -56,8 +56,8 @@ def private_address(
         yield Match(
             HOP,
             f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} "
-            f"{'a private address' if len(matching) == 1 else 'private addresses'}. You came in by "
-            f"{usable_servers(bootstrap)}; from here, {shown} leads nowhere",
+            f"{'a private address' if len(matching) == 1 else 'private addresses'}. You "
+            f"connected via {usable_servers(bootstrap)}; {shown} is not reachable from here",
             subjects(matching),
             dial_evidence(matching)
             + _client_path(bootstrap)
@@ -88,14 +88,14 @@ def loopback_address(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
             HOP,
             f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} "
             f"{matching[0].broker.advertised.host}, which is this machine for every client. You "
-            f"came in by {usable_servers(bootstrap)}",
+            f"connected via {usable_servers(bootstrap)}",
             subjects(matching),
             dial_evidence(matching) + candidate_evidence(matching),
             (*remedies.advertise(matching), remedies.publish_two_listeners(matching)),
         )
 
 
-@rule("KD303", "unusable-address", Severity.ERROR, "Brokers advertise an address nobody can dial")
+@rule("KD303", "unusable-address", Severity.ERROR, "Brokers advertise an unusable address")
 def unusable_address(listeners: Listeners) -> Iterator[Match]:
     """A broker advertises 0.0.0.0, ::, an empty host or port 0: a place to listen, not to dial.
 
@@ -119,7 +119,12 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
         )
 
 
-@rule("KD304", "internal-name", Severity.ERROR, "Brokers advertise a name only their network knows")
+@rule(
+    "KD304",
+    "internal-name",
+    Severity.ERROR,
+    "Brokers advertise names that only their network knows",
+)
 def internal_name_advertised(
     bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
 ) -> Iterator[Match]:
@@ -178,8 +183,8 @@ def advertised_port_closed(
     if matching:
         yield Match(
             HOP,
-            f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} a port that nobody "
-            f"listens on: {listed([str(x.broker.advertised) for x in matching])}",
+            f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} a closed port: "
+            f"{listed([str(x.broker.advertised) for x in matching])}",
             subjects(matching),
             dial_evidence(matching)
             + reached_evidence(listeners)
@@ -205,9 +210,9 @@ def advertised_blocked(
         source = next((d.source for c in bootstrap.usable for d in c.dials if d.source), "")
         yield Match(
             HOP,
-            f"{count_and_verb(matching, listeners, 'is', 'are')} cut off: connection requests to "
-            f"{listed([str(x.broker.advertised) for x in matching])} vanish, while "
-            f"{usable_servers(bootstrap)} answers",
+            f"{count_and_verb(matching, listeners, 'is', 'are')} not reachable: connection "
+            f"requests to {listed([str(x.broker.advertised) for x in matching])} get no answer, "
+            f"while {usable_servers(bootstrap)} answers",
             subjects(matching),
             dial_evidence(matching)
             + reached_evidence(listeners)
@@ -250,4 +255,4 @@ def _client_path(bootstrap: Bootstrap) -> tuple[str, ...]:
     dials = [dial for contact in bootstrap.usable for dial in contact.dials if dial.source]
     sources = listed(list(dict.fromkeys(dial.source for dial in dials)))
     addresses = listed(list(dict.fromkeys(dial.address for dial in dials)))
-    return (f"this client is {sources} and came in by {addresses}",)
+    return (f"this client is {sources} and connected via {addresses}",)

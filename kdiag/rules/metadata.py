@@ -208,7 +208,7 @@ def no_leader(metadata: Metadata) -> Iterator[Match]:
     "KD207",
     "listener-missing-on-leader",
     Severity.ERROR,
-    "A leader has no listener of the name that this client came in by",
+    "A partition leader lacks this listener",
 )
 def listener_missing_on_leader(metadata: Metadata) -> Iterator[Match]:
     """A partition's leader exists, but has no listener of the name the client entered through.

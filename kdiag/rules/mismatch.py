@@ -45,7 +45,7 @@ _INSIDE_PORT = (Failure.CLIENT_CERTIFICATE, Failure.UNTRUSTED, Failure.NOT_KAFKA
 _POD_SERVICES = ("-kafka-brokers", "-headless", "-controller-headless", "-broker-headless")
 
 
-@rule("KD309", "wrong-door", Severity.ERROR, "This listener is not meant for clients out here")
+@rule("KD309", "wrong-door", Severity.ERROR, "This listener is not meant for clients outside")
 def wrong_door(
     bootstrap: Bootstrap, listeners: Listeners | None, entry: EntryListener | None
 ) -> Iterator[Match]:
@@ -148,13 +148,13 @@ def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
             HOP,
             f"{count_and_verb(matching, listeners, 'speaks', 'speak')} "
             f"{listed(list(dict.fromkeys(spoken)))} at the advertised address; "
-            f"you came in by {used[0]} at {usable_servers(bootstrap)}",
+            f"you connected to {used[0]} via {usable_servers(bootstrap)}",
             subjects(matching),
             dial_evidence(matching),
             (
                 remedies.say(
                     "Let every listener advertise its own port: in advertised.listeners the entry "
-                    "of the listener that you came in by must name the port that leads to that "
+                    "of the listener that you connected to must name the port that leads to that "
                     "same listener. A proxy that ends TLS must do so for every broker's address."
                 ),
             ),

@@ -87,7 +87,7 @@ def _answered_client(found: Sequence[BrokerProduce]) -> Iterator[Note]:
         )
 
 
-@rule("KD402", "path-mtu", Severity.ERROR, "Small requests pass, large ones vanish")
+@rule("KD402", "path-mtu", Severity.ERROR, "Small requests pass, large ones get lost")
 def path_mtu(produce: Produce) -> Iterator[Match | Note]:
     """The broker answers a produce request of one packet; one of 9 kB never arrives.
 
@@ -113,7 +113,11 @@ def path_mtu(produce: Produce) -> Iterator[Match | Note]:
 
 def _path_mtu(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [produced.node for produced in found]
-    end = "that packets vanish on the way is not proven" if severity else "large packets vanish on"
+    end = (
+        "that packets are dropped on the way is not proven"
+        if severity
+        else "large packets are lost on"
+    )
     end += "" if severity else " the way"
     return Match(
         HOP,

@@ -98,7 +98,7 @@ def not_enough_replicas(produce: Produce) -> Iterator[Match]:
     yield from _rejections(produce, "KD404", "has too few replicas in sync to be written to", fix)
 
 
-@rule("KD405", "not-leader", Severity.ERROR, "The broker is not the leader it was taken for")
+@rule("KD405", "not-leader", Severity.ERROR, "The broker is not the leader of the partition")
 def not_leader(produce: Produce) -> Iterator[Match]:
     """The broker that the metadata calls leader says that it is not, as often as it was asked.
 
@@ -132,7 +132,7 @@ def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
     yield from _rejections(produce, "KD406", "does not accept the record", compare, fixed=True)
 
 
-@rule("KD407", "client-disagrees", Severity.ERROR, "The wire works, the real client does not")
+@rule("KD407", "client-disagrees", Severity.ERROR, "The probe succeeds, the real client fails")
 def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
     """The real client could not deliver its record, and no broker refused it.
 
@@ -195,7 +195,7 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
         )
 
 
-@rule("KD408", "throttled", Severity.WARNING, "The broker slows this client down")
+@rule("KD408", "throttled", Severity.WARNING, "The broker throttles this client")
 def throttled(metadata: Metadata | None, produce: Produce) -> Iterator[Match]:
     """The broker says that it delays this client, because a quota is used up.
 

@@ -44,7 +44,7 @@ def advertise(
             f"all of them answer from here yet. {ends}"
         )
     else:
-        summary = f"Advertise an address that clients out here can reach, {where}. {ends}"
+        summary = f"Advertise an address that clients outside can reach, {where}. {ends}"
     ordered = (strimzi, properties) if _node_ports(listeners) else (properties, strimzi)
     return tuple(build(listeners, summary, public) for build in ordered)
 
@@ -53,7 +53,7 @@ def properties(
     listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]
 ) -> Remedy:
     """The advertised.listeners line of every broker."""
-    lines = ["# server.properties; EXTERNAL: your listener for clients out here"]
+    lines = ["# server.properties; EXTERNAL: your listener for clients outside"]
     for listener in listeners:
         lines.append(advertising(listener.broker.node, better(listener, public)))
     return Remedy(summary, "\n".join(lines), "properties")
@@ -191,7 +191,7 @@ def open_port(endpoints: Sequence[Endpoint], source: str) -> Remedy:
     return Remedy(
         f"Allow TCP{who}{behind_nat} to {targets}: in the security group, the network ACL, the "
         "firewall of the host, or the NodePort's firewall rule. A port that drops packets looks "
-        "like this; a port that nobody listens on refuses."
+        "like this; a closed port refuses the connection."
     )
 
 
@@ -199,9 +199,9 @@ def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
     """The fix for a closed port: start the broker, or correct the port mapping."""
     port = endpoints[0].port
     return Remedy(
-        "The host answers that nobody listens there. Check on it that the broker runs and listens "
-        "on that port, and that containers, Services and load balancers forward the advertised "
-        "port under the same number.",
+        "The host answers, but the port is closed. Check on the host that the broker runs and "
+        "listens on that port, and that containers, Services and load balancers forward the "
+        "advertised port under the same number.",
         fill("shell", "ss -ltn {filter!q}", filter=f"sport = :{port}"),
         "shell",
     )
@@ -211,10 +211,10 @@ def use_outside_listener(known: Sequence[str] = ()) -> tuple[Remedy, ...]:
     """The fix for a client that uses an internal listener; `known` are the listeners for clients
     outside that a configuration file declares."""
     if known:
-        return (Remedy(f"Come in by a listener that is for clients outside: {'; '.join(known)}"),)
+        return (Remedy(f"Connect to a listener for clients outside: {'; '.join(known)}"),)
     return (
         Remedy(
-            "Come in by the listener that is for clients outside; Strimzi lists each with the "
+            "Connect to the listener for clients outside; Strimzi lists each with the "
             "address to use:",
             "kubectl get kafka <cluster> -o jsonpath='{.status.listeners}'",
             "shell",

@@ -25,7 +25,7 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 
 
-@rule("KD117", "sasl-required", Severity.ERROR, "The listener wants a login (SASL)")
+@rule("KD117", "sasl-required", Severity.ERROR, "The listener requires a login (SASL)")
 def sasl_required(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:
@@ -85,7 +85,7 @@ def sasl_not_offered(bootstrap: Bootstrap, listeners: Listeners | None) -> Itera
     )
 
 
-@rule("KD119", "sasl-mechanism", Severity.ERROR, "The listener does not take this SASL mechanism")
+@rule("KD119", "sasl-mechanism", Severity.ERROR, "The listener does not offer this SASL mechanism")
 def sasl_mechanism(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:
@@ -183,7 +183,7 @@ def _known_words(
     return match(hop, hit, message, lambda _: (remedies.say(cause.fix),), severity)
 
 
-@rule("KD122", "credentials-in-clear", Severity.WARNING, "Credentials went over plaintext")
+@rule("KD122", "credentials-in-clear", Severity.WARNING, "Credentials are sent unencrypted")
 def credentials_in_clear(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:

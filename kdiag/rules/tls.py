@@ -16,7 +16,9 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 
 
-@rule("KD110", "tls-required", Severity.ERROR, "The listener speaks TLS, the client does not")
+@rule(
+    "KD110", "tls-required", Severity.ERROR, "The listener requires TLS, the client does not use it"
+)
 def tls_required(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:
@@ -36,7 +38,7 @@ def tls_required(
     )
 
 
-@rule("KD111", "tls-not-offered", Severity.ERROR, "The client speaks TLS, the listener does not")
+@rule("KD111", "tls-not-offered", Severity.ERROR, "The client uses TLS, the listener does not")
 def tls_not_offered(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:
@@ -62,7 +64,7 @@ def tls_not_offered(
     )
 
 
-@rule("KD115", "client-certificate", Severity.ERROR, "The listener wants a client certificate")
+@rule("KD115", "client-certificate", Severity.ERROR, "The listener requires a client certificate")
 def client_certificate(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:
@@ -122,7 +124,7 @@ def tls_handshake(
     )
 
 
-@rule("KD123", "verification-off", Severity.WARNING, "The client does not check who answers")
+@rule("KD123", "verification-off", Severity.WARNING, "The client does not verify the server")
 def verification_off(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:

@@ -33,7 +33,7 @@ def internal_error(failures: HopFailures) -> Iterator[Match]:
             )
 
 
-@rule("KD002", "deadline", Severity.ERROR, "The walk ran out of time")
+@rule("KD002", "deadline", Severity.ERROR, "The deadline ended the check")
 def deadline(
     failures: HopFailures,
     bootstrap: Bootstrap | None,

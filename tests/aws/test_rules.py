@@ -306,10 +306,10 @@ def test_timeouts_on_exactly_the_ports_without_a_rule_are_the_fault_of_the_group
     finding = report.findings[0]
     assert finding.message == (
         "Security group sg-1 does not let 203.0.113.10 in on TCP 32001-32003: "
-        "brokers 1, 2 and 3 are cut off"
+        "brokers 1, 2 and 3 are not reachable"
     )
     evidence = "\n".join(finding.evidence)
-    assert "connection requests vanish at 3.10.139.221:32001 (broker 1)" in evidence
+    assert "connection requests are dropped on the way to 3.10.139.221:32001 (broker 1)" in evidence
     assert "3.10.139.221:9094 (bootstrap) answers: sgr-1 of sg-1 lets TCP 9094 in" in evidence
     assert "ruled out: rtb-1 0.0.0.0/0 → igw-1 leads to 203.0.113.10; acl-1 rule 100" in evidence
 
@@ -553,7 +553,7 @@ def test_the_summary_of_the_hop() -> None:
     aws_facts, unknown, nothing = aws(world()), aws(world(), source=""), aws(Snapshot())
     assert aws_facts.summary.endswith("addresses found in eu-west-2")
     assert unknown.summary == f"{aws_facts.summary}; your own is not known"
-    assert nothing.summary == "AWS told nothing"
+    assert nothing.summary == "AWS answered nothing"
 
 
 def test_the_addresses_in_the_report() -> None:

@@ -327,7 +327,9 @@ expect = "brokers=4"
     lines = done.stdout.splitlines()
     assert [x for x in lines if x.startswith("── ")] == ["── prod", "── 127.0.0.1:1", "── staging"]
     assert lines[-1] == "FAIL · 2 of 3 fail · exit 10"
-    assert lines[-5].startswith(" √ prod        a client can connect from here · exit 0")
+    assert any(
+        line.startswith(" √ prod        a client can connect from here · exit 0") for line in lines
+    )
     told = json.loads(kdiag("check", "@all", "-o", "json", cwd=tmp_path).stdout)
     assert list(told["reports"]) == ["prod", "staging"]
     assert (told["worst"], told["exit_code"]) == ("staging", 70)
@@ -389,7 +391,7 @@ def test_when_time_is_up_the_last_report_is_printed() -> None:
     done = kdiag("check", "127.0.0.1:1", KDIAG_WAIT="1.5")
     assert done.returncode == 10
     assert done.stderr == "kdiag: waiting: bootstrap: KD103 refused\n"
-    assert "× root cause: KD103" in done.stdout
+    assert "× KD103" in done.stdout
 
 
 def test_a_refused_login_is_not_tried_again(brokers: Brokers) -> None:
@@ -406,7 +408,7 @@ def test_a_refused_login_is_not_tried_again(brokers: Brokers) -> None:
     first, last = done.stderr.splitlines()
     assert "everybody on the way to a server can read the login" in first
     assert last == f"kdiag: note: {NOT_AGAIN}"
-    assert "root cause: KD120" in done.stdout
+    assert "KD120" in done.stdout
 
 
 def test_a_login_that_the_deadline_cut_off_is_not_tried_again(brokers: Brokers) -> None:
@@ -429,7 +431,7 @@ def test_a_login_that_the_deadline_cut_off_is_not_tried_again(brokers: Brokers) 
     done = kdiag("check", brokers.bootstrap, *login, "--deadline", "3", "--wait", "600")
     assert done.returncode == 10
     assert asked.count(SASL_AUTHENTICATE) == 1
-    assert "root cause: KD002" in done.stdout
+    assert "KD002" in done.stdout
     assert done.stderr == f"kdiag: note: {NO_ANSWER}\n"
 
     asked.clear()

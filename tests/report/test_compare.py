@@ -109,7 +109,7 @@ def test_what_differs_is_said() -> None:
         f"answers come of cluster {WORKS.cluster.id} (from a) and cluster another (from b): one "
         "address, several clusters",
         "kafka.example resolves to 10.0.1.11 (from a) and 3.10.139.221 (from b): split-horizon DNS",
-        "broker 1 advertises 3.10.139.221:9094 (from a) and b1:9094 (from b): each came in by "
+        "broker 1 advertises 3.10.139.221:9094 (from a) and b1:9094 (from b): each connected via "
         "another listener",
     ]
 

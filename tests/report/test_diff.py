@@ -139,7 +139,7 @@ def test_diff_makes_one_answer_of_two(saved: dict[str, Path]) -> None:
         "It works inside 10.0.0.0/16; fails outside at hop 3, brokers 1, 2 and 3: KD301 "
         "private-address." in said
     )
-    assert "each came in by another listener" in said
+    assert "each connected via another listener" in said
     done = kdiag("diff", *map(str, saved.values()), "-o", "json")
     found = json.loads(done.stdout)
     assert found["comparison"]["sentence"].startswith("works inside 10.0.0.0/16; fails outside")

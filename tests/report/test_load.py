@@ -93,9 +93,9 @@ def test_what_is_no_report_is_refused_in_one_sentence(data: bytes, said: str) ->
     ("path", "value", "said"),
     [
         (("hops",), [], "`hops` is empty"),
-        (("hops", 0, "hop"), "hop\x1b[2J", "there is no hop"),
-        (("findings", 0, "hop"), "quic", "there is no hop 'quic'"),
-        (("failing_hop",), "quic", "there is no hop 'quic'"),
+        (("hops", 0, "hop"), "hop\x1b[2J", "Invalid enum value"),
+        (("findings", 0, "hop"), "quic", "Invalid enum value"),
+        (("failing_hop",), "quic", "Invalid enum value"),
         (("findings", 0, "code"), "KD1", "is no code of a finding"),
         (("findings", 0, "url"), "javascript:alert(1)", "is no page of a finding"),
         (("findings", 0, "severity"), "fatal", "Invalid enum value"),
@@ -167,7 +167,7 @@ def test_show_says_in_its_exit_code_whether_it_could(tmp_path: Path) -> None:
     saved = ROOT / "tests/goldens/json/private-address.json"
     shown = kdiag("show", str(saved))
     assert (shown.returncode, shown.stderr) == (0, "")
-    assert "root cause: KD301 private-address" in shown.stdout
+    assert "KD301 private-address" in shown.stdout
     copied = tmp_path / "again.json"
     shown = kdiag("show", "-", "-o", f"json={copied}", stdin=saved.read_text("utf-8"))
     assert shown.returncode == 0

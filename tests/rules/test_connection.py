@@ -139,8 +139,8 @@ JAVA, LIBRDKAFKA = {"max.block.ms": "5000"}, {"statistics.interval.ms": "5000"}
 @pytest.mark.parametrize(
     ("given", "dead", "said", "unsaid"),
     [
-        ({}, "v6", ["librdkafka does, gets through", "Java's client works"], "whose properties"),
-        ({}, "v4", ["librdkafka does, gets through", "Java's client fails"], "whose properties"),
+        ({}, "v6", ["librdkafka does, connects via", "Java's client works"], "whose properties"),
+        ({}, "v4", ["librdkafka does, connects via", "Java's client fails"], "whose properties"),
         (LIBRDKAFKA, "v6", ["librdkafka, whose properties these are, tries all"], "Java"),
         (LIBRDKAFKA, "v4", ["librdkafka, whose properties these are, tries all"], "Java"),
         (JAVA, "v6", None, ""),

@@ -234,11 +234,11 @@ def test_what_is_not_known_fails_where_the_walk_passes() -> None:
     report = reported(working_bootstrap(), silent, *ALL[2:], expect=["cluster-id=x"])
     assert report.exit_code == 70
     assert report.expectations[0].met is None
-    said = "Expected cluster-id=x: not known, nothing told its cluster-id"
+    said = "Expected cluster-id=x: not known, the walk does not know its cluster-id"
     assert report.findings[0].message == said
     without = reported(working_bootstrap(), metadata(), expect=["cluster-id=x", "advertised=x"])
     reasons = [one.reason for one in without.expectations]
-    assert reasons == [None, "not known, nothing told its advertised"]
+    assert reasons == [None, "not known, the walk does not know its advertised"]
 
 
 def test_a_path_without_tls_has_no_certificate_that_expires() -> None:

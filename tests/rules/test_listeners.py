@@ -181,7 +181,7 @@ def test_three_private_brokers_are_one_finding() -> None:
     (finding,) = judged("KD301", OUTSIDE, *found)
     assert finding.subjects == ["broker 1", "broker 2", "broker 3"]
     assert finding.message.startswith("All 3 brokers advertise private addresses.")
-    assert f"You came in by {DOOR}:9094" in finding.message
+    assert f"You connected via {DOOR}:9094" in finding.message
 
 
 def test_one_private_broker_of_three_is_named() -> None:

@@ -51,7 +51,7 @@ _REASONS = {
 }
 
 
-@rule("KD505", "open-to-the-world", Severity.WARNING, "The whole internet may connect to Kafka")
+@rule("KD505", "open-to-the-world", Severity.WARNING, "The whole internet can connect to Kafka")
 def open_to_the_world(paths: NetworkPaths) -> Iterator[Match]:
     """A security group lets 0.0.0.0/0 or ::/0 in on the ports of brokers with a public address.
 
@@ -92,7 +92,7 @@ def open_to_the_world(paths: NetworkPaths) -> Iterator[Match]:
     "KD507",
     "public-address-found",
     Severity.WARNING,
-    "The private address that is advertised has a public one",
+    "The advertised private address has a public one",
 )
 def public_address_found(paths: NetworkPaths) -> Iterator[Match]:
     """A private address that a broker advertises belongs to an interface with a public one.
@@ -133,7 +133,7 @@ def public_address_found(paths: NetworkPaths) -> Iterator[Match]:
         )
 
 
-@rule("KD508", "aws-unavailable", Severity.WARNING, "AWS did not tell everything")
+@rule("KD508", "aws-unavailable", Severity.WARNING, "AWS did not answer everything")
 def aws_unavailable(paths: NetworkPaths) -> Iterator[Match]:
     """Credentials, permissions, the region or the network kept kdiag from asking AWS.
 
@@ -145,7 +145,7 @@ def aws_unavailable(paths: NetworkPaths) -> Iterator[Match]:
     unavailable = paths.snapshot.unavailable
     if unavailable:
         reasons = once(_REASONS.get(call.reason, call.reason) for call in unavailable)
-        answer = "did not tell everything" if paths.snapshot.interfaces else "told nothing"
+        answer = "did not answer everything" if paths.snapshot.interfaces else "answered nothing"
         yield Match(
             HOP,
             f"AWS {answer}: {listed(reasons)}. The verdict of the walk stands",
@@ -297,7 +297,7 @@ def _address_evidence(paths: NetworkPaths, matching: Sequence[NetworkPath]) -> I
     )
     if absent:
         which = "this" if len(absent) == 1 else "these"
-        yield f"{listed(absent)}: no interface that was told of has {which}"
+        yield f"{listed(absent)}: no interface that AWS lists has {which}"
     for path in matching:
         if found := paths.snapshot.interfaces_with(path.address):
             owners = listed([f"{one.id} in {one.vpc}" for one in found])

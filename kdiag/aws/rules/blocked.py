@@ -32,7 +32,7 @@ ACLS = ("acl-in", "acl-out", "client-acl-out", "client-acl-in")
 ROUTES = ("route", "client-route")
 
 
-@rule("KD501", "security-group-blocks", Severity.ERROR, "A security group does not let this in")
+@rule("KD501", "security-group-blocks", Severity.ERROR, "A security group blocks the connection")
 def security_group_blocks(paths: NetworkPaths) -> Iterator[Match]:
     """None of the security groups of a broker lets this client in on that port.
 
@@ -63,7 +63,7 @@ def security_group_blocks(paths: NetworkPaths) -> Iterator[Match]:
             HOP,
             f"Whether {listed(_attached(undecided))} lets you in on TCP {ports(undecided)} depends "
             "on where you come from, which is not known: "
-            f"{affected(undecided)} may be cut off by it",
+            f"{affected(undecided)} may be unreachable because of it",
             subjects(undecided),
             (*steps(undecided), *source(paths)),
             (remedies.give_source(), *open_groups(paths.snapshot, undecided)),
@@ -71,7 +71,7 @@ def security_group_blocks(paths: NetworkPaths) -> Iterator[Match]:
         )
 
 
-@rule("KD502", "network-acl-blocks", Severity.ERROR, "A network ACL does not let this through")
+@rule("KD502", "network-acl-blocks", Severity.ERROR, "A network ACL blocks the connection")
 def network_acl_blocks(paths: NetworkPaths) -> Iterator[Match]:
     """The network ACL of a subnet drops the requests, or the answers.
 
@@ -155,7 +155,7 @@ def no_public_address(paths: NetworkPaths) -> Iterator[Match]:
         )
 
 
-@rule("KD506", "instance-not-running", Severity.ERROR, "The instance does not run")
+@rule("KD506", "instance-not-running", Severity.ERROR, "The instance is not running")
 def instance_not_running(paths: NetworkPaths) -> Iterator[Match]:
     """The instance behind an address is stopped, or on its way there.
 

@@ -38,7 +38,7 @@ class _Fault:
     remedies: tuple[Remedy, ...] = ()
 
 
-@rule("KD510", "load-balancer", Severity.ERROR, "The load balancer does not pass it on")
+@rule("KD510", "load-balancer", Severity.ERROR, "The load balancer does not forward to the broker")
 def load_balancer(paths: NetworkPaths) -> Iterator[Match]:
     """A load balancer before the brokers has no listener there, or nothing healthy behind it.
 
@@ -83,7 +83,7 @@ def load_balancer(paths: NetworkPaths) -> Iterator[Match]:
         )
 
 
-@rule("KD511", "msk-access", Severity.ERROR, "MSK does not offer this way in")
+@rule("KD511", "msk-access", Severity.ERROR, "MSK does not offer this access")
 def msk_access(bootstrap: Bootstrap, paths: NetworkPaths) -> Iterator[Match]:
     """An MSK cluster is asked for what it does not offer: from outside, or with another login.
 

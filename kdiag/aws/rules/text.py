@@ -40,7 +40,7 @@ def affected(blocked: Sequence[BlockedPath]) -> str:
 
 def cut_off(blocked: Sequence[BlockedPath]) -> str:
     """`brokers 1 and 2 are cut off`."""
-    return f"{affected(blocked)} {is_or_are(blocked)} cut off"
+    return f"{affected(blocked)} {is_or_are(blocked)} not reachable"
 
 
 def is_or_are(blocked: Sequence[BlockedPath]) -> str:
@@ -84,7 +84,7 @@ def observed(paths: NetworkPaths, blocked: Sequence[BlockedPath]) -> Iterator[st
     """Evidence: the results of the walk on blocked paths, and on open paths for comparison."""
     timed_out = once(block.path.label for block in blocked if block.path.timed_out)
     if timed_out:
-        yield f"connection requests vanish at {listed(timed_out)}"
+        yield f"connection requests are dropped on the way to {listed(timed_out)}"
     allowed = [
         BlockedPath(path, path.effective, path.effective.deciding_step)
         for path in paths.paths

@@ -16,7 +16,7 @@ _WORDS = {
     "odd": "it shows something else",
     "forbidden": "its user may not read everything",
     "credentials": "it is not logged in",
-    "context": "its configuration leads nowhere",
+    "context": "its configuration is not reachable from here",
     "strimzi": "that cluster has no Strimzi",
     "absent": "there is no such resource",
     "unreachable": "the API server is not reached",

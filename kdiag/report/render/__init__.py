@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 if TYPE_CHECKING:
     from kdiag.report.model import Report
@@ -20,11 +20,19 @@ RENDERERS = {
 }
 
 
-def render(output_format: str, report: Report | Reports, stream: TextIO) -> None:
+Detail = Literal["quiet", "short", "full"]
+
+
+def render(
+    output_format: str, report: Report | Reports, stream: TextIO, detail: Detail = "short"
+) -> None:
     """Writes a report, or several reports with their labels, in a format of RENDERERS; imports only
-    that renderer."""
+    that renderer. `detail` is how much of it a terminal shows; other formats are always full."""
     from kdiag.report.model import Report
 
     renderer = import_module(RENDERERS[output_format])
     write = renderer.write if isinstance(report, Report) else renderer.write_all
-    write(report, stream)
+    if output_format == "terminal":
+        write(report, stream, detail)
+    else:
+        write(report, stream)

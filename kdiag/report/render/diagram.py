@@ -212,7 +212,7 @@ def _kind(host: str) -> str:
     if not parse(host):
         return ""
     if is_unusable(host, 1):
-        return "nobody can dial it"
+        return "unusable address"
     return "private address" if is_private(host) else "public address"
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kdiag import links
 from kdiag.network.attempt import LAYERS
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, Report, ServerReport
 from kdiag.rules.rule import Finding, rule_url
-from kdiag.walk.areas import AREA_IDS
+from kdiag.walk.areas import AREA_IDS, HOP_IDS
 
 if TYPE_CHECKING:
     from kdiag.report.compare import Comparison, SharedView
@@ -24,6 +24,25 @@ LONGEST_WORD = 260  # characters: a host name and its port; a longer word loses 
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
 VERDICTS = ("blocked", "unknown", "allowed")  # AWS's verdicts, the worst first
+
+SHORT = 24  # lines of a short report, at 80 columns
+
+
+class Room(NamedTuple):
+    """How many lines a short report has for the evidence, for the snippet of the fix, and for other
+    findings."""
+
+    evidence: int
+    snippet: int
+    others: int
+
+
+# A fix that is whole is worth more than further evidence.
+ROOMS = tuple(
+    Room(evidence, snippet, others)
+    for snippet in (12, 9, 6, 3)
+    for evidence, others in ((4, 3), (3, 2), (2, 1), (1, 0))
+)
 
 Reached = TypeVar("Reached", BrokerReport, ServerReport)
 Line = TypeVar("Line")
@@ -124,16 +143,37 @@ def milliseconds(elapsed: int) -> str:
 
 
 def verdict(report: Report) -> str:
-    """The verdict in one line, without pass, warn or fail: hop and cause, exit code, time."""
+    """The verdict in one line, without pass, warn or fail: hop, cause and exit code."""
     cause = report.cause
     if report.interrupted:
         text = "interrupted; the hops above are what is known"
     elif cause:
         hop = report.failing_hop or cause.hop
-        text = f"hop {number(hop)} {hop}: {cause.code} {cause.name}"
+        text = f"{place(hop)} · {sentence_case(cause.title)} ({cause.code})"
     else:
         text = "a client can connect from here"
-    return f"{text} · exit {report.exit_code} · {report.elapsed_ms / 1000:.2f} s"
+    return f"{text} · exit {report.exit_code}"
+
+
+def room(left: int, evidence: Sequence[str], snippet: int, others: Sequence[str]) -> Room:
+    """The most of a finding that fits into so many lines. `evidence` and `others` are printed
+    texts, `snippet` is a number of lines."""
+    for room in ROOMS:
+        texts = "".join((*evidence[: room.evidence], *others[: room.others]))
+        hidden = len(others) > room.others
+        if texts.count("\n") + min(snippet, room.snippet) + hidden <= left:
+            return room
+    return ROOMS[-1]
+
+
+def place(hop: str) -> str:
+    """A hop as the screen names it: only the four hops of the walk have a number."""
+    return f"hop {number(hop)} {hop}" if hop in HOP_IDS else hop
+
+
+def sentence_case(title: str) -> str:
+    """A title as it stands inside a sentence: only an abbreviation keeps its capital."""
+    return title if title[1:2].isupper() else f"{title[:1].lower()}{title[1:]}"
 
 
 def no_endless_word(text: str) -> str:

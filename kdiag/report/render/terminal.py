@@ -1,64 +1,61 @@
-"""The report on a terminal, in a pipe or in a log, and the live view of a walk."""
+"""The report on a terminal, in a pipe or in a log."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from rich.cells import cell_len, chop_cells
-from rich.console import Console, RenderableType
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from kdiag.report.aws import AwsAddress
-from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
-from kdiag.report.render import encoding, presentation
-from kdiag.report.render.presentation import MANY_BROKERS
-from kdiag.report.render.workflow import no_command
-from kdiag.rules.rule import Finding, Remedy
-from kdiag.walk.areas import HOP_IDS
+from kdiag.report.model import Report
+from kdiag.report.render import presentation
+from kdiag.report.render.terminal_page import Page, written
 
 if TYPE_CHECKING:
-    from kdiag.report.compare import Comparison
+    from kdiag.report.render import Detail
     from kdiag.report.several import Reports
 
-WIDEST, NARROWEST = 120, 50
-MANY_WALKS = 8  # lines of the live view
-NARROW_NAME, MANY_NAME_LINES = 8, 4  # an advertised address in the table: cells, lines
 
-Part = tuple[str, str] | str  # a text and its style, or a text
-
-_MARKS = {"pass": "√", "warn": "‼", "fail": "×", "skipped": "–"}
-_ASCII_MARKS = {"pass": "+", "warn": "!", "fail": "x", "skipped": "-"}
-_STYLES = {"pass": "green", "warn": "yellow", "fail": "red", "skipped": "bright_black"}
-_HOP_WIDTH = 9  # cells of a hop's name
-ROOMY = 100  # columns: room for the names of hops in a table
-_TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
-_LABEL = re.compile(r"[^.:]+[.:]*|[.:]+")
-cell_len("".join(_MARKS.values()))  # loads rich's table of widths with this module, not later: 1 ms
-_VERDICTS = {"blocked": "red", "unknown": "yellow", "allowed": "green"}
-
-
-def write(report: Report, stream: TextIO) -> None:
-    """Prints the report: terse when all is well, full when not."""
+def write(report: Report, stream: TextIO, detail: Detail = "short") -> None:
+    """Prints the report: the verdict alone, what fits on a screen, or everything."""
     with written(stream) as page:
-        _print(page, report)
+        _print(page, report, detail)
 
 
-@contextmanager
-def written(stream: TextIO) -> Iterator[Page]:
-    """A page to print on; it is written to the stream at the end of the context."""
-    console = _console(stream)
-    with console.capture() as captured:
-        yield Page(console, _fits(stream))
-    text = _TRAILING.sub(r"\1", captured.get())
-    stream.write(no_command(text))
+def _print(page: Page, report: Report, detail: Detail) -> None:
+    if detail == "quiet":
+        page.verdict(report, wrapped=False)
+    elif detail == "full":
+        _print_all(page, report)
+    else:
+        _print_short(page, report)
 
 
-def _print(page: Page, report: Report) -> None:
+def _print_short(page: Page, report: Report) -> None:
+    """Prints what fits on a screen: the hops, the first cause with the evidence and the fix that
+    there is room for, a line on each other one, and the verdict."""
+
+    def hops() -> None:
+        page.head(report)
+        for step in report.hops:
+            page.step(step)
+        if presentation.found_out(report):
+            page.properties(report.client_properties["librdkafka"])
+
+    def end() -> None:
+        page.ignored(presentation.ignored(report))
+        page.gap()
+        page.verdict(report)
+
+    found = [finding for finding, _ in presentation.causes(report)]
+    if not found:
+        hops()
+        end()
+        return
+    start, last = page.printed(hops), page.printed(end)
+    page.put(start)
+    page.short(found[0], found[1:], presentation.SHORT - (start + last).count("\n"))
+    page.put(last)
+
+
+def _print_all(page: Page, report: Report) -> None:
     page.head(report)
     for step in report.hops:
         page.step(step)
@@ -72,339 +69,21 @@ def _print(page: Page, report: Report) -> None:
     for finding, follows in presentation.causes(report):
         page.finding(finding, follows, root=finding is report.cause)
     page.ignored(presentation.ignored(report))
+    page.gap()
     page.verdict(report)
 
 
-def write_all(reports: Reports, stream: TextIO) -> None:
+def write_all(reports: Reports, stream: TextIO, detail: Detail = "short") -> None:
     """Prints each report under its label, and a line on each at the end."""
     with written(stream) as page:
         for label, report in presentation.distinct(reports):
-            page.label(label)
-            _print(page, report)
-            page.gap()
+            if detail != "quiet":
+                page.label(label)
+                _print(page, report, detail)
+                page.gap()
         if reports.comparison:
             page.comparison(reports.comparison)
         else:
             page.summary(reports)
-        style = f"bold {_STYLES[reports.verdict]}"
+        style = f"bold.{reports.verdict}"
         page.line((reports.verdict.upper(), style), f" · {presentation.verdict_of_all(reports)}")
-
-
-@contextmanager
-def live_all(stream: TextIO) -> Iterator[Callable[[str, str, str | None], None]]:
-    """The live view of several walks: a line for each of the MANY_WALKS last updated ones."""
-    console = _console(stream)
-    lines: dict[str, str] = {}
-    with console.status(Text("starting"), spinner=_spinner(stream)) as status:
-
-        def observe(label: str, hop: str, summary: str | None) -> None:
-            lines.pop(label, None)
-            lines[label] = f"{label}: {_under_way(hop) if summary is None else summary}"
-            status.update(Text("\n".join([*lines.values()][-MANY_WALKS:])))
-
-        yield observe
-
-
-@contextmanager
-def waiting(stream: TextIO) -> Iterator[Callable[[str], None]]:
-    """One line on a terminal that changes; it is erased at the end."""
-    console = _console(stream)
-    with console.status(Text("waiting"), spinner=_spinner(stream)) as status:
-        yield lambda line: status.update(Text(line, no_wrap=True, overflow="ellipsis"))
-
-
-def _under_way(hop: str) -> str:
-    number = presentation.number(hop)
-    place = f"hop {number} of {len(HOP_IDS)}" if hop in HOP_IDS else "beside it"
-    return f"{place}, {hop}"
-
-
-@contextmanager
-def live(stream: TextIO) -> Iterator[Callable[[str, str | None], None]]:
-    """The live view of one walk on a terminal; it is erased before the report."""
-    console = _console(stream)
-    mark = "·" if _fits(stream) else "-"  # neutral: rules decide later whether a hop passes
-    done: list[str] = []
-    with console.status(Text("starting"), spinner=_spinner(stream)) as status:
-
-        def observe(hop: str, summary: str | None) -> None:
-            if summary is not None:
-                done.append(f"{mark} {hop}: {summary}")
-            under_way = [_under_way(hop)] if summary is None else []
-            status.update(Text("\n".join(under_way + done)))
-
-        yield observe
-
-
-def _fits(stream: TextIO) -> bool:
-    return encoding.fits("".join(_MARKS.values()), stream)
-
-
-def _spinner(stream: TextIO) -> str:
-    return "dots" if _fits(stream) else "line"
-
-
-class Page:
-    """Prints the parts of a report. Text of a peer goes through `Text` only, never through rich's
-    markup."""
-
-    def __init__(self, console: Console, fits: bool) -> None:
-        self.console, self.fits = console, fits
-        self.marks = _MARKS if fits else _ASCII_MARKS
-
-    def plain(self, text: str) -> str:
-        """The text in characters that the stream can show."""
-        if self.fits:
-            return text
-        return text.translate(encoding.PLAIN).encode("ascii", "backslashreplace").decode()
-
-    def text(self, *parts: Part) -> Text:
-        """The parts as one text, each in its style, without endless words."""
-        styled = [part if isinstance(part, tuple) else (part, "") for part in parts]
-        return Text.assemble(
-            *((self.plain(presentation.no_endless_word(text)), style) for text, style in styled)
-        )
-
-    def line(self, *parts: Part, lead: Part = "", indent: int = 0) -> None:
-        """One paragraph; where it wraps, it hangs behind its indent and its lead."""
-        paragraph: RenderableType = self.text(*parts)
-        if lead:
-            first = self.text(lead)
-            grid = Table.grid()
-            grid.add_column(width=first.cell_len, no_wrap=True)
-            grid.add_column(overflow="fold")
-            grid.add_row(first, paragraph)
-            paragraph = grid
-        self.console.print(Padding(paragraph, (0, 0, 0, indent)))
-
-    def label(self, label: str) -> None:
-        """Prints the label of the report that follows."""
-        self.line((f"{self.plain('──')} {label}", "bold"))
-        self.gap()
-
-    def summary(self, reports: Reports) -> None:
-        """A line on each report."""
-        table = Table.grid(padding=(0, 1))
-        table.add_column(width=1)
-        table.add_column(max_width=self.console.width // 3, overflow="fold")
-        table.add_column(overflow="fold")
-        for label, report in reports.reports.items():
-            mark = Text(self.marks[report.verdict], style=_STYLES[report.verdict])
-            table.add_row(mark, self.text((label, "bold")), self.text(presentation.verdict(report)))
-        self.console.print(Padding(table, (0, 0, 0, 1)))
-        self.gap()
-
-    def comparison(self, compared: Comparison) -> None:
-        """Prints a comparison: a row for each outcome, a column for each hop, and the sentence."""
-        hops = list(dict.fromkeys(hop for o in compared.outcomes for hop in o.hops))
-        table = Table.grid(padding=(0, 2))
-        roomy = self.console.width >= ROOMY
-        heads = [hop if roomy else f"hop {presentation.number(hop)}" for hop in hops]
-        table.add_column(max_width=self.console.width // 3, overflow="fold")
-        for head in heads:
-            table.add_column(width=len(head))
-        table.add_column(overflow="fold")
-        table.add_row(
-            "", *(Text(head, style="bold") for head in heads), Text("brokers", style="bold")
-        )
-        for outcome in compared.outcomes:
-            marks = (outcome.hops.get(hop, "skipped") for hop in hops)
-            table.add_row(
-                self.text((outcome.whose, "bold")),
-                *(Text(self.marks[mark], style=_STYLES[mark]) for mark in marks),
-                self.text(presentation.brokers(outcome)),
-            )
-        self.console.print(Padding(table, (0, 0, 0, 1)))
-        self.gap()
-        self.line(presentation.sentence(compared))
-        for difference in compared.differences:
-            self.line(difference, lead="· ", indent=4)
-        self.gap()
-
-    def gap(self) -> None:
-        """Prints an empty line."""
-        self.console.print()
-
-    def head(self, report: Report) -> None:
-        """Prints the first line: version, target and protocol."""
-        target = ", ".join(report.target)
-        version = (f"kdiag {report.kdiag_version}", "bold")
-        spoken = "" if report.protocol == UNKNOWN else f" · {report.protocol}"
-        self.line(version, f" · {target}{spoken}")
-        self.gap()
-
-    def step(self, step: HopResult) -> None:
-        """A hop's line: mark, name, what was learnt, and how long it took at the right edge."""
-        learnt = step.summary
-        if step.skipped_because:
-            learnt = "; ".join(
-                part for part in (learnt, f"skipped: {step.skipped_because}") if part
-            )
-        style = _STYLES[step.status]
-        took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
-        mark = Text(self.marks[step.status], style=style)
-        name = Text(step.hop, style="bold" if step.status != "skipped" else style)
-        text, at_the_edge = self.text(learnt or "did not end"), Text(f" {took}", "bright_black")
-        name_gap = " " * (_HOP_WIDTH + 1 - len(name))
-        line = Text.assemble(" ", mark, " ", name, name_gap, text)
-        room = self.console.width - line.cell_len - at_the_edge.cell_len
-        if room > 0 and "\n" not in text.plain:  # on one line: a table takes 1 ms
-            self.console.print(line.append(" " * room).append(at_the_edge))
-            return
-        table = Table.grid(padding=(0, 1), expand=True)
-        table.add_column(width=1)
-        table.add_column(width=_HOP_WIDTH)
-        table.add_column(ratio=1, overflow="fold")
-        table.add_column(justify="right", no_wrap=True)
-        table.add_row(mark, name, text, at_the_edge)
-        self.console.print(Padding(table, (0, 0, 0, 1)))
-
-    def properties(self, text: str) -> None:
-        """The client properties that match the listener, where kdiag found them itself."""
-        self.gap()
-        self.line(("the listener speaks: ", "bold"), ", ".join(text.splitlines()), indent=1)
-
-    def brokers(self, brokers: Sequence[BrokerReport]) -> None:
-        """The table of brokers and layers: the broken ones first, and not more than can be read."""
-        layers = presentation.tried(brokers)
-        ordered = sorted(brokers, key=presentation.healthy)
-        rows = [
-            (broker, [broker.layers.get(layer) for layer in layers] + [broker.produce])
-            for broker in ordered[:MANY_BROKERS]
-        ]
-        widths = [
-            max(len(head), *(len(cells[place] or "") for _, cells in rows))
-            for place, head in enumerate((*layers, "produce"))
-        ]
-        left = self.console.width - 1 - len("broker  ") - sum(width + 2 for width in widths)
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
-        table.add_column("broker", justify="right", no_wrap=True, overflow="crop")
-        table.add_column("advertised", overflow="fold")
-        for layer, width in zip((*layers, "produce"), widths, strict=True):
-            table.add_column(layer, no_wrap=True, overflow="crop", min_width=width)
-        for broker, cells in rows:
-            table.add_row(
-                str(broker.node),
-                Text(self.address(broker.advertised, max(left - 2, NARROW_NAME))),
-                *(self.outcome(cell) for cell in cells),
-            )
-        self.gap()
-        self.console.print(Padding(table, (0, 0, 0, 1)))
-        if len(ordered) > MANY_BROKERS:
-            more = ordered[MANY_BROKERS:]
-            well = sum(presentation.healthy(broker) for broker in more)
-            self.line(f"… and {len(more)} more brokers, {well} of them well", indent=1)
-
-    def aws(self, rows: Sequence[AwsAddress]) -> None:
-        """The table of addresses with AWS's verdict on each."""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bright_black")
-        table.add_column("in AWS", no_wrap=True)
-        table.add_column("verdict", no_wrap=True)
-        table.add_column("decided by", overflow="fold")
-        table.add_column("instance, groups", overflow="fold")
-        for row in rows[:MANY_BROKERS]:
-            address = f"[{row.judged}]" if ":" in row.judged else row.judged
-            inner = f"\n= {row.address}" if row.address != row.judged else ""
-            owner = [row.instance or row.interface, *row.groups]
-            table.add_row(
-                self.text(f"{address}:{row.port}{inner}"),
-                Text(row.verdict, style=_VERDICTS[row.verdict]),
-                self.text(row.decided_by or ""),
-                self.text("\n".join(name for name in owner if name)),
-            )
-        self.gap()
-        self.console.print(Padding(table, (0, 0, 0, 1)))
-        if len(rows) > MANY_BROKERS:
-            more = rows[MANY_BROKERS:]
-            well = sum(row.verdict == "allowed" for row in more)
-            self.line(f"… and {len(more)} more addresses, {well} of them allowed", indent=1)
-
-    def address(self, address: str, width: int) -> str:
-        """An address on lines of at most `width` cells, broken between the labels of its name."""
-        lines = [""]
-        for label in _LABEL.findall(self.plain(address)):
-            if lines[-1] and cell_len(lines[-1] + label) > width:
-                lines.append("")
-            lines[-1:] = chop_cells(lines[-1] + label, width)
-        if len(lines) > MANY_NAME_LINES:
-            lines[1:-2] = [self.plain("…")]
-        return "\n".join(lines)
-
-    def outcome(self, outcome: str | None) -> Text:
-        """The cell of one layer in the table of brokers."""
-        if outcome is None:
-            return Text(self.marks["skipped"], style="bright_black")
-        return Text(outcome, style="green" if outcome == "ok" else "red")
-
-    def finding(self, finding: Finding, follows: Sequence[Finding], *, root: bool) -> None:
-        """A finding with its evidence and fixes; what only follows from it is one line."""
-        status = "fail" if finding.severity == "error" else "warn"
-        style = f"bold {_STYLES[status]}"
-        self.gap()
-        self.line(
-            ("root cause: " if root else "", style),
-            (f"{finding.code} {finding.name}", style),
-            f" · hop {presentation.number(finding.hop)}, {finding.hop}",
-            lead=(f"{self.marks[status]} ", style),
-        )
-        self.line((finding.message, "bold"), indent=2)
-        self.evidence(finding.evidence)
-        for remedy in finding.remedies:
-            self.remedy(remedy)
-        if follows:
-            codes = ", ".join(dict.fromkeys(f"{f.code} {f.name}" for f in follows))
-            self.line((codes, "bright_black"), lead=("explains: ", "bright_black"), indent=2)
-        self.line(
-            (presentation.see(finding), "bright_black"), lead=("see ", "bright_black"), indent=2
-        )
-
-    def ignored(self, findings: Sequence[Finding]) -> None:
-        """A line for each finding that the user ignores."""
-        if findings:
-            self.gap()
-        for finding in findings:
-            what = f"ignored: {finding.code} {finding.name}"
-            mark = f"{self.marks['skipped']} "
-            self.line(
-                (what, "bold bright_black"),
-                (f" · {finding.message}", "bright_black"),
-                lead=(mark, "bright_black"),
-            )
-
-    def evidence(self, lines: Sequence[str]) -> None:
-        """The evidence of a finding, shortened."""
-        first, cut, last = presentation.shortened(lines)
-        for line in first:
-            self.line(line, lead="· ", indent=4)
-        self.cut(cut, indent=4)
-        for line in last:
-            self.line(line, lead="· ", indent=4)
-
-    def remedy(self, remedy: Remedy) -> None:
-        """A fix: what to do, and the lines to copy, which are never wrapped."""
-        self.line(remedy.summary, lead=("fix: ", "bold cyan"), indent=2)
-        lines, cut = presentation.snippet(remedy.snippet.splitlines())
-        for snippet in lines:
-            text = Text(" " * 7 + self.plain(snippet), style="cyan")
-            self.console.print(text, no_wrap=True, overflow="ignore", crop=False, soft_wrap=True)
-        self.cut(cut, indent=7)
-
-    def cut(self, more: int, indent: int) -> None:
-        """Says that lines were left out, where some were."""
-        if more > 0:
-            self.line(f"… {more} more line{'s' if more > 1 else ''} with -o json", indent=indent)
-
-    def verdict(self, report: Report) -> None:
-        """The last line: verdict, hop and cause, exit code, time."""
-        self.gap()
-        style = {"pass": "green", "warn": "yellow", "fail": "red"}[report.verdict]
-        self.line(
-            (report.verdict.upper(), f"bold {style}"),
-            f" · {presentation.verdict(report)}",
-        )
-
-
-def _console(stream: TextIO) -> Console:
-    console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    console.width = max(NARROWEST, min(console.width, WIDEST))
-    return console

@@ -17,6 +17,7 @@ from syrupy.types import SnapshotIndex
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.report.model import Report
 from kdiag.report.render.encoding import PLAIN
+from kdiag.report.render.presentation import SHORT
 from tests import walks
 from tests.report.render import cases
 from tests.report.render.pages import outline
@@ -36,7 +37,13 @@ COLOURED = ["healthy", "private-address", "wrong-broker", "under-replicated", "m
 WHOLE = ["healthy", "private-address", "odd-one-out", "slow-answer", "security-group-blocks"]
 WHOLE += ["mixed-causes", "hostile-names", "interrupted", "unmet"]
 METERED = [name for name in WHOLE if name in SCENARIOS]  # times by hand are all alike
-FORMS = {"terminal-80": EVERY, "terminal-colour": COLOURED, "json": READ, "openmetrics": METERED}
+FORMS = {
+    "terminal-80": EVERY,
+    "terminal-full": WHOLE,
+    "terminal-colour": COLOURED,
+    "json": READ,
+    "openmetrics": METERED,
+}
 FORMS |= dict.fromkeys(("junit", "markdown", "github", "html"), WHOLE)
 
 
@@ -95,9 +102,16 @@ def report(name: str) -> Report:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_terminal_80(name: str, golden: SnapshotAssertion) -> None:
-    text = walks.shown(report(name))
+    text = walks.shown(report(name), detail="short")
     assert text == golden
     assert "\x1b" not in text
+    if name in SCENARIOS:
+        assert text.count("\n") <= SHORT
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_terminal_full(name: str, golden: SnapshotAssertion) -> None:
+    assert walks.shown(report(name)) == golden
 
 
 def blocks(text: str) -> list[str]:
@@ -127,6 +141,7 @@ def test_another_width_or_encoding_says_the_same(
         assert "".join(plain.split()) == "".join(fitted.split())
     for columns in (100, 120):
         monkeypatch.setenv("COLUMNS", str(columns))
+        keeps_to_the_width(made, walks.shown(made, detail="short"), columns)
         text = walks.shown(made)
         keeps_to_the_width(made, text, columns)
         pairs = zip(blocks(usual), blocks(text), strict=True)

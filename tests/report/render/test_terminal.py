@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import pytest
 from rich.cells import cell_len
+from rich.color import Color
 
 from kdiag.report.model import Report
-from kdiag.report.render import render
-from kdiag.report.render.terminal import live
+from kdiag.report.render import render, terminal_page
+from kdiag.report.render.live import live
 from kdiag.rules.rule import Remedy
 from tests import walks
 from tests.facts import (
@@ -234,7 +235,7 @@ def test_colour_is_as_the_environment_says(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     text = walks.shown(walks.scenarios()["refused"])
-    assert bool(re.search(r"\x1b\[[0-9;]*3\dm", text)) == coloured
+    assert bool(re.search(r"\x1b\[[0-9;]*3[18]", text)) == coloured
 
 
 def test_a_stream_without_an_encoding_gets_the_marks() -> None:
@@ -267,3 +268,51 @@ def test_the_live_view_says_nothing_in_a_pipe() -> None:
         observe("bootstrap", None)
         observe("bootstrap", "3.10.139.221:9094 answers")
     assert stream.getvalue().strip() == ""
+
+
+# xterm's first colours, as it comes. The others are a cube of six steps, and 24 greys.
+XTERM = {"red": (205, 0, 0), "magenta": (205, 0, 205)}
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of a colour as rich names it."""
+    red, green, blue = XTERM.get(colour) or Color.parse(colour).get_truecolor()
+    return red, green, blue
+
+
+def luminance(colour: tuple[int, int, int]) -> float:
+    """As WCAG 2 defines it."""
+    parts = [part / 255 for part in colour]
+    linear = [x / 12.92 if x <= 0.03928 else ((x + 0.055) / 1.055) ** 2.4 for x in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("styles", [terminal_page.STYLES, terminal_page.FEW_STYLES])
+def test_each_colour_can_be_read_on_a_light_background(styles: dict[str, str]) -> None:
+    for colour in styles.values():
+        if colour:
+            assert 1.05 / (luminance(rgb(colour)) + 0.05) >= 4.5, colour
+
+
+@pytest.mark.parametrize(("term", "code"), [("xterm-256color", "38;5;160"), ("xterm", "31")])
+def test_a_terminal_of_few_colours_gets_no_others(
+    term: str, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", term)
+    assert f"\x1b[{code}m×" in walks.shown(walks.scenarios()["refused"])
+
+
+def test_the_snippet_has_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is copied is text."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    text = walks.shown(walks.scenarios()["private-address"], detail="short")
+    assert "       advertised.listeners=EXTERNAL://3.10.139.221:9094\n" in text
+
+
+def test_quiet_is_one_line_however_narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    text = walks.shown(walks.scenarios()["private-address"], detail="quiet")
+    assert text == (
+        "FAIL · hop 3 listeners · brokers advertise private addresses (KD301) · exit 30\n"
+    )
