@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from kdiag.lint.tree import Items, Node, Scalar, entries, get, text
+from kdiag.lint.tree import Items, Node, Scalar, compose_services, entries, get, text
 
 if TYPE_CHECKING:
     from kdiag.lint.documents import Document
@@ -32,7 +32,7 @@ class Beside:
         """What a service of a Compose file is joined with: `docker compose` puts an override file
         over another one, and so it does with several that are given. "" for nothing."""
         others = (name for name, root in self.composes.items() if name != file)
-        joined = next((n for n in others if get(self.composes[n], "services", service)), "")
+        joined = next((n for n in others if get(compose_services(self.composes[n]), service)), "")
         override = "override" in posixpath.basename(file)
         return joined or ("the file that this one overrides" if override else "")
 
@@ -59,7 +59,7 @@ def beside(documents: Iterable[Document]) -> Beside:
 def _named_in(root: Node | None) -> Iterator[str]:
     """The files that a Compose file takes settings from, as it names them: those below its own
     folder."""
-    for service in entries(root, "services"):
+    for service in entries(compose_services(root)):
         for path in (*env_files(service.value), text(service.value, "extends", "file")):
             inside = posixpath.normpath(path)
             if path and not inside.startswith(("/", "..", "~")) and "$" not in path:

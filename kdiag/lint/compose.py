@@ -11,7 +11,7 @@ from kdiag.lint.beside import Beside, env_files
 from kdiag.lint.broker import DOCKER_HOST, Client, ConfiguredBroker, interpolated
 from kdiag.lint.containers import Container, broker_of
 from kdiag.lint.environment import Environment, environment, implied, scalars
-from kdiag.lint.tree import Entry, Map, Node, Scalar, entries, get, items, text
+from kdiag.lint.tree import Entry, Map, Node, Scalar, compose_services, entries, get, items, text
 
 _PORT = re.compile(
     r"(?:(?P<ip>\[[^\]]*\]|(?:\d+\.){3}\d+):)?(?:(?P<out>[\d-]+):)?(?P<within>[\d-]+)(?:/\w+)?\Z"
@@ -51,7 +51,7 @@ class _Service:
 
 def of_compose(root: Node | None, file: str, beside: Beside) -> Iterator[ConfiguredBroker]:
     """The brokers among the services of a Compose file."""
-    services = [_service(root, each, file, beside) for each in entries(root, "services")]
+    services = [_service(root, each, file, beside) for each in entries(compose_services(root))]
     published = {each.name: tuple(_ports(each.items("ports"))) for each in services}
     mentions = _mentions(services)
     brokers = ((each, broker_of(_container(each, file, beside))) for each in services)
@@ -83,7 +83,7 @@ def _service(root: Node | None, each: Entry, file: str, beside: Beside) -> _Serv
         if not name:
             break
         there = beside.compose_of(file, path) if path else root
-        found = get(there, "services", name)
+        found = get(compose_services(there), name)
         if found is None or found in layers:
             elsewhere = elsewhere or path
             break

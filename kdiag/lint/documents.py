@@ -16,7 +16,7 @@ from kdiag.lint.indentation import MovedLine, repair_indentation
 from kdiag.lint.reader import DuplicateKey, Unreadable, document, segments, split
 from kdiag.lint.schema import known_kinds, model
 from kdiag.lint.syntax import Rewritten, readable
-from kdiag.lint.tree import Node, Spot, entries, get, items, text
+from kdiag.lint.tree import Node, Spot, compose_services, entries, get, items, text
 from kdiag.lint.workload import configures_kafka, is_about_kafka
 
 STRIMZI = known_kinds()
@@ -217,7 +217,7 @@ def kind_of(root: Node | None) -> str:
         return kind if configures_kafka(root) else ""
     if kind or version:
         return kind if strimzi and kind in KINDS else ""
-    if entries(root, "services"):
+    if entries(compose_services(root)):
         return "compose"
     if get(root, "spec", "kafka") is not None or items(root, "spec", "listeners"):
         return "Kafka"

@@ -120,3 +120,23 @@ def last_line(node: Node) -> int:
         return node.start.line
     key, value = own[-1].key, own[-1].value
     return last_line(value) if value.start >= key.start else key.end.line  # an alias stands before
+
+
+# What a service of the oldest Compose files has, in which services stand at the top.
+_OLDEST = set(
+    """
+build cap_add command container_name cpu_shares dns dockerfile domainname entrypoint env_file
+environment expose extends external_links extra_hosts hostname image labels links log_driver
+mem_limit net pid ports privileged read_only restart stdin_open tty user volumes volumes_from
+working_dir
+""".split()
+)
+
+
+def compose_services(root: Node | None) -> Node | None:
+    """The services of a Compose file, by name; None for what is no Compose file."""
+    if get(root, "services") is not None or not isinstance(root, Map) or not root.entries:
+        return get(root, "services")
+    keys = [{one.key.text for one in entries(each.value)} for each in root.entries]
+    old = all(each & {"image", "build"} and each <= _OLDEST for each in keys)
+    return root if old else None

@@ -371,3 +371,11 @@ def test_config_does_not_take_client_properties() -> None:
     done = kdiag("check", "127.0.0.1:1", "--config", client)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"these are client properties; give them with -F {client}" in done.stderr
+
+
+def test_values_of_another_chart_are_no_compose_file(tmp_path: Path) -> None:
+    values = tmp_path / "values.yaml"
+    values.write_text("cp-kafka:\n  enabled: true\n  image: confluentinc/cp-kafka\n")
+    done = kdiag("lint", str(values))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "nothing that kdiag knows is configured in it" in done.stderr
