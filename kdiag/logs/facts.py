@@ -47,10 +47,11 @@ class LogFacts:
 
     `bootstrap` are the addresses of bootstrap servers, and `configured` is True if the log has all
     of them, from settings; `advertised` maps a node id to the address of that broker. `metadata` is
-    the last line that proves that a client received metadata, 0 for none. `dialled` are connections
-    that a client tried, `connected` the addresses with a TCP connection, `reached` the connections
-    on which Kafka answered. `login` is True if a client logs in with SASL. `settings` are client
-    properties that lines name, `topics` the names of topics.
+    the last line that proves that a client received metadata, `metadata_first` the first one, 0
+    for none. `dialled` are connections that a client tried, `connected` the addresses with a TCP
+    connection, `reached` the connections on which Kafka answered. `login` is True if a client logs
+    in with SASL. `settings` are client properties that lines name, `topics` the names of topics.
+    `small` is the whole log, if it is short.
     """
 
     events: tuple[LogEvent, ...]
@@ -61,6 +62,7 @@ class LogFacts:
     configured: bool = False
     advertised: Mapping[int, str] = field(default_factory=dict)
     metadata: int = 0
+    metadata_first: int = 0
     reached: frozenset[LogConnection] = frozenset()
     dialled: tuple[LogConnection, ...] = ()
     connected: frozenset[str] = frozenset()

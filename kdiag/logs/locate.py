@@ -67,7 +67,7 @@ def _locate(event: LogEvent, log: LogFacts) -> LocatedEvent:
         code = "KD120"  # the client does log in, so a missing login is not the reason
     hop, node = connection.hop, connection.node
     if not hop and connection.address:
-        hop, node = _hop_of_address(connection.address, log)
+        hop, node = _hop_of_address(connection.address, event, log)
     hop = hop or event.pattern.hop or _HOP_OF_AREA.get(code[2], "")
     hop_known = bool(hop)
     if not hop and ":" not in connection.address:
@@ -75,7 +75,7 @@ def _locate(event: LogEvent, log: LogFacts) -> LocatedEvent:
         if near:
             connection = near.connection
             hop, hop_known, node = connection.hop, True, connection.node
-    if not hop:
+    if not hop:  # after metadata, most connections are to brokers, and some to other servers
         hop = "listeners" if log.metadata or _leans(connection.address) else "bootstrap"
     brokers = hop == BETWEEN_BROKERS
     if brokers:
@@ -120,13 +120,15 @@ def protocol_in_size(event: LogEvent) -> str | None:
     return decode_size(int(size)) if size.isdecimal() and len(size) < 12 else None
 
 
-def _hop_of_address(address: str, log: LogFacts) -> tuple[str, int | None]:
-    """The hop and the node id of an address; "" and None if the log does not prove them."""
+def _hop_of_address(address: str, event: LogEvent, log: LogFacts) -> tuple[str, int | None]:
+    """The hop and the node id of an address; "" and None if the log does not prove them. After a
+    client has received metadata, it connects to brokers."""
     nodes = [node for node, advertised in log.advertised.items() if _same(address, advertised)]
     bootstrap = any(_same(address, server) for server in log.bootstrap)
     if bootstrap and not nodes:
         return "bootstrap", None
-    if nodes or ((log.metadata or log.configured) and not bootstrap):
+    after = 0 < log.metadata_first < event.last
+    if nodes or ((log.configured or after) and not bootstrap):
         return "listeners", nodes[0] if len(nodes) == 1 else None
     return "", None
 

@@ -76,7 +76,7 @@ class _LogReader:
         self.settings: dict[str, str] = {}
         self.topics: dict[str, None] = {}
         self.login = self.truncated = self.configured = False
-        self.lines = self.metadata = self.unknown = 0
+        self.lines = self.metadata = self.metadata_first = self.unknown = 0
         # The shape of a line is the hash of its words.
         self.samples: dict[int, int] = {}
         self.count_of: dict[int, list[int]] = {}
@@ -123,6 +123,7 @@ class _LogReader:
             configured=self.configured,
             advertised=dict(self.advertised),
             metadata=self.metadata,
+            metadata_first=self.metadata_first,
             reached=frozenset(self.reached),
             dialled=tuple(self.dialled),
             connected=frozenset(self.connected),
@@ -241,6 +242,7 @@ class _LogReader:
         """Adds what a line proves about the progress of the client, and the addresses in it."""
         if pattern.proves in ("metadata", "lost") or connection.hop == "listeners":
             self.metadata = self.lines
+            self.metadata_first = self.metadata_first or self.lines
         self.login |= pattern.proves == "login"
         if len(self.reached) < _MAX_ADDRESSES and pattern.proves == "reached":
             self.reached.add(connection)

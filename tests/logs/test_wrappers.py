@@ -8,6 +8,8 @@ import io
 import json
 import lzma
 import os
+import shlex
+import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
@@ -17,7 +19,7 @@ import pytest
 
 from kdiag.logs.explain import explain
 from kdiag.logs.stream import MAX_LINE_BYTES, PackedLogError
-from tests.running import kdiag
+from tests.running import ENOUGH, ROOT, environment, kdiag
 
 LINES = (
     "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:sasl_ssl://k-1.example.com:9092/2]: "
@@ -155,3 +157,17 @@ def test_a_line_as_words_or_without_blanks() -> None:
     done = kdiag("explain", "kafka.errors.NoBrokersAvailable:NoBrokersAvailable")
     assert (done.returncode, done.stderr) == (0, "")
     assert "UNEXPLAINED" in done.stdout
+
+
+def test_a_closed_standard_input_is_no_failure_of_kdiag() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {shlex.quote(sys.executable)} -m kdiag explain - <&-"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+        timeout=ENOUGH,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "standard input is closed" in done.stderr
