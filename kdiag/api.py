@@ -111,7 +111,10 @@ def prepare(
     this machine. Raises UsageError for a login that kdiag cannot make, and for files of a kind that
     it does not know."""
     sasl, options = settings.security.sasl, settings.options
+    if options.topic and local:
+        _has_client("a topic")
     if sasl and sasl.mechanism == "GSSAPI":
+        _has_client("a login by Kerberos")
         _has_kerberos(settings.security.protocol or "SASL_PLAINTEXT")
     if sasl and sasl.mechanism == "AWS_MSK_IAM" and local:
         _has_region(sasl, settings.bootstrap)
@@ -129,6 +132,17 @@ def prepare(
         refuse_client(options.config, "--config")
         refuse_unknown(options.config)
     return aws
+
+
+def _has_client(use: str) -> None:
+    """Raises UsageError where the real client, which that use takes, is not installed."""
+    try:
+        import kdiag.kafka.client  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            f"{use} takes confluent-kafka, which is not installed: pip install confluent-kafka. "
+            "kdiag checks the rest of the path without it"
+        ) from None
 
 
 def _has_kerberos(protocol: str) -> None:
@@ -164,6 +178,8 @@ def run_from(
     from kdiag.remote import check as remote
 
     prepare(settings, local=False)
+    if settings.options.topic and any(place.scheme == "local" for place in places):
+        _has_client("a topic")
 
     async def walk_here(settings: Settings, observe: Observer) -> Report:
         return await walk(settings, plain_dialer, observe)

@@ -31,12 +31,13 @@ COMPILE = (
     *("--universal", "--python-version", "3.11", "--generate-hashes", "--no-annotate"),
     *("--no-emit-index-url", "--custom-compile-command", "python3 tests --lock"),
 )
-# Each file and what goes into it: all, what an installation needs, and what builds one. The first
-# decides on the versions of the others.
+# Each file and what goes into it: all, what an installation needs, the same where confluent-kafka
+# has no wheel, and what builds one. The first decides on the versions of the others.
 PARTS = ("-c", "requirements.lock")
 LOCKS = {
-    "requirements.lock": ("pyproject.toml", "--group", "dev", "--all-extras"),
-    "docs/deploy/requirements.lock": ("pyproject.toml", "--extra", "lint", *PARTS),
+    "requirements.lock": ("pyproject.toml", "--group", "dev"),
+    "docs/deploy/requirements.lock": ("pyproject.toml", *PARTS),
+    "docs/deploy/alpine.lock": ("pyproject.toml", "--no-emit-package", "confluent-kafka", *PARTS),
     "docs/deploy/build.lock": ("--group", "build", *PARTS),
 }
 

@@ -128,12 +128,10 @@ def _component(one: Locked) -> Component:
 
 
 def _needs(name: str) -> Iterator[str]:
-    """What a library asks for on some platform, extras left out but for kdiag's own."""
+    """What a library asks for on some platform, extras left out."""
     for text in metadata.requires(name) or ():
         wanted = Requirement(text)
-        extra = "lint" if name == "kdiag" else ""
-        optional = wanted.marker is not None and "extra" in str(wanted.marker)
-        if not optional or (extra and wanted.marker and wanted.marker.evaluate({"extra": extra})):
+        if wanted.marker is None or "extra" not in str(wanted.marker):
             yield canonicalize_name(wanted.name)
 
 

@@ -67,7 +67,7 @@ def _requires(name: str) -> list[str]:
     found = []
     for text in metadata.requires(name) or ():
         marker = Requirement(text).marker
-        if marker is None or marker.evaluate({"extra": "lint" if name == "kdiag" else ""}):
+        if marker is None or marker.evaluate({"extra": ""}):
             found.append(text)
     return found
 

@@ -263,9 +263,12 @@ class AwsApi:
         )
 
     def _open(self) -> None:
-        import boto3
-        import botocore.session
-        from botocore.exceptions import NoCredentialsError
+        try:
+            import boto3
+            import botocore.session
+            from botocore.exceptions import NoCredentialsError
+        except ImportError:
+            raise ImportError("boto3 is not installed: pip install boto3") from None
 
         core_session = botocore.session.Session(profile=self._profile or None)
         core_session.get_component("data_loader").file_loader = ApiModelLoader()

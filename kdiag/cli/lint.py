@@ -63,8 +63,7 @@ def lint(
 
     FILEs are Strimzi resources, Docker Compose, server.properties or Helm values, and what kubectl
     get -o yaml prints; - is standard input. They are judged together, with the files that a
-    Compose file takes settings from (env_file, extends), below its folder. kdiag lint needs PyYAML:
-    pip install 'kdiag[lint]'.
+    Compose file takes settings from (env_file, extends), below its folder.
 
     Without --fix nothing is written. With --fix, --diff or --patch the exit code, and what goes to
     standard error beside a diff or a patch, is about the corrected files. What --fix makes of

@@ -234,6 +234,6 @@ def _yaml() -> Any:
         import yaml
     except ImportError:
         raise UsageError(
-            "kdiag reads YAML with PyYAML, which is not installed: pip install 'kdiag[lint]'"
+            "kdiag reads YAML with PyYAML, which is not installed: pip install PyYAML"
         ) from None
     return yaml

@@ -29,9 +29,12 @@ class RunCommand:
     """Blocking calls; every one of them raises SsmError."""
 
     def __init__(self) -> None:
-        import boto3.session
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
+        try:
+            import boto3.session
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError:
+            raise SsmError("boto3 is not installed here: pip install boto3") from None
 
         self._errors = (BotoCoreError, ClientError, OSError, ValueError)
         try:

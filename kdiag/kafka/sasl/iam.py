@@ -114,7 +114,9 @@ def _keys(profile: str) -> tuple[str, str, str, str]:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:  # where only Python is
-        raise _Missing("finding AWS credentials takes botocore, which is not there") from None
+        raise _Missing(
+            "finding AWS credentials takes botocore, which is not installed: pip install boto3"
+        ) from None
 
     try:
         session: Any = botocore.session.Session(profile=profile or None)
