@@ -30,6 +30,7 @@ sys.meta_path.insert(0, Refuses())
 PLAYED = """
 import asyncio, json, sys
 from kdiag.api import play
+import kdiag.demo.scenarios
 
 said = [(name, asyncio.run(play(name))) for name in sys.argv[1:]]
 print(json.dumps({name: [each.exit_code, each.root_cause] for name, each in said}))
