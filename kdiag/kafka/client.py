@@ -1,4 +1,4 @@
-"""The real client: the only door to confluent-kafka."""
+"""The real client, librdkafka: the only module that imports confluent-kafka."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from kdiag.kafka.messages import no_such_topic
 from kdiag.network.attempt import ClientRun, Delivery, Failure, clean
 
 LOGIN_FAILED = "_AUTHENTICATION"
-MAX_WORDS = 40  # lines of the client's log that are kept
+MAX_LINES = 40  # lines of the client's log that are kept
 KEY, VALUE = b"kdiag", b"kdiag connectivity check"
-_TO_TELL = 2.0  # seconds: the client looks once a second whose time is over
+_REPORTING = 2.0  # seconds: the client looks once a second whose time is over
 _COMPRESSIBLE = 40  # times the value; less is sent as it is, whatever compression is asked for
 
 _PUSHES_METRICS = 0x02_05_00_00  # the first librdkafka that does, and has a property against it
 
 # What the client puts before a line: what kind it is, and which client's which thread wrote it.
 _WRITER = re.compile(r"\A[A-Z0-9_]+ \[[^\]]*\] \[thrd:.*?\]: ")
-# What makes the same words differ each time that they are said.
+# Parts that differ in each repetition of a line.
 _TIMES = re.compile(r"after \d+ms (?=in state)|, \d+ identical error\(s\) suppressed")
 _REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
@@ -44,13 +44,13 @@ _REFUSED_TOPIC = "TOPIC_AUTHORIZATION_FAILED"
 _DROPPED = ("_UNKNOWN_PARTITION", "_UNKNOWN_TOPIC", "_DESTROY")
 
 
-class _Words(logging.Handler):
-    """Keeps what the client says, clean and without secrets: the cause of a failed connection is
-    nowhere else.
+class _ClientLog(logging.Handler):
+    """Keeps the lines that the client logs, clean and without secrets: only the log has the cause
+    of a failed connection.
 
     `login` is the first login that failed, `throttle_ms` the longest delay that a broker imposed.
-    `refusals` maps a partition to what brokers said of it, the last at the end. Of errors that the
-    client deems passing its delivery report says no more than that time ran out.
+    `refusals` maps a partition to the errors of brokers about it, the last at the end: where the
+    client retries after an error, its delivery report only says that the time is over.
     """
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
@@ -78,16 +78,16 @@ class _Words(logging.Handler):
             self.login = error
 
     def slow(self, event: ThrottleEvent) -> None:
-        """Takes a broker's word that it delays this client."""
+        """Takes the event that a broker delays this client."""
         self.throttle_ms = max(self.throttle_ms, int(event.throttle_time * 1000))
 
     def say(self, line: str) -> None:
-        told = self.told(line)
-        if told not in self.lines and len(self.lines) < MAX_WORDS:
-            self.lines.append(told)
+        shown = self.shown(line)
+        if shown not in self.lines and len(self.lines) < MAX_LINES:
+            self.lines.append(shown)
 
-    def told(self, text: str) -> str:
-        """What may be shown of a text."""
+    def shown(self, text: str) -> str:
+        """The text clean, and without secrets."""
         return clean(redacted(_TIMES.sub("", text), self._secrets))
 
 
@@ -99,7 +99,7 @@ def deliver(
     given: Mapping[str, str],
     security: Security,
 ) -> ClientRun:
-    """Writes one small record to one partition of every leader, as this client's properties say.
+    """Writes one small record to one partition of every leader, with the user's client properties.
 
     `leaders` maps node id → partition; `given` are client properties beside those of `security`,
     whose token, if it needs one, must be there. Blocks for about `timeout` seconds at most, and
@@ -107,14 +107,14 @@ def deliver(
     again and again. Every failure is in the result.
     """
     logging_in = signed(security)
-    words = _Words((*security.secrets, *logging_in.secrets))
+    log = _ClientLog((*security.secrets, *logging_in.secrets))
     compressed = given.get("compression.type", "none") != "none"
     value = VALUE * _COMPRESSIBLE if compressed else VALUE
-    deliveries = _Deliveries(topic, value, leaders, words)
+    deliveries = _Deliveries(topic, value, leaders, log)
     refused: tuple[str, ...] = ()
 
     def opened(properties: Mapping[str, str]) -> Producer:
-        return _opened(_configured(servers, timeout, properties, logging_in), words)
+        return _opened(_configured(servers, timeout, properties, logging_in), log)
 
     try:
         try:
@@ -128,27 +128,29 @@ def deliver(
         deliveries.lose(error.args[0])
         return ClientRun(topic, deliveries.all, refused=refused)
     try:
-        deliveries.send(producer, max(timeout, 1.0) + _TO_TELL)
-    except KafkaException as error:  # the client cannot go on, and says so where it is polled
+        deliveries.send(producer, max(timeout, 1.0) + _REPORTING)
+    except KafkaException as error:  # a fatal error of the client, which poll raises
         deliveries.lose(error.args[0])
-    deliveries.lose(words.login or KafkaError(KafkaError._TIMED_OUT))
-    return ClientRun(topic, deliveries.all, tuple(words.lines), words.throttle_ms, refused)
+    deliveries.lose(log.login or KafkaError(KafkaError._TIMED_OUT))
+    return ClientRun(topic, deliveries.all, tuple(log.lines), log.throttle_ms, refused)
 
 
 class _Deliveries:
-    """A record for each leader, and how its delivery ended."""
+    """A record for each leader, and the result of its delivery."""
 
-    def __init__(self, topic: str, value: bytes, leaders: Mapping[int, int], words: _Words) -> None:
+    def __init__(
+        self, topic: str, value: bytes, leaders: Mapping[int, int], log: _ClientLog
+    ) -> None:
         self._topic, self._value = topic, value
-        self._leaders, self._words = leaders, words
+        self._leaders, self._log = leaders, log
         self._settled: dict[int, Delivery] = {}
         self._started = time.perf_counter()
 
     @property
     def all(self) -> tuple[Delivery, ...]:
-        """The deliveries, in the order of the leaders; all of them have to be settled."""
-        told = [_explained(self._settled[node], self._words.refusals) for node in self._leaders]
-        return given_up(told)
+        """The deliveries in the order of the leaders. Each must have a result."""
+        explained = [_explained(self._settled[node], self._log.refusals) for node in self._leaders]
+        return given_up(explained)
 
     def send(self, producer: Producer, seconds: float) -> None:
         """Sends the records and waits, that long at most, until all are settled or the login has
@@ -156,14 +158,14 @@ class _Deliveries:
         give_up = self._started + seconds
         for node in self._leaders:
             self._produce(producer, node, give_up)
-        while not self._done and self._words.login is None and time.perf_counter() < give_up:
+        while not self._done and self._log.login is None and time.perf_counter() < give_up:
             producer.poll(0.05)
-        if self._words.login is None:
+        if self._log.login is None:
             producer.purge()
             producer.flush(0.2)
 
     def lose(self, error: KafkaError) -> None:
-        """Settles what is not settled: it failed with this error."""
+        """Records this error for each delivery without a result."""
         for node in self._leaders.keys() - self._settled.keys():
             self._settle(node, error)
 
@@ -194,7 +196,7 @@ class _Deliveries:
             return
 
     def _settle(self, node: int, error: KafkaError | None, offset: int | None = None) -> None:
-        name, detail = (error.name(), self._words.told(error.str())) if error else (None, "")
+        name, detail = (error.name(), self._log.shown(error.str())) if error else (None, "")
         elapsed = time.perf_counter() - self._started
         self._settled[node] = Delivery(node, self._leaders[node], elapsed, offset, name, detail)
 
@@ -207,7 +209,7 @@ def _tried(given: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
         if name in NEVER:
             continue
         try:
-            _opened({name: value}, _Words(()))
+            _opened({name: value}, _ClientLog(()))
         except KafkaException as error:
             del taken[name]
             number = value.isdigit() and len(value) < 10
@@ -220,24 +222,24 @@ def _tried(given: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
 
 
 def has_gssapi() -> bool:
-    """Whether this build of the client can log in with Kerberos; the usual wheels cannot."""
+    """Whether this build of librdkafka has Kerberos (GSSAPI); the usual wheels do not."""
     try:
-        _opened({"builtin.features": "sasl_gssapi"}, _Words(()))
+        _opened({"builtin.features": "sasl_gssapi"}, _ClientLog(()))
     except KafkaException:
         return False
     return True
 
 
-def enter(
+def login_by_client(
     server: str, topic: str | None, timeout: float, given: Mapping[str, str], security: Security
 ) -> Reply:
-    """Logs in to one server, once, and asks it for the metadata of the cluster and the topic.
+    """The real client logs in to one server, once, and reads the metadata of the cluster and topic.
 
-    The answer is as one to Metadata on the wire. Blocks for about `timeout` seconds at most.
+    The Reply has the shape of a Metadata response. Blocks for about `timeout` seconds at most.
     """
-    words, connected = _Words(security.secrets), False
+    log, connected = _ClientLog(security.secrets), False
     started = time.perf_counter()
-    # Without a name the client asks for all topics there are.
+    # Without a name the client requests all topics.
     named = topic or no_such_topic()
 
     def ended(failure: Failure, detail: str) -> Reply:
@@ -245,34 +247,34 @@ def enter(
 
     try:
         configured = _configured(server, timeout, given, security)
-        # Having heard who the brokers are it connects anew before it asks more.
-        client = _opened({**configured, "reconnect.backoff.ms": 100}, words)
+        # Once it knows the brokers, the client reconnects before it sends more requests.
+        client = _opened({**configured, "reconnect.backoff.ms": 100}, log)
     except KafkaException as error:
-        return ended(Failure.CREDENTIALS, words.told(error.args[0].str()))
+        return ended(Failure.CREDENTIALS, log.shown(error.args[0].str()))
     while (left := started + timeout - time.perf_counter()) > 0:
         client.poll(min(left, 0.05))
-        if words.login:
-            return ended(Failure.CREDENTIALS, words.told(words.login.str()))
+        if log.login:
+            return ended(Failure.CREDENTIALS, log.shown(log.login.str()))
         try:
             # This says nothing of a login that failed, so there is no waiting in it until one has
             # succeeded.
-            told = client.list_topics(named, timeout=left if connected else 0.0)
+            metadata = client.list_topics(named, timeout=left if connected else 0.0)
         except KafkaException as error:
             connected = error.args[0].name() == "_TIMED_OUT"
         else:
-            return Reply(time.perf_counter() - started, _as_on_the_wire(told, topic))
-    return ended(Failure.SILENT, words.lines[-1] if words.lines else f"silent for {timeout:g} s")
+            return Reply(time.perf_counter() - started, _as_on_the_wire(metadata, topic))
+    return ended(Failure.SILENT, log.lines[-1] if log.lines else f"silent for {timeout:g} s")
 
 
-def _as_on_the_wire(told: Any, topic: str | None) -> dict[str, Any]:
-    """What the client knows of the cluster, and of that topic alone."""
+def _as_on_the_wire(metadata: Any, topic: str | None) -> dict[str, Any]:
+    """The client's metadata of the cluster and that topic, as the body of a Metadata response."""
     return {
         "brokers": [
             {"node_id": b.id, "host": clean(b.host), "port": b.port, "rack": None}
-            for b in told.brokers.values()
+            for b in metadata.brokers.values()
         ],
-        "cluster_id": clean(told.cluster_id) if told.cluster_id else None,
-        "controller_id": told.controller_id,
+        "cluster_id": clean(metadata.cluster_id) if metadata.cluster_id else None,
+        "controller_id": metadata.controller_id,
         "topics": [
             {
                 "name": topic,
@@ -288,43 +290,41 @@ def _as_on_the_wire(told: Any, topic: str | None) -> dict[str, Any]:
                     for p in found.partitions.values()
                 ],
             }
-            for name, found in told.topics.items()
+            for name, found in metadata.topics.items()
             if name == topic
         ],
     }
 
 
-def _opened(configuration: Mapping[str, object], words: _Words) -> Producer:
+def _opened(configuration: Mapping[str, object], log: _ClientLog) -> Producer:
     """A client that tells `words` all it has to say. Raises KafkaException."""
     logger = logging.Logger("kdiag.client", logging.DEBUG)
-    logger.addHandler(words)
-    return Producer(
-        {**configuration, "error_cb": words.fail, "throttle_cb": words.slow}, logger=logger
-    )
+    logger.addHandler(log)
+    return Producer({**configuration, "error_cb": log.fail, "throttle_cb": log.slow}, logger=logger)
 
 
 def _configured(
     servers: str, timeout: float, given: Mapping[str, str], security: Security
 ) -> dict[str, object]:
-    """The client's configuration, as this version of it takes it."""
+    """The configuration for this version of librdkafka."""
     quiet = {"enable.metrics.push": False} if libversion()[1] >= _PUSHES_METRICS else {}
     return {**configuration(servers, timeout, given, security), **quiet}
 
 
-def given_up(told: Sequence[Delivery]) -> tuple[Delivery, ...]:
-    """The deliveries. Once one broker has refused the topic the client sends nothing more to it: a
-    record that was still to go fails for what became of its queue, and not for what it is."""
-    refused = next((each for each in told if each.error == _REFUSED_TOPIC), None)
+def given_up(deliveries: Sequence[Delivery]) -> tuple[Delivery, ...]:
+    """The deliveries, with the refusal of the topic where one broker refused it: the client then
+    drops the records that it has not sent, and their own errors do not name the cause."""
+    refused = next((each for each in deliveries if each.error == _REFUSED_TOPIC), None)
     return tuple(
         each._replace(error=refused.error, detail=refused.detail)
         if refused and each.error in _DROPPED
         else each
-        for each in told
+        for each in deliveries
     )
 
 
 def _explained(delivery: Delivery, refusals: Mapping[int, Sequence[str]]) -> Delivery:
-    """The delivery; where time ran out over a broker's refusal, with that refusal as its error."""
+    """The delivery; where the client retried until its time was over, with the broker's error."""
     said = refusals.get(delivery.partition, ())
     if not said or delivery.error not in ("_MSG_TIMED_OUT", "_TIMED_OUT"):
         return delivery

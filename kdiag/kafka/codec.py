@@ -25,11 +25,11 @@ Body = dict[str, Any]
 
 
 class WireError(Exception):
-    """Bytes that are no such message. The text says which field, and is safe to print."""
+    """The bytes are not a valid message. The text names the field, and is safe to print."""
 
 
 class Reader:
-    """Bytes, read from the front. Every read is checked against what is left and what it costs."""
+    """Reads values from bytes, front to back. Each read is bounded by what is left and its cost."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at, self.budget = data, 0, MAX_DECODED
@@ -189,7 +189,7 @@ def _write_length(out: bytearray, prefix: str, length: int | None, flexible: boo
 
 
 def skip_tags(reader: Reader) -> None:
-    """Tagged fields, of which a probe needs none."""
+    """Skips tagged fields: kdiag needs none of them."""
     for _ in range(reader.varint()):
         reader.spend(_VALUE_COST)
         reader.varint()

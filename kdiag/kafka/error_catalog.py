@@ -22,7 +22,7 @@ class KafkaError:
 
     @property
     def prove(self) -> str:
-        """The command that shows it, or that shows that the way to the brokers is not to blame."""
+        """The command that proves the error, or proves that the path to the brokers works."""
         if {"KD204", "KD205", "KD206", "KD403", "KD404", "KD406"} & set(self.codes):
             return "kdiag check HOST:PORT --topic TOPIC"
         if any(code in ("KD117", "KD118", "KD119", "KD120") for code in self.codes):
@@ -47,7 +47,7 @@ def find(said: str) -> KafkaError | None:
 
 
 def names() -> list[str]:
-    """Every name, for whoever has mistyped one."""
+    """The names of all errors, to suggest one for a mistyped name."""
     return list(_BY_NAME)
 
 

@@ -1,4 +1,4 @@
-"""Logging in over SASL: credentials are tried once, and nowhere else until they were accepted."""
+"""Logs in over SASL: sends the credentials once, and nowhere else until they are accepted."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ MAX_CLIENTS = 8  # at once: each is some threads
 MAX_PROOFS = 2  # at once: a broker may ask for half a second of a processor, and all ask together
 
 
-# How a login ended: why it failed, and its words.
+# The result of a login: its failure, and the detail.
 Ended = tuple[Optional[Failure], str]
 
 _UNSUPPORTED_MECHANISM = "UNSUPPORTED_SASL_MECHANISM"
 
 
 class Login:
-    """The login of one walk, if there is anything to log in with. The first one goes alone; unless
-    it is accepted no other follows, and none does once one is refused: no account gets locked by a
-    check of many addresses. Who gives no answer to credentials may have counted them as well.
+    """The logins of one walk, if it has credentials. The first login is sent alone; unless it is
+    accepted no other follows, and none follows after a refusal: a check of many addresses locks no
+    account. A server that does not answer may have counted the login too.
     With `only_encrypted` no login is sent over a connection without TLS.
     """
 
@@ -58,28 +58,28 @@ class Login:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is to be known of the login: how it was signed, and that the walk cut it off."""
+        """Notes for the report: how the login was signed, and whether the walk cut it off."""
         cut_off = (CUT_OFF,) if self._under_way and not self._accepted else ()
         return (*(self._ready.notes if self._ready else ()), *cut_off)
 
     @property
     def ready(self) -> Sasl | None:
-        """What is logged in with; a token that was fetched, or signed, is filled in."""
+        """The credentials of the login, with the token that was fetched or signed."""
         return self._ready.sasl if self._ready else self.sasl
 
-    async def on(
+    async def log_in(
         self,
-        conversation: KafkaConnection,
+        connection: KafkaConnection,
         handshake: Reply,
         host: str,
         client: Callable[[], Awaitable[Ended]],
     ) -> LayerResult:
-        """Logs in to `host` where the answer to SaslHandshake allows it: on that conversation, or
-        by what `client` does instead where it has to be `by_client`."""
+        """Logs in to `host` if the reply to SaslHandshake allows it: over this connection or, for a
+        mechanism that only the real client has (`by_client`), by calling `client`."""
         offered = clean(", ".join(handshake.body.get("mechanisms", ())), 400)
         if handshake.failure is Failure.NO_COMMON_VERSION:
-            words = "its ApiVersions lists no SaslHandshake"
-            return LayerResult("sasl", handshake.elapsed, Failure.SASL_NOT_OFFERED, words)
+            detail = "its ApiVersions lists no SaslHandshake"
+            return LayerResult("sasl", handshake.elapsed, Failure.SASL_NOT_OFFERED, detail)
         if handshake.failure:
             return LayerResult("sasl", handshake.elapsed, handshake.failure, handshake.detail)
         error = error_name(handshake.body["error_code"])
@@ -89,44 +89,46 @@ class Login:
             return LayerResult("sasl", handshake.elapsed, Failure.MECHANISM, offered)
         if error != "NONE":
             return LayerResult("sasl", handshake.elapsed, Failure.SASL_NOT_OFFERED, error)
-        if self._only_encrypted and conversation.tls is None:
+        if self._only_encrypted and connection.tls is None:
             return LayerResult("sasl", handshake.elapsed, Failure.SASL_REQUIRED, offered)
 
-        async def log_in() -> Ended:
+        async def attempt() -> Ended:
             if not self.by_client:
-                return await self._logged_in(conversation, host, bare=handshake.version == 0)
+                return await self._logged_in(connection, host, bare=handshake.version == 0)
             async with self._clients:
                 return await client()
 
         if self._accepted:
-            return self._not_again() or await self._tried(log_in, handshake.elapsed)
+            return self._not_again() or await self._tried(attempt, handshake.elapsed)
         async with self._alone:
-            return self._not_again() or await self._tried(log_in, handshake.elapsed)
+            return self._not_again() or await self._tried(attempt, handshake.elapsed)
 
     def _not_again(self) -> LayerResult | None:
         if self._ended is None:
             return None
-        words = f"not tried again: {self._ended.detail}"
+        detail = f"not tried again: {self._ended.detail}"
         if self._ended.failure is not Failure.CREDENTIALS:
-            words = f"not tried, after another login without success: {self._ended.detail}"
-        return LayerResult("sasl", 0.0, self._ended.failure, words)
+            detail = f"not tried, after another login without success: {self._ended.detail}"
+        return LayerResult("sasl", 0.0, self._ended.failure, detail)
 
-    async def _tried(self, log_in: Callable[[], Awaitable[Ended]], handshake: float) -> LayerResult:
+    async def _tried(
+        self, attempt: Callable[[], Awaitable[Ended]], handshake: float
+    ) -> LayerResult:
         """A login, after a SaslHandshake that took that many seconds."""
         started = time.perf_counter() - handshake
         self._under_way = True
-        failure, words = await log_in()
+        failure, detail = await attempt()
         self._under_way = False
-        tried = LayerResult("sasl", time.perf_counter() - started, failure, words)
+        tried = LayerResult("sasl", time.perf_counter() - started, failure, detail)
         self._accepted = self._accepted or failure is None
         self.slowest = max(self.slowest, tried.elapsed)
-        if failure and limits_connections(words):
-            return tried  # it says nothing of the credentials
+        if failure and limits_connections(detail):
+            return tried  # not because of the credentials
         if failure is Failure.CREDENTIALS or (failure and not self._accepted):
             self._ended = tried
         return tried
 
-    async def _logged_in(self, conversation: KafkaConnection, host: str, *, bare: bool) -> Ended:
+    async def _logged_in(self, connection: KafkaConnection, host: str, *, bare: bool) -> Ended:
         from kdiag.kafka.sasl.credentials import ready  # as _exchanged, only where there is a login
 
         assert self.sasl is not None
@@ -134,26 +136,26 @@ class Login:
             self._ready = await ready(self.sasl, host, self._timeout)
         if self._ready.error:
             return Failure.CREDENTIALS, self._ready.error
-        failure, words = await self._exchanged(conversation, self._ready.sasl, host, bare=bare)
+        failure, detail = await self._exchanged(connection, self._ready.sasl, host, bare=bare)
         flaw = _flaw(self._ready.sasl, host) if failure else ""
-        return failure, f"{words} ({flaw})" if flaw else words
+        return failure, f"{detail} ({flaw})" if flaw else detail
 
     async def _exchanged(
-        self, conversation: KafkaConnection, sasl: Sasl, host: str, *, bare: bool
+        self, connection: KafkaConnection, sasl: Sasl, host: str, *, bare: bool
     ) -> Ended:
-        """The mechanism's rounds, until one side has had enough; `bare` without SaslAuthenticate,
-        as after SaslHandshake 0: Kafka before 1.0."""
+        """The messages of the mechanism, until it ends or fails. `bare`: without SaslAuthenticate,
+        as after SaslHandshake 0 (Kafka before 1.0)."""
         from kdiag.kafka.sasl.mechanisms import SaslError, exchange
 
         try:
             steps = exchange(sasl, host)
-            said = steps.first()
+            message = steps.first()
             for _ in range(MAX_ROUNDS):
-                reply = await _told(conversation, said, bare)
+                reply = await _sent(connection, message, bare)
                 if reply.failure in (Failure.CLOSED, Failure.RESET):
                     why = "; a broker before Kafka 1.0 refuses in no other way" if bare else ""
-                    words = f"the broker closed the connection during the login{why}"
-                    return Failure.CREDENTIALS, words
+                    detail = f"the broker closed the connection during the login{why}"
+                    return Failure.CREDENTIALS, detail
                 if reply.failure:
                     return reply.failure, reply.detail
                 error = error_name(reply.body.get("error_code", 0))
@@ -164,35 +166,35 @@ class Login:
                 answer = await self._answer(steps, challenge)
                 if answer is None:
                     return None, ""
-                said = answer
+                message = answer
         except SaslError as error:
             return Failure.CREDENTIALS, clean(str(error))
         return Failure.CREDENTIALS, f"no end after {MAX_ROUNDS} rounds"
 
     async def _answer(self, steps: Exchange, challenge: bytes) -> bytes | None:
-        """The answer to a challenge. The work that it takes is the broker's choice, so it is done
-        beside the loop: the other brokers, and the deadline, do not wait for it."""
+        """The answer to a challenge. The broker decides how much work it is, so a thread does it:
+        the event loop, and with it the deadline, does not wait for it."""
         async with self._proofs:
             return await in_thread(steps.next, challenge)
 
 
 def _flaw(sasl: Sasl, host: str) -> str:
-    """What is to be known beside a refusal: whom the login was signed for, or what is wrong with
-    its token."""
+    """What may explain a refusal: the host that the login was signed for, or a fault of its
+    token; "" for nothing."""
     if sasl.mechanism == "AWS_MSK_IAM":
         return f"signed for {clean(host)} in {sasl.region}"
     return flaw_of(sasl.token, time.time())
 
 
-def _told(conversation: KafkaConnection, message: bytes, bare: bool) -> asyncio.Future[Reply]:
-    """One message of the mechanism, on its way."""
+def _sent(connection: KafkaConnection, message: bytes, bare: bool) -> asyncio.Future[Reply]:
+    """Sends one message of the mechanism."""
     if bare:
-        return conversation.send_bare(message)
-    return conversation.send(Question(SASL_AUTHENTICATE, {"auth_bytes": message}))
+        return connection.send_bare(message)
+    return connection.send(Question(SASL_AUTHENTICATE, {"auth_bytes": message}))
 
 
 def flaw_of(token: str, now: float) -> str:
-    """What a broker will hold against a token at that moment, "" for nothing that can be seen."""
+    """The fault for which a broker refuses the token at that time (Unix seconds), "" for none."""
     if not token:
         return ""
     from kdiag.kafka.sasl.oauth import claims  # what few logins need

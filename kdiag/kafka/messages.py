@@ -55,7 +55,7 @@ class Api(NamedTuple):
     response: Struct
 
     def version(self, listed: Versions) -> int | None:
-        """The version to ask in, of those that a peer lists; None where there is no common one."""
+        """The version for a peer that lists these versions; None if no version is common."""
         least, most = listed.get(self.key, (0, -1))
         return next((one for one in self.versions if least <= one <= most), None)
 
@@ -233,7 +233,7 @@ APIS: Final[Mapping[int, Api]] = {
 
 
 class Request(NamedTuple):
-    """What a client asked, as a broker reads it."""
+    """A request as a broker reads it."""
 
     api: Api
     version: int
@@ -243,7 +243,7 @@ class Request(NamedTuple):
 
 
 def encode_request(api: Api, version: int, correlation: int, body: Mapping[str, Any]) -> bytes:
-    """A request with its length in front, ready to send."""
+    """Encodes a request, with its length in front."""
     flexible = version >= api.flexible_since
     out = bytearray(struct.pack(">hhi", api.key, version, correlation))
     NULLABLE_STRING.write(out, CLIENT_ID, version, False)
@@ -281,14 +281,14 @@ def check_correlation(frame: bytes, correlation: int) -> None:
 
 
 def mentions(frame: bytes, text: str) -> bool:
-    """Whether a string stands in a frame, found without decoding it."""
+    """Whether a frame contains a string; the frame is not decoded."""
     out = bytearray()
     STRING.write(out, text, 0, False)
     return bytes(out) in frame
 
 
 def decode_request(frame: bytes) -> Request:
-    """What a client asks, for a broker of our own. Raises WireError."""
+    """Decodes a client's request, for the fake broker. Raises WireError."""
     reader = Reader(frame)
     key, version, correlation = struct.unpack(">hhi", reader.take(8))
     client_id = NULLABLE_STRING.read(reader, 0, False)
@@ -304,7 +304,7 @@ def decode_request(frame: bytes) -> Request:
 
 
 def encode_response(api: Api, version: int, correlation: int, body: Mapping[str, Any]) -> bytes:
-    """A response with its length in front, for a broker of our own."""
+    """Encodes a response with its length in front, for the fake broker."""
     out = bytearray(struct.pack(">i", correlation))
     flexible = version >= api.flexible_since
     if flexible and api is not API_VERSIONS:
@@ -327,7 +327,7 @@ def throttled_ms(api: Api, version: int, frame: bytes) -> int:
 
 
 def no_such_topic() -> str:
-    """The name of a topic that nobody has, to ask about or to write to without effect."""
+    """A random topic name that no cluster has: a request about it has no effect."""
     return f"kdiag-no-such-topic-{os.urandom(8).hex()}"
 
 

@@ -1,4 +1,4 @@
-"""How one step, one address, one endpoint and one record went: what every hop's facts are of."""
+"""The results of which all facts are made: of a layer, an address, an endpoint, a record."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ GONE = (Failure.CLOSED, Failure.RESET)  # the peer ended the connection
 
 
 class LayerResult(NamedTuple):
-    """How one layer of one connection ended. `elapsed` is in seconds, `detail` is clean text."""
+    """The result of one layer of a connection. `elapsed` is in seconds, `detail` is clean text."""
 
     layer: str
     elapsed: float
@@ -64,8 +64,8 @@ class LayerResult(NamedTuple):
 class TlsHandshake(NamedTuple):
     """What a TLS handshake showed, whether the peer is trusted or not.
 
-    `name` is what the certificate is to be for, `chain` the peer's certificates (DER), its own
-    first. `wants_certificate` tells that a client certificate was asked for, `authorities` (DER
+    `name` is the host name that the certificate must have, `chain` the peer's certificates (DER),
+    its own first. `wants_certificate`: the server asks for a client certificate, `authorities` (DER
     names) of which issuers, empty for any. `at` is when, in seconds since 1970. `verify_code` is
     OpenSSL's (X509_V_ERR_*), 0 for trusted, None where the user did not want it verified.
     `only_java` tells that the chain is trusted by the rules of Java's client, and not by OpenSSL's.
@@ -85,14 +85,14 @@ class TlsHandshake(NamedTuple):
 
 
 class AddressResult(NamedTuple):
-    """One address of an endpoint, dialled: its layers in order, the last one being where it ended.
+    """The result at one address: its layers in order, the last one being where it ended.
 
     `address` is an IP literal, `source` our own address on that connection ("" for none).
     `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
     `protocol` is the security.protocol that the listener turned out to speak ("" if unknown),
     `mechanisms` the SASL mechanisms it offers, as far as it told. `heard` has the first bytes of
-    what a peer said that speaks no Kafka, the most telling last; `quotable` is False where the
-    report does not repeat that. `apis` is the table of ApiVersions, each request's key with its
+    the answers of a peer that speaks no Kafka, the most telling last; `quotable` is False where the
+    report may not quote them. `apis` is the table of ApiVersions, each request's key with its
     least and its most version, empty where it was not told. `serves` are the node ids whose
     partitions are served there, `refuses` those whose partitions it does not lead, as it says
     (ListOffsets); `recognised` tells whether it takes itself for the node and cluster that were
@@ -124,10 +124,10 @@ class AddressResult(NamedTuple):
 
 
 class EndpointResult(NamedTuple):
-    """One endpoint: its name resolved, and every address of it dialled.
+    """The result of one endpoint: its name resolved, and every address of it dialled.
 
-    `dns` is None where there was nothing to resolve: an address that nobody can dial. `lookup` is
-    what DNS servers said of a name that does not resolve, where they were asked.
+    `dns` is None where there was nothing to resolve: an address that nobody can dial. `lookup` has
+    the answers of DNS servers about a name that does not resolve, if they got queries.
     """
 
     endpoint: Endpoint
@@ -163,7 +163,7 @@ class EndpointResult(NamedTuple):
 
     @property
     def attempts(self) -> tuple[LayerResult, ...]:
-        """The layers of the best way in, from dns on."""
+        """The layers of the best dial, from dns on."""
         dns = (self.dns,) if self.dns else ()
         return dns + (self.best.attempts if self.best else ())
 
@@ -175,9 +175,9 @@ class EndpointResult(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """How far the bytes sent on a connection have come, by the operating system's word: what was
-    sent and not acknowledged, in segments (Linux) or bytes (macOS), how many segments were sent
-    again, and bytes that wait until the peer reads."""
+    """The state of the bytes sent on a connection, by the operating system: what was sent and not
+    acknowledged, in segments (Linux) or bytes (macOS); how many segments were sent again; and how
+    many bytes wait until the peer reads."""
 
     unacknowledged: int
     retransmitted: int
@@ -195,7 +195,7 @@ class Sent(NamedTuple):
 
 
 class Delivery(NamedTuple):
-    """One real record to one leader: its offset, or the real client's error name and words."""
+    """The real client's record to one leader: its offset, or the client's error name and text."""
 
     node: int
     partition: int
@@ -210,7 +210,7 @@ _TIME_OVER = ("_MSG_TIMED_OUT", "_TIMED_OUT", "_PURGE_QUEUE", "_PURGE_INFLIGHT")
 
 
 class ClientRun(NamedTuple):
-    """What the real client did with one record for each leader, and what it logged meanwhile.
+    """The real client's record to each leader, and the lines that it logged (`words`).
 
     `refused` are properties of the user's that it does not take, each with what it says of it; it
     ran without them. `short_of` are the seconds that the deadline took from its time.
@@ -225,5 +225,5 @@ class ClientRun(NamedTuple):
 
     @property
     def cut_off(self) -> tuple[Delivery, ...]:
-        """The deliveries that nobody refused, and that the deadline left too little time for."""
+        """The deliveries that no broker refused, and that the deadline left too little time for."""
         return tuple(d for d in self.deliveries if self.short_of and d.error in _TIME_OVER)

@@ -1,4 +1,4 @@
-"""What a certificate says: read from its bytes, matched with a host name, its maker recognised."""
+"""Reads certificates, matches them with host names, and recognises the systems that issue them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SHORT = {  # attribute types of a name, by their object identifier
 
 
 class Certificate(NamedTuple):
-    """A certificate as its reader sees it; every text is clean and bounded.
+    """The fields of a certificate; every text is clean and of bounded length.
 
     `subject` and `issuer` read "CN=…,O=…". `names` are the host names and IP addresses that it is
     for (at most MAX_NAMES), `uris` its other identities. Times are UTC seconds since 1970; None
@@ -52,7 +52,7 @@ class Certificate(NamedTuple):
 
 
 class CertificateKind(str, Enum):
-    """Who made a certificate, as far as it matters to a Kafka client."""
+    """The kind of system that issued a certificate, where it matters to a Kafka client."""
 
     STRIMZI = "strimzi"
     PLACEHOLDER = "placeholder"
@@ -61,16 +61,16 @@ class CertificateKind(str, Enum):
 
 
 class CertificateOrigin(NamedTuple):
-    """Whose certificate this is. `words` say what it means, `remedy` what to do,
-    `command` how, in a shell.
+    """The known system that issued a certificate. `meaning` and `remedy` are sentences for the
+    user, `command` does it in a shell.
 
-    For Strimzi's own, as far as the certificate tells: `cluster`, `namespace`, the `pod` that it
-    was made for, and that pod's `node` id, which is no proof of identity but a good guess.
+    For Strimzi, as far as the certificate names them: `cluster`, `namespace`, the `pod`, and the
+    pod's `node` id, which is likely and not proven.
     """
 
     kind: CertificateKind
     name: str
-    words: str
+    meaning: str
     remedy: str
     command: str = ""
     cluster: str = ""
@@ -81,7 +81,7 @@ class CertificateOrigin(NamedTuple):
 
 @lru_cache(maxsize=128)  # a chain is read by several rules, and for the report
 def read(der: bytes) -> Certificate:
-    """The certificate in these bytes (DER); what cannot be read is said in its `flaw`."""
+    """Reads a certificate (DER). Never raises: `flaw` says what cannot be read."""
     import hashlib  # as what follows, for certificates alone
 
     from cryptography import x509
@@ -112,7 +112,7 @@ def read(der: bytes) -> Certificate:
 
 
 def authority(name: bytes) -> str:
-    """A distinguished name (DER), as a server lists those whose certificates it accepts."""
+    """A distinguished name (DER) as text, such as that of an authority that a server accepts."""
     try:
         # The last one first, as subjects and issuers read here.
         return clean(",".join(reversed(_attributes(name))), _TEXT_LIMIT) or _UNREADABLE
@@ -166,7 +166,7 @@ def covers(certificate: Certificate, host: str) -> bool:
 
 
 def recognise(chain: Sequence[Certificate]) -> CertificateOrigin | None:
-    """Who made the first certificate of a chain as a peer presented it, None when nobody known did.
+    """The known system that issued the first certificate of a chain; None for any other.
 
     The chain may be incomplete, but its own certificate comes first.
     """
@@ -194,8 +194,8 @@ def _extensions(
                     elif isinstance(entry, x509.UniformResourceIdentifier):
                         uris.append(clean(entry.value, _TEXT_LIMIT))
     except Exception as error:
-        words = clean(f"its extensions are not readable: {error}", _TEXT_LIMIT)
-        return tuple(names), tuple(uris), is_ca, words
+        meaning = clean(f"its extensions are not readable: {error}", _TEXT_LIMIT)
+        return tuple(names), tuple(uris), is_ca, meaning
     return tuple(names), tuple(uris), is_ca, ""
 
 
@@ -278,8 +278,8 @@ _PLACEHOLDERS = (
 def _placeholder(leaf: Certificate) -> CertificateOrigin | None:
     for sign, name, remedy in _PLACEHOLDERS:
         if sign in leaf.subject or sign in leaf.issuer:
-            words = f"This is {name}, not a broker's."
-            return CertificateOrigin(CertificateKind.PLACEHOLDER, name, words, remedy)
+            meaning = f"This is {name}, not a broker's."
+            return CertificateOrigin(CertificateKind.PLACEHOLDER, name, meaning, remedy)
     return None
 
 

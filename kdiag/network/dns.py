@@ -1,7 +1,7 @@
-"""The door to dnspython: why a name does not resolve, asked of the DNS servers themselves.
+"""Asks the DNS servers why a name does not resolve; the only module that imports dnspython.
 
-The operating system's resolver decides whether a name resolves, because clients use it; it says
-little about the reason. This asks the same servers again, and reads what they answer.
+The operating system's resolver decides whether a name resolves, because clients use it; its error
+says little about the reason. So kdiag sends queries to the same servers, and reads the responses.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ HOSTS_FILE = (
     else "/etc/hosts"
 )
 
-# What a stub resolver reads of its configuration, and no more is asked here.
+# As many as a stub resolver uses of its configuration.
 MAX_SERVERS = 3
 MAX_SEARCH = 6
 MAX_ALIASES = 8
@@ -43,8 +43,9 @@ _TEXT_LIMIT = 255
 
 @dataclass(frozen=True)
 class ResolverConfiguration:
-    """Whom to ask (address and port), which domains to append, and for names of how few dots the
-    appended ones come first."""
+    """The configuration of a stub resolver: DNS servers (address, port), search domains, and
+    `ndots`: names with fewer dots are tried with the search domains first. `flaw` says why there is
+    no configuration, "" where there is one."""
 
     servers: tuple[tuple[str, int], ...] = ()
     search: tuple[str, ...] = ()
@@ -54,7 +55,7 @@ class ResolverConfiguration:
 
 
 def configured() -> ResolverConfiguration:
-    """This machine's own, from resolv.conf or the registry."""
+    """The resolver configuration of this machine, from resolv.conf or the registry."""
     import dns.exception
     import dns.resolver
 
@@ -71,8 +72,8 @@ def configured() -> ResolverConfiguration:
 
 
 def _of_domain(host: str, configuration: ResolverConfiguration) -> ResolverConfiguration:
-    """The configuration with the DNS servers that macOS asks for names of this host's domain: a VPN
-    brings its own ones, and resolv.conf does not have them."""
+    """The configuration with the DNS servers that macOS uses for the host's domain: a VPN adds such
+    servers, and resolv.conf does not have them."""
     if sys.platform != "darwin":
         return configuration
     try:
@@ -87,7 +88,7 @@ def _of_domain(host: str, configuration: ResolverConfiguration) -> ResolverConfi
 
 def servers_of_domain(host: str, printed: str) -> tuple[tuple[str, int], ...]:
     """The DNS servers (address, port) that `scutil --dns` lists for the longest domain of a host;
-    none where no domain of it has servers of its own."""
+    empty if no domain of the host has servers of its own."""
     best: tuple[int, tuple[tuple[str, int], ...]] = (0, ())
     for block in re.split(r"(?m)^resolver #\d+", printed[:_HOSTS_BYTES]):
         fields = re.findall(r"(?m)^\s*(domain|nameserver\[\d+\]|port)\s*:\s*(\S+)", block)
@@ -105,35 +106,35 @@ def servers_of_domain(host: str, printed: str) -> tuple[tuple[str, int], ...]:
 def explain_name(
     host: str, timeout: float, configuration: ResolverConfiguration | None = None
 ) -> DnsDiagnosis:
-    """What the DNS servers say about a name, as a value whatever happens; it blocks, at most for
-    `timeout` (seconds) and one question more.
+    """Queries the DNS servers for a name. Never raises; blocks for at most `timeout` seconds and
+    one query more.
 
-    Only servers of the configuration are asked, this machine's own if none is given.
+    `configuration` defaults to that of this machine; no other servers get queries.
     """
     import dns.exception
     import dns.name
 
-    asked = configuration or _of_domain(host, configured())
-    servers = tuple(_shown(*server) for server in asked.servers)
-    hosts = tuple(_in_hosts_file(host, asked.hosts_file))
-    if not asked.servers:
-        return DnsDiagnosis(hosts=hosts, flaw=asked.flaw or "no DNS server is configured")
+    resolver = configuration or _of_domain(host, configured())
+    servers = tuple(_shown(*server) for server in resolver.servers)
+    hosts = tuple(_in_hosts_file(host, resolver.hosts_file))
+    if not resolver.servers:
+        return DnsDiagnosis(hosts=hosts, flaw=resolver.flaw or "no DNS server is configured")
     try:
-        names = list(_full_names(host, asked))
+        names = list(_full_names(host, resolver))
     except (dns.exception.DNSException, UnicodeError) as error:
         return DnsDiagnosis(servers, hosts=hosts, flaw=f"no valid name: {clean(str(error))}")
-    asking = _Asking(asked.servers, time.monotonic() + timeout)
+    queries = _Queries(resolver.servers, time.monotonic() + timeout)
     answers = []
     for name in names:
-        answers.append(asking.about(name))
-        if answers[-1].addresses or not asking.left:
+        answers.append(queries.about(name))
+        if answers[-1].addresses or not queries.left:
             break
-    silent = tuple(_shown(*server) for server in asking.silent)
-    return DnsDiagnosis(servers, asked.search, tuple(answers), silent, hosts)
+    silent = tuple(_shown(*server) for server in queries.silent)
+    return DnsDiagnosis(servers, resolver.search, tuple(answers), silent, hosts)
 
 
-class _Asking:
-    """Asks servers in their order; one that was silent once is not asked again."""
+class _Queries:
+    """Queries the servers in their order; one that did not answer gets no more queries."""
 
     def __init__(self, servers: tuple[tuple[str, int], ...], deadline: float) -> None:
         self.silent: list[tuple[str, int]] = []
@@ -142,13 +143,13 @@ class _Asking:
 
     @property
     def left(self) -> list[tuple[str, int]]:
-        """The servers that may still answer; none when the time is over."""
+        """The servers that may still answer; empty when the time is over."""
         if time.monotonic() >= self._deadline:
             return []
         return [server for server in self._servers if server not in self.silent]
 
     def about(self, name: dns.name.Name) -> DnsAnswer:
-        """Both families of one full name, the first server's answer that settles it."""
+        """The answer about one full name, IPv4 and IPv6, of the first server that decides it."""
         found = DnsAnswer(_text(name))
         for server in self.left:
             for kind in ("A", "AAAA"):
@@ -182,7 +183,7 @@ class _Asking:
         return response
 
 
-def _full_names(host: str, asked: ResolverConfiguration) -> Iterator[dns.name.Name]:
+def _full_names(host: str, resolver: ResolverConfiguration) -> Iterator[dns.name.Name]:
     """The names that a stub resolver would try, in its order."""
     import dns.name
 
@@ -192,15 +193,15 @@ def _full_names(host: str, asked: ResolverConfiguration) -> Iterator[dns.name.Na
     if host.endswith("."):
         yield bare
         return
-    appended = [dns.name.from_text(f"{host}.{domain}") for domain in asked.search[:MAX_SEARCH]]
-    if host.count(".") >= asked.ndots:
+    appended = [dns.name.from_text(f"{host}.{domain}") for domain in resolver.search[:MAX_SEARCH]]
+    if host.count(".") >= resolver.ndots:
         yield from (bare, *appended)
     else:
         yield from (*appended, bare)
 
 
 def _read(sofar: DnsAnswer, response: dns.message.Message, kind: str, server: str) -> DnsAnswer:
-    """Adds what one response says: addresses, the chain of aliases, and the zone that denies."""
+    """The answer with one response added: addresses, aliases, and the zone that denies the name."""
     import dns.rcode
     import dns.rdatatype
 
@@ -227,7 +228,7 @@ def _text(name: dns.name.Name) -> str:
 
 
 def _shown(server: str, port: int) -> str:
-    """A server as evidence names it; its port only where it is not DNS's own."""
+    """The address of a server as text, with its port where it is not 53."""
     if port == 53:
         return server
     return f"[{server}]:{port}" if ":" in server else f"{server}:{port}"

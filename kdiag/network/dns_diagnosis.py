@@ -1,4 +1,4 @@
-"""What DNS servers said about a name that the operating system's resolver could not find."""
+"""The answers of DNS servers about a name that the operating system does not resolve."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 
 class DnsAnswer(NamedTuple):
-    """What was learnt of one full name. `server` is who answered, "" when nobody did.
+    """The answer about one full name. `server` is the DNS server that answered, "" if none did.
 
-    `outcome` is the answer's code (NOERROR, NXDOMAIN, SERVFAIL, REFUSED, …) or "" without one.
-    `aliases` is the chain of CNAMEs that it led through, `zone` the one that denies the name.
+    `outcome` is the response code (NOERROR, NXDOMAIN, SERVFAIL, REFUSED, …), "" without a response.
+    `aliases` is the chain of CNAMEs that was followed, `zone` the zone that denies the name.
     """
 
     name: str
@@ -20,8 +20,8 @@ class DnsAnswer(NamedTuple):
     zone: str = ""
 
     @property
-    def words(self) -> str:
-        """All of it in one line."""
+    def text(self) -> str:
+        """The answer in one line."""
         if not self.server:
             return f"{self.name}: no DNS server answered"
         via = "".join(f" is an alias of {alias}, which" for alias in self.aliases)
@@ -41,10 +41,10 @@ class DnsAnswer(NamedTuple):
 
 
 class DnsDiagnosis(NamedTuple):
-    """A name explained: the DNS servers that this machine asks, and what each full name gave.
+    """Why a name does not resolve: the DNS servers of this machine, and their answers.
 
     `search` are the domains that were appended, `hosts` the addresses that the hosts file has for
-    the name. `silent` servers were asked and did not answer; `flaw` says why nobody was asked.
+    the name. `silent` servers did not answer; `flaw` says why no server got a query.
     """
 
     servers: tuple[str, ...] = ()
@@ -56,22 +56,22 @@ class DnsDiagnosis(NamedTuple):
 
     @property
     def found(self) -> bool:
-        """Whether DNS has an address for it after all."""
+        """Whether a DNS server has an address for the name after all."""
         return any(answer.addresses for answer in self.answers)
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The evidence, the most telling line first."""
-        said = [answer.words for answer in self.answers if answer.server]
+        """The diagnosis as lines of evidence, the most important one first."""
+        lines = [answer.text for answer in self.answers if answer.server]
         if self.flaw:
-            said.append(self.flaw)
+            lines.append(self.flaw)
         if self.silent:
-            said.append(
+            lines.append(
                 f"DNS server{'s' * (len(self.silent) > 1)} that did not answer: "
                 + ", ".join(self.silent)
             )
         if self.hosts:
-            said.append(f"the hosts file has {', '.join(self.hosts)} for it")
+            lines.append(f"the hosts file has {', '.join(self.hosts)} for it")
         if self.search and any(answer.server for answer in self.answers):
-            said.append(f"search domains tried: {', '.join(self.search)}")
-        return tuple(said)
+            lines.append(f"search domains tried: {', '.join(self.search)}")
+        return tuple(lines)

@@ -1,4 +1,4 @@
-"""Who answers on a port that is not Kafka's: the peer's first bytes, recognised.
+"""Recognises which service answers on a port that is not Kafka's, by the peer's first bytes.
 
 What servers really say to Kafka's first requests, and to the follow-ups here, was read off nginx,
 OpenSSH, Redis, PostgreSQL, MariaDB, RabbitMQ, ZooKeeper and the Prometheus JMX exporter.
@@ -24,7 +24,7 @@ _BROKER_PORT = "use the port of a broker's listener, usually 9092 to 9094"
 
 
 class ServiceFingerprint(NamedTuple):
-    """A peer that is no broker. `name` reads on after "this is", `banner` is its own words, clean,
+    """A service that is no broker. `name` continues "this is …"; `banner` is its own text, clean;
     `hint` is one sentence on what to use instead."""
 
     name: str
@@ -43,7 +43,7 @@ class _Kind(NamedTuple):
 
 
 def recognise(first: bytes) -> ServiceFingerprint | None:
-    """Who speaks like this, None when nobody known does; a TLS listener counts as nobody.
+    """The service that sends these bytes; None if it is not known, or speaks TLS.
 
     `first` is what the peer sent first, unasked or as the answer to Kafka's requests or to one of
     the follow-ups.
@@ -70,7 +70,7 @@ def follow_ups(first: bytes) -> tuple[bytes, ...]:
 
 
 def decode_size(size: int) -> str | None:
-    """Whose first four bytes a client took for the length of a message, None for a plausible one.
+    """What a client took for the length of a message (its first four bytes); None if plausible.
 
     Clients print it: "Invalid receive (size = 1213486160)" was an HTTP server's answer.
     """

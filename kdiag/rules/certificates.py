@@ -323,7 +323,7 @@ def _trust_fixes(matching: Sequence[Location], tls: Tls) -> tuple[Remedy, ...]:
     best = matching[0].contact.best
     login = as_it_speaks(matching) if best and best.mechanisms else ()
     if origin:
-        summary = f"{origin.words} {origin.remedy}"
+        summary = f"{origin.meaning} {origin.remedy}"
         return (Remedy(summary, origin.command, "shell" if origin.command else "text"), *login)
     chain, handshake = chain_at(matching[0]), handshake_at(matching[0])
     if handshake and handshake.empty_store and tls.ca is None:

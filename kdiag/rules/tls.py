@@ -160,7 +160,7 @@ def _mesh_fix(matching: Sequence[Location]) -> tuple[Remedy, ...]:
     origin = origin_at(matching[0])
     if origin is None or origin.kind is not CertificateKind.MESH:
         return ()
-    return (Remedy(f"{origin.words} {origin.remedy}"),)
+    return (Remedy(f"{origin.meaning} {origin.remedy}"),)
 
 
 def _authorities(place: Location) -> list[str]:

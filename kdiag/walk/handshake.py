@@ -269,17 +269,19 @@ async def _logged_in(
 
     async def by_client() -> tuple[Failure | None, str]:
         # The real client costs an import that few logins need, and does not travel with the hops.
-        from kdiag.kafka.client import enter
+        from kdiag.kafka.client import login_by_client
 
         settings = walk.settings
         security = settings.security._replace(protocol=f"SASL_{result.dial.protocol}")
         server, limit = str(target.endpoint), walk.net.answer_timeout
         entered.set_result(
-            await in_thread(enter, server, settings.options.topic, limit, settings.client, security)
+            await in_thread(
+                login_by_client, server, settings.options.topic, limit, settings.client, security
+            )
         )
         return entered.result().failure, entered.result().detail
 
-    sasl = await walk.login.on(result.connection, handshake, target.endpoint.host, by_client)
+    sasl = await walk.login.log_in(result.connection, handshake, target.endpoint.host, by_client)
     dial = result.dial._replace(mechanisms=_mechanisms(handshake))
     offered = sasl.failure is not Failure.SASL_NOT_OFFERED
     if offered or walk.protocol:  # else the listener does not want the credentials

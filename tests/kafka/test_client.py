@@ -18,7 +18,7 @@ from kdiag.config.settings import Endpoint
 from kdiag.demo import broker as demo
 from kdiag.demo.broker import HANG_UP, SILENCE, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins, unsecured_token
-from kdiag.kafka.client import LOGIN_FAILED, deliver, enter, given_up, has_gssapi
+from kdiag.kafka.client import LOGIN_FAILED, deliver, given_up, has_gssapi, login_by_client
 from kdiag.kafka.connection import Reply
 from kdiag.kafka.errors import error_name
 from kdiag.kafka.messages import PRODUCE, SASL_AUTHENTICATE, Request
@@ -405,7 +405,9 @@ async def entered(
     brokers = await started(cluster, 1, 2, **more)
     server = f"127.0.0.1:{cluster.nodes[0].port}"
     try:
-        return cluster, await asyncio.to_thread(enter, server, topic, timeout, {}, security)
+        return cluster, await asyncio.to_thread(
+            login_by_client, server, topic, timeout, {}, security
+        )
     finally:
         for broker in brokers:
             await broker.stop()

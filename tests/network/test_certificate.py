@@ -252,7 +252,7 @@ def test_strimzi_tells_its_cluster_and_how_to_fetch_its_authority() -> None:
         "kubectl get secret my-cluster-cluster-ca-cert -n kafka "
         "-o jsonpath='{.data.ca\\.crt}' | base64 -d > ca.crt"
     )
-    assert "Strimzi's own cluster CA" in origin.words
+    assert "Strimzi's own cluster CA" in origin.meaning
 
 
 def test_strimzi_with_an_authority_that_it_was_given_is_known_by_its_names() -> None:
@@ -265,7 +265,7 @@ def test_strimzi_with_an_authority_that_it_was_given_is_known_by_its_names() -> 
     assert origin is not None
     assert origin.kind is CertificateKind.STRIMZI
     assert (origin.cluster, origin.node) == ("my-cluster", 12)
-    assert "an authority that Strimzi was given" in origin.words
+    assert "an authority that Strimzi was given" in origin.meaning
 
 
 def test_strimzi_without_names_leaves_the_namespace_to_the_reader() -> None:
@@ -367,7 +367,7 @@ def test_a_foreign_certificate_is_recognised(
     assert origin is not None
     assert origin.kind is kind
     assert named in origin.name
-    assert origin.words.endswith(".")
+    assert origin.meaning.endswith(".")
     assert origin.remedy
     assert origin.node is None
 
@@ -400,7 +400,7 @@ def test_a_mesh_is_recognised_by_its_identities(uri: str, named: str) -> None:
     assert origin is not None
     assert origin.kind is CertificateKind.MESH
     assert named in origin.name
-    assert uri in origin.words
+    assert uri in origin.meaning
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What must be fetched before a login can begin: a token, or AWS's keys."""
+"""Fetches what a login needs before it begins: a token, or the keys of AWS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""AWS's keys for MSK's IAM login: the door to botocore."""
+"""AWS keys for the IAM login of Amazon MSK, found by botocore."""
 
 from __future__ import annotations
 

@@ -36,8 +36,8 @@ class SaslError(Exception):
 
 @dataclass(frozen=True)
 class ReadyLogin:
-    """What there is to log in with: `sasl` with token or keys filled in, unless `error` says why
-    there are none. `notes` are sentences for the user. All text is clean."""
+    """The credentials of a login: `sasl` with its token or keys, unless `error` says why there
+    are none. `notes` are sentences for the user. All text is clean."""
 
     sasl: Sasl
     error: str = ""
@@ -48,7 +48,7 @@ class Exchange(Protocol):
     """One login on one connection."""
 
     def first(self) -> bytes:
-        """What the client says first. Raises SaslError."""
+        """The first message of the client. Raises SaslError."""
 
     def next(self, challenge: bytes) -> bytes | None:
         """The answer to a challenge, None when the exchange is over. Raises SaslError."""
@@ -156,7 +156,7 @@ class Bearer:
     """OAUTHBEARER, RFC 7628, with Kafka's extensions (KIP-342).
 
     A broker refuses with JSON, waits for one byte and only then ends the login: `refused` keeps
-    what it said.
+    that JSON as text.
     """
 
     def __init__(self, sasl: Sasl, host: str) -> None:

@@ -1,4 +1,4 @@
-"""OAuth: a token fetched with client credentials, and what a token says of itself."""
+"""OAuth: fetches a token with client credentials, and reads the claims of a token."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LAST_SECOND = 253402300799  # of the year 9999
 
 @dataclass(frozen=True)
 class Claims:
-    """What a JWT says of itself, unverified. Times are in Unix seconds, None where not said."""
+    """The claims of a JWT, unverified. Times are in Unix seconds, None where there is none."""
 
     subject: str = ""
     audience: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Claims:
     algorithm: str = ""
 
     def flaw(self, now: float) -> str:
-        """What a broker will hold against it at that moment, "" for nothing."""
+        """The fault for which a broker refuses the token at that time, "" for none."""
         if self.expires is not None and self.expires <= now:
             return f"the token expired at {_moment(self.expires)}"
         if self.not_before is not None and self.not_before > now:
@@ -46,7 +46,7 @@ class Claims:
 
 
 def claims(token: str) -> Claims | None:
-    """The claims of a JWT, without verifying anything; None when it is none."""
+    """The claims of a JWT, unverified; None if the text is no JWT."""
     try:
         header, payload, _ = token.split(".")
         head, said = json.loads(_base64url(header)), json.loads(_base64url(payload))
@@ -144,8 +144,8 @@ def _cut(connection: http.client.HTTPConnection) -> None:
 def _granted(status: int, body: bytes) -> tuple[str, str]:
     """The token, or what is wrong with the answer."""
 
-    def words(said: object) -> str:
-        return clean(said, 200) if isinstance(said, str) else ""
+    def text_of(value: object) -> str:
+        return clean(value, 200) if isinstance(value, str) else ""
 
     if len(body) > MAX_ANSWER:
         return "", f"answered with more than {MAX_ANSWER} bytes"
@@ -154,10 +154,10 @@ def _granted(status: int, body: bytes) -> tuple[str, str]:
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        text = words(body[:1000].decode("utf-8", "replace").strip())
+        text = text_of(body[:1000].decode("utf-8", "replace").strip())
         return "", f"answered {status}: {text or 'nothing'}"
     if status != http.client.OK:
-        reasons = filter(None, (words(said.get("error")), words(said.get("error_description"))))
+        reasons = filter(None, (text_of(said.get("error")), text_of(said.get("error_description"))))
         return "", f"answered {status}: {', '.join(reasons) or 'no reason given'}"
     token = said.get("access_token")
     if not isinstance(token, str) or not token:

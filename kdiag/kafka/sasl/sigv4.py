@@ -1,4 +1,4 @@
-"""AWS Signature Version 4 of the one request that MSK's IAM login is made of.
+"""AWS Signature Version 4, for the one request of the IAM login of MSK.
 
 Source: the README of github.com/aws/aws-msk-iam-auth, "Details" (what is signed, and how).
 """
@@ -37,7 +37,7 @@ def presigned(
 
 
 def signature(host: str, query: Mapping[str, str], secret: str) -> str:
-    """What signs these query parameters of a GET request to `host`."""
+    """The signature (SigV4) of these query parameters of a GET request to `host`."""
     canonical = f"GET\n/\n{encoded(query)}\nhost:{host}\n\nhost\n{_NO_BODY}"
     scope = query["X-Amz-Credential"].split("/", 1)[1]
     hashed = hashlib.sha256(canonical.encode()).hexdigest()
