@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import Union
 
 IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
@@ -62,6 +63,7 @@ _MSK_NAME = r"[^.]+\.([^.]+)\.[^.]+\.c[0-9]+\.kafka(?:-beta)?\.[^.]+\.amazonaws\
 _EC2_NAME = r"ip-(\d{1,3})-(\d{1,3})-(\d{1,3})-(\d{1,3})(\.|\Z)"
 
 
+@lru_cache(maxsize=4096)  # files are judged by many rules
 def parse(host: str) -> IPAddress | None:
     """The IP address that `host` spells, None for a name. IPv4-mapped IPv6 counts as IPv4.
     Only IPv6 has a zone: anything else with a % is for a resolver to refuse."""

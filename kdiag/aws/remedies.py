@@ -11,6 +11,7 @@ from kdiag.aws.facts import MSK_PORTS
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, unknown
 from kdiag.links import page
+from kdiag.rules.remedies import advertising
 from kdiag.rules.rule import Remedy
 
 
@@ -48,8 +49,7 @@ def advertise_public(addresses: Sequence[tuple[int, Endpoint]]) -> Remedy:
     """Remedy for private advertised addresses: the public address of each broker, by node id."""
     lines = ["# server.properties; EXTERNAL: your listener for clients outside"]
     for node, endpoint in addresses:
-        line = "# broker {node}\nadvertised.listeners=EXTERNAL://{endpoint}"
-        lines.append(fill("properties", line, node=node, endpoint=str(endpoint)))
+        lines.append(advertising(node, str(endpoint)))
     return Remedy(
         "Advertise the public addresses on the listener for clients outside. They should be "
         "elastic IPs: others change when the instance stops.",

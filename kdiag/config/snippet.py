@@ -25,6 +25,9 @@ _TYPED = re.compile(  # what YAML takes for a number, a time, a truth or nothing
 _ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}\Z")
 _HOSTS_WORD = re.compile(r"[\w.:%-]+\Z", re.ASCII)
 
+# Begins a line that has one entry more, or another one: alone it would take the others' place.
+OTHER_ENTRIES = "advertised.listeners=<your other entries>,"
+
 
 class Snippet(str):
     """Text that is as it should be: a placeholder, or what `fill` has made."""

@@ -6,6 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from kdiag.lint.beside import Beside, env_files
 from kdiag.lint.broker import DOCKER_HOST, Client, ConfiguredBroker, interpolated
@@ -55,7 +56,7 @@ def of_compose(root: Node | None, file: str, beside: Beside) -> Iterator[Configu
     published = {each.name: tuple(_ports(each.items("ports"))) for each in services}
     mentions = _mentions(services)
     brokers = ((each, broker_of(_container(each, file, beside))) for each in services)
-    found = [(each, broker) for each, broker in brokers if broker][:_MOST_BROKERS]
+    found = list(islice(((each, broker) for each, broker in brokers if broker), _MOST_BROKERS))
     names = {service.name for service, _ in found}
     taken = frozenset(
         out for name, ports in published.items() if name not in names for out, _ in ports

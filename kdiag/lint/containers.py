@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from kdiag.lint.broker import LISTENER_SETTINGS, OLD_SETTINGS, ConfiguredBroker, Value, interpolated
 from kdiag.lint.environment import (
@@ -32,6 +33,7 @@ _REWRITES = re.compile(r"\bsed\b|envsubst|\beval\b|>>|\bsource\b|(^|[\s;&])\. ")
 _NO_CONFIGURATION = re.compile(
     r"secret|cert|ssl|jaas|log4j|/data\b|jmx|\.jar|\.jks|\.p12|connect|kraft-logs|client"
 )
+_MOST_SLIPS = 1000  # settings that are looked up; Kafka itself has some hundreds
 
 
 @dataclass(frozen=True)
@@ -109,11 +111,8 @@ def configured(broker: ConfiguredBroker) -> ConfiguredBroker:
     listening = (settings.get(name) for name in LISTENER_SETTINGS)
     if broker.complete and any(value.opaque for value in listening if value):
         broker = replace(broker, unseen="its variables")
-    misspelt = {
-        name: near
-        for name in settings
-        if name not in LISTENER_SETTINGS and (near := _meant(name, settings))
-    }
+    unknown = islice((name for name in settings if name not in LISTENER_SETTINGS), _MOST_SLIPS)
+    misspelt = {name: near for name in unknown if (near := _meant(name, settings))}
     meant = {misspelt.get(name, name): value for name, value in settings.items()}
     return replace(broker, settings=meant, misspelt=misspelt)
 

@@ -19,7 +19,7 @@ _IN_THE_TEXT = {"KD601", "KD602"}  # what is read on has it put right already
 ROLLED_OUT = {"KD627", "KD628"}  # what is running cannot have the corrected file yet
 _ROUNDS = 8  # a fix may lay open the next mistake
 _MOST_TRIED, _MOST_TEXT = 40, 64 << 10  # fixes that are tried one by one, in texts of so much
-_LARGE = 256 << 10  # characters: these are judged once more, and not again and again
+_MOST_CORRECTED = 512 << 10  # characters of all files: more is judged, and not corrected
 
 _VALUE = re.compile(r"\s*(?:-\s+)*[\w./-]+\s*(?:=|:(?=\s))\s*(.*)")
 _ADDRESS = re.compile(r"[\w-]+(?:\.[\w-]+)+")
@@ -52,7 +52,8 @@ def corrected(
     """
     harm = partial(_harm, sources, found, proven)
     texts = {file.name: file.text for file in files}
-    if not any(each.edits for each in found) and texts == dict(sources):
+    wrong = any(each.edits for each in found) or texts != dict(sources)
+    if not wrong or sum(map(len, texts.values())) > _MOST_CORRECTED:
         return [each.problem for each in found], []
     after, left = _all(texts, found, judge)
     if harm(after, left):
@@ -80,8 +81,7 @@ def _all(
 ) -> tuple[dict[str, str], Sequence[Found]]:
     """The texts with every fix in them, and what is found in them then."""
     texts = dict(texts)
-    once = sum(map(len, texts.values())) > _LARGE or len(found) > MOST_ALIKE
-    for _ in range(1 if once else _ROUNDS):
+    for _ in range(1 if len(found) > MOST_ALIKE else _ROUNDS):
         made = {name: apply(text, _edits(found, name)) for name, text in texts.items()}
         if made == texts:
             break

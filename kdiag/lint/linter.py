@@ -20,6 +20,7 @@ from kdiag.lint.entry_listener import door_in, entrance
 from kdiag.lint.environment import value_of
 from kdiag.lint.fixing import MOST_ALIKE, Found, corrected
 from kdiag.lint.helm import node_ports, of_helm
+from kdiag.lint.merged_line import MergedLine, merged_lines
 from kdiag.lint.mistake import Mistake, Problem
 from kdiag.lint.observed import ObservedCluster
 from kdiag.lint.report import LintReport
@@ -73,6 +74,7 @@ def lint(
         entrance=there,
         notes=tuple(notes),
         judged=judged,
+        lines=_lines(files, live) if live else {},
     )
 
 
@@ -224,6 +226,17 @@ def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | N
             spot, there = found
             return there._replace(place=f"{document.file}:{document.place(spot).line}")
     return None
+
+
+def _lines(files: Sequence[Read], live: ObservedCluster) -> Mapping[int, MergedLine]:
+    """What the files have their brokers advertise, by node id."""
+    around = _around(files, live)
+    documents = [document for file in files for document in file.documents]
+    return merged_lines(
+        (document, broker)
+        for document in documents
+        for broker in _met(list(_brokers(document, around)), live)
+    )
 
 
 def _of(document: Document, around: Around) -> Iterator[Found]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from kdiag.config.settings import Endpoint
 from kdiag.lint.linter import lint
+from kdiag.lint.merged_line import merged
 from kdiag.lint.mistake import Problem
 from kdiag.lint.observed import HostPort, ObservedBroker, ObservedCluster, at
 from kdiag.lint.remedies import about, corrected
@@ -39,7 +40,15 @@ class MergedConfig:
         found = [*walked, *_grouped(self.report.problems)]
         fixes = [corrected(each.name, each.before, each.after) for each in self.report.fixed]
         first = highest_ranked(self._mended(found)) if fixes else None
-        return [replace(f, remedies=_first(fixes, f)) if f is first else f for f in found]
+        return [
+            replace(f, remedies=_first(fixes, f)) if f is first else self._with_lines(f)
+            for f in found
+        ]
+
+    def _with_lines(self, finding: Finding) -> Finding:
+        """A finding whose fix for server.properties has the lines of the files."""
+        fixes = [merged(each, self.report.lines) for each in finding.remedies]
+        return replace(finding, remedies=fixes) if fixes != finding.remedies else finding
 
     def _mended(self, found: Sequence[Finding]) -> list[Finding]:
         """What the corrected files are a fix for: what is advertised, where they change that on the

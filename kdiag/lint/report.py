@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from kdiag.lint.merged_line import MergedLine
 from kdiag.lint.mistake import Problem
 from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.rule import Severity
@@ -25,7 +27,8 @@ class Fixed:
 class LintReport:
     """Problems by file and place; `fixed` are the files that the fixes change, `repaired` the
     problems that are no longer in these files, `entrance` is where a walk came in, as far as the
-    files tell, `notes` are about files that configure no broker, and `judged` is how many do."""
+    files tell, `notes` are about files that configure no broker, `judged` is how many do,
+    and `lines` are what the brokers of a walk advertise, by node id."""
 
     files: tuple[str, ...]
     problems: tuple[Problem, ...]
@@ -35,6 +38,7 @@ class LintReport:
     entrance: EntryListener | None = None
     notes: tuple[str, ...] = ()
     judged: int = 0
+    lines: Mapping[int, MergedLine] = field(default_factory=dict)
 
     @property
     def errors(self) -> int:

@@ -75,6 +75,8 @@ def _slips(one: str, two: str, most: int) -> int | None:
         return None
     if min(len(one), len(two)) < 3 and (len(two) != 3 or one[:1] != two[:1]):
         return None
+    if len(set(one) ^ set(two)) > 2 * most:
+        return None
     before: list[int] = []
     row = list(range(len(two) + 1))
     for i, a in enumerate(one, 1):
@@ -84,6 +86,8 @@ def _slips(one: str, two: str, most: int) -> int | None:
             if i > 1 and j > 1 and a == two[j - 2] and one[i - 2] == b:
                 cost = min(cost, earlier[j - 2] + 1)
             row.append(cost)
+        if min(row) > most:
+            return None
         before = last
     far = row[-1]
     return far if far <= (most if one[0] == two[0] else 1) else None

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from kdiag.address import is_loopback, is_private, parse
 from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.settings import Endpoint
-from kdiag.config.snippet import Snippet, fill, path, unknown
+from kdiag.config.snippet import OTHER_ENTRIES, Snippet, fill, path, unknown
 from kdiag.rules.matching import matching, preferred
 from kdiag.rules.rule import Remedy
 from kdiag.walk.facts.listeners import Listener
@@ -60,9 +60,10 @@ def properties(
 
 
 def advertising(node: int, address: str) -> Snippet:
-    """The advertised.listeners line of one broker; `address` is `host:port`."""
-    line = "# broker {node}\nadvertised.listeners=EXTERNAL://{address}"
-    return fill("properties", line, node=node, address=address)
+    """The advertised.listeners line of one broker; `address` is `host:port`. Its other listeners
+    stay in the line: without them Kafka does not start."""
+    line = "# broker {node}\n{entries}EXTERNAL://{address}"
+    return fill("properties", line, node=node, entries=Snippet(OTHER_ENTRIES), address=address)
 
 
 def strimzi(listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]) -> Remedy:

@@ -252,9 +252,9 @@ def test_two_swapped_brokers() -> None:
     assert finding.subjects == ["broker 2", "broker 3"]
     assert finding.remedies[0].snippet.splitlines() == [
         "# broker 3",
-        f"advertised.listeners=EXTERNAL://{DOOR}:9093",
+        f"advertised.listeners=<your other entries>,EXTERNAL://{DOOR}:9093",
         "# broker 2",
-        f"advertised.listeners=EXTERNAL://{DOOR}:9092",
+        f"advertised.listeners=<your other entries>,EXTERNAL://{DOOR}:9092",
     ]
 
 

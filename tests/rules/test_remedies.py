@@ -22,7 +22,7 @@ ASKED_FOR = re.compile(
     r"|name|administrator\.properties|subject of the certificate|the CA's certificate\.pem"
     r"|cluster|token|the CA's certificates\.pem|certificate and key\.pem|certificate\.pem"
     r"|key\.pem|your public address|bootstrap|current version|target group"
-    r"|what leads to your network|a free number, before those that deny)>"
+    r"|what leads to your network|a free number, before those that deny|your other entries)>"
 )
 EMPTY = re.compile(r"=\s*$|(Host|Port):\s*$|(?i:advertised)\S*//:", re.MULTILINE)
 PROVEN = tuple(
@@ -70,11 +70,11 @@ def test_proven_addresses_are_advertised() -> None:
     assert "was dialled from here and its broker answered" in first.summary
     assert first.snippet.splitlines()[1:] == [
         "# broker 1",
-        "advertised.listeners=EXTERNAL://3.10.139.221:9094",
+        "advertised.listeners=<your other entries>,EXTERNAL://3.10.139.221:9094",
         "# broker 2",
-        "advertised.listeners=EXTERNAL://3.10.139.222:9094",
+        "advertised.listeners=<your other entries>,EXTERNAL://3.10.139.222:9094",
         "# broker 3",
-        "advertised.listeners=EXTERNAL://3.10.139.223:9094",
+        "advertised.listeners=<your other entries>,EXTERNAL://3.10.139.223:9094",
     ]
     assert second.kind == "yaml"
     assert second.snippet.count("advertisedHost: 3.10.139.22") == 3

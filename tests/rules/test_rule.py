@@ -139,6 +139,11 @@ ADDED = {
     "KD638": "old-setting",
     "KD639": "unknown-setting",
     "KD640": "listens-on-loopback",
+    "KD641": "image-needs-setting",
+    "KD642": "settings-elsewhere",
+    "KD643": "client-property",
+    "KD644": "unread-value",
+    "KD651": "forbidden-setting",
     "KD801": "vantage-unreachable",
 }
 
@@ -152,7 +157,10 @@ AREAS = {
     "5": {f"aws.rules.{name}" for name in ("blocked", "account", "managed")},
     "6": {
         f"lint.rules.{name}"
-        for name in ("shape", "strimzi", "addresses", "ports", "brokers", "live", "kubernetes")
+        for name in (
+            *("shape", "strimzi", "resources", "addresses", "ports", "brokers", "settings"),
+            *("containers", "clients", "charts", "live", "kubernetes"),
+        )
     },
     "7": {"rules.expect"},
     "8": {"remote.rules"},

@@ -228,9 +228,9 @@ def plaintext_to_the_internet(
         speaks = door.broker.protocol(door.address.name)
         if speaks == "PLAINTEXT" and is_public(door.host) and not door.inward:
             said = f"{door.address.name} is plaintext without a login, advertised at {door.host}"
-            fix = remedies.setting(
-                MAP, f"{door.address.name}:SASL_SSL", "encrypt, and ask who it is"
-            )
+            pairs = {**door.broker.protocols, door.address.name: "SASL_SSL"}
+            value = ",".join(f"{name}:{protocol}" for name, protocol in pairs.items() if name)
+            fix = remedies.setting(MAP, value, "encrypt, and ask who it is")
             yield told(door.broker, said, door.spot, fix)
 
 
@@ -327,11 +327,13 @@ def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
     serving = [each for each in broker.listeners if each.name not in broker.controllers]
     one_listener = len(serving) == 1 and not broker.container
     inner = any(not broker.outside(each) for each in serving)
+    every = [
+        proven_address(broker, x) or f"{x.name}://<address that clients reach>:{x.port}"
+        for x in serving
+    ]
+    fix = remedies.setting(ADVERTISED, ",".join(every), "say")
     for each in serving:
         there = proven_address(broker, each)
-        fix = remedies.setting(
-            ADVERTISED, there or f"{each.name}://<address that clients reach>:{each.port}", "say"
-        )
         edits = _line_behind(value, f"{ADVERTISED}={there}") if there and one_listener else ()
         spot = value.spot(each.begin)
         published = broker.outside(each)

@@ -74,10 +74,11 @@ class AdvertisedListener:
         )
 
     def host_instead(self) -> str:
-        """What the item should say, with the host asked for by name where none is proven."""
-        return proven_address(self.broker, self.address) or (
+        """What the whole line should say, with the host asked for by name where none is proven."""
+        said = proven_address(self.broker, self.address) or (
             f"{self.address.name}://<address that clients reach>:{self.address.port}"
         )
+        return whole(self.broker, ADVERTISED, said, self.address)
 
     def put_right(self) -> Edits:
         """The item with the address where a walk met this broker; none where there is none."""
@@ -115,6 +116,19 @@ def proven_address(broker: ConfiguredBroker, listener: Address) -> str:
         return ""
     host, port = there
     return f"{listener.name}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def whole(broker: ConfiguredBroker, name: str, item: str, old: Address | None = None) -> str:
+    """The value of a list with another text for one item, or with one item more: alone in its line
+    it would take the others' place, and Kafka would not start."""
+    value = broker.settings.get(name)
+    if value is None or not value.text.strip():
+        return item
+    if old is None:
+        return f"{value.text.strip().strip(',')},{item}"
+    if value.text[old.begin : old.end] != old.said:
+        return item
+    return f"{value.text[: old.begin]}{item}{value.text[old.end :]}".strip()
 
 
 def told(

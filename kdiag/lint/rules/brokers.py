@@ -15,6 +15,7 @@ from kdiag.lint.rules.advertised import (
     instead,
     is_public,
     told,
+    whole,
     without,
 )
 from kdiag.lint.slips import near_to
@@ -49,9 +50,8 @@ def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
             near = near_to(each.name, free)
             said = f"advertises {each.name}, and listens on {listed(names)}"
             edits = _renamed(broker, each, near) if near else ()
-            fix = remedies.setting(
-                "listeners", f"{each.name}://:{each.port}", "add it, or rename it"
-            )
+            line = whole(broker, "listeners", f"{each.name}://:{each.port}")
+            fix = remedies.setting("listeners", line, "add it, or rename it")
             yield told(broker, said, value.spot(each.begin), fix, edits=edits)
     yield from _nowhere(broker, names)
 
@@ -94,18 +94,25 @@ def listener_without_protocol(broker: ConfiguredBroker) -> Iterator[Match]:
     if unknown or not broker.kafka:
         return
     secure = any(each.name in PROTOCOLS[1:] for each in broker.listeners)
-    for name, spot in _names(broker):
+    by_default = [] if given or secure else broker.controllers
+    wrong = {
+        name: spot
+        for name, spot in _names(broker)
+        if broker.protocol(name) not in PROTOCOLS and name not in by_default
+    }
+    right = [f"{k}:{v}" for k, v in broker.protocols.items() if k and k not in wrong]
+    # Once there is a map, it has to name every listener.
+    right += [
+        f"{x}:{_default(broker, x)}" for x, _ in _names(broker) if not given and x not in wrong
+    ]
+    every = [*dict.fromkeys(right), *(f"{name}:<{', '.join(PROTOCOLS)}>" for name in wrong)]
+    fix = remedies.setting(MAP, ",".join(every), "say what each listener speaks")
+    for name, spot in wrong.items():
         speaks = broker.protocol(name)
-        by_default = name in broker.controllers and not given and not secure
-        if speaks in PROTOCOLS or by_default:
-            continue
         said = f"listener {name} has no security protocol"
         if speaks and given:
             said = f"{name} is to speak {speaks}, which is no security protocol"
             spot = given.spot(max(0, given.text.upper().find(f"{name}:")))
-        others = "".join(f"{k}:{v}," for k, v in broker.protocols.items() if k not in ("", name))
-        value = f"{others}{name}:<{', '.join(PROTOCOLS)}>"
-        fix = remedies.setting(MAP, value, "say what it speaks")
         yield told(broker, said, spot, fix, edits=() if speaks else _mapped(broker, name))
 
 
@@ -215,9 +222,8 @@ def listener_not_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
             said = f"listener {each.name} is not in advertised.listeners: {who}"
             if not fatal and not broker.complete and not broker.controllers:
                 continue  # it may be the controller's
-            fix = remedies.setting(
-                ADVERTISED, f"{each.name}://<address that clients reach>:{each.port}", "add it"
-            )
+            item = f"{each.name}://<address that clients reach>:{each.port}"
+            fix = remedies.setting(ADVERTISED, whole(broker, ADVERTISED, item), "add it")
             level = Severity.ERROR if fatal else None
             yield told(broker, said, value.spot(each.begin), fix, level)
 
@@ -307,9 +313,8 @@ def listens_on_loopback(broker: ConfiguredBroker) -> Iterator[Match]:
     for each in broker.listeners:
         if is_loopback(each.host) and broker.outside(each):
             said = f"{each.name} listens on {each.host} inside of the container, and is published"
-            fix = remedies.setting(
-                "listeners", f"{each.name}://:{each.port}", "bind to all addresses"
-            )
+            line = whole(broker, "listeners", f"{each.name}://:{each.port}", each)
+            fix = remedies.setting("listeners", line, "bind to all addresses")
             edits = instead(value, each, f"{each.name}://:{each.port}")
             yield told(broker, said, value.spot(each.begin), fix, edits=edits)
 
@@ -334,11 +339,18 @@ def _names(broker: ConfiguredBroker) -> Iterator[tuple[str, Spot]]:
             yield name, names.start
 
 
+def _default(broker: ConfiguredBroker, name: str) -> str:
+    """What a listener speaks where no map says it."""
+    return broker.protocol(name) or "PLAINTEXT"  # a controller's
+
+
 def _mapped(broker: ConfiguredBroker, name: str) -> Edits:
     """The map with one listener more, where all others speak the same."""
     given = broker.settings.get(MAP)
     speak = set(broker.protocols.values())
-    if not given or not given.exact or not given.text.strip() or len(speak) != 1:
+    if not given or not given.exact or not given.text.strip() or "$" in given.text:
+        return ()
+    if len(speak) != 1:
         return ()
     spot = given.spot(len(given.text.rstrip()))
     return (Edit(spot, spot, f",{name}:{next(iter(speak))}"),)

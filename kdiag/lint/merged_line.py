@@ -1,0 +1,61 @@
+"""The advertised.listeners line of a broker's own file, with another address in one entry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from kdiag.config.redaction import without_userinfo
+from kdiag.config.snippet import OTHER_ENTRIES
+from kdiag.lint.broker import ADVERTISED, ConfiguredBroker
+from kdiag.lint.documents import Document
+from kdiag.rules.rule import Remedy
+from kdiag.text import clean
+
+_LINE = re.compile(rf"(# broker (\d+)\n){re.escape(OTHER_ENTRIES)}EXTERNAL://(.+)")
+
+
+class MergedLine(NamedTuple):
+    """What stands before the address of the entry that clients came in by, and what behind it;
+    `file` has the line."""
+
+    file: str
+    before: str
+    after: str
+
+
+def merged_lines(
+    configured: Iterable[tuple[Document, ConfiguredBroker]],
+) -> Mapping[int, MergedLine]:
+    """The lines of the brokers that a walk has met, by node id."""
+    found: dict[int, MergedLine] = {}
+    for document, broker in configured:
+        value = broker.settings.get(ADVERTISED)
+        entry = next((x for x in broker.advertised if broker.came_in(x)), None)
+        if not value or not value.exact or not entry or not broker.met:
+            continue
+        name, _, _ = entry.said.partition("://")
+        separator = "=" if document.kind == "properties" else ": "
+        before = f"{value.key.text}{separator}{value.text[: entry.begin]}{name}://"
+        found[broker.met.node] = MergedLine(document.file, before, value.text[entry.end :])
+    return found
+
+
+def merged(remedy: Remedy, lines: Mapping[int, MergedLine]) -> Remedy:
+    """A remedy for server.properties with the whole lines of the brokers' own files, where they
+    have one for each of its brokers."""
+    found = list(_LINE.finditer(remedy.snippet))
+    known = [lines.get(int(each[2])) for each in found]
+    if not found or None in known:
+        return remedy
+    parts = []
+    for match, line in zip(found, known, strict=True):
+        assert line
+        whole = clean(
+            without_userinfo(f"{line.before}{match[3]}{line.after}"), len(line.before) + 999
+        )
+        parts.append(f"{match[1].rstrip()}, in {clean(line.file)}\n{whole}")
+    kind = "properties" if "=" in known[0].before.partition("://")[0] else "yaml"  # type: ignore[union-attr]
+    return replace(remedy, snippet="\n".join(parts), kind=kind)
