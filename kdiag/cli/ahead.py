@@ -1,4 +1,4 @@
-"""The order in which a check loads: hop 1 is on the wire first, then what judges and prints."""
+"""Loads the rules and the renderers while hop 1 waits for its answer."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ SWITCH = 0.0005  # seconds for which the walk waits for what is being loaded, 5 
 
 
 def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[StartedConnection, ...]:
-    """Begins to connect to the bootstrap servers of the one check, where nothing is left that may
-    refuse it: no file to open, no login to prepare, nobody else to ask."""
+    """Begins to connect to the bootstrap servers of a single check that nothing can refuse any
+    more: it opens no file, prepares no login, and calls neither AWS nor kubectl."""
     if len(checks) > 1 or len(outputs) > 1 or not set(outputs) <= RENDERERS.keys():
         return ()
-    (asked,) = checks.values()
-    options = asked.options
-    if asked.security.sasl or options.aws or options.config or options.strimzi:
+    (settings,) = checks.values()
+    options = settings.options
+    if settings.security.sasl or options.aws or options.config or options.strimzi:
         return ()
     from kdiag.network import head_start
 
-    return head_start.begin(asked.bootstrap)
+    return head_start.begin(settings.bootstrap)
 
 
 class Ahead:
-    """An observer of one walk. While hop 1 waits for its answer, it loads what judges and prints in
-    these forms; with a `stream`, the live view is shown there from then on."""
+    """An observer of one walk. While hop 1 waits for its answer, it loads the rules and the
+    renderers of `forms`; with a `stream`, it then shows the live view there."""
 
     def __init__(self, forms: Sequence[str], stream: TextIO | None = None) -> None:
         self._renderers = [RENDERERS[form] for form in forms if form in RENDERERS]
         self._stream = stream
-        self._heard: list[tuple[str, str | None]] = []
+        self._events: list[tuple[str, str | None]] = []
         self._shown = ExitStack()
         self._show: Observer = _nowhere
 
@@ -62,18 +62,18 @@ class Ahead:
         self._shown.close()
 
     def __call__(self, hop: str, summary: str | None) -> None:
-        if not self._heard:
+        if not self._events:
             from asyncio import get_running_loop
 
             get_running_loop().call_later(SENT, self._begin)
-        self._heard.append((hop, summary))
+        self._events.append((hop, summary))
         self._show(hop, summary)
 
     def _begin(self) -> None:
         # A thread, and not a step of the loop: Ctrl-C never comes in the middle of an import there.
         from kdiag.network.dialer import in_thread
 
-        with suppress(RuntimeError):  # no thread to be had: it is loaded when the walk is over
+        with suppress(RuntimeError):  # no thread: they load after the walk
             in_thread(self._load).add_done_callback(self._loaded)
 
     def _load(self) -> None:
@@ -87,13 +87,13 @@ class Ahead:
             sys.setswitchinterval(before)
 
     def _loaded(self, loading: asyncio.Future[None]) -> None:
-        """What could not be loaded fails again, and is told, where it is needed."""
+        """Starts the live view; a failed import fails again, with its message, after the walk."""
         if loading.exception() or self._stream is None:
             return
         from kdiag.report.render.live import live
 
         self._show = self._shown.enter_context(live(self._stream))
-        for hop, summary in self._heard:
+        for hop, summary in self._events:
             self._show(hop, summary)
 
 

@@ -1,4 +1,4 @@
-"""Several checks at once, each under its label; and again, until they pass or time is up."""
+"""Runs several checks at once, by label, and repeats checks until they pass or time is up."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kdiag.report.logins import not_again
 from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, Report
 from kdiag.walk.runner import MakeDialer, nobody, plain_dialer
 
-AT_ONCE = 4  # walks, so that many targets do not take each other's time
-PAUSE, LONGEST_PAUSE = 1.0, 15.0  # seconds between two tries: the first, and what it doubles up to
-TICK = 1.0  # seconds between two words on how long it still waits
+AT_ONCE = 4  # walks; more would slow each other down
+PAUSE, LONGEST_PAUSE = 1.0, 15.0  # seconds between two walks: the first pause, and the longest
+TICK = 1.0  # seconds between two lines of progress
 
 TargetObserver = Callable[[str, str, str | None], None]
 Walks = Callable[[Mapping[str, Settings]], dict[str, Report]]
@@ -25,32 +25,32 @@ ShowProgress = Callable[[Mapping[str, Report], float], None]
 
 
 def run_all(
-    asked: Mapping[str, Settings],
+    checks: Mapping[str, Settings],
     observe: TargetObserver | None = None,
     net: MakeDialer = plain_dialer,
 ) -> dict[str, Report]:
-    """Walks all of them in one event loop, AT_ONCE at a time. `observe` hears a label and what one
-    walk tells. Interrupted, it gives what is known of each. Raises UsageError for a login that
-    kdiag cannot make."""
-    aws = {label: prepare(one) for label, one in asked.items()}
-    share = min(len(asked), AT_ONCE)
+    """Walks all of them in one event loop, AT_ONCE at a time; the reports by label. `observe` is
+    called with a label, a hop and the hop's summary. Interrupted walks are reported as far as they
+    came. Raises UsageError for a login that kdiag cannot make."""
+    aws = {label: prepare(settings) for label, settings in checks.items()}
+    share = min(len(checks), AT_ONCE)
 
-    def shared(one: Settings) -> KafkaDialer:
-        mine = net(one)
-        mine.capacity = max(8, mine.capacity // share)
-        return mine
+    def shared(settings: Settings) -> KafkaDialer:
+        dialer = net(settings)
+        dialer.capacity = max(8, dialer.capacity // share)
+        return dialer
 
     async def walked(gate: asyncio.Semaphore, label: str) -> Report:
-        def told(hop: str, summary: str | None) -> None:
+        def observe_hop(hop: str, summary: str | None) -> None:
             if observe:
                 observe(label, hop, summary)
 
         async with gate:
-            return await walk(asked[label], shared, told if observe else nobody, aws[label])
+            return await walk(checks[label], shared, observe_hop if observe else nobody, aws[label])
 
-    async def all_of_them() -> dict[str, Report]:
+    async def walk_all() -> dict[str, Report]:
         gate = asyncio.Semaphore(share)
-        tasks = {label: asyncio.create_task(walked(gate, label)) for label in asked}
+        tasks = {label: asyncio.create_task(walked(gate, label)) for label in checks}
         try:
             await asyncio.wait(tasks.values())
         except asyncio.CancelledError:
@@ -58,32 +58,34 @@ def run_all(
                 task.cancel()
             await asyncio.wait(tasks.values())
         return {
-            label: interrupted_report(asked[label]) if task.cancelled() else task.result()
+            label: interrupted_report(checks[label]) if task.cancelled() else task.result()
             for label, task in tasks.items()
         }
 
-    return asyncio.run(all_of_them())
+    return asyncio.run(walk_all())
 
 
 def until_ready(
-    asked: Mapping[str, Settings],
+    checks: Mapping[str, Settings],
     seconds: float,
     walks: Walks,
     say: ShowProgress,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, Report]:
-    """Walks until each of them passes, or `seconds` are over; gives the last full reports.
+    """Walks until each check passes, or `seconds` are over; returns the last full reports.
 
-    Only what did not pass is walked again, after pauses that grow. What would not get better by
-    itself is not: kdiag's own failure, and a login that was refused or may have been. `say` hears
-    the reports, and the seconds that are left. A try that has begun is not cut short.
+    After pauses that grow, only the checks that failed run again, and none of these: a failure of
+    kdiag itself, and a login that was refused or may have been. `say` is called with the reports
+    and the seconds that are left. A walk that has begun is not cut short.
     """
     until = clock() + seconds
-    reports = walks(asked)
+    reports = walks(checks)
     pause = PAUSE
     while True:
-        again = {label: one for label, one in asked.items() if _may_change(reports[label])}
+        again = {
+            label: settings for label, settings in checks.items() if _may_change(reports[label])
+        }
         if not again or clock() >= until or any(r.interrupted for r in reports.values()):
             return {label: _final(report) for label, report in reports.items()}
         wake = min(clock() + pause, until)
@@ -92,11 +94,11 @@ def until_ready(
             while clock() < wake:
                 say(reports, until - clock())
                 sleep(max(0.0, min(TICK, wake - clock())))
-            tried = walks(again)
+            repeated = walks(again)
         except KeyboardInterrupt:
             return {label: _interrupted(report) for label, report in reports.items()}
-        for label, report in tried.items():
-            # What the last full try showed is more than an interrupted one does.
+        for label, report in repeated.items():
+            # The last full walk shows more than an interrupted one.
             reports[label] = _interrupted(reports[label]) if report.interrupted else report
 
 

@@ -1,6 +1,6 @@
-"""Everything that a ticket needs, in one file: reports, settings without secrets, and this machine.
+"""Writes a zip for a ticket: reports, settings without secrets, and facts of this machine.
 
-What is written of the settings is chosen by name, one by one: what is not named here stays out.
+Only the settings that `_settings` names are written.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from kdiag.report.several import Reports
 REPORTS = {"report.json": "json", "report.html": "html", "report.txt": "terminal"}
 
 _LIBRARIES = ("boto3", "click", "confluent-kafka", "cryptography", "dnspython", "msgspec", "rich")
-_MOST = 1 << 16  # bytes of a file of this machine's, or of what a command prints
-_PATIENCE = 5.0  # seconds for such a command
+_MOST = 1 << 16  # bytes of a file, or of the output of a command
+_TIMEOUT = 5.0  # seconds for a command
 _ROUTES = {"win32": ("route", "print"), "darwin": ("netstat", "-rn")}
 _RESOLVER = {"win32": ("ipconfig", "/all"), "darwin": ("scutil", "--dns")}
 _LOOPBACK = re.compile(r"^\s*(?:127\.|::1\b|#|$)")
@@ -55,13 +55,13 @@ Host names and addresses of the cluster and of this machine are in it. Secrets a
 """
 
 
-def write(said: Report | Reports, asked: Mapping[str, Settings], stream: IO[bytes]) -> None:
-    """The whole bundle, a zip. `asked` are the settings of each check, by label."""
-    reported = {name: _rendered(form, said) for name, form in REPORTS.items()}
+def write(result: Report | Reports, checks: Mapping[str, Settings], stream: IO[bytes]) -> None:
+    """Writes the bundle, a zip. `checks` are the settings of each check, by label."""
+    reported = {name: _rendered(form, result) for name, form in REPORTS.items()}
     members = {
         "README.txt": ABOUT.format(version=__version__),
         **reported,
-        "settings.json": _json({label: _settings(one) for label, one in asked.items()}),
+        "settings.json": _json({label: _settings(each) for label, each in checks.items()}),
         "versions.json": _json(_versions()),
         "resolver.txt": "\n".join(_resolver(reported["report.json"])) + "\n",
         "routes.txt": "\n".join(_routes()) + "\n",
@@ -71,9 +71,9 @@ def write(said: Report | Reports, asked: Mapping[str, Settings], stream: IO[byte
             file.writestr(f"kdiag/{name}", text.encode("utf-8", "backslashreplace"))
 
 
-def _rendered(form: str, said: Report | Reports) -> str:
+def _rendered(form: str, result: Report | Reports) -> str:
     stream = io.StringIO()
-    render(form, said, stream)
+    render(form, result, stream)
     return stream.getvalue()
 
 
@@ -81,21 +81,21 @@ def _json(found: Mapping[str, Any]) -> str:
     return json.dumps(found, indent=2) + "\n"
 
 
-def _settings(asked: Settings) -> dict[str, Any]:
-    """What was asked. Of what may be a secret it only says whether it was given."""
-    tls, sasl = asked.security.tls, asked.security.sasl
+def _settings(settings: Settings) -> dict[str, Any]:
+    """The settings of a check; of values that may be secret, only whether they are set."""
+    tls, sasl = settings.security.tls, settings.security.sasl
     return {
-        "bootstrap": [str(endpoint) for endpoint in asked.bootstrap],
-        "topic": asked.options.topic,
-        "timeout": asked.options.timeout,
-        "answer_timeout": asked.options.answer_timeout,
-        "deadline": asked.options.deadline,
-        "family": asked.family,
-        "fail_on": asked.options.fail_on,
-        "ignore": list(asked.options.ignore),
-        "map": len(asked.options.mapped),
-        "aws": asked.options.aws,
-        "security.protocol": asked.security.protocol,
+        "bootstrap": [str(endpoint) for endpoint in settings.bootstrap],
+        "topic": settings.options.topic,
+        "timeout": settings.options.timeout,
+        "answer_timeout": settings.options.answer_timeout,
+        "deadline": settings.options.deadline,
+        "family": settings.family,
+        "fail_on": settings.options.fail_on,
+        "ignore": list(settings.options.ignore),
+        "map": len(settings.options.mapped),
+        "aws": settings.options.aws,
+        "security.protocol": settings.security.protocol,
         "tls": {
             "authorities": tls.ca is not None,
             "certificate": tls.certificate is not None,
@@ -113,7 +113,7 @@ def _settings(asked: Settings) -> dict[str, Any]:
             "token": bool(sasl.token),
             "token_endpoint": bool(sasl.endpoint),
         },
-        "client_properties": sorted(asked.client),
+        "client_properties": sorted(settings.client),
     }
 
 
@@ -132,7 +132,7 @@ def _versions() -> dict[str, Any]:
 
 
 def _resolver(report: str) -> Iterator[str]:
-    """How names are looked up here; of the hosts file only what is about names of the report."""
+    """How this machine resolves names; of the hosts file only the names in the report."""
     if command := _RESOLVER.get(sys.platform):
         yield from _printed(command)
     else:
@@ -156,7 +156,7 @@ def _lines(name: str) -> Iterator[str]:
 
 
 def _routes() -> Iterator[str]:
-    """The routes of IPv4 and IPv6: those of Linux' kernel, elsewhere what a command prints."""
+    """The routes of IPv4 and IPv6, from Linux' kernel, elsewhere from a command."""
     if command := _ROUTES.get(sys.platform):
         yield from _printed(command)
         return
@@ -165,10 +165,10 @@ def _routes() -> Iterator[str]:
 
 
 def _printed(command: Sequence[str]) -> Iterator[str]:
-    """What a command of this system prints, in bounds of size and time."""
+    """The output of a command of this system, at most _MOST bytes within _TIMEOUT."""
     yield f"# {' '.join(command)}"
     try:
-        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         yield f"not known: {type(error).__name__}"
         return

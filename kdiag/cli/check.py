@@ -14,7 +14,7 @@ from kdiag.cli import completion
 from kdiag.cli.ahead import begin
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.options import REPORTED, check_options, output, shown
-from kdiag.cli.settings import ALL, all_asked, all_wheres
+from kdiag.cli.settings import ALL, all_settings, all_vantages
 from kdiag.cli.watching import ready, walked, walked_from
 from kdiag.config.options import seconds, variable
 from kdiag.report.render import Detail, render
@@ -73,37 +73,37 @@ def check(
     from kdiag.cli.outputs import deliver, destinations, file
 
     detail = shown(written["verbose"], quiet)
-    patience = None if wait is None else seconds("wait", wait)
+    wait_seconds = None if wait is None else seconds("wait", wait)
     if servers and context.get_parameter_source("bootstraps") is ParameterSource.ENVIRONMENT:
         bootstraps = ()
     bootstraps = _whole([*bootstraps, *servers])
     outputs = [*outputs, "json"] if as_json else outputs
     if no_color:
         os.environ["NO_COLOR"] = "1"
-    asked = all_asked(context, bootstraps, written)
-    wheres = all_wheres(places, asked, patience) if places else ()
-    begun = () if wheres or bundle or patience is not None else begin(asked, outputs)
+    checks = all_settings(context, bootstraps, written)
+    vantages = all_vantages(places, checks, wait_seconds) if places else ()
+    begun = () if vantages or bundle or wait_seconds is not None else begin(checks, outputs)
     ready()
     with destinations(outputs) as opened, file(BUNDLE, bundle) as packed:
         reports = (
-            walked_from(asked, wheres)
-            if wheres
-            else walked(asked, [each.form for each in opened], patience, begun)
+            walked_from(checks, vantages)
+            if vantages
+            else walked(checks, [each.form for each in opened], wait_seconds, begun)
         )
-        one = len(bootstraps) < 2 and bootstraps != [f"@{ALL}"] and len(wheres) < 2
-        if one and len(reports) == 1:
+        single = len(bootstraps) < 2 and bootstraps != [f"@{ALL}"] and len(vantages) < 2
+        if single and len(reports) == 1:
             (report,) = reports.values()
-            deliver(_writer(report, asked, detail), [*opened, *packed])
+            deliver(_writer(report, checks, detail), [*opened, *packed])
             return report.exit_code
         from kdiag.report.several import together
 
-        several = together(reports, __version__, compared=bool(wheres))
-        deliver(_writer(several, asked, detail), [*opened, *packed])
+        several = together(reports, __version__, compared=bool(vantages))
+        deliver(_writer(several, checks, detail), [*opened, *packed])
     return several.exit_code
 
 
 def _whole(bootstraps: Sequence[str]) -> list[str]:
-    """The lists of servers, each in one piece: a blank beside a comma does not end one."""
+    """The lists of servers; a blank before or after a comma does not end a list."""
     found: list[str] = []
     for part in bootstraps:
         if found and (found[-1].endswith(",") or part.startswith(",")):
@@ -114,16 +114,16 @@ def _whole(bootstraps: Sequence[str]) -> list[str]:
 
 
 def _writer(
-    said: Report | Reports, asked: Mapping[str, Settings], detail: Detail
+    result: Report | Reports, checks: Mapping[str, Settings], detail: Detail
 ) -> Callable[[str, TextIO], None]:
-    """What writes the answer in any form."""
+    """What writes the result to a stream in a format, the bundle among them."""
 
     def write(form: str, stream: TextIO) -> None:
         if form == BUNDLE:
             from kdiag.cli.bundle import write as pack
 
-            pack(said, asked, stream.buffer)
+            pack(result, checks, stream.buffer)
         else:
-            render(form, said, stream, detail)
+            render(form, result, stream, detail)
 
     return write

@@ -11,7 +11,8 @@ CONFIGURATION = "a file of configuration: 1 MiB at most"
 
 
 def read(name: str, most: int, what: str) -> bytes:
-    """At most `most` bytes; a larger file is no `what`. Raises click.UsageError."""
+    """The bytes of a file, at most `most`; `what` names the limit in an error. Raises
+    click.UsageError."""
     from kdiag.config.reading import read as read_file
 
     try:
@@ -28,12 +29,12 @@ def read(name: str, most: int, what: str) -> bytes:
 
 
 def configuration(name: str) -> str:
-    """The text of a file that configures Kafka, its lines ending as they do."""
+    """The text of a configuration file of Kafka, with its own line endings."""
     return text(read(name, MAX_CONFIGURATION, CONFIGURATION), name)
 
 
 def text(data: bytes, name: str = "the file") -> str:
-    """The text of a file, whatever wrote it. Raises click.UsageError for bytes that are none."""
+    """The text of a file in any Unicode encoding. Raises click.UsageError for other bytes."""
     from kdiag.text import decoded
 
     try:
@@ -43,5 +44,5 @@ def text(data: bytes, name: str = "the file") -> str:
 
 
 def named(name: str) -> str:
-    """How a file is called in a report."""
+    """The name of a file in a report."""
     return "stdin" if name == "-" else name

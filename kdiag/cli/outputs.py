@@ -1,4 +1,4 @@
-"""Where a report goes: standard output and files, each opened before anything is dialled."""
+"""Writes a report to standard output and files; each is opened before kdiag dials."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ _FRESH = 60.0  # seconds in which a part may not be held yet
 
 
 class Destination:
-    """Standard output, in one of RENDERERS' forms."""
+    """Standard output, in a format of RENDERERS."""
 
     def __init__(self, form: str) -> None:
         self.form, self.name, self.stream = form, "standard output", sys.stdout
 
     def keep(self) -> None:
-        """The report is written, and whole."""
+        """Completes the output, after the whole report is written."""
         self.stream.flush()
 
 
 class File(Destination):
-    """A file: what is written takes its name when it is whole, and not before.
+    """A file that takes its name only when its content is whole: until then it is a part beside it.
 
-    An existing file keeps its owner and its mode. What is no regular file (a device, a pipe) is
-    written to as it is. Raises OSError.
+    An existing file keeps its owner and its mode. A device or a pipe is written to directly. Raises
+    OSError.
     """
 
     def __init__(self, form: str, name: str) -> None:
@@ -68,8 +68,8 @@ class File(Destination):
             raise
 
     def _like_the_old_one(self, handle: int) -> None:
-        """Gives the part the mode and the owner of the file whose place it takes. Where the owner
-        cannot be given, the old file stays, and gets what was written."""
+        """Gives the part the mode and the owner of the file that it replaces. Where kdiag cannot
+        set the owner, `keep` copies the content into the old file instead."""
         if os.name != "posix":  # the folder's rights are inherited
             if self._target.exists():
                 with self._target.open("a"):  # raises where it must not be written to
@@ -105,8 +105,8 @@ class File(Destination):
         self._part = None
 
     def drop(self) -> None:
-        """Forgets what was written, unless it was kept."""
-        with suppress(OSError):  # no room for the rest of what was not to be kept anyway
+        """Removes the part, unless it was kept."""
+        with suppress(OSError):  # the disk is full; the content is not kept anyway
             self.stream.close()
         if self._part:
             self._part.unlink(missing_ok=True)
@@ -135,7 +135,7 @@ def _device(path: Path) -> TextIO:
 
 
 def _remove_stale(target: Path) -> None:
-    """Removes what runs that were killed have left of this file: parts that nobody holds."""
+    """Removes the unlocked parts of this file that killed runs have left."""
     with suppress(OSError), os.scandir(target.parent) as entries:
         for entry in entries:
             if entry.name.startswith(f".{target.name}.") and entry.name.endswith(_PART):
@@ -154,7 +154,7 @@ def _remove_unheld(part: str) -> None:
 
 
 def _lock(handle: int) -> None:
-    """Holds a file for as long as it is open. Raises OSError where somebody else does."""
+    """Locks a file while it is open. Raises OSError where another process has locked it."""
     try:
         import fcntl
     except ImportError:
@@ -193,17 +193,14 @@ def destinations(
             if not path:
                 opened.append(Destination(form))
                 continue
-            try:
-                file = File(form, path)
-            except OSError as error:
-                raise UsageError(f"cannot write {path}: {error.strerror}") from None
+            file = _open(form, path)
             stack.callback(file.drop)
             opened.append(file)
         yield opened
 
 
 def _apart(names: Sequence[str]) -> bool:
-    """Whether no two of them are one regular file."""
+    """Whether no two names are of one regular file."""
     if len(names) < 2:
         return True
     from pathlib import Path
@@ -215,27 +212,30 @@ def _apart(names: Sequence[str]) -> bool:
 
 @contextmanager
 def file(form: str, name: str | None) -> Iterator[list[Destination]]:
-    """One more file, beside what `-o` names; none where there is no name. Raises UsageError."""
+    """A file besides those of `-o`, as a list; empty without a name. Raises UsageError."""
     if name is None:
         yield []
         return
-    try:
-        opened = File(form, name)
-    except OSError as error:
-        raise UsageError(f"cannot write {name}: {error.strerror}") from None
+    opened = _open(form, name)
     try:
         yield [opened]
     finally:
         opened.drop()
 
 
-def deliver(write: Callable[[str, TextIO], None], opened: Sequence[Destination]) -> None:
-    """Has the report written to every destination, whatever happens to the others: `write` takes
-    the form and the stream.
+def _open(form: str, name: str) -> File:
+    try:
+        return File(form, name)
+    except OSError as error:
+        raise UsageError(f"cannot write {name}: {error.strerror}") from None
 
-    Ctrl-C does not keep from being printed what is known: KeyboardInterrupt comes when that is
-    done, or with the second Ctrl-C. Raises UsageError when a destination could not be written, and
-    what `write` raised for one of them.
+
+def deliver(write: Callable[[str, TextIO], None], opened: Sequence[Destination]) -> None:
+    """Calls `write` with the format and the stream of each destination; a failure of one does not
+    stop the others.
+
+    KeyboardInterrupt is raised after the last one, or with the second Ctrl-C. Raises UsageError for
+    a destination that kdiag cannot write to, and the first other exception of `write`.
     """
     failed: list[str] = []
     raised: list[Exception] = []
@@ -263,13 +263,13 @@ def deliver(write: Callable[[str, TextIO], None], opened: Sequence[Destination])
 
 
 def forget_stdout() -> None:
-    """Nobody reads any more: what is left to write goes nowhere, and without a traceback."""
+    """Sends further output to the null device, because the reader of standard output has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def _held() -> Iterator[None]:
-    """Keeps the first Ctrl-C back until the end."""
+    """Delays the first Ctrl-C until the end."""
     import signal  # it makes enums, 1 ms: by now asyncio has loaded it
 
     before = signal.getsignal(signal.SIGINT)

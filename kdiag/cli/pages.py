@@ -1,4 +1,4 @@
-"""What a finding or an error means, as `kdiag explain` says it: text, or one JSON object."""
+"""Writes the page of a finding or an error as text or as a JSON object, for `kdiag explain`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WIDTH = 100
 
 
 def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
-    """The page of a finding."""
+    """Writes the page of a finding."""
     if form == "terminal":
         stream.write(f"{rule.code} {rule.name} ({rule.severity.value})\n{rule.title}\n\n")
         see = f"\nsee {rule.url}\n" if links.SITE else ""
@@ -39,7 +39,7 @@ def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
 
 
 def of_all(form: str, every: Mapping[str, Rule], stream: TextIO) -> None:
-    """Every finding there is: a line for each, as wide as the terminal, or one object."""
+    """Writes all findings: a line for each, as wide as the terminal, or a JSON object."""
     rules = sorted(every.values(), key=lambda rule: rule.code)
     if form == "json":
         listed = [
@@ -62,7 +62,7 @@ def of_all(form: str, every: Mapping[str, Rule], stream: TextIO) -> None:
 
 
 def of_error(form: str, error: KafkaError, every: Mapping[str, Rule], stream: TextIO) -> None:
-    """What an error of Kafka's protocol or of librdkafka means."""
+    """Writes the meaning of an error of Kafka's protocol or of librdkafka."""
     origin = "librdkafka's own" if error.own else "Kafka's protocol"
     if form == "terminal":
         parts = [f"{error.number} {error.name} ({origin})", fill(error.means, WIDTH)]

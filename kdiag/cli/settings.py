@@ -1,4 +1,4 @@
-"""What was asked: options, environment and targets → settings."""
+"""Settings from what the user wrote: options, environment and targets of kdiag.toml."""
 
 from __future__ import annotations
 
@@ -18,114 +18,123 @@ if TYPE_CHECKING:
     from kdiag.remote.vantage import Vantage
 
 ALL = "all"  # @all: every target there is
-CHECK_IP = "https://checkip.amazonaws.com"  # says by which address it was asked
+CHECK_IP = "https://checkip.amazonaws.com"  # returns the address of its client
 MAX_FILE = 1 << 20  # bytes of a properties file
 
 
-def all_asked(
+def all_settings(
     context: click.Context, bootstraps: Sequence[str], written: Mapping[str, Any]
 ) -> dict[str, Settings]:
-    """What is to be checked, by label: a target's name, or the bootstrap servers."""
+    """The settings of each check, by label: a target's name, or the bootstrap servers. `written`
+    has the options of the command line. Raises UsageError."""
     from kdiag.config.usage import UsageError
     from kdiag.text import clean
 
     files: dict[str, bytes] = {}  # standard input can be read once only
     config = {named(name): configuration(name) for name in written["config"]}
     found: dict[str, Settings] = {}
-    for one in bootstraps or (None,):
-        for name in _every() if one == f"@{ALL}" else [one]:
+    for bootstrap in bootstraps or (None,):
+        for name in _every_target() if bootstrap == f"@{ALL}" else [bootstrap]:
             try:
-                asked = _asked(context, name, {**written, "servers": bootstraps}, config, files)
+                settings = _settings(
+                    context, name, {**written, "servers": bootstraps}, config, files
+                )
             except UsageError as error:
                 raise UsageError(_of_target(name, str(error))) from None
             label = name[1:] if name and name.startswith("@") else None
-            found[clean(label or ",".join(map(str, asked.bootstrap)))] = asked
+            found[clean(label or ",".join(map(str, settings.bootstrap)))] = settings
     if len(found) > 1 and (config or written["strimzi"]):
         raise UsageError("--config and --strimzi are about one cluster: check it alone")
     return found
 
 
-def _every() -> list[str]:
-    """Every target there is."""
+def _every_target() -> list[str]:
     from kdiag.config.targets import names
 
     return [f"@{name}" for name in names(os.environ)]
 
 
-def _of_target(name: str | None, said: str) -> str:
-    """What is wrong, with the target's name before it unless it is told already."""
+def _of_target(name: str | None, message: str) -> str:
+    """An error message, with the target's name before it unless the message has it."""
     from kdiag.config.usage import word
 
     if name is None or not name.startswith("@"):
-        return said
+        return message
     shown = word(name[1:])
-    return said if f"@{shown}" in said or f"targets.{shown}" in said else f"@{shown}: {said}"
+    return (
+        message
+        if f"@{shown}" in message or f"targets.{shown}" in message
+        else f"@{shown}: {message}"
+    )
 
 
-def _asked(
+def _settings(
     context: click.Context,
     bootstrap: str | None,
     written: Mapping[str, Any],
     config: Mapping[str, str],
     files: dict[str, bytes],
 ) -> Settings:
-    """One check: its options from the command line or the environment, or else from the target.
-    `config` has the texts of the files that `written` names."""
+    """The settings of one check: each option from the command line or the environment, else from
+    the target. `config` has the texts of the files that `written` names."""
     from kdiag.config.environment import from_environment
-    from kdiag.config.settings import parse_properties, parse_property, settings
+    from kdiag.config.settings import parse_properties, parse_property
+    from kdiag.config.settings import settings as checked_settings
 
-    noted: list[str] = []
-    chosen, held = None, None
+    notes: list[str] = []
+    target, restricted = None, None
     if bootstrap is not None and bootstrap.startswith("@"):
-        chosen = _target(bootstrap[1:], noted)
-        if chosen.project and not written["trust_project"]:
-            held = _Held(chosen, bootstrap[1:])
-        bootstrap = chosen.bootstrap
-    theirs = dict(chosen.options) if chosen else {}
-    mine = {
+        target = _target(bootstrap[1:], notes)
+        if target.project and not written["trust_project"]:
+            restricted = _RestrictedTarget(target, bootstrap[1:])
+        bootstrap = target.bootstrap
+    from_target = dict(target.options) if target else {}
+    typed = {
         name: written[name]
         for name in ("command_config", *OPTIONS)
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT
     }
-    values = {**theirs, **mine}
-    environment = from_environment(os.environ, noted)
+    values = {**from_target, **typed}
+    environment = from_environment(os.environ, notes)
     file = values.pop("command_config", None)
-    from_target = bool(file) and "command_config" not in mine
-    from_file = parse_properties(_read(file, files, safely=from_target)) if file else {}
+    file_of_target = bool(file) and "command_config" not in typed
+    from_file = parse_properties(_read(file, files, safely=file_of_target)) if file else {}
     properties = dict(parse_property(text) for text in written["properties"])
-    if held:
-        own = [{} if from_target else from_file, environment, properties]
-        held.to([from_file if from_target else {}], own, list(mine), written["servers"])
+    if restricted:
+        own = [{} if file_of_target else from_file, environment, properties]
+        theirs = [from_file if file_of_target else {}]
+        restricted.check(theirs, own, list(typed), written["servers"])
     if "config" in values:
-        values["config"] = config or {name: configuration(name) for name in theirs["config"]}
+        values["config"] = config or {name: configuration(name) for name in from_target["config"]}
     values.setdefault("aws_echo", "off" if os.environ.get("CI") else CHECK_IP)
     if values.get("expect") or values.get("ignore"):
-        from kdiag.api import judged  # what few checks need
+        from kdiag.api import judged  # few checks need it
 
         values |= judged(values)
-    return settings(
+    return checked_settings(
         bootstrap,
         properties=properties,
-        between=[chosen.properties if chosen else {}, environment],
+        between=[target.properties if target else {}, environment],
         from_file=from_file,
-        noted=noted,
+        noted=notes,
         **values,
     )
 
 
-def _target(name: str, noted: list[str]) -> Target:
-    """The target of that name; the report says where it is from."""
-    from kdiag.config.targets import FILE, target
+def _target(name: str, notes: list[str]) -> Target:
+    """The target of that name; adds a note on its file."""
+    from kdiag.config.targets import FILE
+    from kdiag.config.targets import target as find_target
     from kdiag.config.usage import word
 
-    found = target(name, os.environ)
+    found = find_target(name, os.environ)
     hides = f"; {FILE} in this folder has one of that name too, which is not used"
-    noted.append(f"@{word(name)} is from {found.file}{hides if found.hides else ''}")
+    notes.append(f"@{word(name)} is from {found.file}{hides if found.hides else ''}")
     return found
 
 
-class _Held:
-    """A target of the current folder's file, held to what that may decide. Raises UsageError."""
+class _RestrictedTarget:
+    """A target of the current folder's file, which may decide less. Raises UsageError."""
 
     def __init__(self, target: Target, name: str) -> None:
         from kdiag.config.project import hold_files
@@ -133,40 +142,41 @@ class _Held:
         self._target, self._name = target, name
         hold_files(target, name)
 
-    def to(
+    def check(
         self,
         theirs: Sequence[Mapping[str, str]],
         mine: Sequence[Mapping[str, str]],
         written: Sequence[str],
         bootstraps: Sequence[str],
     ) -> None:
-        """Whether the properties of both sides, and the options written, may be used together."""
+        """Raises UsageError where the target's properties (`theirs`) must not be used with the
+        user's (`mine`) and the options `written`."""
         from kdiag.config.project import TrustedServers, hold
         from kdiag.config.targets import own_targets
 
-        servers = [one for one in bootstraps if not one.startswith("@")]
+        servers = [text for text in bootstraps if not text.startswith("@")]
         named = TrustedServers.by(servers, mine, own_targets(os.environ))
         hold(self._target, self._name, [*theirs, self._target.properties], mine, written, named)
 
 
-def all_wheres(
-    places: Sequence[str], asked: Mapping[str, Settings], wait: float | None
+def all_vantages(
+    places: Sequence[str], checks: Mapping[str, Settings], wait: float | None
 ) -> Sequence[Vantage]:
-    """Where it is to be walked from."""
+    """The vantage points of `--from`. Raises UsageError for a check that they cannot run."""
     from kdiag.config.usage import UsageError
     from kdiag.remote.vantage import parse_all, refuse_unsupported
 
-    if len(asked) != 1 or wait is not None:
+    if len(checks) != 1 or wait is not None:
         raise UsageError("--from walks to one target, and once: leave out --wait and the others")
-    wheres = parse_all(places)
-    for one in asked.values():
-        refuse_unsupported(one, wheres)
-    return wheres
+    vantages = parse_all(places)
+    for settings in checks.values():
+        refuse_unsupported(settings, vantages)
+    return vantages
 
 
 def _read(name: str, files: dict[str, bytes], *, safely: bool) -> str:
-    """A properties file. One that a target names is read `safely`: nobody else may have written
-    it."""
+    """The text of a properties file. `safely`: a target names it, and it is refused where another
+    user may have written it."""
     if safely:
         from pathlib import Path
 

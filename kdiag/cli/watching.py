@@ -1,4 +1,4 @@
-"""The walk of a command, watched: the live view, waiting, and what Ctrl-C means while it runs."""
+"""Runs the walks of a command: with the live view, with --wait, and with Ctrl-C to end them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ AT_ONCE = 0.5  # seconds
 
 
 def ready() -> None:
-    """Loads the walk. Until then Ctrl-C ends the process at once, for an import that is interrupted
-    may fail in any way; from then on it ends the walk, and what is known is printed. So does
-    SIGTERM, which a job gets when its time is up, and SIGHUP and SIGQUIT of a terminal."""
-    import signal  # after hop 1 has begun: it makes enums, 1 ms
+    """Loads the walk, and sets the signal handlers. Before, Ctrl-C ends the process at once,
+    because an interrupted import may fail in any way; afterwards Ctrl-C, SIGTERM, SIGHUP and
+    SIGQUIT end the walk, and kdiag prints what is known."""
+    import signal  # 1 ms, after hop 1 has begun
 
     import kdiag.api  # noqa: F401
     from kdiag.network.sockets import raise_limit
@@ -51,76 +51,75 @@ def ready() -> None:
 
 
 class Terminated:
-    """A signal that ends a process is what Ctrl-C is, whatever that is at the moment. `timeout`
-    sends it twice, to the process and to its group, and a terminal that goes away two of them: what
-    comes within AT_ONCE is the same one."""
+    """A signal handler that does what Ctrl-C does at that moment. Signals within AT_ONCE are one:
+    `timeout` sends a signal to the process and to its group, a terminal that closes sends two."""
 
     def __init__(self) -> None:
-        self._came = -AT_ONCE
+        self._last = -AT_ONCE
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        before, self._came = self._came, time.monotonic()
-        if self._came - before < AT_ONCE:
+        before, self._last = self._last, time.monotonic()
+        if self._last - before < AT_ONCE:
             return
         import signal
 
         handler = signal.getsignal(signal.SIGINT)
         if callable(handler):
             handler(signal.SIGINT, frame)
-        elif handler is signal.SIG_DFL:  # the second one: do not wait any longer
+        elif handler is signal.SIG_DFL:  # the second signal: ends the process
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
 
 def walked(
-    asked: Mapping[str, Settings],
+    checks: Mapping[str, Settings],
     forms: Sequence[str],
     wait: float | None = None,
     begun: Sequence[StartedConnection] = (),
 ) -> dict[str, Report]:
-    """The checks by their labels, with the live view where somebody watches; with `wait`, again and
-    again until they pass or so many seconds are over. `forms` are those of the report, `begun` the
-    connections that are under way."""
-    for note in dict.fromkeys(note for one in asked.values() for note in one.notes):
+    """The reports of checks, by label, with the live view on a terminal; with `wait` (seconds), the
+    checks repeat until they pass or time is up. `forms` are the formats of the report, `begun`
+    connections that kdiag has begun."""
+    for note in dict.fromkeys(note for settings in checks.values() for note in settings.notes):
         click.echo(f"kdiag: note: {note}", err=True)
     if wait is not None:
-        return _waited(asked, wait)
-    if len(asked) == 1:
+        return _waited(checks, wait)
+    if len(checks) == 1:
         from kdiag.api import run
         from kdiag.walk.runner import plain_dialer
 
-        (label,) = asked
+        ((label, settings),) = checks.items()
         with Ahead(forms, sys.stderr if _is_watched() else None) as observe:
-            return {label: run(asked[label], partial(plain_dialer, started=begun), observe)}
+            return {label: run(settings, partial(plain_dialer, started=begun), observe)}
     from kdiag.cli.batch import run_all
 
     if not _is_watched():
-        return run_all(asked)
+        return run_all(checks)
     from kdiag.report.render.live import live_all
 
     with live_all(sys.stderr) as observe_all:
-        return run_all(asked, observe_all)
+        return run_all(checks, observe_all)
 
 
-def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Vantage]) -> dict[str, Report]:
-    """The one check from every place, by the places' labels."""
+def walked_from(checks: Mapping[str, Settings], vantages: Sequence[Vantage]) -> dict[str, Report]:
+    """The reports of one check from several vantage points, by vantage point."""
     from kdiag.api import run_from
     from kdiag.remote.check import WALKED_FROM
     from kdiag.report.compare import named
 
-    (one,) = asked.values()
-    for note in one.notes:
+    (settings,) = checks.values()
+    for note in settings.notes:
         click.echo(f"kdiag: note: {note}", err=True)
     if _is_watched():
         from kdiag.report.render.live import live_all
 
         with live_all(sys.stderr) as observe_all:
-            reports = run_from(one, wheres, observe_all)
+            reports = run_from(settings, vantages, observe_all)
     else:
-        reports = run_from(one, wheres)
+        reports = run_from(settings, vantages)
     noted: dict[str, list[str]] = {}
     for label, report in reports.items():
-        for note in report.notes[len(one.notes) :]:
+        for note in report.notes[len(settings.notes) :]:
             if not note.startswith(WALKED_FROM):
                 noted.setdefault(note, []).append(label)
     for note, labels in noted.items():
@@ -128,16 +127,16 @@ def walked_from(asked: Mapping[str, Settings], wheres: Sequence[Vantage]) -> dic
     return reports
 
 
-def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
+def _waited(checks: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
     from kdiag.cli.batch import run_all, until_ready
     from kdiag.report.logins import NO_ANSWER, NOT_AGAIN
 
-    with _told() as tell:
+    with _progress() as show:
 
-        def say(reports: Mapping[str, Report], left: float) -> None:
-            tell(_state(reports), f"waiting, {left:.0f} s left")
+        def progress(reports: Mapping[str, Report], left: float) -> None:
+            show(_state(reports), f"waiting, {left:.0f} s left")
 
-        reports = until_ready(asked, seconds, run_all, say)
+        reports = until_ready(checks, seconds, run_all, progress)
     for label, report in reports.items():
         whose = f"{label}: " if len(reports) > 1 else ""
         for why in (NOT_AGAIN, NO_ANSWER):
@@ -147,20 +146,20 @@ def _waited(asked: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
 
 
 def _state(reports: Mapping[str, Report]) -> str:
-    """What is waited for, in a line."""
+    """The failing hop and the cause of the first check that fails, in one line."""
     failing = {label: report for label, report in reports.items() if not report.ok}
     label, report = next(iter(failing.items()))
     cause = f": {report.cause.code} {report.cause.name}" if report.cause else ""
-    said = f"{report.failing_hop or 'interrupted'}{cause}"
+    state = f"{report.failing_hop or 'interrupted'}{cause}"
     if len(reports) == 1:
-        return said
-    return f"{len(reports) - len(failing)} of {len(reports)} ready; {label}: {said}"
+        return state
+    return f"{len(reports) - len(failing)} of {len(reports)} ready; {label}: {state}"
 
 
 @contextmanager
-def _told() -> Iterator[Callable[[str, str], None]]:
-    """How a state, and how long is waited still, are told: one line that changes on a terminal, or
-    a line for each new state."""
+def _progress() -> Iterator[Callable[[str, str], None]]:
+    """What prints a state and the time left: on a terminal one line that changes, elsewhere a line
+    for each new state."""
     if _is_watched():
         from kdiag.report.render.live import waiting
 

@@ -1,7 +1,7 @@
-"""Takes secrets out of what peers said: as they are, encoded, taken apart or cut in the middle.
+"""Removes secrets from the texts of peers: plain, encoded, with other characters between, or cut.
 
-A peer that was told a password can repeat it. Everything that was gathered passes here once, before
-anybody judges or shows it. What is looked for, in a text and in the same with its escapes undone:
+A peer that knows a password can repeat it. All facts pass here once, before the rules read them. It
+searches, in a text and in the same text without escapes, for:
 
 - the letters and digits of a secret, in any case, whatever stands between them; in hex and in
   base64 too, at any offset;
@@ -9,9 +9,9 @@ anybody judges or shows it. What is looked for, in a text and in the same with i
   characters only as a word of its own, so that "kafka" does not take a host's name with it;
 - the beginning of any of these where a text was cut.
 
-Secrets of less than LEAST characters are not hidden, and neither is one that the user also wrote in
-the open, in an address or a name: they stand in many a text by chance, and to take them out would
-tell them. No more can be done about a peer that spells a secret in a way of its own.
+A secret of less than LEAST characters is not removed, and neither is one that the user also wrote
+in an address or a name: many texts have it by chance, and removing it would reveal it. A peer that
+writes a secret in another encoding is beyond this module.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MARK = "…"
 # Compiled when they are needed: 1 ms.
 _USERINFO = r"(://)(?:(?!://)[^\s'\"`])*@"
 _NO_LETTER = r"[\W_]+"
-# Each way begins with a character of its own: a search goes from one of these to the next.
+# Each alternative begins with another character, which makes the search fast.
 _ESCAPES = (
     r"%[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*"
     r"|\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[nrtbf\"\\/])|&#?\w{1,8};"
@@ -42,8 +42,8 @@ _ESCAPES = (
 
 
 class _Needle(NamedTuple):
-    """What is looked for. `letters` says that in a text letters and digits alone count, `folded`
-    that their case does not; `word` that it has to stand alone."""
+    """A text to search for. With `letters` only letters and digits count, with `folded` their case
+    does not; with `word` it must be a word of its own."""
 
     text: str
     letters: bool = True
@@ -52,8 +52,8 @@ class _Needle(NamedTuple):
     least_cut: int = _LEAST_CUT
 
     def places(self, text: str, cuts: Iterable[int]) -> Iterator[tuple[int, int]]:
-        """Where it is in what counts of a text; and its beginnings before `cuts`, the places where
-        that was cut."""
+        """The places of the needle in a text; and of its beginning before each of `cuts`, where the
+        text was cut."""
         if self.word:
             alone = rf"(?<!\w)(?<!\w[.-]){re.escape(self.text)}(?!\w)(?![.-]\w)"
             yield from (found.span() for found in re.finditer(alone, text))
@@ -71,8 +71,8 @@ class _Needle(NamedTuple):
                     break
 
 
-class _Seen:
-    """A text as needles see it, and how much of it stands before each place where it was cut."""
+class _Haystack:
+    """A text as needles search it, and the offsets where it was cut."""
 
     def __init__(self, text: str) -> None:
         marks = [mark.start() for mark in islice(re.finditer(_MARK, text), _MOST_CUTS)]
@@ -86,19 +86,20 @@ class _Seen:
         self._cuts = [list(accumulate(map(len, kept)))[:-1] for kept in (visible, letters)]
 
     def by(self, needle: _Needle) -> tuple[str, list[int]]:
-        """What counts of it, and where that was cut."""
+        """The characters that count for a needle, and the offsets of the cuts in them."""
         if not needle.letters:
             return self._visible, self._cuts[0]
         return (self._folded if needle.folded else self._letters), self._cuts[1]
 
 
-def secrets(told: Iterable[str], open_words: Iterable[str]) -> tuple[str, ...]:
-    """Those that can be hidden: long enough, and nowhere in what the user wrote in the open."""
-    known = tuple(open_words)
+def secrets(texts: Iterable[str], public: Iterable[str]) -> tuple[str, ...]:
+    """The secrets among `texts` that kdiag can hide: long enough, and in none of the `public` texts
+    that the user wrote."""
+    known = tuple(public)
     return tuple(
         secret
-        for secret in told
-        if len(secret) >= LEAST and not any(secret in words for words in known)
+        for secret in texts
+        if len(secret) >= LEAST and not any(secret in text for text in known)
     )
 
 
@@ -109,8 +110,7 @@ def without(value: Any, hidden: tuple[str, ...], own: frozenset[str] = frozenset
 
 
 class _Veil:
-    """What is hidden in one value. What stands in it often, as what all brokers say does, is
-    searched once."""
+    """Hides secrets in one value; a text that occurs often in it is searched once."""
 
     def __init__(self, hidden: tuple[str, ...], own: frozenset[str]) -> None:
         self._hidden = hidden
@@ -175,12 +175,12 @@ def _spans(text: str, hidden: tuple[str, ...]) -> list[tuple[int, int]]:
     needles = [needle for secret in hidden if secret for needle in _needles(secret)]
     found: list[tuple[int, int]] = []
     undone = re.sub(_ESCAPES, _unescaped, text)
-    ways = [(text, _as_it_is), (undone, _pieces)] if undone != text else [(text, _as_it_is)]
-    for plain, pieces in ways:
-        seen = _Seen(plain)
+    forms = [(text, _as_it_is), (undone, _pieces)] if undone != text else [(text, _as_it_is)]
+    for plain, pieces in forms:
+        haystack = _Haystack(plain)
         kept: dict[bool, list[_Piece]] = {}
         for needle in needles:
-            places = list(needle.places(*seen.by(needle)))
+            places = list(needle.places(*haystack.by(needle)))
             if places and needle.letters not in kept:
                 counts = str.isalnum if needle.letters else str.isprintable
                 kept[needle.letters] = [piece for piece in pieces(text) if counts(piece[0])]

@@ -1,4 +1,4 @@
-"""What a vantage point that was not reached adds to a report (report.judge.Extension)."""
+"""Adds a vantage point that was not reached to a report (report.judge.Extension)."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class UnreachedExtension:
         self._unreached = unreached
 
     def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
-        """Reaching the vantage point comes before the walk."""
+        """The results of the hops, with one for reaching the vantage point before them."""
         return [
             HopResult(hop="vantage", status="pass", elapsed_ms=0, summary="not reached"),
             *walked,
         ]
 
     def derive(self, facts: Facts) -> Facts:
-        """Adds why it was not reached."""
+        """The facts, with why the vantage point was not reached."""
         return facts.adding(self._unreached)
 
     def rules(self) -> Mapping[str, Rule]:
-        """KD8xx."""
+        """The rules KD8xx."""
         return feature_rules()
 
     def amend(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings as they are."""
+        """The findings, unchanged."""
         return list(findings)

@@ -1,4 +1,4 @@
-"""What travels: one archive of kdiag's own files, and what makes a Python over there run it."""
+"""The payload of a remote walk: an archive of kdiag's files, and the Python that loads it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PARTS = tuple(
 )
 
 OLDEST = (3, 9)
-NO_PYTHON = 86  # how it exits over there where no Python is as new as that
+NO_PYTHON = 86  # the exit code where the other machine has no such Python
 
 _MAIN = "import os\nfrom kdiag.remote.probe import main\nos._exit(main())\n"
 _LONG_AGO = (1980, 1, 1, 0, 0, 0)  # the same files make the same archive
@@ -83,14 +83,14 @@ exec(packed.read("__main__.py"))
 """
 
 
-# The same where a program is all that can be told. Without secrets there are no logins.
+# Left out of `script`: it has no secrets, so there are no logins.
 _HEAVY = tuple(f"kafka/sasl/{name}" for name in _ROOMS["kafka/sasl/"].split())
 
-# What stands in for modules whose work is done before: there are no secrets to search for, and what
-# a user wrote was read here.
-_DONE_HERE = {
+# In `script`, these replace modules whose work this machine has done: there are no secrets to
+# search for, and the settings are parsed.
+_REPLACED = {
     "config/redaction": """
-def secrets(told, open_words): return ()
+def secrets(texts, public): return ()
 def redacted(text, hidden): return text
 def without(value, hidden, own=()): return value
 """,
@@ -100,7 +100,7 @@ def without(value, hidden, own=()): return value
     "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
     "config/properties/producer": "dialect = handed_over = used_by_client = None",
 }
-# Of these the far side needs the classes alone, and of the table of options what is sent.
+# The remote side needs only the classes of these.
 TYPES_ALONE = ("config/endpoint", "config/options", "config/settings")
 
 _NARROW = """
@@ -122,14 +122,17 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
         exec(compile(parts[origin], origin + ".py", "exec"), module.__dict__)
 sys.meta_path.insert(0, Finder())
 from kdiag.remote.probe import narrow
-os._exit(narrow(base64.b64decode("{told}")))
+os._exit(narrow(base64.b64decode("{request}")))
 """
 
 
-def script(told: bytes) -> str:
-    """A shell script that runs an errand, whole: nothing else has to be sent."""
+def script(request: bytes) -> str:
+    """A shell script that runs a request and needs no other input."""
     program = _NARROW.strip().format(
-        oldest=OLDEST, no_python=NO_PYTHON, packed=_packed(), told=base64.b64encode(told).decode()
+        oldest=OLDEST,
+        no_python=NO_PYTHON,
+        packed=_packed(),
+        told=base64.b64encode(request).decode(),
     )
     return (
         f"for p in {_NAMES}; do command -v $p >/dev/null 2>&1 || continue\n"
@@ -146,7 +149,7 @@ def _packed() -> str:
         )
         for part in sorted(set(PARTS).difference(_HEAVY))
     }
-    parts.update({f"kdiag/{part}": text for part, text in _DONE_HERE.items()})
+    parts.update({f"kdiag/{part}": text for part, text in _REPLACED.items()})
     small = json.dumps(parts, separators=(",", ":")).encode("ascii")
     best = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}  # pb: it is text
     data = lzma.compress(small, format=lzma.FORMAT_ALONE, filters=[best])
@@ -155,7 +158,7 @@ def _packed() -> str:
 
 @cache
 def payload() -> bytes:
-    """What a Python that was started by SHELL reads first: how to load the archive, and it."""
+    """The first input of a Python that SHELL started: the loader and the archive."""
     packed = archive()
     return f"exec({_LOADER!r})\n{len(packed)}\n".encode() + packed
 
@@ -175,14 +178,13 @@ def archive() -> bytes:
 
 
 def bare(source: str) -> str:
-    """A module without its docstrings and remarks, which nobody reads over there; what is left
-    stands in the lines where it was."""
+    """A module without docstrings and comments; the rest keeps its line numbers."""
     return _REMARK.sub("", _TEXT.sub(_emptied, source))
 
 
 def barest(source: str, *, types_alone: bool = False) -> str:
-    """A module in as few characters as will do, its lines not those of the source: where every one
-    of them counts. With `types_alone` its functions are None."""
+    """A module in as few characters as possible, with other line numbers. With `types_alone` its
+    functions are None."""
     tree = ast.parse(source)
     if types_alone:
         tree = ast.fix_missing_locations(_TypesAlone().visit(tree))

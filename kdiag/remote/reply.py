@@ -1,4 +1,4 @@
-"""What a far side is told, and its answer, which is held to what the walk there can have found."""
+"""The input of a remote walk, and its reply, which is checked against what a walk can find."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ MAX_TEXT = 16384  # characters; the longest of our own is a detail with every ch
 
 @dataclass(frozen=True)
 class RemoteWalk:
-    """One walk that is to be walked elsewhere, and how its answer is known."""
+    """A walk on another machine; `mark` comes before its reply, and no other walk has it."""
 
-    asked: Settings
+    settings: Settings
     mark: str
 
     @cached_property
     def sent(self) -> bytes:
-        """All that goes to a Python that was started over there."""
-        told = serialize(probe_request(self.asked, self.mark))
-        return payload() + b"%d\n%s" % (len(told), told)
+        """The standard input of a Python that was started with SHELL."""
+        request = serialize(probe_request(self.settings, self.mark))
+        return payload() + b"%d\n%s" % (len(request), request)
 
-    def span(self, heard: bytes) -> slice | None:
-        """Where in all that is heard the answer will stand, None until that is known. Raises
+    def span(self, output: bytes) -> slice | None:
+        """The place of the reply in the output, None until that is known. Raises
         SerializationError."""
-        before, mark, rest = heard.partition(b"\n%s " % self.mark.encode())
+        before, mark, rest = output.partition(b"\n%s " % self.mark.encode())
         length, newline, _ = rest.partition(b"\n")
-        if not newline and len(heard) > MAX_HEAD:
+        if not newline and len(output) > MAX_HEAD:
             raise SerializationError(f"no answer in the first {MAX_HEAD} bytes")
         if not newline:
             return None
@@ -58,18 +58,18 @@ class RemoteWalk:
         start = len(before) + len(mark) + len(length) + 1
         return slice(start, start + int(length))
 
-    def begun(self, heard: bytes) -> bool:
-        """Whether a walk with a login has begun over there."""
-        return b"\n%s+\n" % self.mark.encode() in heard
+    def begun(self, output: bytes) -> bool:
+        """Whether the remote walk has begun a login, by the output."""
+        return b"\n%s+\n" % self.mark.encode() in output
 
     @cached_property
     def script(self) -> str:
-        """All that goes to a shell that takes nothing else."""
-        return script(serialize(probe_request(self.asked, self.mark)))
+        """The whole walk as a shell script, for a shell without standard input."""
+        return script(serialize(probe_request(self.settings, self.mark)))
 
-    def narrow(self, heard: str) -> bytes:
-        """The answer in all that such a shell has printed. Raises SerializationError."""
-        _, mark, rest = f"\n{heard}".partition(f"\n{self.mark} ")
+    def narrow(self, output: str) -> bytes:
+        """The reply in the output of `script`. Raises SerializationError."""
+        _, mark, rest = f"\n{output}".partition(f"\n{self.mark} ")
         facts = rest.partition("\n")[0].strip()
         if facts.startswith("takes "):
             raise SerializationError(
@@ -86,19 +86,19 @@ class RemoteWalk:
         return answer
 
     def gathered(self, answer: bytes) -> WalkFacts:
-        """The facts. Raises SerializationError for what no walk can have found."""
-        found = deserialize(WalkFacts, answer, lambda said: clean(said, MAX_TEXT))
-        _check(found, self.asked)
-        return without_secrets(found, self.asked)
+        """The facts in a reply. Raises SerializationError for what no walk can find."""
+        found = deserialize(WalkFacts, answer, lambda text: clean(text, MAX_TEXT))
+        _check(found, self.settings)
+        return without_secrets(found, self.settings)
 
 
-def remote_walk(asked: Settings) -> RemoteWalk:
-    """A question that is told from all others."""
-    return RemoteWalk(asked, f"kdiag-{secrets.token_hex(8)}")
+def remote_walk(settings: Settings) -> RemoteWalk:
+    """A remote walk with a new mark."""
+    return RemoteWalk(settings, f"kdiag-{secrets.token_hex(8)}")
 
 
-def _check(found: WalkFacts, asked: Settings) -> None:
-    """What the types do not say: rules rest on it. Raises SerializationError."""
+def _check(found: WalkFacts, settings: Settings) -> None:
+    """Checks what the types do not say and rules rely on. Raises SerializationError."""
     try:
         datetime.strptime(found.started_at, MOMENT)
     except ValueError:
@@ -110,14 +110,14 @@ def _check(found: WalkFacts, asked: Settings) -> None:
         raise SerializationError("more failures than hops")
     if len(found.notes) > MAX_NOTES:
         raise SerializationError("more notes than a walk has")
-    _check_complete(found, asked)
+    _check_complete(found, settings)
     bootstrap, dialled, produce = (
         found.facts.get(Bootstrap),
         found.facts.get(Listeners),
         found.facts.get(Produce),
     )
     contacts = list(bootstrap.contacts) if bootstrap else []
-    if bootstrap and tuple(c.endpoint for c in contacts) != asked.bootstrap:
+    if bootstrap and tuple(c.endpoint for c in contacts) != settings.bootstrap:
         raise SerializationError("other bootstrap servers than were asked for")
     if any(hop.gives in found.facts and not hop.ready(found.facts) for hop in HOPS):
         raise SerializationError("facts without those that they rest on")
@@ -132,9 +132,9 @@ def _check(found: WalkFacts, asked: Settings) -> None:
         _check_contact(contact)
 
 
-def _check_complete(found: WalkFacts, asked: Settings) -> None:
-    """Every hop that ran has its facts, and every other one a reason in those before it: a walk
-    passes for what it has seen, and never for what is missing. Raises SerializationError."""
+def _check_complete(found: WalkFacts, settings: Settings) -> None:
+    """Checks that every hop that ran has its facts, and that the facts explain every other one: a
+    walk never passes for missing facts. Raises SerializationError."""
     for run, hop in zip(found.runs, HOPS, strict=True):
         fact = found.facts.get(hop.gives)
         if (fact is None or partial_because(fact) is not None) != bool(run.skipped_because):
@@ -150,12 +150,12 @@ def _check_complete(found: WalkFacts, asked: Settings) -> None:
     )
     if any(missing) and not ended:
         raise SerializationError("a hop that did not run, and nothing that says why")
-    if metadata and metadata.brokers and asked.options.topic and metadata.topic is None:
+    if metadata and metadata.brokers and settings.options.topic and metadata.topic is None:
         raise SerializationError("not a word of the topic")
     if metadata and listeners:
-        told = {broker.node for broker in metadata.brokers}
+        listed = {broker.node for broker in metadata.brokers}
         seen = [listener.broker.node for listener in listeners.listeners]
-        if not told.issuperset(seen) or len(set(seen)) < min(len(told), MAX_BROKERS):
+        if not listed.issuperset(seen) or len(set(seen)) < min(len(listed), MAX_BROKERS):
             raise SerializationError("other brokers than were listed")
     if listeners and produce:
         tried = [each.node for each in produce.produced]

@@ -1,4 +1,4 @@
-"""AWS Systems Manager's Run Command: the door to it, through boto3."""
+"""The client of AWS Systems Manager's Run Command, through boto3."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SsmError(Exception):
 
 
 class RunCommand:
-    """Blocking calls; every one of them raises SsmError."""
+    """Calls Run Command; the methods block, and raise SsmError."""
 
     def __init__(self) -> None:
         try:
@@ -52,7 +52,7 @@ class RunCommand:
     def send(
         self, script: str, seconds: int, *, instance: str = "", tag: str = "", value: str = ""
     ) -> str:
-        """Has a script run by one instance, or by all that have a tag; the id of the command."""
+        """Runs a script on one instance, or on all with a tag; returns the id of the command."""
         target: dict[str, Any] = {"InstanceIds": [instance]}
         if tag:
             target = {"Targets": [{"Key": f"tag:{tag}", "Values": [value]}]}
@@ -69,7 +69,7 @@ class RunCommand:
         return str(told["Command"]["CommandId"])
 
     def states(self, command: str) -> dict[str, str]:
-        """Instance → how far it is: Pending, InProgress, Success, Failed, TimedOut, …"""
+        """The state of each instance: Pending, InProgress, Success, Failed, TimedOut, …"""
         found: dict[str, str] = {}
         more: dict[str, str] = {}
         while True:
@@ -81,13 +81,13 @@ class RunCommand:
             more = {"NextToken": told["NextToken"]}
 
     def output(self, command: str, instance: str) -> tuple[int, str, str]:
-        """Exit code, standard output and standard error of one that has ended."""
+        """Exit code, standard output and standard error of an instance that has ended."""
         told = self._asked("get_command_invocation", CommandId=command, InstanceId=instance)
         said, words = told.get("StandardOutputContent"), told.get("StandardErrorContent")
         return int(told.get("ResponseCode", -1)), str(said or ""), str(words or "")
 
     def cancel(self, command: str) -> None:
-        """Asks every instance to stop."""
+        """Cancels a command on every instance."""
         self._asked("cancel_command", CommandId=command)
 
     def _asked(self, call: str, **given: Any) -> dict[str, Any]:
