@@ -83,9 +83,7 @@ def until_ready(
     reports = walks(checks)
     pause = PAUSE
     while True:
-        again = {
-            label: settings for label, settings in checks.items() if _may_change(reports[label])
-        }
+        again = {label: checks[label] for label in checks if _may_change(reports[label])}
         if not again or clock() >= until or any(r.interrupted for r in reports.values()):
             return {label: _final(report) for label, report in reports.items()}
         wake = min(clock() + pause, until)

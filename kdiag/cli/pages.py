@@ -24,34 +24,14 @@ def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
         see = f"\nsee {rule.url}\n" if links.SITE else ""
         stream.write(f"{rule.doc}\n{see}")
         return
-    _object(
-        stream,
-        {
-            "kind": "finding",
-            "code": rule.code,
-            "name": rule.name,
-            "severity": rule.severity.value,
-            "title": rule.title,
-            "page": rule.doc,
-            "url": rule.url,
-        },
-    )
+    _object(stream, {"kind": "finding", **_summary(rule), "page": rule.doc, "url": rule.url})
 
 
 def of_all(form: str, every: Mapping[str, Rule], stream: TextIO) -> None:
     """Writes all findings: a line for each, as wide as the terminal, or a JSON object."""
     rules = sorted(every.values(), key=lambda rule: rule.code)
     if form == "json":
-        listed = [
-            {
-                "code": rule.code,
-                "name": rule.name,
-                "severity": rule.severity.value,
-                "title": rule.title,
-                "url": rule.url,
-            }
-            for rule in rules
-        ]
+        listed = [{**_summary(rule), "url": rule.url} for rule in rules]
         _object(stream, {"findings": listed})
         return
     name = max(len(rule.name) for rule in rules)
@@ -87,6 +67,11 @@ def of_error(form: str, error: KafkaError, every: Mapping[str, Rule], stream: Te
             "findings": list(error.codes),
         },
     )
+
+
+def _summary(rule: Rule) -> dict[str, str]:
+    severity = rule.severity.value
+    return {"code": rule.code, "name": rule.name, "severity": severity, "title": rule.title}
 
 
 def _object(stream: TextIO, found: Mapping[str, Any]) -> None:

@@ -36,9 +36,8 @@ def all_settings(
     for bootstrap in bootstraps or (None,):
         for name in _every_target() if bootstrap == f"@{ALL}" else [bootstrap]:
             try:
-                settings = _settings(
-                    context, name, {**written, "servers": bootstraps}, config, files
-                )
+                options = {**written, "servers": bootstraps}
+                settings = _settings(context, name, options, config, files)
             except UsageError as error:
                 raise UsageError(_of_target(name, str(error))) from None
             label = name[1:] if name and name.startswith("@") else None
@@ -61,11 +60,8 @@ def _of_target(name: str | None, message: str) -> str:
     if name is None or not name.startswith("@"):
         return message
     shown = word(name[1:])
-    return (
-        message
-        if f"@{shown}" in message or f"targets.{shown}" in message
-        else f"@{shown}: {message}"
-    )
+    has_name = f"@{shown}" in message or f"targets.{shown}" in message
+    return message if has_name else f"@{shown}: {message}"
 
 
 def _settings(

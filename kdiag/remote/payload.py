@@ -132,7 +132,7 @@ def script(request: bytes) -> str:
         oldest=OLDEST,
         no_python=NO_PYTHON,
         packed=_packed(),
-        told=base64.b64encode(request).decode(),
+        request=base64.b64encode(request).decode(),
     )
     return (
         f"for p in {_NAMES}; do command -v $p >/dev/null 2>&1 || continue\n"

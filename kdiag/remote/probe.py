@@ -27,7 +27,7 @@ MAX_LINE = 32  # bytes of a line that tells a length
 @dataclass(frozen=True)
 class ProbeRequest:
     """The settings of a remote walk: those that collecting facts needs, without the options that
-    the table marks `here`. `mark` is written before the facts, after anything that a login prints."""
+    the table marks `here`. `mark` is written before the facts, after what a login prints."""
 
     mark: str
     bootstrap: tuple[Endpoint, ...]

@@ -3,7 +3,7 @@ sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kdiag.address import network_of, parse
@@ -175,14 +175,14 @@ def _failure_text(report: Report) -> str:
 
 def _differences(reports: Mapping[str, Report]) -> Iterator[str]:
     """Sentences on facts that differ between vantage points and could be the same."""
-    yield from _difference("answers come of", _clusters(reports), "one address, several clusters")
-    for name, found in _addresses(reports).items():
-        yield from _difference(f"{name} resolves to", found, "split-horizon DNS")
-    for node, found in _advertised(reports).items():
-        why = "each connected via another listener"
-        yield from _difference(f"broker {node} advertises", found, why)
-    for name, found in _certificates(reports).items():
-        yield from _difference(f"{name} shows", found, "something in between may end TLS")
+    for values, why in (
+        (_clusters, "one address, several clusters"),
+        (_addresses, "split-horizon DNS"),
+        (_advertised, "each connected via another listener"),
+        (_certificates, "something in between may end TLS"),
+    ):
+        for start, found in _by_value(reports, values).items():
+            yield from _difference(start, found, why)
     yield from differences(reports, named)
 
 
@@ -194,15 +194,21 @@ def _difference(start: str, found: Mapping[str, list[str]], why: str) -> Iterato
         yield f"{start} {' and '.join(values)}: {why}"
 
 
-ValuesByName = dict[str, dict[str, list[str]]]  # name → value → labels
+Values = Callable[[Report], Iterator[tuple[str, str]]]  # the start of a sentence, and a value
 
 
-def _clusters(reports: Mapping[str, Report]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _by_value(reports: Mapping[str, Report], values: Values) -> dict[str, dict[str, list[str]]]:
+    """The start of a sentence → value → the labels of the reports that have this value."""
+    found: dict[str, dict[str, list[str]]] = {}
     for label, report in reports.items():
-        if report.cluster and report.cluster.id:
-            found.setdefault(f"cluster {report.cluster.id}", []).append(label)
+        for start, value in dict.fromkeys(values(report)):
+            found.setdefault(start, {}).setdefault(value, []).append(label)
     return found
+
+
+def _clusters(report: Report) -> Iterator[tuple[str, str]]:
+    if report.cluster and report.cluster.id:
+        yield "answers come of", f"cluster {report.cluster.id}"
 
 
 def _endpoints(report: Report) -> dict[str, BrokerReport | ServerReport]:
@@ -215,37 +221,20 @@ def _endpoints(report: Report) -> dict[str, BrokerReport | ServerReport]:
     }
 
 
-def _addresses(reports: Mapping[str, Report]) -> ValuesByName:
-    """Host name → addresses → the labels that resolved the name to these addresses."""
-    found: ValuesByName = {}
-    for label, report in reports.items():
-        for endpoint, server in _endpoints(report).items():
-            host = endpoint.rpartition(":")[0].strip("[]")
-            if server.addresses and not parse(host):
-                addresses = listed(sorted(server.addresses))
-                resolved = found.setdefault(host, {}).setdefault(addresses, [])
-                resolved += [] if label in resolved else [label]
-    return found
+def _addresses(report: Report) -> Iterator[tuple[str, str]]:
+    for endpoint, server in _endpoints(report).items():
+        host = endpoint.rpartition(":")[0].strip("[]")
+        if server.addresses and not parse(host):
+            yield f"{host} resolves to", listed(sorted(server.addresses))
 
 
-def _advertised(reports: Mapping[str, Report]) -> ValuesByName:
-    """Node id → advertised address → the labels that received this address."""
-    found: ValuesByName = {}
-    for label, report in reports.items():
-        for broker in report.cluster.brokers if report.cluster else ():
-            found.setdefault(str(broker.node), {}).setdefault(broker.advertised, []).append(label)
-    return found
+def _advertised(report: Report) -> Iterator[tuple[str, str]]:
+    for broker in report.cluster.brokers if report.cluster else ():
+        yield f"broker {broker.node} advertises", broker.advertised
 
 
-def _certificates(reports: Mapping[str, Report]) -> ValuesByName:
-    """`host:port` → certificate → the labels that received this certificate."""
-    found: ValuesByName = {}
-    for label, report in reports.items():
-        for endpoint, server in _endpoints(report).items():
-            if server.certificate:
-                text = (
-                    f"a certificate of {server.certificate.issuer}, "
-                    f"SHA-256 {server.certificate.sha256[:16]}…"
-                )
-                found.setdefault(endpoint, {}).setdefault(text, []).append(label)
-    return found
+def _certificates(report: Report) -> Iterator[tuple[str, str]]:
+    for endpoint, server in _endpoints(report).items():
+        if shown := server.certificate:
+            text = f"a certificate of {shown.issuer}, SHA-256 {shown.sha256[:16]}…"
+            yield f"{endpoint} shows", text
