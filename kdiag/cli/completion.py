@@ -1,4 +1,4 @@
-"""kdiag completion: what a shell needs to complete command lines, and what it is offered."""
+"""kdiag completion: the scripts for shells, and the words that complete an argument."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def completion(shell: str) -> int:
 
 
 def codes(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """Codes of findings; their names, where a name was begun."""
+    """The codes of findings, or their names where the user began a name."""
     from kdiag.catalog import every_rule
 
     by_code = begun[:2].lower() in ("", "k", "kd")
-    said = {rule.code if by_code else rule.name: rule.title for rule in every_rule().values()}
-    return _items(said.items(), begun.upper() if by_code else begun)
+    found = {rule.code if by_code else rule.name: rule.title for rule in every_rule().values()}
+    return _items(found.items(), begun.upper() if by_code else begun)
 
 
 def codes_and_files(
     context: click.Context, parameter: click.Parameter, begun: str
 ) -> list[CompletionItem]:
-    """Codes of findings, and files, which the shell knows itself."""
+    """The codes of findings, and files, which the shell completes."""
     return codes(context, parameter, begun) or paths(context, parameter, begun)
 
 
@@ -58,7 +58,7 @@ def scenarios(_: click.Context, __: click.Parameter, begun: str) -> list[Complet
 
 
 def targets(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The targets of kdiag.toml, with an @ before them; nothing where there are none."""
+    """The targets of kdiag.toml as @NAME."""
     import os
 
     from kdiag.config.targets import ALL, names
@@ -72,7 +72,7 @@ def targets(_: click.Context, __: click.Parameter, begun: str) -> list[Completio
 
 
 def expectations(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """What can be expected."""
+    """The names of `--expect`."""
     import kdiag.rules.expectations  # noqa: F401
     from kdiag.config.expectation import EXPECTABLES
 
@@ -80,14 +80,14 @@ def expectations(_: click.Context, __: click.Parameter, begun: str) -> list[Comp
 
 
 def paths(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The shell's own files and folders."""
+    """Files and folders, which the shell completes."""
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(begun, type="file")]
 
 
 def words(*known: str) -> Callable[..., list[CompletionItem]]:
-    """These words."""
+    """A completion with fixed words."""
     return lambda context, parameter, begun: _items(((word, "") for word in known), begun)
 
 

@@ -1,4 +1,4 @@
-"""The exit codes that are not a report's own, and what --help says of all of them."""
+"""The exit codes of the command itself, and the text of --help on all exit codes."""
 
 from __future__ import annotations
 

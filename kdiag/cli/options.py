@@ -39,7 +39,7 @@ def option(name: str, help: str = "", *, variables: bool = False, **more: Any) -
 
 
 def check_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """All options of the table, but those that a command declares itself: bootstrap, output."""
+    """Adds the options of the table, without bootstrap and output, which commands declare."""
     for name in reversed([name for name in EVERY if name not in ("bootstrap", "outputs")]):
         function = option(name, variables=True)(function)
     return function
@@ -59,6 +59,6 @@ def details(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def output(help: str, forms: Iterable[str] = RENDERERS, *, variables: bool = False) -> Decorator:  # noqa: A002
-    """-o: in which of these formats, and where to."""
+    """The option -o, with these formats."""
     complete = completion.words(*forms)
     return option("outputs", help, variables=variables, shell_complete=complete)

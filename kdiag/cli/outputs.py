@@ -166,8 +166,8 @@ def _lock(handle: int) -> None:
 def destinations(
     outputs: Sequence[str], known: Collection[str] = RENDERERS, default: str = "terminal"
 ) -> Iterator[list[Destination]]:
-    """Opens what `-o` names, FORMAT or FORMAT=FILE; standard output gets the default form when no
-    other was asked for there. Raises UsageError."""
+    """Opens the destinations of `-o`, FORMAT or FORMAT=FILE; without a FORMAT for standard output,
+    it gets the default one. Raises UsageError."""
     wanted: list[tuple[str, str]] = []
     for output in outputs:
         form, separator, path = output.partition("=")

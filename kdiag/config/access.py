@@ -1,5 +1,4 @@
-"""How AWS is asked beside the walk: the source address and the echo service, as a user writes
-them."""
+"""The settings of the AWS check: source address and echo service, and how a user writes them."""
 
 from __future__ import annotations
 
@@ -12,9 +11,9 @@ _URL = r"https?://[^\s/@?#]+(/[^\s@]*)?\Z"
 
 
 class AwsAccess(NamedTuple):
-    """How to ask AWS. `source` is where the client comes from (an address or a network), `region`
-    the only one to ask, `profile` whose credentials to use, `echo` the URL of a service that tells
-    a client its address; "" leaves it to be found out, or asks nobody."""
+    """How kdiag calls AWS. `source` is the address or network of the client, `region` the only
+    region to query, `profile` the profile with the credentials, `echo` the URL of a service that
+    returns the address of its client. "" means: kdiag finds the value, or uses no echo service."""
 
     source: str = ""
     region: str = ""
@@ -23,7 +22,7 @@ class AwsAccess(NamedTuple):
 
 
 def parse_echo(text: str, place: str = "--aws-echo") -> str:
-    """The URL of a service that tells a client its address; "" for "off"."""
+    """The URL of a service that returns the address of its client; "" for "off"."""
     url = "" if text == "off" else text
     if url and not re.match(_URL, url):
         raise UsageError(
@@ -34,7 +33,7 @@ def parse_echo(text: str, place: str = "--aws-echo") -> str:
 
 
 def parse_network(text: str, place: str = "--aws-source") -> str:
-    """An IP address, or a network in CIDR notation, that is not everybody's; "" for ""."""
+    """An IP address, or a network in CIDR notation but not 0.0.0.0/0; "" for ""."""
     from ipaddress import ip_network
 
     written = text.strip()

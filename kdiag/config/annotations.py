@@ -1,4 +1,4 @@
-"""What annotations mean, on every Python from 3.9 on: what gathers facts travels to old ones."""
+"""Reads annotations on Python 3.9 and newer, because the walk also runs on machines with 3.9."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def members(kind: Any) -> tuple[Any, ...]:
 
 
 def may_be_none(kind: Any) -> bool:
-    """Whether it is T | None."""
+    """Whether an annotation is T | None."""
     return type(None) in getattr(kind, "__args__", ())
 
 

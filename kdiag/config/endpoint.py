@@ -37,7 +37,7 @@ class Mapped(NamedTuple):
     candidate_port: int | None
 
     def apply(self, advertised: Endpoint) -> Endpoint | None:
-        """The candidate for an advertised address, None when this mapping is not about it."""
+        """The candidate for an advertised address; None where the mapping is for another one."""
         if self.advertised.lower() != advertised.host.lower():
             return None
         if self.advertised_port not in (None, advertised.port):

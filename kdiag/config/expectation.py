@@ -1,4 +1,4 @@
-"""What an expectation is: a name, an operator and a value that a walk's facts are held to."""
+"""Expectations: a name, an operator and a value that the facts of a walk must satisfy."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PATTERN = re.compile(r"[\w.*?:%\[\]-]{1,260}\Z")
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a user said must hold."""
+    """An expectation of `--expect`."""
 
     name: str
     operator: str
@@ -33,8 +33,8 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Form:
-    """What may be said of a value: which operators, which values (`write` says so in words), and
-    whether it holds of a value that is known."""
+    """The form of an expectation: its operators, its values (`write` describes them for messages),
+    and whether it holds for a known value."""
 
     operators: tuple[str, ...]
     write: str
@@ -43,7 +43,7 @@ class Form:
 
 
 def number(text: str) -> Form:
-    """A number, compared; `text` says of what. Nothing holds of words in its place."""
+    """A number that is compared; `text` says of what. No expectation holds for a text."""
     return Form(
         ("=", "!=", ">=", "<=", ">", "<"),
         f"a number {text}".rstrip(),
@@ -55,7 +55,7 @@ def number(text: str) -> Form:
 
 
 def pattern(text: str) -> Form:
-    """A text, or a pattern in which * stands for anything and ? for one character."""
+    """A text, or a pattern with * for any text and ? for one character."""
     return Form(
         ("=", "!="),
         text,
@@ -65,7 +65,7 @@ def pattern(text: str) -> Form:
 
 
 def address() -> Form:
-    """`host:port`, in small or capital letters; where the pattern has no port, its host alone."""
+    """`host:port` without regard to case; a pattern without a port is compared with the host."""
 
     def holds(found: str, operator: str, value: str) -> bool:
         whole, wanted = found.lower(), value.lower()
@@ -82,7 +82,7 @@ def _like(text: str, wanted: str) -> bool:
 
 
 def one_of(*words: str) -> Form:
-    """One word of these."""
+    """One of these words."""
     return Form(
         ("=", "!="),
         " or ".join(words),
@@ -122,7 +122,7 @@ EXPECTABLES: dict[str, Expectable] = {}
 
 
 def expectable(name: str, form: Form, example: str) -> Callable[[ReadFacts], ReadFacts]:
-    """Declares what can be expected; the function reads it from the facts in its signature."""
+    """Declares an expectable value, which the function reads from the facts in its signature."""
 
     def declare(read: ReadFacts) -> ReadFacts:
         hints = get_type_hints(read)

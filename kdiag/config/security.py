@@ -1,4 +1,4 @@
-"""How the client secures a connection: what was asked of TLS and SASL, as plain values."""
+"""The TLS and SASL settings of the client, as plain values."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ class Sasl(NamedTuple):
 
 
 class Security(NamedTuple):
-    """`protocol` is the security.protocol that was asked for, None when kdiag is to find out;
-    `inferred` where nobody wrote it, and properties of TLS mean it."""
+    """`protocol` is the configured security.protocol, None where kdiag finds it; `inferred` says
+    that kdiag took it from properties of TLS."""
 
     protocol: str | None = None
     tls: Tls = Tls()
@@ -83,7 +83,7 @@ class Security(NamedTuple):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret text of the configuration: none of them may ever be printed."""
+        """All secrets of the configuration; none of them is ever printed."""
         found = [self.tls.key, self.tls.key_password]
         if self.sasl:
             found += [self.sasl.password, self.sasl.token, self.sasl.client_secret]
@@ -91,7 +91,7 @@ class Security(NamedTuple):
 
 
 def librdkafka(security: Security) -> dict[str, str]:
-    """What librdkafka is to be given, so that it connects as this says.
+    """The properties with which librdkafka connects in this way.
 
     A ready token, AWS's signature and TLS versions are not properties of librdkafka: a token is
     for its callback, and AWS_MSK_IAM is OAUTHBEARER there.

@@ -1,4 +1,4 @@
-"""Wrong usage: the one error for it, and how what a user wrote is shown without its secrets."""
+"""The error for wrong usage, and how a message quotes the user without showing a secret."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ _ENDINGS = (
 
 
 class UsageError(Exception):
-    """What was asked cannot be done. The text says what was wrong, where, and what to write."""
+    """An argument, option or file cannot be used. The text says what is wrong, where, and what to
+    write instead."""
 
 
 def quoted(text: str, most: int = SHOWN) -> str:
-    """What a user wrote, in quotes: on one line, without control characters, not too long."""
+    """A text of the user in quotes: one line, no control characters, at most `most` characters."""
     shown = repr(text[: most + 1])
     return shown if len(shown) <= most + 2 else f"{shown[:most]}…{shown[0]}"
 
 
 def word(text: str) -> str:
-    """A name that a user wrote, up to what no name has: a secret may follow a mistyped `=`."""
+    """A name of the user, up to the first character that no name has: a secret may follow it."""
     found = re.split(r"[^\w.-]", text, maxsplit=1)[0][:SHOWN]
     return found if found == text else f"{found}…"
 
 
 def like(text: str, known: Iterable[str]) -> str:
-    """What a user wrote where one of `known` belongs, if it resembles one or is no longer than
-    SHORT; else "…": what stands in the wrong place may be a secret."""
+    """A text of the user in the place of one of `known`, if it resembles one or has at most SHORT
+    characters; else "…", because it may be a secret."""
     choices = {choice.lower() for choice in known}
     shown = len(text) <= SHORT or text.lower() in choices or near(text.lower(), choices)
     return word(text) if shown else "…"
 
 
 def is_file_name(text: str) -> bool:
-    """Whether a text is plainly a file's name: something is there, or could be; else it may be a
-    secret in the place of one."""
+    """Whether a text is certainly the name of a file, by its ending or its folder; any other text
+    may be a secret."""
     if text.lower().endswith(_ENDINGS):
         return True
     from pathlib import Path  # only where something was written wrongly
@@ -59,7 +60,7 @@ NO_THREAD = (
 
 
 def no_thread(error: BaseException) -> bool:
-    """Whether a thread could not be started."""
+    """Whether an error says that no thread could be started."""
     return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 

@@ -29,7 +29,7 @@ MAX_TEXT = 1 << 22  # a file of authorities is one text
 
 
 class SerializationError(Exception):
-    """It is not what was expected. The text says what is wrong with it, and quotes nothing."""
+    """A text is not JSON of the expected type. The message says why and never quotes the text."""
 
 
 def serialize(value: object) -> bytes:
@@ -38,7 +38,7 @@ def serialize(value: object) -> bytes:
 
 
 def deserialize(kind: type[T], data: bytes, text: Text | None = None) -> T:
-    """The value again; `text` makes every text fit to be shown.
+    """The value that `serialize` wrote; `text` makes every text fit to be shown.
 
     Raises SerializationError for anything that `serialize` would not have made of one.
     """

@@ -88,7 +88,7 @@ def parse(text: str) -> JaasLogin:
 
 
 def shown(option: str) -> str:
-    """An option's name, if it is one that kdiag knows."""
+    """An option's name for messages; "an option" for an unknown one, which may be a secret."""
     return option if option in OPTIONS else "an option"
 
 

@@ -19,11 +19,11 @@ _PROTECTOR = b"\x06\x0a\x2b\x06\x01\x04\x01\x2a\x02\x11\x01\x01"
 
 
 class Damaged(Exception):
-    """The bytes are no whole JKS key store."""
+    """The bytes are not a complete JKS key store."""
 
 
 class WrongPassword(Exception):
-    """The password does not open the store, or the key in it."""
+    """The password does not open the store or its key."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class KeyStoreEntry:
 
 
 def entries(data: bytes, password: str | None) -> tuple[KeyStoreEntry, ...]:
-    """What a store holds. A password of None skips the check of its integrity, as Java does.
+    """The entries of a store. A password of None skips the check of its integrity, as Java does.
 
     Raises WrongPassword, or Damaged.
     """

@@ -1,4 +1,4 @@
-"""Layers of client properties, each over the one before, in one spelling."""
+"""Merges layers of client properties into one spelling; a later layer replaces an earlier one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from kdiag.config.properties.producer import ALIASES
 from kdiag.config.usage import UsageError, like
 
-# One thing under two names: the other dialect's → the one used in here.
+# The other dialect's name → the name used here.
 _SAME = {
     "metadata.broker.list": "bootstrap.servers",
     "sasl.mechanisms": "sasl.mechanism",
@@ -35,7 +35,7 @@ _OPTIONS = {
     "principal": "sasl.kerberos.principal",
 }
 
-# What a stronger layer says of one of these, it says instead of all the others.
+# A property of a stronger layer replaces all others of its group.
 _INSTEAD = (
     {
         "ssl.truststore.location",
@@ -64,7 +64,7 @@ _MEANT_EMPTY = {"security.protocol", "ssl.endpoint.identification.algorithm"}
 
 
 class Layers(Mapping[str, str]):
-    """What layers of properties say together, the strongest layer last.
+    """The merged properties, from layers in order of strength, the strongest last.
 
     Names are librdkafka's where the dialects differ in the name alone; the options of a login
     module are under the names of properties that say the same, or under `jaas.<option>`. An empty
@@ -85,16 +85,16 @@ class Layers(Mapping[str, str]):
                 del self._values[name]
 
     def _replaced(self, layer: Mapping[str, str], values: Mapping[str, str]) -> set[str]:
-        """What a layer puts an end to, in the layers below it."""
+        """The properties of lower layers that a layer removes."""
         gone = set().union(*(group for group in _INSTEAD if group & values.keys()))
         if "sasl.jaas.config" in layer:
             gone |= {name for name in self._values if _of_login(name, self.named(name))}
-        elif "sasl.mechanism" in values:  # who changes the mechanism need not repeat the module
+        elif "sasl.mechanism" in values:  # another mechanism does not need a module
             gone.add("jaas.module")
         return gone
 
     def flag(self, name: str, default: bool) -> bool:
-        """A boolean as librdkafka reads one."""
+        """The boolean value of a property, by librdkafka's rules. Raises UsageError."""
         value = self._values.get(name, str(default)).lower()
         if value not in _TRUE + _FALSE:
             raise UsageError(
@@ -103,11 +103,11 @@ class Layers(Mapping[str, str]):
         return value in _TRUE
 
     def named(self, name: str) -> str:
-        """The name that the user gave it."""
+        """A property's name as the user wrote it."""
         return self._named.get(name, name)
 
     def names(self) -> list[str]:
-        """The names of all, as the user gave them."""
+        """All names as the user wrote them."""
         return sorted({self.named(name) for name in self._values})
 
     def __getitem__(self, name: str) -> str:
@@ -144,7 +144,7 @@ def _canonical(layer: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]
     if "sasl.jaas.config" in layer:
         put("jaas.module", "", "sasl.jaas.config")
     if text:
-        from kdiag.config.properties import jaas  # Java's own, and seldom given
+        from kdiag.config.properties import jaas  # few users give it
 
         login = jaas.parse(text)
         values["jaas.module"] = login.name

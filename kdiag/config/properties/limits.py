@@ -1,4 +1,4 @@
-"""Time-outs that client properties set, for kdiag to wait as long as that client does."""
+"""Timeouts from client properties: kdiag waits as long as the client does."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from kdiag.config.usage import UsageError
 
 
 def reaching(given: Layers, deadline: float, notes: list[str]) -> float | None:
-    """The seconds that a client takes at most to set up a connection, None where it is not said."""
+    """The timeout of a client's connection setup in seconds; None where no property sets it."""
     return _limit(given, "socket.connection.setup.timeout.ms", deadline, "--timeout", notes)
 
 
 def answering(given: Layers, deadline: float, notes: list[str]) -> float | None:
-    """The seconds that a client waits for an answer, None where it is not said. To librdkafka
+    """The timeout of a client's requests in seconds; None where no property sets it. To librdkafka
     request.timeout.ms is how long a broker may wait for replicas: its own name comes first."""
     name = "socket.timeout.ms" if "socket.timeout.ms" in given else "request.timeout.ms"
     return _limit(given, name, deadline, "--answer-timeout", notes)

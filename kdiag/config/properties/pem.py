@@ -29,7 +29,7 @@ class PemBlock:
 
     @property
     def text(self) -> str:
-        """The block in regular lines, whatever lines it came in: a property may hold it in one.
+        """The block with lines of regular length; a property may have it in one line.
 
         Raises ValueError when it is not base64.
         """
@@ -49,7 +49,7 @@ def blocks(text: str) -> Iterator[PemBlock]:
 
 
 def wrapped(label: str, der: bytes) -> str:
-    """DER as a PEM block."""
+    """A PEM block with this DER."""
     encoded = base64.b64encode(der).decode("ascii")
     lines = "\n".join(encoded[at : at + 64] for at in range(0, len(encoded), 64))
     return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"

@@ -1,4 +1,4 @@
-"""Which properties of a producer the real client of `--topic` is given, and which it is not.
+"""Which properties of a producer kdiag passes to the real client of `--topic`.
 
 Sources: CONFIGURATION.md of librdkafka 2.16.0, the properties marked P or *; and
 org.apache.kafka.clients.producer.ProducerConfig of Apache Kafka 4.3. A test constructs the client
@@ -92,7 +92,7 @@ def handed_over(given: Mapping[str, str], names: Collection[str]) -> dict[str, s
 
 
 def dialect(given: Mapping[str, str], names: Collection[str]) -> str:
-    """Whose properties these are, "java" or "librdkafka", "" where they do not tell."""
+    """The client that has these properties: "java", "librdkafka", or "" where both may."""
     java = bool(_JAVA.intersection(names)) or given.get("client.dns.lookup") == "default"
     other = bool(_LIBRDKAFKA.intersection(names))
     if java == other:
@@ -101,6 +101,6 @@ def dialect(given: Mapping[str, str], names: Collection[str]) -> str:
 
 
 def used_by_client(name: str) -> bool:
-    """Whether the real client is given what this property says, or kdiag acts on it for it."""
+    """Whether the real client gets this property, or kdiag acts on it instead."""
     canonical = ALIASES.get(name, name)
     return canonical in GIVEN or canonical in ACTED_ON or name in _LEVELS

@@ -75,7 +75,7 @@ def identity(source: KeySource) -> tuple[str, str]:
 
 
 def pair(certificate: KeySource, key: KeySource) -> tuple[str, str]:
-    """As `identity`, from a certificate and a key that are kept apart."""
+    """As `identity`, from a certificate and a key in separate sources."""
     texts = [
         source.text if source.text is not None else _pem_text(source)
         for source in (certificate, key)
@@ -84,7 +84,7 @@ def pair(certificate: KeySource, key: KeySource) -> tuple[str, str]:
 
 
 def text(source: KeySource) -> str:
-    """The text of a file that holds one secret: a token."""
+    """The token in a file."""
     found = _decoded(_read(source)).strip()
     if not found:
         raise UsageError(f"{source} is empty")
@@ -246,7 +246,7 @@ def _pkcs8(key: object) -> str:
 
 
 def _matched(named: KeySource, key_named: KeySource, chain: str, key: str) -> tuple[str, str]:
-    """Both, when the key is that of the first certificate."""
+    """Chain and key. Raises UsageError where the key is not that of the first certificate."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
@@ -312,8 +312,8 @@ def _pkcs12(source: KeySource, data: bytes) -> PKCS12KeyAndCertificates:
             "keytool -importkeystore -deststoretype PKCS12"
         ) from None
     except (ValueError, TypeError):
-        said = _wrong(source) if password else f"it needs a password: set {source.password_name}"
-        raise UsageError(f"{source}: {said}") from None
+        reason = _wrong(source) if password else f"it needs a password: set {source.password_name}"
+        raise UsageError(f"{source}: {reason}") from None
 
 
 def _pkcs12_identity(source: KeySource, data: bytes) -> tuple[str, str]:
