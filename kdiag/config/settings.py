@@ -12,7 +12,7 @@ from kdiag.config.endpoint import Mapped as Mapped
 from kdiag.config.endpoint import parse_bootstrap as parse_bootstrap
 from kdiag.config.options import ANSWER_TIMEOUT, TIMEOUT, Options, Spelling, checked, flag
 from kdiag.config.properties.layers import Layers
-from kdiag.config.properties.names import KNOWN, USED
+from kdiag.config.properties.names import KNOWN, is_known, is_used
 from kdiag.config.properties.producer import dialect, handed_over, used_by_client
 from kdiag.config.security import Security
 from kdiag.config.usage import UsageError as UsageError
@@ -58,7 +58,7 @@ def settings(
     """
     notes = list(noted)
     for name in properties or {}:
-        if name not in KNOWN:
+        if not is_known(name):
             raise UsageError(
                 f"{spelled('properties', like(name, KNOWN))}: no Kafka client has such a property"
                 f"{near(name, KNOWN)}"
@@ -170,7 +170,7 @@ def _client(given: Layers, topic: str | None) -> dict[str, str]:
 
 def _unused(names: Collection[str], given: Mapping[str, str], topic: str | None) -> Iterator[str]:
     """A note for each kind of property that was given and has no part in this check."""
-    rest = sorted(name for name in names if name not in USED)
+    rest = sorted(name for name in names if not is_used(name))
     of_client = [name for name in rest if used_by_client(name)]
     other = [name for name in rest if name not in of_client]
     if of_client and topic is None:
@@ -189,8 +189,8 @@ def _named(names: Sequence[str]) -> Iterator[str]:
     own, and is counted."""
     strange = 0
     for name in names:
-        meant = "" if name in KNOWN or strange > MOST_STRANGE else near(name, KNOWN)
-        if name in KNOWN or meant:
+        meant = "" if is_known(name) or strange > MOST_STRANGE else near(name, KNOWN)
+        if is_known(name) or meant:
             yield f"{word(name)}{meant}"
         else:
             strange += 1

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdiag.config import options
-from kdiag.config.properties.names import KNOWN
+from kdiag.config.properties.names import KNOWN, is_known
 from kdiag.config.usage import UsageError, like, near, word
 
 FILE = "kdiag.toml"
@@ -253,7 +253,7 @@ def _named(place: str, value: Any) -> dict[str, str]:
         raise UsageError(f"{place}: write properties as a table")
     found = dict(_flat(place, value))
     for name in found:
-        if name not in KNOWN:
+        if not is_known(name):
             raise UsageError(
                 f"{place}: {like(name, KNOWN)}: no Kafka client has such a property"
                 f"{near(name, KNOWN)}"

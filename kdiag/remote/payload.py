@@ -97,7 +97,8 @@ def without(value, hidden, own=()): return value
     "config/mechanisms": f"MECHANISMS = {tuple(MECHANISMS)!r}; CLIENT_ONLY = {CLIENT_ONLY!r}",
     "config/properties/layers": "Layers = None",
     "config/properties/limits": "",
-    "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; KNOWN = USED = ()",
+    "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; "
+    "KNOWN = USED = (); is_known = is_used = None",
     "config/properties/producer": "dialect = handed_over = used_by_client = None",
 }
 # The remote side needs only the classes of these.
