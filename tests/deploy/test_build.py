@@ -49,7 +49,6 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for service in data.iterdir():
         if service.is_dir() and service.name not in ("ec2", "sts", "ssm"):
             shutil.rmtree(service)
-    shutil.rmtree(folder / "pygments/lexers")  # most of what is to be compiled
     return folder
 
 
