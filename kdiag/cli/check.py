@@ -106,6 +106,8 @@ def _whole(bootstraps: Sequence[str]) -> list[str]:
     """The lists of servers; a blank before or after a comma does not end a list."""
     found: list[str] = []
     for part in bootstraps:
+        if part.isdigit() and found and ":" not in found[-1]:
+            raise click.UsageError(f"{found[-1]} {part}: did you mean {found[-1]}:{part}?")
         if found and (found[-1].endswith(",") or part.startswith(",")):
             found[-1] += part
         else:

@@ -14,6 +14,8 @@ _HOST = r"[\w.-]{1,255}\Z"
 _ZONE = r"(%[\w.-]{1,15})?\Z"
 _SCHEME = r"(?s)([A-Za-z][A-Za-z0-9+._-]*)://(.*)\Z"
 
+_IPV4 = r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!\Z)|\Z)){4}\Z"
+
 
 class Endpoint(NamedTuple):
     """A host (name or IP literal, no brackets) and a port."""
@@ -72,6 +74,12 @@ def parse_endpoint(text: str, notes: list[str] | None = None) -> Endpoint:
     host, port = _split(text)
     if not _is_host(host):
         raise UsageError(f"{_address(text)}: {_address(host)} is not a host name or an IP address")
+    # getaddrinfo would make an address of it.
+    if ":" not in host and host.rpartition(".")[2].isdigit() and not re.match(_IPV4, host):
+        raise UsageError(
+            f"{_address(text)}: {_address(host)} is no IP address: that has four numbers from 0 to "
+            "255, as 3.10.139.221 has"
+        )
     if port is None:
         if notes is not None:
             notes.append(f"{text}: no port given, {DEFAULT_PORT} assumed")

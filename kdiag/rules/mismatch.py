@@ -119,7 +119,17 @@ def odd_one_out(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
             f"Broker {odd.broker.node} advertises {odd.broker.advertised}: another {what} than the "
             f"other {len(others)} brokers, and it fails",
             subjects([odd]),
-            (*dial_evidence([odd]), f"the others advertise {usual}", *reached_evidence(listeners)),
+            (
+                *dial_evidence([odd]),
+                f"the others advertise {usual}",
+                *candidate_evidence([odd]),
+                *(
+                    f"{x.endpoint}, the port of the others: no broker answers there"
+                    for x in odd.candidates
+                    if x.failed
+                ),
+                *reached_evidence(listeners),
+            ),
             remedies.advertise([odd]),
         )
 

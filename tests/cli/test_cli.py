@@ -615,3 +615,9 @@ def test_a_demo_as_json(tmp_path: Path) -> None:
     done = kdiag("demo", "wrong-broker", "-o", "json", "-o", f"terminal={file}")
     assert done.returncode == json.loads(done.stdout)["exit_code"] == 30
     assert "KD307" in file.read_text("utf-8")
+
+
+def test_a_port_behind_a_blank_is_the_servers() -> None:
+    done = kdiag("check", "127.0.0.1", "9094")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "kdiag: 127.0.0.1 9094: did you mean 127.0.0.1:9094?\n"

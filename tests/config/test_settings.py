@@ -103,6 +103,9 @@ def test_an_endpoint_is_written_as_it_is_read(endpoint: Endpoint, text: str) -> 
         # hosts
         ("", "'': '' is not a host name or an IP address"),
         (":9092", "':9092': '' is not a host name or an IP address"),
+        ("3.10.139.999:9094", "'3.10.139.999' is no IP address"),
+        ("9094", "'9094' is no IP address"),  # getaddrinfo would make 0.0.35.134 of it
+        ("127.1:9092", "'127.1' is no IP address"),
         ("my broker:9092", "'my broker' is not a host name or an IP address"),
         ("broker\n:9092", "'broker\\n' is not a host name"),
         ("broker\n", "'broker\\n' is not a host name"),

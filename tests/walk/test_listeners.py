@@ -23,7 +23,7 @@ from kdiag.kafka.messages import DESCRIBE_CONFIGS, METADATA
 from kdiag.network.attempt import Failure
 from kdiag.walk.facts.metadata import Broker as Listed
 from kdiag.walk.facts.metadata import Metadata, Partition, Topic
-from kdiag.walk.listeners import MAX_BROKERS, _chosen
+from kdiag.walk.listeners import MAX_BROKERS, _chosen, usual_port
 from tests import peers
 from tests.collected import collect_facts
 
@@ -462,3 +462,19 @@ def test_of_very_many_brokers_some_are_dialled_and_those_that_lead_the_topic_are
     assert chosen == [*range(MAX_BROKERS - 1), MAX_BROKERS + 3]
     few = brokers[:3]
     assert _chosen(Metadata((), few, topic=topic)) == few
+
+
+@pytest.mark.parametrize(
+    ("ports", "usual"),
+    [
+        ((9094, 9904, 9094), 9094),
+        ((9094, 9094, 9094), None),
+        ((9094, 9095, 9096), None),
+        ((9094, 9904), None),
+        ((9094, 9904, 9094, 9904), None),
+        ((0, 9094, 0), None),
+    ],
+)
+def test_the_port_that_all_but_one_have(ports: tuple[int, ...], usual: int | None) -> None:
+    brokers = [Listed(node, Endpoint("b", port)) for node, port in enumerate(ports)]
+    assert usual_port(brokers) == usual
