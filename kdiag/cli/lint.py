@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -133,6 +132,8 @@ def _patch(report: LintReport, left: LintReport) -> LintReport:
     unmade = [each for each in report.problems if each.file in other]
     rest = [each for each in left.problems if each.file not in other]
     done = tuple(each for each in left.repaired if each.file not in other)
+    from dataclasses import replace  # the help page needs none
+
     return replace(left, problems=(*rest, *unmade), repaired=done)
 
 
