@@ -59,7 +59,7 @@ async def test_outputs_link_to_the_site_where_there_is_one(
     assert {f.url for f in report.findings if f.code == "KD301"} == {url}
     for name in SHOWN:
         stream = StringIO()
-        render(name, report, stream)
+        render(name, report, stream, "full")
         assert (f"{SITE}findings/#kd301" in stream.getvalue()) is bool(site), name
         assert site or "docs/findings.md" not in stream.getvalue(), name
         assert name in ("html", "markdown") or "see kdiag explain KD301" in stream.getvalue()

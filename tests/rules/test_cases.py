@@ -286,6 +286,20 @@ NEAR_FILES: Mapping[str, tuple[str, Edits]] = {
     "KD626": ("properties/public-only.properties", (("3.10.139.221", "10.0.1.11"),)),
     "KD635": ("properties/not-advertised.properties", ((",SASL_SSL://:9094", ""),)),
     "KD636": ("properties/public-only.properties", (("3.10.139.221", "10.0.1.11"),)),
+    "KD641": (
+        "compose/confluent-needs-advertised.yaml",
+        (("_ID: 1\n", "_ID: 1\n      KAFKA_ADVERTISED_LISTENERS: PLAINTEXT://kafka:9092\n"),),
+    ),
+    "KD642": (
+        "compose/env-file.yaml",
+        (
+            (
+                "    env_file: kafka.env\n",
+                "    environment: {KAFKA_ADVERTISED_LISTENERS: 'PLAINTEXT://kafka:9092'}\n",
+            ),
+        ),
+    ),
+    "KD643": ("other/client-no-effect.properties", (("sasl.mechanism=PLAIN\n", ""),)),
     "KD637": (
         "properties/not-readable.properties",
         (("SSL://:9092,", "SSL://:9092"), ("=SSL:kafka", "=SSL://kafka")),
