@@ -12,6 +12,7 @@ import asyncio
 import errno
 import socket
 import ssl
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,8 +22,9 @@ from typing import Any
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
-from kdiag.kafka.dialer import KafkaDialer
-from kdiag.network.attempt import LayerResult
+from kdiag.kafka.connection import KafkaConnection
+from kdiag.kafka.dialer import ConnectionResult, KafkaDialer
+from kdiag.network.attempt import LayerResult, Sent
 from kdiag.network.dialer import TcpConnection
 from kdiag.network.sockets import Counted
 from kdiag.network.tcp_info import lossy
@@ -153,10 +155,35 @@ class WorldDialer(KafkaDialer):
             silent = LayerResult("tcp", self.timeout, *self._failure(TimeoutError()))
             return TcpConnection(address, port, silent)
         connection = await super().connect("127.0.0.1", self._nat[address, port], again=again)
-        if connection.sock and address in self._narrow:
+        if connection.sock and address in self._narrow and sys.platform == "linux":
             connection.sock.__class__ = _LossySocket
         source = connection.source and CLIENT
         return connection._replace(address=address, port=port, source=source)
+
+    async def open(self, tcp: TcpConnection, name: str | None = None) -> ConnectionResult:
+        """Opens a Kafka connection. Where the system cannot be made to say that packets are lost,
+        the connection to a `narrow` address says so itself."""
+        result = await super().open(tcp, name)
+        if result.connection and tcp.address in self._narrow and sys.platform != "linux":
+            result.connection.__class__ = _LossyConnection
+        return result
+
+
+class _LossyConnection(KafkaConnection):
+    """A connection whose large requests are lost on the way."""
+
+    _lost = False
+
+    def _write(self, frame: bytes) -> None:
+        if len(frame) < SMALL_PACKET:
+            super()._write(frame)
+        else:
+            self._flush()
+            self._lost = True
+
+    def sent(self) -> Sent | None:
+        """Some segments were sent again and never acknowledged, once a request is lost."""
+        return Sent(7, 3, 0) if self._lost else super().sent()
 
 
 class _LossySocket(Counted):

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ import pytest
 from kdiag.api import play, walk
 from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
+from kdiag.demo import world as worlds
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World, WorldDialer, endpoint
 from kdiag.report.model import Report
 from kdiag.walk.areas import EXIT_CODES
+from tests import walks
 
 RULES = every_rule()
 
@@ -215,3 +218,15 @@ async def test_it_is_taken_down_when_it_is_cancelled_too() -> None:
     assert report.interrupted
     await asyncio.sleep(0.2)
     assert not asyncio.all_tasks() - before
+
+
+@pytest.mark.parametrize("name", ["path-mtu", "private-address", "unreachable"])
+async def test_it_comes_to_the_same_where_no_socket_can_be_bound_to_loopback(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on macOS and Windows: nothing is sent to an address that does not answer."""
+    monkeypatch.setattr(worlds, "bindable", lambda: False)
+    monkeypatch.setattr(worlds, "sys", SimpleNamespace(platform="win32"))
+    report = await play(name, timeout=0.3)
+    expected = walks.scenarios()[name]
+    assert (report.exit_code, report.root_cause) == (expected.exit_code, expected.root_cause)
