@@ -69,7 +69,10 @@ def candidate_evidence(matching: Sequence[Listener]) -> tuple[str, ...]:
             best = candidate.best
             if best and (candidate.usable or best.answered_as is not None):
                 other_answers[candidate.endpoint, best.answered_as].append(node)
+    proven = {listener.proven.endpoint for listener in matching if listener.proven}
     for (endpoint, answering), nodes in other_answers.items():
+        if endpoint in proven:
+            continue  # its own broker is to advertise it
         if answering is None:
             lines.append(f"{endpoint} answers, but does not say which broker it is")
         else:

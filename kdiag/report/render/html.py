@@ -18,7 +18,6 @@ from kdiag.report.render.markup import add, append_text, legal
 from kdiag.report.render.parts import bulleted, titled
 from kdiag.report.several import Reports
 from kdiag.rules.rule import Finding, Remedy
-from kdiag.walk.areas import HOP_IDS
 
 _WORDS = {"pass": "√ pass", "warn": "‼ warning", "fail": "× fail", "skipped": "– skipped"}
 
@@ -128,15 +127,7 @@ def _digest(name: str) -> str:
 def _title(header: Element, tag: str, report: Report) -> None:
     title = add(header, tag)
     add(title, "span", report.verdict, class_=f"badge {report.verdict}")
-    if report.interrupted:
-        said = "The check was interrupted"
-    elif report.verdict == "fail" and report.failing_hop in HOP_IDS:
-        said = "A Kafka client cannot connect from here"
-    elif report.verdict == "fail":
-        said = "A Kafka client can connect from here, and not all is as it should be"
-    else:
-        said = "A Kafka client can connect from here"
-    append_text(title, said)
+    append_text(title, presentation.headline(report))
     line = add(header, "p", class_="target quiet")
     for place, target in enumerate(report.target):
         append_text(line, ", " if place else "")

@@ -155,6 +155,26 @@ def verdict(report: Report) -> str:
     return f"{text} · exit {report.exit_code}"
 
 
+_HEADLINES = {
+    "KD001": "kdiag itself failed: the check did not end",
+    "KD002": "The deadline ended the check before its end",
+    "KD801": "This place could not be reached: nothing was checked from there",
+}
+
+
+def headline(report: Report) -> str:
+    """The verdict as a title, without the cause: nothing is claimed that was not checked."""
+    if report.interrupted:
+        return "The check was interrupted"
+    if report.verdict != "fail":
+        return "A Kafka client can connect from here"
+    if report.root_cause in _HEADLINES:
+        return _HEADLINES[report.root_cause]
+    if report.failing_hop in HOP_IDS:
+        return "A Kafka client cannot connect from here"
+    return f"A Kafka client can connect from here, but {report.failing_hop} fails"
+
+
 def room(left: int, evidence: Sequence[str], snippet: int, others: Sequence[str]) -> Room:
     """The most of a finding that fits into so many lines. `evidence` and `others` are printed
     texts, `snippet` is a number of lines."""

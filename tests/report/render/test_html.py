@@ -199,3 +199,18 @@ def test_a_saved_report_may_say_anything() -> None:
     for hops in (made.hops[:1], made.hops[3:], made.hops):
         saved = replace(made, cluster=replace(made.cluster, brokers=odd), hops=hops, bootstrap=[])
         assert list(page(saved).every("svg"))
+
+
+@pytest.mark.parametrize(
+    ("name", "headline"),
+    [
+        ("healthy", "A Kafka client can connect from here"),
+        ("refused", "A Kafka client cannot connect from here"),
+        ("expectation", "A Kafka client can connect from here, but expect fails"),
+        ("deadline", "The deadline ended the check before its end"),
+        ("internal-error", "kdiag itself failed: the check did not end"),
+        ("interrupted", "The check was interrupted"),
+    ],
+)
+def test_the_headline_claims_what_was_checked(name: str, headline: str) -> None:
+    assert order.headline(report(name)) == headline
