@@ -179,6 +179,18 @@ def read(server: str, topic: str) -> list[list[object]]:
     return sorted(found, key=str)
 
 
+def end(server: str, topic: str) -> int:
+    """The end offsets of a topic's partitions, added up."""
+    consumer = Consumer({"bootstrap.servers": server, "group.id": "lab"})
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    offsets = [
+        consumer.get_watermark_offsets(TopicPartition(topic, index), timeout=10)
+        for index in partitions
+    ]
+    consumer.close()
+    return sum(high for _, high in offsets)
+
+
 def heard(*servers: str) -> list[str]:
     """Asks all of them at once; SILENCE is long enough for a second request."""
 
@@ -208,6 +220,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
         missed,
         allow,
         topics,
+        end,
         read,
         heard,
     )
