@@ -101,7 +101,7 @@ def test_an_empty_file_is_said_to_be_empty_and_clients_do_not_start(tmp_path: Pa
 def test_a_machine_without_any_authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
-    monkeypatch.setattr(tls, "_CA_PLACES", ())
+    monkeypatch.setattr(tls, "_CA_FILES", ())
     report, _ = asyncio.run(checked(CASES["the root"], tmp_path))
     assert (report.root_cause, report.cause and report.cause.severity) == ("KD112", "error")
     assert report.cause
@@ -115,7 +115,7 @@ def test_authorities_are_also_found_where_librdkafka_finds_them(
     (tmp_path / "ca.pem").write_text(TRUST.pem(("root",)))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
     monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
-    monkeypatch.setattr(tls, "_CA_PLACES", (str(tmp_path / "ca.pem"),))
+    monkeypatch.setattr(tls, "_CA_FILES", (str(tmp_path / "ca.pem"),))
     report, _ = asyncio.run(checked(CASES["the root"], tmp_path))
     assert report.ok, report
 

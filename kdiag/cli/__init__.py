@@ -80,6 +80,9 @@ def main() -> NoReturn:
     except click.ClickException as error:
         code = _refused(error.format_message())
     except (click.Abort, KeyboardInterrupt):
+        import warnings
+
+        warnings.simplefilter("ignore")  # a walk that had not begun was "never awaited"
         code = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # click's way to say that nobody reads any more
         code = 0

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
 from kdiag.address import is_unusable
 from kdiag.config.settings import Endpoint
@@ -58,9 +58,8 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
 
     # A broker names itself, whichever broker kdiag expects: a candidate address of many brokers is
     # dialled once.
-    chosen = {
-        broker: _candidates(walk, broker, bootstrap, metadata) for broker in _chosen(metadata)
-    }
+    usual = usual_port(metadata.brokers)
+    chosen = {broker: _candidates(walk, broker, bootstrap, usual) for broker in _chosen(metadata)}
     endpoints_of = {
         endpoint: broker for broker, endpoints in chosen.items() for endpoint in endpoints
     }
@@ -90,23 +89,22 @@ def _chosen(metadata: Metadata) -> tuple[Broker, ...]:
 
 
 def _candidates(
-    walk: Walk, broker: Broker, bootstrap: Bootstrap, metadata: Metadata
+    walk: Walk, broker: Broker, bootstrap: Bootstrap, usual: Optional[int]
 ) -> tuple[Endpoint, ...]:
     """Other addresses at which this broker may answer: those of `--map`; for an advertised address
     that is suspect, the same port on the hosts of the bootstrap servers that work; and for a port
-    that no other broker has, the port that all others have."""
+    that no other broker has, the `usual` one."""
     advertised = broker.advertised
     mapped = [found for m in walk.settings.options.mapped if (found := m.apply(advertised))]
     hosts = [c.endpoint.host for c in bootstrap.usable] if suspect(advertised, bootstrap) else []
     same_port = [Endpoint(host, advertised.port) for host in hosts if 0 < advertised.port < 65536]
-    usual = usual_port(metadata.brokers)
     same_host = [Endpoint(advertised.host, usual)] if usual and not same_port else []
     others = dict.fromkeys(mapped + same_port + same_host)
     others.pop(advertised, None)
     return tuple(others)[:MAX_CANDIDATES]
 
 
-def usual_port(brokers: Sequence[Broker]) -> int | None:
+def usual_port(brokers: Sequence[Broker]) -> Optional[int]:
     """The port that all brokers but one advertise, of three or more; None where there is none."""
     counted = Counter(broker.advertised.port for broker in brokers).most_common()
     one_differs = len(brokers) > 2 and len(counted) == 2 and counted[1][1] == 1

@@ -27,6 +27,7 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     ElectionType,
+    KafkaError,
     KafkaException,
     TopicPartition,
 )
@@ -160,19 +161,22 @@ def topics(server: str, *properties: str) -> list[str]:
 
 
 def read(server: str, topic: str) -> list[list[object]]:
-    """Every record there is, read by a consumer from the first to what was the last."""
-    consumer = Consumer({"bootstrap.servers": server, "group.id": "lab"})
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    wanted = 0
-    for index in partitions:
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, index), timeout=10)
-        wanted += high - low
-    consumer.assign([TopicPartition(topic, index, OFFSET_BEGINNING) for index in partitions])
+    """Every record there is, read by a consumer from the first to the end of each partition: those
+    of a transaction that was given up are in no answer."""
+    told = {"bootstrap.servers": server, "group.id": "lab", "enable.partition.eof": True}
+    consumer = Consumer(told)
+    left = set(consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, index, OFFSET_BEGINNING) for index in left])
     found: list[list[object]] = []
     give_up = time.monotonic() + PATIENCE
-    while len(found) < wanted and time.monotonic() < give_up:
+    while left and time.monotonic() < give_up:
         message = consumer.poll(1)
-        if message is not None and message.error() is None:
+        if message is None:
+            continue
+        error = message.error()
+        if error and error.code() == KafkaError._PARTITION_EOF:
+            left.discard(message.partition())
+        elif error is None:
             key, value = message.key() or b"", message.value() or b""
             found.append([message.partition(), message.offset(), key.decode(), value.decode()])
     consumer.close()

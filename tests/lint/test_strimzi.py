@@ -146,7 +146,7 @@ def test_a_context_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "config").write_text(kubeconfig(1, "elsewhere"))
     report = checked(monkeypatch, {"KUBECONFIG": str(tmp_path / "config"), "HOME": str(tmp_path)})
     message, evidence = untold(report)
-    assert "its configuration leads nowhere" in message
+    assert "its configuration is not reachable from here" in message
     assert "elsewhere" in evidence
 
 
