@@ -53,9 +53,9 @@ def test_a_rule(tree: Tree) -> None:
     tree.add("kdiag/demo/scenarios/listeners.py", SCENARIO)
 
     assert "Nobody runs Kafka there" in tree.kdiag("explain", "ssh-port").stdout
-    shown = tree.kdiag("demo", "ssh-port")
+    shown = tree.kdiag("demo", "ssh-port", "-v")
     assert shown.returncode == 30, shown.stderr
-    assert "(KD399)" in shown.stdout
+    assert "KD399 ssh-port" in shown.stdout
     ignored = tree.kdiag("check", "127.0.0.1:1", "--ignore", "KD399")
     assert ignored.returncode == 10, ignored.stderr
     assert len(tree.edited) == allowed("a rule")

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from kdiag.address import is_unusable
 from kdiag.config.settings import Endpoint
@@ -89,7 +89,7 @@ def _chosen(metadata: Metadata) -> tuple[Broker, ...]:
 
 
 def _candidates(
-    walk: Walk, broker: Broker, bootstrap: Bootstrap, usual: Optional[int]
+    walk: Walk, broker: Broker, bootstrap: Bootstrap, usual: int | None
 ) -> tuple[Endpoint, ...]:
     """Other addresses at which this broker may answer: those of `--map`; for an advertised address
     that is suspect, the same port on the hosts of the bootstrap servers that work; and for a port
@@ -104,7 +104,7 @@ def _candidates(
     return tuple(others)[:MAX_CANDIDATES]
 
 
-def usual_port(brokers: Sequence[Broker]) -> Optional[int]:
+def usual_port(brokers: Sequence[Broker]) -> int | None:
     """The port that all brokers but one advertise, of three or more; None where there is none."""
     counted = Counter(broker.advertised.port for broker in brokers).most_common()
     one_differs = len(brokers) > 2 and len(counted) == 2 and counted[1][1] == 1

@@ -181,7 +181,7 @@ def test_wrapped_lines_hang_behind_their_mark() -> None:
 def test_of_many_lines_the_last_are_shown_too() -> None:
     text = walks.shown(cases.crowd_private())
     assert "    · broker 1: TCP connect to 10.0.0.2:9094" in text
-    assert "    … 293 more lines with -o json" in text
+    assert "    … 292 more lines with -o json" in text
     assert f"{DOOR}:9094 answers as broker 1: advertising it would work" in text
     assert " … and 288 more brokers, 0 of them well" in text
     assert "       … 569 more lines with -o json" in text
