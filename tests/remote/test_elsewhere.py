@@ -287,7 +287,7 @@ def test_a_place_that_hangs_is_given_up(
     lost = walked(healthy, "ssh://hangs", deadline=1.0)["ssh://hangs"]
     assert lost.cause
     assert "no answer within 2 s" in lost.cause.message
-    assert _running("sleep 300") == []
+    _until(lambda: _running("sleep 300") == [])  # another test may have one of its own for a while
 
 
 # Pods without Python.
