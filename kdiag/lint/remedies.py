@@ -12,6 +12,7 @@ from kdiag.lint.edit import diff
 from kdiag.lint.observed import KUBECTL
 from kdiag.lint.patch import commands
 from kdiag.rules.rule import Remedy
+from kdiag.text import clean
 
 THIS_FILE = "<this file>"
 _TELLING = re.compile(
@@ -96,7 +97,7 @@ def address_of_its_own(node: int, kind: str) -> Remedy:
 def advertise_instead(node: int | None, host: str) -> Remedy:
     """Another host for one broker."""
     return Remedy(
-        f"Advertise an address that clients reach, instead of {host or 'nothing'}:",
+        f"Advertise an address that clients reach, instead of {clean(host) or 'nothing'}:",
         f"- broker: {'<node id>' if node is None else node}\n"
         f"  advertisedHost: <address of {'this broker' if node is None else f'broker {node}'} "
         "that clients reach>",
