@@ -21,7 +21,7 @@ _MOST_PORTS = 1000  # of one range
 _MOST_BROKERS = 1000  # of one Compose file that are judged
 _MOST_NEIGHBOURS = 20  # other services that are known to speak of one
 _MOST_EXTENDED = 8  # services that one extends, one after another
-_TARGET = re.compile(r"([A-Za-z0-9_](?:[\w.-]*\w)?):(\d{2,5})\b")
+_TARGET = re.compile(r"(?<!\w)([A-Za-z0-9_](?:[\w.-]{0,253}\w)?):(\d{2,5})\b")
 _BOOTSTRAPS = re.compile(
     r"(?i)(?<!quorum_)bootstrap|brokerconnect\Z|brokers?(_?list|_?url|_?addr\w*|_?hosts?)?\Z|kafka_?(hosts?|urls?|addr\w*|server\w*)\Z"
 )

@@ -22,7 +22,7 @@ _MOST_TRIED, _MOST_TEXT = 40, 64 << 10  # fixes that are tried one by one, in te
 _MOST_CORRECTED = 512 << 10  # characters of all files: more is judged, and not corrected
 
 _VALUE = re.compile(r"\s*(?:-\s+)*[\w./-]+\s*(?:=|:(?=\s))\s*(.*)")
-_ADDRESS = re.compile(r"[\w-]+(?:\.[\w-]+)+")
+_ADDRESS = re.compile(r"(?<![\w-])[\w-]+(?:\.[\w-]+)+")
 _NAME = re.compile(r"^\s*(?:-\s+)*name:\s*[\"']?([\w.-]+)", re.MULTILINE)
 
 
