@@ -3,6 +3,7 @@ adds: for every kind of snippet, every remedy, every rule."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import inspect
 import json
@@ -224,6 +225,16 @@ def test_nothing_else_quotes_for_a_shell() -> None:
         if "shlex" in path.read_text("utf-8")
     }
     assert quoting == {"config/snippet.py", "remote/ssh.py"}
+
+
+def test_no_command_is_made_by_an_f_string() -> None:
+    """`say` quotes what it is given by name; what an f-string has put in comes as it is."""
+    package = Path(kdiag.api.__file__).parent
+    for module in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text("utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "say":
+                made = [part for given in node.args[1:] for part in ast.walk(given)]
+                assert not any(isinstance(part, ast.JoinedStr) for part in made), ast.unparse(node)
 
 
 @pytest.mark.parametrize("name", REMEDIES)

@@ -273,8 +273,8 @@ def _load_machine(context: ssl.SSLContext) -> str:
     looked if there is no certificate, else ""."""
     context.load_default_certs()
     places = ssl.get_default_verify_paths()
-    with suppress(OSError):
-        if places.capath and any(_HASHED.match(one.name) for one in os.scandir(places.capath)):
+    with suppress(OSError), os.scandir(places.capath or os.devnull) as folder:
+        if any(_HASHED.match(one.name) for one in folder):
             return ""
     for file in _CA_FILES:
         if context.cert_store_stats()["x509"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from kdiag.config.snippet import unknown
 from kdiag.rules import remedies
 from kdiag.rules.location import locations
 from kdiag.rules.rule import Match, Remedy, Severity, rule
@@ -114,12 +115,14 @@ def _fixes(late: Sequence[LateAnswer]) -> tuple[Remedy, ...]:
     logins = [answer for answer in late if answer.request == _LAYERS["sasl"]]
     fixes = []
     if logins:
-        address = next((answer.address for answer in logins if answer.address), "ADDRESS")
+        known = (answer.address for answer in logins if answer.address)
+        address = next(known, unknown("address of the broker"))
         fixes.append(
             remedies.say(
                 "See how long the broker takes to look its own address up, on its own host; if it "
                 "is seconds, put the address into its /etc/hosts or repair its resolver:",
-                f"time getent hosts {address}",
+                "time getent hosts {address}",
+                address=address,
             )
         )
         fixes.append(
