@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 TEXT_LIMIT = 1024
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")  # byte order marks: PowerShell writes it
 
 
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
@@ -52,7 +53,7 @@ _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", 
 
 
 def _encodings(data: bytes) -> tuple[str, ...]:
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if data[:2] in UTF_16:
         return ("utf-16",)
     start = data[:1024]
     for encoding, zeros in (("utf-16-le", start[1::2]), ("utf-16-be", start[::2])):

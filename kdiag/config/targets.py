@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from kdiag.config import options
 from kdiag.config.properties.names import KNOWN, is_known
 from kdiag.config.usage import UsageError, like, near, word
+from kdiag.text import UTF_16
 
 FILE = "kdiag.toml"
 ALL = "all"  # not a name: every target there is
@@ -169,9 +170,6 @@ def _refuse_strangers(file: Path, found: os.stat_result) -> None:
         )
 
 
-_MARKS = (b"\xff\xfe", b"\xfe\xff")  # PowerShell writes UTF-16
-
-
 def _tables(file: Path) -> dict[str, Any]:
     """The targets of a file, by name."""
     import tomllib
@@ -180,7 +178,7 @@ def _tables(file: Path) -> dict[str, Any]:
         data = read_safely(file, MAX_FILE)
         if len(data) > MAX_FILE:
             raise UsageError(f"{file} is larger than a file of targets: 1 MiB at most")
-        found = tomllib.loads(data.decode("utf-16" if data[:2] in _MARKS else "utf-8-sig"))
+        found = tomllib.loads(data.decode("utf-16" if data[:2] in UTF_16 else "utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         place = _PLACE.search(str(error))
         raise UsageError(f"{file} is not TOML{f': {place.group(1)}' if place else ''}") from None

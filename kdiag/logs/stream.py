@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, BinaryIO
 
+from kdiag.text import UTF_16
+
 MAX_BYTES = 4 << 30  # bytes that are read, unpacked
 MAX_LINE_BYTES = 32 << 10  # bytes of a line that are compared with patterns
 MAX_SMALL = 256 << 10  # bytes of a log that are kept, to be read once more
@@ -166,7 +168,7 @@ def _opened(module: str, name: str, stream: _Rejoined) -> Any:
 
 def _utf_16(head: bytes) -> str:
     """The encoding of a log in UTF-16, which Windows writes, with its mark or without; else ""."""
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+    if head[:2] in UTF_16:
         return "utf-16"
     half = len(head) // 2
     zeros = head[1::2].count(0), head[::2].count(0)

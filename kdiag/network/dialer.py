@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from kdiag.address import parse
 from kdiag.network.attempt import Failure, LayerResult, clean
 from kdiag.network.dns_diagnosis import DnsDiagnosis
-from kdiag.network.errors import lookup_failure, os_failure, os_message
+from kdiag.network.errors import NO_SUCH_FAMILY, lookup_failure, os_failure, os_message
 from kdiag.network.fingerprint import READ_LIMIT
 from kdiag.network.sockets import Sockets, capacity
 
@@ -30,11 +30,6 @@ MAX_DIAGNOSES = 3  # of names that do not resolve; the others likely fail for th
 
 _PROBE_SECONDS = 1.0  # for a peer that is not a broker, and for the diagnosis of a name
 _PAUSE = 0.2  # seconds without data, after which the peer's answer is taken as complete
-
-# The name exists, and has no address of the families that the lookup asks for.
-_NO_SUCH_FAMILY = {
-    getattr(socket, name) for name in ("EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
-}
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "v4": socket.AF_INET, "v6": socket.AF_INET6}
 
@@ -236,7 +231,7 @@ def _usable_addresses(lookup: Lookup, host: str, family: int) -> list[Any]:
     try:
         return lookup(host, None, family, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
     except socket.gaierror as error:
-        if error.errno not in _NO_SUCH_FAMILY:
+        if error.errno not in NO_SUCH_FAMILY:
             raise
         return lookup(host, None, family, socket.SOCK_STREAM)
 

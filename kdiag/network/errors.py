@@ -32,10 +32,13 @@ _BY_WINERROR = {
     10061: (Failure.REFUSED, "Connection refused"),  # WSAECONNREFUSED
     10065: (Failure.UNREACHABLE, "No route to host"),  # WSAEHOSTUNREACH
 }
+# The name exists, and has no address of the families that the lookup asks for.
+NO_SUCH_FAMILY = {
+    getattr(socket, name) for name in ("EAI_NODATA", "EAI_ADDRFAMILY") if hasattr(socket, name)
+}
 _NO_SUCH_NAME = {
     socket.EAI_NONAME,
-    getattr(socket, "EAI_NODATA", socket.EAI_NONAME),
-    getattr(socket, "EAI_ADDRFAMILY", socket.EAI_NONAME),
+    *NO_SUCH_FAMILY,
     11001,  # WSAHOST_NOT_FOUND; 11002 and 11003 are the resolver's failures
     11004,  # WSANO_DATA
 }

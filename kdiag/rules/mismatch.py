@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kdiag.address import is_loopback, parse
@@ -23,7 +22,7 @@ from kdiag.rules.location import evidence, locations
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
 from kdiag.walk.facts.bootstrap import Bootstrap
-from kdiag.walk.facts.listeners import Listener, Listeners, suspect
+from kdiag.walk.facts.listeners import Listener, Listeners, outlier, suspect
 
 _OTHER_PROTOCOL = (
     Failure.TLS_REQUIRED,
@@ -181,13 +180,10 @@ def _names_a_pod(host: str, forwarded: bool) -> bool:
 def _odd(listeners: Sequence[Listener]) -> Iterator[tuple[Listener, str]]:
     """The one broker of three or more whose port or kind of host differs from all others, which are
     alike; and what differs."""
-    if len(listeners) < 3:
-        return
     for what, trait in (("port", _port), ("kind of host", _host_kind)):
-        counted = Counter(trait(listener) for listener in listeners)
-        if len(counted) == 2 and min(counted.values()) == 1:
-            rare = min(counted, key=lambda value: counted[value])
-            yield next(x for x in listeners if trait(x) == rare), what
+        values = [trait(listener) for listener in listeners]
+        if found := outlier(values):
+            yield listeners[values.index(found[0])], what
             return
 
 

@@ -9,7 +9,6 @@ metadata.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -32,13 +31,11 @@ from kdiag.network.attempt import AddressResult, Failure, LayerResult
 from kdiag.walk.bootstrap import metadata_question
 from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.hop import Walk
-from kdiag.walk.questions import ALL_TOPICS
+from kdiag.walk.questions import ALL_TOPICS, broker_configs, who_answered
 
 MAX_PARTITIONS, MAX_SHARING = 3, 8  # of each broker, and brokers of one address: in one request
 
-_BROKER_RESOURCE = 4
 _NODE_CONFIGS = ("node.id", "broker.id")
-_WHO_ANSWERED = r"Unexpected broker id, expected (\d{1,10}) or empty"
 _NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
 _NAMES_A_NODE = 5  # the version of ApiVersions from which on it does
 _NOT_LEADER = "NOT_LEADER_OR_FOLLOWER"
@@ -72,13 +69,7 @@ def identity_questions(broker: Broker, listed: Mapping[int, tuple[int, int]]) ->
     """The requests for the cluster id and, if the broker has DescribeConfigs, for the node id."""
     questions = [metadata_question(None, raw=True)]
     if DESCRIBE_CONFIGS.key in listed:
-        resource = {
-            "resource_type": _BROKER_RESOURCE,
-            "resource_name": str(broker.node),
-            "configuration_keys": list(_NODE_CONFIGS),
-        }
-        body = {"resources": [resource], "include_synonyms": False}
-        questions.append(Question(DESCRIBE_CONFIGS, body, raw=True, side=True))
+        questions.append(broker_configs(broker.node, _NODE_CONFIGS, raw=True))
     return questions
 
 
@@ -320,9 +311,9 @@ def _node(broker: Broker, reply: Reply) -> tuple[int | None, str]:
             values = [c["value"] for c in result["configs"] if c["name"] in _NODE_CONFIGS]
             own = {int(v) for v in values if v and v.isascii() and v.isdigit() and len(v) <= 10}
             return (own.pop() if len(own) == 1 else None), ""
-        named = re.search(_WHO_ANSWERED, result["error_message"] or "")
-        if named:
-            return int(named.group(1)), ""
+        answering = who_answered(result["error_message"])
+        if answering is not None:
+            return answering, ""
         if error in _NOT_ALLOWED:
             return None, error
     return None, ""

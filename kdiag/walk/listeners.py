@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from kdiag.kafka.connection import KafkaConnection
 from kdiag.network.attempt import GONE, AddressResult, EndpointResult, Failure, LayerResult
 from kdiag.walk.dial import connect, dial_endpoint
 from kdiag.walk.facts.bootstrap import Bootstrap
-from kdiag.walk.facts.listeners import Listener, Listeners, suspect
+from kdiag.walk.facts.listeners import Listener, Listeners, outlier, suspect
 from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.handshake import DialTarget, HandshakeResult
 from kdiag.walk.hop import Walk, hop
@@ -106,9 +106,8 @@ def _candidates(
 
 def usual_port(brokers: Sequence[Broker]) -> int | None:
     """The port that all brokers but one advertise, of three or more; None where there is none."""
-    counted = Counter(broker.advertised.port for broker in brokers).most_common()
-    one_differs = len(brokers) > 2 and len(counted) == 2 and counted[1][1] == 1
-    return counted[0][0] if one_differs and 0 < counted[0][0] < 65536 else None
+    found = outlier([broker.advertised.port for broker in brokers])
+    return found[1] if found and 0 < found[1] < 65536 else None
 
 
 async def identified(

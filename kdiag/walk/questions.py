@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kdiag.config.settings import Endpoint, Settings
@@ -15,8 +15,24 @@ from kdiag.network.attempt import Failure
 
 CREATES = "auto.create.topics.enable"
 _BROKER_RESOURCE = 4
-_WHO_ANSWERED = r"Unexpected broker id, expected (\d{1,10}) or empty"
 ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": False})
+
+
+def broker_configs(node: int, names: Sequence[str], *, raw: bool = False) -> Question:
+    """The question for these settings of a broker, as DescribeConfigs answers it."""
+    resource = {
+        "resource_type": _BROKER_RESOURCE,
+        "resource_name": str(node),
+        "configuration_keys": list(names),
+    }
+    body = {"resources": [resource], "include_synonyms": False}
+    return Question(DESCRIBE_CONFIGS, body, raw=raw, side=True)
+
+
+def who_answered(error_message: str | None) -> int | None:
+    """The node id of a broker that got the question for another broker: its error names it."""
+    named = re.search(r"Unexpected broker id, expected (\d{1,10}) or empty", error_message or "")
+    return int(named.group(1)) if named else None
 
 
 class SideAnswers(NamedTuple):
@@ -69,22 +85,16 @@ async def _creates(ask: Ask, node: int) -> str | None:
     """Whether the broker creates a topic that somebody asks for, as it says itself. Who is asked
     for another broker's configuration names itself in the error, and is asked again."""
     for _ in range(2):
-        resource = {
-            "resource_type": _BROKER_RESOURCE,
-            "resource_name": str(node),
-            "configuration_keys": [CREATES],
-        }
-        body = {"resources": [resource], "include_synonyms": False}
-        reply = await ask(Question(DESCRIBE_CONFIGS, body, side=True))
+        reply = await ask(broker_configs(node, (CREATES,)))
         for result in reply.body.get("results", ())[:1]:
             error = error_name(result["error_code"])
             if error == "NONE":
                 values = [c["value"] for c in result["configs"] if c["name"] == CREATES]
                 return next((v for v in values if v in ("true", "false")), None)
-            named = re.search(_WHO_ANSWERED, result["error_message"] or "")
-            if not named:
+            answering = who_answered(result["error_message"])
+            if answering is None:
                 return error
-            node = int(named.group(1))
+            node = answering
     return None
 
 

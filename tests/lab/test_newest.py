@@ -40,13 +40,18 @@ def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         yield lab
 
 
-@asynccontextmanager
-async def connected(lab: Lab, listener: str, node: int) -> AsyncIterator[KafkaConnection]:
-    """A connection to a broker's listener, logged in where it wants that."""
+async def opened(lab: Lab, listener: str, node: int) -> KafkaConnection:
+    """A connection to a broker's listener on which nothing was sent."""
     host, _, port = lab.at(listener, node).rpartition(":")
     line = await KafkaDialer(30.0).connect(host, int(port))
     assert line.sock
-    connection = await KafkaConnection.over(line.sock, 30.0)
+    return await KafkaConnection.over(line.sock, 30.0)
+
+
+@asynccontextmanager
+async def connected(lab: Lab, listener: str, node: int) -> AsyncIterator[KafkaConnection]:
+    """A connection to a broker's listener, logged in where it wants that."""
+    connection = await opened(lab, listener, node)
     try:
         assert not (await connection.request(API_VERSIONS, 0, {})).failure
         assert connection.apis
@@ -80,10 +85,7 @@ async def test_a_broker_knows_itself_by_api_versions_5(
 
 async def test_before_the_login_it_says_yes_to_anything(newest: Lab) -> None:
     """So it is asked after the login only: kdiag would believe a broker that is another one."""
-    host, _, port = newest.at("LOGIN").rpartition(":")
-    line = await KafkaDialer(30.0).connect(host, int(port))
-    assert line.sock
-    connection = await KafkaConnection.over(line.sock, 30.0)
+    connection = await opened(newest, "LOGIN", 1)
     try:
         assert await identity._recognised(connection, CLUSTER_ID, 3)
         again = await connection.request(API_VERSIONS, 0, {})

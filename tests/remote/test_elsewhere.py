@@ -107,6 +107,24 @@ def login(password: str) -> dict[str, str]:
     }
 
 
+def unanswered_logins(
+    brokers: Brokers, meanwhile: Callable[[], None] = lambda: None
+) -> list[Request]:
+    """Has no broker answer a login. The list gets each request, and `meanwhile` is called then."""
+    asked: list[Request] = []
+
+    def silent(request: Request) -> object:
+        if request.api is not SASL_AUTHENTICATE:
+            return None
+        asked.append(request)
+        meanwhile()
+        return SILENCE
+
+    for broker in brokers.brokers.values():
+        broker.control = silent
+    return asked
+
+
 def test_a_wrong_password_is_tried_from_one_place_alone(ways: Ways, brokers: Brokers) -> None:
     logins = Logins({"alice": "alice-secret"})
     target = brokers.three(sasl=logins).bootstrap
@@ -128,16 +146,7 @@ def test_no_answer_to_a_login_is_not_asked_for_from_everywhere(
     ways: Ways, brokers: Brokers
 ) -> None:
     target = brokers.three(sasl=Logins({"alice": "alice-secret"})).bootstrap
-    asked: list[Request] = []
-
-    def silent(request: Request) -> object:
-        if request.api is not SASL_AUTHENTICATE:
-            return None
-        asked.append(request)
-        return SILENCE
-
-    for broker in brokers.brokers.values():
-        broker.control = silent
+    asked = unanswered_logins(brokers)
     places = [f"ssh://host{n}" for n in range(4)]
     asking = {"timeout": 1.0, "answer_timeout": 1.0}
     reports = walked(target, *places, properties=login("alice-secret"), **asking)
@@ -153,16 +162,7 @@ def test_a_login_that_the_deadline_cut_off_is_not_tried_from_everywhere(
     password: it is known by it all the same."""
     properties = login("counted")
     target = brokers.three(sasl=Logins({"alice": "counted"})).bootstrap
-    asked: list[Request] = []
-
-    def silent(request: Request) -> object:
-        if request.api is not SASL_AUTHENTICATE:
-            return None
-        asked.append(request)
-        return SILENCE
-
-    for broker in brokers.brokers.values():
-        broker.control = silent
+    asked = unanswered_logins(brokers)
     places = [first, *(f"ssh://host{n}" for n in range(1, 4))]
     asking = {"timeout": 1.0, "answer_timeout": 600.0, "deadline": 4.0}
     cut, *others = walked(target, *places, properties=properties, **asking).values()
@@ -189,19 +189,13 @@ def test_a_vantage_point_that_is_lost_during_a_login_may_have_had_it_counted(
     ways: Ways, brokers: Brokers
 ) -> None:
     """The far side is killed as soon as a broker has the login: nobody tries it again."""
-    asked: list[Request] = []
 
-    def killing(request: Request) -> object:
-        if request.api is not SASL_AUTHENTICATE:
-            return None
-        asked.append(request)
+    def kill() -> None:
         for far in _far_pythons(ways):
             os.kill(far, signal.SIGKILL)
-        return SILENCE
 
     target = brokers.three(sasl=Logins({"alice": "alice-secret"})).bootstrap
-    for broker in brokers.brokers.values():
-        broker.control = killing
+    asked = unanswered_logins(brokers, kill)
     places = [f"ssh://host{n}" for n in range(4)]
     lost, *others = walked(target, *places, properties=login("alice-secret")).values()
     assert len(asked) == 1

@@ -68,12 +68,16 @@ def _environment() -> dict[str, str]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "KDIAG_", "AWS_"))}
     return {
         **kept,
-        "WINEPREFIX": str(installed() / "prefix"),
-        "WINEDEBUG": "-all",
-        "WINEDLLOVERRIDES": "mscoree,mshtml=",
+        **_wine(installed()),
         "PYTHONPATH": path(ROOT),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+
+
+def _wine(folder: Path) -> dict[str, str]:
+    """What Wine is told of its prefix in this folder, and of what it need not install there."""
+    told = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml="}
+    return {"WINEPREFIX": str(folder / "prefix"), **told}
 
 
 @functools.cache
@@ -119,8 +123,7 @@ def _make(work: Path) -> None:
     stub.write_text(_RANDOM)
     compiler: list[str | Path] = ["x86_64-w64-mingw32-gcc", "-shared", "-O2", stub, "-ladvapi32"]
     subprocess.run([*compiler, "-o", home / "bcryptprimitives.dll"], check=True)
-    prefix = {**os.environ, "WINEPREFIX": str(work / "prefix"), "WINEDEBUG": "-all"}
-    prefix["WINEDLLOVERRIDES"] = "mscoree,mshtml="
+    prefix = {**os.environ, **_wine(work)}
     subprocess.run(["wineboot", "-i"], env=prefix, capture_output=True, check=True)
     subprocess.run(["wineserver", "-w"], env=prefix, capture_output=True, check=False)
 

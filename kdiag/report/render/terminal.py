@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TextIO
 
 from kdiag.report.model import Report
@@ -31,19 +32,7 @@ def _print(page: Page, report: Report, detail: Detail) -> None:
 def _print_short(page: Page, report: Report) -> None:
     """Prints what fits on a screen: the hops, the first cause with the evidence and the fix that
     there is room for, a line on each other one, and the verdict."""
-
-    def hops() -> None:
-        page.head(report)
-        for step in report.hops:
-            page.step(step)
-        if presentation.found_out(report):
-            page.properties(report.client_properties["librdkafka"])
-
-    def end() -> None:
-        page.ignored(presentation.ignored(report))
-        page.gap()
-        page.verdict(report)
-
+    hops, end = partial(_print_hops, page, report), partial(_print_end, page, report)
     found = [finding for finding, _ in presentation.causes(report)]
     if not found:
         hops()
@@ -56,11 +45,7 @@ def _print_short(page: Page, report: Report) -> None:
 
 
 def _print_all(page: Page, report: Report) -> None:
-    page.head(report)
-    for step in report.hops:
-        page.step(step)
-    if presentation.found_out(report):
-        page.properties(report.client_properties["librdkafka"])
+    _print_hops(page, report)
     if report.cluster and presentation.differs(report.cluster.brokers):
         page.brokers(report.cluster.brokers)
     found = presentation.in_aws(report)
@@ -68,6 +53,18 @@ def _print_all(page: Page, report: Report) -> None:
         page.aws(found)
     for finding, follows in presentation.causes(report):
         page.finding(finding, follows, root=finding is report.cause)
+    _print_end(page, report)
+
+
+def _print_hops(page: Page, report: Report) -> None:
+    page.head(report)
+    for step in report.hops:
+        page.step(step)
+    if presentation.found_out(report):
+        page.properties(report.client_properties["librdkafka"])
+
+
+def _print_end(page: Page, report: Report) -> None:
     page.ignored(presentation.ignored(report))
     page.gap()
     page.verdict(report)

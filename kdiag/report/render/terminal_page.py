@@ -269,7 +269,7 @@ class Page:
 
     def finding(self, finding: Finding, follows: Sequence[Finding], *, root: bool) -> None:
         """A finding with its evidence and fixes; what only follows from it is one line."""
-        status = "fail" if finding.severity == "error" else "warn"
+        status = _status(finding)
         style = f"bold.{status}"
         self.gap()
         self.line(
@@ -335,7 +335,7 @@ class Page:
 
     def headline(self, finding: Finding) -> None:
         """The code, the name and the message of a finding."""
-        status = "fail" if finding.severity == "error" else "warn"
+        status = _status(finding)
         self.line(
             (f"{finding.code} {finding.name}", f"bold.{status}"),
             f": {finding.message}",
@@ -387,6 +387,10 @@ class Page:
         verdict = (report.verdict.upper(), f"bold.{report.verdict}")
         text = self.text(verdict, f" · {presentation.verdict(report)}")
         self.console.print(text, soft_wrap=not wrapped)
+
+
+def _status(finding: Finding) -> str:
+    return "fail" if finding.severity == "error" else "warn"
 
 
 def _style(status: str) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from typing import NamedTuple, TypeVar
 
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable, same_network
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import EndpointResult, Failure
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import Broker
+
+Value = TypeVar("Value", bound=Hashable)
 
 
 class Listener(NamedTuple):
@@ -86,3 +90,12 @@ def suspect(advertised: Endpoint, bootstrap: Bootstrap) -> bool:
     return is_private(host) and not any(
         same_network(host, end) for end in bootstrap.connected_addresses
     )
+
+
+def outlier(values: Sequence[Value]) -> tuple[Value, Value] | None:
+    """The value that differs from all others, three or more in all, and the value that the others
+    share; None where there is none such."""
+    counted = Counter(values).most_common()
+    if len(values) < 3 or len(counted) != 2 or counted[1][1] != 1:
+        return None
+    return counted[1][0], counted[0][0]
