@@ -47,6 +47,7 @@ from kdiag.walk.facts.run import WalkResult
 from tests import walks
 from tests.hostile.peers import NASTY, fuzzed
 from tests.hostile.walking import holds, obeyed
+from tests.lab import goldens
 from tests.lint.corpus import cases
 
 LONGEST = 5.0  # seconds of a processor's time for one input
@@ -270,10 +271,13 @@ def configuration(rng: random.Random) -> None:
 
 @cache
 def _reports() -> Sequence[bytes]:
-    folders = (TESTS / "lab/goldens", TESTS / "render/goldens")
-    found = [path for folder in folders for path in sorted(folder.rglob("*.json"))]
-    small = [path.read_bytes() for path in found if path.stat().st_size < 60_000]
-    return small or [json.dumps({"schema_version": 1, "hops": []}).encode()]
+    found = [path.read_bytes() for path in sorted((TESTS / "goldens/json").glob("*.json"))]
+    found += [
+        json.dumps(one.report, indent=2).encode()
+        for module in goldens.modules()
+        for one in goldens.kept(module).values()
+    ]
+    return [data for data in found if len(data) < 60_000]
 
 
 def saved(rng: random.Random) -> None:

@@ -1,18 +1,22 @@
-"""The reports of the lab as a person reads them: goldens/MODULE/TEST.txt for each test that checks.
+"""The report of each test of the lab that checks: goldens/MODULE.txt has what a person reads, by
+the name of the test, and goldens/MODULE.json the JSON reports, which
+tests/report/render/test_lab.py puts through every output.
 
 Everything that differs from run to run is made the same in the JSON report, which is rendered then;
-so lines break where they always do. `pytest tests/lab --snapshot-update` rewrites them, and keeps
-that JSON report beside each: tests/render/test_lab.py puts it through every output.
+so lines break where they always do. `pytest tests/lab --snapshot-update` rewrites them.
 """
 
 from __future__ import annotations
 
 import difflib
+import json
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
@@ -21,6 +25,7 @@ from kdiag.report.model import Report
 from tests.walks import shown
 
 GOLDENS = Path(__file__).parent / "goldens"
+_HEADING = re.compile(r"^== (\S+)\n", re.MULTILINE)
 
 _SAME = (
     (re.compile(r"\b127\.\d{1,3}\.\d{1,3}\.(\d{1,3})\b"), r"127.0.0.\1"),
@@ -48,13 +53,63 @@ _TEXTS = {
 }
 
 
+class Case(NamedTuple):
+    """A test's place among the goldens."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}/{self.name}"
+
+
+class Kept(NamedTuple):
+    """What is kept of a report: as a person reads it on 80 columns, and as JSON."""
+
+    text: str
+    report: dict[str, Any]
+
+
+def modules() -> list[str]:
+    """Those that have goldens."""
+    return sorted(file.stem for file in GOLDENS.glob("*.txt"))
+
+
+@cache
+def kept(module: str) -> dict[str, Kept]:
+    """The goldens of a module, by the test's name. Raises OSError where it has none."""
+    parts = _HEADING.split((GOLDENS / f"{module}.txt").read_text("utf-8"))
+    texts = dict(zip(parts[1::2], parts[2::2], strict=True))
+    reports = json.loads((GOLDENS / f"{module}.json").read_text("ascii"))
+    assert texts.keys() == reports.keys(), f"{module}.txt and {module}.json differ"
+    return {name: Kept(text, reports[name]) for name, text in texts.items()}
+
+
+def keep(case: Case, new: Kept | None) -> None:
+    """Writes the golden of a test, or takes it out."""
+    assert "PYTEST_XDIST_WORKER" not in os.environ, "goldens are rewritten without -n"
+    before = kept(case.module) if case.module in modules() else {}
+    after = {**before, case.name: new}
+    left = {name: one for name, one in sorted(after.items()) if one}
+    reports = json.dumps({name: one.report for name, one in left.items()}, indent=1)
+    texts = "".join(f"== {name}\n{one.text}" for name, one in left.items())
+    for ending, content in (("json", f"{reports}\n"), ("txt", texts)):
+        (GOLDENS / f"{case.module}.{ending}").write_text(content, "utf-8")
+    kept.cache_clear()
+
+
 class Golden:
     """The golden of one test. All checks that the test makes have to print the same."""
 
     def __init__(self, nodeid: str, rewrite: bool) -> None:
-        self.path = path(nodeid)
+        self.case = case(nodeid)
         self.rewrite = rewrite
         self.held = False
+
+    @property
+    def kept(self) -> Kept | None:
+        """What is kept of the test, if it is."""
+        return kept(self.case.module).get(self.case.name) if self.case.module in modules() else None
 
     def hold(self, told: dict[str, Any]) -> None:
         """Compares a JSON report with the golden, or rewrites that."""
@@ -65,14 +120,12 @@ class Golden:
             report = msgspec.convert(_same(told), Report)
             text = shown(report)
         if self.rewrite and not self.held:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(text, "utf-8")
-            self.path.with_suffix(".json").write_text(shown(report, "json"), "ascii")
+            keep(self.case, Kept(text, json.loads(shown(report, "json"))))
         self.held = True
-        assert self.path.is_file(), f"no {self.path}: pytest tests/lab --snapshot-update"
-        before = self.path.read_text("utf-8")
+        assert self.kept, f"no golden of {self.case}: pytest tests/lab --snapshot-update"
+        before = self.kept.text
         differs = "\n".join(difflib.unified_diff(before.splitlines(), text.splitlines(), n=1))
-        assert text == before, f"{self.path.name} is another report:\n{differs}"
+        assert text == before, f"{self.case} is another report:\n{differs}"
 
 
 _current: list[Golden] = []
@@ -87,7 +140,7 @@ def held(nodeid: str, rewrite: bool) -> Iterator[None]:
         yield
     finally:
         _current.remove(golden)
-    assert golden.held or not golden.path.exists(), f"nothing printed {golden.path}: delete it"
+    assert golden.held or not golden.kept, f"nothing printed {golden.case}: delete it"
 
 
 @contextmanager
@@ -114,11 +167,11 @@ def named(value: object) -> str | None:
     return "" if isinstance(value, list | dict) else None
 
 
-def path(nodeid: str) -> Path:
+def case(nodeid: str) -> Case:
     """Where the golden of a test is, by pytest's name for it."""
     module, _, function = re.sub(r"@\w+$", "", nodeid).partition("::")  # xdist adds the group
     name = re.sub(r"[^\w.-]+", "-", function.removeprefix("test_")).strip("-")
-    return GOLDENS / Path(module).stem.removeprefix("test_") / f"{name}.txt"
+    return Case(Path(module).stem.removeprefix("test_"), name)
 
 
 def _same(value: Any, key: str = "") -> Any:

@@ -18,12 +18,11 @@ def test_no_golden_is_left_over(request: pytest.FixtureRequest) -> None:
         [sys.executable, "-m", *collect], capture_output=True, text=True, cwd=ROOT, timeout=50
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    tests = {goldens.path(line) for line in done.stdout.splitlines() if "::" in line}
+    tests = {goldens.case(line) for line in done.stdout.splitlines() if "::" in line}
     assert tests
-    kept = [*goldens.GOLDENS.rglob("*/*.txt"), *goldens.GOLDENS.rglob("*/*.json")]
-    over = {path for path in kept if path.with_suffix(".txt") not in tests}
+    kept = {goldens.Case(m, name) for m in goldens.modules() for name in goldens.kept(m)}
+    over = kept - tests
     if request.config.getoption("update_snapshots"):
-        for path in over:
-            path.unlink()
-        over = set()
+        while over:
+            goldens.keep(over.pop(), None)
     assert over == set()

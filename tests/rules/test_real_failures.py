@@ -16,6 +16,7 @@ import pytest
 
 from kdiag.catalog import every_rule
 from kdiag.rules.rule import Severity
+from tests.lab.goldens import kept
 
 RULES = every_rule()
 
@@ -162,7 +163,8 @@ def test_the_clients_log_it(code: str, log: Log) -> None:
     ("code", "case"), [(code, one) for code, one in EVIDENCE if isinstance(one, Lab)]
 )
 def test_the_lab_has_met_it(code: str, case: Lab) -> None:
-    report = json.loads((TESTS / "lab" / "goldens" / f"{case.golden}.json").read_text("ascii"))
+    module, _, name = case.golden.partition("/")
+    report = kept(module)[name].report
     found = {one["code"]: one["severity"] for one in report["findings"]}
     assert found.get(code) == "error", f"{case.golden} has {found}"
 
