@@ -50,7 +50,7 @@ class Value:
     def opaque(self) -> bool:
         """Whether a part of it is a variable, or of a template, so that what it is going to be is
         not known."""
-        return _VARIABLE.search(interpolated(self.text)) is not None
+        return is_variable(interpolated(self.text))
 
     def spot(self, offset: int) -> Spot:
         """Where a character of it is."""
@@ -72,7 +72,7 @@ class Address:
     @property
     def known(self) -> bool:
         """Whether its host is said, and not left to a variable or a command."""
-        return _VARIABLE.search(self.host) is None
+        return not is_variable(self.host)
 
 
 class Client(NamedTuple):
@@ -206,6 +206,11 @@ class ConfiguredBroker:
         """The ports by which this listener is reached from outside of its container."""
         port = self.inside(advertised)
         return [out for out, within in self.published or () if within == port]
+
+
+def is_variable(text: str) -> bool:
+    """Whether a part of it is a variable, a placeholder, or of a template."""
+    return _VARIABLE.search(text) is not None
 
 
 def address(said: str) -> Address:

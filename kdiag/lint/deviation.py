@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from kdiag.lint.aliases import old_name
+from kdiag.lint.broker import is_variable
 from kdiag.lint.keyed import KEYED, items_of
 from kdiag.lint.reader import resolved
+from kdiag.lint.resources import bare, certifiable
 from kdiag.lint.schema import (
     Model,
     Path_,
@@ -229,7 +231,8 @@ def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[De
         if near == UNDASHED and isinstance(node, Items):
             yield from _differences(node.items[0], schema, path, kind)
         return
-    taken = {each.key.text: each.value for each in reversed(node.entries)}
+    taken = {each.key.text for each in node.entries}
+    said = {each.key.text for each in node.entries if not is_null(each.value)}
     strays, meant_for = 0, set()
     for each in node.entries:
         below = allowed(schema, each.key.text)
@@ -263,7 +266,7 @@ def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[De
             if meant_ and not isinstance(each.value, Scalar):
                 yield from _differences(each.value, meant_, (*home, name), kind)
     for key in schema.get("required", ()):
-        if is_null(taken.get(key)) and key not in meant_for:
+        if key not in said and key not in meant_for:
             yield Deviation(Flaw.MISSING, node, path, key=key, parent=node)
 
 
@@ -342,6 +345,13 @@ def _scalar(node: Node, schema: Schema, path: Path_) -> Iterator[Deviation]:
             yield Deviation(Flaw.VALUE, node, path, expected=f"at most {high}")
     elif "pattern" in schema and not re.search(schema["pattern"], str(value)):
         yield Deviation(Flaw.VALUE, node, path, expected=f"text of the form {schema['pattern']}")
+    elif path[-2:-1] == ("alternativeNames",) and not (
+        certifiable(node.text) or is_variable(node.text)
+    ):
+        several = bool(re.search(r"[\s,]", node.text.strip()))
+        expected = "one host name or address" + ", the next one as an item of its own" * several
+        near = "" if several else bare(node.text.strip())
+        yield Deviation(Flaw.VALUE, node, path, expected=expected, near=near)
 
 
 def _as(text: str, wanted: str) -> str:

@@ -109,20 +109,24 @@ def _harmless(
 ) -> tuple[dict[str, str], Sequence[Found]]:
     """The texts with those fixes that do no harm, tried one after the other."""
     base = {file.name: file.text for file in files}
-    tried = [each for each in found if each.edits]
     size = sum(map(len, base.values()))
-    kept: list[Found] = []
     best: tuple[dict[str, str], Sequence[Found]] = (dict(sources), found)
     if base != dict(sources):  # the lines that stand wrongly, which all else rests on
         best = _judged(base, judge)
         if harm(*best):
             return dict(sources), found
-    for each in tried if len(tried) <= _MOST_TRIED and size <= _MOST_TEXT else ():
-        edits = [*kept, each]
-        made = {name: apply(text, _edits(edits, name)) for name, text in base.items()}
-        texts, left = _judged(made, judge)
-        if not harm(texts, left) and len(left) < len(best[1]):
-            kept, best = edits, (texts, left)
+    for _ in range(_ROUNDS):
+        tried = [each for each in found if each.edits]
+        kept: list[Found] = []
+        for each in tried if len(tried) <= _MOST_TRIED and size <= _MOST_TEXT else ():
+            edits = [*kept, each]
+            made = {name: apply(text, _edits(edits, name)) for name, text in base.items()}
+            texts, left = _judged(made, judge)
+            if not harm(texts, left) and len(left) < len(best[1]):
+                kept, best = edits, (texts, left)
+        if not kept:
+            break
+        base, found = best
     return best
 
 
@@ -149,7 +153,7 @@ def _harm(
     others = [sum(of[code][1] for code in listed if code in of) for of in (were, are)]
     if errors[1] > errors[0] or (errors[1] == errors[0] and others[1] > others[0]):
         return True
-    return len(listed) == len(were) and errors[0] == errors[1] and others[0] == others[1]
+    return len(listed) == len(were) and errors[0] + others[0] <= errors[1] + others[1]
 
 
 def _counts(found: Sequence[Found]) -> dict[str, tuple[int, int]]:

@@ -88,7 +88,9 @@ def _key(root: Node, kind: str) -> _Key:
 
 
 def _parts(root: Node, kind: str) -> tuple[Entry, ...]:
-    return entries(root, *(("spec", "kafka") if kind == "Kafka" else ("spec",)))
+    """The fields that a patch is made of; of a key that stands twice the last, as YAML has it."""
+    found = entries(root, *(("spec", "kafka") if kind == "Kafka" else ("spec",)))
+    return tuple({each.key.text: each for each in found}.values())
 
 
 def _value(node: Node | None) -> JsonValue:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from kdiag.address import parse
 from kdiag.lint.tree import Entry, Map, Node, Spot, entries, get, is_null, items, text
 
 # Settings that the operator makes itself, by how they begin; what of it may be set all the same.
@@ -36,6 +38,23 @@ _ALLOWED = {
 # What clients are sent to depends on these: here they are without effect.
 _LISTENERS = ("listeners", "advertised.", "listener.", "host.name", "port", "inter.broker.")
 _PER_LISTENER = ("connections.max.reauth.ms", "max.connections", "max.connection.creation.rate")
+
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DNS_NAME = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*\.?\Z")
+
+
+def certifiable(host: str) -> bool:
+    """Whether the operator puts a host in a certificate: it refuses a resource with another one
+    among `alternativeNames`, and as the host of a broker where the listener has TLS.
+    Source: IpAndDnsValidation and KafkaListenersReconciler of Strimzi."""
+    return parse(host) is not None or (len(host) < 256 and _DNS_NAME.match(host) is not None)
+
+
+def bare(host: str) -> str:
+    """The host of a URL, or of an address with its port; "" where there is none."""
+    rest = (host.partition("://")[2] or host).partition("/")[0]
+    name = rest.rpartition(":")[0] if rest.count(":") == 1 else rest
+    return name if certifiable(name) else ""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,10 @@ class StrimziListener:
     def names(self) -> list[str]:
         """The alternative names of its certificate."""
         found = items(self.configuration, "bootstrap", "alternativeNames")
-        return [each.text for each in found if isinstance(each, Scalar)]
+        # Of items that YAML has joined to one text, each part was meant.
+        return [
+            name for x in found if isinstance(x, Scalar) for name in re.split(r"[\s,]+", x.text)
+        ]
 
 
 @dataclass(frozen=True)

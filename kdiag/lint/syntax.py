@@ -23,6 +23,8 @@ _LINES = (
     (rf"{_FIELD}[ ]+\"([^\"#]*[^\"# ])[ ]*\Z", r'\1: "\2"', "the quote is not closed"),
     (rf"{_FIELD}[ ]+'([^'#]*[^'# ])[ ]*\Z", r"\1: '\2'", "the quote is not closed"),
     (rf"{_FIELD}(?!//)([^\s:].*)\Z", r"\1: \2", "there is no blank behind the colon"),
+    (rf"([ ]*)-({_HOST})[ ]*(#.*)?\Z", r"\1- \2 \3", "there is no blank behind the dash"),
+    (rf"([ ]*)({_HOST}\.\w+)[ ]*(#.*)?\Z", r"\1- \2 \3", "the dash of this item is missing"),
 )  # fmt: skip
 _PATTERNS = tuple((re.compile(shape), new, words) for shape, new, words in _LINES)
 _BLOCK = re.compile(r"[^#]*[|>][+-]?[0-9]?[ \t]*(#.*)?$")

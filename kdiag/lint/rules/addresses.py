@@ -8,8 +8,9 @@ from kdiag.address import internal_name, is_loopback, is_private, is_unusable
 from kdiag.config.snippet import unknown
 from kdiag.lint import observed_fix as proven
 from kdiag.lint import remedies
-from kdiag.lint.broker import ADVERTISED, MAP, ConfiguredBroker, Value
+from kdiag.lint.broker import ADVERTISED, MAP, ConfiguredBroker, Value, is_variable
 from kdiag.lint.edit import Edit, Edits, replace
+from kdiag.lint.resources import bare, certifiable
 from kdiag.lint.rules.advertised import (
     AdvertisedListener,
     advertised_listeners,
@@ -106,18 +107,24 @@ def advertises_nothing(
         if not host or is_unusable(host, 1):
             said = f"broker {each.id} will advertise {host or 'no host'}, which nobody can dial"
             yield _at(listener, each, said)
-        elif node and not is_host(host):
-            bare = _bare(host)
+        elif node and not (is_host(host) and (certifiable(host) or not listener.tls)):
+            if is_variable(host) and "<" not in host:
+                continue
+            alone = bare(host)
             said = f"broker {each.id}: {host} is no host name and no address"
-            edits: Edits = (replace(node, bare),) if bare else ()
+            if is_host(host):
+                said = f"broker {each.id}: the operator refuses {host}, of which no certificate "
+                said += "can be made: a host name has letters, digits, hyphens and dots"
+            edits: Edits = (replace(node, alone),) if alone else ()
             fix = remedies.say(
                 "Write the host alone:",
                 "advertisedHost: {host}",
                 "yaml",
-                host=bare or unknown("host"),
+                host=alone or unknown("host"),
             )
             spot = spot_of(each, "advertisedHost")
-            yield mistake(listener, said, spot, fix, None, edits, each.id)
+            level = Severity.WARNING if is_variable(host) else None
+            yield mistake(listener, said, spot, fix, level, edits, each.id)
     for door in _doors(broker):
         name = door.address.name
         if door.host and is_unusable(door.host, 1):
@@ -377,11 +384,3 @@ def _at(listener: StrimziListener, each: BrokerEntry, said: str) -> Match:
     return mistake(
         listener, said, spot_of(each, "advertisedHost"), fix, edits=edits, broker=each.id
     )
-
-
-def _bare(host: str) -> str:
-    """The host of a URL, or of an address with its port."""
-    rest = host.partition("://")[2] or host
-    rest = rest.partition("/")[0]
-    name = rest.rpartition(":")[0] if rest.count(":") == 1 else rest
-    return name if name and is_host(name) else ""

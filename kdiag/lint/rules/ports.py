@@ -8,6 +8,7 @@ from kdiag.config.snippet import fill, unknown
 from kdiag.lint import observed_fix as proven
 from kdiag.lint import remedies
 from kdiag.lint.edit import Edits, append, insert, remove, replace, written
+from kdiag.lint.resources import certifiable
 from kdiag.lint.rules.strimzi import mistake, spot_of
 from kdiag.lint.strimzi import NODE_PORTS, StrimziCluster, StrimziListener
 from kdiag.lint.tree import Items, Map, Scalar, entry, get
@@ -167,7 +168,7 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
             edits = (*_named(listener, came), *edits) if came and edits else ()
             yield mistake(listener, said, node.start, fix, edits=edits)
             continue
-        absent = [host for host in hosts if host not in names]
+        absent = [host for host in hosts if certifiable(host) and not _names(names, host)]
         if len(hosts) > 1 and absent:
             said = (
                 f"bootstrap may be answered by any broker, and not every certificate names "
@@ -210,6 +211,11 @@ def local_traffic_policy(cluster: StrimziCluster) -> Iterator[Match]:
         yield mistake(listener, said, node.start, fix, Severity.ERROR if shared else None, edits)
 
 
+def _names(names: list[str], host: str) -> bool:
+    """Whether a certificate with these names is one for a host, by a wildcard too."""
+    return host in names or f"*.{host.partition('.')[2]}" in names
+
+
 def _named(listener: StrimziListener, hosts: list[str]) -> Edits:
     """The alternative names with these hosts among them."""
     bootstrap = get(listener.configuration, "bootstrap")
@@ -218,7 +224,8 @@ def _named(listener: StrimziListener, hosts: list[str]) -> Edits:
     names = [written(host) for host in hosts if host not in listener.names()]
     found = get(bootstrap, "alternativeNames")
     if isinstance(found, Items):
-        return append(found, names)
+        whole = all(isinstance(x, Scalar) and certifiable(x.text) for x in found.items)
+        return append(found, names) if whole else ()
     lines = "".join(f"\n  - {name}" for name in names)
     if bootstrap is None:
         nested = lines.replace("\n", "\n  ")

@@ -317,4 +317,4 @@ def _lists(node: Node | None) -> Iterator[Items]:
 
 
 def _short(said: str) -> str:
-    return said if len(said) < 41 else f"{said[:40]}…"
+    return (said or '""') if len(said) < 41 else f"{said[:40]}…"
