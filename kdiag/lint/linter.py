@@ -23,9 +23,10 @@ from kdiag.lint.helm import node_ports, of_helm
 from kdiag.lint.merged_line import MergedLine, merged_lines
 from kdiag.lint.mistake import Mistake, Problem
 from kdiag.lint.observed import ObservedCluster
+from kdiag.lint.pools import pool
 from kdiag.lint.report import LintReport
 from kdiag.lint.rules import lint_rules
-from kdiag.lint.strimzi import StrimziContext, cluster, kube_node, pool, service
+from kdiag.lint.strimzi import StrimziContext, cluster, kube_node, service
 from kdiag.lint.tree import Node, Scalar, Spot, entries
 from kdiag.lint.workload import of_config_map, of_workload
 from kdiag.rules.entry_listener import EntryListener

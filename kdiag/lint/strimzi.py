@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from kdiag.lint.observed import HostPort, ObservedBroker, ObservedCluster
+from kdiag.lint.pools import MOST_IDS, NodePool, node_ids
 from kdiag.lint.tree import Map, Node, Scalar, get, items, number, text
 
 # Of a node's addresses the first of these that it has, unless the listener prefers a type.
@@ -16,7 +17,6 @@ ADDRESS_TYPES = ("ExternalDNS", "ExternalIP", "InternalDNS", "InternalIP", "Host
 NODE_PORTS = range(30000, 32768)
 BY_NAME = ("route", "tlsroute", "ingress")  # TLS tells where a connection goes
 OUTSIDE = ("nodeport", "loadbalancer", "route", "tlsroute", "ingress")
-_MOST_IDS = 2000  # of all pools; the largest clusters have some hundreds of brokers
 _MOST_LISTENERS = 64  # of one resource that are judged
 
 
@@ -87,19 +87,6 @@ class StrimziListener:
         return [
             name for x in found if isinstance(x, Scalar) for name in re.split(r"[\s,]+", x.text)
         ]
-
-
-@dataclass(frozen=True)
-class NodePool:
-    """A KafkaNodePool. `ids` is what its status says; `wanted` the range that an annotation asks
-    for."""
-
-    name: str
-    cluster: str
-    roles: tuple[str, ...]
-    replicas: int
-    ids: tuple[int, ...] | None
-    wanted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -185,7 +172,7 @@ def cluster(root: Node, around: StrimziContext) -> StrimziCluster:
     name = text(root, "metadata", "name")
     namespace = text(root, "metadata", "namespace")
     pools = [each for each in around.pools if each.cluster == name or not name]
-    ids, known = _ids(pools)
+    ids, known = node_ids(pools)
     replicas = None if pools else _replicas(root)
     settled = (known and bool(pools)) or replicas is not None
     serving = [each for each in pools if "broker" in each.roles]
@@ -223,7 +210,7 @@ def _replicas(root: Node) -> int | None:
     if pools == "enabled" or text(root, "apiVersion").endswith("/v1"):
         return None
     found = number(root, "spec", "kafka", "replicas")
-    return min(found, _MOST_IDS) if found and found > 0 else None
+    return min(found, MOST_IDS) if found and found > 0 else None
 
 
 def default_port(listener: StrimziListener) -> int | None:
@@ -313,21 +300,6 @@ def _complaints(root: Node) -> Iterator[str]:
             yield f"{kind}: {said}" if said else kind
 
 
-def pool(root: Node) -> NodePool:
-    """The model of a KafkaNodePool."""
-    said = items(root, "status", "nodeIds")
-    ids = [int(each.text) for each in said if isinstance(each, Scalar) and _is_id(each.text)]
-    roles = [each.text for each in items(root, "spec", "roles") if isinstance(each, Scalar)]
-    return NodePool(
-        text(root, "metadata", "name"),
-        text(root, "metadata", "labels", "strimzi.io/cluster"),
-        tuple(roles),
-        min(max(number(root, "spec", "replicas") or 0, 0), _MOST_IDS),
-        tuple(ids) if said else None,
-        _range(text(root, "metadata", "annotations", "strimzi.io/next-node-ids")),
-    )
-
-
 def service(root: Node) -> KubeService:
     """The model of a Service."""
     return KubeService(
@@ -364,45 +336,9 @@ def _listeners(root: Node) -> list[StrimziListener]:
                 configuration if isinstance(configuration, Map) else None,
                 tuple(
                     BrokerEntry(one, number(one, "broker"))
-                    for one in items(configuration, "brokers")[:_MOST_IDS]
+                    for one in items(configuration, "brokers")[:MOST_IDS]
                     if isinstance(one, Map)
                 ),
             )
         )
     return found
-
-
-def _ids(pools: Sequence[NodePool]) -> tuple[dict[str, tuple[int, ...]], bool]:
-    """The node ids of each pool: as their status says, else as Strimzi hands them out to new pools,
-    which is by the order in which the API lists them, by name."""
-    ids = {pool.name: pool.ids for pool in pools if pool.ids is not None}
-    settled = len(ids) == len(pools)
-    taken = {one for known in ids.values() for one in known}
-    candidate = 0
-    for pool in sorted(pools, key=lambda each: each.name):
-        if pool.name in ids:
-            continue
-        replicas = min(pool.replicas, max(0, _MOST_IDS - len(taken)))
-        free = [one for one in pool.wanted if one not in taken][:replicas]
-        taken |= set(free)
-        while len(free) < replicas:
-            if candidate not in taken:
-                free.append(candidate)
-                taken.add(candidate)
-            candidate += 1
-        ids[pool.name] = tuple(sorted(free))
-    return ids, settled
-
-
-def _range(said: str) -> tuple[int, ...]:
-    """`[0, 5, 10-20]` of an annotation."""
-    found: list[int] = []
-    for low, high in re.findall(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", said):
-        first, last = int(low), int(high or low)
-        step = 1 if last >= first else -1
-        found += list(range(first, last + step, step)[:_MOST_IDS])
-    return tuple(found[:_MOST_IDS])
-
-
-def _is_id(said: str) -> bool:
-    return said.isascii() and said.isdecimal() and len(said) < 12

@@ -12,7 +12,7 @@ from kdiag.network.attempt import EndpointResult, Failure
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import Broker
 
-Value = TypeVar("Value", bound=Hashable)
+T = TypeVar("T", bound=Hashable)
 
 
 class Listener(NamedTuple):
@@ -92,7 +92,7 @@ def suspect(advertised: Endpoint, bootstrap: Bootstrap) -> bool:
     )
 
 
-def outlier(values: Sequence[Value]) -> tuple[Value, Value] | None:
+def outlier(values: Sequence[T]) -> tuple[T, T] | None:
     """The value that differs from all others, three or more in all, and the value that the others
     share; None where there is none such."""
     counted = Counter(values).most_common()

@@ -1,0 +1,75 @@
+"""KafkaNodePools, and the node ids that the operator gives their nodes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kdiag.lint.tree import Node, Scalar, items, number, text
+
+MOST_IDS = 2000  # of all pools; the largest clusters have some hundreds of brokers
+
+
+@dataclass(frozen=True)
+class NodePool:
+    """A KafkaNodePool. `ids` is what its status says; `wanted` the range that an annotation asks
+    for."""
+
+    name: str
+    cluster: str
+    roles: tuple[str, ...]
+    replicas: int
+    ids: tuple[int, ...] | None
+    wanted: tuple[int, ...] = ()
+
+
+def pool(root: Node) -> NodePool:
+    """The model of a KafkaNodePool."""
+    said = items(root, "status", "nodeIds")
+    ids = [int(each.text) for each in said if isinstance(each, Scalar) and _is_id(each.text)]
+    roles = [each.text for each in items(root, "spec", "roles") if isinstance(each, Scalar)]
+    return NodePool(
+        text(root, "metadata", "name"),
+        text(root, "metadata", "labels", "strimzi.io/cluster"),
+        tuple(roles),
+        min(max(number(root, "spec", "replicas") or 0, 0), MOST_IDS),
+        tuple(ids) if said else None,
+        _range(text(root, "metadata", "annotations", "strimzi.io/next-node-ids")),
+    )
+
+
+def node_ids(pools: Sequence[NodePool]) -> tuple[dict[str, tuple[int, ...]], bool]:
+    """The node ids of each pool: as their status says, else as Strimzi hands them out to new pools,
+    which is by the order in which the API lists them, by name."""
+    ids = {pool.name: pool.ids for pool in pools if pool.ids is not None}
+    settled = len(ids) == len(pools)
+    taken = {one for known in ids.values() for one in known}
+    candidate = 0
+    for pool in sorted(pools, key=lambda each: each.name):
+        if pool.name in ids:
+            continue
+        replicas = min(pool.replicas, max(0, MOST_IDS - len(taken)))
+        free = [one for one in pool.wanted if one not in taken][:replicas]
+        taken |= set(free)
+        while len(free) < replicas:
+            if candidate not in taken:
+                free.append(candidate)
+                taken.add(candidate)
+            candidate += 1
+        ids[pool.name] = tuple(sorted(free))
+    return ids, settled
+
+
+def _range(said: str) -> tuple[int, ...]:
+    """`[0, 5, 10-20]` of an annotation."""
+    found: list[int] = []
+    for low, high in re.findall(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", said):
+        first, last = int(low), int(high or low)
+        step = 1 if last >= first else -1
+        found += list(range(first, last + step, step)[:MOST_IDS])
+    return tuple(found[:MOST_IDS])
+
+
+def _is_id(said: str) -> bool:
+    return said.isascii() and said.isdecimal() and len(said) < 12
