@@ -17,6 +17,7 @@ HOSTILE = (
     *("x\ntouch PWNED", "x #PWNED", "PWNED: {a: 1}", "*PWNED", "&x PWNED", "!PWNED x", '"PWNED'),
     *("- PWNED", "x\\\nPWNED=1", "x\\u000aPWNED=1", "${PWNED}", "%{PWNED}", "x\r\nEOF\nPWNED"),
     *("--PWNED", "-oProxyCommand=PWNED", "-", "=PWNED", "~PWNED", "x && PWNED", "x > PWNED"),
+    *("x\u2019;touch PWNED;\u2018", "\u2013PWNED", "$env:PWNED", "x,PWNED", "@{a=PWNED}"),
     *("|PWNED", "> PWNED", "PWNED\x1b[31m", "PWNED\u2028x", "x PWNED", ":PWNED", "'PWNED'"),
 )
 
@@ -35,6 +36,8 @@ def holds(remedy: Remedy, names: Iterable[str] = HOSTILE) -> None:
         for body in _HEREDOC.findall(snippet):
             assert yaml.safe_load(body)
         _shell(_HEREDOC.sub("< EOF", snippet), whole)
+    elif kind == "powershell":
+        _powershell(snippet, whole)
     elif kind == "yaml":
         _yaml(snippet, whole)
     elif kind in ("properties", "ini"):
@@ -59,6 +62,33 @@ def _shell(snippet: str, whole: list[str]) -> None:
         if MARK in word:
             assert any(name in word for name in whole if MARK in name), (word, snippet)
             assert not word.startswith("-") or _OWN_OPTION.match(word), (word, snippet)
+
+
+def powershell_words(line: str) -> list[str]:
+    """The words of a command as PowerShell has them. Quotes inside of a word, and whatever it would
+    read as more than text there, are refused."""
+    words, rest = [], line
+    while rest := rest.lstrip(" "):
+        if rest.startswith("#"):
+            break
+        text = re.match(
+            "[\u2018-\u201b'](?:([\u2018-\u201b'])\\1|[^\u2018-\u201b'])*[\u2018-\u201b']", rest
+        )
+        found = text or re.match(r"<[\w ',.:-]*>|[\w.:/\\-]+|\|", rest, re.ASCII)
+        assert found, rest
+        rest = rest[found.end() :]
+        assert not rest or rest[0] == " ", line
+        inside = re.sub("([\u2018-\u201b'])\\1", r"\1", found[0][1:-1])
+        words.append(inside if text else found[0])
+    return words
+
+
+def _powershell(snippet: str, whole: list[str]) -> None:
+    for line in snippet.splitlines():
+        for word in powershell_words(line):
+            if MARK in word:
+                assert any(name in word for name in whole if MARK in name), (word, snippet)
+                assert word[0] not in "-\u2013\u2014\u2015", (word, snippet)
 
 
 def _yaml(snippet: str, whole: list[str]) -> None:

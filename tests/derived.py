@@ -84,7 +84,8 @@ def findings() -> str:
         "",
         "Everything kdiag can find. The first digit is the area; the same pages are printed by "
         "`kdiag explain CODE`. One finding of a report is its root cause; what only follows from "
-        "it names it under `consequence_of`.",
+        "it names it under `consequence_of`. Commands for the client are those of Linux on this "
+        "page; a report, and `kdiag explain`, have those of the client's system.",
         "",
         "| code | name | severity | |",
         "|---|---|---|---|",

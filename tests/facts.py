@@ -24,6 +24,7 @@ from kdiag.network.attempt import (
     Sent,
 )
 from kdiag.report.model import HopResult, Report, report
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.expectations import CheckedExpectations, check_expectations, parse_expectations
 from kdiag.rules.rule import Finding, ignorable
@@ -213,7 +214,8 @@ def hop_failures(*halted: tuple[str, str]) -> HopFailures:
 def known(*facts: object) -> Facts:
     """The facts, as the rules are given them."""
     told = AwsExtension().derive(Facts((settings(f"{DOOR}:9094"),)).adding(*facts))
-    return told if CloudView in told else told.adding(CloudView())
+    missing = (kind() for kind in (CloudView, ClientSystem) if kind not in told)
+    return told.adding(*missing)
 
 
 def found_by(code: str, *facts: Any) -> list[Finding]:

@@ -38,11 +38,12 @@ from kdiag.lint.linter import lint
 from kdiag.lint.mistake import Problem
 from kdiag.rules import acls
 from kdiag.rules import remedies as kafka
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.rule import Remedy
 from kdiag.text import clean
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.listeners import Listener
-from tests.copying import HOSTILE, holds
+from tests.copying import HOSTILE, holds, powershell_words
 from tests.facts import listener
 from tests.lint.corpus import cases
 from tests.walks import AT_ONCE
@@ -68,6 +69,16 @@ def test_a_real_shell_agrees() -> None:
     words = fill("shell", "printf '%s\\0' {names}", names=[n for n in HOSTILE if n[0] != "-"])
     out = subprocess.run(["sh", "-c", words], capture_output=True, check=True).stdout
     assert out.decode().split("\0")[:-1] == [clean(n) for n in HOSTILE if n[0] != "-"]
+
+
+@FEW
+@given(TEXT)
+def test_a_name_is_one_word_of_powershell_and_no_option(name: str) -> None:
+    said = clean(name)
+    words = powershell_words(fill("powershell", "tool {what} -x {what!q}", what=name))
+    unfit = said[:1] in tuple("-\u2013\u2014\u2015") or '"' in said or said.endswith("\\")
+    shown = "<what>" if unfit else said
+    assert words == ["tool", shown, "-x", shown]
 
 
 @FEW
@@ -174,6 +185,7 @@ def _strategy(hint: Any) -> st.SearchStrategy[Any]:
         str: TEXT, int: PORTS, bool: st.booleans(), Endpoint: ENDPOINTS, Listener: LISTENERS,
         NetworkAcl: ACLS, permissions.Proposal: PROPOSALS, Remedy: st.just(Remedy("x.")),
         Snippet: st.builds(lambda name: fill("shell", "{name}", name=name), TEXT),
+        ClientSystem: st.builds(ClientSystem, st.sampled_from(["", "linux", "macos", "windows"])),
         type(None): st.none(), object: TEXT,
     }  # fmt: skip
     if hint in known:
@@ -365,6 +377,10 @@ def test_the_check_can_fail() -> None:
         ("kubectl -n x;touch PWNED", "shell"),
         ("tool --PWNED", "shell"),
         ("tool `touch PWNED`", "shell"),
+        ("tool PWNED,x", "powershell"),
+        ("tool 'x’;PWNED;‘'", "powershell"),
+        ("tool -PWNED", "powershell"),
+        ("tool $PWNED", "powershell"),
         ("a: x #PWNED", "yaml"),
         ("a: *PWNED", "yaml"),
         ("a=1\nPWNED=1", "properties"),

@@ -10,7 +10,9 @@ from typing import Any, TextIO
 
 from kdiag import links
 from kdiag.kafka.error_catalog import KafkaError
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.rule import Rule
+from kdiag.walk.facts.run import this_system
 
 FORMS = ("terminal", "json")
 SCHEMA_VERSION = 1
@@ -22,9 +24,9 @@ def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
     if form == "terminal":
         stream.write(f"{rule.code} {rule.name} ({rule.severity.value})\n{rule.title}\n\n")
         see = f"\nsee {rule.url}\n" if links.SITE else ""
-        stream.write(f"{rule.doc}\n{see}")
+        stream.write(f"{_page(rule)}\n{see}")
         return
-    _object(stream, {"kind": "finding", **_summary(rule), "page": rule.doc, "url": rule.url})
+    _object(stream, {"kind": "finding", **_summary(rule), "page": _page(rule), "url": rule.url})
 
 
 def of_all(form: str, every: Mapping[str, Rule], stream: TextIO) -> None:
@@ -67,6 +69,11 @@ def of_error(form: str, error: KafkaError, every: Mapping[str, Rule], stream: Te
             "findings": list(error.codes),
         },
     )
+
+
+def _page(rule: Rule) -> str:
+    """The page of a rule, with the commands of this system."""
+    return ClientSystem(this_system()).translated(rule.doc)
 
 
 def _summary(rule: Rule) -> dict[str, str]:

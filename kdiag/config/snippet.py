@@ -23,6 +23,7 @@ _TYPED = re.compile(  # what YAML takes for a number, a time, a truth or nothing
     r"[-+.]?[0-9][0-9_.eE+-]*\Z|0[xob][0-9a-f_]+\Z|(?:y|n|yes|no|on|off|true|false|null)\Z", re.I
 )
 _ADDRESS = re.compile(r"[0-9]+(\.[0-9]+){3}\Z")
+_POWERSHELL_WORD = re.compile(r"\w[\w.:/\\-]*\Z", re.ASCII)
 _HOSTS_WORD = re.compile(r"[\w.:%-]+\Z", re.ASCII)
 
 # Begins a line that has one entry more, or another one: alone it would take the others' place.
@@ -96,6 +97,17 @@ def _shell(value: str, placeholder: str, before: str, quoted: bool) -> str:
     return shlex.quote(value)
 
 
+def _powershell(value: str, placeholder: str, before: str, quoted: bool) -> str:
+    """Every kind of dash begins an option there, and every kind of single quote ends a text. Of a
+    double quote and of a backslash at the end, programs get something else."""
+    starts = not before or before[-1].isspace()
+    if (starts and value[:1] in tuple("-\u2013\u2014\u2015")) or '"' in value or value[-1:] == "\\":
+        return placeholder
+    if not quoted and _POWERSHELL_WORD.match(value):
+        return value
+    return "'" + re.sub("(['\u2018-\u201b])", r"\1\1", value) + "'"
+
+
 def _yaml(value: str, placeholder: str, before: str, _: bool) -> str:
     line = before.rpartition("\n")[2]
     if not re.search(r"(^|:|-) *\Z", line):  # a value that has begun
@@ -137,6 +149,7 @@ def _text(value: str, _: str, __: str, ___: bool) -> str:
 
 _KINDS: Mapping[str, Writer] = {
     "shell": _shell,
+    "powershell": _powershell,
     "yaml": _yaml,
     "properties": _properties,
     "ini": _properties,

@@ -43,7 +43,11 @@ def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
             lines.append(f"{'  ' * depth}- broker: <node id>")
             depth += 1
     # What was a number or a truth stays one.
-    said = Snippet(value) if _BARE.match(value) else value or unknown(name)
+    said = (
+        Snippet(value)
+        if _BARE.match(value)
+        else value or unknown(name if name.isidentifier() else "value")
+    )
     named = fill("yaml", "{key}: {value}", key=name, value=said)
     lines.append(f"{'  ' * depth}{named}")
     wanted = lines[1:] if lines[0] == "listeners:" and len(lines) > 2 else lines

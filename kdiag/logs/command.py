@@ -6,7 +6,9 @@ import re
 
 from kdiag.config.snippet import fill
 from kdiag.logs.facts import LogFacts
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.rule import Finding
+from kdiag.walk.facts.run import this_system
 
 _MAX_SERVERS = 3
 _SERVER = re.compile(r"(?:[\w.-]+|\[[0-9a-fA-F:]+\]):\d{1,5}")
@@ -31,6 +33,5 @@ def command(cause: Finding | None, addresses: list[str], log: LogFacts) -> str:
     if code[2:3] in ("2", "4") or (cause and cause.hop == "produce"):
         template += " --topic {topic}"
         values["topic"] = log.topics[0] if log.topics else "TOPIC"
-    return fill(
-        "shell", template, servers=",".join(servers[:_MAX_SERVERS]) or "HOST:PORT", **values
-    )
+    kind = ClientSystem(this_system()).kind
+    return fill(kind, template, servers=",".join(servers[:_MAX_SERVERS]) or "HOST:PORT", **values)

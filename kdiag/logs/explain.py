@@ -15,10 +15,12 @@ from kdiag.logs.reader import read
 from kdiag.logs.stream import unwrapped
 from kdiag.logs.text import MESSAGES
 from kdiag.rules import walk_rules
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.root_cause import explained
 from kdiag.rules.rule import Finding, Match, Remedy, Severity
 from kdiag.rules.text import brokers, listed, sentence
 from kdiag.walk.areas import EXIT_CODES, HOP_IDS
+from kdiag.walk.facts.run import this_system
 
 _MAX_LINES = 8  # lines that a finding keeps
 # These failures are often only a consequence of others. A higher number is a weaker root cause.
@@ -145,7 +147,13 @@ def _finding(code: str, hop: str, group: Sequence[LocatedEvent]) -> Finding:
     else:
         subjects = [f"broker {node}" for node in nodes] or addresses or ["a connection"]
     return walk_rules()[code].finding(
-        Match(hop, message, tuple(subjects), tuple(_evidence(group)), (Remedy(fix),))
+        Match(
+            hop,
+            message,
+            tuple(subjects),
+            tuple(_evidence(group)),
+            (Remedy(ClientSystem(this_system()).translated(fix)),),
+        )
     )
 
 

@@ -10,6 +10,7 @@ from kdiag import __version__
 from kdiag.config.settings import Settings
 from kdiag.report.model import HopResult, Report, report
 from kdiag.rules import expect_rules, versions, walk_rules
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.rule import Finding, Match, Rule
 from kdiag.rules.text import listed
@@ -65,7 +66,9 @@ def judge(
     """The report on the facts of a walk, collected on this machine or on another one. `started` is
     the time.perf_counter() at which the collection began here."""
     walk = result.walk
-    facts = Facts((settings, *walk.facts.values, *result.companion.values))
+    facts = Facts(
+        (settings, ClientSystem(walk.system), *walk.facts.values, *result.companion.values)
+    )
     steps = [_step(run) for run in walk.runs]
     failures = list(walk.failures)
     rules = dict(walk_rules())

@@ -9,6 +9,7 @@ from kdiag.config.settings import Settings
 from kdiag.network.attempt import Failure
 from kdiag.network.certificate import Certificate, covers
 from kdiag.rules import remedies
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.handshake import chain_at, day, handshake_at, leaf_at, origin_at, shown, trusted
 from kdiag.rules.location import (
     DIALLING_HOPS,
@@ -41,7 +42,7 @@ _RENEW = (
 
 @rule("KD112", "untrusted-certificate", Severity.ERROR, "The certificate's issuer is not trusted")
 def untrusted_certificate(
-    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
+    bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings, client: ClientSystem
 ) -> Iterator[Match | Note]:
     """The certificate cannot be traced to an authority that this client trusts.
 
@@ -64,7 +65,7 @@ def untrusted_certificate(
                 hop,
                 these,
                 f"{{who}} show{{s}} a certificate that this client does not trust: {escaped(why)}",
-                lambda matching: _trust_fixes(matching, settings.security.tls),
+                lambda matching: _trust_fixes(matching, settings.security.tls, client),
                 severity,
                 shown(these),
             )
@@ -318,7 +319,9 @@ def _trusted_by_java_only(chain: Sequence[Certificate], code: int, tls: Tls) -> 
     return ""
 
 
-def _trust_fixes(matching: Sequence[Location], tls: Tls) -> tuple[Remedy, ...]:
+def _trust_fixes(
+    matching: Sequence[Location], tls: Tls, client: ClientSystem
+) -> tuple[Remedy, ...]:
     origin = origin_at(matching[0])
     best = matching[0].contact.best
     login = as_it_speaks(matching) if best and best.mechanisms else ()
@@ -329,11 +332,14 @@ def _trust_fixes(matching: Sequence[Location], tls: Tls) -> tuple[Remedy, ...]:
     if handshake and handshake.empty_store and tls.ca is None:
         return (
             _fill_store(handshake.empty_store),
-            *remedies.trust(matching[0].endpoint, "", False, False),
+            *remedies.trust(matching[0].endpoint, "", False, False, client),
         )
     self_signed = bool(chain) and chain[0].self_signed
     incomplete = len(chain) == 1 and not self_signed
-    return (*remedies.trust(matching[0].endpoint, tls.ca_from, incomplete, self_signed), *login)
+    return (
+        *remedies.trust(matching[0].endpoint, tls.ca_from, incomplete, self_signed, client),
+        *login,
+    )
 
 
 def _fill_store(places: str) -> Remedy:

@@ -10,6 +10,7 @@ from kdiag.config.settings import Settings
 from kdiag.network.attempt import Failure
 from kdiag.network.fingerprint import ServiceFingerprint, recognise
 from kdiag.rules import remedies
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.location import (
     DIALLING_HOPS,
@@ -29,7 +30,9 @@ from kdiag.walk.facts.listeners import Listeners
 
 
 @rule("KD101", "name-not-found", Severity.ERROR, "The host name does not exist")
-def name_not_found(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def name_not_found(
+    bootstrap: Bootstrap, listeners: Listeners | None, client: ClientSystem
+) -> Iterator[Match]:
     """The resolver says that the name has no address.
 
     The operating system's resolver, the one that clients use, answers that there is no such name,
@@ -43,12 +46,14 @@ def name_not_found(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterato
         bootstrap,
         listeners,
         "{who} {verb} not resolve: no such name for this machine's resolver",
-        lambda hit: (remedies.check_name(hit[0].endpoint.host),),
+        lambda hit: (remedies.check_name(hit[0].endpoint.host, client),),
     )
 
 
 @rule("KD102", "resolver-failed", Severity.ERROR, "The name could not be looked up")
-def resolver_failed(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def resolver_failed(
+    bootstrap: Bootstrap, listeners: Listeners | None, client: ClientSystem
+) -> Iterator[Match]:
     """The resolver did not answer, or answered that it failed: nothing is known about the name.
 
     Unlike KD101 this says nothing about the name. A DNS server is down, cut off by a VPN, or
@@ -61,7 +66,7 @@ def resolver_failed(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
         bootstrap,
         listeners,
         "{who} could not be looked up: the resolver failed or did not answer",
-        lambda hit: (remedies.check_resolver(hit[0].endpoint.host),),
+        lambda hit: (remedies.check_resolver(hit[0].endpoint.host, client),),
     )
 
 
@@ -110,7 +115,9 @@ def timeout(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView)
 
 
 @rule("KD105", "unreachable", Severity.ERROR, "There is no route to the address")
-def unreachable(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
+def unreachable(
+    bootstrap: Bootstrap, listeners: Listeners | None, client: ClientSystem
+) -> Iterator[Match]:
     """This machine, or a router on the way, says that there is no way to that address.
 
     No route, no IPv6, the host does not answer its neighbours (ARP), or a firewall that rejects
@@ -124,9 +131,9 @@ def unreachable(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
         listeners,
         "{who} cannot be reached: there is no route, or a router rejects",
         lambda hit: (
-            remedies.say(
+            client.remedy(
                 "Check the route, the VPN, and firewalls that reject.",
-                "ip route get {address}",
+                "route",
                 address=_address(hit[0]),
             ),
         ),

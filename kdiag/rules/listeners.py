@@ -18,6 +18,7 @@ from kdiag.rules.advertised import (
     subjects,
     usable_servers,
 )
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
@@ -126,7 +127,7 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
     "Brokers advertise names that only their network knows",
 )
 def internal_name_advertised(
-    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView, client: ClientSystem
 ) -> Iterator[Match]:
     """A broker advertises a name that does not resolve here, and looks like one that never will.
 
@@ -162,7 +163,7 @@ def internal_name_advertised(
             + candidate_evidence(with_public),
             (
                 *remedies.advertise(with_public, public),
-                *remedies.hosts_file(with_public),
+                *remedies.hosts_file(with_public, client),
                 remedies.join_the_network(matching),
             ),
         )

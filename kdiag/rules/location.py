@@ -87,8 +87,8 @@ def evidence(place: Location) -> Iterator[str]:
             yield f"{lead}{line}"
         if contact.lookup and contact.lookup.found:
             yield (
-                f"{lead}DNS has it, the system's resolver does not: a stale cache, "
-                "nsswitch.conf, or an address of the other family"
+                f"{lead}DNS has it, the system's resolver does not: a stale cache, the order of "
+                "lookups (nsswitch.conf), or an address of the other family"
             )
     for dial in contact.dials:
         if dial.failed:

@@ -13,6 +13,7 @@ from kdiag.address import is_loopback, is_private, parse
 from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import OTHER_ENTRIES, Snippet, fill, path, unknown
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.matching import matching, preferred
 from kdiag.rules.rule import Remedy
 from kdiag.walk.facts.listeners import Listener
@@ -159,9 +160,9 @@ def publish_two_listeners(listeners: Sequence[Listener]) -> Remedy:
     return Remedy("In Docker, give outside clients a listener of their own:", snippet, "yaml")
 
 
-def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
-    """A workaround for names that only the cluster's network resolves: /etc/hosts lines with the
-    proven addresses. Empty where no address with the same port is proven."""
+def hosts_file(listeners: Sequence[Listener], client: ClientSystem) -> tuple[Remedy, ...]:
+    """A workaround for names that only the cluster's network resolves: lines of the hosts file with
+    the proven addresses. Empty where no address with the same port is proven."""
     lines = [
         fill(
             "hosts",
@@ -177,7 +178,9 @@ def hosts_file(listeners: Sequence[Listener]) -> tuple[Remedy, ...]:
     ]
     if not lines:
         return ()
-    summary = "Until then, /etc/hosts on this client makes the names lead to the same brokers:"
+    summary = (
+        f"Until then, {client.hosts_file} on this client makes the names lead to the same brokers:"
+    )
     return (Remedy(summary, "\n".join(lines), "hosts"),)
 
 
@@ -227,23 +230,21 @@ def use_outside_listener(known: Sequence[str] = ()) -> tuple[Remedy, ...]:
     )
 
 
-def check_name(host: str) -> Remedy:
+def check_name(host: str, client: ClientSystem) -> Remedy:
     """The fix for a host name that does not resolve."""
-    return Remedy(
-        f"Check the spelling of {host}, and that this machine asks a DNS server that knows it.",
-        fill("shell", "getent ahosts {host}", host=host),
-        "shell",
+    summary = (
+        f"Check the spelling of {host}, and that this machine asks a DNS server that knows it."
     )
+    return client.remedy(summary, "resolve", host=host)
 
 
-def check_resolver(host: str) -> Remedy:
+def check_resolver(host: str, client: ClientSystem) -> Remedy:
     """The fix for a resolver that failed."""
-    return Remedy(
+    summary = (
         "The DNS server failed or did not answer; the name may well be right. Check "
-        "/etc/resolv.conf, the VPN and the zone's servers, then try again.",
-        fill("shell", "getent ahosts {host}", host=host),
-        "shell",
+        f"{client.resolver_settings}, the VPN and the zone's servers, then try again."
     )
+    return client.remedy(summary, "resolve", host=host)
 
 
 def pick_family(family: str) -> Remedy:
@@ -279,7 +280,7 @@ def client_properties(
 
 
 def trust(
-    endpoint: Endpoint, ca_from: str, incomplete: bool, self_signed: bool
+    endpoint: Endpoint, ca_from: str, incomplete: bool, self_signed: bool, client: ClientSystem
 ) -> tuple[Remedy, ...]:
     """The fixes for an untrusted certificate: the client trusts its authority.
 
@@ -308,16 +309,17 @@ def trust(
             f"{what} {now} To add it there:",
             "keytool -importcert -alias kafka-ca -file <the CA's certificate.pem> "
             "-keystore {store}",
+            client.kind,
             store=path(store),
         )
     send_chain = say(
         "If the issuer is an intermediate authority, let the broker send its whole chain: its own "
         "certificate first, then each one between it and the root, in ssl.keystore."
     )
-    compare = say(
+    compare = client.remedy(
         "What the broker sends, to compare, or to take the authority from once you know it is the "
         "right one:",
-        "openssl s_client -connect {endpoint} -showcerts </dev/null",
+        "certificates",
         endpoint=str(endpoint),
     )
     return (add_authority, *((send_chain,) if incomplete else ()), compare)

@@ -22,12 +22,14 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.run import (
     INTERRUPTED,
+    SYSTEMS,
     HopFailure,
     HopRun,
     WalkFacts,
     WalkResult,
     error_location,
     partial_because,
+    this_system,
     timestamp,
 )
 from kdiag.walk.hop import Companion, Hop, Walk, walk_context
@@ -42,7 +44,10 @@ MakeDialer = Callable[[Settings], KafkaDialer]
 
 # Texts that rules compare: they stay, whatever a password is.
 _OWN = frozenset(
-    (*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in HOPS), "aws", CUT_OFF)
+    (
+        *(*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in HOPS)),
+        *("aws", CUT_OFF, *SYSTEMS.values()),
+    )
 )
 
 
@@ -97,6 +102,7 @@ async def collect(
         tuple(end.failure for end in ends if end.failure),
         (*walk.login.notes, *walk.allowance.notes),
         interrupted,
+        system=this_system(),
     )
     secrets = _to_hide(walk)
     beside = Facts(tuple(end.facts for end in ends[len(HOPS) :] if end.facts))

@@ -19,6 +19,7 @@ from kdiag.remote.reply import MAX_HEAD, MAX_NOTES, MAX_TEXT, RemoteWalk
 from kdiag.remote.serialization import MAX_BYTES, SerializationError, serialize
 from kdiag.report.judge import judge
 from kdiag.report.render import RENDERERS
+from kdiag.walk.facts import run
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.run import WalkFacts, WalkResult
@@ -30,7 +31,7 @@ from tests.walks import shown
 def found(name: str) -> tuple[Settings, WalkFacts]:
     """What is gathered in a scenario."""
 
-    async def run() -> tuple[Settings, WalkFacts]:
+    async def walk() -> tuple[Settings, WalkFacts]:
         world = World()
         try:
             start = await SCENARIOS[name](world)
@@ -41,7 +42,7 @@ def found(name: str) -> tuple[Settings, WalkFacts]:
         finally:
             await world.end()
 
-    return asyncio.run(run())
+    return asyncio.run(walk())
 
 
 ASKED, FACTS = found("wrong-broker")
@@ -75,6 +76,17 @@ def test_what_a_login_prints_before_it_is_not_the_answer() -> None:
 def test_what_cannot_become_an_answer_ends_at_once(heard: bytes) -> None:
     with pytest.raises(SerializationError):
         RemoteWalk(ASKED, "mark").span(heard)
+
+
+def test_commands_are_for_the_machine_that_walked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "_SYSTEM", "windows")
+    settings, facts = found("name-not-found")
+    monkeypatch.setattr(run, "_SYSTEM", "macos")  # of the machine that judges
+    for system, kind in (("windows", "powershell"), ("linux", "shell"), ("$(reboot)", "shell")):
+        answer = serialize(facts if system == "windows" else facts._replace(system=system))
+        walked = RemoteWalk(settings, "mark").gathered(answer)
+        (finding,) = judge(settings, WalkResult(walked), 0.0).findings
+        assert [fix.kind for fix in finding.remedies] == [kind]
 
 
 def _first_dial(said: Any) -> Any:
@@ -192,7 +204,7 @@ def _spoilt(value: Any, draw: random.Random) -> Any:
 def test_facts_that_mean_harm_end_in_a_report_or_are_refused() -> None:
     draw = random.Random(20261124)
     whole, taken = serialize(FACTS), 0
-    for _ in range(600):
+    for _ in range(900):
         said = json.dumps(_spoilt(json.loads(whole), draw)).encode()
         try:
             facts = RemoteWalk(ASKED, "mark").gathered(said)

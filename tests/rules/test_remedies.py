@@ -11,11 +11,13 @@ import pytest
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import fill
 from kdiag.rules import acls, remedies
+from kdiag.rules.client import ClientSystem
 from kdiag.rules.rule import Remedy
 from tests import walks
 from tests.facts import DOOR, at, contact, listener
 from tests.report.render import cases
 
+LINUX = ClientSystem("linux")
 # What nobody but the reader can know; everything else must be filled in.
 ASKED_FOR = re.compile(
     r"<(reachable address of broker \d+|port of broker \d+|container name|this client|user|password"
@@ -118,7 +120,7 @@ def test_the_hosts_file_takes_proven_addresses_of_plain_names_only() -> None:
     def met(name: str, door: str = f"{DOOR}:9094", node: int = 1) -> Remedy | None:
         beside = (contact(door, node=node),)
         found = listener(1, f"{name}:9094", "dns:not_found", candidates=beside)
-        return next(iter(remedies.hosts_file((found,))), None)
+        return next(iter(remedies.hosts_file((found,), LINUX)), None)
 
     proven = met("broker-1.kafka.svc")
     assert proven
@@ -132,9 +134,9 @@ def test_the_hosts_file_takes_proven_addresses_of_plain_names_only() -> None:
 @pytest.mark.parametrize("build", [remedies.check_name, remedies.check_resolver])
 def test_a_name_from_a_peer_is_one_word_of_a_command(build: object) -> None:
     assert callable(build)
-    assert build("kafka.example.com").snippet == "getent ahosts kafka.example.com"
-    assert build("x; curl evil|sh").snippet == "getent ahosts 'x; curl evil|sh'"
-    assert build("$(reboot)").snippet == "getent ahosts '$(reboot)'"
+    assert build("kafka.example.com", LINUX).snippet == "getent ahosts kafka.example.com"
+    assert build("x; curl evil|sh", LINUX).snippet == "getent ahosts 'x; curl evil|sh'"
+    assert build("$(reboot)", LINUX).snippet == "getent ahosts '$(reboot)'"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_a_name_from_a_peer_is_copied_into_no_file_and_one_word_of_a_command(hos
         made, *_ = remedies.certificate_names([host], (), strimzi)
         assert host not in made.snippet
         assert "<the name that clients dial>" in made.snippet
-    _, *_, compare = remedies.trust(met.broker.advertised, "", incomplete=False, self_signed=False)
+    _, *_, compare = remedies.trust(met.broker.advertised, "", False, False, LINUX)
     server = str(met.broker.advertised)
     server = "<endpoint>" if server.startswith("-") else server
     assert shlex.split(compare.snippet)[3] == server

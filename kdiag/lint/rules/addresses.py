@@ -152,7 +152,7 @@ def advertises_internal_name(
     entry in their hosts file, or better a listener of their own. It is an error where it is such a
     listener of its own: published, beside one that is not, and no service of the file uses it.
 
-    Prove it: `getent hosts NAME` from where the clients are.
+    Prove it: `getent ahosts NAME` from where the clients are.
     """
     for listener, each, host in _told(cluster):
         kind = internal_name(host) if is_host(host) else None

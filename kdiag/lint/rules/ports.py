@@ -144,7 +144,7 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
     does not. The bootstrap NodePort leads to any broker, so a host that clients bootstrap at has to
     be in all certificates.
 
-    Prove it: `openssl s_client -connect HOST:PORT < /dev/null | openssl x509 -noout -text`.
+    Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -text`.
     """
     for listener in cluster.listeners:
         if listener.type != "nodeport" or not listener.tls:

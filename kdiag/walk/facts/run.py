@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from collections.abc import Sequence
 from datetime import datetime, timezone
@@ -16,6 +17,8 @@ from kdiag.walk.facts import Facts
 
 MOMENT = "%Y-%m-%dT%H:%M:%SZ"  # RFC 3339, in UTC
 INTERRUPTED = "interrupted"  # why a hop did not run
+SYSTEMS = {"win32": "windows", "darwin": "macos"}  # sys.platform → the system's name in facts
+_SYSTEM = SYSTEMS.get(sys.platform, sys.platform)
 
 
 class HopFailure(NamedTuple):
@@ -44,7 +47,8 @@ class HopRun(NamedTuple):
 
 class WalkFacts(NamedTuple):
     """The facts of a walk, as plain values: the run of every hop, the failures of the hops that did
-    not end, the facts of the hops that did. `started_at` is UTC, RFC 3339."""
+    not end, the facts of the hops that did. `started_at` is UTC, RFC 3339. `system` is the
+    operating system of the machine that walked: "windows", "macos", or as sys.platform has it."""
 
     started_at: str
     elapsed_ms: int
@@ -53,6 +57,7 @@ class WalkFacts(NamedTuple):
     notes: tuple[str, ...] = ()
     interrupted: bool = False
     facts: Facts = Facts()
+    system: str = ""
 
 
 class WalkResult(NamedTuple):
@@ -81,6 +86,11 @@ def error_location(error: Exception, secrets: Sequence[str]) -> str:
     frame = traceback.extract_tb(error.__traceback__)[-1]
     where = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
     return clean(f"{type(error).__name__} at {where}: {redacted(str(error), secrets)}", 300)
+
+
+def this_system() -> str:
+    """The operating system of this machine, as WalkFacts has it."""
+    return _SYSTEM
 
 
 def timestamp() -> str:
