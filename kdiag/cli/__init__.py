@@ -8,12 +8,17 @@ import re
 import sys
 from contextlib import suppress
 from importlib import import_module
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
 from kdiag import __version__
 from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdiag.network.head_start import StartedConnection
 
 _SERVER = re.compile(r"[\w\]]:[0-9]{1,5}(,|\Z)")
 LONGEST = 4096  # characters of an error: it may have words of a file in it
@@ -68,15 +73,16 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-def main() -> NoReturn:
-    """Runs the command line and ends the process, whatever threads a resolver has left behind."""
+def main(begun: Sequence[StartedConnection] = ()) -> NoReturn:
+    """Runs the command line and ends the process, whatever threads a resolver has left behind. A
+    check continues with the connections that are `begun`."""
     # Whoever starts kdiag may have closed them: what is written there goes nowhere then.
     sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = cli.main(prog_name="kdiag", standalone_mode=False)
+        code = cli.main(prog_name="kdiag", standalone_mode=False, obj=begun)
     except click.ClickException as error:
         code = _refused(error.format_message())
     except (click.Abort, KeyboardInterrupt):

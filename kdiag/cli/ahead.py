@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 JUDGES = ("kdiag.report.judge", "kdiag.rules")
 
 SENT = 0.012  # seconds: hop 1 is on the wire, and a walk that does not leave the machine is over
-SWITCH = 0.0005  # seconds for which the walk waits for what is being loaded, 5 ms otherwise
 
 
 def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[StartedConnection, ...]:
@@ -77,14 +76,9 @@ class Ahead:
             in_thread(self._load).add_done_callback(self._loaded)
 
     def _load(self) -> None:
-        before = sys.getswitchinterval()
-        sys.setswitchinterval(SWITCH)
-        try:
-            for name in (*JUDGES, *self._renderers):
-                import_module(name)
-            sys.modules["kdiag.rules"].walk_rules()
-        finally:
-            sys.setswitchinterval(before)
+        for name in (*JUDGES, *self._renderers):
+            import_module(name)
+        sys.modules["kdiag.rules"].walk_rules()
 
     def _loaded(self, loading: asyncio.Future[None]) -> None:
         """Starts the live view; a failed import fails again, with its message, after the walk."""

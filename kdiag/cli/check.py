@@ -82,7 +82,9 @@ def check(
         os.environ["NO_COLOR"] = "1"
     checks = all_settings(context, bootstraps, written)
     vantages = all_vantages(places, checks, wait_seconds) if places else ()
-    begun = () if vantages or bundle or wait_seconds is not None else begin(checks, outputs)
+    begun = context.obj or ()
+    if not (begun or vantages or bundle or wait_seconds is not None):
+        begun = begin(checks, outputs)
     ready()
     with destinations(outputs) as opened, file(BUNDLE, bundle) as packed:
         reports = (

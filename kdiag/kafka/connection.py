@@ -125,9 +125,11 @@ class KafkaConnection:
         writer: asyncio.StreamWriter,
         answer_timeout: float,
         max_frame: int = MAX_FRAME,
+        sent: bytes = b"",
+        waited: float = 0.0,
     ) -> None:
         self._reader, self._writer = reader, writer
-        self._unsent = b""
+        self._unsent, self._sent_before, self._waited = b"", sent, waited
         self.max_frame = max_frame
         self._timeout = answer_timeout
         self._pending: deque[_Pending] = deque()
@@ -153,8 +155,12 @@ class KafkaConnection:
         context: ssl.SSLContext | None = None,
         name: str | None = None,
         max_frame: int = MAX_FRAME,
+        sent: bytes = b"",
+        waited: float = 0.0,
     ) -> KafkaConnection:
         """A Kafka connection over a connected socket; an `answer_timeout` of None is the timeout.
+        The first requests of the connection begin with the bytes that were `sent` before, and whose
+        answer was `waited` for so many seconds.
 
         With a `context` the TLS handshake with the server of that `name` comes first, within the
         timeout. Raises its errors.
@@ -168,7 +174,8 @@ class KafkaConnection:
             opening = loop.create_connection(lambda: protocol, sock=sock)
             transport, _ = await asyncio.wait_for(opening, timeout)
         writer = asyncio.StreamWriter(transport, protocol, reader, loop)
-        return cls(reader, writer, timeout if answer_timeout is None else answer_timeout, max_frame)
+        answer_timeout = timeout if answer_timeout is None else answer_timeout
+        return cls(reader, writer, answer_timeout, max_frame, sent, waited)
 
     def send(self, question: Question, supposed: Versions | None = None) -> asyncio.Future[Reply]:
         """Sends a question in a version that the peer lists; before the peer lists versions, in one
@@ -198,7 +205,7 @@ class KafkaConnection:
         return self._send(frame, _Pending(None, 0, 0, True, *self._now()))
 
     def _now(self) -> tuple[float, asyncio.Future[Reply]]:
-        return self._loop.time(), self._loop.create_future()
+        return self._loop.time() - self._waited, self._loop.create_future()
 
     def _send(self, frame: bytes, pending: _Pending) -> asyncio.Future[Reply]:
         if self._ended:
@@ -225,9 +232,11 @@ class KafkaConnection:
         self._unsent += frame
 
     def _flush(self) -> None:
-        if self._unsent and not self._ended:
-            self._writer.write(self._unsent)
-        self._unsent = b""
+        assert self._unsent.startswith(self._sent_before)
+        unsent = self._unsent[len(self._sent_before) :]
+        if unsent and not self._ended:
+            self._writer.write(unsent)
+        self._unsent, self._sent_before, self._waited = b"", b"", 0.0
 
     def sent(self) -> Sent | None:
         """How much of the bytes sent was acknowledged; None where the system does not say."""

@@ -72,6 +72,8 @@ class KafkaDialer(TcpDialer):
                 self.timeout,
                 answer_timeout=self.answer_timeout,
                 max_frame=self.max_frame,
+                sent=tcp.sent,
+                waited=tcp.waited,
             )
         except (asyncio.TimeoutError, OSError) as error:
             tcp.sock.close()

@@ -37,7 +37,8 @@ _FAMILIES = {"any": socket.AF_UNSPEC, "v4": socket.AF_INET, "v6": socket.AF_INET
 class TcpConnection(NamedTuple):
     """The result of one TCP connect to `address` and `port`; `sock` is None where it failed.
 
-    `source` is the local address, "" where no route gives one.
+    `source` is the local address, "" where no route gives one. `sent` are bytes that were sent
+    already, and `waited` is for how many seconds the peer's answer to them was waited.
     """
 
     address: str
@@ -45,6 +46,8 @@ class TcpConnection(NamedTuple):
     tcp: LayerResult
     sock: socket.socket | None = None
     source: str = ""
+    sent: bytes = b""
+    waited: float = 0.0
 
 
 class TcpDialer:
@@ -154,7 +157,12 @@ class TcpDialer:
         already has a connection to this peer."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         started = self._started.pop((address, port), None)
-        sock = await self._sockets.open(family, further=again, started=started and started.sock)
+        sent, sock = (started.take(), started.sock) if started else (b"", None)
+        sock = await self._sockets.open(family, further=again, started=sock)
+        if started and sent:
+            sock.setblocking(False)
+            tcp, source = LayerResult("tcp", started.took(sock) or 0.0), str(sock.getsockname()[0])
+            return TcpConnection(address, port, tcp, sock, source, sent, started.waited(sock))
         connection = await self._connect(sock, address, port)
         if started and connection.sock:  # nobody watched it: the kernel knows how long it took
             elapsed = started.took(connection.sock) or connection.tcp.elapsed

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kdiag.__main__ import _begin as begin_at_once
 from kdiag.cli.ahead import begin
 from kdiag.config.settings import settings
 from kdiag.demo.broker import SILENCE
@@ -22,11 +22,11 @@ PATIENT = ("--timeout", "600", "--answer-timeout", "600", "--deadline", "600")
 
 # Prints, to standard error, what was loaded when the first connection was begun.
 AT_FIRST = """
-import json, sys
+import sys
 def watch(event, arguments):
     if event == "socket.connect" and not told:
         told.append(event)
-        print(json.dumps(list(sys.modules)), file=sys.stderr)
+        print(*sys.modules, file=sys.stderr)
 told = []
 sys.addaudithook(watch)
 sys.argv = ["kdiag", *sys.argv[1:]]
@@ -34,9 +34,13 @@ from kdiag.__main__ import main
 main()
 """
 
-# What hop 1 has to have before it connects, of kdiag's own.
+# What the check of an IP literal without options needs before it connects, of kdiag's own.
+ALONE = {"", ".__main__", ".kafka", ".kafka.first_flight", ".network", ".network.head_start"}
+
+# What any other check needs that nothing can refuse any more.
 BEFORE = {
-    *("", ".__main__", ".text"),
+    *ALONE,
+    ".text",
     *(f".cli{name}" for name in ("", ".ahead", ".check", ".completion", ".exits", ".files")),
     *(f".cli.{name}" for name in ("options", "outputs", "settings", "watching")),
     *(f".config{name}" for name in ("", ".access", ".environment", ".security", ".settings")),
@@ -48,7 +52,7 @@ BEFORE = {
         ".config.properties.layers",
     ),
     *(".config.properties.names", ".config.properties.producer"),
-    *(".network", ".network.head_start", ".report", ".report.render", ".walk", ".walk.areas"),
+    *(".report", ".report.render", ".walk", ".walk.areas"),
 }
 
 
@@ -58,15 +62,27 @@ def at_first(*arguments: str) -> set[str]:
         [sys.executable, "-c", AT_FIRST, *arguments],
         capture_output=True, encoding="utf-8", cwd=ROOT, env=environment(), timeout=ENOUGH,
     )  # fmt: skip
-    return set(json.loads(done.stderr.splitlines()[0]))
+    return set(done.stderr.splitlines()[0].split())
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it begins with asyncio")
 
 
 @linux
-def test_the_first_packet_leaves_before_all_else_is_loaded(brokers: Brokers) -> None:
-    loaded = at_first("check", brokers.three().bootstrap)
+@pytest.mark.parametrize("command", [[], ["check"]])
+def test_the_first_packet_leaves_before_all_else_is_loaded(
+    brokers: Brokers, command: list[str]
+) -> None:
+    loaded = at_first(*command, brokers.three().bootstrap)
+    mine = {name.removeprefix("kdiag") for name in loaded if name.startswith("kdiag")}
+    assert mine <= ALONE, "what hop 1 does not need is loaded while it waits"
+    assert not loaded & {"click", "typing", "inspect", "enum", "asyncio", "threading"}
+
+
+@linux
+@pytest.mark.parametrize("more", [["-v"], ["--timeout", "1"]])
+def test_with_options_it_leaves_when_they_are_read(brokers: Brokers, more: list[str]) -> None:
+    loaded = at_first("check", brokers.three().bootstrap, *more)
     mine = {name.removeprefix("kdiag") for name in loaded if name.startswith("kdiag")}
     assert mine <= BEFORE, "what hop 1 does not need is loaded while it waits"
     assert not loaded & {"asyncio", "ssl", "socket", "rich", "ipaddress", "logging", "subprocess"}
@@ -167,3 +183,39 @@ def test_nothing_is_begun_where_the_check_may_be_refused_yet(
     (begun,) = begin({"one": plain}, ["json"])
     begun.sock.close()
     assert begin({"one": plain, "other": plain}, []) == ()
+
+
+@linux
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["{}", "-v"], {}),
+        (["{}", "{}"], {}),
+        (["lint", "{}"], {}),
+        (["check"], {}),
+        ([], {}),
+        (["check", "{}"], {"KDIAG_TOPIC": "orders"}),
+        (["localhost:9"], {}),
+        (["127.0.0.1"], {}),
+        (["127.0.0.1:0"], {}),
+        (["127.0.0.1:65536"], {}),
+        (["127.0.0.1:9,"], {}),
+        (["127.0.0.01:9"], {}),
+        (["[::1]:9"], {}),
+    ],
+    ids=str,
+)
+def test_only_a_check_of_one_ip_literal_begins_before_the_options_are_read(
+    brokers: Brokers,
+    arguments: list[str],
+    variables: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bootstrap = brokers.three().bootstrap
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert begin_at_once([text.format(bootstrap) for text in arguments]) == ()
+    for name in variables:
+        monkeypatch.delenv(name)
+    (begun,) = begin_at_once(["check", bootstrap])
+    begun.sock.close()

@@ -6,13 +6,23 @@ import asyncio
 import socket
 import sys
 import time
+from functools import partial
 
 import pytest
 
-from kdiag.config.settings import Endpoint
+from kdiag.api import run
+from kdiag.config.settings import Endpoint, Settings, settings
+from kdiag.demo.world import Serve
 from kdiag.kafka.dialer import KafkaDialer
+from kdiag.kafka.first_flight import FIRST_FLIGHT
+from kdiag.kafka.messages import API_VERSIONS, METADATA, encode_request
 from kdiag.network.attempt import Failure
-from kdiag.network.head_start import MOST, begin
+from kdiag.network.head_start import MOST, StartedConnection, begin
+from kdiag.report.model import Report
+from kdiag.walk.bootstrap import metadata_question
+from kdiag.walk.runner import plain_dialer
+from tests import peers
+from tests.running import ENOUGH, Brokers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone begins them")
 
@@ -45,10 +55,13 @@ async def test_the_walk_goes_on_with_it_and_the_kernel_says_how_long_it_took(
         sock.close()
 
 
-async def test_one_that_is_refused_is_refused(server: socket.socket) -> None:
+@pytest.mark.parametrize("flight", [b"", FIRST_FLIGHT])
+async def test_one_that_is_refused_is_refused(server: socket.socket, flight: bytes) -> None:
     port = server.getsockname()[1]
     server.close()
-    dialer = KafkaDialer(5.0, started=begin([Endpoint("127.0.0.1", port)]))
+    begun = begin([Endpoint("127.0.0.1", port)], flight)
+    time.sleep(0.05)  # the thread has seen it by then
+    dialer = KafkaDialer(5.0, started=begun)
     line = await dialer.connect("127.0.0.1", port)
     assert line.sock is None
     assert line.tcp.failure is Failure.REFUSED
@@ -86,3 +99,96 @@ async def test_a_place_is_free_again_when_it_is_closed(server: socket.socket) ->
     other = await waiting
     assert other.sock
     other.sock.close()
+
+
+def test_the_first_flight_is_what_hop_1_sends() -> None:
+    version = METADATA.versions[0]
+    metadata = encode_request(METADATA, version, 2, metadata_question(None).in_version(version))
+    assert encode_request(API_VERSIONS, 0, 1, {}) + metadata == FIRST_FLIGHT
+
+
+async def test_a_thread_sends_the_first_flight_and_the_walk_counts_its_time(
+    server: socket.socket,
+) -> None:
+    port = server.getsockname()[1]
+    (begun,) = begin([Endpoint("127.0.0.1", port)], FIRST_FLIGHT)
+    with server.accept()[0] as peer:
+        assert peer.recv(len(FIRST_FLIGHT), socket.MSG_WAITALL) == FIRST_FLIGHT
+        idle = 0.3
+        time.sleep(idle)  # as long as asyncio is loaded, and the peer does not answer
+        line = await KafkaDialer(5.0, started=[begun]).connect("127.0.0.1", port)
+        assert line.sock
+        assert line.sent == FIRST_FLIGHT
+        assert 0 < line.tcp.elapsed < idle / 2 < line.waited
+        peer.sendall(b"an answer")
+        assert line.sock.getsockname() == peer.getpeername()
+        line.sock.close()
+
+
+async def test_the_time_of_an_answer_ends_when_it_came(server: socket.socket) -> None:
+    port = server.getsockname()[1]
+    (begun,) = begin([Endpoint("127.0.0.1", port)], FIRST_FLIGHT)
+    with server.accept()[0] as peer:
+        peer.recv(len(FIRST_FLIGHT), socket.MSG_WAITALL)
+        peer.sendall(b"an answer")
+        idle = 0.5
+        time.sleep(idle)  # as long as asyncio is loaded
+        line = await KafkaDialer(5.0, started=[begun]).connect("127.0.0.1", port)
+        assert line.sock
+        assert line.waited < idle
+        line.sock.close()
+
+
+def test_nothing_is_sent_after_hop_1_has_taken_over() -> None:
+    mine, peer = socket.socketpair()
+    with mine, peer:
+        begun = StartedConnection("127.0.0.1", 1, mine, b"")
+        begun._flight = FIRST_FLIGHT  # without a thread: the test is the thread
+        assert begun.take() == b""
+        begun._send(mine.fileno())
+        assert begun.take() == b""
+        peer.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            peer.recv(1)
+
+
+def patient(port: int, seconds: float) -> Settings:
+    return settings(f"127.0.0.1:{port}", timeout=seconds, answer_timeout=seconds)
+
+
+def flown(port: int, seconds: float = 5.0) -> Report:
+    """The report of a walk that continues with a connection whose first flight was sent."""
+    begun = begin([Endpoint("127.0.0.1", port)], FIRST_FLIGHT)
+    give_up = time.monotonic() + ENOUGH
+    while not begun[0]._sent and time.monotonic() < give_up:
+        time.sleep(0.001)
+    time.sleep(0.05)  # what the peer does about it
+    return run(patient(port, seconds), partial(plain_dialer, started=begun))
+
+
+@pytest.mark.parametrize(
+    "serve",
+    [
+        peers.silent, peers.hangs_up_when_asked, peers.resets, peers.resets_in_the_middle,
+        peers.says(peers.TLS_ALERT), peers.says_and_hangs_up(peers.HTTP), peers.greets(peers.SSH),
+    ],
+)  # fmt: skip
+def test_a_peer_that_is_no_broker_is_judged_as_without_a_head_start(
+    brokers: Brokers, serve: Serve
+) -> None:
+    port = brokers.serve(serve)
+    plain, ahead = run(patient(port, 1.0)), flown(port, 1.0)
+    assert ahead.root_cause == plain.root_cause
+    assert ahead.root_cause
+    assert ahead.bootstrap[0].layers == plain.bootstrap[0].layers
+
+
+def test_a_broker_is_asked_once(brokers: Brokers) -> None:
+    asked: list[str] = []
+    brokers.three().brokers[1].control = lambda request: asked.append(request.api.name)
+    _, _, port = brokers.bootstrap.partition(":")
+    assert run(settings(brokers.bootstrap)).ok
+    plain, asked[:] = list(asked), []
+    assert flown(int(port)).ok
+    assert asked == plain
+    assert asked.count("ApiVersions") == 1
