@@ -49,7 +49,7 @@ MARKER_WORDS = frozenset(
     b"kafka rdkafka thrd sarama aiokafka kafkajs brod kpro racecar karafka networkclient clientid "
     b"brokerconnection socketserver raftmanager brokerpool kafkajsconnectionerror librdkafka kgo "
     b"franz brokernotavailableerror nobrokersavailable kafkaerror brokers broker producer consumer "
-    b"bootstrap dial tls tcp leader".split()
+    b"bootstrap dial tls tcp leader connect".split()
 )
 FAILURE_WORDS = frozenset(
     b"error errors err failed fail failure failing exception timeout timedout timed refused denied "

@@ -32,7 +32,8 @@ _FORMATS = tuple(
         rf"host=(?P<name>[\w.-]{{1,255}})(?:/(?P<ip>[\w.:]{{0,60}}))? port=(?P<port>{_N})",
         rf"<BrokerConnection(?P<node>) host=(?P<name>[\w.-]{{1,255}})/(?P<ip>\S{{0,60}}) "
         rf"port=(?P<port>{_N})",
-        rf"(?:node_id|to) (?P<node>bootstrap|{_N})(?:-{_N})? at {_ADDRESS}",
+        rf"(?:node_id|to|[Nn]ode) (?P<node>bootstrap|-?{_N})(?:-{_N})? at {_ADDRESS}",
+        rf"(?P<node>bootstrap) via node at {_ADDRESS}",
         rf"(?:node_id=|[Bb]ootstrap (?:connection to |attempt to )?)(?P<node>bootstrap|{_N})",
         rf"[Nn]ode {_ID} \((?P<name>[\w.-]{{0,255}})/"  # Java
         rf"(?P<ip>[\w.:%-]{{0,255}}):(?P<port>{_N})\)",
@@ -47,12 +48,12 @@ _FORMATS = tuple(
         rf"\bbroker=(?P<node>seed|-?{_N})(?![\d.:])",
         rf'"broker(?:_id)?": ?"?(?P<node>seed|-?{_N})["_,}}]',
         rf"broker #(?P<node>{_N}) at {_ADDRESS}",  # sarama
+        rf"from broker {_ID} while",
         rf"to broker at {_ADDRESS} \((?:registered as #)?(?P<node>{_N}|unregistered)\)",
         rf"(?P<node>seed) broker {_ADDRESS}",
         rf"(?:from|to|with) (?P<node>kafka(?:\+ssl)?://){_ADDRESS}",  # ruby-kafka's seed brokers
         rf"^\s*-? ?(?P<node>kafka(?:\+ssl)?://){_ADDRESS}",
         rf"(?:to|[Ff]rom|with|of) (?:broker )?{_ADDRESS}(?P<node>)(?=[:,\s]|$)",
-        rf"from broker {_ID} while",
         rf"(?:producer|consumer)/broker/(?P<node>{_N})",
         rf"""['"]?broker['"]?: ?['"]{_ADDRESS}['"](?P<node>)""",  # kafkajs
         rf"node with id (?P<node>{_N})",  # aiokafka

@@ -53,6 +53,11 @@ def _counts(event: LogEvent, log: LogFacts) -> bool:
     needs = event.pattern.needs
     if needs == "reached":
         return bool(log.reached)
+    if needs == "client":
+        return log.lines <= _SHORT or any(
+            other.client not in ("", GO) and abs(other.line - event.line) <= _NEAR
+            for other in log.events
+        )
     return not needs or any(
         other.pattern.proves == needs and abs(other.line - event.line) <= _NEAR
         for other in log.events

@@ -31,6 +31,7 @@ PROVES = {
     "group": "a consumer may not use its group",
     "network": "the lines around this one are about a connection of the client",
     "unknown": "a failure of a client, in words that no pattern has",
+    "client": "a line of a client of Kafka is near, or the log is short",
 }
 FAILURES = ("", "lost", "own", "idle", "group", "unknown")
 

@@ -44,7 +44,7 @@ _OTHER_PORTS = set(
     "443 5432 3306 6379 27017 2181 9200 9300 5672 11211 22 25 53 80 8080 8081 8083 3000 2379 8500 "
     "8125 4317 4318 14268 1433 1521".split()
 )
-_OURS = re.compile(r"(?i)kafka|partition leader|bootstrap[._ ]servers?")
+_OURS = re.compile(r"(?i)kafka|partition leader|bootstrap[._ ]servers?|:909\d\b")
 _PIECES = re.compile(r"\\r\\n|\\n|#012")
 _ESCAPED_QUOTE = re.compile(r'\\{1,8}"')
 _DOUBLE_QUOTE = re.compile(r'""(?=[\w\[:,}])|(?<=[\w\]}])""')
