@@ -27,6 +27,7 @@ from kdiag.report.model import HopResult, Report, report
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.expectations import CheckedExpectations, check_expectations, parse_expectations
+from kdiag.rules.platform import platform
 from kdiag.rules.rule import Finding, ignorable
 from kdiag.walk.areas import AreaId
 from kdiag.walk.facts import Facts
@@ -215,7 +216,7 @@ def known(*facts: object) -> Facts:
     """The facts, as the rules are given them."""
     told = AwsExtension().derive(Facts((settings(f"{DOOR}:9094"),)).adding(*facts))
     missing = (kind() for kind in (CloudView, ClientSystem) if kind not in told)
-    return told.adding(*missing)
+    return told.adding(platform(told), *missing)
 
 
 def found_by(code: str, *facts: Any) -> list[Finding]:

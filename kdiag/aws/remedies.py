@@ -8,10 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdiag.aws.facts import MSK_PORTS
-from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, unknown
 from kdiag.links import page
-from kdiag.rules.remedies import advertising
 from kdiag.rules.rule import Remedy
 
 
@@ -42,19 +40,6 @@ def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
         "and advertise that:",
         "\n".join(lines),
         "shell",
-    )
-
-
-def advertise_public(addresses: Sequence[tuple[int, Endpoint]]) -> Remedy:
-    """Remedy for private advertised addresses: the public address of each broker, by node id."""
-    lines = ["# server.properties; EXTERNAL: your listener for clients outside"]
-    for node, endpoint in addresses:
-        lines.append(advertising(node, str(endpoint)))
-    return Remedy(
-        "Advertise the public addresses on the listener for clients outside. They should be "
-        "elastic IPs: others change when the instance stops.",
-        "\n".join(lines),
-        "properties",
     )
 
 

@@ -6,14 +6,22 @@ from collections.abc import Mapping, Sequence
 
 from kdiag.config.usage import UsageError
 from kdiag.lint.kubectl import KubectlOutput, no_room
-from kdiag.lint.linter import refuse_large
+from kdiag.lint.linter import document_kinds, refuse_large
 from kdiag.lint.merge import MergedConfig, merge
 from kdiag.lint.observed import KUBECTL
 from kdiag.lint.rules import kubectl_rules
 from kdiag.lint.sources import ConfigSource
 from kdiag.report.model import HopResult
+from kdiag.rules.platform import Kind, Platform
 from kdiag.rules.rule import Finding, Rule
 from kdiag.walk.facts import Facts
+
+_PLATFORMS = {
+    "Kafka": Kind.STRIMZI,
+    "KafkaNodePool": Kind.STRIMZI,
+    "compose": Kind.COMPOSE,
+    "properties": Kind.PLAIN,
+}
 
 
 class ConfigExtension:
@@ -45,7 +53,10 @@ class ConfigExtension:
         """Adds what the files say."""
         self._joined = merge(self._config, facts)
         entrance = self._joined.report.entrance
-        return facts.adding(self._config, *([entrance] if entrance else []))
+        kinds = document_kinds(self._config.sources)
+        given = next((kind for name, kind in _PLATFORMS.items() if name in kinds), None)
+        known = Platform(given, True) if given else None
+        return facts.adding(self._config, *(x for x in (entrance, known) if x))
 
     def rules(self) -> Mapping[str, Rule]:
         """KD629: what kubectl could not show; files are judged by themselves."""

@@ -117,6 +117,11 @@ def _without_broker(files: Sequence[Read], sources: Mapping[str, str], around: A
     return [_nothing(file, sources) for file in silent]
 
 
+def document_kinds(sources: Mapping[str, str]) -> set[str]:
+    """The kinds of the documents in these files."""
+    return {document.kind for each in sources.items() for document in _read(*each).documents}
+
+
 def companions(sources: Mapping[str, str]) -> list[str]:
     """The files that Compose files among these name, and that are not among these."""
     documents = (d for name, text in sources.items() for d in _read(name, text).documents)

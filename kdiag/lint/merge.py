@@ -48,7 +48,10 @@ class MergedConfig:
     def _with_lines(self, finding: Finding) -> Finding:
         """A finding whose fix for server.properties has the lines of the files."""
         fixes = [merged(each, self.report.lines) for each in finding.remedies]
-        return replace(finding, remedies=fixes) if fixes != finding.remedies else finding
+        if fixes == finding.remedies:
+            return finding
+        fixes.sort(key=lambda fix: fix in finding.remedies)  # what the files themselves have first
+        return replace(finding, remedies=fixes)
 
     def _mended(self, found: Sequence[Finding]) -> list[Finding]:
         """What the corrected files are a fix for: what is advertised, where they change that on the

@@ -15,6 +15,7 @@ from kdiag.rules.rule import Remedy
 from kdiag.text import clean
 
 _LINE = re.compile(rf"(# broker (\d+)\n){re.escape(OTHER_ENTRIES)}EXTERNAL://(.+)")
+_OF_PROPERTIES = re.compile(r"In server\.properties, (.*)\. EXTERNAL .*")
 
 
 class MergedLine(NamedTuple):
@@ -57,5 +58,6 @@ def merged(remedy: Remedy, lines: Mapping[int, MergedLine]) -> Remedy:
             without_userinfo(f"{line.before}{match[3]}{line.after}"), len(line.before) + 999
         )
         parts.append(f"{match[1].rstrip()}, in {clean(line.file)}\n{whole}")
+    summary = _OF_PROPERTIES.sub(r"In your files, \1:", remedy.summary)
     kind = "properties" if "=" in known[0].before.partition("://")[0] else "yaml"  # type: ignore[union-attr]
-    return replace(remedy, snippet="\n".join(parts), kind=kind)
+    return replace(remedy, summary=summary, snippet="\n".join(parts), kind=kind)

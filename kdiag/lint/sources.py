@@ -10,7 +10,7 @@ from kdiag.lint.kubectl import KubectlUnavailable
 
 @dataclass(frozen=True)
 class ConfigSource:
-    """The facts of hop 6, config: the texts by name; with --strimzi what was `asked` for, and what
+    """The facts of config: the texts by name; with --strimzi what was `asked` for, and what
     kubectl did not tell of it. `elapsed` is in seconds."""
 
     sources: Mapping[str, str]

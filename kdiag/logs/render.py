@@ -127,7 +127,7 @@ def _hop(found: LogFinding, separator: str) -> str:
     if found.brokers:
         return "between brokers, no hop of a client"
     if found.hop_known:
-        return f"hop {presentation.number(hop)}{separator}{hop}"
+        return presentation.place(hop, separator)
     return f"hop 1 or 3{', rather 3' if hop == 'listeners' else ''}"
 
 

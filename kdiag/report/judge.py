@@ -12,6 +12,7 @@ from kdiag.report.model import HopResult, Report, report
 from kdiag.rules import expect_rules, versions, walk_rules
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
+from kdiag.rules.platform import platform
 from kdiag.rules.rule import Finding, Match, Rule
 from kdiag.rules.text import listed
 from kdiag.text import clean
@@ -87,7 +88,7 @@ def judge(
         facts = facts.adding(checked) if checked else facts
         rules |= expect_rules()
     facts = facts if CloudView in facts else facts.adding(CloudView())
-    facts = facts.adding(HopFailures(tuple(failures)))
+    facts = facts.adding(platform(facts), HopFailures(tuple(failures)))
     findings, notes = _judge(facts, rules, failures, result.secrets, working)
     notes += versions.notes(facts)
     return report(

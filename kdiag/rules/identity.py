@@ -10,6 +10,8 @@ from kdiag.network.attempt import AddressResult, Failure
 from kdiag.network.certificate import read, recognise
 from kdiag.rules import remedies
 from kdiag.rules.advertised import HOP, acknowledged, answering_node, count_and_verb, subjects
+from kdiag.rules.advertising import advertise, advertised, advertising, better, with_its_own_port
+from kdiag.rules.platform import Platform
 from kdiag.rules.rule import Match, Note, Severity, rule
 from kdiag.rules.text import brokers, listed
 from kdiag.walk.facts.listeners import Listener, Listeners
@@ -18,7 +20,9 @@ from kdiag.walk.facts.produce import Produce
 
 
 @rule("KD307", "wrong-broker", Severity.ERROR, "Another broker answers at the advertised address")
-def wrong_broker(listeners: Listeners, produce: Produce | None) -> Iterator[Match | Note]:
+def wrong_broker(
+    listeners: Listeners, produce: Produce | None, platform: Platform
+) -> Iterator[Match | Note]:
     """The advertised address of one broker leads to another broker of the same cluster.
 
     Clients send to it what only the first may take, and get NOT_LEADER_OR_FOLLOWER again and again.
@@ -40,7 +44,7 @@ def wrong_broker(listeners: Listeners, produce: Produce | None) -> Iterator[Matc
     matching = _failing_with(listeners, Failure.WRONG_NODE)
     wrong = [x for x in matching if not acknowledged(produce, x)]
     if wrong:
-        yield _wrong_node(wrong)
+        yield _wrong_node(wrong, platform)
     for listener in matching:
         if acknowledged(produce, listener):
             yield Note(f"{_who(listener)}; it acknowledged the record for broker {_id(listener)}")
@@ -68,19 +72,17 @@ def _of_another_pod(listener: Listener, pod: str) -> Match:
     )
 
 
-def _wrong_node(matching: Sequence[Listener]) -> Match:
+def _wrong_node(matching: Sequence[Listener], platform: Platform) -> Match:
     return Match(
         HOP,
         "; ".join(_who(x) for x in matching[:3])
         + (f"; and {len(matching) - 3} more" if matching[3:] else ""),
         subjects(matching),
         tuple(line for x in matching for line in _proofs(x)),
-        (
-            remedies.say(
-                "Let every broker advertise an address that leads to itself alone:",
-                "\n".join(_right_way_round(matching)),
-                "properties",
-            ),
+        advertising(
+            _right_way_round(matching),
+            "let every broker advertise an address that leads to itself alone",
+            platform,
         ),
     )
 
@@ -134,7 +136,9 @@ def _is_routed(listener: Listener) -> bool:
 
 
 @rule("KD308", "shared-address", Severity.ERROR, "Several brokers advertise the same address")
-def shared_address(listeners: Listeners, produce: Produce | None) -> Iterator[Match | Note]:
+def shared_address(
+    listeners: Listeners, produce: Produce | None, platform: Platform
+) -> Iterator[Match | Note]:
     """Several brokers advertise one host and port, and not all of them can be found there.
 
     A client must reach each broker by itself: the leader of a partition is one broker, and no load
@@ -167,9 +171,9 @@ def shared_address(listeners: Listeners, produce: Produce | None) -> Iterator[Ma
         else:
             unproven.append(left)
     if failing:
-        yield _sharing(failing, listeners)
+        yield _sharing(failing, listeners, platform)
     if unproven:
-        yield _sharing(unproven, listeners, Severity.WARNING)
+        yield _sharing(unproven, listeners, platform, Severity.WARNING)
 
 
 def _lost_there(group: Sequence[Listener], left: Sequence[Listener]) -> bool:
@@ -180,7 +184,10 @@ def _lost_there(group: Sequence[Listener], left: Sequence[Listener]) -> bool:
 
 
 def _sharing(
-    shared: Sequence[Sequence[Listener]], listeners: Listeners, severity: Severity | None = None
+    shared: Sequence[Sequence[Listener]],
+    listeners: Listeners,
+    platform: Platform,
+    severity: Severity | None = None,
 ) -> Match:
     matching = [listener for group in shared for listener in group]
     message = f"{count_and_verb(matching, listeners, 'shares', 'share')} an advertised address: "
@@ -202,7 +209,12 @@ def _sharing(
             if answering_node(x) is not None
         )
         + tuple(line for x in matching for line in _refusals(x)),
-        (remedies.ports_of_their_own(matching),),
+        advertising(
+            {_id(x): with_its_own_port(x) for x in matching},
+            "give every broker an address or a port of its own beside the one for bootstrap (a "
+            "load balancer port or NodePort each), and advertise it",
+            platform,
+        ),
         severity,
     )
 
@@ -217,7 +229,7 @@ def _refusals(listener: Listener) -> Iterator[str]:
 
 
 @rule("KD310", "wrong-cluster", Severity.ERROR, "Another cluster answers at the advertised address")
-def wrong_cluster(metadata: Metadata, listeners: Listeners) -> Iterator[Match]:
+def wrong_cluster(metadata: Metadata, listeners: Listeners, platform: Platform) -> Iterator[Match]:
     """A broker of another cluster answers at the advertised address.
 
     A private or loopback address that exists in your network too leads to your own Kafka; or a
@@ -243,7 +255,7 @@ def wrong_cluster(metadata: Metadata, listeners: Listeners) -> Iterator[Match]:
                     "Find out what else has that address: a Kafka on this machine or in this "
                     "network, a tunnel, a stale DNS entry."
                 ),
-                *remedies.advertise(matching),
+                *advertise(matching, platform),
             ),
         )
 
@@ -282,9 +294,8 @@ def _cluster(listener: Listener) -> str | None:
     return listener.contact.best.cluster_id if listener.contact.best else None
 
 
-def _right_way_round(matching: Sequence[Listener]) -> Iterator[str]:
-    """advertised.listeners lines for the brokers that answer at each other's address."""
-    for listener in matching:
-        node = answering_node(listener)
-        if node is not None:
-            yield remedies.advertising(node, remedies.advertised(listener, node))
+def _right_way_round(matching: Sequence[Listener]) -> dict[int, str]:
+    """An address for each of these brokers: the one of another of them where it answers, else a
+    placeholder."""
+    answering = {answering_node(x): advertised(x) for x in matching}
+    return {_id(x): answering.get(_id(x)) or better(x) for x in sorted(matching, key=_id)}

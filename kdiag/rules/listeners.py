@@ -18,8 +18,10 @@ from kdiag.rules.advertised import (
     subjects,
     usable_servers,
 )
+from kdiag.rules.advertising import advertise
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
+from kdiag.rules.platform import Platform
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
 from kdiag.walk.facts.bootstrap import Bootstrap
@@ -33,7 +35,7 @@ from kdiag.walk.facts.listeners import Listener, Listeners, suspect
     "Brokers advertise private addresses",
 )
 def private_address(
-    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView, platform: Platform
 ) -> Iterator[Match]:
     """A broker advertises a private address to a client that came in by another way.
 
@@ -64,12 +66,17 @@ def private_address(
             + _client_path(bootstrap)
             + cloud.where_public(matching)
             + candidate_evidence(with_public),
-            (*remedies.advertise(with_public, public), remedies.join_the_network(matching)),
+            (
+                *advertise(with_public, platform, public, bootstrap.protocol),
+                remedies.join_the_network(matching),
+            ),
         )
 
 
 @rule("KD302", "loopback-address", Severity.ERROR, "Brokers advertise localhost")
-def loopback_address(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
+def loopback_address(
+    bootstrap: Bootstrap, listeners: Listeners, platform: Platform
+) -> Iterator[Match]:
     """A broker advertises localhost, or another loopback address, to a client on another machine.
 
     The client then dials itself: it is refused, or finds a server of its own there. This is the
@@ -92,12 +99,12 @@ def loopback_address(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
             f"connected via {usable_servers(bootstrap)}",
             subjects(matching),
             dial_evidence(matching) + candidate_evidence(matching),
-            (*remedies.advertise(matching), remedies.publish_two_listeners(matching)),
+            advertise(matching, platform),
         )
 
 
 @rule("KD303", "unusable-address", Severity.ERROR, "Brokers advertise an unusable address")
-def unusable_address(listeners: Listeners) -> Iterator[Match]:
+def unusable_address(listeners: Listeners, platform: Platform) -> Iterator[Match]:
     """A broker advertises 0.0.0.0, ::, an empty host or port 0: a place to listen, not to dial.
 
     It happens when `advertised.listeners` is left out and `listeners` binds to all interfaces, or
@@ -116,7 +123,7 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
                 f"broker {x.broker.node} advertises {str(x.broker.advertised)!r}" for x in matching
             )
             + candidate_evidence(matching),
-            remedies.advertise(matching),
+            advertise(matching, platform),
         )
 
 
@@ -127,7 +134,11 @@ def unusable_address(listeners: Listeners) -> Iterator[Match]:
     "Brokers advertise names that only their network knows",
 )
 def internal_name_advertised(
-    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView, client: ClientSystem
+    bootstrap: Bootstrap,
+    listeners: Listeners,
+    cloud: CloudView,
+    platform: Platform,
+    client: ClientSystem,
 ) -> Iterator[Match]:
     """A broker advertises a name that does not resolve here, and looks like one that never will.
 
@@ -162,7 +173,7 @@ def internal_name_advertised(
             + cloud.where_public(matching)
             + candidate_evidence(with_public),
             (
-                *remedies.advertise(with_public, public),
+                *advertise(with_public, platform, public, bootstrap.protocol),
                 *remedies.hosts_file(with_public, client),
                 remedies.join_the_network(matching),
             ),

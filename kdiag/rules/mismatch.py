@@ -17,9 +17,11 @@ from kdiag.rules.advertised import (
     subjects,
     usable_servers,
 )
+from kdiag.rules.advertising import advertise, advertising, with_its_own_port
 from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.location import evidence, locations
-from kdiag.rules.rule import Match, Severity, rule
+from kdiag.rules.platform import Kind, Platform
+from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners, outlier, suspect
@@ -46,7 +48,10 @@ _POD_SERVICES = ("-kafka-brokers", "-headless", "-controller-headless", "-broker
 
 @rule("KD309", "wrong-door", Severity.ERROR, "This listener is not meant for clients outside")
 def wrong_door(
-    bootstrap: Bootstrap, listeners: Listeners | None, entry: EntryListener | None
+    bootstrap: Bootstrap,
+    listeners: Listeners | None,
+    entry: EntryListener | None,
+    platform: Platform,
 ) -> Iterator[Match]:
     """You came in, or tried to, by a listener that is for the inside of the cluster only.
 
@@ -66,7 +71,7 @@ def wrong_door(
                 f"{place.where} is a port that Strimzi keeps for {inside}",
                 (place.subject,),
                 tuple(evidence(place)),
-                remedies.use_outside_listener(),
+                remedies.use_outside_listener((), platform._replace(kind=Kind.STRIMZI)),
                 Severity.WARNING if place.hop == "bootstrap" and bootstrap.usable else None,
             )
     forwarded = any(is_loopback(contact.endpoint.host) for contact in bootstrap.usable)
@@ -82,8 +87,8 @@ def wrong_door(
             f"{count_and_verb(matching, listeners, 'advertises', 'advertise').lower()} the "
             f"{'name of its pod' if len(matching) == 1 else 'names of their pods'}",
             subjects(matching),
-            (*dial_evidence(matching), *candidate_evidence(matching)),
-            remedies.use_outside_listener(inner.others if inner else ()),
+            dial_evidence(matching),
+            remedies.use_outside_listener(inner.others if inner else (), platform),
         )
 
 
@@ -98,7 +103,7 @@ def _inside_listener(entry: EntryListener, bootstrap: Bootstrap) -> str:
 
 
 @rule("KD311", "odd-one-out", Severity.ERROR, "One broker's address breaks the pattern")
-def odd_one_out(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
+def odd_one_out(bootstrap: Bootstrap, listeners: Listeners, platform: Platform) -> Iterator[Match]:
     """One broker advertises another port or another kind of host than all others, and fails there.
 
     A typing error, one forgotten node, or a broker that was set up by another hand. Brokers behind
@@ -129,8 +134,19 @@ def odd_one_out(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
                 ),
                 *reached_evidence(listeners),
             ),
-            remedies.advertise([odd]),
+            _as_the_others(odd, others[0], what, platform),
         )
+
+
+def _as_the_others(
+    odd: Listener, other: Listener, what: str, platform: Platform
+) -> tuple[Remedy, ...]:
+    """The fix for the odd one; its port is never repeated where another one is needed."""
+    if odd.proven or what != "port":
+        return advertise([odd], platform)
+    how = f"advertise the port that leads to it; the others have {other.broker.advertised.port}"
+    node = odd.broker.node
+    return advertising({node: with_its_own_port(odd)}, f"let broker {node} {how}", platform)
 
 
 @rule("KD312", "protocol-differs", Severity.ERROR, "The advertised port speaks another protocol")

@@ -6,115 +6,23 @@ A fix never invents an address: a value that kdiag does not know is a placeholde
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 from kdiag.address import is_loopback, is_private, parse
 from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.settings import Endpoint
-from kdiag.config.snippet import OTHER_ENTRIES, Snippet, fill, path, unknown
+from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.matching import matching, preferred
+from kdiag.rules.platform import Kind, Platform
 from kdiag.rules.rule import Remedy
 from kdiag.walk.facts.listeners import Listener
 
-NODE_PORTS = range(30000, 32768)
 MANY_PORTS = 6
 
 # A host comes from a peer, and a user copies it into a file: only these characters are allowed.
 _HOST_NAME = re.compile(r"[\w.-]+\Z")
 _HOST = re.compile(r"[\w.:-]+\Z")
-
-
-def advertise(
-    listeners: Sequence[Listener], public: Mapping[int, Endpoint] = MappingProxyType({})
-) -> tuple[Remedy, ...]:
-    """The fix for wrong advertised addresses, for server.properties and for Strimzi. Each broker
-    gets its proven address, else its address in `public` (node id → address, from a cloud's API),
-    else a placeholder."""
-    ends = "Leave the inter-broker listener as it is."
-    where = "on the listener for outside clients"
-    if all(listener.proven for listener in listeners):
-        summary = (
-            f"Advertise these addresses {where}; each was dialled from here and its broker "
-            f"answered. {ends}"
-        )
-    elif all(x.proven or x.broker.node in public for x in listeners):
-        summary = (
-            f"Advertise these addresses {where}; they are the brokers' own, as AWS says, but not "
-            f"all of them answer from here yet. {ends}"
-        )
-    else:
-        summary = f"Advertise an address that clients outside can reach, {where}. {ends}"
-    ordered = (strimzi, properties) if _node_ports(listeners) else (properties, strimzi)
-    return tuple(build(listeners, summary, public) for build in ordered)
-
-
-def properties(
-    listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]
-) -> Remedy:
-    """The advertised.listeners line of every broker."""
-    lines = ["# server.properties; EXTERNAL: your listener for clients outside"]
-    for listener in listeners:
-        lines.append(advertising(listener.broker.node, better(listener, public)))
-    return Remedy(summary, "\n".join(lines), "properties")
-
-
-def advertising(node: int, address: str) -> Snippet:
-    """The advertised.listeners line of one broker; `address` is `host:port`. Its other listeners
-    stay in the line: without them Kafka does not start."""
-    line = "# broker {node}\n{entries}EXTERNAL://{address}"
-    return fill("properties", line, node=node, entries=Snippet(OTHER_ENTRIES), address=address)
-
-
-def strimzi(listeners: Sequence[Listener], summary: str, public: Mapping[int, Endpoint]) -> Remedy:
-    """The brokers[] entries of a Strimzi listener."""
-    lines = ["# Kafka resource: the external entry of spec.kafka.listeners[]"]
-    lines += ["configuration:", "  brokers:"]
-    for listener in listeners:
-        host, _, port = better(listener, public).rpartition(":")
-        entry = "    - broker: {node}\n      advertisedHost: {host}\n      advertisedPort: {port}"
-        values = {"host": host.strip("[]"), "port": Snippet(port)}
-        lines.append(fill("yaml", entry, node=listener.broker.node, **values))
-    if _node_ports(listeners):
-        return Remedy(summary, "\n".join(lines), "yaml")
-    return Remedy("With Strimzi, the same in the Kafka resource:", "\n".join(lines), "yaml")
-
-
-def better(listener: Listener, public: Mapping[int, Endpoint] = MappingProxyType({})) -> str:
-    """The `host:port` that a broker should advertise: the proven one, else that in `public`, else a
-    placeholder."""
-    if listener.proven:
-        return str(listener.proven.endpoint)
-    if listener.broker.node in public:
-        return str(public[listener.broker.node])
-    port = listener.broker.advertised.port
-    shown = port if 0 < port < 65536 else f"<port of broker {listener.broker.node}>"
-    return Snippet(f"<reachable address of broker {listener.broker.node}>:{shown}")
-
-
-def advertised(listener: Listener, node: int) -> str:
-    """The `host:port` that a broker advertises now. The host is a placeholder that names `node`
-    where the advertised one has characters that may not be copied into a file."""
-    endpoint = listener.broker.advertised
-    if _HOST.match(endpoint.host):
-        return str(endpoint)
-    return f"<reachable address of broker {node}>:{endpoint.port}"
-
-
-def ports_of_their_own(listeners: Sequence[Listener]) -> Remedy:
-    """The fix for brokers that share an address: one advertised address or port for each."""
-    lines: list[str] = []
-    for listener in listeners:
-        node = listener.broker.node
-        host, _, _ = advertised(listener, node).rpartition(":")
-        lines.append(advertising(node, f"{host}:<port of broker {node}>"))
-    return Remedy(
-        "Give every broker an address or a port of its own, and advertise it: one load balancer "
-        "port or NodePort for each broker, beside the one for bootstrap:",
-        "\n".join(lines),
-        "properties",
-    )
 
 
 def tool(name: str, server: Endpoint, secured: bool) -> Snippet:
@@ -137,27 +45,6 @@ def join_the_network(listeners: Sequence[Listener]) -> Remedy:
         f"Or run the client where {example} can be reached: inside that network, or over a VPN to "
         "it. Forwarding ports one by one does not help, the client follows the advertised address."
     )
-
-
-def publish_two_listeners(listeners: Sequence[Listener]) -> Remedy:
-    """The fix for Docker: one listener for the containers, and one for clients outside."""
-    first = listeners[0]
-    port = first.broker.advertised.port
-    inside = 29092 if port != 29092 else 29093
-    snippet = fill(
-        "yaml",
-        "# broker {node}; publish {port}:{port}, the same number on both sides\n"
-        "KAFKA_LISTENERS: INTERNAL://:{inside},EXTERNAL://:{port},CONTROLLER://:9093\n"
-        "KAFKA_ADVERTISED_LISTENERS: INTERNAL://<container name>:{inside},EXTERNAL://{address}\n"
-        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: "
-        "INTERNAL:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
-        "KAFKA_INTER_BROKER_LISTENER_NAME: INTERNAL",
-        node=first.broker.node,
-        port=port,
-        inside=inside,
-        address=better(first),
-    )
-    return Remedy("In Docker, give outside clients a listener of their own:", snippet, "yaml")
 
 
 def hosts_file(listeners: Sequence[Listener], client: ClientSystem) -> tuple[Remedy, ...]:
@@ -211,23 +98,26 @@ def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
     )
 
 
-def use_outside_listener(known: Sequence[str] = ()) -> tuple[Remedy, ...]:
+def use_outside_listener(known: Sequence[str], platform: Platform) -> tuple[Remedy, ...]:
     """The fix for a client that uses an internal listener; `known` are the listeners for clients
     outside that a configuration file declares."""
     if known:
         return (Remedy(f"Connect to a listener for clients outside: {'; '.join(known)}"),)
-    return (
-        Remedy(
-            "Connect to the listener for clients outside; Strimzi lists each with the "
-            "address to use:",
-            "kubectl get kafka <cluster> -o jsonpath='{.status.listeners}'",
-            "shell",
-        ),
-        Remedy(
-            "If there is none, add one (type nodeport, loadbalancer, ingress or route), with an "
-            "address for each broker; forwarding the port of one Service is not enough."
-        ),
+    add = Remedy(
+        "If there is none, add one (type nodeport, loadbalancer, ingress or route), with an "
+        "address for each broker; forwarding the port of one Service is not enough."
     )
+    if platform.kind is not Kind.STRIMZI:
+        services = "kubectl get services --all-namespaces"
+        where = "Connect to the listener for clients outside; its Service is one of these:"
+        return (Remedy(where, services, "shell"), add)
+    listeners = say(
+        "Connect to the listener for clients outside; Strimzi lists each with the address to use:",
+        "kubectl get kafka {cluster} -n {namespace} -o jsonpath='{{.status.listeners}}'",
+        cluster=resource(platform.cluster, "cluster"),
+        namespace=namespace(platform.namespace),
+    )
+    return (listeners, add)
 
 
 def check_name(host: str, client: ClientSystem) -> Remedy:
@@ -394,10 +284,6 @@ def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) 
     """A remedy; with `values`, `snippet` is a template that they fill, quoted for its `kind`."""
     filled = fill(kind, snippet, **values) if values else snippet
     return Remedy(summary, filled, kind if snippet else "text")
-
-
-def _node_ports(listeners: Sequence[Listener]) -> bool:
-    return all(listener.broker.advertised.port in NODE_PORTS for listener in listeners)
 
 
 def _is_address(host: str) -> bool:

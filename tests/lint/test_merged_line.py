@@ -7,7 +7,7 @@ import pytest
 from kdiag.lint.linter import lint
 from kdiag.lint.merged_line import merged
 from kdiag.lint.observed import ObservedBroker, ObservedCluster
-from kdiag.rules.remedies import advertising
+from kdiag.rules.advertising import line as broker_line
 from kdiag.rules.rule import Remedy
 
 LISTENERS = "INSIDE://b1:29092, OUTSIDE://10.0.1.11:9094 ,SSL://b1:9093"
@@ -25,7 +25,7 @@ LIVE = ObservedCluster(
     (("3.10.139.221", 9094),), (ObservedBroker(1, ("10.0.1.11", 9094), False, None),)
 )
 FIX = Remedy(
-    "Advertise it.", f"# server.properties\n{advertising(1, '<address of it>:9094')}", "properties"
+    "Advertise it.", f"# server.properties\n{broker_line(1, '<address of it>:9094')}", "properties"
 )
 
 
@@ -51,7 +51,7 @@ def test_with_the_file_it_is_the_whole_line(name: str, text: str, line: str, kin
 
 def test_without_a_line_for_each_broker_it_stays_as_it_is() -> None:
     report = lint({"server.properties": PROPERTIES}, live=LIVE)
-    two = Remedy("", f"{FIX.snippet}\n{advertising(2, 'b:1')}", "properties")
+    two = Remedy("", f"{FIX.snippet}\n{broker_line(2, 'b:1')}", "properties")
     assert merged(two, report.lines) == two
     elsewhere = ObservedCluster(LIVE.entered, (ObservedBroker(7, ("b7", 9), False, None),))
     assert lint({"server.properties": PROPERTIES}, live=elsewhere).lines == {}

@@ -254,11 +254,57 @@ def test_two_swapped_brokers() -> None:
     )
     assert finding.subjects == ["broker 2", "broker 3"]
     assert finding.remedies[0].snippet.splitlines() == [
-        "# broker 3",
-        f"advertised.listeners=<your other entries>,EXTERNAL://{DOOR}:9093",
         "# broker 2",
         f"advertised.listeners=<your other entries>,EXTERNAL://{DOOR}:9092",
+        "# broker 3",
+        f"advertised.listeners=<your other entries>,EXTERNAL://{DOOR}:9093",
     ]
+
+
+def test_a_broker_whose_address_leads_to_a_healthy_one_needs_another() -> None:
+    """The healthy broker keeps its own address."""
+    healthy = listener(1, f"{DOOR}:9091")
+    astray = listener(2, f"{DOOR}:9092", "identity:wrong_node", answered=1)
+    (finding,) = judged("KD307", OUTSIDE, healthy, astray)
+    assert finding.remedies[0].snippet.splitlines() == [
+        "# broker 2",
+        "advertised.listeners=<your other entries>,EXTERNAL://<reachable address of broker 2>:9092",
+    ]
+
+
+def test_an_address_that_nobody_can_dial_is_not_proposed_again() -> None:
+    brokers = [listener(node, "0.0.0.0:9094", "tcp:refused") for node in (1, 2)]
+    (finding,) = judged("KD308", OUTSIDE, *brokers)
+    assert "0.0.0.0" not in finding.remedies[0].snippet
+    assert "<reachable address of broker 2>:<port of broker 2>" in finding.remedies[0].snippet
+
+
+def test_a_wrong_port_is_not_proposed_again() -> None:
+    """KD311, where no broker answers at the port of the others either."""
+    silent = contact(f"{DOOR}:9094", "refused")
+    odd = listener(2, f"{DOOR}:9904", "refused", candidates=(silent,))
+    others = [listener(node, f"3.10.139.22{node + 2}:9094") for node in (1, 3)]
+    (finding,) = judged("KD311", OUTSIDE, others[0], odd, others[1])
+    assert f"{DOOR}:9094, the port of the others: no broker answers there" in finding.evidence
+    for fix in finding.remedies:
+        assert "9904" not in fix.snippet
+    assert finding.remedies[0].snippet.endswith(f"EXTERNAL://{DOOR}:<port of broker 2>")
+    assert "the others have 9094" in finding.remedies[0].summary
+
+
+def test_evidence_does_not_argue_with_a_listener_for_clients_inside() -> None:
+    """KD309 has clients use another listener, so what this one could advertise is no evidence."""
+    met = listener(
+        1,
+        "my-cluster-kafka-0.my-cluster-kafka-brokers.kafka.svc:9092",
+        "dns:not_found",
+        candidates=(contact(f"{DOOR}:9092", node=1),),
+    )
+    (finding,) = judged("KD309", OUTSIDE, met)
+    assert not any("would work" in line for line in finding.evidence)
+    assert finding.remedies[0].snippet == (
+        "kubectl get kafka my-cluster -n kafka -o jsonpath='{.status.listeners}'"
+    )
 
 
 def test_a_shared_address() -> None:

@@ -11,7 +11,9 @@ import pytest
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import fill
 from kdiag.rules import acls, remedies
+from kdiag.rules.advertising import advertise, advertised, better, with_its_own_port
 from kdiag.rules.client import ClientSystem
+from kdiag.rules.platform import Platform
 from kdiag.rules.rule import Remedy
 from tests import walks
 from tests.facts import DOOR, at, contact, listener
@@ -68,9 +70,10 @@ def test_every_finding_has_a_fix() -> None:
 
 
 def test_proven_addresses_are_advertised() -> None:
-    first, second = remedies.advertise(PROVEN)
-    assert "was dialled from here and its broker answered" in first.summary
-    assert first.snippet.splitlines()[1:] == [
+    first, second = advertise(PROVEN, Platform())
+    assert first.summary.startswith("In server.properties, advertise these addresses ")
+    assert "each broker answered there" in first.summary
+    assert first.snippet.splitlines() == [
         "# broker 1",
         "advertised.listeners=<your other entries>,EXTERNAL://3.10.139.221:9094",
         "# broker 2",
@@ -85,7 +88,7 @@ def test_proven_addresses_are_advertised() -> None:
 
 def test_what_is_not_proven_is_asked_for_and_not_claimed() -> None:
     unproven = listener(4, "10.0.1.14:9094", "timeout")
-    first, second = remedies.advertise((PROVEN[0], unproven))
+    first, second = advertise((PROVEN[0], unproven), Platform())
     assert "answered" not in first.summary
     assert "EXTERNAL://3.10.139.221:9094" in first.snippet
     assert "EXTERNAL://<reachable address of broker 4>:9094" in first.snippet
@@ -94,7 +97,7 @@ def test_what_is_not_proven_is_asked_for_and_not_claimed() -> None:
 
 @pytest.mark.parametrize("port", [0, -1, 70000])
 def test_a_port_that_is_none_is_asked_for(port: int) -> None:
-    assert remedies.better(listener(1, f"0.0.0.0:{port}")) == (
+    assert better(listener(1, f"0.0.0.0:{port}")) == (
         "<reachable address of broker 1>:<port of broker 1>"
     )
 
@@ -103,17 +106,10 @@ def test_an_ipv6_address_keeps_its_brackets_where_they_belong() -> None:
     met = listener(
         1, "[fd12::1]:9094", "timeout", candidates=(contact("[2001:db8::1]:9094", node=1),)
     )
-    properties, strimzi = remedies.advertise((met,))
+    properties, strimzi = advertise((met,), Platform())
     assert "EXTERNAL://[2001:db8::1]:9094" in properties.snippet
     assert 'advertisedHost: "2001:db8::1"' in strimzi.snippet
-    shared = remedies.ports_of_their_own((met,))
-    assert "EXTERNAL://[fd12::1]:<port of broker 1>" in shared.snippet
-
-
-def test_strimzi_comes_first_where_the_ports_are_node_ports() -> None:
-    node_port = listener(0, "10.0.1.11:32001", "timeout")
-    assert [fix.kind for fix in remedies.advertise((node_port,))] == ["yaml", "properties"]
-    assert [fix.kind for fix in remedies.advertise(PROVEN)] == ["properties", "yaml"]
+    assert with_its_own_port(met) == "[fd12::1]:<port of broker 1>"
 
 
 def test_the_hosts_file_takes_proven_addresses_of_plain_names_only() -> None:
@@ -165,8 +161,8 @@ def test_many_ports_are_counted() -> None:
 def test_a_name_from_a_peer_is_copied_into_no_file_and_one_word_of_a_command(host: str) -> None:
     met = listener(1, f"{host}:9094", "timeout")
     address = f"<reachable address of broker 1>:{met.broker.advertised.port}"
-    assert remedies.advertised(met, 1) == address
-    assert host not in remedies.ports_of_their_own((met,)).snippet
+    assert advertised(met) == address
+    assert host not in with_its_own_port(met)
     for strimzi in (True, False):
         made, *_ = remedies.certificate_names([host], (), strimzi)
         assert host not in made.snippet
@@ -185,4 +181,4 @@ def test_a_name_from_a_peer_is_copied_into_no_file_and_one_word_of_a_command(hos
 def test_a_plain_name_or_address_stays_as_it_is() -> None:
     for host in ("kafka-1.example.com", "10.0.1.11", "[fd12::1]", "broker_1"):
         met = listener(1, f"{host}:9094", "timeout")
-        assert remedies.advertised(met, 1) == f"{host}:9094"
+        assert advertised(met) == f"{host}:9094"

@@ -10,10 +10,12 @@ from types import ModuleType
 import pytest
 
 from kdiag.catalog import every_rule
+from kdiag.rules.platform import Platform
 from kdiag.rules.rule import Match, Note, Rule, Severity, declared, rule
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
+from kdiag.walk.facts.metadata import Metadata
 from tests import walks
 from tests.facts import known, listener, listeners, working_bootstrap
 
@@ -291,7 +293,7 @@ def test_a_rule_waits_for_the_facts_that_it_needs() -> None:
 
 
 def test_what_a_rule_needs_is_read_from_its_signature() -> None:
-    assert RULES["KD302"].needs == (Bootstrap, Listeners)
+    assert RULES["KD310"].needs == (Metadata, Listeners, Platform)
     assert RULES["KD302"].optional == frozenset()
     assert RULES["KD101"].optional == frozenset({Listeners})
 

@@ -16,6 +16,8 @@ from kdiag.aws.reachability import analyze
 from kdiag.aws.rules.text import HOP
 from kdiag.aws.verdict import PathVerdict
 from kdiag.config.settings import Endpoint
+from kdiag.rules.advertising import advertising
+from kdiag.rules.platform import Platform
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import brokers, listed, once
 
@@ -94,7 +96,7 @@ def open_to_the_world(paths: NetworkPaths) -> Iterator[Match]:
     Severity.WARNING,
     "The advertised private address has a public one",
 )
-def public_address_found(paths: NetworkPaths) -> Iterator[Match]:
+def public_address_found(paths: NetworkPaths, platform: Platform) -> Iterator[Match]:
     """A private address that a broker advertises belongs to an interface with a public one.
 
     Clients in the VPC use the first, clients out here the second: a listener for them should
@@ -118,17 +120,15 @@ def public_address_found(paths: NetworkPaths) -> Iterator[Match]:
             f"advertise{'s' if len(matching) == 1 else ''} have public ones: {listed(addresses)}",
             tuple(once(path.subject for path in matching)),
             tuple(line for path in matching for line in public_address_evidence(paths, path)),
-            (
-                remedies.advertise_public(
-                    [
-                        (
-                            node_of(path),
-                            Endpoint(path.public_reachability.address, path.endpoint.port),
-                        )
-                        for path in matching
-                        if path.public_reachability
-                    ]
-                ),
+            advertising(
+                {
+                    node_of(path): str(Endpoint(public.address, path.endpoint.port))
+                    for path in matching
+                    if (public := path.public_reachability)
+                },
+                "advertise the public addresses to clients outside (elastic IPs: others change "
+                "when the instance stops)",
+                platform,
             ),
         )
 

@@ -55,7 +55,7 @@ def _summarise(lines: Iterable[str]) -> None:
 def _lines(finding: Finding, follows: Sequence[Finding], *, root: bool) -> Iterator[str]:
     """The lines of an annotation."""
     cause = "root cause, " if root else ""
-    yield f"{finding.message} ({cause}hop {presentation.number(finding.hop)}, {finding.hop})"
+    yield f"{finding.message} ({cause}{presentation.place(finding.hop, ', ')})"
     first, cut, last = presentation.shortened(finding.evidence)
     yield from (f"- {line}" for line in first)
     if cut:

@@ -149,7 +149,7 @@ def _hops(main: Element, report: Report) -> None:
     for step in report.hops:
         item = add(hops, "li")
         add(item, "span", _WORDS[step.status], class_=f"status {step.status}")
-        add(item, "span", f"{presentation.number(step.hop)} {step.hop}", class_="name")
+        add(item, "span", presentation.numbered(step.hop), class_="name")
         because = f"skipped: {step.skipped_because}" if step.skipped_because else ""
         learnt = "; ".join(part for part in (step.summary, because) if part) or "did not end"
         add(item, "span", learnt, class_="learnt")
@@ -165,7 +165,7 @@ def _finding(main: Element, report: Report, finding: Finding, follows: Sequence[
     root = finding is report.cause
     kind = "fail" if finding.severity == "error" else "warn"
     word = "Root cause" if root else "Also found" if kind == "fail" else "Warning"
-    place = f"hop {presentation.number(finding.hop)}, {finding.hop}"
+    place = presentation.place(finding.hop, ", ")
     section = add(main, "section", class_=f"card {kind}", aria_labelledby=_id(report, finding))
     head = add(section, "h2", f"{word}: ", id=_id(report, finding))
     _named(head, finding)
@@ -232,7 +232,7 @@ def _evidence_of(section: Element, finding: Finding, lines: Sequence[str], how: 
     add(
         head,
         "span",
-        f" · hop {presentation.number(finding.hop)}, {finding.hop}{how}",
+        f" · {presentation.place(finding.hop, ', ')}{how}",
         class_="quiet",
     )
     if how:

@@ -43,8 +43,7 @@ def waiting(stream: TextIO) -> Iterator[Callable[[str], None]]:
 
 
 def _under_way(hop: str) -> str:
-    number = presentation.number(hop)
-    return f"hop {number} of {len(HOP_IDS)}, {hop}" if hop in HOP_IDS else hop
+    return presentation.place(hop, f" of {len(HOP_IDS)}, ")
 
 
 @contextmanager

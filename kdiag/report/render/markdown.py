@@ -125,7 +125,7 @@ def _hops(hops: Sequence[HopResult], marks: dict[str, str]) -> Iterator[str]:
         learnt = "; ".join(part for part in (step.summary, because) if part) or "did not end"
         took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
         status = f"{marks[step.status]}{step.status}"
-        rows.append([status, f"{presentation.number(step.hop)} {step.hop}", prose(learnt), took])
+        rows.append([status, presentation.numbered(step.hop), prose(learnt), took])
     yield from _table(["status", "hop", "what was learnt", "time"], rows)
 
 
@@ -172,7 +172,7 @@ def _finding(
 ) -> Iterator[str]:
     mark = marks["fail" if finding.severity == "error" else "warn"]
     cause = "root cause: " if root else "" if finding.severity == "error" else "warning: "
-    place = f"hop {presentation.number(finding.hop)}, {finding.hop}"
+    place = presentation.place(finding.hop, ", ")
     yield ""
     yield f"### {mark}{cause}{_named(finding)} · {place}"
     yield from ("", f"**{prose(finding.message)}**", "")

@@ -12,7 +12,7 @@ from kdiag.network.attempt import LAYERS
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, Report, ServerReport
 from kdiag.rules.rule import Finding, rule_url
-from kdiag.walk.areas import AREA_IDS, HOP_IDS
+from kdiag.walk.areas import HOP_IDS
 
 if TYPE_CHECKING:
     from kdiag.report.compare import Comparison, SharedView
@@ -49,8 +49,8 @@ Line = TypeVar("Line")
 
 
 def number(hop: str) -> int:
-    """The number of a hop, from 1."""
-    return AREA_IDS.index(hop) + 1
+    """The number of one of the four hops, from 1."""
+    return HOP_IDS.index(hop) + 1
 
 
 def causes(report: Report) -> list[tuple[Finding, list[Finding]]]:
@@ -186,9 +186,19 @@ def room(left: int, evidence: Sequence[str], snippet: int, others: Sequence[str]
     return ROOMS[-1]
 
 
-def place(hop: str) -> str:
-    """A hop as the screen names it: only the four hops of the walk have a number."""
-    return f"hop {number(hop)} {hop}" if hop in HOP_IDS else hop
+def place(hop: str, separator: str = " ") -> str:
+    """A hop as a report names it: only the four hops of the walk have a number."""
+    return f"hop {number(hop)}{separator}{hop}" if hop in HOP_IDS else hop
+
+
+def abbreviated(hop: str) -> str:
+    """The head of a narrow column: `hop 3`."""
+    return f"hop {number(hop)}" if hop in HOP_IDS else hop
+
+
+def numbered(hop: str) -> str:
+    """A hop in a list of all: its number, where it has one, and its name."""
+    return f"{number(hop)} {hop}" if hop in HOP_IDS else hop
 
 
 def sentence_case(title: str) -> str:

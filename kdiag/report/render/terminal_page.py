@@ -130,7 +130,7 @@ class Page:
         hops = list(dict.fromkeys(hop for o in compared.outcomes for hop in o.hops))
         table = Table.grid(padding=(0, 2))
         roomy = self.console.width >= ROOMY
-        heads = [hop if roomy else f"hop {presentation.number(hop)}" for hop in hops]
+        heads = [hop if roomy else presentation.abbreviated(hop) for hop in hops]
         table.add_column(max_width=self.console.width // 3, overflow="fold")
         for head in heads:
             table.add_column(width=len(head))
@@ -275,7 +275,7 @@ class Page:
         self.line(
             ("root cause: " if root else "", style),
             (f"{finding.code} {finding.name}", style),
-            f" · hop {presentation.number(finding.hop)}, {finding.hop}",
+            f" · {presentation.place(finding.hop, ', ')}",
             lead=(f"{self.marks[status]} ", style),
         )
         self.line((finding.message, "bold"), indent=2)

@@ -90,7 +90,7 @@ def it_tells_all_that_the_report_has(name: str) -> None:
             assert remedy.summary in told or finding.ignored
             assert remedy.snippet in told or finding.ignored
     for step in made.hops:
-        assert f"{order.number(step.hop)} {step.hop}" in told
+        assert order.numbered(step.hop) in told
         assert step.summary in told
     if made.cluster and order.tried(made.cluster.brokers):
         cells = {cell.text for cell in root.every("td")}

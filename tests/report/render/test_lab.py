@@ -16,6 +16,7 @@ from tests import walks
 from tests.lab.goldens import GOLDENS, Case, Kept, keep, kept, modules
 from tests.report.render.cases import LAB, report
 from tests.report.render.pages import outline
+from tests.report.render.test_goldens import is_short
 
 PRINTS = GOLDENS / "outputs.json"
 CASES = [Case(module, name) for module in modules() for name in kept(module)]
@@ -42,6 +43,11 @@ def test_what_a_person_reads(case: Case, request: pytest.FixtureRequest) -> None
     golden = kept(case.module)[case.name]
     assert text == golden.text
     assert whole == json.dumps(golden.report, indent=2) + "\n"
+
+
+@pytest.mark.parametrize("case", CASES, ids=named)
+def test_what_a_person_reads_first_is_short(case: Case) -> None:
+    is_short(walks.shown(report(named(case)), detail="short"))
 
 
 def fingerprint(case: Case, form: str) -> str:

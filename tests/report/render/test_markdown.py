@@ -14,6 +14,7 @@ from markdown_it.token import Token
 from kdiag.network.attempt import clean
 from kdiag.report.render.markdown import code, prose
 from kdiag.rules.rule import Remedy
+from kdiag.walk.areas import HOP_IDS
 from tests import walks
 from tests.report.render import cases
 from tests.report.render.cases import report, shown
@@ -76,7 +77,8 @@ def a_row_for_each_hop_and_broker(name: str) -> None:
     heads = [row for row in table if row[0] in ("status", "broker", "in AWS")]
     assert [row for row in table if len(row) not in {len(head) for head in heads}] == []
     for step in made.hops:
-        assert [row for row in table if row[1].endswith(f" {step.hop}")], step.hop
+        numbered = f"{HOP_IDS.index(step.hop) + 1} {step.hop}" if step.hop in HOP_IDS else step.hop
+        assert [row for row in table if row[1] == numbered], step.hop
     if made.cluster and any(row[0] == "broker" for row in table):
         nodes = {str(broker.node) for broker in made.cluster.brokers}
         assert len([row for row in table if row[0] in nodes]) == min(len(nodes), 12)

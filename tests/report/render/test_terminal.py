@@ -184,7 +184,7 @@ def test_of_many_lines_the_last_are_shown_too() -> None:
     assert "    … 292 more lines with -o json" in text
     assert f"{DOOR}:9094 answers as broker 1: advertising it would work" in text
     assert " … and 288 more brokers, 0 of them well" in text
-    assert "       … 569 more lines with -o json" in text
+    assert "       … 568 more lines with -o json" in text
 
 
 @pytest.mark.parametrize(("count", "cut"), [(11, False), (12, True)])
