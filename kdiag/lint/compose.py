@@ -8,11 +8,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from kdiag.lint.beside import Beside, env_files
+from kdiag.lint.beside import Beside, env_files, included
 from kdiag.lint.broker import DOCKER_HOST, Client, ConfiguredBroker, interpolated
 from kdiag.lint.containers import Container, broker_of
 from kdiag.lint.environment import Environment, environment, implied, scalars
-from kdiag.lint.tree import Entry, Map, Node, Scalar, compose_services, entries, get, items, text
+from kdiag.lint.tree import (
+    NOWHERE,
+    Entry,
+    Items,
+    Map,
+    Node,
+    Scalar,
+    Spot,
+    compose_services,
+    entries,
+    get,
+    items,
+    text,
+)
 
 _PORT = re.compile(
     r"(?:(?P<ip>\[[^\]]*\]|(?:\d+\.){3}\d+):)?(?:(?P<out>[\d-]+):)?(?P<within>[\d-]+)(?:/\w+)?\Z"
@@ -29,17 +42,28 @@ _OPTION = re.compile(r"(?:--bootstrap-servers?|--broker-list|--brokers)[\s=]+[\"
 
 
 @dataclass(frozen=True)
+class _Layer:
+    """A mapping of a service and the file that has it; `origin` names that where it is another."""
+
+    node: Node
+    file: str
+    origin: str = ""
+
+
+@dataclass(frozen=True)
 class _Service:
-    """A service with what it extends: `layers` are its own mapping and those of its bases."""
+    """A service with what it is joined with and extends: `layers` are the mappings, what counts
+    most first. What is of another file stands at the place that leads there, or nowhere."""
 
     name: str
     key: Scalar
-    layers: tuple[Node, ...]
+    layers: tuple[_Layer, ...]
     elsewhere: str
+    changed: str
 
     def get(self, key: str) -> Node | None:
         return next(
-            (found for layer in self.layers if (found := get(layer, key)) is not None), None
+            (found for layer in self.layers if (found := get(layer.node, key)) is not None), None
         )
 
     def text(self, key: str) -> str:
@@ -47,22 +71,31 @@ class _Service:
         return found.text if isinstance(found, Scalar) and found.value is not None else ""
 
     def items(self, key: str) -> list[Node]:
-        return [each for layer in self.layers for each in items(layer, key)]
+        return [each for layer in self.layers for each in items(layer.node, key)]
 
 
 def of_compose(root: Node | None, file: str, beside: Beside) -> Iterator[ConfiguredBroker]:
     """The brokers among the services of a Compose file."""
-    services = [_service(root, each, file, beside) for each in entries(compose_services(root))]
+    services = [_service(each, file, beside) for each in entries(compose_services(root))]
+    own = {each.name for each in services}
+    for name, other in beside.project(file).items():
+        more = (each for each in entries(compose_services(other)) if each.key.text not in own)
+        services += [_service(each, name, beside) for each in more]
+    apart = _undefined(services) if own else ""
     published = {each.name: tuple(_ports(each.items("ports"))) for each in services}
     mentions = _mentions(services)
-    brokers = ((each, broker_of(_container(each, file, beside))) for each in services)
+    if apart and not any(included(root)):
+        services = [replace(each, elsewhere=each.elsewhere or apart) for each in services]
+    brokers = ((each, broker_of(_container(each, beside))) for each in services)
     found = list(islice(((each, broker) for each, broker in brokers if broker), _MOST_BROKERS))
     names = {service.name for service, _ in found}
     taken = frozenset(
         out for name, ports in published.items() if name not in names for out, _ in ports
     )
     placed = [
-        _placed(broker, each, published[each.name], taken, mentions) for each, broker in found
+        _placed(broker, each, published[each.name], taken, mentions)
+        for each, broker in found
+        if each.name in own
     ]
     places = Counter(value.start for broker in placed for value in broker.settings.values())
     for broker in placed:  # what several share by an anchor cannot be changed for one of them
@@ -73,32 +106,63 @@ def of_compose(root: Node | None, file: str, beside: Beside) -> Iterator[Configu
         yield replace(broker, settings=settings)
 
 
-def _service(root: Node | None, each: Entry, file: str, beside: Beside) -> _Service:
-    """A service with the services that it extends."""
-    layers = [each.value]
-    first, elsewhere = file, ""
+def _service(each: Entry, file: str, beside: Beside) -> _Service:
+    """A service with the services of that name in other files, and those that it extends."""
+    joined = beside.joined(file, each.key.text)
+    layers = [_Layer(each.value, file)]
+    if joined.above:
+        layers.insert(0, _Layer(_moved(joined.above[1], NOWHERE), joined.above[0], joined.above[0]))
+    if joined.below:
+        layers.append(_Layer(_moved(joined.below[1], NOWHERE), joined.below[0], joined.below[0]))
+    missing = ""
     while len(layers) <= _MOST_EXTENDED:
-        base = get(layers[-1], "extends")
+        last = layers[-1]
+        base = get(last.node, "extends")
         name = base.text if isinstance(base, Scalar) else text(base, "service")
         path = text(base, "file")
-        if not name:
+        if base is None or not name:
             break
-        there = beside.compose_of(file, path) if path else root
-        found = get(compose_services(there), name)
-        if found is None or found in layers:
-            elsewhere = elsewhere or path
+        there, root = beside.compose_of(last.file, path) if path else (last.file, None)
+        root = root if path else beside.composes.get(there)
+        found = get(compose_services(root), name)
+        if found is None or any(found is layer.node for layer in layers):
+            missing = missing or path
             break
-        layers.append(found)
-        if path:
-            root, file = there, path
-    return _Service(
-        each.key.text, each.key, tuple(layers), elsewhere or beside.over(first, each.key.text)
-    )
+        origin = there if there != file else ""
+        layers.append(_Layer(_moved(found, base.start) if origin else found, there, origin))
+    elsewhere = missing or joined.unknown
+    return _Service(each.key.text, each.key, tuple(layers), elsewhere, joined.changed)
 
 
-def _container(service: _Service, file: str, beside: Beside) -> Container:
+def _moved(node: Node, spot: Spot) -> Node:
+    """The same with all that it has at one place: that of another file means nothing here."""
+    if isinstance(node, Scalar):
+        return Scalar(node.text, node.value, spot, spot, node.plain, node.block)
+    if isinstance(node, Items):
+        return Items(spot, tuple(_moved(each, spot) for each in node.items))
+    return Map(spot, tuple(
+        Entry(Scalar(e.key.text, e.key.value, spot, spot), _moved(e.value, spot))
+        for e in node.entries
+    ))  # fmt: skip
+
+
+def _undefined(services: Sequence[_Service]) -> str:
+    """The first service that another one needs and that no file has: the rest is in another file,
+    without which `docker compose` does not take this one."""
+    known = {each.name for each in services}
+    for each in services:
+        needed = each.get("depends_on")
+        for name in [x.key.text for x in entries(needed)] or [
+            x.text for x in each.items("depends_on") if isinstance(x, Scalar)
+        ]:
+            if name not in known:
+                return f"the file that has the service {name}"
+    return ""
+
+
+def _container(service: _Service, beside: Beside) -> Container:
     image = service.get("image")
-    variables, missing = _variables(service, file, beside)
+    variables, missing = _variables(service, beside)
     build = service.get("build")
     context = build.text if isinstance(build, Scalar) else text(build, "context")
     return Container(
@@ -110,24 +174,27 @@ def _container(service: _Service, file: str, beside: Beside) -> Container:
         service.elsewhere or missing,
         tuple(_mounted(service)),
         (context or "a Dockerfile") if build is not None else "",
+        service.changed,
     )
 
 
-def _variables(service: _Service, file: str, beside: Beside) -> tuple[Environment, str]:
+def _variables(service: _Service, beside: Beside) -> tuple[Environment, str]:
     """The variables of a service, and the first file of variables that is not given. Its own stand
     before those of files, and both before those of what it extends."""
     found: Environment = {}
     missing = ""
     for layer in reversed(service.layers):
-        for path in env_files(layer):
-            there = beside.variables_of(file, path)
-            node = get(layer, "env_file")
+        node = get(layer.node, "env_file")
+        for path in env_files(layer.node):
+            there = beside.variables_of(layer.file, path)
             key = Scalar(path, path, node.start, node.start) if node else service.key
             if there is None:
                 missing = missing or path
             said = {e.key.text: e.value.text for e in entries(there) if isinstance(e.value, Scalar)}
             found.update(implied(said, key, f"in {path}"))
-        found.update(environment(get(layer, "environment")))
+        own = environment(get(layer.node, "environment"))
+        origin = f"in {layer.origin}" if layer.origin else ""
+        found.update({name: replace(value, implied=origin) for name, value in own.items()})
     return found, missing
 
 

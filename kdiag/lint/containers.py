@@ -40,7 +40,7 @@ _MOST_SLIPS = 1000  # settings that are looked up; Kafka itself has some hundred
 class Container:
     """A container as its file has it, before it is known to be a broker. `elsewhere` names files
     that have settings of it and are not given, `mounted` what is mounted into it, `built` where its
-    image is built from."""
+    image is built from. `changed` says what may change any setting of it."""
 
     what: str
     reference: str
@@ -50,6 +50,7 @@ class Container:
     elsewhere: str = ""
     mounted: tuple[str, ...] = ()
     built: str = ""
+    changed: str = ""
 
 
 def of_properties(root: Node | None) -> ConfiguredBroker | None:
@@ -123,6 +124,8 @@ def _unknown(
     """What may change any setting of a container, and what may bring further ones; "" for
     nothing."""
     mounts = [each for each in container.mounted if _configures(image, each)]
+    if container.changed:
+        return container.changed, ""
     if container.built:
         return f"the image that is built from {container.built}", ""
     if image is None:

@@ -10,7 +10,7 @@ from posixpath import normpath
 
 from kdiag.config.redaction import without_userinfo
 from kdiag.config.usage import UsageError
-from kdiag.lint.beside import Beside, beside, needed_by
+from kdiag.lint.beside import Beside, beside, needed_by, outside, partners
 from kdiag.lint.broker import ConfiguredBroker
 from kdiag.lint.compose import of_compose
 from kdiag.lint.containers import Container, broker_of, of_properties
@@ -27,7 +27,7 @@ from kdiag.lint.pools import pool
 from kdiag.lint.report import LintReport
 from kdiag.lint.rules import lint_rules
 from kdiag.lint.strimzi import StrimziContext, cluster, kube_node, service
-from kdiag.lint.tree import Node, Scalar, Spot, entries
+from kdiag.lint.tree import NOWHERE, Node, Scalar, Spot, entries
 from kdiag.lint.workload import of_config_map, of_workload
 from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.rule import Finding, Remedy, Severity
@@ -82,7 +82,7 @@ def lint(
 def after_fixes(report: LintReport) -> LintReport:
     """The same about the corrected files: what no fix could put right."""
     fixed = {each.name for each in report.fixed}
-    kept = [each for each in report.problems if each.file not in fixed]
+    kept = [each for each in report.problems if each.file not in fixed and not each.fixed]
     left = [each for corrected in report.fixed for each in corrected.left]
     made = tuple(each for each in report.problems if each.fixed)
     return replace(report, problems=(*kept, *left), fixed=(), repaired=made, entrance=None)
@@ -123,10 +123,12 @@ def document_kinds(sources: Mapping[str, str]) -> set[str]:
 
 
 def companions(sources: Mapping[str, str]) -> list[str]:
-    """The files that Compose files among these name, and that are not among these."""
-    documents = (d for name, text in sources.items() for d in _read(name, text).documents)
+    """The files that Compose files among these name, or that `docker compose` joins them with, and
+    that are not among these."""
+    documents = [d for name, text in sources.items() for d in _read(name, text).documents]
     given = {normpath(name) for name in sources}
-    return sorted(needed_by(documents) - given)
+    joined = {x for d in documents if d.kind == "compose" for x in partners(d.file)}
+    return sorted((needed_by(documents) | joined) - given)
 
 
 def refuse_client(sources: Mapping[str, str], option: str) -> None:
@@ -262,7 +264,8 @@ def _of(document: Document, around: Around) -> Iterator[Found]:
         if document.kind in (*BESIDE, "other") or (astray and rule.code in _ABSENCES):
             continue
         matches = (match for known in facts for match in rule.matches(known))
-        mistakes = list(islice((m for m in matches if isinstance(m, Mistake)), MOST_ALIKE + 1))
+        told = (m for m in matches if isinstance(m, Mistake) and m.spot != NOWHERE)
+        mistakes = list(islice(told, MOST_ALIKE + 1))
         for number, match in enumerate(mistakes[:MOST_ALIKE], start=1):
             # Rules on shapes give places of the file, the others those of the tree.
             spot = match.spot if rule.needs == (Document,) else document.place(match.spot)
@@ -327,7 +330,7 @@ def _as_far_as_known(finding: Finding, depends: str) -> Finding:
     """A finding that something outside of the files may change is no error."""
     if not depends or finding.severity is not Severity.ERROR:
         return finding
-    message = f"{finding.message} (it depends on {depends}, which is not in these files)"
+    message = f"{finding.message} (it depends on {outside(depends)})"
     return replace(finding, severity=Severity.WARNING, message=message)
 
 

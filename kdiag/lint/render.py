@@ -30,13 +30,13 @@ def terminal(report: LintReport, stream: TextIO) -> None:
 def _lines(report: LintReport, style: Style) -> Iterator[str]:
     for each in report.repaired:
         place = style.bold(f"{_place(each)}:")
-        said = f"{each.finding.code} {style.green('fixed:')} {each.finding.message}"
+        said = f"{each.finding.code} {style.good('fixed:')} {each.finding.message}"
         yield style.wrapped(f"{place} {said}", 4)
     for each in report.problems:
         finding = each.finding
         error = finding.severity is Severity.ERROR
-        code = style.red(finding.code) if error else style.yellow(f"{finding.code} warning:")
-        mark = f" {style.green('[fixable]')}" if each.fixed else ""
+        code = style.error(finding.code) if error else style.warning(f"{finding.code} warning:")
+        mark = f" {style.good('[fixable]')}" if each.fixed else ""
         yield style.wrapped(f"{style.bold(f'{_place(each)}:')} {code} {finding.message}{mark}", 4)
         for remedy in () if each.fixed else finding.remedies:
             yield style.wrapped(f"    {remedy.summary}", 4)

@@ -9,31 +9,35 @@ from shutil import get_terminal_size
 from textwrap import TextWrapper
 from typing import TextIO
 
+from kdiag.report.render.palette import escape_code
+
 _ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 _NARROWEST = 40
 
 
 @dataclass(frozen=True)
 class Style:
-    """How text is shown: in colours or not, in lines of so many columns, 0 for any length."""
+    """How text is shown: in colours or not, in lines of so many columns, 0 for any length; `few`
+    where the terminal has 16 colours."""
 
     coloured: bool = False
     width: int = 0
+    few: bool = False
 
     def bold(self, text: str) -> str:
         return self._in("1", text)
 
-    def red(self, text: str) -> str:
-        return self._in("31;1", text)
+    def error(self, text: str) -> str:
+        return self._in(f"1;{escape_code('fail', self.few)}", text)
 
-    def yellow(self, text: str) -> str:
-        return self._in("33", text)
+    def warning(self, text: str) -> str:
+        return self._in(escape_code("warn", self.few), text)
 
-    def green(self, text: str) -> str:
-        return self._in("32", text)
+    def good(self, text: str) -> str:
+        return self._in(escape_code("pass", self.few), text)
 
     def _in(self, colour: str, text: str) -> str:
-        return f"\x1b[{colour}m{text}\x1b[0m" if self.coloured else text
+        return f"\x1b[{colour}m{text}\x1b[0m" if self.coloured and colour else text
 
     def wrapped(self, line: str, indent: int) -> str:
         """A line, or several, the further ones indented; with its line break."""
@@ -66,4 +70,6 @@ def styled(stream: TextIO) -> Style:
     forced = bool(os.environ.get("FORCE_COLOR"))
     plain = bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
     width = max(get_terminal_size().columns, _NARROWEST) if is_terminal else 0
-    return Style((is_terminal or forced) and not plain, width)
+    many = os.environ.get("COLORTERM") in ("truecolor", "24bit")
+    many = many or os.environ.get("TERM", "").endswith(("256color", "-direct", "-kitty"))
+    return Style((is_terminal or forced) and not plain, width, not many)

@@ -15,6 +15,9 @@ class Spot:
     column: int
 
 
+NOWHERE = Spot(0, 0)  # of what another file has that is judged too: it is told there
+
+
 @dataclass(frozen=True, eq=False)
 class Scalar:
     """A single value. `text` is what it spells, `value` what YAML takes it for; `plain` is one

@@ -258,15 +258,16 @@ def test_bytes_that_are_not_wrong_stay(tmp_path: Path, encoding: str, ending: st
 
 
 def test_a_terminal_has_colours_and_lines_as_wide_as_it_is(tmp_path: Path) -> None:
-    done = kdiag("lint", TUTORIAL, FORCE_COLOR="1")
-    assert "\x1b[31;1mKD603\x1b[0m" in done.stdout
+    for term, red in (("xterm-256color", "38;5;160"), ("xterm", "31")):
+        done = kdiag("lint", TUTORIAL, FORCE_COLOR="1", TERM=term, COLORTERM="")
+        assert f"\x1b[1;{red}mKD603\x1b[0m" in done.stdout
     assert "\x1b" not in kdiag("lint", TUTORIAL, FORCE_COLOR="1", NO_COLOR="1").stdout
     assert "\x1b" not in kdiag("lint", "-o", "json", TUTORIAL, FORCE_COLOR="1").stdout
 
 
 def test_lines_are_wrapped_without_the_room_that_colours_take() -> None:
     style = Style(coloured=True, width=40)
-    line = f"{style.bold('kafka.yaml:1:1:')} {style.red('KD603')} " + "word " * 20
+    line = f"{style.bold('kafka.yaml:1:1:')} {style.error('KD603')} " + "word " * 20
     shown = style.wrapped(line.rstrip(), 4).splitlines()
     bare = [re.sub(r"\x1b\[[0-9;]*m", "", each) for each in shown]
     assert all(30 < len(each) <= 40 for each in bare[:-1])

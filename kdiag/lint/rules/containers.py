@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.lint import remedies
+from kdiag.lint.beside import outside
 from kdiag.lint.broker import ADVERTISED, ConfiguredBroker
 from kdiag.lint.images import absent
 from kdiag.lint.rules.advertised import told
@@ -53,8 +54,10 @@ def settings_elsewhere(broker: ConfiguredBroker) -> Iterator[Match]:
     """
     told_ = broker.get(ADVERTISED) or broker.get("advertised.host.name")
     if broker.unseen and broker.image_at and broker.is_broker and not told_:
-        said = f"what it advertises depends on {broker.unseen}, which is not among these files"
+        said = f"what it advertises depends on {outside(broker.unseen)}"
         fix = remedies.say(f"Give kdiag lint that too: {listed([broker.unseen])}.")
+        if broker.unseen.startswith("whether "):
+            fix = remedies.say("Give kdiag lint only the files that are given to docker compose.")
         yield told(broker, said, broker.image_at, fix)
 
 

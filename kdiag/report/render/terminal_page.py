@@ -19,6 +19,7 @@ from rich.theme import Theme
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
 from kdiag.report.render import encoding, presentation
+from kdiag.report.render.palette import COLOURS, FEW_COLOURS
 from kdiag.report.render.presentation import MANY_BROKERS
 from kdiag.report.render.workflow import no_command
 from kdiag.rules.rule import Finding, Remedy
@@ -34,10 +35,6 @@ Part = tuple[str, str] | str  # a text and its style, or a text
 
 _MARKS = {"pass": "√", "warn": "‼", "fail": "×", "skipped": "–"}
 _ASCII_MARKS = {"pass": "+", "warn": "!", "fail": "x", "skipped": "-"}
-# Each can be read on white and on black: a contrast of 4.5 to white at least, in xterm's palettes.
-# One with 16 colours has no such green and no such grey.
-STYLES = {"pass": "color(28)", "warn": "color(130)", "fail": "color(160)", "dim": "color(243)"}
-FEW_STYLES = {"pass": "", "warn": "magenta", "fail": "red", "dim": ""}
 _HOP_WIDTH = 9  # cells of a hop's name
 ROOMY = 100  # columns: room for the names of hops in a table
 _TRAILING = re.compile(r" +((?:\x1b\[0m)?)$", re.MULTILINE)
@@ -399,7 +396,9 @@ def _style(status: str) -> str:
 
 def console_of(stream: TextIO) -> Console:
     console = Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=False)
-    styles = FEW_STYLES if console.color_system == "standard" else STYLES
+    styles = dict(FEW_COLOURS)
+    if console.color_system != "standard":
+        styles = {name: f"color({number})" for name, number in COLOURS.items()}
     console.push_theme(Theme(styles | {f"bold.{name}": f"bold {styles[name]}" for name in styles}))
     console.width = max(NARROWEST, min(console.width, WIDEST))
     return console

@@ -12,7 +12,7 @@ from rich.cells import cell_len
 from rich.color import Color
 
 from kdiag.report.model import Report
-from kdiag.report.render import render, terminal_page
+from kdiag.report.render import palette, render
 from kdiag.report.render.live import live
 from kdiag.rules.rule import Remedy
 from tests import walks
@@ -287,11 +287,13 @@ def luminance(colour: tuple[int, int, int]) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("styles", [terminal_page.STYLES, terminal_page.FEW_STYLES])
-def test_each_colour_can_be_read_on_a_light_background(styles: dict[str, str]) -> None:
-    for colour in styles.values():
-        if colour:
-            assert 1.05 / (luminance(rgb(colour)) + 0.05) >= 4.5, colour
+def test_each_colour_can_be_read_on_white_and_on_black() -> None:
+    """Those of the report, and of `kdiag lint`."""
+    colours = [f"color({number})" for number in palette.COLOURS.values()]
+    for colour in (*colours, *filter(None, palette.FEW_COLOURS.values())):
+        lightness = luminance(rgb(colour)) + 0.05
+        assert 1.05 / lightness >= 4.5, colour
+        assert lightness / 0.05 >= (3.8 if colour in colours else 3.4), colour
 
 
 @pytest.mark.parametrize(("term", "code"), [("xterm-256color", "38;5;160"), ("xterm", "31")])
