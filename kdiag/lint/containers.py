@@ -30,6 +30,7 @@ _CLIENT = re.compile(  # commands that are no broker, whatever image they run in
 )
 _SCRIPT = re.compile(r"(^|[\s/])[\w.-]+\.(sh|py)\b|^/\S+$")
 _REWRITES = re.compile(r"\bsed\b|envsubst|\beval\b|>>|\bsource\b|(^|[\s;&])\. ")
+_DIRECT = re.compile(r"\bkafka-server-start(\.sh|\.bat)?\b")
 _NO_CONFIGURATION = re.compile(
     r"secret|cert|ssl|jaas|log4j|/data\b|jmx|\.jar|\.jks|\.p12|connect|kraft-logs|client"
 )
@@ -69,17 +70,19 @@ def broker_of(container: Container) -> ConfiguredBroker | None:
     image = image_of(container.reference)
     if is_other(container.reference):
         return None
+    command = command_text(container.command)
+    started = bool(image and image.starts and re.search(image.starts, command))
+    # What starts Kafka itself is given no variables: the entry script of the image reads those.
+    direct = bool(_DIRECT.search(command)) and not _REWRITES.search(command)
     assigned, options = of_command(container.command)
-    given = settings_of({**container.variables, **assigned}, image)
+    given = {} if direct else settings_of({**container.variables, **assigned}, image)
     given.update(options)
     if image and not image.kafka:
         given = of_redpanda(container.command)
-    command = command_text(container.command)
     telling = any(name in given for name in _TELLING[2:])
     telling |= any(
         "://" in given[name].text or given[name].opaque for name in _LISTENERS if name in given
     )
-    started = bool(image and image.starts and re.search(image.starts, command))
     if image is None and not telling:
         return None
     if (
@@ -91,6 +94,8 @@ def broker_of(container: Container) -> ConfiguredBroker | None:
     if image and not image.kafka and not given:
         return None
     depends, unseen = _unknown(container, image, command, started)
+    if direct and not depends:
+        unseen = unseen or "the file that its command starts Kafka with"
     settings = _with_defaults(image, given, container.place, bool(depends or unseen))
     return configured(
         ConfiguredBroker(

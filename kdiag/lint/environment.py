@@ -18,7 +18,7 @@ _BITNAMI = "KAFKA_CFG_"
 _ASSIGNMENT = re.compile(
     r"""(?:^|[\s;&])(?:export\s+|--env\s+)?(KAFKA_\w+)=("(?:[^"]*)"|'(?:[^']*)'|[^\s;&"']+)"""
 )
-_OVERRIDE = re.compile(r"--override[\s=]+([\w.]+)=(\S+)")
+_OVERRIDE = re.compile(r"(?:--override[\s=]+|\A)([a-z][\w.]*)=(\S+)")
 _REDPANDA = re.compile(r"--(advertise-)?kafka-addr(?:[\s=]+([^\s-]\S*))?")
 
 Environment = dict[str, Value]  # by the variables' names
@@ -69,13 +69,15 @@ def of_command(nodes: Sequence[Node | None]) -> tuple[Environment, dict[str, Val
     """The variables that a command assigns, and the settings that it gives as options."""
     variables: Environment = {}
     settings: dict[str, Value] = {}
+    before = ""
     for each in (each for node in nodes for each in scalars(node)):
         whole = value_of(each, each)
+        option, before = before == "--override" or "--override" in each.text, each.text.strip()
         for found in _ASSIGNMENT.finditer(each.text) if whole else ():
             quoted = found[2][0] in "\"'"
             said = found[2][1:-1] if quoted else found[2]
             variables[found[1]] = _part(whole, found, 1, 2, said, found.start(2) + quoted)
-        for found in _OVERRIDE.finditer(each.text) if whole else ():
+        for found in _OVERRIDE.finditer(each.text) if whole and option else ():
             settings[found[1]] = _part(whole, found, 1, 2, found[2], found.start(2))
     return variables, settings
 

@@ -10,6 +10,7 @@ from kdiag.lint.broker import ADVERTISED, MAP, ConfiguredBroker, Value
 from kdiag.lint.slips import near_to
 from kdiag.lint.tree import (
     Entry,
+    Items,
     Map,
     Node,
     Scalar,
@@ -61,6 +62,11 @@ _MOVED: Mapping[tuple[str, ...], tuple[str, str]] = {
     ("interBrokerListenerName",): ("listeners.interbroker.name", "24"),
     ("allowPlaintextListener",): ("listeners.client.protocol", "24"),
     ("kraft",): ("controller, clusterId and existingKraftSecret", "32"),
+    ("auth", "clientProtocol"): ("listeners.client.protocol", "24"),
+    ("auth", "externalClientProtocol"): ("listeners.external.protocol", "24"),
+    ("auth", "interBrokerProtocol"): ("listeners.interbroker.protocol", "24"),
+    ("auth", "sasl"): ("sasl", "24"),
+    ("auth", "tls"): ("tls", "24"),
 }
 # Values of other charts of the same house that have externalAccess, and what only Kafka's has.
 _OTHERS = {"architecture", "master", "replica", "sentinel", "arbiter", "hidden", "replicaSetName"}
@@ -106,7 +112,7 @@ def chart(root: Node | None) -> Map | None:
 def strays(root: Node | None) -> Iterator[Stray]:
     """The values that the chart does not read, in the parts that decide what is advertised."""
     values = chart(root)
-    for path in ((), *_KEYS):
+    for path in ((), ("auth",), *_KEYS):
         found = get(values, *path)
         known = _KEYS.get(path, ())
         for each in found.entries if isinstance(found, Map) else ():
@@ -115,11 +121,14 @@ def strays(root: Node | None) -> Iterator[Stray]:
                 continue
             here = ".".join((*path, name))
             moved, since = _MOVED.get((*path, name), ("", ""))
+            old = (isinstance(each.value, Items) and each.value.items) or text(found, name)
+            if here == "listeners" and old:  # a list, or one text
+                moved, since = "listeners.overrideListeners", "24"
             if moved and not is_null(each.value):
                 yield Stray(found, each, here, moved=moved, since=since)
-            elif not moved and path:
+            elif not moved and path in _KEYS:
                 yield Stray(found, each, here, near_to(name, known))
-            elif not moved and not path and name not in ("listeners", "externalAccess"):
+            elif not path and not moved and name not in ("listeners", "externalAccess"):
                 near = "externalAccess" if _like(name, "externalAccess") else ""
                 if near and get(found, near) is None:
                     yield Stray(found, each, here, near)

@@ -49,7 +49,7 @@ def of_workload(root: Node | None, beside: Beside) -> Iterator[ConfiguredBroker]
     for container in containers:
         image = get(container, "image")
         variables, missing = _variables(container, beside)
-        mounted = tuple(_mounted(container, spec))
+        mounted = dict(_mounted(container, spec))
         found = broker_of(
             Container(
                 f"container {text(container, 'name')}",
@@ -58,11 +58,18 @@ def of_workload(root: Node | None, beside: Beside) -> Iterator[ConfiguredBroker]
                 (get(container, "command"), get(container, "args")),
                 image if isinstance(image, Scalar) else None,
                 missing,
-                mounted,
+                tuple(mounted),
             )
         )
         if found:
             others = (text(each, "name") for each in containers[:2] if each is not container)
+            for path, name in mounted.items():  # that file is judged by itself
+                known = name and configures_kafka(beside.config_maps.get(name))
+                if known and f"what is mounted at {path}" in (found.unseen, found.depends):
+                    said = f"whether it reads ConfigMap {name}"
+                    found = replace(
+                        found, unseen=found.unseen and said, depends=found.depends and said
+                    )
             yield replace(found, neighbours=tuple(others))
 
 
@@ -134,13 +141,14 @@ def _referred(name: Scalar, each: Node, beside: Beside) -> Value:
     return Value(f"$({name.text})", name.start, False, name)
 
 
-def _mounted(container: Node, spec: Node | None) -> Iterator[str]:
-    """The paths at which files, and not storage, are mounted into a container."""
+def _mounted(container: Node, spec: Node | None) -> Iterator[tuple[str, str]]:
+    """The paths at which files, and not storage, are mounted into a container, and the names of
+    their ConfigMaps, "" for a Secret."""
     files = {
-        text(each, "name")
+        text(each, "name"): text(each, "configMap", "name")
         for each in items(spec, "volumes")
         if get(each, "configMap") is not None or get(each, "secret") is not None
     }
     for each in items(container, "volumeMounts"):
         if text(each, "name") in files:
-            yield text(each, "mountPath")
+            yield text(each, "mountPath"), files[text(each, "name")]

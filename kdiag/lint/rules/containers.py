@@ -53,7 +53,8 @@ def settings_elsewhere(broker: ConfiguredBroker) -> Iterator[Match]:
     Prove it: `docker compose config`, or `kubectl exec POD -- env`.
     """
     told_ = broker.get(ADVERTISED) or broker.get("advertised.host.name")
-    if broker.unseen and broker.image_at and broker.is_broker and not told_:
+    judged = broker.unseen.startswith("whether it reads")
+    if broker.unseen and broker.image_at and broker.is_broker and not (told_ or judged):
         said = f"what it advertises depends on {outside(broker.unseen)}"
         fix = remedies.say(f"Give kdiag lint that too: {listed([broker.unseen])}.")
         if broker.unseen.startswith("whether "):
