@@ -10,7 +10,6 @@ from kdiag.lint.broker import ADVERTISED, MAP, ConfiguredBroker, Value
 from kdiag.lint.slips import near_to
 from kdiag.lint.tree import (
     Entry,
-    Items,
     Map,
     Node,
     Scalar,
@@ -121,10 +120,9 @@ def strays(root: Node | None) -> Iterator[Stray]:
                 continue
             here = ".".join((*path, name))
             moved, since = _MOVED.get((*path, name), ("", ""))
-            old = (isinstance(each.value, Items) and each.value.items) or text(found, name)
-            if here == "listeners" and old:  # a list, or one text
+            if here == "listeners" and not isinstance(each.value, Map):  # a list, or one text
                 moved, since = "listeners.overrideListeners", "24"
-            if moved and not is_null(each.value):
+            if moved and not _is_empty(each.value):
                 yield Stray(found, each, here, moved=moved, since=since)
             elif not moved and path in _KEYS:
                 yield Stray(found, each, here, near_to(name, known))
@@ -132,6 +130,13 @@ def strays(root: Node | None) -> Iterator[Stray]:
                 near = "externalAccess" if _like(name, "externalAccess") else ""
                 if near and get(found, near) is None:
                     yield Stray(found, each, here, near)
+
+
+def _is_empty(node: Node) -> bool:
+    """Whether a value says what the chart does without one: null, "", [] or {}."""
+    return is_null(node) or not (
+        node.text if isinstance(node, Scalar) else items(node) or entries(node)
+    )
 
 
 def of_helm(root: Node | None) -> Iterator[ConfiguredBroker]:
