@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -76,6 +77,7 @@ def _settings(
     from kdiag.config.environment import from_environment
     from kdiag.config.settings import parse_properties, parse_property
     from kdiag.config.settings import settings as checked_settings
+    from kdiag.config.usage import UsageError
 
     notes: list[str] = []
     target, restricted = None, None
@@ -94,7 +96,8 @@ def _settings(
     environment = from_environment(os.environ, notes)
     file = values.pop("command_config", None)
     file_of_target = bool(file) and "command_config" not in typed
-    from_file = parse_properties(_read(file, files, safely=file_of_target)) if file else {}
+    file_text = _read(file, files, safely=file_of_target) if file else ""
+    from_file = parse_properties(file_text)
     properties = dict(parse_property(text) for text in written["properties"])
     if restricted:
         own = [{} if file_of_target else from_file, environment, properties]
@@ -107,14 +110,34 @@ def _settings(
         from kdiag.api import judged  # few checks need it
 
         values |= judged(values)
-    return checked_settings(
-        bootstrap,
-        properties=properties,
-        between=[target.properties if target else {}, environment],
-        from_file=from_file,
-        noted=notes,
-        **values,
-    )
+    try:
+        return checked_settings(
+            bootstrap,
+            properties=properties,
+            between=[target.properties if target else {}, environment],
+            from_file=from_file,
+            noted=notes,
+            **values,
+        )
+    except UsageError as error:
+        raise UsageError(f"{error}{_backslashes(str(error), file_text, from_file)}") from None
+
+
+def _backslashes(message: str, text: str, properties: Mapping[str, str]) -> str:
+    """What to add to an error about a file that is not there, and whose name has lost its
+    backslashes: the line to write."""
+    from kdiag.config.settings import lost_backslashes
+    from kdiag.text import clean
+
+    for name, value in lost_backslashes(text).items():
+        if f"{name}=" in message and not Path(properties[name]).exists():
+            meant = value.rstrip().replace("\\\\", "\\")
+            escaped = meant.replace("\\", "\\\\")
+            return clean(
+                "; a backslash is an escape in a file of properties: write "
+                f"{name}={escaped} or {name}={meant.replace(chr(92), '/')}"
+            )
+    return ""
 
 
 def _target(name: str, notes: list[str]) -> Target:

@@ -122,12 +122,21 @@ def parse_properties(text: str) -> dict[str, str]:
 
     Source: java.util.Properties.load, with its comments, escapes and continued lines.
     """
-    found: dict[str, str] = {}
+    return {name: _unescape(value).rstrip() for name, value in _written(text)}
+
+
+def lost_backslashes(text: str) -> dict[str, str]:
+    """The properties of a file whose value begins as `C:\\folder` does, as written: a file of
+    properties takes a single backslash for the begin of an escape."""
+    return {name: value for name, value in _written(text) if re.match(r"[A-Za-z]:\\[^\\]", value)}
+
+
+def _written(text: str) -> Iterator[tuple[str, str]]:
+    """Name and value of each property of a file, the value with its escapes."""
     for line in _logical_lines(text):
         match = re.match(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*(?:[=:][ \t\f]*)?(.*)", line, re.DOTALL)
         if match and match.group(1):
-            found[_unescape(match.group(1))] = _unescape(match.group(2)).rstrip()
-    return found
+            yield _unescape(match.group(1)), match.group(2)
 
 
 def _logical_lines(text: str) -> list[str]:

@@ -346,6 +346,18 @@ def test_a_file_that_is_no_file_of_properties(tmp_path: Path) -> None:
     assert "1 MiB at most" in done.stderr
 
 
+def test_a_path_of_windows_in_a_file_of_properties(tmp_path: Path) -> None:
+    file = tmp_path / "client.properties"
+    file.write_text("security.protocol=SSL\nssl.truststore.location=C:\\kafka\\new.jks\n")
+    done = kdiag("check", "b:9092", "-F", str(file))
+    assert done.returncode == 2
+    assert (
+        "cannot read it: No such file or directory; a backslash is an escape in a file of "
+        "properties: write ssl.truststore.location=C:\\\\kafka\\\\new.jks or "
+        "ssl.truststore.location=C:/kafka/new.jks"
+    ) in " ".join(done.stderr.split())
+
+
 # How it looks.
 
 FAILING = ("demo", "private-address", "--timeout", "0.3")

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 
 from kdiag.config.endpoint import Endpoint, Mapped, parse_bootstrap, parse_endpoint, parse_mapped
 from kdiag.config.options import Options
-from kdiag.config.settings import UsageError, parse_properties, parse_property, settings
+from kdiag.config.settings import (
+    UsageError,
+    lost_backslashes,
+    parse_properties,
+    parse_property,
+    settings,
+)
 
 MAX_SENTENCE = 320
 quick = hypothesis_settings(max_examples=300, deadline=None, database=None, derandomize=True)
@@ -343,6 +349,21 @@ def test_no_secret_is_shown_in_a_name_that_is_none(name: str) -> None:
 )
 def test_a_properties_file(text: str, expected: dict[str, str]) -> None:
     assert parse_properties(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "lost"),
+    [
+        ("C:\\kafka\\new.jks", True),
+        ("d:\\users\\me.p12", True),
+        ("C:\\\\kafka\\\\new.jks", False),
+        ("C:/kafka/new.jks", False),
+        ("/etc/a\\ b.jks", False),
+        ("Cc:\\x", False),
+    ],
+)
+def test_a_path_of_windows_whose_backslashes_are_escapes(value: str, lost: bool) -> None:
+    assert lost_backslashes(f"a=1\nb = {value}\n") == ({"b": value} if lost else {})
 
 
 def test_a_malformed_escape_is_kept_as_text() -> None:
