@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -126,6 +125,8 @@ def _settings(
 def _backslashes(message: str, text: str, properties: Mapping[str, str]) -> str:
     """What to add to an error about a file that is not there, and whose name has lost its
     backslashes: the line to write."""
+    from pathlib import Path
+
     from kdiag.config.settings import lost_backslashes
     from kdiag.text import clean
 

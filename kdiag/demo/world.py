@@ -25,7 +25,7 @@ from kdiag.demo.logins import Logins
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.dialer import ConnectionResult, KafkaDialer
 from kdiag.network.attempt import LayerResult, Sent
-from kdiag.network.dialer import TcpConnection
+from kdiag.network.dialer import TcpConnection, connect_failure
 from kdiag.network.sockets import Counted
 from kdiag.network.tcp_info import lossy
 
@@ -150,10 +150,12 @@ class WorldDialer(KafkaDialer):
                 return await super().connect(address, port, again=again)
             if ":" in address:  # Linux has no route to it over loopback either
                 absent = OSError(errno.ENETUNREACH, "no route")
-                return TcpConnection(address, port, LayerResult("tcp", 0.0, *self._failure(absent)))
-            await asyncio.sleep(self.timeout)
-            silent = LayerResult("tcp", self.timeout, *self._failure(TimeoutError()))
-            return TcpConnection(address, port, silent)
+                failed = LayerResult("tcp", 0.0, *connect_failure(absent, 0.0))
+            else:
+                await asyncio.sleep(self.timeout)
+                failure = connect_failure(TimeoutError(), self.timeout)
+                failed = LayerResult("tcp", self.timeout, *failure)
+            return TcpConnection(address, port, failed)
         connection = await super().connect("127.0.0.1", self._nat[address, port], again=again)
         if connection.sock and address in self._narrow and sys.platform == "linux":
             connection.sock.__class__ = _LossySocket

@@ -12,7 +12,7 @@ from kdiag.config.security import Tls
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.messages import MAX_FRAME
 from kdiag.network.attempt import LayerResult, TlsHandshake
-from kdiag.network.dialer import Lookup, TcpConnection, TcpDialer
+from kdiag.network.dialer import Lookup, TcpConnection, TcpDialer, connect_failure
 
 if TYPE_CHECKING:
     from kdiag.kafka.tls_dialer import TlsDialer
@@ -77,7 +77,7 @@ class KafkaDialer(TcpDialer):
             )
         except (asyncio.TimeoutError, OSError) as error:
             tcp.sock.close()
-            failure, detail = self._failure(error)
+            failure, detail = connect_failure(error, self.timeout)
             return ConnectionResult((tcp.tcp._replace(failure=failure, detail=detail),))
         except BaseException:
             tcp.sock.close()

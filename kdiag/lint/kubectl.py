@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import signal
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 
+from kdiag.child_process import kill_command, start_command
 from kdiag.network.attempt import clean
 
 MAX_TEXT = 1 << 20  # bytes of all answers together: what is judged as one file
@@ -87,14 +85,11 @@ async def _asked(call: tuple[str, ...], seconds: float) -> str | KubectlUnavaila
     """One command's standard output, or why there is none."""
     command = _command(call)
     try:
-        process = await asyncio.create_subprocess_exec(
-            "kubectl",
-            *call,
-            *("-o", "yaml"),
+        process = await start_command(
+            ("kubectl", *call, "-o", "yaml"),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # a login that it calls for ends with it, and has no terminal
         )
     except FileNotFoundError:
         return KubectlUnavailable(command, "missing", "kubectl is not on the PATH")
@@ -144,9 +139,7 @@ async def _all(stream: asyncio.StreamReader | None) -> bytes:
 async def _end(process: asyncio.subprocess.Process) -> None:
     """Ends what has not ended yet: kubectl, and what it has called."""
     running = process.returncode is None
-    if running:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+    kill_command(process)
     # Lets go of its pipes: it is not waited for while they are open, and something may hold them.
     # Only then of the rest, which takes the ended process from asyncio's watcher, and it complains.
     transport = process._transport  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -28,6 +29,9 @@ MAX_ADDRESSES = 16  # of one name
 MAX_LOOKUPS = 512  # at once, each in a thread
 MAX_DIAGNOSES = 3  # of names that do not resolve; the others likely fail for the same reason
 
+# Windows repeats a refused request to connect for about two seconds before it says so: who waits
+# for less takes a closed port for packets that are dropped.
+_REFUSED_ON_WINDOWS = 3.0
 _PROBE_SECONDS = 1.0  # for a peer that is not a broker, and for the diagnosis of a name
 _PAUSE = 0.2  # seconds without data, after which the peer's answer is taken as complete
 
@@ -53,7 +57,8 @@ class TcpConnection(NamedTuple):
 class TcpDialer:
     """Resolves names and opens TCP connections for one walk.
 
-    `timeout` (seconds) bounds each lookup and each connect. `lookup` resolves names as getaddrinfo
+    `timeout` (seconds) bounds each lookup and each connect, which on Windows may take three seconds
+    in any case. `lookup` resolves names as getaddrinfo
     does, `device` is the one interface that packets may leave by: the demo sets both, so that no
     packet leaves loopback. `started` are connections that were started before; `connect` to such an
     address continues with the started one. `capacity` bounds the file descriptors in use. `outside`
@@ -73,6 +78,8 @@ class TcpDialer:
         started: Iterable[StartedConnection] = (),
     ) -> None:
         self.timeout = timeout
+        windows = sys.platform == "win32"
+        self._connect_timeout = max(timeout, _REFUSED_ON_WINDOWS) if windows else timeout
         self.capacity = capacity()
         self._family = _FAMILIES[family]
         self._lookup = lookup
@@ -179,7 +186,7 @@ class TcpDialer:
                 device = self._device.encode() + b"\0"
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device)
             connecting = asyncio.get_running_loop().sock_connect(sock, (address, port))
-            await asyncio.wait_for(connecting, self.timeout)
+            await asyncio.wait_for(connecting, self._connect_timeout)
             elapsed = time.perf_counter() - started
             return TcpConnection(
                 address, port, LayerResult("tcp", elapsed), sock, str(sock.getsockname()[0])
@@ -189,7 +196,7 @@ class TcpDialer:
             source = "" if self._device else _local_address(sock)
             sock.close()
             elapsed = time.perf_counter() - started
-            attempt = LayerResult("tcp", elapsed, *self._failure(error))
+            attempt = LayerResult("tcp", elapsed, *connect_failure(error, self._connect_timeout))
             return TcpConnection(address, port, attempt, source=source)
         except BaseException:
             sock.close()
@@ -218,18 +225,19 @@ class TcpDialer:
             await asyncio.wait_for(exchange(), limit)
         return bytes(answer[:READ_LIMIT])
 
-    def _failure(self, error: OSError | asyncio.TimeoutError) -> tuple[Failure, str]:
-        """Why a connect failed, and a message about it."""
-        message = f"no answer within {self.timeout:g} s"
-        if not isinstance(error, OSError):
-            return Failure.TIMEOUT, message
-        return os_failure(error), os_message(error) or message
-
     async def close(self) -> None:
         """Closes the started connections that nobody continued."""
         for each in self._started.values():
             each.sock.close()
         await asyncio.sleep(0)
+
+
+def connect_failure(error: OSError | asyncio.TimeoutError, waited: float) -> tuple[Failure, str]:
+    """Why a connect failed that took `waited` seconds at most, and a message about it."""
+    message = f"no answer within {waited:g} s"
+    if not isinstance(error, OSError):
+        return Failure.TIMEOUT, message
+    return os_failure(error), os_message(error) or message
 
 
 def _usable_addresses(lookup: Lookup, host: str, family: int) -> list[Any]:

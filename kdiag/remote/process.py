@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
+from kdiag.child_process import kill_command, start_command
 from kdiag.network.attempt import clean
 from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.serialization import SerializationError
@@ -19,13 +15,6 @@ from kdiag.remote.unreached import NotReached
 MAX_ERRORS = 8192  # bytes of what a command says on standard error
 MAX_LINES = 5
 _READ = 1 << 16
-# In a session or process group of its own, the command gets neither Ctrl-C nor other input of this
-# terminal, and nothing on the other machine can ask for a password there.
-_OWN_SESSION: dict[str, Any] = (
-    {"creationflags": 0x200}  # CREATE_NEW_PROCESS_GROUP
-    if sys.platform == "win32"
-    else {"start_new_session": True}
-)
 _TO_END = 2.0  # seconds for a command to end by itself
 
 
@@ -101,9 +90,7 @@ async def output(command: Sequence[str], longest: float, most: int = 1 << 20) ->
 async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     try:
-        return await asyncio.create_subprocess_exec(
-            *command, stdin=pipe, stdout=pipe, stderr=pipe, **_OWN_SESSION
-        )
+        return await start_command(command, stdin=pipe, stdout=pipe, stderr=pipe)
     except FileNotFoundError:
         raise NotReached(
             f"there is no {command[0]} on this machine", (), f"Install {command[0]}."
@@ -159,14 +146,7 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
-        with suppress(OSError):
-            if sys.platform == "win32":  # a process there does not end those that it started
-                tree = ["taskkill", "/T", "/F", "/PID", str(process.pid)]
-                subprocess.run(tree, capture_output=True, timeout=_TO_END, check=False)
-                process.kill()
-            else:
-                os.killpg(process.pid, signal.SIGKILL)
+    kill_command(process)
     _close_pipes(process)
 
 

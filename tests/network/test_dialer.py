@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ import pytest
 from kdiag.api import walk
 from kdiag.config.settings import settings
 from kdiag.kafka.dialer import KafkaDialer
+from kdiag.network import dialer
 from kdiag.network.attempt import Failure, LayerResult
 from kdiag.network.dialer import in_thread
 from kdiag.network.errors import lookup_failure, os_failure
@@ -306,6 +308,22 @@ async def test_a_closed_port() -> None:
     code, said = await layers(f"127.0.0.1:{closed_port()}")
     assert code == "KD103"
     assert "connection refused" in said.lower()
+
+
+@pytest.mark.parametrize(
+    ("platform", "failure"), [("win32", Failure.REFUSED), ("linux", Failure.TIMEOUT)]
+)
+async def test_windows_repeats_a_refused_request_before_it_says_so(
+    platform: str, failure: Failure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused_late(*_: object) -> None:
+        await asyncio.sleep(0.1)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(dialer, "sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr(asyncio.get_running_loop(), "sock_connect", refused_late)
+    connection = await dialer.TcpDialer(0.01).connect("127.0.0.1", 9)
+    assert connection.tcp.failure is failure
 
 
 async def test_a_packet_that_vanishes() -> None:

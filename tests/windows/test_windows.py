@@ -57,3 +57,16 @@ def test_marks_are_ascii_where_the_code_page_has_no_others() -> None:
     assert done.returncode == 0
     assert " + bootstrap" in text(done.stdout)
     assert b"\x1b" not in done.stdout
+
+
+def test_a_place_that_hangs_is_given_up_on(tmp_path: Path) -> None:
+    """An ssh.exe that starts another process and says nothing, as one behind a proxy."""
+    wine.program(tmp_path / "ssh.exe")
+    done = wine.kdiag(
+        *("check", "127.0.0.1:1", "--from", "ssh://far", "--deadline", "1", "-o", "json"),
+        env={"WINEPATH": wine.path(tmp_path)},
+    )
+    assert done.returncode == 80, done.stderr.decode()
+    assert "no answer within" in text(done.stdout)
+    assert (tmp_path / "child").exists()
+    assert not wine.running(tmp_path / "ssh.exe")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 from tests.lab import needs
@@ -31,6 +32,23 @@ _RANDOM = """\
 BOOL WINAPI DllMain(HINSTANCE i, DWORD r, LPVOID p) { return TRUE; }
 __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE data, SIZE_T size) {
     return SystemFunction036(data, (ULONG)size);
+}
+"""
+
+_HANGING = """\
+#include <windows.h>
+int main(int count, char **words) {
+    STARTUPINFOA start = {sizeof start};
+    PROCESS_INFORMATION child;
+    char self[MAX_PATH], line[] = "ssh.exe";
+    if (count == 1) {
+        CloseHandle(CreateFileA("CHILD", GENERIC_WRITE, 0, 0, CREATE_ALWAYS, 0, 0));
+    } else {
+        GetModuleFileNameA(NULL, self, sizeof self);
+        CreateProcessA(self, line, NULL, NULL, TRUE, 0, NULL, NULL, &start, &child);
+    }
+    Sleep(INFINITE);
+    return 0;
 }
 """
 
@@ -54,9 +72,29 @@ def python(
     )
 
 
-def kdiag(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
+def kdiag(
+    *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
     """Runs kdiag of this tree on Windows' Python."""
-    return python("-m", "kdiag", *arguments, cwd=cwd)
+    return python("-m", "kdiag", *arguments, cwd=cwd, env=env)
+
+
+def program(file: Path) -> None:
+    """Makes a program that starts itself once more and then hangs, as its child does, which makes
+    the file `child` beside it."""
+    source = file.with_suffix(".c")
+    source.write_text(_HANGING.replace("CHILD", path(file.parent / "child").replace("\\", "\\\\")))
+    subprocess.run(["x86_64-w64-mingw32-gcc", "-O2", source, "-o", file], check=True)
+
+
+def running(file: Path) -> list[int]:
+    """The processes of a program under Wine."""
+    name, found = path(file).encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if name.lower() in (process / "cmdline").read_bytes().lower():
+                found.append(int(process.name))
+    return found
 
 
 def path(file: Path) -> str:

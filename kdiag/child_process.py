@@ -1,0 +1,66 @@
+"""Commands of this machine that kdiag runs, ssh and kubectl. One that hangs is ended together with
+the processes that it has started."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+from weakref import WeakKeyDictionary
+
+_SUSPENDED_IN_NEW_GROUP = 0x204
+_RIGHTS = 0x901  # PROCESS_SUSPEND_RESUME, PROCESS_SET_QUOTA, PROCESS_TERMINATE
+
+# Windows alone has them: what a process starts belongs to its job.
+_jobs: WeakKeyDictionary[asyncio.subprocess.Process, int] = WeakKeyDictionary()
+
+
+async def start_command(command: Sequence[str], **streams: int) -> asyncio.subprocess.Process:
+    """Starts a command in a session or process group of its own: it gets no Ctrl-C of this terminal
+    beside kdiag, and nothing that it runs can ask for a password there. Raises OSError."""
+    windows = sys.platform == "win32"
+    more: dict[str, Any] = dict(streams)
+    more |= {"creationflags": _SUSPENDED_IN_NEW_GROUP} if windows else {"start_new_session": True}
+    process = await asyncio.create_subprocess_exec(*command, **more)
+    if windows:
+        _jobs[process] = _resumed_in_job(process.pid)
+    return process
+
+
+def kill_command(process: asyncio.subprocess.Process) -> None:
+    """Ends a command that runs, and its children, at once."""
+    if process.returncode is not None:
+        return
+    with suppress(OSError):
+        if sys.platform == "win32":
+            _windll().kernel32.TerminateJobObject(_handle(_jobs.pop(process, 0)), 1)
+            process.kill()
+        else:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _resumed_in_job(pid: int) -> int:
+    """The handle of a new job that has this process, which has started nothing yet and now runs."""
+    kernel32 = _windll().kernel32
+    job: int = kernel32.CreateJobObjectW(None, None)
+    process = _handle(kernel32.OpenProcess(_RIGHTS, False, pid))
+    kernel32.AssignProcessToJobObject(_handle(job), process)
+    _windll().ntdll.NtResumeProcess(process)
+    kernel32.CloseHandle(process)
+    return job
+
+
+def _windll() -> Any:
+    import ctypes
+
+    return getattr(ctypes, "windll", None)
+
+
+def _handle(number: int) -> Any:
+    import ctypes
+
+    return ctypes.c_void_p(number)
