@@ -72,8 +72,7 @@ class Match:
     severity: Severity | None = None
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """A statement of a rule that is no finding; the report lists it among its notes."""
 
     text: str

@@ -97,6 +97,18 @@ def test_with_options_it_leaves_when_they_are_read(brokers: Brokers, more: list[
     }
 
 
+def test_a_report_without_failures_loads_nothing_for_them(brokers: Brokers) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "kdiag", "check", brokers.three().bootstrap],
+        capture_output=True, encoding="utf-8", cwd=ROOT, env=environment(), timeout=ENOUGH,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    loaded = {line.split()[-1] for line in done.stderr.splitlines()}
+    assert loaded >= {"rich.console", "kdiag.rules.remedies"}
+    assert not loaded & {"rich.table", "decimal", "msgspec", "cryptography", "boto3", "dns"}
+    assert not loaded & {"confluent_kafka", "kdiag.kafka.tls_dialer", "kdiag.network.tls"}
+
+
 def test_to_a_name_it_leaves_before_what_judges_is_loaded(brokers: Brokers) -> None:
     _, _, port = brokers.three().bootstrap.partition(":")
     loaded = at_first("check", f"localhost:{port}")

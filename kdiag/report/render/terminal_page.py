@@ -12,7 +12,6 @@ from rich.cells import cell_len, chop_cells
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.segment import Segment
-from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
 
@@ -25,6 +24,8 @@ from kdiag.report.render.workflow import no_command
 from kdiag.rules.rule import Finding, Remedy
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from kdiag.report.compare import Comparison
     from kdiag.report.several import Reports
 
@@ -98,7 +99,7 @@ class Page:
         paragraph: RenderableType = self.text(*parts)
         if lead:
             first = self.text(lead)
-            grid = Table.grid()
+            grid = tables().grid()
             grid.add_column(width=first.cell_len, no_wrap=True)
             grid.add_column(overflow="fold")
             grid.add_row(first, paragraph)
@@ -112,7 +113,7 @@ class Page:
 
     def summary(self, reports: Reports) -> None:
         """A line on each report."""
-        table = Table.grid(padding=(0, 1))
+        table = tables().grid(padding=(0, 1))
         table.add_column(width=1)
         table.add_column(max_width=self.console.width // 3, overflow="fold")
         table.add_column(overflow="fold")
@@ -125,7 +126,7 @@ class Page:
     def comparison(self, compared: Comparison) -> None:
         """Prints a comparison: a row for each outcome, a column for each hop, and the sentence."""
         hops = list(dict.fromkeys(hop for o in compared.outcomes for hop in o.hops))
-        table = Table.grid(padding=(0, 2))
+        table = tables().grid(padding=(0, 2))
         roomy = self.console.width >= ROOMY
         heads = [hop if roomy else presentation.abbreviated(hop) for hop in hops]
         table.add_column(max_width=self.console.width // 3, overflow="fold")
@@ -179,7 +180,7 @@ class Page:
         if room > 0 and "\n" not in text.plain:  # on one line: a table takes 1 ms
             self.console.print(line.append(" " * room).append(at_the_edge))
             return
-        table = Table.grid(padding=(0, 1), expand=True)
+        table = tables().grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
         table.add_column(width=_HOP_WIDTH)
         table.add_column(ratio=1, overflow="fold")
@@ -205,7 +206,7 @@ class Page:
             for place, head in enumerate((*layers, "produce"))
         ]
         left = self.console.width - 1 - len("broker  ") - sum(width + 2 for width in widths)
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table = tables()(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("broker", justify="right", no_wrap=True, overflow="crop")
         table.add_column("advertised", overflow="fold")
         for layer, width in zip((*layers, "produce"), widths, strict=True):
@@ -225,7 +226,7 @@ class Page:
 
     def aws(self, rows: Sequence[AwsAddress]) -> None:
         """The table of addresses with AWS's verdict on each."""
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table = tables()(box=None, padding=(0, 2, 0, 0), header_style="dim")
         table.add_column("in AWS", no_wrap=True)
         table.add_column("verdict", no_wrap=True)
         table.add_column("decided by", overflow="fold")
@@ -392,6 +393,13 @@ def _status(finding: Finding) -> str:
 
 def _style(status: str) -> str:
     return "dim" if status == "skipped" else status
+
+
+def tables() -> type[Table]:
+    """The class of tables, of which a report without failures needs none: 5 ms to load."""
+    from rich.table import Table
+
+    return Table
 
 
 def console_of(stream: TextIO) -> Console:
