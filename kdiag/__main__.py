@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _begin(arguments: list[str]) -> tuple[StartedConnection, ...]:
-    """Begins the check of one IP literal without options before click and the settings are loaded
+    """Begins the check of one IPv4 address without options before click and the settings are loaded
     (30 ms): nothing can refuse it any more."""
     (server,) = arguments[-1:] or [""]
     host, _, port = server.partition(":")

@@ -34,7 +34,7 @@ from kdiag.__main__ import main
 main()
 """
 
-# What the check of an IP literal without options needs before it connects, of kdiag's own.
+# What the check of an IPv4 address without options needs before it connects, of kdiag's own.
 ALONE = {"", ".__main__", ".kafka", ".kafka.first_flight", ".network", ".network.head_start"}
 
 # What any other check needs that nothing can refuse any more.
@@ -217,7 +217,7 @@ def test_nothing_is_begun_where_the_check_may_be_refused_yet(
     ],
     ids=str,
 )
-def test_only_a_check_of_one_ip_literal_begins_before_the_options_are_read(
+def test_only_a_check_of_one_ipv4_address_begins_before_the_options_are_read(
     brokers: Brokers,
     arguments: list[str],
     variables: dict[str, str],
