@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import click
 
 from kdiag import __version__
-from kdiag.cli.console import prepare_console
 from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
 
 if TYPE_CHECKING:
@@ -82,7 +81,10 @@ def main(begun: Sequence[StartedConnection] = ()) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    prepare_console()
+    if sys.platform == "win32":
+        from kdiag.cli.console import prepare_console
+
+        prepare_console()
     try:
         code = cli.main(prog_name="kdiag", standalone_mode=False, obj=begun)
     except click.ClickException as error:
