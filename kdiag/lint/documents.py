@@ -215,7 +215,7 @@ def kind_of(root: Node | None) -> str:
         return "workload" if is_about_kafka(root) else ""
     if kind == "ConfigMap":
         return kind if configures_kafka(root) else ""
-    if kind or version:
+    if kind or (version and not strimzi):
         return kind if strimzi and kind in KINDS else ""
     if entries(compose_services(root)):
         return "compose"
@@ -223,7 +223,7 @@ def kind_of(root: Node | None) -> str:
         return "Kafka"
     if get(root, "spec", "roles") is not None and get(root, "spec", "replicas") is not None:
         return "KafkaNodePool"
-    return "helm" if helm.chart(root) is not None else ""
+    return "helm" if not version and helm.chart(root) is not None else ""
 
 
 def _has_strimzi_shape(root: Node | None) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from kdiag.config import snippet
 from kdiag.config.snippet import fill
-from kdiag.lint.documents import STRIMZI, Document, read
+from kdiag.lint.documents import STRIMZI, Document, kind_of, read
 from kdiag.lint.reader import Unreadable, document, segments, split
 from kdiag.lint.tree import Entry, Node, PlainValue, Scalar, entries, get, items, last_line, text
 
@@ -80,7 +80,7 @@ def _resources(body: str) -> Iterator[tuple[_Key, Node]]:
         listed = items(root, "items") if text(root, "kind").endswith("List") else (root,)
         for each in listed:
             if each is not None:
-                yield _key(each, text(each, "kind") or "Kafka"), each
+                yield _key(each, text(each, "kind") or kind_of(each) or "Kafka"), each
 
 
 def _key(root: Node, kind: str) -> _Key:

@@ -9,10 +9,15 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
 
 from kdiag.catalog import every_rule
 from kdiag.lint.linter import lint
 from kdiag.lint.report import LintReport
+from kdiag.lint.schema import model, resource
 
 FOLDER = Path(__file__).parent / "corpus"
 
@@ -65,3 +70,39 @@ def _case(path: Path) -> Case:
 
 def _usual(code: str) -> str:
     return every_rule()[code].severity.value
+
+
+def refused_by_strimzi(text: str) -> list[str]:
+    """Why Strimzi's own schemas, of v1 and v1beta2, refuse the resources of a text."""
+    found = []
+    for document in _resources(text):
+        version = document.get("apiVersion", "kafka.strimzi.io/v1")
+        if version.endswith(("/v1", "/v1beta2")):
+            held_to = validator(*model(document.get("kind", "Kafka"), version))
+            found += [error.message for error in held_to.iter_errors(_without_nulls(document))]
+    return found
+
+
+def _without_nulls(value: Any) -> Any:
+    """As the API server prunes it: null is nothing where a field is not nullable."""
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: _without_nulls(below) for key, below in value.items() if below is not None}
+
+
+@cache
+def validator(kind: str, version: str = "v1") -> Any:
+    """Strimzi's schema of a kind, as jsonschema takes it."""
+    return jsonschema.Draft202012Validator(dict(resource(kind, version)))
+
+
+def _resources(text: str) -> list[Any]:
+    """The Strimzi resources of a text, those of a List too."""
+    found = []
+    for document in yaml.safe_load_all(text):
+        for each in document.get("items", [document]) if document else []:
+            if each.get("kind", "Kafka") in ("Kafka", "KafkaNodePool"):
+                found.append(each)
+    return found

@@ -20,7 +20,7 @@ from kdiag.config.usage import UsageError
 from kdiag.lint.linter import after_fixes, lint
 from kdiag.lint.patch import commands
 from kdiag.lint.report import Fixed, LintReport
-from tests.lint.corpus import Case, cases
+from tests.lint.corpus import Case, cases, refused_by_strimzi
 
 Slip = Callable[[random.Random, list[str], int], None]
 
@@ -140,6 +140,8 @@ def wrong(name: str, text: str) -> Iterator[str]:
         if lint({name: fixed.after}, skip_unknown=True, fix=True).fixed:
             yield "the corrected file is corrected once more"
         yield from _not_patched(fixed)
+        if name.startswith("strimzi/") and not left.errors:
+            yield from (f"Strimzi's schema: {x}" for x in refused_by_strimzi(fixed.after))
 
 
 def _weight(report: LintReport) -> tuple[int, int]:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
-import jsonschema
 import pytest
-import yaml
 
 from kdiag.catalog import every_rule
 from kdiag.lint.linter import after_fixes, lint
-from kdiag.lint.schema import model, resource
-from tests.lint.corpus import FOLDER, Case, cases
+from tests.lint.corpus import FOLDER, Case, cases, refused_by_strimzi
 
 RULES = every_rule()
 
@@ -72,31 +66,10 @@ def test_a_fixed_resource_without_errors_is_valid_by_strimzis_schema(case: Case)
     text = fixed[0].after if fixed else case.text
     if any(p.finding.code in SHAPE for p in left.problems if p.finding.severity == "error"):
         return
-    for document in resources(text):
-        version = document.get("apiVersion", "kafka.strimzi.io/v1")
-        if version.endswith(("/v1", "/v1beta2")):
-            held_to = validator(*model(document.get("kind", "Kafka"), version))
-            errors = held_to.iter_errors(document)
-            assert [error.message for error in errors] == []
-
-
-@cache
-def validator(kind: str, version: str = "v1") -> Any:
-    """Strimzi's schema of a kind, as jsonschema takes it."""
-    return jsonschema.Draft202012Validator(dict(resource(kind, version)))
+    assert refused_by_strimzi(text) == []
 
 
 SHAPE = {"KD601", "KD603", "KD604", "KD605", "KD606", "KD607"}
-
-
-def resources(text: str) -> list[Any]:
-    """The Strimzi resources of a text, those of a List too."""
-    found = []
-    for document in yaml.safe_load_all(text):
-        for each in document.get("items", [document]) if document else []:
-            if each.get("kind", "Kafka") in ("Kafka", "KafkaNodePool"):
-                found.append(each)
-    return found
 
 
 def test_every_rule_on_files_has_a_file() -> None:

@@ -16,7 +16,7 @@ from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, endpoint
 from kdiag.lint.observed import of_report
 from kdiag.report.model import Report
 from tests.cli.test_cli import imported
-from tests.lint.test_corpus import validator
+from tests.lint.corpus import validator
 from tests.lint.texts import compose, kafka, nodes
 from tests.running import ENOUGH, Brokers, kdiag
 from tests.walks import shown, walked

@@ -250,7 +250,9 @@ def _fragment(document: Document, root: Node) -> Iterator[Match]:
         header += "metadata:\n  name: <name of the cluster>"
         fix = remedies.say("kubectl apply takes whole resources only:", header, "yaml")
         spot = document.place(root.start)
-        yield Mistake(HOP, words, (document.kind,), (), (fix,), Severity.WARNING, spot=spot)
+        # What has an apiVersion is no part of a page.
+        level = None if document.api_version and not said["kind"] else Severity.WARNING
+        yield Mistake(HOP, words, (document.kind,), (), (fix,), level, spot=spot)
 
 
 def _list_items(node: Node | None) -> Iterator[Map]:
