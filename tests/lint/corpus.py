@@ -103,6 +103,7 @@ def _resources(text: str) -> list[Any]:
     found = []
     for document in yaml.safe_load_all(text):
         for each in document.get("items", [document]) if document else []:
-            if each.get("kind", "Kafka") in ("Kafka", "KafkaNodePool"):
+            kind = each.get("kind", "" if "apiVersion" in each else "Kafka")
+            if kind in ("Kafka", "KafkaNodePool"):
                 found.append(each)
     return found
