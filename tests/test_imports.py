@@ -16,7 +16,7 @@ import pytest
 
 from kdiag.report.render import RENDERERS
 from kdiag.walk.facts.table import HOP_FACTS
-from kdiag.walk.hops import HOPS
+from kdiag.walk.hops import WALKED
 
 pytestmark = pytest.mark.xdist_group("imports")  # they are parsed once
 
@@ -371,7 +371,7 @@ def test_what_judges_and_prints_opens_no_connection() -> None:
 
 
 def test_a_hop_gives_the_facts_of_its_name() -> None:
-    assert {hop.id: hop.gives for hop in HOPS} == HOP_FACTS
+    assert {hop.id: hop.gives for hop in WALKED} == HOP_FACTS
 
 
 def test_only_the_command_line_exits_or_prints() -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kdiag.config.expectation import Expectation
 
 TOPIC_NAME = r"(?!\.\.?\Z)[A-Za-z0-9._-]{1,249}\Z"
+ROLES = ("producer", "idempotent", "transactional", "consumer", "share")
 LEAST, MOST = 0.05, 3600.0  # seconds, of any limit
 MOST_WAIT = 86400.0  # seconds
 TIMEOUT, ANSWER_TIMEOUT, DEADLINE = 3.0, 10.0, 30.0  # seconds
@@ -94,6 +95,25 @@ class Options(NamedTuple):
             read=parse_mapped,
         ),
     ] = ()
+    group: Annotated[
+        Optional[str],
+        Option(
+            "Also check what consumers of this group need; as group.id in the properties.",
+            "NAME",
+            pattern=r"[^\x00-\x1f\x7f]{1,255}\Z",
+            write="a group's name has 1 to 255 characters",
+        ),
+    ] = None
+    role: Annotated[
+        str,
+        Option(
+            "Also check what this kind of client needs, each right by itself.",
+            kind="choice",
+            word="as",
+            choices=ROLES,
+            shown="consumer, where there is a group",
+        ),
+    ] = ""
     fail_on: Annotated[
         str,
         Option(
@@ -213,6 +233,8 @@ class CheckOptions(TypedDict, total=False):
 
     `timeout` bounds reaching a peer (3 s), `answer_timeout` an answer of a peer that accepted (10
     s) and `deadline` the whole walk (30 s), in seconds. `properties` are client properties;
+    `group` and `role` add what a group's consumers, or such a client, need ("consumer", "share",
+    "producer", "idempotent", "transactional");
     `mapped` holds "ADVERTISED=CANDIDATE". Nothing is written unless `topic` is given. With `aws`
     EC2 is asked beside the walk; `aws_echo` is the URL of a service that tells a client its
     address; without it no service is asked. `expect` holds requirements such as "brokers=3";
@@ -223,6 +245,8 @@ class CheckOptions(TypedDict, total=False):
 
     properties: Optional[Mapping[str, str]]
     topic: Optional[str]
+    group: Optional[str]
+    role: Optional[str]
     timeout: Optional[float]
     answer_timeout: Optional[float]
     deadline: Optional[float]

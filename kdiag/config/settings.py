@@ -21,12 +21,16 @@ from kdiag.config.usage import like, near, word
 MOST_STRANGE = 50  # names that the nearest one is looked for
 FAMILIES = ("any", "v4", "v6")
 
+# Client properties that decide what a role needs, beside group.id.
+OF_ROLE = ("auto.offset.reset", "client.rack", "isolation.level", "transactional.id")
+
 _AWS = r"(?i)\.amazonaws\.com(\.cn)?\.?\Z"
 
 
 class Settings(NamedTuple):
     """One check. `client` is what the real client is given besides `security`; `dialect` tells
-    whose properties were given, "java" or "librdkafka", "" where nothing tells.
+    whose properties were given, "java" or "librdkafka", "" where nothing tells. `of_role` are the
+    client properties that the checked role (`options.role`) acts on, empty without one.
     """
 
     bootstrap: tuple[Endpoint, ...]
@@ -36,6 +40,7 @@ class Settings(NamedTuple):
     client: Mapping[str, str] = MappingProxyType({})
     notes: tuple[str, ...] = ()
     dialect: str = ""
+    of_role: Mapping[str, str] = MappingProxyType({})
 
 
 def settings(
@@ -72,7 +77,8 @@ def settings(
         name: checked(name, value, spelled) for name, value in written.items() if value is not None
     }
     topic = values.get("topic")
-    notes.extend(_unused({name for layer in layers for name in layer}, given, topic))
+    _resolve_role(values, given, spelled, notes)
+    notes.extend(_unused({name for layer in layers for name in layer}, given, values))
     limit = values.get("deadline", Options().deadline)
     reaching, answering = _limits(given, limit, notes) if any(layers) else (None, None)
     values.setdefault("timeout", reaching or TIMEOUT)
@@ -92,7 +98,43 @@ def settings(
         client=_client(given, topic),
         notes=tuple(notes),
         dialect=dialect(given, given.names()),
+        of_role={n: given[n] for n in OF_ROLE if n in given} if values.get("role") else {},
     )
+
+
+def _resolve_role(
+    values: dict[str, Any], given: Layers, spelled: Spelling, notes: list[str]
+) -> None:
+    """Sets the group and the role that the properties name where no option does. A producer is
+    idempotent where its properties say so, or where they are Java's and do not say otherwise.
+    Raises UsageError for a role without what it needs."""
+    if "group" not in values and given.get("group.id"):
+        values["group"] = checked("group", given["group.id"], spelled)
+    if not values.get("role"):
+        if values.get("group"):
+            values["role"] = "consumer"
+        return
+    role = values["role"]
+    named = spelled("role", role)
+    if role in ("consumer", "share") and not values.get("group"):
+        raise UsageError(f"{named}: of which group? Add {spelled('group', 'NAME')}, or group.id")
+    if role == "transactional" and not given.get("transactional.id"):
+        raise UsageError(f"{named}: of which transactional.id? Add it to the properties")
+    if role == "producer":
+        java = dialect(given, given.names()) == "java"
+        if given.get("enable.idempotence", "true" if java else "false") == "true":
+            values["role"] = "idempotent"
+            why = (
+                "enable.idempotence=true"
+                if "enable.idempotence" in given
+                else ("the properties are of Java's client, whose producers are since 3.0")
+            )
+            notes.append(f"{named}: an idempotent one, as {why}")
+        elif "enable.idempotence" not in given:
+            notes.append(
+                f"{named}: not an idempotent one, as those of librdkafka; Java's are since 3.0: "
+                f"for these write {spelled('role', 'idempotent')}"
+            )
 
 
 def _limits(given: Layers, deadline: float, notes: list[str]) -> tuple[float | None, float | None]:
@@ -177,9 +219,13 @@ def _client(given: Layers, topic: str | None) -> dict[str, str]:
     return found if topic is None else {**handed_over(given, given.names()), **found}
 
 
-def _unused(names: Collection[str], given: Mapping[str, str], topic: str | None) -> Iterator[str]:
+def _unused(
+    names: Collection[str], given: Mapping[str, str], values: Mapping[str, Any]
+) -> Iterator[str]:
     """A note for each kind of property that was given and has no part in this check."""
-    rest = sorted(name for name in names if not is_used(name))
+    topic = values.get("topic")
+    of_role = OF_ROLE if values.get("role") else ()
+    rest = sorted(name for name in names if not is_used(name) and name not in of_role)
     of_client = [name for name in rest if used_by_client(name)]
     other = [name for name in rest if name not in of_client]
     if of_client and topic is None:

@@ -201,3 +201,4 @@ INT8, INT16, INT32, INT64 = Number(">b"), Number(">h"), Number(">i"), Number(">q
 STRING, NULLABLE_STRING = Blob(">h", text=True), Blob(">h", text=True, nullable=True)
 BYTES, NULLABLE_BYTES = Blob(">i", text=False), Blob(">i", text=False, nullable=True)
 INTS = Array(INT32)
+UUID = Number(">16s")

@@ -12,10 +12,13 @@ from __future__ import annotations
 import os
 import struct
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from kdiag.kafka.api import Api as Api
+from kdiag.kafka.api import Question as Question
+from kdiag.kafka.api import Versions as Versions
 from kdiag.kafka.codec import (
     BOOL,
     BYTES,
@@ -35,46 +38,19 @@ from kdiag.kafka.codec import (
     skip_tags,
     varint,
 )
+from kdiag.kafka.group_messages import (
+    CONSUMER_GROUP_DESCRIBE,
+    DESCRIBE_GROUPS,
+    DESCRIBE_PRODUCERS,
+    FETCH,
+    HEARTBEAT,
+    INIT_PRODUCER_ID,
+    OFFSET_FETCH,
+    SHARE_GROUP_DESCRIBE,
+)
 
 CLIENT_ID = "kdiag"
 MAX_FRAME = 4 << 20
-
-
-Versions = Mapping[int, tuple[int, int]]  # API key → least and most, as ApiVersions lists them
-
-
-class Api(NamedTuple):
-    """One API: the versions spoken here, the preferred first, and how its request and its response
-    look."""
-
-    key: int
-    name: str
-    versions: tuple[int, ...]
-    flexible_since: int
-    request: Struct
-    response: Struct
-
-    def version(self, listed: Versions) -> int | None:
-        """The version for a peer that lists these versions; None if no version is common."""
-        least, most = listed.get(self.key, (0, -1))
-        return next((one for one in self.versions if least <= one <= most), None)
-
-
-class Question(NamedTuple):
-    """A request whose version the connection chooses. `body` is the request's body, or gives it for
-    a version. With `raw` the answer is left undecoded. `side` marks a question that no client asks:
-    a proxy may close the connection because of it.
-    """
-
-    api: Api
-    body: Mapping[str, Any] | Callable[[int], Mapping[str, Any]]
-    raw: bool = False
-    side: bool = False
-
-    def in_version(self, version: int) -> Mapping[str, Any]:
-        """The body for a version."""
-        return self.body(version) if callable(self.body) else self.body
-
 
 PRODUCE = Api(
     0,
@@ -115,6 +91,9 @@ LIST_OFFSETS = Api(
             ("offset", INT64), ("leader_epoch", INT32, 4))))))),
     ),
 )  # fmt: skip
+
+# ListOffsets in the versions that take an isolation level.
+ISOLATED_OFFSETS = LIST_OFFSETS._replace(versions=(2, 3, 4, 5))
 
 METADATA = Api(
     3,
@@ -221,13 +200,21 @@ APIS: Final[Mapping[int, Api]] = {
     api.key: api
     for api in (
         PRODUCE,
+        FETCH,
         LIST_OFFSETS,
         METADATA,
+        OFFSET_FETCH,
+        HEARTBEAT,
+        DESCRIBE_GROUPS,
         SASL_HANDSHAKE,
         API_VERSIONS,
+        INIT_PRODUCER_ID,
         END_TXN,
         DESCRIBE_CONFIGS,
         SASL_AUTHENTICATE,
+        DESCRIBE_PRODUCERS,
+        CONSUMER_GROUP_DESCRIBE,
+        SHARE_GROUP_DESCRIBE,
     )
 }
 

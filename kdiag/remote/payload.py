@@ -22,7 +22,8 @@ _ROOMS = {
     "": "address text",
     "config/": "access annotations endpoint mechanisms options redaction security settings usage",
     "config/properties/": "layers limits names producer",
-    "kafka/": "codec connection dialer errors login login_notes messages refusals tls_dialer",
+    "kafka/": "api codec connection dialer errors group_messages login login_notes messages "
+    "refusals tls_dialer",
     "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
     "network/": "attempt dialer dns_diagnosis errors fingerprint sockets tcp_info tls "
     "tls_transport",
@@ -100,6 +101,20 @@ def without(value, hidden, own=()): return value
     "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; "
     "KNOWN = USED = (); is_known = is_used = None",
     "config/properties/producer": "dialect = handed_over = used_by_client = None",
+    # There is no room for what --group and --as ask; `refuse_unsupported` says so.
+    "kafka/group_messages": """
+class Left: key = -1
+FETCH = OFFSET_FETCH = HEARTBEAT = DESCRIBE_GROUPS = INIT_PRODUCER_ID = DESCRIBE_PRODUCERS = Left
+CONSUMER_GROUP_DESCRIBE = SHARE_GROUP_DESCRIBE = Left
+""",
+    "walk/role_questions": "def role_questions(*_): return {}",
+    "walk/consume": """
+from __future__ import annotations
+from kdiag.walk.facts.consume import Consume
+from kdiag.walk.hop import Walk, hop
+@hop("consume")
+async def consume(walk: Walk) -> Consume | None: return None
+""",
 }
 # The remote side needs only the classes of these.
 TYPES_ALONE = ("config/endpoint", "config/options", "config/settings")

@@ -7,8 +7,9 @@ import base64
 import sys
 import threading
 import zlib
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import BinaryIO
 
 from kdiag.config.options import Options
@@ -34,17 +35,18 @@ class ProbeRequest:
     options: Options
     family: str
     security: Security
+    of_role: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
         """The settings of the remote walk."""
-        names = [field.name for field in fields(self) if field.name != "mark"]
+        names = [each.name for each in fields(self) if each.name != "mark"]
         return Settings(**{name: getattr(self, name) for name in names})
 
 
 def probe_request(settings: Settings, mark: str) -> ProbeRequest:
     """The request for a remote walk with these settings."""
-    names = [field.name for field in fields(ProbeRequest) if field.name != "mark"]
+    names = [each.name for each in fields(ProbeRequest) if each.name != "mark"]
     return ProbeRequest(mark, **{name: getattr(settings, name) for name in names})
 
 

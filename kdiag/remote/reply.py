@@ -22,7 +22,7 @@ from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import Produce
 from kdiag.walk.facts.run import MOMENT, WalkFacts, partial_because
-from kdiag.walk.hops import HOPS
+from kdiag.walk.hops import walked
 from kdiag.walk.listeners import MAX_BROKERS, MAX_CANDIDATES
 from kdiag.walk.runner import without_secrets
 
@@ -103,10 +103,11 @@ def _check(found: WalkFacts, settings: Settings) -> None:
         datetime.strptime(found.started_at, MOMENT)
     except ValueError:
         raise SerializationError("a time that is none") from None
-    if [run.hop for run in found.runs] != [hop.id for hop in HOPS]:
+    hops = walked(settings)
+    if [run.hop for run in found.runs] != [hop.id for hop in hops]:
         raise SerializationError("other hops than those of a walk")
     failed = [failure.hop for failure in found.failures]
-    if len(set(failed)) < len(failed) or not {hop.id for hop in HOPS}.issuperset(failed):
+    if len(set(failed)) < len(failed) or not {hop.id for hop in hops}.issuperset(failed):
         raise SerializationError("more failures than hops")
     if len(found.notes) > MAX_NOTES:
         raise SerializationError("more notes than a walk has")
@@ -119,7 +120,7 @@ def _check(found: WalkFacts, settings: Settings) -> None:
     contacts = list(bootstrap.contacts) if bootstrap else []
     if bootstrap and tuple(c.endpoint for c in contacts) != settings.bootstrap:
         raise SerializationError("other bootstrap servers than were asked for")
-    if any(hop.gives in found.facts and not hop.ready(found.facts) for hop in HOPS):
+    if any(hop.gives in found.facts and not hop.ready(found.facts) for hop in hops):
         raise SerializationError("facts without those that they rest on")
     listeners = dialled.listeners if dialled else ()
     if len(listeners) > MAX_BROKERS or len(produce.produced if produce else ()) > len(listeners):
@@ -135,7 +136,7 @@ def _check(found: WalkFacts, settings: Settings) -> None:
 def _check_complete(found: WalkFacts, settings: Settings) -> None:
     """Checks that every hop that ran has its facts, and that the facts explain every other one: a
     walk never passes for missing facts. Raises SerializationError."""
-    for run, hop in zip(found.runs, HOPS, strict=True):
+    for run, hop in zip(found.runs, walked(settings), strict=True):
         fact = found.facts.get(hop.gives)
         if (fact is None or partial_because(fact) is not None) != bool(run.skipped_because):
             raise SerializationError("a hop without its facts, or facts without their hop")

@@ -24,7 +24,7 @@ Text = Callable[[str], str]
 MAX_BYTES = 16 << 20  # of one parcel: a thousand brokers, each with its certificates
 MAX_ITEMS = 100_000  # of one array
 MAX_VALUES = 500_000  # of one parcel; a thousand brokers come to a fifth of it
-MAX_NUMBER = 1 << 40  # well beyond any time in seconds, and any id
+MAX_NUMBER = 1 << 53  # beyond any time in seconds, any id and any offset
 MAX_TEXT = 1 << 22  # a file of authorities is one text
 
 

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 
 # The ids of AREAS, for type checkers; a test holds them together.
 AreaId = Literal[
-    "bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect", "vantage"
+    "bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect", "vantage", "consume"
 ]
 
 
@@ -21,7 +21,8 @@ class Area(NamedTuple):
     `id` is what reports and findings call it; a hop is the function `id` of the module
     `kdiag.walk.<id>`. `exit_code` / 10 is the first digit of its codes, `title` what these are
     about. `number` is the place in the walk, from 1; None beside it. `fails` says what the exit
-    code means.
+    code means. `after` marks a section whose facts the walk collects after its hops, as a hop
+    does, where the settings name a role.
     """
 
     id: AreaId
@@ -29,6 +30,7 @@ class Area(NamedTuple):
     title: str
     number: int | None = None
     fails: str = ""
+    after: bool = False
 
 
 AREAS = (
@@ -43,8 +45,14 @@ AREAS = (
     ),
     Area("expect", 70, "Expectations", fails="the walk passes, but not what --expect says"),
     Area("vantage", 80, "Vantage points", fails="a vantage point could not be reached"),
+    Area(
+        *("consume", 90, "Groups and readers"),
+        fails="the walk passes, but not what --group or --as needs",
+        after=True,
+    ),
 )
 
 HOP_IDS = tuple(area.id for area in AREAS if area.number)
+WALKED_IDS = tuple(area.id for area in AREAS if area.number or area.after)
 AREA_IDS = tuple(area.id for area in AREAS)
 EXIT_CODES: Mapping[str, int] = {area.id: area.exit_code for area in AREAS}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, NamedTuple, Optional, Protocol
 
 from kdiag.config.annotations import meanings, members
@@ -12,7 +12,7 @@ from kdiag.config.settings import Endpoint, Settings
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.login import Login
-from kdiag.kafka.messages import Versions
+from kdiag.kafka.messages import Question, Versions
 from kdiag.network.attempt import AddressResult
 from kdiag.walk.allowance import Allowance
 from kdiag.walk.facts import Facts, HopFacts, needed
@@ -33,14 +33,34 @@ Table = tuple[tuple[int, int, int], ...]
 Collect = Callable[..., Awaitable[Optional[HopFacts]]]
 
 
+class Flight(NamedTuple):
+    """The role's questions to one broker under way: the connection, if it is kept for a second
+    look, and the replies by the names of the questions."""
+
+    connection: KafkaConnection | None
+    replies: Mapping[str, asyncio.Future[Reply]]
+
+    async def ended(self) -> dict[str, Reply]:
+        """The replies."""
+        return {name: await reply for name, reply in self.replies.items()}
+
+    async def ask(self, questions: Mapping[str, Question]) -> dict[str, Reply]:
+        """The replies to further questions; none without a connection."""
+        if self.connection is None:
+            return {}
+        sent = {name: self.connection.send(each) for name, each in questions.items()}
+        return {name: await reply for name, reply in sent.items()}
+
+
 class Wire:
     """Connections and pending replies that one hop leaves to a later one.
 
     `metadata` has the replies to hop 1's Metadata requests, `side_answers` what one connection
     answers after its reply. `connections` are hop 1's connections to addresses that are also
     advertised, for hop 3; `produce` has, by node id, what becomes of the produce requests that
-    hop 3 sends for hop 4; `led` a few partitions of each leader, once all topics had to be listed.
-    `tables` holds each different table of ApiVersions once.
+    hop 3 sends for hop 4, and `consume` the questions of a role that travel with these; `factors`
+    is each broker's offsets.topic.replication.factor; `led` a few partitions of each leader, once
+    all topics had to be listed. `tables` holds each different table of ApiVersions once.
     """
 
     def __init__(self) -> None:
@@ -48,6 +68,8 @@ class Wire:
         self.side_answers: asyncio.Future[Any] | None = None
         self.connections: dict[Peer, tuple[AddressResult, KafkaConnection]] = {}
         self.produce: dict[int, asyncio.Future[Any]] = {}
+        self.consume: dict[int, Flight] = {}
+        self.factors: dict[int, int] = {}
         self.led: asyncio.Future[Any] | None = None
         self.tables: dict[Table, Table] = {}
 

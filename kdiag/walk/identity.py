@@ -36,6 +36,7 @@ from kdiag.walk.questions import ALL_TOPICS, broker_configs, who_answered
 MAX_PARTITIONS, MAX_SHARING = 3, 8  # of each broker, and brokers of one address: in one request
 
 _NODE_CONFIGS = ("node.id", "broker.id")
+_FACTOR = "offsets.topic.replication.factor"  # travels along: whether groups can work at all
 _NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
 _NAMES_A_NODE = 5  # the version of ApiVersions from which on it does
 _NOT_LEADER = "NOT_LEADER_OR_FOLLOWER"
@@ -47,7 +48,8 @@ Leads = Mapping[int, Sequence[tuple[str, int]]]
 
 class IdentityAnswer(NamedTuple):
     """What a peer says of itself: its cluster id, and its node id or the error instead of it
-    (`denied`). `elapsed` is in seconds; `failure` is why there is no Metadata response."""
+    (`denied`). `elapsed` is in seconds; `failure` is why there is no Metadata response.
+    `offsets_factor` is its offsets.topic.replication.factor, where it may be asked."""
 
     elapsed: float
     cluster_id: str | None = None
@@ -55,6 +57,7 @@ class IdentityAnswer(NamedTuple):
     denied: str = ""
     failure: Failure | None = None
     detail: str = ""
+    offsets_factor: int | None = None
 
 
 class IdentityProof(NamedTuple):
@@ -69,7 +72,7 @@ def identity_questions(broker: Broker, listed: Mapping[int, tuple[int, int]]) ->
     """The requests for the cluster id and, if the broker has DescribeConfigs, for the node id."""
     questions = [metadata_question(None, raw=True)]
     if DESCRIBE_CONFIGS.key in listed:
-        questions.append(broker_configs(broker.node, _NODE_CONFIGS, raw=True))
+        questions.append(broker_configs(broker.node, (*_NODE_CONFIGS, _FACTOR), raw=True))
     return questions
 
 
@@ -84,8 +87,12 @@ async def identity_of(
             elapsed, failure=found[0].failure, detail=f"Metadata: {found[0].detail}"
         )
     cluster_id = _cluster(found[0], metadata.cluster_id)
-    node, denied = _node(broker, found[1]) if len(found) > 1 else (None, "")
-    return IdentityAnswer(elapsed, cluster_id, node, denied)
+    try:
+        results = _decoded(DESCRIBE_CONFIGS, found[1]).get("results", []) if found[1:] else []
+    except WireError:
+        results = []
+    node, denied = _node(results)
+    return IdentityAnswer(elapsed, cluster_id, node, denied, offsets_factor=_factor(results))
 
 
 def with_identity(
@@ -297,19 +304,14 @@ def _decoded(api: Api, reply: Reply) -> Body:
     return decode_response(api, reply.version, None, reply.frame)
 
 
-def _node(broker: Broker, reply: Reply) -> tuple[int | None, str]:
-    """Which node answered DescribeConfigs for this broker's id, and the error name if it may not
-    say. A node that is asked for another's configuration names itself in the error. A server that
-    answers with settings and with no node id among them proves nothing."""
-    try:
-        results = _decoded(DESCRIBE_CONFIGS, reply).get("results", [])
-    except WireError:
-        return None, ""
+def _node(results: Sequence[Body]) -> tuple[int | None, str]:
+    """Which node answered DescribeConfigs, and the error name if it may not say. A node that is
+    asked for another's configuration names itself in the error. A server that answers with
+    settings and with no node id among them proves nothing."""
     for result in results:
         error = error_name(result["error_code"])
         if error == "NONE":
-            values = [c["value"] for c in result["configs"] if c["name"] in _NODE_CONFIGS]
-            own = {int(v) for v in values if v and v.isascii() and v.isdigit() and len(v) <= 10}
+            own = set(_numbers(result, _NODE_CONFIGS))
             return (own.pop() if len(own) == 1 else None), ""
         answering = who_answered(result["error_message"])
         if answering is not None:
@@ -317,3 +319,14 @@ def _node(broker: Broker, reply: Reply) -> tuple[int | None, str]:
         if error in _NOT_ALLOWED:
             return None, error
     return None, ""
+
+
+def _factor(results: Sequence[Body]) -> int | None:
+    found = [number for result in results for number in _numbers(result, (_FACTOR,))]
+    return found[0] if len(found) == 1 else None
+
+
+def _numbers(result: Body, names: Sequence[str]) -> list[int]:
+    """The values of these settings that are numbers."""
+    values = [c["value"] for c in result["configs"] if c["name"] in names]
+    return [int(v) for v in values if v and v.isascii() and v.isdigit() and len(v) <= 10]

@@ -17,7 +17,7 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners, outlier, suspect
 from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.handshake import DialTarget, HandshakeResult
-from kdiag.walk.hop import Walk, hop
+from kdiag.walk.hop import Flight, Walk, hop
 from kdiag.walk.identity import (
     IdentityAnswer,
     IdentityProof,
@@ -28,6 +28,7 @@ from kdiag.walk.identity import (
     with_identity,
 )
 from kdiag.walk.produce_request import produce_questions, produce_results
+from kdiag.walk.role_questions import role_questions
 
 MAX_BROKERS = 1000  # dialled at most: more than a real cluster has, and the dials end in time
 MAX_CANDIDATES, MOST_CANDIDATES = 4, 256  # for one broker, and for all of them
@@ -78,7 +79,8 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
         )
         for broker, reached in zip(chosen, found)
     )
-    return Listeners(known, loop.time() - started, len(metadata.brokers) - len(known))
+    untried, factors = len(metadata.brokers) - len(known), walk.wire.factors.values()
+    return Listeners(known, loop.time() - started, untried, min(factors, default=None))
 
 
 def _chosen(metadata: Metadata) -> tuple[Broker, ...]:
@@ -127,11 +129,13 @@ async def identified(
         return EndpointResult(endpoint, None)
     questions = identity_questions(broker, apis)
     about_identity = len(questions)
+    role: tuple[str, ...] = ()
     if sharing:
-        questions += produce_questions()
+        asked = role_questions(walk, metadata, broker.node, apis)
+        role, questions = tuple(asked), [*questions, *asked.values(), *produce_questions()]
 
     async def known(result: HandshakeResult) -> HandshakeResult:
-        replies = ListenerReplies(endpoint, sharing, result, about_identity)
+        replies = ListenerReplies(endpoint, sharing, result, about_identity, role)
         return HandshakeResult(await _identified(walk, metadata, broker, replies))
 
     reached, _ = await dial_endpoint(walk, endpoint, questions, known)
@@ -140,13 +144,14 @@ async def identified(
 
 class ListenerReplies(NamedTuple):
     """The replies of an address: the first `about_identity` of them to the questions about its
-    identity, then those to the produce requests, if any. `sharing` are the node ids of the brokers
-    that advertise the address."""
+    identity, then those to the questions of the names in `role`, and to the produce requests, if
+    any. `sharing` are the node ids of the brokers that advertise the address."""
 
     endpoint: Endpoint
     sharing: Sequence[int]
     result: HandshakeResult
     about_identity: int
+    role: tuple[str, ...] = ()
 
 
 async def _identified(
@@ -154,14 +159,18 @@ async def _identified(
 ) -> AddressResult:
     """The dial with its identity. The connection is closed at the end, or stays open for the
     produce requests that hop 4 waits for, as far as file descriptors allow."""
-    result, produce = replies.result, replies.result.replies[replies.about_identity :]
+    result, after = replies.result, replies.about_identity + len(replies.role)
+    produce = result.replies[after:]
+    asked = dict(zip(replies.role, result.replies[replies.about_identity : after]))
     identity = await _identity(metadata, broker, result, replies.about_identity)
     if replies.sharing and identity and identity.failure in GONE:  # perhaps on a produce request
         _close(result.connection)
         target = DialTarget(result.dial.address, replies.endpoint, identity_questions(broker, {}))
-        result, produce = await connect(walk, target), ()
+        result, produce, asked = await connect(walk, target), (), {}
         identity = await _identity(metadata, broker, result, 1)
     connection, dial = result.connection, result.dial
+    if identity and identity.offsets_factor is not None:
+        walk.wire.factors[broker.node] = identity.offsets_factor
     if identity is None:
         _close(connection)
         return dial
@@ -174,8 +183,14 @@ async def _identified(
     if not connection or not replies.sharing or dial.failed or broker.node in walk.wire.produce:
         _close(connection)
         return dial
+    if replies.role and not asked:
+        again = role_questions(walk, metadata, broker.node, connection.apis or {})
+        asked = {name: connection.send(each) for name, each in again.items()}
+    keep = bool(asked) and len(walk.wire.consume) < walk.net.keepable // 2
+    if asked:
+        walk.wire.consume[broker.node] = Flight(connection if keep else None, asked)
     small, large = produce or tuple(connection.send(each) for each in produce_questions())
-    flight = produce_results(connection, (small, large), walk.net.timeout)
+    flight = produce_results(connection, (small, large), walk.net.timeout, keep=keep)
     walk.wire.produce[broker.node] = asyncio.ensure_future(flight)
     if sum(not each.done() for each in walk.wire.produce.values()) > walk.net.keepable:
         await walk.wire.produce[broker.node]

@@ -21,10 +21,11 @@ def produce_questions(topic: str | None = None) -> list[Question]:
     given, for a partition that it does not have."""
     index = 0 if topic is None else NO_SUCH_PARTITION
     name = no_such_topic() if topic is None else topic
-    return [Question(PRODUCE, partial(_body, name, index, size)) for size in (SMALL, LARGE)]
+    return [Question(PRODUCE, partial(produce_body, name, index, size)) for size in (SMALL, LARGE)]
 
 
-def _body(topic: str, index: int, size: int, version: int) -> Mapping[str, Any]:
+def produce_body(topic: str, index: int, size: int, version: int) -> Mapping[str, Any]:
+    """A produce request with a record of that size."""
     partition = {"index": index, "records": records(version, [b"k" * size])}
     return {
         "transactional_id": None,
@@ -38,9 +39,12 @@ async def produce_results(
     connection: KafkaConnection,
     replies: tuple[asyncio.Future[Reply], asyncio.Future[Reply]],
     patience: float,
+    *,
+    keep: bool = False,
 ) -> tuple[ProduceResult, ProduceResult]:
-    """The results of both requests; closes the connection. The wait for the large one ends
-    after `patience` seconds where the system says that its bytes do not get through."""
+    """The results of both requests; closes the connection, unless it is to be kept. The wait for
+    the large one ends after `patience` seconds where the system says that its bytes do not get
+    through."""
     small, large = replies
     try:
         first = produce_result(await small)
@@ -54,7 +58,8 @@ async def produce_results(
             second = second._replace(sent=connection.sent())
         return first, second
     finally:
-        connection.close()
+        if not keep:
+            connection.close()
 
 
 def produce_result(reply: Reply) -> ProduceResult:

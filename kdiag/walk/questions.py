@@ -99,7 +99,13 @@ async def _creates(ask: Ask, node: int) -> str | None:
 
 
 async def _ended(ask: Ask, transactional_id: str) -> str | None:
-    """The broker's error for the end of a transaction by a producer that nobody has heard of.
+    """The broker's error for the end of a transaction that does not exist."""
+    reply = await ask(end_of_transaction(transactional_id))
+    return None if reply.failure else error_name(reply.body["error_code"])
+
+
+def end_of_transaction(transactional_id: str) -> Question:
+    """The end of a transaction by a producer that no broker knows.
 
     Every broker looks first whether the client may use that id. Allowed, it is refused all the
     same: no transaction ends, no producer is fenced, and nothing is created.
@@ -111,8 +117,7 @@ async def _ended(ask: Ask, transactional_id: str) -> str | None:
         "producer_epoch": 0,
         "committed": False,
     }
-    reply = await ask(Question(END_TXN, body, side=True))
-    return None if reply.failure else error_name(reply.body["error_code"])
+    return Question(END_TXN, body, side=True)
 
 
 def _nearest(brokers: list[Mapping[str, Any]], endpoint: Endpoint) -> int:
@@ -122,7 +127,13 @@ def _nearest(brokers: list[Mapping[str, Any]], endpoint: Endpoint) -> int:
 
 
 def _transactional(settings: Settings) -> str:
-    return settings.client.get("transactional.id", "")
+    """The transactional.id of the client; "" where there is none, or `--as transactional` has every
+    broker asked."""
+    return (
+        ""
+        if settings.options.role == "transactional"
+        else settings.client.get("transactional.id", "")
+    )
 
 
 def _unknown_topic(reply: Reply) -> bool:

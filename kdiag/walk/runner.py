@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from kdiag.config.mechanisms import MECHANISMS
+from kdiag.config.options import ROLES
 from kdiag.config.properties.names import PROTOCOLS
 from kdiag.config.redaction import secrets as to_redact
 from kdiag.config.redaction import without
@@ -19,6 +20,7 @@ from kdiag.kafka.login_notes import CUT_OFF
 from kdiag.network.attempt import LAYERS
 from kdiag.walk.facts import Facts, HopFacts
 from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.consume import REBALANCES
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.run import (
     INTERRUPTED,
@@ -33,7 +35,7 @@ from kdiag.walk.facts.run import (
     timestamp,
 )
 from kdiag.walk.hop import Companion, Hop, Walk, walk_context
-from kdiag.walk.hops import HOPS
+from kdiag.walk.hops import WALKED, walked
 
 if TYPE_CHECKING:
     from kdiag.network.head_start import StartedConnection
@@ -45,8 +47,8 @@ MakeDialer = Callable[[Settings], KafkaDialer]
 # Texts that rules compare: they stay, whatever a password is.
 _OWN = frozenset(
     (
-        *(*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in HOPS)),
-        *("aws", CUT_OFF, *SYSTEMS.values()),
+        *(*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in WALKED)),
+        *("aws", CUT_OFF, *SYSTEMS.values(), *ROLES, *REBALANCES, "classic"),
     )
 )
 
@@ -75,7 +77,8 @@ async def collect(
     )
     facts, interrupted = Facts((settings,)), False
     ends: list[_End] = []
-    for hop in (*HOPS, *((companion.hop,) if companion else ())):
+    hops = walked(settings)
+    for hop in (*hops, *((companion.hop,) if companion else ())):
         left = started + settings.options.deadline - time.perf_counter()
         if companion and hop is companion.hop:  # it returns what it knows at the deadline
             left = max(left, companion.spare)
@@ -94,7 +97,7 @@ async def collect(
         await net.close()
     except asyncio.CancelledError:
         interrupted = True
-    found = tuple(end.facts for end in ends[: len(HOPS)] if end.facts)
+    found = tuple(end.facts for end in ends[: len(hops)] if end.facts)
     collected = WalkFacts(
         started_at,
         round((time.perf_counter() - started) * 1000),
@@ -105,7 +108,7 @@ async def collect(
         system=this_system(),
     )
     secrets = _to_hide(walk)
-    beside = Facts(tuple(end.facts for end in ends[len(HOPS) :] if end.facts))
+    beside = Facts(tuple(end.facts for end in ends[len(hops) :] if end.facts))
     shown, found = without((collected, found), secrets, _OWN)
     return WalkResult(shown._replace(facts=Facts(found)), beside, secrets)
 
@@ -129,6 +132,7 @@ def _hidden(settings: Settings, secrets: Sequence[str], sasl: Sasl | None) -> tu
         text for each in settings.options.mapped for text in (each.advertised, each.candidate)
     ]
     public += [settings.options.topic or "", settings.client.get("client.id", "")]
+    public += [settings.options.group or "", *settings.of_role.values()]
     if sasl:
         public += [sasl.username, sasl.client_id, sasl.endpoint, sasl.scope]
     return to_redact(secrets, public)

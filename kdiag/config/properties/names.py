@@ -13,7 +13,8 @@ USED = frozenset(
     """
 bootstrap.servers broker.address.family client.dns.lookup client.id
 enable.sasl.oauthbearer.unsecure.jwt
-enable.ssl.certificate.verification https.ca.location https.ca.pem kdiag.oauthbearer.allow.http
+enable.ssl.certificate.verification group.id https.ca.location https.ca.pem
+kdiag.oauthbearer.allow.http
 kdiag.oauthbearer.token metadata.broker.list request.timeout.ms sasl.client.callback.handler.class
 sasl.jaas.config sasl.kerberos.keytab sasl.kerberos.principal sasl.kerberos.service.name
 sasl.login.callback.handler.class sasl.mechanism sasl.mechanisms
@@ -43,7 +44,7 @@ default.api.timeout.ms delivery.report.only.error delivery.timeout.ms dr_cb dr_m
 enable.auto.commit enable.auto.offset.store enable.gapless.guarantee enable.idempotence
 enable.metrics.push enable.partition.eof enable.random.seed enabled_events error_cb
 exclude.internal.topics fetch.error.backoff.ms fetch.max.bytes fetch.max.wait.ms
-fetch.message.max.bytes fetch.min.bytes fetch.queue.backoff.ms fetch.wait.max.ms group.id
+fetch.message.max.bytes fetch.min.bytes fetch.queue.backoff.ms fetch.wait.max.ms
 group.instance.id group.protocol group.protocol.type group.remote.assignor heartbeat.interval.ms
 interceptor.classes internal.termination.signal isolation.level key.deserializer key.serializer
 linger.ms log.connection.close log.queue log.thread.name log_cb log_level max.block.ms max.in.flight

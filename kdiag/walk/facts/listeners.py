@@ -34,11 +34,13 @@ class Listener(NamedTuple):
 
 class Listeners(NamedTuple):
     """The results at every advertised address; `elapsed` is in seconds, for all of them at once.
-    `untried` counts the brokers beyond MAX_BROKERS."""
+    `untried` counts the brokers beyond MAX_BROKERS; `offsets_factor` is the smallest value of
+    offsets.topic.replication.factor that a broker tells, None where none does."""
 
     listeners: tuple[Listener, ...]
     elapsed: float
     untried: int = 0
+    offsets_factor: int | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:

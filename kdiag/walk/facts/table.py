@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 
-from kdiag.walk.areas import HOP_IDS
+from kdiag.walk.areas import WALKED_IDS
 from kdiag.walk.facts import HopFacts
 
 HOP_FACTS: Mapping[str, type[HopFacts]] = {
-    hop: getattr(import_module(f"kdiag.walk.facts.{hop}"), hop.capitalize()) for hop in HOP_IDS
+    hop: getattr(import_module(f"kdiag.walk.facts.{hop}"), hop.capitalize()) for hop in WALKED_IDS
 }

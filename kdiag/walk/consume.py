@@ -1,0 +1,258 @@
+"""The section consume: does the cluster let this role do what it needs?
+
+Its questions travel with hop 4's requests to every broker; here their answers are read. A second
+look follows on the same connections where something may change by itself, or where the group has
+committed offsets of other topics.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kdiag.kafka.connection import Reply
+from kdiag.kafka.errors import error_name
+from kdiag.kafka.messages import MAX_FRAME
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.consume import (
+    LOADING,
+    REBALANCES,
+    UNAVAILABLE,
+    BrokerAnswers,
+    Consume,
+    Group,
+    OpenTransaction,
+    PartitionOffsets,
+)
+from kdiag.walk.facts.listeners import Listeners
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.hop import Flight, Walk, hop
+from kdiag.walk.questions import ALL_TOPICS
+from kdiag.walk.role_questions import (
+    MOST_PARTITIONS,
+    group_questions,
+    offsets,
+    open_transactions,
+    producer_id,
+)
+
+SECOND_LOOK = 1.0  # seconds after the first one
+_LARGEST = 1 << 53  # of numbers that a peer tells
+_OFFSETS_TOPIC = "__consumer_offsets"
+
+Replies = Mapping[str, Reply]
+
+
+@hop("consume")
+async def consume(
+    walk: Walk, bootstrap: Bootstrap, metadata: Metadata, listeners: Listeners
+) -> Consume | None:
+    """Reads the answers to the role's questions, and looks a second time where that may tell
+    more."""
+    if not listeners.reached:
+        return None
+    started = asyncio.get_running_loop().time()
+    nodes = [listener.broker.node for listener in listeners.reached]
+    flights = {node: walk.wire.consume[node] for node in nodes if node in walk.wire.consume}
+    try:
+        found = await _answered(walk, metadata, listeners, flights)
+    finally:
+        for flight in walk.wire.consume.values():
+            if flight.connection:
+                flight.connection.close()
+    return found._replace(elapsed=asyncio.get_running_loop().time() - started)
+
+
+async def _answered(
+    walk: Walk, metadata: Metadata, listeners: Listeners, flights: Mapping[int, Flight]
+) -> Consume:
+    options = walk.settings.options
+    replies = {node: await flight.ended() for node, flight in flights.items()}
+    reached = {listener.broker.node for listener in listeners.reached}
+    found = Consume(
+        options.role,
+        tuple(_answers(node, each) for node, each in replies.items()),
+        tuple(b.node for b in metadata.brokers if b.node not in reached),
+        options.group,
+        metadata.topic.name if metadata.topic else None,
+        walk.settings.of_role.get("transactional.id"),
+        write=next((e for r in replies.values() for e in _errors(r.get("write"))), None),
+    )
+    if options.role == "idempotent":
+        first = next((flight for flight in flights.values() if flight.connection), None)
+        given = (await first.ask({"": producer_id()})).get("") if first else None
+        return found._replace(producer=next(_errors(given), None))
+    if not found.asks_group:
+        return found
+    coordinator = found.coordinator
+    committed = {}
+    if coordinator is not None:
+        found = found._replace(groups=tuple(_groups(replies[coordinator])))
+        committed = _committed(replies[coordinator].get("committed"))
+    elif found.brokers and all(b.group == "NOT_COORDINATOR" for b in found.brokers):
+        found = found._replace(owner=await _owner(options.group or "", flights))
+    offset_replies = await _other_topics(replies, flights, committed)
+    partitions = [p for node, r in offset_replies for p in _partitions(node, r, committed)]
+    return await _again(found._replace(partitions=tuple(partitions)), flights)
+
+
+async def _other_topics(
+    replies: Mapping[int, Replies], flights: Mapping[int, Flight], committed: Mapping[Any, int]
+) -> list[tuple[int, Replies]]:
+    """The replies about offsets by node id: those there are, and those about partitions with a
+    committed offset of which nobody told. Every broker is asked about all of these; only their
+    leaders answer."""
+    known = list(replies.items())
+    told = {(p.topic, p.number) for n, r in known for p in _partitions(n, r, {})}
+    missing: dict[str, list[int]] = {}
+    for topic, number in [key for key in committed if key not in told][:MOST_PARTITIONS]:
+        missing.setdefault(topic, []).append(number)
+    if not missing:
+        return known
+    more = await asyncio.gather(*(each.ask(offsets(missing)) for each in flights.values()))
+    return known + list(zip(flights, more))
+
+
+async def _again(found: Consume, flights: Mapping[int, Flight]) -> Consume:
+    """The facts after a second look: at a group that is loading or rebalances, at a coordinator
+    that is unavailable, and at partitions whose last stable offset is behind the end."""
+    unsettled = (*LOADING, UNAVAILABLE)
+    about = next((b.node for b in found.brokers if b.group in unsettled), None)
+    if about is None and found.groups:
+        group = found.groups[0]
+        about = found.coordinator if group.error != "NONE" or group.state in REBALANCES else None
+    behind: dict[int, dict[str, list[int]]] = {}
+    for p in found.partitions:
+        if p.stable < p.end:
+            behind.setdefault(p.node, {}).setdefault(p.topic, []).append(p.number)
+    if about is None and not behind:
+        return found
+    await asyncio.sleep(SECOND_LOOK)
+    if about is not None and found.group:
+        replies = await flights[about].ask(group_questions(found.group, found.role))
+        beat = next(_errors(replies.get("group")), None)
+        found = found._replace(again=beat, groups=(*found.groups, *_groups(replies)))
+    for node, partitions in behind.items():
+        questions = {**offsets(partitions), "open": open_transactions(partitions)}
+        replies = await flights[node].ask(questions)
+        later = {(p.topic, p.number): p.stable for p in _partitions(node, replies, {})}
+        opened = _open(replies.get("open"))
+        after = tuple(
+            p._replace(later=later.get(p[:2], p.later), open=opened.get(p[:2], p.open))
+            for p in found.partitions
+        )
+        found = found._replace(partitions=after)
+    return found
+
+
+async def _owner(group: str, flights: Mapping[int, Flight]) -> int | None:
+    """The leader of the group's partition in the topic of offsets, -1 for none; None where no
+    broker lists that topic for this client. It is listed among all topics: asked for by its name,
+    some brokers would create it."""
+    for flight in flights.values():
+        if flight.connection:
+            flight.connection.max_frame = MAX_FRAME
+            reply = (await flight.ask({"": ALL_TOPICS}))[""]
+            for topic in reply.body.get("topics", ()):
+                leaders = {p["partition_index"]: p["leader_id"] for p in topic["partitions"]}
+                if topic["name"] == _OFFSETS_TOPIC and leaders:
+                    return int(leaders.get(_hash(group) % len(leaders), -1))
+            return None
+    return None
+
+
+def _hash(text: str) -> int:
+    """Kafka's hash of a group: Java's of the text, without its sign."""
+    units, found = text.encode("utf-16-be", "surrogatepass"), 0
+    for at in range(0, len(units), 2):
+        found = (31 * found + (units[at] << 8 | units[at + 1])) & 0xFFFFFFFF
+    return found & 0x7FFFFFFF
+
+
+def _answers(node: int, replies: Replies) -> BrokerAnswers:
+    failures = (reply.detail or reply.failure.value for reply in replies.values() if reply.failure)
+    return BrokerAnswers(
+        node,
+        next(_errors(replies.get("group")), None),
+        next(_errors(replies.get("transaction")), None),
+        next(_errors(replies.get("read")), None),
+        next(failures, ""),
+    )
+
+
+def _errors(reply: Reply | None) -> Iterator[str]:
+    """The error names in an answer, those of partitions before its own."""
+    if reply is None or reply.failure:
+        return
+    for topic in reply.body.get("topics", ()):
+        yield from (error_name(each["error_code"]) for each in topic["partitions"])
+    if "error_code" in reply.body:
+        yield error_name(reply.body["error_code"])
+
+
+def _groups(replies: Replies) -> Iterator[Group]:
+    """The group as its coordinator describes it: by the protocol that it has, or as an error."""
+    found = []
+    for kind in ("share", "consumer", "classic"):
+        reply = replies.get(kind)
+        for group in reply.body.get("groups", ()) if reply and not reply.failure else ():
+            members = tuple(f"{m['client_id']} at {m['client_host']}" for m in group["members"])
+            error = error_name(group["error_code"])
+            state = group["group_state"] if error == "NONE" else ""
+            found.append(Group(kind, state, members, error))
+    known = [group for group in found if group.error == "NONE" and group.state != "Dead"]
+    # A group that a protocol does not know is no failure, and "Dead" for an older request.
+    failing = [g for g in found if g.error not in ("NONE", "GROUP_ID_NOT_FOUND")]
+    yield from (known or failing or [Group(state="Absent")] if found else ())[:1]
+
+
+def _committed(reply: Reply | None) -> dict[tuple[str, int], int]:
+    """(topic, partition) → the group's committed offset."""
+    return {
+        (topic["name"], p["partition_index"]): _bounded(p["committed_offset"])
+        for topic in (reply.body.get("topics", ()) if reply else ())
+        for p in topic["partitions"]
+        if p["error_code"] == 0 and p["committed_offset"] >= 0
+    }
+
+
+def _partitions(
+    node: int, replies: Replies, committed: Mapping[Any, int]
+) -> Iterator[PartitionOffsets]:
+    """The partitions of which a broker tells all three offsets."""
+    starts, ends, stable = (_offsets(replies.get(name)) for name in ("start", "end", "stable"))
+    for key in sorted(starts.keys() & ends.keys() & stable.keys()):
+        told = starts[key], ends[key], stable[key]
+        yield PartitionOffsets(*key, node, committed.get(key, -1), *told)
+
+
+def _offsets(reply: Reply | None) -> dict[tuple[str, int], int]:
+    return {
+        (topic["name"], p["partition_index"]): _bounded(p["offset"])
+        for topic in (reply.body.get("topics", ()) if reply else ())
+        for p in topic["partitions"]
+        if p["error_code"] == 0 and p["offset"] >= 0
+    }
+
+
+def _open(reply: Reply | None) -> dict[tuple[str, int], tuple[OpenTransaction, ...]]:
+    """(topic, partition) → its producers with an open transaction."""
+    return {
+        (topic["name"], p["partition_index"]): tuple(
+            OpenTransaction(
+                _bounded(each["producer_id"]),
+                each["producer_epoch"],
+                _bounded(each["current_txn_start_offset"]),
+                _bounded(each["last_timestamp"]) // 1000,
+            )
+            for each in p["active_producers"]
+            if each["current_txn_start_offset"] >= 0
+        )
+        for topic in (reply.body.get("topics", ()) if reply else ())
+        for p in topic["partitions"]
+    }
+
+
+def _bounded(number: int) -> int:
+    return max(-1, min(number, _LARGEST))
