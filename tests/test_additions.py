@@ -274,7 +274,7 @@ async def quorum(walk: Walk, metadata: Metadata) -> Quorum:
     return Quorum(len(metadata.brokers))
 '''
 
-HOP_RULES = '''"""KD901, quorum."""
+HOP_RULES = '''"""KD999, quorum."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ from kdiag.rules.rule import Match, Severity, rule
 from kdiag.walk.facts.quorum import Quorum
 
 
-@rule("KD901", "too-few-brokers", Severity.ERROR, "The cluster has too few brokers")
+@rule("KD999", "too-few-brokers", Severity.ERROR, "The cluster has too few brokers")
 def too_few_brokers(quorum: Quorum) -> Iterator[Match]:
     """The cluster lists fewer than three brokers.
 
@@ -321,8 +321,8 @@ def test_a_hop(tree: Tree, tmp_path: Path) -> None:
     outputs = [part for form in RENDERERS for part in ("-o", f"{form}={tmp_path / form}")]
     shown = tree.kdiag("demo", "too-few-brokers", "-o", "terminal", *outputs)
     assert shown.returncode == 90, shown.stderr
-    assert "(KD901) · exit 90" in shown.stdout
-    assert all("KD901" in (tmp_path / form).read_text() for form in RENDERERS)
+    assert "(KD999) · exit 90" in shown.stdout
+    assert all("KD999" in (tmp_path / form).read_text() for form in RENDERERS)
     assert "10 20 30 40 90" in tree.kdiag("check", "--help").stdout
     assert "FAIL" not in tree.kdiag("demo", "throttled").stdout
 

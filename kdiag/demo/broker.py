@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kdiag.demo.groups import GROUP_APIS, FakeRoles
 from kdiag.demo.logins import ILLEGAL_SASL_STATE, Logins, ServerLogin
 from kdiag.kafka.codec import WireError
 from kdiag.kafka.messages import (
@@ -33,8 +34,8 @@ from kdiag.kafka.messages import (
 # API key → oldest and newest version, as Kafka 4.3.1 lists them for clients; for APIs that the fake
 # broker answers, only the versions that it answers.
 BROKER_APIS: Mapping[int, tuple[int, int]] = {
-    **dict.fromkeys((8, 9, 10, 11, 12, 13, 14, 19, 20, 37, 44), (0, 4)),
-    1: (4, 17),
+    **dict.fromkeys((8, 10, 11, 13, 14, 19, 20, 37, 44), (0, 4)),
+    **GROUP_APIS,
     END_TXN.key: (0, 2),
     PRODUCE.key: (3, 7),
     LIST_OFFSETS.key: (1, 5),
@@ -51,7 +52,7 @@ CONTROLLER_APIS: Mapping[int, tuple[int, int]] = dict.fromkeys(
     (1, 17, 18, *range(52, 57), 59, 60, 62, 63), (0, 1)
 )
 
-UNKNOWN_TOPIC, NOT_LEADER, NOT_COORDINATOR, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 6, 16, 35, 42
+UNKNOWN_TOPIC, NOT_LEADER, UNSUPPORTED_VERSION, INVALID_REQUEST = 3, 6, 35, 42
 REBOOTSTRAP_REQUIRED = 129
 
 NO_LOGIN_HERE: Mapping[str, Any] = {
@@ -78,7 +79,8 @@ class FakeCluster:
     partitions, by node id.
 
     `records` are the batches that clients wrote: (topic, partition, bytes). `creates` is the value
-    of auto.create.topics.enable.
+    of auto.create.topics.enable, `offsets_factor` that of offsets.topic.replication.factor;
+    `racks` has the rack of each node that has one.
     """
 
     id: str
@@ -86,6 +88,9 @@ class FakeCluster:
     topics: dict[str, list[int]] = field(default_factory=dict)
     records: list[tuple[str, int, bytes]] = field(default_factory=list)
     creates: bool = False
+    offsets_factor: int = 1
+    racks: dict[int, str] = field(default_factory=dict)
+    roles: FakeRoles = field(default_factory=FakeRoles)
 
 
 _MAX_MUTE_MS = 60_000  # milliseconds
@@ -228,12 +233,12 @@ class FakeBroker:
             METADATA.key: self._metadata,
             DESCRIBE_CONFIGS.key: self._configs,
             PRODUCE.key: self._produce,
-            END_TXN.key: self._end,
             LIST_OFFSETS.key: self._offsets,
         }
         build = answers.get(request.api.key)
         if build is None:
-            return NO_LOGIN_HERE
+            found = self.cluster.roles.answer(request, self.node, self._leader_error)
+            return NO_LOGIN_HERE if found is None else found
         return build(request.body)
 
     def _versions(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,7 +268,12 @@ class FakeBroker:
                         "partition_index": p["partition_index"],
                         "error_code": self._leader_error(topic["name"], p["partition_index"]),
                         "timestamp": -1,
-                        "offset": 0,
+                        "offset": self.cluster.roles.offset(
+                            topic["name"],
+                            p["partition_index"],
+                            p["timestamp"],
+                            body.get("isolation_level", 0),
+                        ),
                         "leader_epoch": 0,
                     }
                     for p in topic["partitions"]
@@ -287,7 +297,12 @@ class FakeBroker:
         return {
             "throttle_time_ms": 0,
             "brokers": [
-                {"node_id": n.node, "host": n.host, "port": n.port, "rack": None}
+                {
+                    "node_id": n.node,
+                    "host": n.host,
+                    "port": n.port,
+                    "rack": self.cluster.racks.get(n.node),
+                }
                 for n in self.cluster.nodes
             ],
             "cluster_id": self.cluster.id,
@@ -331,6 +346,7 @@ class FakeBroker:
         values = {
             "node.id": str(self.node),
             "auto.create.topics.enable": str(self.cluster.creates).lower(),
+            "offsets.topic.replication.factor": str(self.cluster.offsets_factor),
         }
         entries = [
             {
@@ -351,9 +367,6 @@ class FakeBroker:
             "resource_name": resource["resource_name"],
             "configs": entries if own else [],
         }
-
-    def _end(self, _: Mapping[str, Any]) -> dict[str, Any]:
-        return {"throttle_time_ms": 0, "error_code": NOT_COORDINATOR}
 
     def _produce(self, body: Mapping[str, Any]) -> dict[str, Any]:
         topics = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Start:
     """How the walk of a scenario starts: the bootstrap servers, the topic, the client's security
-    settings, the AWS client (`cloud`), the expectations, and the answer timeout in seconds."""
+    settings, the AWS client (`cloud`), the expectations, the answer timeout in seconds, the group,
+    the role, and further client properties."""
 
     bootstrap: str = endpoint()
     topic: str | None = None
@@ -28,6 +29,9 @@ class Start:
     cloud: AwsClient | None = None
     expect: Sequence[str] = ()
     answer_timeout: float | None = None
+    group: str | None = None
+    role: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 Build = Callable[[World], Awaitable[Start]]
@@ -53,6 +57,9 @@ async def built(
         made = settings(
             start.bootstrap,
             topic=start.topic,
+            group=start.group,
+            role=start.role,
+            properties=start.properties,
             timeout=timeout,
             answer_timeout=start.answer_timeout or timeout,
             deadline=deadline,

@@ -90,6 +90,8 @@ def judge(
     facts = facts if CloudView in facts else facts.adding(CloudView())
     facts = facts.adding(platform(facts), HopFailures(tuple(failures)))
     findings, notes = _judge(facts, rules, failures, result.secrets, working)
+    if any(f.hop == "consume" for f in findings) and all(s.hop != "consume" for s in steps):
+        steps.append(_step(HopRun("consume", 0, summary="no role was named, and so none checked")))
     notes += versions.notes(facts)
     return report(
         settings,

@@ -20,6 +20,7 @@ from kdiag.rules.rule import Finding, Severity
 from kdiag.walk.areas import EXIT_CODES, AreaId
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.consume import Consume
 from kdiag.walk.facts.listeners import Listener, Listeners
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import Produce
@@ -118,6 +119,37 @@ class ClusterReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RightReport:
+    """A right that the role needs: Kafka's operation, and the kind and name of the resource.
+    `granted` is null where no answer tells; `answer` is the broker's that does."""
+
+    operation: str
+    resource: str
+    name: str
+    granted: bool | None
+    answer: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsumeReport:
+    """What a role needs. `role` is producer, idempotent, transactional, consumer or share.
+    `coordinator` is the node id of the broker that answers as the group's, `group_state` Kafka's
+    name of its state, `group_protocol` classic, consumer or share, `members` client ids with their
+    hosts; `lag` counts records over all partitions with a committed offset; all null or empty where
+    not known. `rights` are those that the role needs."""
+
+    role: str
+    group: str | None = None
+    transactional_id: str | None = None
+    coordinator: int | None = None
+    group_state: str | None = None
+    group_protocol: str | None = None
+    members: list[str] = field(default_factory=list)
+    lag: int | None = None
+    rights: list[RightReport] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExpectationReport:
     """One expectation, as the user wrote it. `met` is null where that is not known, and `reason`
     says why; `found` maps a subject ("" for the cluster itself) to the value that was found."""
@@ -159,6 +191,7 @@ class Report:
     bootstrap: list[ServerReport] = field(default_factory=list)
     aws: AwsReport | None = None
     expectations: list[ExpectationReport] = field(default_factory=list)
+    consume: ConsumeReport | None = None
 
     @property
     def ok(self) -> bool:
@@ -245,6 +278,7 @@ def report(
         client_properties=_properties(protocol, dials, settings.security.sasl),
         bootstrap=[_server(contact) for contact in contacts],
         expectations=_expectations(expected),
+        consume=_consume(facts),
     )
 
 
@@ -277,6 +311,35 @@ def _expectations(expected: CheckedExpectations | None) -> list[ExpectationRepor
         )
         for checked in (expected.results if expected else ())
     ]
+
+
+def _consume(facts: Facts) -> ConsumeReport | None:
+    found = facts.get(Consume)
+    if found is None:
+        return None
+    from kdiag.rules.rights import rights  # what only a role needs
+
+    group = found.described
+    return ConsumeReport(
+        role=found.role,
+        group=found.group if found.asks_group else None,
+        transactional_id=found.transactional_id,
+        coordinator=found.coordinator,
+        group_state=group.state if group else None,
+        group_protocol=(group.kind or None) if group else None,
+        members=list(group.members) if group else [],
+        lag=found.lag,
+        rights=[
+            RightReport(
+                operation=right.operation,
+                resource=right.resource,
+                name=right.name,
+                granted=right.granted,
+                answer=right.why,
+            )
+            for right in rights(found, facts.get(Produce))
+        ],
+    )
 
 
 def _spoken(dials: Sequence[AddressResult]) -> str:

@@ -1,4 +1,5 @@
-"""The rules of hops 1 to 4: KD0xx to KD4xx, and KD7xx on what the user expects."""
+"""The rules of hops 1 to 4: KD0xx to KD4xx, KD9xx on groups and readers, and KD7xx on what the user
+expects."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from kdiag.walk.areas import HOP_IDS
+from kdiag.walk.areas import WALKED_IDS
 
 if TYPE_CHECKING:
     from kdiag.rules.rule import Rule
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 # those of hop 1, by layer; those that several hops share.
 _WALK = sorted(
     (
-        *HOP_IDS[1:],
+        *WALKED_IDS[1:],
         *("certificates", "connection", "sasl", "tls"),
         *("identity", "mismatch", "records", "slow", "walk"),
     )

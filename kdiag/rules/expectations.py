@@ -23,6 +23,7 @@ from kdiag.network.attempt import EndpointResult
 from kdiag.network.certificate import read
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.consume import Consume
 from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import Produce
@@ -92,7 +93,8 @@ def _check(wanted: Expectation, facts: Facts, because: str) -> CheckedExpectatio
     quantity = EXPECTABLES[wanted.name]
     missing = [need for need in quantity.needs if need not in facts]
     if missing:
-        why = because or f"hop {_hop(missing[0])} has no answer"
+        nobody = missing == [Consume]
+        why = because or ("no --group" if nobody else f"hop {_hop(missing[0])} has no answer")
         return CheckedExpectation(wanted, unknown=f"not known, {why}")
     readings = tuple(quantity.read(*(facts[need] for need in quantity.needs)))
     broken = tuple(
@@ -186,6 +188,27 @@ def acks_ms(produce: Produce) -> Iterator[Reading]:
             took = None if produced.small.failure else _ms(produced.small.elapsed)
             yield f"broker {produced.node}", took
     yield from ((f"broker {node}", None) for node in produce.unreached)
+
+
+@expectable("coordinator", one_of("proven"), "coordinator=proven")
+def coordinator(consume: Consume) -> Iterator[Reading]:
+    """Whether a broker answers as the coordinator of the group of `--group`."""
+    yield "", "proven" if consume.coordinator is not None else None
+
+
+@expectable("group-state", one_of("stable", "empty"), "group-state=stable")
+def group_state(consume: Consume) -> Iterator[Reading]:
+    """The state of the group of `--group`, as its coordinator names it, in small letters."""
+    yield "", consume.described.state.lower() if consume.described else None
+
+
+@expectable("lag", number("of records"), "lag<1000")
+def lag(consume: Consume) -> Iterator[Reading]:
+    """How many records the group of `--group` has not committed, partition by partition."""
+    counted = [p for p in consume.partitions if p.committed >= 0]
+    yield from ((f"partition {p.name}", p.lag) for p in counted)
+    if not counted:
+        yield "", None
 
 
 def _contacts(bootstrap: Bootstrap, listeners: Listeners) -> Iterable[tuple[str, EndpointResult]]:

@@ -8,6 +8,7 @@ committed offsets of other topics.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,7 +38,9 @@ from kdiag.walk.role_questions import (
     producer_id,
 )
 
-SECOND_LOOK = 1.0  # seconds after the first one
+# Seconds until a second look: at a rebalance, which takes three seconds where a group begins
+# (group.initial.rebalance.delay.ms), and at anything else.
+REBALANCE_LOOK, SECOND_LOOK = 4.0, 1.0
 _LARGEST = 1 << 53  # of numbers that a peer tells
 _OFFSETS_TOPIC = "__consumer_offsets"
 
@@ -94,7 +97,8 @@ async def _answered(
         found = found._replace(owner=await _owner(options.group or "", flights))
     offset_replies = await _other_topics(replies, flights, committed)
     partitions = [p for node, r in offset_replies for p in _partitions(node, r, committed)]
-    return await _again(found._replace(partitions=tuple(partitions)), flights)
+    found = found._replace(partitions=tuple(partitions))
+    return await _again(found, flights, options.answer_timeout)
 
 
 async def _other_topics(
@@ -114,10 +118,10 @@ async def _other_topics(
     return known + list(zip(flights, more))
 
 
-async def _again(found: Consume, flights: Mapping[int, Flight]) -> Consume:
+async def _again(found: Consume, flights: Mapping[int, Flight], answer_timeout: float) -> Consume:
     """The facts after a second look: at a group that is loading or rebalances, at a coordinator
     that is unavailable, and at partitions whose last stable offset is behind the end."""
-    unsettled = (*LOADING, UNAVAILABLE)
+    unsettled = ("NONE", LOADING, UNAVAILABLE)
     about = next((b.node for b in found.brokers if b.group in unsettled), None)
     if about is None and found.groups:
         group = found.groups[0]
@@ -128,7 +132,8 @@ async def _again(found: Consume, flights: Mapping[int, Flight]) -> Consume:
             behind.setdefault(p.node, {}).setdefault(p.topic, []).append(p.number)
     if about is None and not behind:
         return found
-    await asyncio.sleep(SECOND_LOOK)
+    longest = SECOND_LOOK if about is None else REBALANCE_LOOK
+    await asyncio.sleep(min(longest, answer_timeout))
     if about is not None and found.group:
         replies = await flights[about].ask(group_questions(found.group, found.role))
         beat = next(_errors(replies.get("group")), None)
@@ -143,7 +148,7 @@ async def _again(found: Consume, flights: Mapping[int, Flight]) -> Consume:
             for p in found.partitions
         )
         found = found._replace(partitions=after)
-    return found
+    return found._replace(at=int(time.time()))
 
 
 async def _owner(group: str, flights: Mapping[int, Flight]) -> int | None:

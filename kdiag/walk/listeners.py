@@ -186,8 +186,8 @@ async def _identified(
     if replies.role and not asked:
         again = role_questions(walk, metadata, broker.node, connection.apis or {})
         asked = {name: connection.send(each) for name, each in again.items()}
-    keep = bool(asked) and len(walk.wire.consume) < walk.net.keepable // 2
-    if asked:
+    keep = bool(walk.settings.options.role) and len(walk.wire.consume) < walk.net.keepable // 2
+    if walk.settings.options.role:
         walk.wire.consume[broker.node] = Flight(connection if keep else None, asked)
     small, large = produce or tuple(connection.send(each) for each in produce_questions())
     flight = produce_results(connection, (small, large), walk.net.timeout, keep=keep)

@@ -120,7 +120,7 @@ def _read(
     """The brokers of a Metadata response (each node id once), cluster id, controller, and the topic
     `wanted`: kdiag writes to no other topic."""
     brokers = {
-        b["node_id"]: Broker(b["node_id"], Endpoint(b["host"], b["port"]))
+        b["node_id"]: Broker(b["node_id"], Endpoint(b["host"], b["port"]), b["rack"])
         for b in reversed(body["brokers"])
     }
     controller = body["controller_id"]

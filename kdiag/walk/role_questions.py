@@ -49,8 +49,8 @@ def role_questions(
         if options.role == "consumer":
             body = {"group_id": options.group, "topics": None}
             questions["committed"] = Question(OFFSET_FETCH, body, side=True)
-        questions["read"] = Question(FETCH, _fetch(led or {no_such_topic(): (0,)}), side=True)
         if led:
+            questions["read"] = Question(FETCH, _fetch(led), side=True)
             questions.update(offsets(led))
     elif led:
         written = partial(produce_body, next(iter(led)), NO_SUCH_PARTITION, SMALL)

@@ -7,6 +7,7 @@ The two cases of a rule differ in one thing, the one that the rule is about. The
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,13 @@ from kdiag.network.attempt import LayerResult, TlsHandshake
 from kdiag.remote.unreached import Unreached
 from kdiag.rules.expectations import check_expectations, parse_expectations
 from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.consume import (
+    BrokerAnswers,
+    Consume,
+    Group,
+    OpenTransaction,
+    PartitionOffsets,
+)
 from kdiag.walk.facts.metadata import Broker
 from kdiag.walk.facts.produce import Produce
 from tests.aws import test_rules as aws
@@ -139,6 +147,41 @@ def expecting(text: str) -> Facts:
     return found, check_expectations(wanted, known(found), "")
 
 
+def of_role(*answers: BrokerAnswers, factor: int | None = None, **more: Any) -> Facts:
+    """Three brokers, in `racks`, and what they answer about group g; `given` are client
+    properties."""
+    given = settings(f"{HOST}:9094")._replace(of_role=more.pop("given", {}))
+    racks = more.pop("racks", None)
+    found = Consume(more.pop("role", "consumer"), answers, group="g", topic="orders", **more)
+    factors = listeners()._replace(offsets_factor=factor)
+    there = metadata(*(broker._replace(rack=racks) for broker in THREE))
+    return working_bootstrap(), there, factors, given, found
+
+
+def beats(*errors: str, **more: Any) -> Facts:
+    """The brokers' answers to a heartbeat for group g."""
+    answers = (BrokerAnswers(node, error) for node, error in enumerate(errors, 1))
+    return of_role(*answers, **more)
+
+
+def looks(*groups: Group, **more: Any) -> Facts:
+    """Group g, as its coordinator described it on each look."""
+    return beats("UNKNOWN_MEMBER_ID", groups=groups, **more)
+
+
+def of_partition(*offsets: int, last: int = 0, **more: Any) -> Facts:
+    """Committed, first, end and last stable offset of a partition, the last one on two looks, and a
+    transaction whose last record is so many seconds old."""
+    committed, start, end, stable = offsets
+    opened = (OpenTransaction(7, 0, stable, 1000 - last),) if last else ()
+    found = PartitionOffsets("orders", 0, 1, committed, start, end, stable, stable, opened)
+    return beats("UNKNOWN_MEMBER_ID", partitions=(found,), at=1000, **more)
+
+
+NOT_HERE = ("NOT_COORDINATOR",) * 3
+LOADS = Group(error="COORDINATOR_LOAD_IN_PROGRESS")
+REBALANCES, STABLE = Group("classic", "PreparingRebalance"), Group("classic", "Stable")
+
 POD = "my-cluster-b-1.my-cluster-kafka-brokers.kafka"
 HIDDEN = KubectlUnavailable("kubectl get nodes", "forbidden", "no")
 
@@ -235,6 +278,36 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
         (ConfigSource({}, 0.0, "kafka/my-cluster", ()),),
     ),
     "KD701": (expecting("brokers=4"), expecting("brokers=3")),
+    "KD901": (beats(*NOT_HERE, factor=4), beats(*NOT_HERE, factor=3)),
+    "KD902": (beats("GROUP_AUTHORIZATION_FAILED"), beats("UNKNOWN_MEMBER_ID")),
+    "KD903": (looks(LOADS, LOADS), looks(LOADS, STABLE)),
+    "KD904": (
+        beats("COORDINATOR_NOT_AVAILABLE", again="COORDINATOR_NOT_AVAILABLE"),
+        beats("COORDINATOR_NOT_AVAILABLE", again="UNKNOWN_MEMBER_ID"),
+    ),
+    "KD905": (
+        beats(*NOT_HERE[:2], unreached=(3,), owner=3),
+        beats(*NOT_HERE[:2], unreached=(3,), owner=2),
+    ),
+    "KD906": (looks(REBALANCES, REBALANCES), looks(REBALANCES, STABLE)),
+    "KD907": (of_partition(5, 6, 9, 9), of_partition(6, 6, 9, 9)),
+    "KD908": (
+        of_role(BrokerAnswers(1, read="TOPIC_AUTHORIZATION_FAILED")),
+        of_role(BrokerAnswers(1, read="OFFSET_OUT_OF_RANGE")),
+    ),
+    "KD909": (of_partition(5, 0, 9, 5, last=600), of_partition(5, 0, 9, 5, last=30)),
+    "KD910": (
+        of_role(BrokerAnswers(1, transaction="TRANSACTIONAL_ID_AUTHORIZATION_FAILED")),
+        of_role(BrokerAnswers(1, transaction="INVALID_PRODUCER_ID_MAPPING")),
+    ),
+    "KD911": (
+        of_role(role="idempotent", producer="CLUSTER_AUTHORIZATION_FAILED"),
+        of_role(role="idempotent", producer="NONE"),
+    ),
+    "KD912": (
+        of_role(given={"client.rack": "b"}, racks="a"),
+        of_role(given={"client.rack": "a"}, racks="a"),
+    ),
     "KD801": ((Unreached("ssh://app", "ssh ended with 255"),), ()),
 }
 

@@ -86,6 +86,7 @@ def _contents(main: Element, report: Report) -> None:
     _hops(main, report)
     tables.brokers(main, report)
     tables.aws(main, report)
+    tables.rights(main, report)
     tables.expectations(main, report)
     _evidence(main, report)
     environment(main, report)

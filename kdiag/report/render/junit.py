@@ -19,6 +19,7 @@ from kdiag.walk.areas import HOP_IDS
 
 _VERDICTS = {"allowed": "ok", "blocked": "blocked", "unknown": None}
 _MET = {True: "ok", False: "not met", None: None}
+_GRANTED = {True: "ok", False: "denied to this client", None: None}
 
 
 class _Reported:
@@ -157,6 +158,11 @@ def _checks(report: Report, step: HopResult) -> Iterator[_Case]:
         ]
     elif step.hop == "expect":
         checks = [(f"expectation {e.expectation}", "", _MET[e.met]) for e in report.expectations]
+    elif step.hop == "consume":
+        needed = report.consume.rights if report.consume else []
+        checks = [
+            (f"{r.resource} {r.name}".rstrip(), r.operation, _GRANTED[r.granted]) for r in needed
+        ]
 
     because = f"skipped: {step.skipped_because}" if step.skipped_because else "not tried"
     for subject, check, outcome in dict.fromkeys(checks):

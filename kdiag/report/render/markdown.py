@@ -81,6 +81,12 @@ def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:
     known = presentation.in_aws(report)
     if any(row.verdict != "allowed" for row in known):
         yield from _aws(known)
+    needed = [
+        [r.operation, code(presentation.resource(r)), presentation.GRANTED[r.granted][0], r.answer]
+        for r in presentation.needed(report)
+    ]
+    if needed:
+        yield from _table(["right", "on", "verdict", "answer"], needed)
     for finding, follows in presentation.causes(report):
         yield from _finding(finding, follows, marks, root=finding is report.cause)
     ignored = presentation.ignored(report)

@@ -79,6 +79,8 @@ def _families(report: Report) -> Iterator[tuple[str, str, Iterator[Sample]]]:
         _certificates(report),
     )
     yield "kdiag_expectation_met", "1 when what was expected is known to be so.", _expected(report)
+    yield "kdiag_group_lag", "How many records the group has not committed.", _lag(report)
+    yield "kdiag_right_granted", "1 when the role has this right.", _rights(report)
     yield "kdiag_finding", "How many findings have this code.", _findings(report)
 
 
@@ -149,6 +151,18 @@ def _certificates(report: Report) -> Iterator[Sample]:
 def _expected(report: Report) -> Iterator[Sample]:
     for one in {one.expectation: one for one in report.expectations}.values():
         yield {"expectation": one.expectation}, one.met is True
+
+
+def _lag(report: Report) -> Iterator[Sample]:
+    if report.consume and report.consume.lag is not None:
+        yield {"group": report.consume.group or ""}, report.consume.lag
+
+
+def _rights(report: Report) -> Iterator[Sample]:
+    for right in report.consume.rights if report.consume else ():
+        if right.granted is not None:
+            labels = {"operation": right.operation, "resource": right.resource, "name": right.name}
+            yield labels, right.granted
 
 
 def _findings(report: Report) -> Iterator[Sample]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from kdiag import links
 from kdiag.network.attempt import LAYERS
 from kdiag.report.aws import AwsAddress
-from kdiag.report.model import BrokerReport, Report, ServerReport
+from kdiag.report.model import BrokerReport, Report, RightReport, ServerReport
 from kdiag.rules.rule import Finding, rule_url
 from kdiag.walk.areas import HOP_IDS
 
@@ -23,6 +23,7 @@ MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
 LONGEST_WORD = 260  # characters: a host name and its port; a longer word loses its middle
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
+GRANTED = {True: ("granted", "pass"), False: ("denied", "fail"), None: ("not proven", "warn")}
 VERDICTS = ("blocked", "unknown", "allowed")  # AWS's verdicts, the worst first
 
 SHORT = 24  # lines of a short report, at 80 columns
@@ -120,6 +121,17 @@ def in_aws(report: Report) -> list[AwsAddress]:
         if row.interface:
             once.setdefault((row.judged, row.port), row)
     return sorted(once.values(), key=lambda row: VERDICTS.index(row.verdict))
+
+
+def needed(report: Report) -> list[RightReport]:
+    """The rights that the role needs, those that are denied first."""
+    found = report.consume.rights if report.consume else []
+    return sorted(found, key=lambda right: right.granted is not False)
+
+
+def resource(right: RightReport) -> str:
+    """What a right is on: the kind of the resource and its name."""
+    return f"{right.resource} {right.name}".rstrip()
 
 
 def shortened(lines: Sequence[Line]) -> tuple[Sequence[Line], int, Sequence[Line]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from kdiag.report.aws import AwsAddress
-from kdiag.report.model import BrokerReport, ExpectationReport, Report
+from kdiag.report.model import BrokerReport, ExpectationReport, Report, RightReport
 from kdiag.report.render import presentation
 from kdiag.report.render.markup import add
 from kdiag.report.render.parts import bulleted, table, titled
@@ -81,3 +81,21 @@ def expectations(main: Element, report: Report) -> None:
         add(line, "td", each.reason or ", ".join(found))
 
     table(section, "expectations", ("expectation", "verdict", "found"), report.expectations, row)
+
+
+def rights(main: Element, report: Report) -> None:
+    """Adds the table of the rights that the role needs."""
+    needed = presentation.needed(report)
+    if not needed or not report.consume:
+        return
+    section = titled(main, "rights", f"What a client needs as {report.consume.role}")
+
+    def row(body: Element, right: RightReport) -> None:
+        line = add(body, "tr")
+        add(line, "td", right.operation, class_="mono")
+        add(line, "td", presentation.resource(right), class_="mono")
+        word, kind = presentation.GRANTED[right.granted]
+        add(line, "td", word, class_={"pass": "ok"}.get(kind, kind))
+        add(line, "td", right.answer or "–", class_="mono")
+
+    table(section, "rights", ("right", "on", "verdict", "answer"), needed, row)

@@ -51,6 +51,7 @@ def _print_all(page: Page, report: Report) -> None:
     found = presentation.in_aws(report)
     if any(row.verdict != "allowed" for row in found):
         page.aws(found)
+    page.rights(presentation.needed(report))
     for finding, follows in presentation.causes(report):
         page.finding(finding, follows, root=finding is report.cause)
     _print_end(page, report)

@@ -16,7 +16,7 @@ from rich.text import Text
 from rich.theme import Theme
 
 from kdiag.report.aws import AwsAddress
-from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
+from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report, RightReport
 from kdiag.report.render import encoding, presentation
 from kdiag.report.render.palette import COLOURS, FEW_COLOURS
 from kdiag.report.render.presentation import MANY_BROKERS
@@ -247,6 +247,20 @@ class Page:
             more = rows[MANY_BROKERS:]
             well = sum(row.verdict == "allowed" for row in more)
             self.line(f"… and {len(more)} more addresses, {well} of them allowed", indent=1)
+
+    def rights(self, rights: Sequence[RightReport]) -> None:
+        """The table of the rights that the role needs; nothing without any."""
+        if not rights:
+            return
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for head in ("right", "on", "", "answer"):
+            table.add_column(head, overflow="fold")
+        for right in rights:
+            word, style = presentation.GRANTED[right.granted]
+            on, answer = self.text(presentation.resource(right)), self.text(right.answer)
+            table.add_row(self.text(right.operation), on, Text(word, style=style), answer)
+        self.gap()
+        self.console.print(Padding(table, (0, 0, 0, 1)))
 
     def address(self, address: str, width: int) -> str:
         """An address on lines of at most `width` cells, broken between the labels of its name."""

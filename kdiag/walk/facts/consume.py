@@ -11,7 +11,7 @@ COORDINATES = (
     *("UNKNOWN_MEMBER_ID", "ILLEGAL_GENERATION", "REBALANCE_IN_PROGRESS", "FENCED_INSTANCE_ID"),
     *("NONE", "COORDINATOR_LOAD_IN_PROGRESS"),
 )
-LOADING = ("NONE", "COORDINATOR_LOAD_IN_PROGRESS")
+LOADING = "COORDINATOR_LOAD_IN_PROGRESS"
 ELSEWHERE, UNAVAILABLE = "NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE"
 GROUP_DENIED, TOPIC_DENIED = "GROUP_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED"
 REBALANCES = ("PreparingRebalance", "CompletingRebalance")  # in which no member consumes
@@ -19,8 +19,8 @@ REBALANCES = ("PreparingRebalance", "CompletingRebalance")  # in which no member
 
 class BrokerAnswers(NamedTuple):
     """One broker's error names: `group` for Heartbeat, `transaction` for EndTxn, `read` for Fetch
-    of partitions that it leads; None where it was not asked or did not answer. `failure` says why
-    an answer is missing."""
+    of the topic's partitions that it leads; None where it was not asked or did not answer.
+    `failure` says why an answer is missing."""
 
     node: int
     group: str | None = None
@@ -83,8 +83,9 @@ class Consume(NamedTuple):
     """The facts of the section. `groups` has the group, and again after a second look where that
     was needed. `owner` is the leader of the group's partition in __consumer_offsets, -1 where there
     is none, None where the client does not see that topic. `producer` is the error name for
-    InitProducerId, None where it was not sent. `written` are topic and error name of a produce
-    request without effect."""
+    InitProducerId and `write` for a produce request that writes nothing, None where it was not sent
+    or not answered. `again` is the error name for a second Heartbeat; `at` is the second look's
+    time (Unix), 0 where there was none."""
 
     role: str
     brokers: tuple[BrokerAnswers, ...]
@@ -98,6 +99,7 @@ class Consume(NamedTuple):
     partitions: tuple[PartitionOffsets, ...] = ()
     producer: str | None = None
     write: str | None = None
+    at: int = 0
     elapsed: float = 0.0
 
     @property

@@ -9,10 +9,11 @@ from kdiag.network.attempt import Failure
 
 
 class Broker(NamedTuple):
-    """A broker of the metadata: node id and advertised address."""
+    """A broker of the metadata: node id, advertised address, and rack where it has one."""
 
     node: int
     advertised: Endpoint
+    rack: str | None = None
 
 
 class Partition(NamedTuple):

@@ -1,0 +1,423 @@
+"""KD901 to KD912, groups and readers: why a consumer, or a producer by its role, cannot work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from kdiag.config.settings import Settings
+from kdiag.config.snippet import Snippet
+from kdiag.rules import acls, remedies
+from kdiag.rules.principal import principal, secured
+from kdiag.rules.rights import missing
+from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
+from kdiag.rules.text import brokers, listed, once
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.consume import (
+    GROUP_DENIED,
+    LOADING,
+    REBALANCES,
+    TOPIC_DENIED,
+    Consume,
+    Group,
+    PartitionOffsets,
+)
+from kdiag.walk.facts.listeners import Listeners
+from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import Produce
+
+HOP = "consume"
+FACTOR = "offsets.topic.replication.factor"
+LONG_OPEN = 60  # seconds: the default of transaction.timeout.ms in Java and librdkafka
+
+
+@rule("KD901", "offsets-topic", Severity.ERROR, "The topic of offsets cannot be created")
+def offsets_topic(
+    metadata: Metadata, listeners: Listeners, consume: Consume | None
+) -> Iterator[Match]:
+    """`offsets.topic.replication.factor` is larger than the number of brokers.
+
+    Kafka creates the topic __consumer_offsets when the first consumer of a group asks for its
+    coordinator, and cannot create it with more replicas than there are brokers. Consumers then poll
+    for ever, without an error. The usual case is one broker with the default of 3.
+
+    It is an error where a group was named and every broker answers that it is not the coordinator.
+    Without a group it is a warning, in every walk that may read the broker's configuration: the
+    topic may be there already, from when there were more brokers.
+
+    Prove it: `kafka-topics.sh --describe --topic __consumer_offsets`.
+    """
+    factor, count = listeners.offsets_factor, len(metadata.brokers)
+    if factor is None or factor <= count or (consume and consume.coordinator is not None):
+        return
+    proven = bool(consume and consume.absent and consume.owner is None)
+    there = f"{count} broker{'' if count == 1 else 's'}"
+    message = f"The topic of offsets takes {factor} replicas, and the cluster has {there}"
+    if not proven:
+        message += ": where it is not there yet, no consumer group can work"
+    yield Match(
+        HOP,
+        message + (": no consumer group can work" if proven else ""),
+        (f"group {consume.group}",) if consume and proven else ("cluster",),
+        (
+            f"{FACTOR} is {factor}; the metadata lists {there}",
+            *(_beats(consume) if consume and proven else ()),
+        ),
+        (
+            remedies.say(
+                "Set it to the number of brokers at most, on every broker, and restart them; or "
+                "start the brokers that are missing.",
+                f"{FACTOR}={count}",
+                "properties",
+            ),
+        ),
+        None if proven else Severity.WARNING,
+    )
+
+
+@rule("KD902", "group-denied", Severity.ERROR, "This client may not use the group")
+def group_denied(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Iterator[Match]:
+    """The brokers refuse this client's requests for the group: it lacks Read on it.
+
+    A consumer with this principal cannot join the group, and cannot commit. The name may differ
+    from what the rule allows by a letter, or the rule may be for a prefix.
+
+    Prove it: `kafka-acls.sh --list --group NAME`.
+    """
+    if any(broker.group == GROUP_DENIED for broker in consume.brokers):
+        yield Match(
+            HOP,
+            f"This client may not use group {consume.group}",
+            (f"group {consume.group}",),
+            _beats(consume),
+            (_grant(bootstrap, consume, produce, settings),),
+        )
+
+
+@rule("KD903", "coordinator-loading", Severity.WARNING, "The group's coordinator is still loading")
+def coordinator_loading(consume: Consume) -> Iterator[Match]:
+    """The group's coordinator is reading the group's state, on two looks.
+
+    A broker that has become the coordinator reads its part of __consumer_offsets first. Consumers
+    wait for it and get nothing meanwhile. Minutes of it mean a topic that is not compacted.
+
+    Prove it: run it again; the coordinator's log has "Finished loading offsets and group metadata".
+    """
+    node = consume.coordinator
+    loading = [group for group in consume.groups if group.error == LOADING]
+    if len(loading) > 1 and len(loading) == len(consume.groups):
+        yield Match(
+            HOP,
+            f"Broker {node}, the coordinator of group {consume.group}, is still loading it",
+            (f"group {consume.group}",),
+            tuple(f"look {n}: {group.error}" for n, group in enumerate(consume.groups, 1)),
+            (remedies.say("Wait, and run it again; look at the size of __consumer_offsets."),),
+        )
+
+
+@rule("KD904", "coordinator-unavailable", Severity.ERROR, "The group has no coordinator")
+def coordinator_unavailable(consume: Consume) -> Iterator[Match]:
+    """No broker coordinates the group: its part of __consumer_offsets has no leader, or brokers
+    answer COORDINATOR_NOT_AVAILABLE on two looks.
+
+    A consumer of the group cannot join it, nor commit.
+
+    Prove it: `kafka-topics.sh --describe --topic __consumer_offsets --unavailable-partitions`.
+    """
+    unavailable = consume.unavailable
+    if unavailable or (consume.owner == -1 and consume.absent):
+        lines = [*_beats(consume)]
+        if consume.again:
+            lines.append(f"broker {unavailable[0]}, a second look: {consume.again}")
+        if consume.owner == -1:
+            lines.append("the group's partition of __consumer_offsets has no leader")
+        yield Match(
+            HOP,
+            f"Group {consume.group} has no coordinator",
+            (f"group {consume.group}",),
+            tuple(lines),
+            (
+                remedies.say(
+                    "Bring back the brokers that hold the group's partition of __consumer_offsets."
+                ),
+            ),
+        )
+
+
+@rule("KD905", "coordinator-unreachable", Severity.ERROR, "The group's coordinator is unreachable")
+def coordinator_unreachable(consume: Consume) -> Iterator[Match | Note]:
+    """The group's coordinator is a broker that hop 3 does not reach.
+
+    Its consumers talk to that one broker to join, to stay and to commit. Whatever hop 3 says of the
+    broker is the reason.
+
+    Prove it: `kafka-consumer-groups.sh --describe --state --group NAME`.
+    """
+    node, group = consume.owner, f"group {consume.group}"
+    if node is not None and node in consume.unreached:
+        yield Match(
+            HOP,
+            f"The coordinator of {group} is broker {node}, which is not reached",
+            (f"broker {node}",),
+            (f"broker {node} leads the group's partition of __consumer_offsets", *_beats(consume)),
+            (remedies.say("See why this client does not reach that broker."),),
+        )
+    elif consume.asks_group and consume.coordinator is None and node is None:
+        answers = once(b.group for b in consume.brokers if b.group)
+        if consume.absent:
+            yield Note(
+                f"not proven: the coordinator of {group}: every broker answers NOT_COORDINATOR, as "
+                "where the topic of offsets is not there yet; Kafka creates it for a consumer"
+            )
+        elif answers == ["NOT_COORDINATOR"]:
+            yield Note(
+                f"not proven: the coordinator of {group}: it is none of the brokers that were "
+                f"reached; {brokers(consume.unreached)} may be"
+            )
+        elif not answers:
+            why = once(b.failure for b in consume.brokers if b.failure)
+            yield Note(f"not proven: the coordinator of {group}: {why[0] if why else 'not asked'}")
+
+
+@rule("KD906", "group-rebalancing", Severity.WARNING, "The group does not come out of a rebalance")
+def group_rebalancing(consume: Consume) -> Iterator[Match]:
+    """The group is in a rebalance, and still is four seconds later.
+
+    Until it ends no member consumes. It ends when every member has joined again, or has been given
+    up after its `max.poll.interval.ms` (five minutes by default): one member that hangs in its
+    processing keeps all others waiting. While an application starts or is deployed it is normal.
+
+    Prove it: `kafka-consumer-groups.sh --describe --members --group NAME`.
+    """
+    group = consume.described
+    if len(consume.groups) > 1 and group and all(g.state in REBALANCES for g in consume.groups):
+        yield Match(
+            HOP,
+            f"Group {consume.group} is in a rebalance, and still is on a second look",
+            (f"group {consume.group}",),
+            (
+                *(f"look {n}: {_state(each)}" for n, each in enumerate(consume.groups, 1)),
+                *(f"member {member}" for member in group.members),
+            ),
+            (
+                remedies.say(
+                    "Find the member that does not join: its log, its stack, and how long it takes "
+                    "between two polls, against max.poll.interval.ms."
+                ),
+            ),
+        )
+
+
+@rule("KD907", "offset-out-of-range", Severity.WARNING, "A committed offset is out of range")
+def offset_out_of_range(
+    bootstrap: Bootstrap, consume: Consume, settings: Settings
+) -> Iterator[Match]:
+    """The group's committed offset is not in the partition: retention deleted those records, or the
+    topic was made anew.
+
+    A consumer that starts there does what `auto.offset.reset` says: `latest`, the default, skips to
+    the end and loses what lies before; `earliest` reads from the first record that is left; `none`
+    ends in an error, and so does this finding.
+
+    Prove it: `kafka-consumer-groups.sh --describe --group NAME`, against
+    `kafka-get-offsets.sh --topic NAME --time earliest`.
+    """
+    lost = [partition for partition in consume.partitions if partition.lost]
+    if lost:
+        reset = settings.of_role.get("auto.offset.reset", "")
+        ends = reset in ("none", "error")
+        first = reset in ("earliest", "smallest", "beginning")
+        effect = "the consumer ends in an error" if ends else "it skips to the end"
+        effect = "it reads from the first record that is left" if first else effect
+        yield Match(
+            HOP,
+            f"Group {consume.group} has committed offsets that are not there: {_names(lost)}",
+            tuple(f"partition {partition.name}" for partition in lost),
+            (
+                *(
+                    f"{p.name}: committed {p.committed}, there is {p.start} to {p.end}"
+                    for p in lost
+                ),
+                f"auto.offset.reset={reset or 'latest, the default'}: {effect}",
+            ),
+            (
+                remedies.say(
+                    "Set the group's offsets, while no member runs, or choose auto.offset.reset:",
+                    "{tool} --reset-offsets --to-earliest --execute "
+                    "--group {group} --topic {topic}",
+                    tool=_tool("kafka-consumer-groups.sh", bootstrap, settings),
+                    group=consume.group or "",
+                    topic=lost[0].topic,
+                ),
+            ),
+            Severity.ERROR if ends else None,
+        )
+
+
+@rule("KD908", "read-denied", Severity.ERROR, "This client may not read the topic")
+def read_denied(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Iterator[Match]:
+    """A leader refuses this client's Fetch: it lacks Read on the topic.
+
+    Prove it: `kafka-acls.sh --list --topic NAME`.
+    """
+    refused = [broker.node for broker in consume.brokers if broker.read == TOPIC_DENIED]
+    if refused and consume.topic:
+        yield Match(
+            HOP,
+            f"This client may not read topic {consume.topic}",
+            (f"topic {consume.topic}",),
+            tuple(f"broker {node}: Fetch: {TOPIC_DENIED}" for node in refused),
+            (_grant(bootstrap, consume, produce, settings),),
+        )
+
+
+@rule("KD909", "open-transaction", Severity.WARNING, "A transaction holds back its readers")
+def open_transaction(
+    bootstrap: Bootstrap, consume: Consume, settings: Settings
+) -> Iterator[Match | Note]:
+    """A transaction has been open for longer than a minute after its last record, and readers with
+    `isolation.level=read_committed` get nothing behind its first one.
+
+    The last stable offset stays where that transaction began, on two looks. A producer that was
+    killed leaves such a transaction until `transaction.timeout.ms` ends it, a minute by default;
+    one that Kafka lost track of stays. `read_committed` is the default of librdkafka, not of Java.
+
+    Prove it: `kafka-transactions.sh --bootstrap-server HOST:PORT find-hanging --broker-id ID`.
+    """
+    default = "read_uncommitted" if settings.dialect == "java" else "read_committed"
+    if settings.of_role.get("isolation.level", default) != "read_committed":
+        return
+    behind = [p for p in consume.partitions if p.later is not None and p.later == p.stable]
+    old = [p for p in behind if any(consume.at - each.last > LONG_OPEN for each in p.open)]
+    if old:
+        yield Match(
+            HOP,
+            f"An open transaction holds back what is read from {_names(old)}",
+            tuple(f"partition {partition.name}" for partition in old),
+            tuple(
+                f"{p.name}: last stable offset {p.later}, end {p.end}; producer id "
+                f"{each.producer_id}, epoch {each.epoch}: open from offset {each.start}, last "
+                f"record {consume.at - each.last} s ago"
+                for p in old
+                for each in p.open
+            ),
+            (
+                remedies.say(
+                    "Restart that producer: it ends its transaction. One that is unknown ends by:",
+                    "{tool} abort --topic {topic} --partition {number} --start-offset {start}",
+                    tool=_tool("kafka-transactions.sh", bootstrap, settings),
+                    topic=old[0].topic,
+                    number=old[0].number,
+                    start=old[0].open[0].start,
+                ),
+            ),
+        )
+    unknown = [partition for partition in behind if not partition.open]
+    if unknown:
+        yield Note(
+            f"the last stable offset of {_names(unknown)} is behind the end, on two looks: a "
+            "transaction is open; whose, and since when, is not known"
+        )
+
+
+@rule("KD910", "transactional-id-denied", Severity.ERROR, "The transactional.id is denied")
+def transactional_id_denied(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Iterator[Match]:
+    """The brokers refuse this client the use of its `transactional.id`: it lacks Write on it.
+
+    The request ends a transaction that does not exist: nobody's transaction ends, and no producer
+    is fenced.
+
+    Prove it: `kafka-acls.sh --list --transactional-id NAME`.
+    """
+    name = f"transactional.id {consume.transactional_id}"
+    refused = [b for b in consume.brokers if b.transaction and name in consume.failed]
+    if refused:
+        yield Match(
+            HOP,
+            f"This client may not use its {name}",
+            (name,),
+            tuple(f"broker {b.node}: EndTxn: {b.transaction}" for b in refused),
+            (_grant(bootstrap, consume, produce, settings),),
+        )
+
+
+@rule("KD911", "idempotence-denied", Severity.ERROR, "This client may not write idempotently")
+def idempotence_denied(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Iterator[Match]:
+    """The broker gives this client no producer id, which an idempotent producer begins with.
+
+    Brokers before Kafka 2.8 ask for IdempotentWrite on the cluster; later ones also take Write on
+    any topic. `enable.idempotence` is true by default in Java's producers since 3.0, and false in
+    librdkafka's.
+
+    Prove it: `kafka-acls.sh --list --cluster`.
+    """
+    if "cluster" in consume.failed:
+        yield Match(
+            HOP,
+            "This client may not be an idempotent producer",
+            ("cluster",),
+            (f"InitProducerId without a transactional.id: {consume.producer}",),
+            (
+                _grant(bootstrap, consume, produce, settings),
+                remedies.say("Or let the client write without: enable.idempotence=false."),
+            ),
+        )
+
+
+@rule("KD912", "unknown-rack", Severity.WARNING, "No broker is in the client's rack")
+def unknown_rack(metadata: Metadata, consume: Consume, settings: Settings) -> Iterator[Match]:
+    """The consumer has a `client.rack` that no broker has as its `broker.rack`.
+
+    It reads from the leaders then, wherever they are, instead of from a replica nearby. A letter or
+    a zone's id in place of its name is enough.
+
+    Prove it: `kafka-configs.sh --describe --all --entity-type brokers --entity-name ID`.
+    """
+    wanted = settings.of_role.get("client.rack")
+    racks = once(broker.rack for broker in metadata.brokers if broker.rack)
+    if wanted and consume.role == "consumer" and wanted not in racks:
+        yield Match(
+            HOP,
+            f"No broker is in rack {wanted}",
+            (f"rack {wanted}",),
+            (f"the brokers are in {listed(racks)}" if racks else "no broker has a rack",),
+            (remedies.say("Give the client the name of a rack that the brokers have."),),
+        )
+
+
+def _beats(consume: Consume) -> tuple[str, ...]:
+    """Evidence: each broker's answer to the heartbeat."""
+    return tuple(
+        f"broker {broker.node}: Heartbeat for group {consume.group}: {broker.group}"
+        for broker in consume.brokers
+        if broker.group
+    )
+
+
+def _grant(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Remedy:
+    """The commands that grant all rights which the role lacks."""
+    server = (bootstrap.usable or bootstrap.contacts)[0].endpoint
+    who = principal(settings.security), secured(settings.security)
+    return acls.allow_all(server, *who, missing(consume, produce))
+
+
+def _tool(name: str, bootstrap: Bootstrap, settings: Settings) -> Snippet:
+    server = (bootstrap.usable or bootstrap.contacts)[0].endpoint
+    return remedies.tool(name, server, secured(settings.security))
+
+
+def _state(group: Group) -> str:
+    return f"{group.state}, {len(group.members)} members"
+
+
+def _names(partitions: Sequence[PartitionOffsets]) -> str:
+    return listed([partition.name for partition in partitions])
