@@ -75,6 +75,8 @@ class Met:
     says: str = ""
     hangs_up: bool = False
     narrow: bool = False
+    offsets_factor: int = 1
+    group: str | None = None
 
 
 def _hangs_up(request: Request) -> Any:
@@ -340,6 +342,7 @@ FIELD = (
     Met(73, "bootstrap", "KD104", door="172.17.0.5:9092", nobody=True),
     # G. Protocol, login, behaviour.
     Met(81, "produce", "KD402", [f"{EC2}:9092"], narrow=True),
+    Met(82, "consume", "KD901", [f"{EC2}:9092"], offsets_factor=3, group="billing"),
     Met(
         83,
         "metadata",
@@ -469,6 +472,9 @@ def _pair(text: str) -> tuple[str, int]:
 
 async def _build(world: World, met: Met) -> None:
     world.names.update(met.names)
+    world.cluster.offsets_factor = met.offsets_factor
+    if met.group:  # whose topic of offsets could not be created
+        world.cluster.roles.coordinator = None
     if met.narrow:
         world.narrow.add(_pair(met.door)[0])
     for node, text in enumerate(met.advertised, start=1):
@@ -504,6 +510,7 @@ async def _walked(met: Met) -> Report:
         asked = settings(
             met.door,
             topic=met.topic,
+            group=met.group,
             timeout=met.timeout,
             answer_timeout=met.timeout,
             properties=met.properties,

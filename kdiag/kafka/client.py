@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
+    Consumer,
     KafkaError,
     KafkaException,
     Message,
     Producer,
     ThrottleEvent,
+    TopicPartition,
     libversion,
 )
 
@@ -133,6 +135,67 @@ def deliver(
         deliveries.lose(error.args[0])
     deliveries.lose(log.login or KafkaError(KafkaError._TIMED_OUT))
     return ClientRun(topic, deliveries.all, tuple(log.lines), log.throttle_ms, refused)
+
+
+def read_back(
+    servers: str,
+    topic: str,
+    offsets: Mapping[int, tuple[int, int]],
+    timeout: float,
+    given: Mapping[str, str],
+    group: str,
+    security: Security,
+) -> ClientRun:
+    """Reads one record of each partition, or its end, with the user's client properties.
+
+    `offsets` maps partition → its leader's node id and the offset to begin at. The partitions are
+    assigned: the client joins no group, and commits nothing. It looks for the group's coordinator,
+    so the topic of offsets must be there. Blocks for about `timeout` seconds at most.
+    """
+    logging_in = signed(security)
+    log = _ClientLog((*security.secrets, *logging_in.secrets))
+    found: dict[int, Delivery] = {}
+    started = time.perf_counter()
+
+    def settle(number: int, offset: int | None, error: KafkaError | None = None) -> None:
+        name, detail = (error.name(), log.shown(error.str())) if error else (None, "")
+        elapsed, node = time.perf_counter() - started, offsets[number][0]
+        found.setdefault(number, Delivery(node, number, elapsed, offset, name, detail))
+
+    try:
+        configured = _configured(servers, timeout, given, logging_in)
+        mine = {name: value for name, value in configured.items() if name not in _PRODUCERS}
+        reader = Consumer({**mine, **_READS, "group.id": group, "error_cb": log.fail})
+        try:
+            reader.assign([TopicPartition(topic, n, at) for n, (_, at) in offsets.items()])
+            while len(found) < len(offsets) and time.perf_counter() < started + timeout:
+                message = reader.poll(0.1)
+                error = message.error() if message else None
+                if log.login:
+                    break
+                number = message.partition() if message else None
+                if message and number is not None and number in offsets:
+                    ended = error is not None and error.code() == KafkaError._PARTITION_EOF
+                    settle(number, message.offset(), None if ended else error)
+                elif error:  # about no partition of its own: the topic, or the group
+                    for number in offsets:
+                        settle(number, None, error)
+        finally:
+            reader.close()
+    except KafkaException as error:  # properties that do not go together
+        log.fail(error.args[0])
+    for number in offsets.keys() - found.keys():
+        settle(number, None, log.login or KafkaError(KafkaError._TIMED_OUT))
+    return ClientRun(topic, tuple(found[number] for number in offsets), tuple(log.lines))
+
+
+# Properties of kdiag's own for a producer; and those of its reader.
+_PRODUCERS = (
+    *("acks", "retries", "message.timeout.ms", "request.timeout.ms", "linger.ms", "debug"),
+    *("compression.type", "compression.level", "enable.idempotence", "batch.size", "partitioner"),
+    *("max.in.flight.requests.per.connection", "batch.num.messages"),
+)
+_READS = {"enable.auto.commit": False, "enable.partition.eof": True, "auto.offset.reset": "error"}
 
 
 class _Deliveries:

@@ -27,6 +27,8 @@ class KafkaError:
             return "kdiag check HOST:PORT --topic TOPIC"
         if any(code in ("KD117", "KD118", "KD119", "KD120") for code in self.codes):
             return "kdiag check HOST:PORT -F client.properties"
+        if any(code.startswith("KD9") for code in self.codes):
+            return "kdiag check HOST:PORT --group GROUP"
         return "kdiag check HOST:PORT"
 
 
@@ -65,7 +67,7 @@ def _read(table: str, own: bool) -> list[KafkaError]:
 _PROTOCOL = """
 -1 KD409 | The broker met an error that has no number of its own. | Read the broker's log at that moment: the real error is there.
 0 | No error.
-1 | The offset that was asked for is not there: older than what is kept, or newer than what was written. | Set auto.offset.reset, or look at the topic's retention.
+1 KD907 | The offset that was asked for is not there: older than what is kept, or newer than what was written. | Set auto.offset.reset, or look at the topic's retention.
 2 KD406 | The record's checksum does not fit, or the broker cannot read the batch. | Look at what stands between: a proxy that changes bytes, a client of another version, a disk.
 3 KD204 KD205 KD405 | The broker does not know the topic or the partition. It also says so to a client that may not see the topic, where no rule lets it describe it. | Check the name; create the topic; or grant DESCRIBE on it.
 4 KD406 | The fetch asks for a size that makes no sense. | Look at fetch.max.bytes and max.partition.fetch.bytes.
@@ -78,9 +80,9 @@ _PROTOCOL = """
 11 | A broker acted on the word of a controller that is no longer one. It passes by itself.
 12 | The metadata that is committed with an offset is longer than offset.metadata.max.bytes.
 13 KD121 KD401 | The connection broke before the answer came. The client makes this one up itself. | Find out who closes: the broker, a proxy, a load balancer that drops idle connections.
-14 | The group's coordinator is still reading the group's state. It passes by itself.
-15 | The group has no coordinator: the topic __consumer_offsets or __transaction_state cannot be created or has no leader. On one broker its replication factor of 3 is the usual reason. | Set offsets.topic.replication.factor=1 where there is one broker; bring up the brokers otherwise.
-16 | The broker is not the coordinator of this group, or no longer. Clients look for the new one.
+14 KD903 | The group's coordinator is still reading the group's state. It passes by itself.
+15 KD901 KD904 | The group has no coordinator: the topic __consumer_offsets or __transaction_state cannot be created or has no leader. On one broker its replication factor of 3 is the usual reason. | Set offsets.topic.replication.factor=1 where there is one broker; bring up the brokers otherwise.
+16 KD905 | The broker is not the coordinator of this group, or no longer. Clients look for the new one.
 17 KD406 | The topic's name is not allowed, or it is one of Kafka's own and may not be written to.
 18 KD406 | The batch is larger than a segment of the topic (segment.bytes). | Send less at once.
 19 KD404 | Fewer replicas are in sync than min.insync.replicas asks for, so the broker refuses the record. | Bring the brokers back that hold the missing replicas, or lower min.insync.replicas.
@@ -91,11 +93,11 @@ _PROTOCOL = """
 24 | The group id is empty or not allowed. | Set group.id.
 25 | The coordinator does not know this member: it was away for longer than session.timeout.ms. It joins again by itself.
 26 | session.timeout.ms is outside of what the broker allows. | Keep it within group.min.session.timeout.ms and group.max.session.timeout.ms.
-27 | The group is being rebalanced. It passes by itself; where it never ends, members come and go: look at max.poll.interval.ms.
+27 KD906 | The group is being rebalanced. It passes by itself; where it never ends, members come and go: look at max.poll.interval.ms.
 28 | The offsets that are committed at once are larger than a record may be.
-29 KD205 KD403 | This client may not do that with the topic. | Grant the operation to its principal: kafka-acls --add --allow-principal User:NAME --operation WRITE --topic TOPIC.
-30 | This client may not use the group. | Grant READ on the group to its principal.
-31 KD403 | This client may not do that with the cluster: create a topic, alter it, or write idempotently to an old broker. | Grant the operation on the cluster to its principal.
+29 KD205 KD403 KD908 | This client may not do that with the topic. | Grant the operation to its principal: kafka-acls --add --allow-principal User:NAME --operation WRITE --topic TOPIC.
+30 KD902 | This client may not use the group. | Grant READ on the group to its principal.
+31 KD403 KD911 | This client may not do that with the cluster: create a topic, alter it, or write idempotently to an old broker. | Grant the operation on the cluster to its principal.
 32 KD406 | The record's time is too far from the broker's. | Check the clock, or message.timestamp.before.max.ms and message.timestamp.after.max.ms.
 33 KD119 | The listener does not take this SASL mechanism; the answer lists those that it takes. | Set sasl.mechanism to one that it offers.
 34 KD118 KD117 | The request does not fit the state of the login: most often a login at a listener that has no SASL, or a request before the login at one that has. | Set security.protocol to what the listener speaks.
@@ -117,7 +119,7 @@ _PROTOCOL = """
 50 | transaction.timeout.ms is longer than the broker's transaction.max.timeout.ms.
 51 | The transaction before is still being ended. It passes by itself.
 52 | A transaction coordinator that is no longer one has spoken. It passes by itself.
-53 KD403 | This client may not use the transactional id. | Grant WRITE on it to its principal.
+53 KD403 KD910 | This client may not use the transactional id. | Grant WRITE on it to its principal.
 54 | The cluster has no authorizer, so it has no access rules. | Set authorizer.class.name on the brokers.
 55 | Nothing was tried, for an earlier part of the same request failed.
 56 KD409 | A disk of the broker fails. | Read the broker's log for the disk; the partition's leader has to move to another broker.

@@ -13,7 +13,8 @@ OUTCOMES: dict[str, tuple[str, str, str]] = {
         "the client failed by its own settings, before a broker answered",
     ),
     "group": (
-        "These lines say that the client may not use its consumer group; it needs READ on it:",
+        "These lines say that the client may not use its consumer group; it needs READ on it "
+        "(KD902; `kdiag check HOST:PORT --group GROUP` proves it):",
         "NOT AUTHORIZED",
         "the client may not use its consumer group; the connection works",
     ),

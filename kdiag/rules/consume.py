@@ -1,4 +1,4 @@
-"""KD901 to KD912, groups and readers: why a consumer, or a producer by its role, cannot work."""
+"""KD901 and others, groups and readers: why a consumer of a group cannot work."""
 
 from __future__ import annotations
 
@@ -6,24 +6,20 @@ from collections.abc import Iterator, Sequence
 
 from kdiag.config.settings import Settings
 from kdiag.config.snippet import Snippet
-from kdiag.rules import acls, remedies
-from kdiag.rules.principal import principal, secured
-from kdiag.rules.rights import missing
-from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
+from kdiag.rules import remedies
+from kdiag.rules.principal import secured
+from kdiag.rules.rule import Match, Note, Severity, rule
 from kdiag.rules.text import brokers, listed, once
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import (
-    GROUP_DENIED,
     LOADING,
     REBALANCES,
-    TOPIC_DENIED,
     Consume,
     Group,
     PartitionOffsets,
 )
 from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.metadata import Metadata
-from kdiag.walk.facts.produce import Produce
 
 HOP = "consume"
 FACTOR = "offsets.topic.replication.factor"
@@ -60,7 +56,7 @@ def offsets_topic(
         (f"group {consume.group}",) if consume and proven else ("cluster",),
         (
             f"{FACTOR} is {factor}; the metadata lists {there}",
-            *(_beats(consume) if consume and proven else ()),
+            *(beats(consume) if consume and proven else ()),
         ),
         (
             remedies.say(
@@ -72,27 +68,6 @@ def offsets_topic(
         ),
         None if proven else Severity.WARNING,
     )
-
-
-@rule("KD902", "group-denied", Severity.ERROR, "This client may not use the group")
-def group_denied(
-    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
-) -> Iterator[Match]:
-    """The brokers refuse this client's requests for the group: it lacks Read on it.
-
-    A consumer with this principal cannot join the group, and cannot commit. The name may differ
-    from what the rule allows by a letter, or the rule may be for a prefix.
-
-    Prove it: `kafka-acls.sh --list --group NAME`.
-    """
-    if any(broker.group == GROUP_DENIED for broker in consume.brokers):
-        yield Match(
-            HOP,
-            f"This client may not use group {consume.group}",
-            (f"group {consume.group}",),
-            _beats(consume),
-            (_grant(bootstrap, consume, produce, settings),),
-        )
 
 
 @rule("KD903", "coordinator-loading", Severity.WARNING, "The group's coordinator is still loading")
@@ -127,7 +102,7 @@ def coordinator_unavailable(consume: Consume) -> Iterator[Match]:
     """
     unavailable = consume.unavailable
     if unavailable or (consume.owner == -1 and consume.absent):
-        lines = [*_beats(consume)]
+        lines = [*beats(consume)]
         if consume.again:
             lines.append(f"broker {unavailable[0]}, a second look: {consume.again}")
         if consume.owner == -1:
@@ -160,7 +135,7 @@ def coordinator_unreachable(consume: Consume) -> Iterator[Match | Note]:
             HOP,
             f"The coordinator of {group} is broker {node}, which is not reached",
             (f"broker {node}",),
-            (f"broker {node} leads the group's partition of __consumer_offsets", *_beats(consume)),
+            (f"broker {node} leads the group's partition of __consumer_offsets", *beats(consume)),
             (remedies.say("See why this client does not reach that broker."),),
         )
     elif consume.asks_group and consume.coordinator is None and node is None:
@@ -255,25 +230,6 @@ def offset_out_of_range(
         )
 
 
-@rule("KD908", "read-denied", Severity.ERROR, "This client may not read the topic")
-def read_denied(
-    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
-) -> Iterator[Match]:
-    """A leader refuses this client's Fetch: it lacks Read on the topic.
-
-    Prove it: `kafka-acls.sh --list --topic NAME`.
-    """
-    refused = [broker.node for broker in consume.brokers if broker.read == TOPIC_DENIED]
-    if refused and consume.topic:
-        yield Match(
-            HOP,
-            f"This client may not read topic {consume.topic}",
-            (f"topic {consume.topic}",),
-            tuple(f"broker {node}: Fetch: {TOPIC_DENIED}" for node in refused),
-            (_grant(bootstrap, consume, produce, settings),),
-        )
-
-
 @rule("KD909", "open-transaction", Severity.WARNING, "A transaction holds back its readers")
 def open_transaction(
     bootstrap: Bootstrap, consume: Consume, settings: Settings
@@ -323,54 +279,6 @@ def open_transaction(
         )
 
 
-@rule("KD910", "transactional-id-denied", Severity.ERROR, "The transactional.id is denied")
-def transactional_id_denied(
-    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
-) -> Iterator[Match]:
-    """The brokers refuse this client the use of its `transactional.id`: it lacks Write on it.
-
-    The request ends a transaction that does not exist: nobody's transaction ends, and no producer
-    is fenced.
-
-    Prove it: `kafka-acls.sh --list --transactional-id NAME`.
-    """
-    name = f"transactional.id {consume.transactional_id}"
-    refused = [b for b in consume.brokers if b.transaction and name in consume.failed]
-    if refused:
-        yield Match(
-            HOP,
-            f"This client may not use its {name}",
-            (name,),
-            tuple(f"broker {b.node}: EndTxn: {b.transaction}" for b in refused),
-            (_grant(bootstrap, consume, produce, settings),),
-        )
-
-
-@rule("KD911", "idempotence-denied", Severity.ERROR, "This client may not write idempotently")
-def idempotence_denied(
-    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
-) -> Iterator[Match]:
-    """The broker gives this client no producer id, which an idempotent producer begins with.
-
-    Brokers before Kafka 2.8 ask for IdempotentWrite on the cluster; later ones also take Write on
-    any topic. `enable.idempotence` is true by default in Java's producers since 3.0, and false in
-    librdkafka's.
-
-    Prove it: `kafka-acls.sh --list --cluster`.
-    """
-    if "cluster" in consume.failed:
-        yield Match(
-            HOP,
-            "This client may not be an idempotent producer",
-            ("cluster",),
-            (f"InitProducerId without a transactional.id: {consume.producer}",),
-            (
-                _grant(bootstrap, consume, produce, settings),
-                remedies.say("Or let the client write without: enable.idempotence=false."),
-            ),
-        )
-
-
 @rule("KD912", "unknown-rack", Severity.WARNING, "No broker is in the client's rack")
 def unknown_rack(metadata: Metadata, consume: Consume, settings: Settings) -> Iterator[Match]:
     """The consumer has a `client.rack` that no broker has as its `broker.rack`.
@@ -392,22 +300,47 @@ def unknown_rack(metadata: Metadata, consume: Consume, settings: Settings) -> It
         )
 
 
-def _beats(consume: Consume) -> tuple[str, ...]:
+@rule("KD913", "reader-disagrees", Severity.ERROR, "The probe may read, the real client fails")
+def reader_disagrees(consume: Consume) -> Iterator[Match]:
+    """The leaders answer kdiag's own Fetch, and the real client reads neither a record nor the end
+    of a partition.
+
+    It is librdkafka with the client's properties; the partitions are assigned to it, so it joins no
+    group and commits nothing. A setting of the client, its own idea of names and addresses, or a
+    record that it cannot read makes the difference. It is a warning where only time ran out.
+
+    Prove it: run the client with `debug=fetch,broker,protocol`.
+    """
+    client = consume.client
+    failed = [each for each in client.deliveries if each.error] if client else []
+    if client and failed:
+        names = listed([f"{client.topic}-{each.partition}" for each in failed])
+        late = all(each.error == "_TIMED_OUT" for each in failed)
+        yield Match(
+            HOP,
+            f"The real client could not read {names}, though the leader answers the probe",
+            tuple(f"partition {client.topic}-{each.partition}" for each in failed),
+            (
+                *(f"{client.topic}-{d.partition}: {d.error} {d.detail}" for d in failed),
+                *(f"the client says: {words}" for words in client.words),
+            ),
+            (
+                remedies.say(
+                    "Compare the client's properties, and the names that it resolves, with those "
+                    "of kdiag."
+                ),
+            ),
+            Severity.WARNING if late and client.short_of else None,
+        )
+
+
+def beats(consume: Consume) -> tuple[str, ...]:
     """Evidence: each broker's answer to the heartbeat."""
     return tuple(
         f"broker {broker.node}: Heartbeat for group {consume.group}: {broker.group}"
         for broker in consume.brokers
         if broker.group
     )
-
-
-def _grant(
-    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
-) -> Remedy:
-    """The commands that grant all rights which the role lacks."""
-    server = (bootstrap.usable or bootstrap.contacts)[0].endpoint
-    who = principal(settings.security), secured(settings.security)
-    return acls.allow_all(server, *who, missing(consume, produce))
 
 
 def _tool(name: str, bootstrap: Bootstrap, settings: Settings) -> Snippet:

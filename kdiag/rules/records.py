@@ -272,9 +272,10 @@ def write_failed(produce: Produce) -> Iterator[Match]:
 def _transactional(
     bootstrap: Bootstrap, metadata: Metadata | None, settings: Settings
 ) -> Iterator[Match | Note]:
-    """Whether the client may use its transactional.id, where it has one."""
+    """Whether the client may use its transactional.id, where it has one. KD910 says so where
+    `--as transactional` has every broker asked."""
     name = settings.client.get("transactional.id")
-    if not name:
+    if not name or settings.options.role == "transactional":
         return
     said = metadata.transaction if metadata else None
     if said == "TRANSACTIONAL_ID_AUTHORIZATION_FAILED":

@@ -178,6 +178,11 @@ def of_partition(*offsets: int, last: int = 0, **more: Any) -> Facts:
     return beats("UNKNOWN_MEMBER_ID", partitions=(found,), at=1000, **more)
 
 
+def read(error: str | None) -> Facts:
+    """What the real client read of a partition."""
+    return beats("UNKNOWN_MEMBER_ID", client=client(delivery(1, error)))
+
+
 NOT_HERE = ("NOT_COORDINATOR",) * 3
 LOADS = Group(error="COORDINATOR_LOAD_IN_PROGRESS")
 REBALANCES, STABLE = Group("classic", "PreparingRebalance"), Group("classic", "Stable")
@@ -308,6 +313,7 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
         of_role(given={"client.rack": "b"}, racks="a"),
         of_role(given={"client.rack": "a"}, racks="a"),
     ),
+    "KD913": (read("_FAIL"), read(None)),
     "KD801": ((Unreached("ssh://app", "ssh ended with 255"),), ()),
 }
 

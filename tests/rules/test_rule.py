@@ -159,6 +159,7 @@ ADDED = {
     "KD910": "transactional-id-denied",
     "KD911": "idempotence-denied",
     "KD912": "unknown-rack",
+    "KD913": "reader-disagrees",
 }
 
 # The first digit of a code → the modules that declare its rules.
@@ -178,7 +179,7 @@ AREAS = {
     },
     "7": {"rules.expect"},
     "8": {"remote.rules"},
-    "9": {"rules.consume"},
+    "9": {"rules.consume", "rules.roles"},
 }
 
 # What no scenario of the demo shows, and why. tests/rules has a case for each of them.
@@ -192,6 +193,7 @@ NOT_IN_THE_DEMO = {
     "KD406": "as KD403",
     "KD407": "as KD403",
     "KD409": "as KD403",
+    "KD913": "as KD403",
     "KD801": "the demo has one place; tests/remote has ways that do not lead there",
     # Files have no scenario: tests/lint/corpus has a case for each of these.
     **{code: "is about files" for code in RULES if code.startswith("KD6")},

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from kdiag.network.attempt import ClientRun
+
 # Heartbeat of a member that does not exist, by the group's coordinator. While it loads the group it
 # answers NONE, whoever the member is.
 COORDINATES = (
@@ -85,7 +87,7 @@ class Consume(NamedTuple):
     is none, None where the client does not see that topic. `producer` is the error name for
     InitProducerId and `write` for a produce request that writes nothing, None where it was not sent
     or not answered. `again` is the error name for a second Heartbeat; `at` is the second look's
-    time (Unix), 0 where there was none."""
+    time (Unix), 0 where there was none. `client` has what the real client read."""
 
     role: str
     brokers: tuple[BrokerAnswers, ...]
@@ -100,6 +102,7 @@ class Consume(NamedTuple):
     producer: str | None = None
     write: str | None = None
     at: int = 0
+    client: ClientRun | None = None
     elapsed: float = 0.0
 
     @property

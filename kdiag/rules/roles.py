@@ -1,0 +1,112 @@
+"""KD902, KD908, KD910 and KD911, rights: what a role needs, and a broker denies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kdiag.config.settings import Settings
+from kdiag.rules import acls, remedies
+from kdiag.rules.consume import HOP, beats
+from kdiag.rules.principal import principal, secured
+from kdiag.rules.rights import missing
+from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.walk.facts.bootstrap import Bootstrap
+from kdiag.walk.facts.consume import GROUP_DENIED, TOPIC_DENIED, Consume
+from kdiag.walk.facts.produce import Produce
+
+
+@rule("KD902", "group-denied", Severity.ERROR, "This client may not use the group")
+def group_denied(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Iterator[Match]:
+    """The brokers refuse this client's requests for the group: it lacks Read on it.
+
+    A consumer with this principal cannot join the group, and cannot commit. The name may differ
+    from what the rule allows by a letter, or the rule may be for a prefix.
+
+    Prove it: `kafka-acls.sh --list --group NAME`.
+    """
+    if any(broker.group == GROUP_DENIED for broker in consume.brokers):
+        yield Match(
+            HOP,
+            f"This client may not use group {consume.group}",
+            (f"group {consume.group}",),
+            beats(consume),
+            (_grant(bootstrap, consume, produce, settings),),
+        )
+
+
+@rule("KD908", "read-denied", Severity.ERROR, "This client may not read the topic")
+def read_denied(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Iterator[Match]:
+    """A leader refuses this client's Fetch: it lacks Read on the topic.
+
+    Prove it: `kafka-acls.sh --list --topic NAME`.
+    """
+    refused = [broker.node for broker in consume.brokers if broker.read == TOPIC_DENIED]
+    if refused and consume.topic:
+        yield Match(
+            HOP,
+            f"This client may not read topic {consume.topic}",
+            (f"topic {consume.topic}",),
+            tuple(f"broker {node}: Fetch: {TOPIC_DENIED}" for node in refused),
+            (_grant(bootstrap, consume, produce, settings),),
+        )
+
+
+@rule("KD910", "transactional-id-denied", Severity.ERROR, "The transactional.id is denied")
+def transactional_id_denied(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Iterator[Match]:
+    """The brokers refuse this client the use of its `transactional.id`: it lacks Write on it.
+
+    The request ends a transaction that does not exist: nobody's transaction ends, and no producer
+    is fenced.
+
+    Prove it: `kafka-acls.sh --list --transactional-id NAME`.
+    """
+    name = f"transactional.id {consume.transactional_id}"
+    refused = [b for b in consume.brokers if b.transaction and name in consume.failed]
+    if refused:
+        yield Match(
+            HOP,
+            f"This client may not use its {name}",
+            (name,),
+            tuple(f"broker {b.node}: EndTxn: {b.transaction}" for b in refused),
+            (_grant(bootstrap, consume, produce, settings),),
+        )
+
+
+@rule("KD911", "idempotence-denied", Severity.ERROR, "This client may not write idempotently")
+def idempotence_denied(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Iterator[Match]:
+    """The broker gives this client no producer id, which an idempotent producer begins with.
+
+    Brokers before Kafka 2.8 ask for IdempotentWrite on the cluster; later ones also take Write on
+    any topic. `enable.idempotence` is true by default in Java's producers since 3.0, and false in
+    librdkafka's.
+
+    Prove it: `kafka-acls.sh --list --cluster`.
+    """
+    if "cluster" in consume.failed:
+        yield Match(
+            HOP,
+            "This client may not be an idempotent producer",
+            ("cluster",),
+            (f"InitProducerId without a transactional.id: {consume.producer}",),
+            (
+                _grant(bootstrap, consume, produce, settings),
+                remedies.say("Or let the client write without: enable.idempotence=false."),
+            ),
+        )
+
+
+def _grant(
+    bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
+) -> Remedy:
+    """The commands that grant all rights which the role lacks."""
+    server = (bootstrap.usable or bootstrap.contacts)[0].endpoint
+    who = principal(settings.security), secured(settings.security)
+    return acls.allow_all(server, *who, missing(consume, produce))
