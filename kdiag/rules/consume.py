@@ -121,7 +121,9 @@ def coordinator_unavailable(consume: Consume) -> Iterator[Match]:
 
 
 @rule("KD905", "coordinator-unreachable", Severity.ERROR, "The group's coordinator is unreachable")
-def coordinator_unreachable(consume: Consume) -> Iterator[Match | Note]:
+def coordinator_unreachable(
+    metadata: Metadata, listeners: Listeners, consume: Consume
+) -> Iterator[Match | Note]:
     """The group's coordinator is a broker that hop 3 does not reach.
 
     Its consumers talk to that one broker to join, to stay and to commit. Whatever hop 3 says of the
@@ -140,6 +142,8 @@ def coordinator_unreachable(consume: Consume) -> Iterator[Match | Note]:
         )
     elif consume.asks_group and consume.coordinator is None and node is None:
         answers = once(b.group for b in consume.brokers if b.group)
+        if consume.absent and (listeners.offsets_factor or 0) > len(metadata.brokers):
+            return  # KD901
         if consume.absent:
             yield Note(
                 f"not proven: the coordinator of {group}: every broker answers NOT_COORDINATOR, as "
@@ -256,7 +260,7 @@ def open_transaction(
             tuple(
                 f"{p.name}: last stable offset {p.later}, end {p.end}; producer id "
                 f"{each.producer_id}, epoch {each.epoch}: open from offset {each.start}, last "
-                f"record {consume.at - each.last} s ago"
+                f"record {(consume.at - each.last) // 60} min ago"
                 for p in old
                 for each in p.open
             ),

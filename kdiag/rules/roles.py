@@ -8,8 +8,8 @@ from kdiag.config.settings import Settings
 from kdiag.rules import acls, remedies
 from kdiag.rules.consume import HOP, beats
 from kdiag.rules.principal import principal, secured
-from kdiag.rules.rights import missing
-from kdiag.rules.rule import Match, Remedy, Severity, rule
+from kdiag.rules.rights import missing, rights
+from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import GROUP_DENIED, TOPIC_DENIED, Consume
 from kdiag.walk.facts.produce import Produce
@@ -18,7 +18,7 @@ from kdiag.walk.facts.produce import Produce
 @rule("KD902", "group-denied", Severity.ERROR, "This client may not use the group")
 def group_denied(
     bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
-) -> Iterator[Match]:
+) -> Iterator[Match | Note]:
     """The brokers refuse this client's requests for the group: it lacks Read on it.
 
     A consumer with this principal cannot join the group, and cannot commit. The name may differ
@@ -34,6 +34,12 @@ def group_denied(
             beats(consume),
             (_grant(bootstrap, consume, produce, settings),),
         )
+    for right in rights(consume, produce):
+        if right.granted is None:
+            yield Note(f"not proven: {right.text}: no answer tells")
+    if not consume.topic:
+        operation = "Read" if consume.asks_group else "Write"
+        yield Note(f"not asked: {operation} on a topic, as --topic names none")
 
 
 @rule("KD908", "read-denied", Severity.ERROR, "This client may not read the topic")

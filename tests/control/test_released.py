@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
+import kdiag
+from kdiag.report.model import ConsumeReport
 from tests.control.clients import Java
 from tests.control.others import OTHERS
 from tests.control.outcome import CLIENTS, Outcome, Target, agree, hold, in_turn
@@ -131,6 +135,41 @@ def test_what_was_proven_is_kept(
     name = named(version, "login") if login else named(version)
     what = f"Apache Kafka {version}{', SASL PLAIN' if login else ''}"
     hold("released", name, what, outcome, bool(request.config.getoption("update_snapshots")))
+
+
+@pytest.mark.parametrize("version", ["0.11.0.3", "2.8.2", "3.9.1", "4.3.1", "4.4.0"])
+def test_a_group_before_the_topic_of_offsets_and_after(
+    version: str, broker: Callable[[str], Broker]
+) -> None:
+    """A check of a group has no broker create that topic; a consumer does, and then has a
+    coordinator there."""
+    there = broker(version)
+    before = len(there.errors())
+
+    def checked() -> ConsumeReport:
+        report = kdiag.check(there.server, group="billing", timeout=10, answer_timeout=20)
+        assert (report.exit_code, report.findings) == (0, []), report.to_json()
+        assert report.consume
+        return report.consume
+
+    def topics() -> set[str]:
+        admin = AdminClient({"bootstrap.servers": there.server})
+        return set(admin.list_topics(timeout=30).topics)
+
+    found = checked()
+    assert (found.coordinator, found.rights[0].granted) == (None, True)
+    assert topics() == {TOPIC}
+    given = {"bootstrap.servers": there.server, "group.id": "billing", "enable.auto.commit": False}
+    reader = Consumer(given)
+    try:
+        reader.commit(offsets=[TopicPartition(TOPIC, 0, 0)], asynchronous=False)
+        found = checked()
+        assert (found.coordinator, found.group_state) == (1, "Empty")
+        assert found.lag is not None
+        assert topics() == {TOPIC, "__consumer_offsets"}
+    finally:
+        reader.close()
+    assert there.errors()[before:] == []
 
 
 @pytest.mark.parametrize("quota", QUOTAS)

@@ -189,6 +189,7 @@ def test_a_group_that_reads(kafka: Lab, used: str) -> None:
         report = check(group="steady", topic="read")
     assert (report.exit_code, report.findings) == (0, []), report.to_json()
     assert report.consume
+    assert report.hops[-1].summary.endswith("the real client reads 3 of 3")
     assert report.consume.group_state == "Stable"
     assert report.consume.group_protocol == "classic"
     assert len(report.consume.members) == 1

@@ -80,7 +80,7 @@ async def open_transaction(world: World) -> Start:
     """A producer that was killed within a transaction, and its readers."""
     start = await _cluster(world)
     world.cluster.roles.offsets["orders", 0] = (0, 130, 120)
-    world.cluster.roles.open["orders", 0] = (7, 120, int(time.time() - 600) * 1000)
+    world.cluster.roles.open["orders", 0] = (7, 120, int(time.time() - 630) * 1000)
     return start
 
 

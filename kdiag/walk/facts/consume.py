@@ -165,6 +165,9 @@ class Consume(NamedTuple):
                 parts.append(f"{self.described.state}, {members} member{'s' * (members != 1)}")
             if self.lag is not None:
                 parts.append(f"lag {self.lag}")
+        if self.client:
+            read = sum(each.error is None for each in self.client.deliveries)
+            parts.append(f"the real client reads {read} of {len(self.client.deliveries)}")
         if self.failed:
             parts.append(f"denied: {', '.join(self.failed)}")
         return ", ".join(parts)
