@@ -277,7 +277,8 @@ def denied(server: str, kind: ResourceType, name: str, operation: AclOperation) 
         kind, name, ResourcePatternType.LITERAL, "User:alice", "*", operation,
         AclPermissionType.DENY,
     )  # fmt: skip
-    for future in AdminClient({"bootstrap.servers": server}).create_acls([rule]).values():
+    admin = AdminClient({"bootstrap.servers": server})  # its futures end with it
+    for future in admin.create_acls([rule]).values():
         future.result(PATIENCE)
 
 
