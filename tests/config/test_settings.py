@@ -503,12 +503,45 @@ def test_what_a_file_holds_besides_is_noted_by_name_alone() -> None:
     )
     assert found.notes == (
         "used with --topic alone: acks",
-        "not used by kdiag: bootstrap.server (did you mean bootstrap.servers?), group.id, "
+        "not used by kdiag: bootstrap.server (did you mean bootstrap.servers?), "
         "ssl.truststore.passwd (did you mean ssl.truststore.password?), 1 that no Kafka client has",
         "no security.protocol is given, and ssl.truststore.passwd means TLS: kdiag speaks SSL; "
         "write security.protocol where another one is meant",
     )
     assert "hunter2" not in repr(found)
+    assert (found.options.group, found.options.role) == ("g", "consumer")
+
+
+@pytest.mark.parametrize(
+    ("properties", "role", "noted"),
+    [
+        ({"buffer.memory": "1"}, "idempotent", "Java"),
+        ({"enable.idempotence": "true"}, "idempotent", "enable.idempotence=true"),
+        ({"enable.idempotence": "false", "buffer.memory": "1"}, "producer", ""),
+        ({"queue.buffering.max.ms": "5"}, "producer", "librdkafka"),
+    ],
+)
+def test_a_producer_is_idempotent_as_its_properties_say(
+    properties: dict[str, str], role: str, noted: str
+) -> None:
+    found = settings("a:1", role="producer", properties=properties)
+    assert found.options.role == role
+    assert noted in " ".join(note for note in found.notes if note.startswith("--as producer"))
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"role": "consumer"}, "--as consumer: of which group? Add --group NAME, or group.id"),
+        ({"role": "transactional"}, "--as transactional: of which transactional.id?"),
+        ({"role": "reader"}, 'write "producer" or'),
+        ({"group": ""}, "--group ''"),
+    ],
+)
+def test_a_role_without_what_it_needs_is_refused(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        settings("a:1", **options)
+    assert says in str(refused.value)
 
 
 @given(names=st.lists(ANY_TEXT, max_size=3))
