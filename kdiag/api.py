@@ -147,7 +147,7 @@ def _has_client(use: str) -> None:
 
 def _has_kerberos(protocol: str) -> None:
     """Raises UsageError where nobody here can log in with Kerberos."""
-    from kdiag.kafka.client import has_gssapi  # what few logins need
+    from kdiag.kafka.client import has_gssapi  # few logins need it
 
     if not has_gssapi():
         raise UsageError(
@@ -161,7 +161,7 @@ def _has_kerberos(protocol: str) -> None:
 
 def _has_region(sasl: Sasl, servers: Sequence[Endpoint]) -> None:
     """Raises UsageError where nothing says which region a login to AWS is to be signed for."""
-    from kdiag.kafka.sasl.iam import without_region  # what few logins need
+    from kdiag.kafka.sasl.iam import without_region  # few logins need it
 
     if without_region(sasl, servers[0].host):
         raise UsageError(

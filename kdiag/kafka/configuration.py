@@ -14,8 +14,8 @@ _CONNECT_MS, _RECONNECT_MS = 1000, 2000
 _LONGEST_MS = 300_000  # that the client takes for socket.timeout.ms
 _RETRIES = 3  # a connection that breaks once is no verdict on a broker
 
-# What the user's configuration has, and the client is never given: it would fence the producer that
-# uses it; and what goes with it alone.
+# What the client never gets from the user's configuration: it would fence the producer that
+# uses it; and the properties that need it.
 NEVER = ("transactional.id", "allow.auto.create.topics")
 
 # The client does not read a token's expiry, and asks anew in time; this one is used once.
@@ -70,17 +70,17 @@ def _at_most(given: Mapping[str, str], name: str, most: int, *, endless: bool = 
 
 
 def _acks(given: Mapping[str, str]) -> str:
-    """What is asked of the leader. Who wants no answer at all would not learn of a refusal."""
+    """What is asked of the leader. With acks=0 a refusal would not be seen."""
     acks = given.get("acks", "all")
     return "1" if acks == "0" else acks
 
 
 def signed(security: Security) -> Security:
-    """The same, with a token in place of AWS's keys: the client has no AWS_MSK_IAM."""
+    """The security with a token in place of AWS keys: the client has no AWS_MSK_IAM."""
     sasl = security.sasl
     if sasl is None or sasl.mechanism != "AWS_MSK_IAM":
         return security
-    from kdiag.kafka.sasl.iam import bearer  # what few logins need
+    from kdiag.kafka.sasl.iam import bearer  # few logins need it
 
     token = bearer(sasl.region, sasl.username, sasl.password, sasl.token, time.time())
     return security._replace(sasl=Sasl("OAUTHBEARER", token=token))

@@ -197,7 +197,7 @@ def flaw_of(token: str, now: float) -> str:
     """The fault for which a broker refuses the token at that time (Unix seconds), "" for none."""
     if not token:
         return ""
-    from kdiag.kafka.sasl.oauth import claims  # what few logins need
+    from kdiag.kafka.sasl.oauth import claims  # few logins need it
 
     found = claims(token)
     return found.flaw(now) if found else ""

@@ -39,7 +39,7 @@ class KeySource(NamedTuple):
         return without_secrets(self, "text", "password", "key_password")
 
     def __str__(self) -> str:
-        """The property and its file, fit to be printed: what is no file's name may be a secret."""
+        """The property and its file, safe to print: other values may be secrets."""
         if self.path is None or len(self.path) > _LONGEST or "-----" in self.path:
             return self.name
         if not is_file_name(self.path):
@@ -50,7 +50,7 @@ class KeySource(NamedTuple):
 def secured(given: Layers, notes: list[str]) -> Security:
     """The security that client properties ask for.
 
-    What is given and yet has no part in it is said in `notes`. Raises UsageError with a sentence
+    `notes` gets a sentence for each property that has no effect. Raises UsageError with a sentence
     that names the property, and never a secret.
     """
     _no_providers(given)
@@ -86,7 +86,7 @@ def secured(given: Layers, notes: list[str]) -> Security:
 
 
 def _over_tls(given: Layers, reader: _PropertyReader, notes: list[str]) -> Security:
-    """The security of who says nothing of a protocol, and something of TLS: TLS is meant."""
+    """The security of a client with TLS properties and without security.protocol: TLS is meant."""
     tls = reader.tls()
     sasl = logins.sasl(given, reader.endpoint_ca, reader.token, notes)
     protocol = "SASL_SSL" if sasl else "SSL"
@@ -111,14 +111,14 @@ def _no_providers(given: Layers) -> None:
 
 
 class _PropertyReader:
-    """Reads what concerns certificates and keys out of the properties."""
+    """Reads the certificates and keys that the properties name."""
 
     def __init__(self, given: Layers) -> None:
         self._given = given
 
     @property
     def tls_names(self) -> list[str]:
-        """The properties given that say something of a handshake."""
+        """The given properties that configure TLS."""
         return [name for name in self._given.names() if name.startswith(("ssl.", "enable.ssl."))]
 
     def tls(self) -> Tls:
@@ -158,7 +158,7 @@ class _PropertyReader:
         return text
 
     def _ca(self) -> tuple[str | None, str, bool]:
-        """What is trusted, where that was configured, and whether it is by Java's properties."""
+        """The trusted certificates, the property that names them, whether it is one of Java's."""
         sources = [
             self._store("ssl.truststore"),
             self._text("ssl.truststore.certificates"),
@@ -215,7 +215,7 @@ class _PropertyReader:
         return None
 
     def _store(self, prefix: str, shown: str = "") -> KeySource | None:
-        """The store at `<prefix>.location`, with what opens it."""
+        """The store at `<prefix>.location`, with its passwords."""
         given, location = self._given, f"{prefix}.location"
         path = given.get(location)
         if path is None:
@@ -275,7 +275,7 @@ def _name(source: KeySource | None) -> str:
 
 
 def _agree(found: Mapping[str, object], what: str) -> None:
-    """Raises UsageError when several properties say different things."""
+    """Raises UsageError when several properties have different values."""
     if len(set(found.values())) > 1:
         raise UsageError(f"{' and '.join(found)} give {what}: keep one of them")
 
@@ -316,7 +316,7 @@ def _openssl(name: str) -> str:
 
 
 def _stores() -> ModuleType:
-    """What reads key stores; it takes long to load, and needs more than the standard library."""
+    """The module that reads key stores; it loads slowly and needs cryptography."""
     from kdiag.config.properties import stores
 
     return stores

@@ -1,4 +1,4 @@
-"""Java's own key store format (JKS), read: the standard library is enough for it.
+"""Reads Java's own key store format (JKS) with the standard library.
 
 Source: sun.security.provider.JavaKeyStore and KeyProtector in OpenJDK.
 """

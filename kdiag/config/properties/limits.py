@@ -22,7 +22,7 @@ def _limit(
     given: Layers, name: str, deadline: float, option: str, notes: list[str]
 ) -> float | None:
     """A property in seconds. It counts up to half of the deadline: one silent peer must not use up
-    the whole. What is cut is said in `notes`."""
+    the whole. A note says what was cut."""
     if name not in given:
         return None
     text = given[name]

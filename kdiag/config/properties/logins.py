@@ -86,7 +86,7 @@ def _by_default(given: Layers, module: str) -> Sasl | None:
 
 
 def _by_record(given: Layers, mechanism: str) -> Sasl:
-    """The login of a mechanism whose record in MECHANISMS says all of its properties."""
+    """The login of a mechanism whose properties are all in its record in MECHANISMS."""
     known = MECHANISMS[mechanism]
     if known.needs and given.get("jaas.tokenauth", "").lower() == "true":
         raise UsageError(
@@ -250,7 +250,7 @@ def _claims(options: Mapping[str, str]) -> dict[str, Any]:
             claims[name] = value
         elif kind == "NumberClaim":
             claims[name] = _number("an unsecuredLoginNumberClaim", value)
-        elif kind == "ListClaim":  # its first character is what separates the rest
+        elif kind == "ListClaim":  # its first character separates the others
             claims[name] = value[1:].split(value[0]) if value[1:] else []
     return claims
 

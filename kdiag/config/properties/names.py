@@ -8,7 +8,7 @@ from __future__ import annotations
 
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 
-# What kdiag acts on; kdiag.* are its own.
+# The properties that kdiag uses; kdiag.* are its own.
 USED = frozenset(
     """
 bootstrap.servers broker.address.family client.dns.lookup client.id
@@ -92,7 +92,7 @@ transactional.id value.deserializer value.serializer
 
 
 def is_used(name: str) -> bool:
-    """Whether kdiag acts on a property, those of every SASL mechanism among them."""
+    """Whether kdiag uses a property; those of every SASL mechanism are included."""
     return name in USED or _of_mechanism(name)
 
 

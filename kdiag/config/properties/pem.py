@@ -43,7 +43,7 @@ class PemBlock:
 
 
 def blocks(text: str) -> Iterator[PemBlock]:
-    """The blocks of a text, in order; a line break may be written as `\\n` in it."""
+    """The blocks of a text, in order; in it, a line break may be written as `\\n` in it."""
     for match in _BLOCK.finditer(text.replace("\\n", "\n")):
         yield PemBlock(match.group(1), match.group(2))
 

@@ -73,7 +73,7 @@ _UNLIMITED = {"socket.receive.buffer.bytes", "socket.send.buffer.bytes"}  # with
 
 
 def handed_over(given: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
-    """The properties for the real client, by librdkafka's names, with what kdiag acts on.
+    """The properties for the real client, by librdkafka's names, with those that kdiag uses itself.
 
     `names` are those that the user wrote: they show whether the client is Java's, whose
     `request.timeout.ms` is the time for an answer, and whose time to connect is without TLS and
@@ -101,6 +101,6 @@ def dialect(given: Mapping[str, str], names: Collection[str]) -> str:
 
 
 def used_by_client(name: str) -> bool:
-    """Whether the real client gets this property, or kdiag acts on it instead."""
+    """Whether the real client gets this property, or kdiag uses it instead."""
     canonical = ALIASES.get(name, name)
     return canonical in GIVEN or canonical in ACTED_ON or name in _LEVELS

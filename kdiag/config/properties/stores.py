@@ -132,7 +132,7 @@ def _hashed(source: KeySource) -> str:
 
 
 def _kind(data: bytes) -> str:
-    """What a file is, by its first bytes."""
+    """The kind of a file, by its first bytes."""
     if not data.strip():
         return EMPTY
     if data.startswith(jks.MAGIC):

@@ -1,1 +1,1 @@
-"""SASL: mechanisms, and what must be fetched before a login."""
+"""SASL: the mechanisms, and the tokens and keys that are fetched before a login."""

@@ -1,4 +1,4 @@
-"""Fetches what a login needs before it begins: a token, or the keys of AWS."""
+"""Fetches what a login needs before it begins: a token, or AWS keys."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from kdiag.kafka.sasl.mechanisms import ReadyLogin
 async def ready(sasl: Sasl, host: str, timeout: float) -> ReadyLogin:
     """Fetches, once for a whole walk, what a login to the cluster of that host will need.
 
-    `timeout` (seconds) bounds each thing that has to be asked. Never raises for what others do.
+    `timeout` (seconds) bounds each request. Never raises for what a server does.
     """
-    from kdiag.kafka.sasl import iam, oauth  # what few logins need
+    from kdiag.kafka.sasl import iam, oauth  # few logins need it
 
     bearer = sasl.mechanism == "OAUTHBEARER" and not sasl.token
     if bearer and sasl.endpoint:

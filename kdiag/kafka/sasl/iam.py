@@ -15,7 +15,7 @@ from kdiag.kafka.sasl.sigv4 import encoded, presigned
 from kdiag.network.attempt import clean
 from kdiag.network.dialer import in_thread
 
-# In seconds. STS and SSO are asked by way of the internet, the metadata service is next door.
+# In seconds. STS and SSO are on the internet, the metadata service is on the host itself.
 _CONNECT, _READ, _METADATA = 2, 5, 1
 
 _MSK = re.compile(

@@ -1,6 +1,6 @@
 """The client's side of SASL mechanisms: bytes in, bytes out, no socket.
 
-Whatever a broker says, only SaslError comes out, in bounded time; its text is clean.
+Whatever a broker sends, the only exception is SaslError, in bounded time; its text is clean.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ def _encodes(text: str) -> bool:
         return False
 
 
-@lru_cache(maxsize=8)  # brokers of a cluster share salt and iterations: work once for all of them
+@lru_cache(maxsize=8)  # brokers of a cluster share salt and iterations
 def _salted(digest: str, password: str, salt: bytes, iterations: int) -> bytes:
     return hashlib.pbkdf2_hmac(digest, password.encode(), salt, iterations)
 

@@ -113,7 +113,7 @@ def _connection(
 def _ask(
     connection: http.client.HTTPConnection, path: str, basic: str, scope: str, timeout: float
 ) -> tuple[int, bytes]:
-    """Status and body of the answer, as much of it as comes in time and is not too much."""
+    """Status and body of the answer, as much as arrives in time and within the limit."""
     form = {"grant_type": "client_credentials", **({"scope": scope} if scope else {})}
     headers = {
         "Accept": "application/json",
@@ -133,7 +133,7 @@ def _ask(
 
 
 def _cut(connection: http.client.HTTPConnection) -> None:
-    """Ends the connection under a thread that may still read from it: it must not read for ever."""
+    """Closes a connection that a thread may still read from: it must not read for ever."""
     sock = connection.sock
     if sock:
         with contextlib.suppress(OSError):
