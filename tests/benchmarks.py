@@ -329,7 +329,8 @@ def lint() -> list[bool]:
 
 
 def explain() -> list[bool]:
-    """The bar of kdiag explain: logs of 100 MB, of lines that are alike and that are not."""
+    """The bar of kdiag explain: logs of 100 MB, of lines that are alike, that are not, and that all
+    report failures."""
     alike = "".join(
         f"2026-11-24 12:32:39,753 [exec-{n % 200}] INFO OrderService - order {n * 7919} of "
         f"{n * 104729:x} processed in {n % 900} ms, status OK\n"
@@ -342,8 +343,14 @@ def explain() -> list[bool]:
         + "\n"
         for n in range(1, 200_000)
     )
+    failures = "".join(
+        f"[sarama] 2026/11/24 12:{n // 60 % 60:02d}:{n % 60:02d} client/metadata got error from "
+        f"broker {n % 3} while fetching metadata: read tcp 10.0.0.{n % 200}:{30000 + n % 30000}->"
+        f"203.0.113.{n % 3}:9093: i/o timeout\n"
+        for n in range(50_000)
+    )
     kept = []
-    for name, text in (("alike", alike), ("all different", other)):
+    for name, text in (("alike", alike), ("all different", other), ("all failures", failures)):
         with tempfile.NamedTemporaryFile("w", suffix=".log") as log:
             for _ in range(100_000_000 // len(text) + 1):
                 log.write(text)

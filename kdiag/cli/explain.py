@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, TextIO
 
@@ -149,13 +149,31 @@ def _unknown(subject: str) -> click.UsageError:
     from kdiag.config.usage import quoted
     from kdiag.kafka.error_catalog import names
 
-    known = {
-        name.lower(): name for rule in every_rule().values() for name in (rule.code, rule.name)
-    }
-    known |= {name.lower(): name for name in names()}
-    near = get_close_matches(subject.strip().lower(), known, n=1)
-    hint = f"; did you mean {known[near[0]]}?" if near else ""
+    wanted = subject.strip().lower()
+    hint = _near_codes(wanted, every_rule())
+    if not hint:
+        known = {rule.name: rule.name for rule in every_rule().values()}
+        known |= {name.lower(): name for name in names()}
+        near = get_close_matches(wanted, known, n=1)
+        hint = f"; did you mean {known[near[0]]}?" if near else ""
     return click.UsageError(
         f"{quoted(subject)} is no finding of kdiag, no error of Kafka or librdkafka, and no file"
         f"{hint}"
     )
+
+
+def _near_codes(wanted: str, codes: Iterable[str]) -> str:
+    """The codes that are nearest to a code that there is not, or the groups of codes; "" for what
+    is no code."""
+    import re
+
+    digits = re.fullmatch(r"kd[ _-]?0*(\d{1,9})", wanted)
+    if not digits:
+        return ""
+    number = int(digits[1])
+    near = sorted(codes, key=lambda code: (abs(int(code[2:]) - number), code))[:3]
+    near = sorted(code for code in near if int(code[2:]) // 100 == number // 100)
+    if near:
+        return f"; did you mean {' or '.join(near)}? kdiag findings lists all"
+    groups = sorted({f"{code[:3]}xx" for code in codes})
+    return f": there are {', '.join(groups)}, and kdiag findings lists all"

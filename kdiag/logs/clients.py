@@ -29,11 +29,12 @@ _MARKERS = (
      r"\[(?:Producer|Consumer|Admin\w*) (?:clientId|instanceId)="),
     (SEGMENTIO, r"kafka\.\(\*\w+\)|segmentio|kafka write errors|the kafka reader got|"
      r"failed to (?:dial: failed to )?open connection to|could not successfully authenticate to|"
-     r"failed to (?:write messages|dial leader)|[Kk]afka write errors"),
+     r"[Ff]ailed to (?:write messages|dial leader|sync group|join group)|[Kk]afka write errors"),
     (SARAMA, r"(?i)\bsarama\b|client/(?:metadata|brokers|coordinator)|producer/broker/\d|"
      r"consumer/broker/\d|client has run out of available brokers|kafka server: |"
      r"kafka: [Ff]ailed to"),
-    (FRANZ, r"\bkgo\b|franz|broker: (?:seed[_ ])?-?\d|\bbroker=(?:seed_)?-?\d|"
+    (FRANZ, r"\bkgo\b|franz|topic metadata wait failed|"
+     r"broker: (?:seed[_ ])?-?\d|\bbroker=(?:seed_)?-?\d|"
      r'"broker(?:_id)?": ?"?(?:seed_)?-?\d|unable to initialize sasl|'
      r'unable to (?:dial|open connection to broker|request api versions)'),
     (GO, r"dial tcp|lookup \S+ on \S+:53|x509: |tls: |(?:read|write) tcp "),
@@ -49,7 +50,7 @@ MARKER_WORDS = frozenset(
     b"kafka rdkafka thrd sarama aiokafka kafkajs brod kpro racecar karafka networkclient clientid "
     b"brokerconnection socketserver raftmanager brokerpool kafkajsconnectionerror librdkafka kgo "
     b"franz brokernotavailableerror nobrokersavailable kafkaerror brokers broker producer consumer "
-    b"bootstrap dial tls tcp leader connect".split()
+    b"bootstrap dial tls tcp leader connect local".split()
 )
 FAILURE_WORDS = frozenset(
     b"error errors err failed fail failure failing exception timeout timedout timed refused denied "

@@ -123,11 +123,16 @@ def connection_of(text: str) -> LogConnection:
         found = thread if not found.hop else found
     if _OF_BROKERS.search(text):
         return LogConnection(BETWEEN_BROKERS, found.node, found.address)
-    if not found.hop and _OF_A_BOOTSTRAP_SERVER.search(text):
-        return LogConnection("bootstrap", None, found.address)
-    if not found.hop and _OF_A_BROKER.search(text):
-        return LogConnection("listeners", found.node, found.address)
+    of_bootstrap = bool(_OF_A_BOOTSTRAP_SERVER.search(text))
+    if not found.hop and of_bootstrap != of_a_broker(text):
+        hop = "bootstrap" if of_bootstrap else "listeners"
+        return LogConnection(hop, found.node, found.address)
     return found
+
+
+def of_a_broker(text: str) -> bool:
+    """Whether a line has text that only a connection to a broker of the metadata has."""
+    return bool(_OF_A_BROKER.search(text))
 
 
 def _named(text: str) -> LogConnection:

@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import BinaryIO
 
 from kdiag.logs import settings
@@ -17,7 +18,7 @@ from kdiag.logs.clients import (
     client_of,
     tells_failure,
 )
-from kdiag.logs.connection import advertised, connection_of
+from kdiag.logs.connection import advertised, connection_of, of_a_broker
 from kdiag.logs.facts import BETWEEN_BROKERS, LogConnection, LogEvent, LogFacts
 from kdiag.logs.index import FAILURE, TO_WORDS, matching_patterns, of_interest, pattern_index
 from kdiag.logs.pattern import Pattern
@@ -42,7 +43,7 @@ _BEFORE_A_NUMBER = re.compile(rb"(?i)\W{0,2}(?:node|broker|err(?:or|no)?|to|id:?
 # PostgreSQL, MySQL, Redis, MongoDB, ZooKeeper, Elasticsearch, RabbitMQ, HTTP, etcd, Consul…
 _OTHER_PORTS = set(
     "443 5432 3306 6379 27017 2181 9200 9300 5672 11211 22 25 53 80 8080 8081 8083 3000 2379 8500 "
-    "8125 4317 4318 14268 1433 1521".split()
+    "8125 4317 4318 14268 1433 1521 8086 1883 8883 4222 9042".split()
 )
 _OURS = re.compile(r"(?i)kafka|partition leader|bootstrap[._ ]servers?|:909\d\b")
 _PIECES = re.compile(r"\\r\\n|\\n|#012")
@@ -77,10 +78,10 @@ class _LogReader:
         self.topics: dict[str, None] = {}
         self.login = self.truncated = self.configured = False
         self.lines = self.metadata = self.metadata_first = self.unknown = 0
-        # The shape of a line is the hash of its words.
-        self.samples: dict[int, int] = {}
+        # The shape of a line is the hash of its words. For each: how many lines were matched; 0 if
+        # no line of it can match; or the counts of the lines beyond the limit.
+        self.shapes: dict[int, int | _Shape] = {}
         self.count_of: dict[int, list[int]] = {}
-        self.places: dict[int, tuple[int, ...]] = {}
 
     def read(self, log: LogStream) -> LogFacts:
         index = pattern_index()
@@ -90,19 +91,29 @@ class _LogReader:
             ):
                 self.lines += 1
                 shape = hash(words)
-                samples = self.samples.get(shape)
-                if samples is None:
+                known = self.shapes.get(shape)
+                if known is None:
                     matching = of_interest(index, words)
                     if matching:
                         self._match(line, shape, matching)
-                    self._remember(shape, 1 if matching else -1)
-                elif samples < 0:
+                    self._remember(shape, 1 if matching else 0)
+                elif not known:
                     continue
-                elif samples < _MAX_SAMPLES:
-                    known = self._match(line, shape, of_interest(index, words))
-                    self.samples[shape] = samples + 1 if known or samples < 3 else -1
+                elif isinstance(known, int):
+                    matches = self._match(line, shape, of_interest(index, words))
+                    self.shapes[shape] = known + 1 if matches or known < 3 else 0
+                    if known + 1 == _MAX_SAMPLES:
+                        self.shapes[shape] = _Shape(line, self.count_of.pop(shape, None))
                 else:
-                    self._count(line, shape, words)
+                    key = known.numbers(line)
+                    count = known.counts.get(key)
+                    if count is None and len(known.counts) < _MAX_VARIANTS:
+                        self._match(line, shape, of_interest(index, words))
+                        known.counts[key] = self.count_of.pop(shape, known.count)
+                    else:
+                        count = count or known.count
+                        count[0] += 1
+                        count[1] = self.lines
         return self._facts(log)
 
     def _facts(self, log: LogStream) -> LogFacts:
@@ -135,38 +146,10 @@ class _LogReader:
         )
 
     def _remember(self, shape: int, samples: int) -> None:
-        if len(self.samples) >= _MAX_SHAPES:
-            self.samples.clear()
+        if len(self.shapes) >= _MAX_SHAPES:
+            self.shapes.clear()
             self.count_of.clear()
-            self.places.clear()
-        self.samples[shape] = samples
-
-    def _count(self, line: bytes, shape: int, words: bytes) -> None:
-        """Counts one more line of a shape that was matched often. Lines whose numbers tell a node,
-        a port or an error apart are matched once for each."""
-        places = self.places.get(shape)
-        if places is None:
-            places = self.places[shape] = _telling(line[:_MAX_TELLING_BYTES].split(b" "))
-        variant = shape
-        if places:
-            tokens = line.split(b" ", places[-1] + 1)
-            if len(tokens) > places[-1]:
-                numbers = b" ".join([tokens[at] for at in places])
-                if b"->" in numbers:  # from a port that is another one each time
-                    numbers = b" ".join([tokens[at].rpartition(b"->")[2] for at in places])
-                variant = hash((shape, numbers))
-        count = self.count_of.get(variant)
-        if count is None and variant not in self.samples:
-            number = self.samples[shape] + 1
-            if number < _MAX_SAMPLES + _MAX_VARIANTS:
-                self.samples[shape] = number
-                self._remember(variant, _MAX_SAMPLES)
-                self._match(line, variant, of_interest(pattern_index(), words))
-                return
-        count = count or self.count_of.get(shape)
-        if count:
-            count[0] += 1
-            count[1] = self.lines
+        self.shapes[shape] = samples
 
     def _match(self, line: bytes, shape: int, words: Collection[bytes]) -> bool:
         """Adds the events of one line; `words` are those words of the line that the index has. A
@@ -275,6 +258,37 @@ class _LogReader:
                 self.topics[topic] = None
 
 
+class _Shape:
+    """Lines of one shape that the reader only counts, because it matched many of them. `counts` has
+    the count of each kind of numbers that tell a node, a port or an error apart; `count` is that of
+    the kinds beyond the limit."""
+
+    def __init__(self, line: bytes, count: list[int] | None) -> None:
+        tokens = line[:_MAX_TELLING_BYTES].split(b" ")
+        self.places = _telling(tokens)
+        self._last = self.places[-1] if self.places else -1
+        self._take = itemgetter(*self.places) if self.places else None
+        self._from_a_port = any(b"->" in tokens[at] for at in self.places)
+        self.count = count or [0, 0]
+        self.counts: dict[object, list[int]] = {}
+
+    def numbers(self, line: bytes) -> object:
+        """The words of a line whose numbers tell it from another line of its shape."""
+        if self._take is None:
+            return None
+        tokens = line.split(b" ", self._last + 1)
+        if len(tokens) <= self._last:
+            return None
+        words = self._take(tokens)
+        if not self._from_a_port:
+            return words
+        # The port before the arrow is another one each time.
+        before, _, after = (words if isinstance(words, bytes) else b" ".join(words)).rpartition(
+            b"->"
+        )
+        return before.rpartition(b" ")[0], after
+
+
 def _telling(tokens: Sequence[bytes]) -> tuple[int, ...]:
     """The places of the words of a line whose numbers tell it from another line of its shape."""
     return tuple(
@@ -299,6 +313,8 @@ def _connection(text: str, line: str, pattern: Pattern, details: dict[str, str])
     if not address:
         address = details.get("ip") or details.get("name", "")
     hop = named.hop or (pattern.hop if pattern.hop in ("bootstrap", "listeners") else "")
+    if hop == "bootstrap" and not named.hop and of_a_broker(text):
+        hop = ""  # a client that runs out of brokers tried both
     node = named.node
     if node is None and re.fullmatch(r"\d{1,9}", details.get("node", "")):
         node = int(details["node"])
@@ -317,7 +333,8 @@ def _unquoted(text: str) -> str:
 
 def _of_another_service(address: str, line: str) -> bool:
     """Whether a line without a word of Kafka is about the port of another service."""
-    return address.rpartition(":")[2] in _OTHER_PORTS and "kafka" not in line.lower()
+    url = "http://" in line or "https://" in line
+    return (url or address.rpartition(":")[2] in _OTHER_PORTS) and "kafka" not in line.lower()
 
 
 def _excerpt(text: str, key: str) -> str:

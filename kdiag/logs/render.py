@@ -94,8 +94,8 @@ def _print_finding(
 ) -> None:
     finding = found.finding
     root = found is explanation.cause
-    style = "bold red" if finding.severity == "error" else "bold yellow"
-    mark = page.marks["fail" if finding.severity == "error" else "warn"]
+    kind = "fail" if finding.severity == "error" else "warn"
+    style, mark = f"bold.{kind}", page.marks[kind]
     layer = f" · {found.layer}" if found.layer else ""
     page.gap()
     page.line(
@@ -163,10 +163,10 @@ def _print_verdict(page: Page, explanation: Explanation) -> None:
         for kind, (_, verdict_of_kind, reason_of_kind) in reversed(OUTCOMES.items()):
             if kind in _kinds(explanation):
                 verdict, reason = verdict_of_kind, reason_of_kind
-        page.line((verdict, "bold yellow"), f" · {reason} · ask the cluster: {explanation.command}")
+        page.line((verdict, "bold.warn"), f" · {reason} · ask the cluster: {explanation.command}")
         return
     finding = cause.finding
     page.line(
-        (cause.confidence.upper(), "bold red"),
+        (cause.confidence.upper(), "bold.fail"),
         f" · {_hop(cause, ' ')}: {finding.code} {finding.name} · exit {explanation.exit_code}",
     )

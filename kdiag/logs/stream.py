@@ -205,6 +205,8 @@ def unwrapped(log: bytes) -> Iterator[bytes]:
     of lines stays, so that line numbers are right.
     """
     lines = [line.rstrip(b"\r") for line in log.split(b"\n")]
+    if b"kpro_" in log:  # a term of Erlang
+        yield re.sub(rb"(?:\n {6,}\S[^\n]*)+", _joined, log)
     width = max(map(len, lines), default=0)
     if not 40 <= width <= 250:
         return
@@ -225,6 +227,11 @@ def unwrapped(log: bytes) -> Iterator[bytes]:
                 joined.append(line)
                 at = number
         yield b"\n".join(joined)
+
+
+def _joined(match: re.Match[bytes]) -> bytes:
+    lines = match[0].split(b"\n")
+    return b" ".join(line.strip() for line in lines) + b"\n" * (len(lines) - 1)
 
 
 _NEW_RECORD = re.compile(

@@ -6,8 +6,8 @@ CLIENTS is a folder with the clients, in this layout:
     v2/bin/python   a virtual environment with kafka-python 2, aiokafka and confluent-kafka
     v3/bin/python   one with kafka-python 3
     js/             the folder in which `npm install kafkajs` was run
-    go/sarama.bin   clients/sarama, built; so clients/franz and clients/segmentio
-    go/sarama-1.26.bin  the same with github.com/Shopify/sarama v1.26.4
+    go/sarama.bin   clients/sarama, built; so franz-go.bin of clients/franz, and segmentio.bin
+    go/sarama-1.26.bin  the same with github.com/Shopify/sarama v1.26.4; so for each of GO
 
 The Java client belongs to the lab. The clients dial only addresses in the namespaces. The script
 writes one folder of logs for each client, without the names of this machine, and cuts long logs.
@@ -83,8 +83,8 @@ HTTP, SSH, SILENT, CLOSES = 8080, 8022, 8023, 8024
 
 @contextmanager
 def node_ports_blocked(lab: Lab) -> Iterator[None]:
-    ports = ", ".join(str(NODE_PORT + node) for node in NODES)
-    with lab.network.rule(f"ct original proto-dst {{ {ports} }} drop"):
+    ports = f"{NODE_PORT + NODES[0]}-{NODE_PORT + NODES[-1]}"
+    with lab.network.rule(f"meta l4proto tcp ct original proto-dst {ports} drop"):
         yield
 
 
@@ -270,13 +270,15 @@ def command(
         "kafka-python-3": [python_3, str(scripts / "kafka_python.py")],
         "aiokafka": [python_2, str(scripts / "aiokafka_.py")],
         "kafkajs": ["env", modules, "node", str(scripts / "kafkajs.js")],
-        "sarama": [str(clients / "go/sarama.bin")],
-        "sarama-1.26": [str(clients / "go/sarama-1.26.bin")],
-        "franz-go": [str(clients / "go/franz.bin")],
-        "segmentio": [str(clients / "go/segmentio.bin")],
+        **{name: [str(clients / f"go/{name}.bin")] for name in GO},
     }
     return [*lines[client], argument], ""
 
+
+GO = (
+    *("sarama", "sarama-1.26", "sarama-1.29", "sarama-1.43"),
+    *("franz-go", "franz-go-1.15", "segmentio", "segmentio-0.4.20"),
+)
 
 # Cases that a client cannot run, or does not log.
 LEFT_OUT = {
@@ -291,18 +293,18 @@ LEFT_OUT = {
         *("sasl-credentials-scram", "healthy", "advertised-controller", "produce-denied", "shared"),
         *("record-rejected", "swapped", "tls-then-plaintext", "unknown-topic"),
     },
-    "segmentio": {
-        "advertised-controller",
-        "produce-denied",
-        "record-rejected",
-        "shared",
-        "swapped",
+    "sarama-1.29": {"sasl-credentials-scram", "unknown-topic"},
+    "sarama-1.43": {"sasl-credentials-scram"},
+    **{
+        name: {"advertised-controller", "produce-denied", "record-rejected", "shared", "swapped"}
+        for name in ("segmentio", "segmentio-0.4.20")
     },
 }
 
 CLIENTS = (
     *("librdkafka", "java", "java-admin", "kafka-python-2", "kafka-python-3"),
-    *("aiokafka", "kafkajs", "sarama", "sarama-1.26", "franz-go", "segmentio"),
+    *("aiokafka", "kafkajs"),
+    *GO,
 )
 
 

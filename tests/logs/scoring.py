@@ -1,13 +1,15 @@
 """Scores explanations of logs from the field: right, partly, wrong, silent, sure but wrong.
 
 `python -m tests.logs.scoring [TSV]` prints the scores of each client, and every log that is not
-right. A TSV has the columns file, client, codes, hop and note; `codes` are all that are right, ANY
-stands for every code and none, NONE for no code.
+right; for `corpus` in place of a TSV, those of the logs of real clients. A TSV has the columns
+file, client, codes, hop and note; `codes` are all that are right, ANY stands for every code and
+none, NONE for no code.
 """
 
 from __future__ import annotations
 
 import csv
+import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +19,18 @@ from pathlib import Path
 from kdiag.logs.explain import explain
 from kdiag.logs.explanation import Explanation
 
-FIELD = Path(__file__).parent / "field" / "expected.tsv"
+HERE = Path(__file__).parent
+FIELD = HERE / "field" / "expected.tsv"
+EXPECTED = HERE / "expected.json"  # logs of real clients: see test_corpus.py and produce.py
+# Answer → real failures of which the client sees, and logs, no more than what that answer says.
+AS_SEEN = {
+    "KD101": {"KD304"},
+    "KD107": {"KD401"},
+    "KD112": {"KD113", "KD114"},
+    "KD121": {"KD108", "KD109", "KD110", "KD111", "KD115", "KD117", "KD120", "KD312"},
+    "KD204": {"KD205"},
+    "KD306": {"KD301"},
+}
 SCORES = ("right", "partly", "wrong", "silent", "sure but wrong")
 
 
@@ -37,6 +50,32 @@ def scores(table: Path = FIELD) -> list[Score]:
     """The score of every log of a table, which lies in the folder of the logs."""
     with table.open(encoding="utf-8", newline="") as file:
         return [_score(table.parent, row) for row in csv.DictReader(file, delimiter="\t")]
+
+
+def corpus_scores() -> list[Score]:
+    """The score of every log of a real client. Its expectation, which a test holds, has the answer;
+    where that has no code, the log is read for lines without one."""
+    return [_corpus_score(name, *row) for name, row in json.loads(EXPECTED.read_text()).items()]
+
+
+def _corpus_score(
+    name: str, real: str | None, code: str | None, hop: str | None, confidence: str | None
+) -> Score:
+    if code == real or (real in AS_SEEN.get(code or "", ())):
+        score = "right"
+    elif code and real:
+        score = "partly" if confidence == "likely" and _akin(code, [real]) else "wrong"
+    else:
+        with (HERE / f"{name}.log").open("rb") as log:
+            score = "partly" if explain(log, name).outcomes else "silent"
+    answer, sure = f"{code} {hop} {confidence}", confidence == "sure" and code != real
+    return Score(name, name.partition("/")[0], score, answer, f"{real}", sure)
+
+
+def calibration(found: list[Score], confidence: str) -> tuple[int, int]:
+    """How many answers have a confidence, and how many of them are right."""
+    answers = [score for score in found if score.answer.endswith(f" {confidence}")]
+    return len(answers), sum(score.score == "right" for score in answers)
 
 
 def _score(folder: Path, row: dict[str, str]) -> Score:
@@ -84,7 +123,8 @@ def table(found: list[Score]) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    every = scores(Path(sys.argv[1]) if len(sys.argv) > 1 else FIELD)
+    argument = sys.argv[1] if len(sys.argv) > 1 else str(FIELD)
+    every = corpus_scores() if argument == "corpus" else scores(Path(argument))
     lines = [*table(every), ""]
     lines += [
         f"{s.score:7}{' SURE' if s.sure_but_wrong else ''} {s.name}: {s.answer}, not {s.expected}"

@@ -105,10 +105,13 @@ def test_explain_refuses_an_unknown_subject_and_suggests_a_similar_one() -> None
     for subject, hint in (
         ("LEADR_NOT_AVAILABLE", "LEADER_NOT_AVAILABLE"),
         ("private-adress", "private-address"),
+        ("KD300", "KD301 or KD302 or KD303"),
+        ("kd0301", "KD301 or KD302 or KD303"),
     ):
         done = kdiag("explain", subject)
         assert (done.returncode, done.stdout) == (2, "")
         assert f"did you mean {hint}" in done.stderr
+    assert "no file: there are KD0xx, KD1xx, KD2xx" in kdiag("explain", "KD1999").stderr
     done = kdiag("explain", "\x1b]0;owned\x07")
     assert done.returncode == 2
     assert "\x1b" not in done.stderr

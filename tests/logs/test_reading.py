@@ -20,6 +20,7 @@ from kdiag.logs.pattern import PROVES, Pattern, every_pattern
 from kdiag.logs.reader import read
 from kdiag.logs.render import render
 from kdiag.logs.text import MESSAGES
+from kdiag.report.render.terminal_page import STYLES
 from tests.running import ENOUGH, ROOT, environment, kdiag
 
 RULES = every_rule()
@@ -442,6 +443,27 @@ def test_explain_refuses_what_cannot_be_read(tmp_path: Path) -> None:
     done = kdiag("explain", str(tmp_path / "gone.log"))
     assert (done.returncode, done.stdout) == (2, "")
     assert "and no file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "styles"),
+    [
+        ("%3|1|FAIL|p| [thrd:k:9092/bootstrap]: k:9092/bootstrap: Connect to ipv4#198.51.100.7:9 "
+         "failed: Connection refused (after 0ms in state CONNECT)", {"fail", "dim"}),
+        ("kafka.errors.NoBrokersAvailable: NoBrokersAvailable", {"warn", "dim"}),
+    ],
+)  # fmt: skip
+def test_the_colours_are_those_of_the_report(
+    line: str, styles: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They can be read on a light background too."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    stream = io.StringIO()
+    render("terminal", [explanation_of(line)], stream)
+    used = set(re.findall(r"\x1b\[([\d;]+)m", stream.getvalue()))
+    colours = {code.removeprefix("1;") for code in used} - {"0", "1"}
+    assert colours == {f"38;5;{STYLES[style][6:-1]}" for style in styles}
 
 
 def test_the_text_output_fits_ascii_and_80_columns() -> None:
