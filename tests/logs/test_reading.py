@@ -20,7 +20,7 @@ from kdiag.logs.pattern import PROVES, Pattern, every_pattern
 from kdiag.logs.reader import read
 from kdiag.logs.render import render
 from kdiag.logs.text import MESSAGES
-from kdiag.report.render.terminal_page import STYLES
+from kdiag.report.render.palette import COLOURS
 from tests.running import ENOUGH, ROOT, environment, kdiag
 
 RULES = every_rule()
@@ -463,7 +463,7 @@ def test_the_colours_are_those_of_the_report(
     render("terminal", [explanation_of(line)], stream)
     used = set(re.findall(r"\x1b\[([\d;]+)m", stream.getvalue()))
     colours = {code.removeprefix("1;") for code in used} - {"0", "1"}
-    assert colours == {f"38;5;{STYLES[style][6:-1]}" for style in styles}
+    assert colours == {f"38;5;{COLOURS[style]}" for style in styles}
 
 
 def test_the_text_output_fits_ascii_and_80_columns() -> None:
