@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.lint import remedies
+from kdiag.lint.aliases import old_name
 from kdiag.lint.deviation import UNDASHED, Deviation, Flaw, meant
 from kdiag.lint.documents import STRIMZI, Document
 from kdiag.lint.edit import Edit, Edits, into_item, replace
@@ -104,7 +105,9 @@ def unknown_field(document: Document) -> Iterator[Match]:
         else:
             said += f" in Strimzi {strimzi_version()}"
             said += f": it has {each.expected}" if each.expected else ""
-        yield _mistake(document, each, said, fix, _renamed(each))
+        # What operators of that time called so is not renamed for them.
+        of_then = _level(document) and each.entry and old_name(each.path, each.entry)
+        yield _mistake(document, each, said, fix, () if of_then else _renamed(each))
 
 
 @rule("KD604", "misplaced-field", Severity.ERROR, "A field stands where it does not belong")
@@ -122,7 +125,7 @@ def misplaced_field(document: Document) -> Iterator[Match]:
         homes = listed([f"`{_dotted(home)}`" for home in each.homes])
         spelt = f" (spelt `{name}`)" if each.near else ""
         said = f"{_where(each)} has no field `{each.key}`: it belongs to {homes}{spelt}"
-        edits = relocate(document.root, each)
+        edits = () if _level(document) else relocate(document.root, each)
         fix = remedies.belongs(each.homes[0], name, text(each.entry.value) if each.entry else "")
         yield _mistake(document, each, said, fix, edits)
 
@@ -145,9 +148,12 @@ def wrong_value(document: Document) -> Iterator[Match]:
             edits = (replace(each.node, each.near),)
             said += f": write {each.near}"
         elif each.near == KEYED and isinstance(each.node, Map):
-            edits = tuple(edit for one in items_of(each.node) or () for edit in one.edits())
             said = "`listeners` is a mapping by name, as before Strimzi 0.20: each is an item of a "
             said += "list, with name, port, type and tls"
+            if _level(document):
+                said += "; with an operator of that time, leave it"
+            else:
+                edits = tuple(edit for one in items_of(each.node) or () for edit in one.edits())
         elif each.near == UNDASHED and isinstance(each.node, Items):
             dash = each.node.start
             edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
