@@ -257,9 +257,13 @@ def _corpus() -> Sequence[tuple[str, bytes]]:
 def configuration(rng: random.Random) -> None:
     """Files that configure Kafka: YAML of each kind, server.properties."""
     name, data = rng.choice(_corpus())
-    text = text_of(spoilt(rng, data, [each for _, each in _corpus()]))
+    every = [each for _, each in _corpus()]
+    sources = {name: text_of(spoilt(rng, data, every))}
+    if rng.random() < 0.3:  # files that belong together
+        beside = text_of(spoilt(rng, rng.choice(every), every))
+        sources = {"compose.yml": sources[name], "compose.override.yml": beside}
     try:
-        report = lint({name: text}, fix=True)
+        report = lint(sources, fix=True)
     except UsageError as error:
         refused(error)
         return

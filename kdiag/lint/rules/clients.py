@@ -20,6 +20,7 @@ from kdiag.rules.rule import Match, Remedy, Severity, rule
 _SECURITY = ("security.", "sasl.", "ssl.", "bootstrap.")
 # What another file may bring, a JAAS file of the JVM for instance, and a file on another machine.
 _MOST_NAMES = 250  # of one file that are judged; clients have some 200
+_PORT = re.compile(r":\d{1,5}\s*\Z")
 _ABSENT = re.compile(r" needs | without |cannot read it")
 
 
@@ -51,6 +52,12 @@ def client_property(document: Document) -> Iterator[Match]:
             edits: Edits = (replace(value.key, near),)
             yield _mistake(name, said, value.key.start, fix, level, edits)
         meant[near or name] = value
+    found = meant.get("bootstrap.servers")
+    for each in found.text.split(",") if found and not found.opaque else ():
+        if each.strip() and not _PORT.search(each):
+            said = f"bootstrap.servers: {each.strip()} has no port: Java's client refuses it"
+            fix = remedies.say("Write HOST:PORT; librdkafka takes 9092 where there is no port.")
+            yield _mistake("bootstrap.servers", said, found.start, fix, Severity.WARNING)
     if "security.protocol" in meant and not any(value.opaque for value in meant.values()):
         yield from _contradictions(meant)
 
