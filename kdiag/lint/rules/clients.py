@@ -52,14 +52,18 @@ def client_property(document: Document) -> Iterator[Match]:
             edits: Edits = (replace(value.key, near),)
             yield _mistake(name, said, value.key.start, fix, level, edits)
         meant[near or name] = value
-    found = meant.get("bootstrap.servers")
-    for each in found.text.split(",") if found and not found.opaque else ():
+    if "bootstrap.servers" in meant:
+        yield from _without_port(meant["bootstrap.servers"])
+    if "security.protocol" in meant and not any(value.opaque for value in meant.values()):
+        yield from _contradictions(meant)
+
+
+def _without_port(servers: Value) -> Iterator[Match]:
+    for each in servers.text.split(",") if not servers.opaque else ():
         if each.strip() and not _PORT.search(each):
             said = f"bootstrap.servers: {each.strip()} has no port: Java's client refuses it"
             fix = remedies.say("Write HOST:PORT; librdkafka takes 9092 where there is no port.")
-            yield _mistake("bootstrap.servers", said, found.start, fix, Severity.WARNING)
-    if "security.protocol" in meant and not any(value.opaque for value in meant.values()):
-        yield from _contradictions(meant)
+            yield _mistake("bootstrap.servers", said, servers.start, fix, Severity.WARNING)
 
 
 def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
