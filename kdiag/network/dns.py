@@ -78,7 +78,7 @@ def _of_domain(host: str, configuration: ResolverConfiguration) -> ResolverConfi
         return configuration
     try:
         printed = subprocess.run(
-            ["scutil", "--dns"], capture_output=True, timeout=_PATIENCE, check=False
+            ["scutil", "--dns"], capture_output=True, timeout=_PATIENCE, check=True
         ).stdout.decode("utf-8", "replace")
     except (OSError, subprocess.SubprocessError):
         return replace(configuration, servers=(), flaw="the system does not tell its DNS servers")

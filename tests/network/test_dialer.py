@@ -23,6 +23,7 @@ from kdiag.network import dialer
 from kdiag.network.attempt import Failure, LayerResult
 from kdiag.network.dialer import in_thread
 from kdiag.network.errors import lookup_failure, os_failure
+from kdiag.network.sockets import Counted
 from kdiag.walk.runner import nobody
 from tests.walks import on_loopback
 
@@ -308,6 +309,17 @@ async def test_a_closed_port() -> None:
     code, said = await layers(f"127.0.0.1:{closed_port()}")
     assert code == "KD103"
     assert "connection refused" in said.lower()
+
+
+async def test_a_socket_without_an_address_after_a_failed_connect(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def none(_: socket.socket) -> None:  # as on macOS and Windows
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(Counted, "getsockname", none, raising=False)
+    connection = await dialer.TcpDialer(5.0).connect("127.0.0.1", closed_port())
+    assert (connection.tcp.failure, connection.source) == (Failure.REFUSED, "")
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import dns.flags
 import dns.message
@@ -15,6 +17,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
+import kdiag.network.dns
 from kdiag.network.dns import (
     MAX_ADDRESSES,
     MAX_ALIASES,
@@ -528,3 +531,36 @@ def test_macos_asks_other_servers_for_a_domain_of_a_vpn(
     host: str, servers: tuple[tuple[str, int], ...]
 ) -> None:
     assert servers_of_domain(host, SCUTIL) == servers
+
+
+def on_macos(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None:
+    """This machine, as a Mac of which `scutil` is the script."""
+    scutil = folder / "scutil"
+    scutil.write_text(f"#!/bin/sh\n{script}\n")
+    scutil.chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    monkeypatch.setattr(kdiag.network.dns, "sys", SimpleNamespace(platform="darwin"))
+
+
+def test_on_macos_the_servers_of_the_domain_get_the_queries(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with serving(lambda *_: None) as (server,):
+        address, port = server.address
+        (tmp_path / "dns").write_text(
+            f"resolver #1\n domain : corp.example.com\n nameserver[0] : {address}\n port : {port}\n"
+        )
+        on_macos(monkeypatch, tmp_path, f"/bin/cat {tmp_path / 'dns'}")
+        found = explain_name("b1.corp.example.com", 5.0)
+        assert [name for name, _ in server.asked][:1] == ["b1.corp.example.com"]
+    assert found.servers == (f"{address}:{port}",)
+
+
+@pytest.mark.parametrize("script", ["exit 1", "kill $$"])
+def test_a_mac_that_does_not_tell_its_servers(
+    script: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    on_macos(monkeypatch, tmp_path, script)
+    found = explain_name("b1.corp.example.com", 5.0)
+    assert (found.servers, found.answers) == ((), ())
+    assert found.flaw == "the system does not tell its DNS servers"

@@ -69,6 +69,28 @@ UNTRUSTED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("places", "fix"),
+    [
+        ("/Library/Frameworks/Python.framework/Versions/3.13/etc/openssl/cert.pem",
+         "run Install Certificates.command"),
+        ("/usr/lib/ssl/cert.pem", "install the package ca-certificates"),
+    ],
+)  # fmt: skip
+def test_a_machine_without_authorities(places: str, fix: str) -> None:
+    met = shown("tls:untrusted", (LEAF,), _NO_ISSUER)
+    empty = met.dials[0].handshake
+    assert empty
+    empty = empty._replace(empty_store=places)
+    met = met._replace(dials=(met.dials[0]._replace(handshake=empty),))
+    (finding,) = findings("KD112", met)
+    assert (
+        f"this machine's trust store is empty: there is no authority's certificate in {places}"
+        in (finding.message)
+    )
+    assert fix in finding.remedies[0].summary
+
+
 @pytest.mark.parametrize("case", UNTRUSTED)
 def test_why_it_is_not_trusted(case: str) -> None:
     chain, code, security, said = UNTRUSTED[case]
