@@ -35,7 +35,10 @@ def test_a_refused_connection_is_called_refused() -> None:
 def test_a_name_that_does_not_exist() -> None:
     done = wine.kdiag("check", "no-such-name.invalid:9092", "-o", "json")
     assert done.returncode == 10, done.stderr.decode()
-    assert json.loads(done.stdout)["root_cause"] in {"KD101", "KD102"}
+    report = json.loads(done.stdout)
+    assert report["root_cause"] in {"KD101", "KD102"}
+    (fix,) = report["findings"][0]["remedies"]
+    assert (fix["kind"], fix["snippet"]) == ("powershell", "Resolve-DnsName no-such-name.invalid")
 
 
 def test_reports_are_written_to_files_the_same_bytes_as_here(tmp_path: Path) -> None:
