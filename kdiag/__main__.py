@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Objects between two searches for cycles: a check makes 50,000 before its first connection.
 GARBAGE = 100_000
 
+# Options that a check of one server is not refused for, and that change nothing that it sends.
+HARMLESS: tuple[list[str], ...] = ([], ["-v"], ["-q"], ["--json"], ["-o", "json"])
+
 SWITCH = 0.0005  # seconds for which a thread waits for what another one loads, 5 ms otherwise
 
 
@@ -31,13 +34,13 @@ def main() -> None:
 
 
 def _begin(arguments: list[str]) -> tuple[StartedConnection, ...]:
-    """Begins the check of one IPv4 address without options before click and the settings are loaded
-    (30 ms): nothing can refuse it any more."""
-    (server,) = arguments[-1:] or [""]
+    """Begins the check of one IPv4 address before click and the settings are loaded (30 ms), where
+    nothing can refuse it any more."""
+    if arguments[:1] == ["check"]:
+        arguments = arguments[1:]
+    server, *options = arguments or [""]
     host, _, port = server.partition(":")
-    if arguments not in ([server], ["check", server]) or any(
-        name.startswith("KDIAG_") for name in os.environ
-    ):
+    if options not in HARMLESS or any(name.startswith("KDIAG_") for name in os.environ):
         return ()
     if not (port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536):
         return ()

@@ -58,12 +58,12 @@ class TcpDialer:
     """Resolves names and opens TCP connections for one walk.
 
     `timeout` (seconds) bounds each lookup and each connect, which on Windows may take three seconds
-    in any case. `lookup` resolves names as getaddrinfo
-    does, `device` is the one interface that packets may leave by: the demo sets both, so that no
-    packet leaves loopback. `started` are connections that were started before; `connect` to such an
-    address continues with the started one. `capacity` bounds the file descriptors in use. `outside`
-    is False where addresses have a meaning in this process only, so that no other client may be
-    given them.
+    in any case. `lookup` resolves names as getaddrinfo does, `device` is the one interface that
+    packets may leave by: the demo sets both, so that no packet leaves loopback. `started` are
+    connections that were started before; `connect` to such an address continues with the started
+    one, and the walk `began` (by time.perf_counter()) with the first. `capacity` bounds the file
+    descriptors in use. `outside` is False where addresses have a meaning in this process only, so
+    that no other client may be given them.
     """
 
     outside = True
@@ -85,6 +85,8 @@ class TcpDialer:
         self._lookup = lookup
         self._device = device
         self._started = {(each.address, each.port): each for each in started}
+        begun = (each.began for each in self._started.values())
+        self.began = min(begun, default=time.perf_counter())
         self._lookups: dict[str, asyncio.Future[tuple[LayerResult, tuple[str, ...]]]] = {}
         self._diagnoses = MAX_DIAGNOSES
 

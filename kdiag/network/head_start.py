@@ -5,6 +5,7 @@ from __future__ import annotations
 import _socket as socket  # socket itself makes enums of all its constants: 3 ms with what it needs
 import _thread
 import sys
+import time
 
 TYPE_CHECKING = False  # typing takes 2 ms to import, in which no packet is on the wire
 if TYPE_CHECKING:
@@ -19,10 +20,11 @@ _SENT, _RECEIVED, _RTT, _BYTES_RECEIVED = 44, 52, 68, 128
 
 class StartedConnection:
     """A socket that is connecting to the address of a bootstrap server; `flight` is what a thread
-    sends as soon as the peer accepts, b"" for nothing."""
+    sends as soon as the peer accepts, b"" for nothing. `began` is by time.perf_counter()."""
 
     def __init__(self, address: str, port: int, sock: socket.socket, flight: bytes) -> None:
         self.address, self.port, self.sock = address, port, sock
+        self.began = time.perf_counter()
         self._flight, self._sent = flight, b""
         self._lock = _thread.allocate_lock()
         if flight:

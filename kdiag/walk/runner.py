@@ -70,8 +70,8 @@ async def collect(
     """Runs the hops, and the `companion` beside them. `observe` is called with each hop's id as it
     starts, and again with its summary as it ends. Cancelled, it still returns what is known."""
     started_at = timestamp()
-    started = time.perf_counter()
     net = make_dialer(settings)
+    started = net.began
     walk = walk_context(
         settings, net, asyncio.get_running_loop().time() + settings.options.deadline
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kdiag.__main__ import HARMLESS
 from kdiag.__main__ import _begin as begin_at_once
 from kdiag.cli.ahead import begin
 from kdiag.config.settings import settings
@@ -34,7 +35,7 @@ from kdiag.__main__ import main
 main()
 """
 
-# What the check of an IPv4 address without options needs before it connects, of kdiag's own.
+# What a check of one IPv4 address needs before it connects, of kdiag's own.
 ALONE = {"", ".__main__", ".kafka", ".kafka.first_flight", ".network", ".network.head_start"}
 
 # What any other check needs that nothing can refuse any more.
@@ -69,18 +70,19 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it begins 
 
 
 @linux
-@pytest.mark.parametrize("command", [[], ["check"]])
+@pytest.mark.parametrize("command", [["{}"], *(["check", "{}", *more] for more in HARMLESS)])
 def test_the_first_packet_leaves_before_all_else_is_loaded(
     brokers: Brokers, command: list[str]
 ) -> None:
-    loaded = at_first(*command, brokers.three().bootstrap)
+    bootstrap = brokers.three().bootstrap
+    loaded = at_first(*(text.format(bootstrap) for text in command))
     mine = {name.removeprefix("kdiag") for name in loaded if name.startswith("kdiag")}
     assert mine <= ALONE, "what hop 1 does not need is loaded while it waits"
     assert not loaded & {"click", "typing", "inspect", "enum", "asyncio", "threading"}
 
 
 @linux
-@pytest.mark.parametrize("more", [["-v"], ["--timeout", "1"]])
+@pytest.mark.parametrize("more", [["-v", "-o", "json"], ["--timeout", "1"]])
 def test_with_options_it_leaves_when_they_are_read(brokers: Brokers, more: list[str]) -> None:
     loaded = at_first("check", brokers.three().bootstrap, *more)
     mine = {name.removeprefix("kdiag") for name in loaded if name.startswith("kdiag")}
@@ -201,7 +203,10 @@ def test_nothing_is_begun_where_the_check_may_be_refused_yet(
 @pytest.mark.parametrize(
     ("arguments", "variables"),
     [
-        (["{}", "-v"], {}),
+        (["{}", "-v", "-q"], {}),
+        (["-v", "{}"], {}),
+        (["{}", "-o", "nonsense"], {}),
+        (["{}", "--topic"], {}),
         (["{}", "{}"], {}),
         (["lint", "{}"], {}),
         (["check"], {}),
