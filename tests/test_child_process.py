@@ -6,6 +6,7 @@ import asyncio
 import ctypes
 import os
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 
 from kdiag import child_process
 from kdiag.child_process import kill_command, start_command
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 # A command that starts another one, says so, and hangs.
 HANGING = ("sh", "-c", "sleep 600 & echo $!; wait")

@@ -21,6 +21,7 @@ from kdiag.logs.reader import read
 from kdiag.logs.render import render
 from kdiag.logs.text import MESSAGES
 from kdiag.report.render.palette import COLOURS
+from kdiag.walk.facts import run
 from tests.running import ENOUGH, ROOT, environment, kdiag
 
 RULES = every_rule()
@@ -322,6 +323,20 @@ def test_a_stack_trace_belongs_to_the_connection_of_the_line_before_it() -> None
 
 
 # Damaged and hostile logs.
+
+
+def test_commands_are_those_of_the_system_that_explains(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = "%3|1|FAIL|p#producer-1| [thrd:kafka.x:9092/bootstrap]: kafka.x:9092/bootstrap: Failed "
+    log += "to resolve 'kafka.x:9092': Name or service not known (after 3ms in state CONNECT)"
+    log += "\nbootstrap.servers=a.x:9092,b.x:9092\n"
+    for system, lookup, servers in (
+        ("linux", "getent ahosts NAME", "kdiag check kafka.x:9092,"),
+        ("windows", "Resolve-DnsName NAME", "kdiag check 'kafka.x:9092,"),  # else a list
+    ):
+        monkeypatch.setattr(run, "_SYSTEM", system)
+        found = explanation_of(log)
+        assert lookup in found.findings[0].finding.remedies[0].summary
+        assert servers in found.command
 
 
 def test_a_log_without_failures_has_no_findings() -> None:

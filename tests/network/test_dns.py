@@ -542,6 +542,7 @@ def on_macos(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> None
     monkeypatch.setattr(kdiag.network.dns, "sys", SimpleNamespace(platform="darwin"))
 
 
+@pytest.mark.skipif(os.name == "nt", reason="its scutil is a script of a shell")
 def test_on_macos_the_servers_of_the_domain_get_the_queries(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -556,6 +557,7 @@ def test_on_macos_the_servers_of_the_domain_get_the_queries(
     assert found.servers == (f"{address}:{port}",)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="its scutil is a script of a shell")
 @pytest.mark.parametrize("script", ["exit 1", "kill $$"])
 def test_a_mac_that_does_not_tell_its_servers(
     script: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
