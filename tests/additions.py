@@ -19,8 +19,7 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        # With what is compiled, but for what another worker writes just now.
-        ignore = shutil.ignore_patterns("*.pyc.*")
+        ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "kdiag", folder / "kdiag", ignore=ignore)
 
     def add(self, path: str, text: str) -> None:

@@ -109,13 +109,14 @@ class World:
             else:
                 server.close()
 
-    def lookup(self, host: str, *_: object) -> list[Any]:
+    def lookup(self, host: str, _port: object = None, family: int = 0, *_: object) -> list[Any]:
         """A getaddrinfo that resolves from `names`; any other name does not exist. Raises
         socket.gaierror."""
         result = self.names.get(host, socket.EAI_NONAME)
         if isinstance(result, int):
             raise socket.gaierror(result, _RESOLVER_MESSAGES[result])
-        return [(0, 0, 0, "", (address, 0)) for address in result]
+        other = {socket.AF_INET: True, socket.AF_INET6: False}.get(socket.AddressFamily(family))
+        return [(0, 0, 0, "", (x, 0)) for x in result if (":" in x) is not other]
 
 
 @cache

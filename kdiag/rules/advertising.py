@@ -19,7 +19,7 @@ from kdiag.walk.facts.listeners import Listener
 
 # A host comes from a peer, and a user copies it into a file: only these characters are allowed.
 _HOST = re.compile(r"[\w.:-]+\Z")
-_CONTAINER_PORT = 39092  # of a listener that a container has not yet: hardly anybody uses it
+CONTAINER_PORT = 20092  # of a listener that a container has not yet: hardly anybody uses it
 
 _MANAGED = {
     Kind.MSK: "connect from inside its VPC (peering, VPN, multi-VPC connectivity), or switch "
@@ -48,25 +48,25 @@ def advertise(
     else:
         what = "advertise an address that clients outside can reach"
     addresses = {x.broker.node: better(x, public) for x in listeners}
-    hosts = [x.broker.advertised.host for x in listeners]
-    return advertising(addresses, what, platform, hosts, protocol)
+    return advertising(addresses, what, platform, listeners, protocol)
 
 
 def advertising(
     addresses: Mapping[int, str],
     what: str,
     platform: Platform,
-    hosts: Sequence[str] = (),
+    listeners: Sequence[Listener] = (),
     protocol: str | None = None,
 ) -> tuple[Remedy, ...]:
     """The fixes that let brokers advertise other addresses (node id → `host:port`), the one that
-    fits the platform first. `what` says what to advertise, `hosts` are those advertised now."""
-    kind, local = platform.kind, bool(hosts) and all(is_loopback(host) for host in hosts)
+    fits the platform first. `what` says what to advertise, `listeners` what is advertised now."""
+    now = {x.broker.node: x.broker.advertised for x in listeners}
+    kind, local = platform.kind, bool(now) and all(is_loopback(x.host) for x in now.values())
     if kind in _MANAGED:
         return (Remedy(f"{kind.value} sets its advertised addresses itself: {_MANAGED[kind]}"),)
     fixes = {
         Kind.PLAIN: _properties(addresses, what),
-        Kind.STRIMZI: _strimzi(addresses, what, platform),
+        Kind.STRIMZI: _strimzi(addresses, what, platform, now),
         Kind.COMPOSE: _docker(addresses, what, platform, local, protocol or "PLAINTEXT"),
     }
     if kind is not Kind.COMPOSE and not local:
@@ -91,13 +91,18 @@ def _properties(addresses: Mapping[int, str], what: str) -> Remedy:
     )
 
 
-def _strimzi(addresses: Mapping[int, str], what: str, platform: Platform) -> Remedy:
-    """The brokers[] entries of a Strimzi listener."""
+def _strimzi(
+    addresses: Mapping[int, str], what: str, platform: Platform, now: Mapping[int, Endpoint]
+) -> Remedy:
+    """The brokers[] entries of a Strimzi listener. A port that is the one advertised `now` is left
+    out: Strimzi knows it."""
     lines = ["configuration:", "  brokers:"]
     for node, address in addresses.items():
         host, _, port = address.rpartition(":")
         host = Snippet(f'"{host}"') if host.startswith("<") else host.strip("[]")
-        entry = "    - {{broker: {node}, advertisedHost: {host}, advertisedPort: {port}}}"
+        same = node in now and port == str(now[node].port)
+        entry = "    - {{broker: {node}, advertisedHost: {host}{port}}}"
+        port = "" if same else f", advertisedPort: {port}"
         lines.append(fill("yaml", entry, node=node, host=host, port=Snippet(port)))
     where = "in the Kafka resource, at the listener for clients outside"
     if platform.kind is not Kind.STRIMZI:
@@ -121,13 +126,13 @@ def _docker(
                 "yaml",
                 "KAFKA_LISTENERS: <your other entries>,EXTERNAL://:{port}\n"
                 "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: <your other entries>,EXTERNAL:{protocol}",
-                port=_CONTAINER_PORT,
+                port=CONTAINER_PORT,
                 protocol=protocol,
             )
         )
     for node, address in addresses.items():
         port = address.rpartition(":")[2]
-        publish = f', with "{port}:{_CONTAINER_PORT}" for {port} in its ports' * (not local)
+        publish = f', with "{port}:{CONTAINER_PORT}" for {port} in its ports' * (not local)
         lines.append(
             fill(
                 "yaml",

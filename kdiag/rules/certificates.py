@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from kdiag.config.security import Tls
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import Failure
-from kdiag.network.certificate import Certificate, covers
+from kdiag.network.certificate import Certificate, CertificateKind, covers
 from kdiag.rules import remedies
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.handshake import chain_at, day, handshake_at, leaf_at, origin_at, shown, trusted
@@ -359,8 +359,9 @@ def _fill_store(places: str) -> Remedy:
 def _name_fixes(matching: Sequence[Location]) -> tuple[Remedy, ...]:
     origin = origin_at(matching[0])
     leaf = leaf_at(matching[0])
+    strimzi = origin is not None and origin.kind is CertificateKind.STRIMZI
     hosts = list(dict.fromkeys(place.endpoint.host for place in matching))
-    return remedies.certificate_names(hosts, leaf.names if leaf else (), bool(origin))
+    return remedies.certificate_names(hosts, leaf.names if leaf else (), strimzi)
 
 
 def _coverage(bootstrap: Bootstrap, listeners: Listeners | None) -> list[str]:

@@ -22,17 +22,32 @@ def preferred(offered: Collection[str]) -> str:
     return next((name for name in _PREFERRED if name in offered), "")
 
 
+def trusting() -> MatchingProperties:
+    """The client properties that name the authority to trust."""
+    authority = "<the CA's certificates.pem>"
+    return MatchingProperties(
+        f"ssl.truststore.type=PEM\nssl.truststore.location={authority}",
+        f"ssl.ca.location={authority}",
+    )
+
+
+def showing() -> MatchingProperties:
+    """The client properties that name the client's own certificate."""
+    return MatchingProperties(
+        "ssl.keystore.type=PEM\nssl.keystore.location=<certificate and key.pem>",
+        "ssl.certificate.location=<certificate.pem>\nssl.key.location=<key.pem>",
+    )
+
+
 def matching(protocol: str, mechanism: str = "", certificate: bool = False) -> MatchingProperties:
     """The client properties for a listener that speaks `protocol`, wants `mechanism` and perhaps a
     client `certificate`, with placeholders in angle brackets for what only the user knows. A
     mechanism that is not in the table is a peer's text and is left out."""
     java, other = [f"security.protocol={protocol}"], [f"security.protocol={protocol}"]
     if protocol.endswith("SSL"):
-        java += ["ssl.truststore.type=PEM", "ssl.truststore.location=<the CA's certificates.pem>"]
-        other += ["ssl.ca.location=<the CA's certificates.pem>"]
-        if certificate:
-            java += ["ssl.keystore.type=PEM", "ssl.keystore.location=<certificate and key.pem>"]
-            other += ["ssl.certificate.location=<certificate.pem>", "ssl.key.location=<key.pem>"]
+        for tls in (trusting(), *([showing()] if certificate else [])):
+            java.append(tls.java)
+            other.append(tls.librdkafka)
     known = MECHANISMS.get(mechanism)
     if protocol.startswith("SASL") and known:
         java += [f"sasl.mechanism={mechanism}", *known.java]

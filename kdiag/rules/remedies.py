@@ -13,7 +13,7 @@ from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
 from kdiag.rules.client import ClientSystem
-from kdiag.rules.matching import matching, preferred
+from kdiag.rules.matching import MatchingProperties, matching, preferred, showing, trusting
 from kdiag.rules.platform import Kind, Platform
 from kdiag.rules.rule import Remedy
 from kdiag.walk.facts.listeners import Listener
@@ -143,8 +143,8 @@ def pick_family(family: str) -> Remedy:
         f"Let the client use the family that works: librdkafka has broker.address.family={family}; "
         f"Java has -Djava.net.preferIPv{family[1]}Stack=true. Or make the broker listen on both, "
         "or take the other record out of DNS.",
-        fill("properties", "broker.address.family={family}", family=family),
-        "properties",
+        fill("ini", "broker.address.family={family}", family=family),
+        "ini",
     )
 
 
@@ -159,14 +159,7 @@ def client_properties(
     mechanism = current if current in mechanisms else preferred(mechanisms)
     spellings = matching(protocol or "SSL", mechanism, certificate)
     choice = f" (it offers {', '.join(mechanisms)})" if len(mechanisms) > 1 else ""
-    return (
-        Remedy(
-            f"Set the client to what the listener speaks{choice}; in Java:",
-            spellings.java,
-            "properties",
-        ),
-        Remedy("For librdkafka (Python, Go, .NET, …) the same is:", spellings.librdkafka, "ini"),
-    )
+    return spelled(f"Set the client to what the listener speaks{choice}", spellings)
 
 
 def trust(
@@ -188,19 +181,16 @@ def trust(
         else "Give the client the certificate of the authority that issued the broker's."
     )
     name, _, store = ca_from.partition("=")
-    add_authority = Remedy(
-        f"{what} {now}",
-        "# Java\nssl.truststore.type=PEM\nssl.truststore.location=<the CA's certificates.pem>\n"
-        "# librdkafka\nssl.ca.location=<the CA's certificates.pem>",
-        "properties",
-    )
+    authority = spelled(f"{what} {now}".rstrip("."), trusting(), name)
     if name == "ssl.truststore.location" and not store.endswith((".pem", ".crt", ".cer")):
-        add_authority = say(
-            f"{what} {now} To add it there:",
-            "keytool -importcert -alias kafka-ca -file <the CA's certificate.pem> "
-            "-keystore {store}",
-            client.kind,
-            store=path(store),
+        authority = (
+            say(
+                f"{what} {now} To add it there:",
+                "keytool -importcert -alias kafka-ca -file <the CA's certificate.pem> "
+                "-keystore {store}",
+                client.kind,
+                store=path(store),
+            ),
         )
     send_chain = say(
         "If the issuer is an intermediate authority, let the broker send its whole chain: its own "
@@ -212,7 +202,7 @@ def trust(
         "certificates",
         endpoint=str(endpoint),
     )
-    return (add_authority, *((send_chain,) if incomplete else ()), compare)
+    return (*authority, *((send_chain,) if incomplete else ()), compare)
 
 
 def certificate_names(
@@ -240,20 +230,23 @@ def certificate_names(
     return (add_names, *(use_name if usable else ()))
 
 
-def client_certificate(shown: bool) -> Remedy:
-    """The fix for a refused client certificate, or for a missing one (`shown` is false)."""
+def client_certificate(shown: bool) -> tuple[Remedy, ...]:
+    """The fixes for a refused client certificate, or for a missing one (`shown` is false)."""
     summary = (
         "Show a certificate by an authority that the broker trusts (ssl.truststore on the broker, "
-        "Strimzi: the clients CA), within its time:"
+        "Strimzi: the clients CA), within its time"
         if shown
-        else "Give the client its certificate and key:"
+        else "Give the client its certificate and key"
     )
-    return Remedy(
-        summary,
-        "# Java\nssl.keystore.type=PEM\nssl.keystore.location=<certificate and key.pem>\n"
-        "# librdkafka\nssl.certificate.location=<certificate.pem>\nssl.key.location=<key.pem>",
-        "properties",
-    )
+    return spelled(summary, showing())
+
+
+def spelled(summary: str, properties: MatchingProperties, current: str = "") -> tuple[Remedy, ...]:
+    """Client properties for Java and for librdkafka, which do not take each other's; first the
+    spelling of the `current` property."""
+    java = Remedy(f"{summary}; in Java:", properties.java, "properties")
+    other = Remedy(f"{summary}; in librdkafka (Python, Go, .NET, …):", properties.librdkafka, "ini")
+    return (other, java) if current == "ssl.ca.location" else (java, other)
 
 
 def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> Remedy:
@@ -273,10 +266,8 @@ def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> R
 def broker_port() -> Remedy:
     """The fix for a client that dials a KRaft controller."""
     return Remedy(
-        "Use the port of a broker listener: one that `listeners` has and "
-        "`controller.listener.names` has not. Clients never talk to a KRaft controller.",
-        "listeners=PLAINTEXT://:9092,CONTROLLER://:9093\ncontroller.listener.names=CONTROLLER",
-        "properties",
+        "Use the port of a broker listener: one that `listeners` in server.properties has and "
+        "`controller.listener.names` has not. Clients never talk to a KRaft controller."
     )
 
 

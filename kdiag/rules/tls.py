@@ -76,7 +76,7 @@ def client_certificate(
     Prove it: `openssl s_client -connect HOST:PORT -cert C -key K` stays connected.
     """
     own = own_certificate(settings.security.tls)
-    fix = remedies.client_certificate(own is not None)
+    fixes = remedies.client_certificate(own is not None)
     for hop, matching, severity in failing({Failure.CLIENT_CERTIFICATE}, bootstrap, listeners):
         if own is None:
             message = "{who} want{s} a client certificate, and this client has none"
@@ -90,7 +90,7 @@ def client_certificate(
             hop,
             matching,
             message,
-            lambda matching: (*_mesh_fix(matching), fix),
+            lambda matching: (*_mesh_fix(matching), *fixes),
             severity,
             (*more, *shown(matching)),
         )

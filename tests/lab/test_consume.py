@@ -29,11 +29,13 @@ from confluent_kafka.admin import (
 
 import kdiag
 from kdiag.report.model import Report
+from tests.applied import applies
 from tests.control.released import Broker, Release
 from tests.lab import needs
 from tests.lab.client import Client
 from tests.lab.lab import Lab
 from tests.lab.processes import end
+from tests.lab.scripts import typed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
 
@@ -112,6 +114,23 @@ class _Default(Broker):
     def _configuration(self, zookeeper: str) -> list[str]:
         given = super()._configuration(zookeeper)
         return [line for line in given if not line.startswith("offsets.topic.replication")]
+
+
+@applies("properties offsets.topic.replication.factor")
+def test_the_factor_of_the_fix_lets_groups_work(
+    alone: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finding = next(f for f in kdiag.check(alone.server).findings if f.code == "KD901")
+    line, given = finding.remedies[0].snippet, _Default._configuration
+    monkeypatch.setattr(_Default, "_configuration", lambda *asked: [*given(*asked), line])
+    broker = _Default(Release("4.3.1"), tmp_path / "4.3.1", f"127.{random.randint(16, 250)}.1.1")
+    process = broker.start("")
+    try:
+        Client().tool("create", broker.server, "orders")
+        report = kdiag.check(broker.server, group="billing", timeout=5, answer_timeout=10)
+        assert "KD901" not in [found.code for found in report.findings], report.to_json()
+    finally:
+        end(process)
 
 
 def test_a_topic_of_offsets_that_cannot_be_created(alone: Broker) -> None:
@@ -230,6 +249,7 @@ def test_a_member_that_does_not_join_again(kafka: Lab, used: str) -> None:
             hangs.unsubscribe()
 
 
+@applies("shell kafka-consumer-groups.sh")
 def test_a_committed_offset_that_was_deleted(kafka: Lab, used: str) -> None:
     admin = AdminClient({"bootstrap.servers": used})
     with consumer(used, "late", "read") as reader:
@@ -245,8 +265,12 @@ def test_a_committed_offset_that_was_deleted(kafka: Lab, used: str) -> None:
     with consumer(used, "late", "read", auto_offset_reset="error") as reader:
         error = next(filter(None, (next_message(reader).error() for _ in range(40))))
         assert error.code() == KafkaError._AUTO_OFFSET_RESET
+    typed(report.findings[0].remedies[0].snippet, used)
+    again = check(group="late", properties={"auto.offset.reset": "none"})
+    assert (again.exit_code, again.findings) == (0, [])
 
 
+@applies("shell kafka-transactions.sh")
 def test_a_transaction_of_a_producer_that_was_killed(kafka: Lab, used: str) -> None:
     producer = Producer({"bootstrap.servers": used, "transactional.id": "killed"})
     producer.init_transactions(PATIENCE)
@@ -258,12 +282,16 @@ def test_a_transaction_of_a_producer_that_was_killed(kafka: Lab, used: str) -> N
         report = checking(used, kafka.kafka.folder)(group="held", topic=None)
         assert report.consume
         with consumer(used, "held", "kept") as reader:
-            reader.poll(3.0)
+            give_up = time.monotonic() + PATIENCE
+            while not reader.assignment() and time.monotonic() < give_up:
+                reader.poll(0.2)  # a member of the group may commit
             reader.commit(offsets=[TopicPartition("kept", 0, 0)], asynchronous=False)
         report = checking(used, kafka.kafka.folder)(group="held")
         assert [finding.code for finding in report.findings] == ["KD909"], report.to_json()
         (line,) = report.findings[0].evidence
         assert line.startswith("kept-0: last stable offset 0, end 1; producer id ")
+        typed(report.findings[0].remedies[0].snippet, used)
+        assert checking(used, kafka.kafka.folder)(group="held").findings == []
     finally:
         producer.abort_transaction(PATIENCE)
 

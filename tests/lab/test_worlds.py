@@ -22,7 +22,8 @@ from kdiag.aws.ec2 import AwsApi
 from kdiag.aws.facts import ClientAddress
 from kdiag.aws.reachability import analyze
 from kdiag.aws.verdict import PathVerdict
-from tests.accounts import Account, environment, models_read_once, running_account, serving
+from tests.accounts import Account, environment, running_account, serving
+from tests.applied import applies
 from tests.lab import commands, goldens, packets
 from tests.lab.client import HEALTHY, Client, Report, Verdict
 from tests.lab.lab import Lab
@@ -180,7 +181,6 @@ class Cloud:
 def cloud(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with ExitStack() as stack:
         account = stack.enter_context(running_account())
-        stack.enter_context(models_read_once())
         port = int(account.url.rpartition(":")[2])
         sock = stack.enter_context(lab.network.laptop.listening(port))
         stack.enter_context(serving(account, sock))
@@ -188,6 +188,14 @@ def cloud(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]
         yield Cloud(account, lab.client, lab, variables)
 
 
+@applies(
+    "shell aws ec2 associate-address",
+    "shell aws ec2 authorize-security-group-ingress",
+    "shell aws ec2 create-network-acl-entry",
+    "shell aws ec2 create-route",
+    "shell aws ec2 revoke-security-group-ingress",
+    "shell aws ec2 start-instances",
+)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_world(cloud: Cloud, case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = build(case.world, cloud.account) | _instances(cloud.account)

@@ -90,8 +90,8 @@ def test_a_listener_for_clients_outside_is_added_beside_those_that_a_container_h
     met = listener(1, "kafka:9092", "dns:not_found", candidates=(contact(f"{DOOR}:9092", node=1),))
     (finding,) = found_by("KD304", Bootstrap((contact(f"{DOOR}:9092"),)), Listeners((met,), 0.1))
     assert finding.remedies[0].snippet.splitlines() == [
-        "KAFKA_LISTENERS: <your other entries>,EXTERNAL://:39092",
+        "KAFKA_LISTENERS: <your other entries>,EXTERNAL://:20092",
         "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: <your other entries>,EXTERNAL:PLAINTEXT",
-        '# broker 1, with "9092:39092" for 9092 in its ports',
+        '# broker 1, with "9092:20092" for 9092 in its ports',
         f"KAFKA_ADVERTISED_LISTENERS: <your other entries>,EXTERNAL://{DOOR}:9092",
     ]

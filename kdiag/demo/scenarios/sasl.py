@@ -20,7 +20,7 @@ def login(mechanism: str, password: str = PASSWORD) -> Security:
 @scenario
 async def sasl_required(world: World) -> Start:
     """The listener wants a login, the client has none."""
-    await world.three(sasl=Logins(mechanisms=("SCRAM-SHA-512", "PLAIN")))
+    await world.three(sasl=Logins({USER: PASSWORD}, mechanisms=("SCRAM-SHA-512", "PLAIN")))
     return Start()
 
 

@@ -252,7 +252,7 @@ class Page:
         """The table of the rights that the role needs; nothing without any."""
         if not rights:
             return
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        table = tables()(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for head in ("right", "on", "", "answer"):
             table.add_column(head, overflow="fold")
         for right in rights:

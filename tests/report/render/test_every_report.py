@@ -31,7 +31,7 @@ def test_every_output_is_valid_where_it_is_read(name: str) -> None:
     test_openmetrics.every_series_says_of_which_target_it_is(name)
     test_openmetrics.it_says_what_the_report_says(name)
     for form in ("terminal", "markdown", "github", "html", "junit"):
-        beside = re.compile(r"hop [5-9]\b|\b[5-9] (aws|config|expect|vantage)\b")
+        beside = re.compile(r"hop [5-9]\b|\b[5-9] (aws|config|expect|vantage|consume)\b")
         assert not beside.search(cases.shown(name, form)), form
     test_html.it_needs_nothing_and_runs_nothing_but_its_own(name)
     test_html.it_tells_all_that_the_report_has(name)
