@@ -98,7 +98,8 @@ def advertises_nothing(
     port. Kafka refuses 0.0.0.0, and for an empty host it takes the name of its machine: a
     container's id.
 
-    In Strimzi `advertisedHost` is the host alone; the port has a field of its own.
+    In Strimzi `advertisedHost` is the host alone; the port has a field of its own. Where the
+    listener has TLS, the operator makes a certificate with it and refuses a name with `_` in it.
 
     Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.listeners}'`.
     """

@@ -20,7 +20,7 @@ from kdiag.rules.rule import Match, Remedy, Severity, rule
 _SECURITY = ("security.", "sasl.", "ssl.", "bootstrap.")
 # What another file may bring, a JAAS file of the JVM for instance, and a file on another machine.
 _MOST_NAMES = 250  # of one file that are judged; clients have some 200
-_PORT = re.compile(r":\d{1,5}\s*\Z")
+_BARE_HOST = re.compile(r"\s*(\w+://)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\s*\Z")
 _ABSENT = re.compile(r" needs | without |cannot read it")
 
 
@@ -60,7 +60,7 @@ def client_property(document: Document) -> Iterator[Match]:
 
 def _without_port(servers: Value) -> Iterator[Match]:
     for each in servers.text.split(",") if not servers.opaque else ():
-        if each.strip() and not _PORT.search(each):
+        if _BARE_HOST.match(each):
             said = f"bootstrap.servers: {each.strip()} has no port: Java's client refuses it"
             fix = remedies.say("Write HOST:PORT; librdkafka takes 9092 where there is no port.")
             yield _mistake("bootstrap.servers", said, servers.start, fix, Severity.WARNING)

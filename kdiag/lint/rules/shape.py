@@ -138,6 +138,9 @@ def wrong_value(document: Document) -> Iterator[Match]:
     is a number, `tls` is true or false, a version is text, a `type` is in small letters. The
     resource is refused as a whole.
 
+    An item of `alternativeNames` is one host: two lines with one dash are one item to YAML, and the
+    operator makes no certificate for what is no host name.
+
     Prove it: `kubectl apply --dry-run=server -f FILE`.
     """
     for each in (*_flaws(document, Flaw.TYPE), *_flaws(document, Flaw.VALUE)):
