@@ -76,7 +76,7 @@ CASES: dict[str, tuple[dict[str, str], list[str]]] = {
         ["compose.yml 7 KD618 warning", "compose.prod.yml 4 KD626 warning"],
     ),
     "one for another, in one folder": ({"compose.yml": WITHOUT, "compose.zk.yml": WHOLE}, [
-        "compose.yml 3 KD642 warning",
+        "compose.yml 3 KD641 warning",
     ]),
     "two folders are two projects": (
         {"a/compose.yml": WITHOUT, "b/compose.yml": WHOLE},

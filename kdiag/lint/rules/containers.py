@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from kdiag.lint import remedies
 from kdiag.lint.beside import outside
@@ -25,7 +26,8 @@ def image_needs_setting(broker: ConfiguredBroker) -> Iterator[Match]:
     Prove it: `docker logs CONTAINER` ends with the name of the variable.
     """
     image = broker.image
-    if image is None or not broker.complete:
+    joined = broker.unseen.startswith("whether ") and broker.unseen.endswith(" goes over it")
+    if image is None or broker.depends or (broker.unseen and not joined):
         return
     given = {name for name, value in broker.settings.items() if not value.implied.startswith("by")}
     needed = absent(image, given, broker.is_broker)
@@ -37,7 +39,7 @@ def image_needs_setting(broker: ConfiguredBroker) -> Iterator[Match]:
         value = _EXAMPLES.get(needed[0], "<value>")
         fix = remedies.setting(needed[0], value, "say")
         level = Severity.WARNING if image.alone else None
-        yield told(broker, said, broker.image_at, fix, level)
+        yield replace(told(broker, said, broker.image_at, fix, level), depends=broker.unseen)
 
 
 @rule(
@@ -53,12 +55,10 @@ def settings_elsewhere(broker: ConfiguredBroker) -> Iterator[Match]:
     Prove it: `docker compose config`, or `kubectl exec POD -- env`.
     """
     told_ = broker.get(ADVERTISED) or broker.get("advertised.host.name")
-    judged = broker.unseen.startswith("whether it reads")
+    judged = broker.unseen.startswith("whether ")  # by itself, or with another file
     if broker.unseen and broker.image_at and broker.is_broker and not (told_ or judged):
         said = f"what it advertises depends on {outside(broker.unseen)}"
         fix = remedies.say(f"Give kdiag lint that too: {listed([broker.unseen])}.")
-        if broker.unseen.startswith("whether "):
-            fix = remedies.say("Give kdiag lint only the files that are given to docker compose.")
         yield told(broker, said, broker.image_at, fix)
 
 
