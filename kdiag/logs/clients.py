@@ -22,7 +22,8 @@ _MARKERS = (
     (AIOKAFKA, r"aiokafka|Unable connect to"),
     (PYTHON, r"(?<![\w.])kafka[.:](?:conn|net|client|cluster|coord|prod|err|consumer)|"
      r"<(?:Broker|Kafka)Conn|_ssl\.c:|KafkaTimeoutError|NoBrokersAvailable"),
-    (RUBY, r"kafka(?:\+ssl)?://|Kafka::[A-Z]\w+|ruby-kafka|racecar|any of the seed brokers"),
+    (RUBY, r"kafka(?:\+ssl)?://|Kafka::[A-Z]\w+|ruby-kafka|racecar|any of the seed brokers|"
+     r"\(node_id=\d+\)|leader for partition \S+/\d"),
     (ERLANG, r"\bkpro_|\bbrod_|\bbrod\b|kafka_protocol"),
     (JAVA, r"springframework\.kafka|org\.apache\.kafka|o(?:rg)?\.a(?:pache|pa)?\.k(?:afka|af)?\.|"
      r"o\.apache\.kafka|\bkafka\.(?:utils|producer|client)\.|"

@@ -84,6 +84,7 @@ _OF_A_BROKER = re.compile(
     r"|[Jj]oin group session|partition leader|to the leader|leader broker"
     r"|(?:[Gg]roup|[Tt]ransaction) ?[Cc]oordinator|coordinator-\d|consumer/broker/\d"
     r"|producer/(?:leader|broker)/|error while consuming \S+/\d|Failed to send data to Kafka"
+    r"|connect to (?:leader for|broker \S+ \(node_id)"
     r"|state change to \[(?:retrying|closing)|Failed to connect to broker, reconnecting"
 )
 _OF_A_BOOTSTRAP_SERVER = re.compile(

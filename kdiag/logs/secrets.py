@@ -17,12 +17,20 @@ _VALUE = (
     r'(?:\\{1,3}"(?:[^"\\]|\\(?!")[^"])*(?:\\{1,3}"|$)|"(?:[^"\\]|\\.)*(?:"|$)|\'(?:[^\'\\]|\\.)*(?:\'|$)'
     r"|<<\"[^\"]*\"?>>|[^\s\"'\\;&)\]}>]+)"
 )
+_NO_WORD = (
+    r"(?!(?:not|in|un)\w*\b|(?:wrong|expired|required|empty|missing|null|set|too|no|for|and|or|is|was"
+    r"|has|must|failed|authentication|auth|method|callback)\b)"
+)
 _PATTERNS = (
     # password=x, "password": "x", the same in JSON in JSON, password => x, {password, x}
     re.compile(
         rf"""(?i)({_NAMES}[\w.-]{{0,40}}(?:\\{{0,3}}["'])?[>\s]{{0,8}}"""
-        rf"""(?:=>|=|:|,\s?<<|,\s?(?=["']))\s{{0,8}}(?:<<)?){_VALUE}"""
+        rf"""(?:=>|=|:|,\s?<<|,\s?(?=["']))\s{{0,8}}(?:<<)?(?:\{{\s?\\{{0,3}}"value\\{{0,3}}"\s?:\s?)?){_VALUE}"""
     ),
+    # <password>x</password>, secret 'x', sasl_password x, password is x
+    re.compile(rf"(?i)(<[\w.-]{{0,40}}{_NAMES}[\w.-]{{0,20}}>)([^<]*)"),
+    re.compile(rf"(?i)(?<!unexpected )(?<!invalid )({_NAMES}\s)(\"[^\"]*\"|'[^']*')"),
+    re.compile(rf"(?i)(\w[._]{_NAMES} (?!\w*[.:=(])|{_NAMES} is ){_NO_WORD}(\S+)"),
     # --sasl.password x, --password x, -X sasl.password=x
     re.compile(rf"(?i)(--?[\w.-]{{0,40}}{_NAMES}[\w.-]{{0,20}}[ \t]+)(?!-)({_VALUE})"),
     # Erlang and Elixir: {plain, User, Password}, {:scram_sha_256, "user", "pass"}
@@ -36,7 +44,7 @@ _PATTERNS = (
     ),
     re.compile(r"(?i)(SharedAccessKey=)[^\s;\"'\\]+"),
     re.compile(r"(?i)(\b(?:bearer|basic|authorization:?)\s+)([\w+/=.~-]{8,})"),
-    re.compile(r"(://)([^\s/@\"'`]{1,200}:[^\s/@]{1,200}|[^\s/:@\"'`]{1,200})(?=@)"),
+    re.compile(r"(://)([^\s/@\"'`]{0,200}:[^\s/@]{1,200}|[^\s/:@\"'`]{1,200})(?=@)"),
     re.compile(r"()(eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?)"),  # a JSON web token
     re.compile(r"()((?:AKIA|ASIA)[A-Z0-9]{12,})"),
     re.compile(r"(?i)(X-Amz-(?:Signature|Credential|Security-Token)=)([^\s&]+)"),

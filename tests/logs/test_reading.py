@@ -19,6 +19,7 @@ from kdiag.logs.explanation import Explanation
 from kdiag.logs.pattern import PROVES, Pattern, every_pattern
 from kdiag.logs.reader import read
 from kdiag.logs.render import render
+from kdiag.logs.secrets import without_secrets
 from kdiag.logs.text import MESSAGES
 from kdiag.report.render.palette import COLOURS
 from kdiag.walk.facts import run
@@ -414,6 +415,12 @@ SECRETS = [
     ("token=eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln", "eyJhbGciOiJIUzI1NiJ9"),
     ("using key AKIAIOSFODNN7EXAMPLE here", "AKIAIOSFODNN7EXAMPLE"),
     ("X-Amz-Signature=0123456789abcdef&x=1", "0123456789abcdef"),
+    ("<SaslPassword>hunter2</SaslPassword>", "hunter2"),
+    ("url=kafka://:hunter2@k:9092", "hunter2"),
+    ("client secret 'hunter2'", "hunter2"),
+    ("sasl_plain_password hunter2", "hunter2"),
+    ('"sasl_password":{"value":"hunter2"}', "hunter2"),
+    ("the password is hunter2", "hunter2"),
 ]
 
 
@@ -425,6 +432,15 @@ def test_a_secret_in_a_line_is_not_printed(line: str, secret: str) -> None:
         assert done.returncode == 10
         assert secret not in done.stdout + done.stderr
         assert "***" in done.stdout
+
+
+def test_words_about_a_password_stay() -> None:
+    for line in (
+        "Invalid username or password (x)",
+        "the password is incorrect",
+        "invalid token '<'",
+    ):
+        assert without_secrets(line) == line
 
 
 # The command line.
