@@ -56,13 +56,15 @@ class FakeRoles:
     them, None where their topics do not exist. `denied` has the rights that clients lack: "group",
     "topic", "transactional.id", "cluster". `offsets` has the start, the end and the last stable
     offset of partitions, and `open` the producers with a transaction there: id, first offset, time
-    of the last record in milliseconds."""
+    of the last record in milliseconds. `preferred` maps a rack to the node whose replicas leaders
+    prefer for it."""
 
     coordinator: int | None = 1
     groups: dict[str, FakeGroup] = field(default_factory=dict)
     denied: set[str] = field(default_factory=set)
     offsets: dict[tuple[str, int], tuple[int, int, int]] = field(default_factory=dict)
     open: dict[tuple[str, int], tuple[int, int, int]] = field(default_factory=dict)
+    preferred: dict[str, int] = field(default_factory=dict)
 
     def answer(
         self, request: Request, node: int, leader_error: Callable[[str, int], int]
@@ -148,19 +150,24 @@ class FakeRoles:
     def _fetched(
         self, body: Mapping[str, Any], leader_error: Callable[[str, int], int]
     ) -> dict[str, Any]:
-        def one(topic: str, number: int) -> dict[str, Any]:
-            error = leader_error(topic, number) or OFFSET_OUT_OF_RANGE
+        def one(topic: str, number: int, offset: int) -> dict[str, Any]:
+            start, end, _ = self.offsets.get((topic, number), (0, 0, 0))
+            outside = 0 if start <= offset <= end else OFFSET_OUT_OF_RANGE
+            error = leader_error(topic, number) or outside
             return {
                 "partition_index": number,
                 "error_code": TOPIC_DENIED if "topic" in self.denied else error,
                 **dict.fromkeys(("high_watermark", "last_stable_offset", "log_start_offset"), -1),
                 "aborted": None,
-                "preferred_read_replica": -1,
+                "preferred_read_replica": self.preferred.get(body.get("rack_id", ""), -1),
                 "records": b"",
             }
 
         topics = [
-            {"name": t["name"], "partitions": [one(t["name"], p["partition_index"])]}
+            {
+                "name": t["name"],
+                "partitions": [one(t["name"], p["partition_index"], p["fetch_offset"])],
+            }
             for t in body["topics"]
             for p in t["partitions"]
         ]

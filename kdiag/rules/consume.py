@@ -338,6 +338,28 @@ def reader_disagrees(consume: Consume) -> Iterator[Match]:
         )
 
 
+@rule("KD914", "replica-unreachable", Severity.WARNING, "The replica in the rack is unreachable")
+def replica_unreachable(consume: Consume) -> Iterator[Match]:
+    """The leader sends a client of this `client.rack` to a replica on a broker that hop 3 does not
+    reach.
+
+    A consumer reads from that replica, and not from the leader. While it cannot connect there it
+    asks the leader again, and is sent there again. Whatever hop 3 says of the broker is the reason.
+
+    Prove it: run the consumer without `client.rack`.
+    """
+    for node in consume.unreached:
+        sent = [partition for partition in consume.partitions if partition.preferred == node]
+        if sent:
+            yield Match(
+                HOP,
+                f"Readers in this rack are sent to broker {node}, which is not reached",
+                (f"broker {node}",),
+                tuple(f"{p.name}: broker {p.node} prefers the replica on {node}" for p in sent),
+                (remedies.say("See why this client does not reach that broker."),),
+            )
+
+
 def beats(consume: Consume) -> tuple[str, ...]:
     """Evidence: each broker's answer to the heartbeat."""
     return tuple(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kdiag.kafka.connection import Reply
@@ -35,6 +35,7 @@ from kdiag.walk.questions import ALL_TOPICS
 from kdiag.walk.role_questions import (
     MOST_PARTITIONS,
     group_questions,
+    nearest,
     offsets,
     open_transactions,
     producer_id,
@@ -97,13 +98,44 @@ async def _answered(
         committed = _committed(replies[coordinator].get("committed"))
     elif found.brokers and all(b.group == "NOT_COORDINATOR" for b in found.brokers):
         found = found._replace(owner=await _owner(options.group or "", flights))
-    offset_replies = await _other_topics(replies, flights, committed)
-    partitions = [p for node, r in offset_replies for p in _partitions(node, r, committed)]
-    found = found._replace(partitions=tuple(partitions))
+    own = {node: list(_partitions(node, r, committed)) for node, r in replies.items()}
+    more, preferred = await asyncio.gather(
+        _other_topics(own, flights, committed), _preferred(walk, found, own, flights)
+    )
+    partitions = [p._replace(preferred=preferred.get(p[:2])) for ps in own.values() for p in ps]
+    found = found._replace(partitions=(*partitions, *more))
     again, client = await asyncio.gather(
         _again(found, flights, options.answer_timeout), _read_by_client(walk, metadata, found)
     )
     return again._replace(client=client)
+
+
+async def _preferred(
+    walk: Walk,
+    found: Consume,
+    own: Mapping[int, Sequence[PartitionOffsets]],
+    flights: Mapping[int, Flight],
+) -> dict[tuple[str, int], int]:
+    """(topic, partition) → the node id of the replica that its leader prefers for the client's
+    rack, for one partition of each leader."""
+    rack = walk.settings.of_role.get("client.rack")
+    asked = {node: partitions[0] for node, partitions in own.items() if partitions}
+    if not rack or found.role != "consumer" or found.failed:
+        return {}
+    for node in asked:
+        connection = flights[node].connection
+        if connection:  # a record written meanwhile may be as large as it likes
+            connection.max_frame = MAX_FRAME
+    replies = await asyncio.gather(
+        *(flights[n].ask({"": nearest(p.topic, p.number, p.end, rack)}) for n, p in asked.items())
+    )
+    return {
+        (topic["name"], p["partition_index"]): p.get("preferred_read_replica", -1)
+        for reply in replies
+        for topic in (reply[""].body.get("topics", ()) if reply else ())
+        for p in topic["partitions"]
+        if p["error_code"] == 0
+    }
 
 
 async def _read_by_client(walk: Walk, metadata: Metadata, found: Consume) -> ClientRun | None:
@@ -132,20 +164,20 @@ async def _read_by_client(walk: Walk, metadata: Metadata, found: Consume) -> Cli
 
 
 async def _other_topics(
-    replies: Mapping[int, Replies], flights: Mapping[int, Flight], committed: Mapping[Any, int]
-) -> list[tuple[int, Replies]]:
-    """The replies about offsets by node id: those there are, and those about partitions with a
-    committed offset of which nobody told. Every broker is asked about all of these; only their
-    leaders answer."""
-    known = list(replies.items())
-    told = {(p.topic, p.number) for n, r in known for p in _partitions(n, r, {})}
+    own: Mapping[int, Sequence[PartitionOffsets]],
+    flights: Mapping[int, Flight],
+    committed: Mapping[tuple[str, int], int],
+) -> list[PartitionOffsets]:
+    """The partitions with a committed offset that are not among a broker's `own`. Every broker is
+    asked about all of these; only their leaders answer."""
+    known = {p[:2] for partitions in own.values() for p in partitions}
     missing: dict[str, list[int]] = {}
-    for topic, number in [key for key in committed if key not in told][:MOST_PARTITIONS]:
+    for topic, number in [key for key in committed if key not in known][:MOST_PARTITIONS]:
         missing.setdefault(topic, []).append(number)
     if not missing:
-        return known
+        return []
     more = await asyncio.gather(*(each.ask(offsets(missing)) for each in flights.values()))
-    return known + list(zip(flights, more))
+    return [p for node, r in zip(flights, more) for p in _partitions(node, r, committed)]
 
 
 async def _again(found: Consume, flights: Mapping[int, Flight], answer_timeout: float) -> Consume:

@@ -104,12 +104,12 @@ def _by_topic(partitions: Partitions, more: Mapping[str, int]) -> list[dict[str,
     ]
 
 
-def _fetch(partitions: Partitions) -> dict[str, Any]:
+def _fetch(partitions: Partitions, offset: int = _BEYOND, rack: str = "") -> dict[str, Any]:
     """A Fetch without a session, whose answer has no records: offsets beyond the end. A broker
     looks first whether the client may read the topic."""
     asked = {
         "current_leader_epoch": -1,
-        "fetch_offset": _BEYOND,
+        "fetch_offset": offset,
         "log_start_offset": -1,
         "partition_max_bytes": 1,
     }
@@ -123,8 +123,14 @@ def _fetch(partitions: Partitions) -> dict[str, Any]:
         "session_epoch": -1,
         "topics": _by_topic(partitions, asked),
         "forgotten": [],
-        "rack_id": "",
+        "rack_id": rack,
     }
+
+
+def nearest(topic: str, number: int, end: int, rack: str) -> Question:
+    """A Fetch at the end of a partition from a rack: its leader names the replica that it prefers,
+    or answers without a record."""
+    return Question(FETCH, _fetch({topic: [number]}, end, rack), side=True)
 
 
 def open_transactions(partitions: Partitions) -> Question:

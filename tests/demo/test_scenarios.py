@@ -33,6 +33,7 @@ ENDS = {
     "healthy": None,
     "healthy-group": None,
     "coordinator-unreachable": "private-address",  # which explains it
+    "replica-unreachable": "private-address",
     "port-closed": "advertised-port-closed",
     "public-address-found": "private-address",  # which carries it in its fix
 }

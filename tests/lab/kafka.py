@@ -190,6 +190,7 @@ class Kafka:
             "default.replication.factor=3",
             "offsets.topic.replication.factor=3",
             "offsets.topic.num.partitions=1",
+            "group.initial.rebalance.delay.ms=0",
             # A broker that was killed may come back under its id when its session is over.
             "broker.session.timeout.ms=6000",
             "num.network.threads=1",

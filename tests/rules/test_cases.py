@@ -169,12 +169,14 @@ def looks(*groups: Group, **more: Any) -> Facts:
     return beats("UNKNOWN_MEMBER_ID", groups=groups, **more)
 
 
-def of_partition(*offsets: int, last: int = 0, **more: Any) -> Facts:
+def of_partition(*offsets: int, last: int = 0, preferred: int | None = None, **more: Any) -> Facts:
     """Committed, first, end and last stable offset of a partition, the last one on two looks, and a
     transaction whose last record is so many seconds old."""
     committed, start, end, stable = offsets
     opened = (OpenTransaction(7, 0, stable, 1000 - last),) if last else ()
-    found = PartitionOffsets("orders", 0, 1, committed, start, end, stable, stable, opened)
+    found = PartitionOffsets(
+        "orders", 0, 1, committed, start, end, stable, stable, opened, preferred
+    )
     return beats("UNKNOWN_MEMBER_ID", partitions=(found,), at=1000, **more)
 
 
@@ -312,6 +314,10 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
     "KD912": (
         of_role(given={"client.rack": "b"}, racks="a"),
         of_role(given={"client.rack": "a"}, racks="a"),
+    ),
+    "KD914": (
+        of_partition(5, 0, 9, 9, preferred=3, unreached=(3,)),
+        of_partition(5, 0, 9, 9, preferred=3, unreached=(2,)),
     ),
     "KD913": (read("_FAIL"), read(None)),
     "KD801": ((Unreached("ssh://app", "ssh ended with 255"),), ()),

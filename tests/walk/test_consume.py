@@ -132,6 +132,21 @@ async def test_what_would_leave_something_behind_is_never_sent(
     assert not world.cluster.records
 
 
+async def test_the_replica_that_leaders_prefer_for_the_clients_rack(world: World) -> None:
+    """In the same round trip as the offsets of other topics."""
+    await world.three()
+    world.cluster.topics |= {"orders": [1, 2], "other": [1]}
+    world.cluster.racks.update({1: "a", 2: "b", 3: "c"})
+    world.cluster.roles.preferred["c"] = 3
+    group(world, committed={("other", 0): 0})
+    before = 1 + 2 + 4 + 4 + 2
+    world.brokers[2].flights = lambda _: (before, 4)
+    report = await checked(world, group="g", topic="orders", properties={"client.rack": "c"})
+    assert (report.exit_code, report.findings) == (0, [])
+    assert report.hops[-1].summary.endswith("its rack is served by 3")
+    assert world.brokers[2].connections == 1
+
+
 @pytest.mark.parametrize("role", ["producer", "consumer", "share", "transactional"])
 async def test_only_an_idempotent_producer_takes_a_producer_id(world: World, role: str) -> None:
     await world.three()

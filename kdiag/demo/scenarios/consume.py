@@ -124,3 +124,13 @@ async def coordinator_unreachable(world: World) -> Start:
     world.cluster.topics["__consumer_offsets"] = [3]
     world.cluster.roles.coordinator = 3
     return start
+
+
+@scenario
+async def replica_unreachable(world: World) -> Start:
+    """Readers are sent to a replica in their rack, on a broker out of reach."""
+    start = await _cluster(world)
+    world.cluster.nodes[2].host = PRIVATE[2]
+    world.cluster.racks.update({1: "a", 2: "b", 3: "c"})
+    world.cluster.roles.preferred["c"] = 3
+    return replace(start, topic="orders", properties={"client.rack": "c"})

@@ -53,7 +53,8 @@ class OpenTransaction(NamedTuple):
 class PartitionOffsets(NamedTuple):
     """The offsets of a partition that its leader `node` tells; `committed` is the group's, -1 for
     none. `later` is the last stable offset of a second look, None where there was no reason for
-    one."""
+    one. `preferred` is the node id of the replica that the leader prefers for the client's rack, -1
+    for the leader itself, None where it was not asked."""
 
     topic: str
     number: int
@@ -64,6 +65,7 @@ class PartitionOffsets(NamedTuple):
     stable: int
     later: int | None = None
     open: tuple[OpenTransaction, ...] = ()
+    preferred: int | None = None
 
     @property
     def name(self) -> str:
@@ -165,6 +167,9 @@ class Consume(NamedTuple):
                 parts.append(f"{self.described.state}, {members} member{'s' * (members != 1)}")
             if self.lag is not None:
                 parts.append(f"lag {self.lag}")
+        replicas = {p.preferred for p in self.partitions if p.preferred not in (None, -1)}
+        if replicas:
+            parts.append(f"its rack is served by {', '.join(sorted(map(str, replicas)))}")
         if self.client:
             read = sum(each.error is None for each in self.client.deliveries)
             parts.append(f"the real client reads {read} of {len(self.client.deliveries)}")
