@@ -132,7 +132,7 @@ def says_the_same(one: str, other: str) -> bool:
     """But for blanks and line breaks. Of a table, whose cells are wrapped, the letters count; none
     where a name had to be cut."""
     said, again = "".join(one.split()), "".join(other.split())
-    if re.match(r" +(broker|in AWS) ", one):
+    if re.match(r" +(broker|in AWS|right) ", one):
         return sorted(said) == sorted(again) or "…" in said + again
     return said == again
 
