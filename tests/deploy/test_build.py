@@ -41,14 +41,19 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for each in locked():
         for file in metadata.files(each.name) or ():
             if ".." not in file.parts and "__pycache__" not in file.parts:
-                target = folder / file
+                source, target = Path(str(file.locate())), folder / file
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(str(file.locate()), target)
-    # AWS's 300 services are most of botocore's bulk, and packed like any other file.
-    data = folder / "botocore/data"
+                shutil.copy(source, target)
+                if file.parts[0] == "confluent_kafka.libs":
+                    os.truncate(target, 1000)
+    # AWS's 300 services are most of botocore's bulk, and packed like any other file; so are the 500
+    # languages that Pygments colours, and the libraries of the real client, which no demo loads.
+    data, colours = folder / "botocore/data", folder / "pygments/lexers"
     for service in data.iterdir():
         if service.is_dir() and service.name not in ("ec2", "sts", "ssm"):
             shutil.rmtree(service)
+    for language in colours.glob("[a-z]*.py"):
+        language.unlink()
     return folder
 
 
