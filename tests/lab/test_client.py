@@ -159,31 +159,6 @@ def test_a_producer_that_is_in_use_is_not_fenced(kafka: Lab) -> None:
     assert [0, b"after".decode()] in [[r[0], r[3]] for r in records(kafka)]
 
 
-def test_too_few_replicas_for_a_client_that_asks_for_one(kafka: Lab) -> None:
-    kafka.kafka.kill(3)
-    try:
-        kafka.ask("missed")
-        given = {"acks": "1"}
-        report = kafka.client.check(kafka.at("PUBLIC"), "--topic", "strict", given=given)
-    finally:
-        kafka.kafka.run(3)
-    assert report.verdict == HEALTHY, report
-    assert report.told["verdict"] == "warn", report  # replicas are missing, and it does not care
-    kafka.ask("recover")
-
-
-def test_too_few_replicas(kafka: Lab) -> None:
-    kafka.kafka.kill(3)
-    try:
-        kafka.ask("missed")
-        report = kafka.client.check(kafka.at("PUBLIC"), "--topic", "strict")
-    finally:
-        kafka.kafka.run(3)
-    assert report.verdict == ("produce", "KD404", 40), report
-    assert report.cause["subjects"] == ["broker 1", "broker 2"]
-    kafka.ask("recover")
-
-
 @pytest.fixture
 def token_endpoint() -> Iterator[str]:
     """Where anybody gets alice's token."""

@@ -82,14 +82,3 @@ def test_a_broker_that_hangs(kafka: Lab) -> None:
     assert report.verdict == ("listeners", "KD107", 30), report
     assert report.cause["subjects"] == ["broker 2"]
     kafka.ask("recover")
-
-
-def test_a_broker_that_was_killed(kafka: Lab) -> None:
-    kafka.kafka.kill(3)
-    try:
-        report = kafka.client.check(kafka.at("PUBLIC"))
-    finally:
-        kafka.kafka.run(3)
-    assert report.verdict == ("listeners", "KD305", 30), report
-    assert report.cause["subjects"] == ["broker 3"]
-    kafka.ask("recover")

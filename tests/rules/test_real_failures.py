@@ -120,7 +120,7 @@ STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control]] = {
     "KD401": [Control("produce-unanswered")],
     "KD402": [Lab("aws/mtu_black_hole")],
     "KD403": [Log("produce-denied", "TOPIC_AUTHORIZATION_FAILED", "TopicAuthorizationException")],
-    "KD404": [Lab("client/too_few_replicas")],
+    "KD404": [Lab("outage/too_few_replicas")],
     "KD405": [Control("not-leader")],
     "KD406": [Log("record-rejected", "MSG_SIZE_TOO_LARGE", "RecordTooLargeException")],
     "KD407": [Lab("client/the_client_disagrees_about_the_family_of_an_address")],
