@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import codecs
 import importlib
+import io
 import re
+import shutil
+import subprocess
+import threading
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import pairwise
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from kdiag.text import UTF_16
 
@@ -159,11 +164,41 @@ def _opened(module: str, name: str, stream: _Rejoined) -> Any:
                 return importlib.import_module(module).open(stream, "rb")
             except ImportError:
                 continue
+        program = shutil.which("zstd")
+        if program:
+            return _Program(program, stream)
         raise PackedLogError(
-            "this log is packed by zstd, and Python has no module zstandard here: "
-            "zstd -dc FILE | kdiag explain -"
+            "this log is packed by zstd, and neither Python's module zstandard nor the program "
+            "zstd is here"
         )
     return importlib.import_module(module).open(stream, "rb")
+
+
+class _Program:
+    """The output of `zstd -dc` for a stream. Raises EOFError at the end of a damaged file."""
+
+    def __init__(self, program: str, stream: _Rejoined) -> None:
+        self._process = subprocess.Popen(
+            [program, "-dcq"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        threading.Thread(target=self._feed, args=(stream,), daemon=True).start()
+
+    def _feed(self, stream: _Rejoined) -> None:
+        with suppress(OSError), cast("BinaryIO", self._process.stdin) as into:
+            while data := stream.read(_CHUNK_BYTES):
+                into.write(data)
+
+    def read(self, size: int) -> bytes:
+        output = cast("io.BufferedReader", self._process.stdout)
+        data = output.read1(size)
+        if not data:
+            output.close()
+            if self._process.wait():
+                raise EOFError
+        return data
 
 
 def _utf_16(head: bytes) -> str:

@@ -9,6 +9,7 @@ import json
 import lzma
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -112,11 +113,31 @@ def test_a_packed_log_that_ends_early_is_read_as_far_as_it_goes() -> None:
     assert result.notes == ["the gzip file is damaged or cut: what came before is read"]
 
 
-def test_zstd_needs_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_module(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("compression.zstd", "zstandard"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(PackedLogError, match="zstd -dc FILE"):
+
+
+@pytest.mark.usefixtures("no_module")
+def test_zstd_needs_a_module_or_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(PackedLogError, match="nor the program zstd"):
         explain(io.BytesIO(b"\x28\xb5\x2f\xfd" + bytes(20)), "x")
+
+
+@pytest.mark.usefixtures("no_module")
+@pytest.mark.skipif(not shutil.which("zstd"), reason="the program zstd is not here")
+def test_zstd_unpacks_what_python_cannot() -> None:
+    log = LINES[0].encode() + b"".join(b"\n" + os.urandom(60).hex().encode() for _ in range(5000))
+    packed = subprocess.run(
+        ["zstd", "-cq"], input=log, stdout=subprocess.PIPE, timeout=ENOUGH, check=True
+    ).stdout
+    result = explain(io.BytesIO(packed), "x")
+    assert (result.root_cause, result.lines, result.notes) == ("KD305", 5001, [])
+    result = explain(io.BytesIO(packed[: len(packed) // 2]), "x")
+    assert result.root_cause == "KD305"
+    assert result.notes == ["the zstd file is damaged or cut: what came before is read"]
 
 
 def test_what_is_no_text_is_said_to_be_that() -> None:
