@@ -16,7 +16,7 @@ from kdiag.lint.indentation import MovedLine, repair_indentation
 from kdiag.lint.reader import DuplicateKey, Unreadable, document, segments, split
 from kdiag.lint.schema import known_kinds, model
 from kdiag.lint.syntax import Rewritten, readable
-from kdiag.lint.tree import Node, Spot, compose_services, entries, get, items, text
+from kdiag.lint.tree import Entry, Map, Node, Spot, compose_services, entries, get, items, text
 from kdiag.lint.workload import configures_kafka, is_about_kafka
 
 STRIMZI = known_kinds()
@@ -92,7 +92,8 @@ def read(name: str, content: str) -> Read:
     plain = properties.kind_of(name, content)
     if plain is not None:
         tree = (properties.variables if plain == "env" else properties.tree)(content)
-        return Read(name, content, (Document(name, plain, tree),) if plain else (), ())
+        whole = Document(name, plain, tree, twins=tuple(_twins(tree)))
+        return Read(name, content, (whole,) if plain else (), ())
     found: list[Document] = []
     lines = split(content)
     parts = list(islice(segments(content), MAX_DOCUMENTS + 1))
@@ -109,6 +110,21 @@ def read(name: str, content: str) -> Read:
         found = [replace(e, kind="yaml") if e.broken and not e.kind else e for e in found]
     known = tuple(each for each in found if each.kind and each.kind != _OF_TEMPLATE)
     return Read(name, "".join(lines), known, tuple(dict.fromkeys(others)))
+
+
+def _twins(tree: Map) -> Iterator[DuplicateKey]:
+    """The settings that have two values in a file of properties, each where the last one is; none
+    in a template, which may have one or the other."""
+    if any("%" in each.key.text or "{" in each.key.text for each in tree.entries):
+        return
+    first: dict[str, Entry] = {}
+    last: dict[str, Entry] = {}
+    for each in tree.entries:
+        first.setdefault(each.key.text, each)
+        last[each.key.text] = each
+    for name, each in last.items():
+        if text(each.value) != text(first[name].value):
+            yield DuplicateKey(each.key, first[name].key.start)
 
 
 def _documents(

@@ -196,8 +196,11 @@ def duplicate_key(document: Document) -> Iterator[Match]:
 
     Often two listeners were meant, and the dash before the second one is missing.
 
+    In a file of properties the last value counts: a warning.
+
     Prove it: `kubectl apply --dry-run=server -f FILE`.
     """
+    plain = document.kind in ("properties", "client", "env")
     items = list(_list_items(document.root))
     merged: list[Map] = []  # two items of a list that a missing dash has made one
     for twin in document.twins:
@@ -215,10 +218,13 @@ def duplicate_key(document: Document) -> Iterator[Match]:
             yield Mistake(HOP, said, what, (), (fix,), spot=spot, edits=edits)
             continue
         said = f"`{twin.key.text}` is here for the second time: it is on line {twin.first.line} too"
-        fix = remedies.say(
-            "Keep one of them; where two items of a list were meant, begin the second with a dash."
-        )
-        yield Mistake(HOP, said, (f"`{twin.key.text}`",), (), (fix,), spot=spot)
+        advice = "; where two items of a list were meant, begin the second with a dash."
+        level = None
+        if plain:
+            level, advice = Severity.WARNING, ": this is the one that counts."
+            said += ", with another value"
+        fix = remedies.say(f"Keep one of them{advice}")
+        yield Mistake(HOP, said, (f"`{twin.key.text}`",), (), (fix,), level, spot=spot)
 
 
 @rule(
