@@ -78,13 +78,13 @@ def judged(values: Mapping[str, Any], spelled: Spelling = flag) -> dict[str, Any
     `ignore` as codes of findings. Raises UsageError."""
     found: dict[str, Any] = {}
     if values.get("expect"):
-        from kdiag.rules.expectations import parse_expectations
+        from kdiag.rules.expectations import parse_expectations  # 12 ms
 
         found["expect"] = parse_expectations(
             values["expect"], topic=values.get("topic"), place=spelled("expect", "")
         )
     if values.get("ignore"):
-        from kdiag.catalog import every_rule
+        from kdiag.catalog import every_rule  # 0.7 ms
         from kdiag.rules.rule import ignorable
 
         found["ignore"] = ignorable(values["ignore"], every_rule(), spelled("ignore", ""))
@@ -119,7 +119,7 @@ def prepare(
     if sasl and sasl.mechanism == "AWS_MSK_IAM" and local:
         _has_region(sasl, settings.bootstrap)
     if options.aws and aws is None:
-        from kdiag.aws.client import Ec2Client  # starts to load boto3, beside the walk
+        from kdiag.aws.client import Ec2Client  # 35 ms: starts to load boto3, beside the walk
         from kdiag.config.access import AwsAccess
 
         access = AwsAccess(
@@ -127,6 +127,7 @@ def prepare(
         )
         aws = Ec2Client(access, options.deadline)
     if options.config:
+        # 76 ms
         from kdiag.lint.linter import refuse_client, refuse_unknown  # loads where there are files
 
         refuse_client(options.config, "--config")
@@ -137,7 +138,7 @@ def prepare(
 def _has_client(use: str) -> None:
     """Raises UsageError where the real client, which that use takes, is not installed."""
     try:
-        import kdiag.kafka.client  # noqa: F401
+        import kdiag.kafka.client  # noqa: F401 11 ms
     except ImportError:
         raise UsageError(
             f"{use} takes confluent-kafka, which is not installed: pip install confluent-kafka. "
@@ -147,7 +148,7 @@ def _has_client(use: str) -> None:
 
 def _has_kerberos(protocol: str) -> None:
     """Raises UsageError where nobody here can log in with Kerberos."""
-    from kdiag.kafka.client import has_gssapi  # few logins need it
+    from kdiag.kafka.client import has_gssapi  # 12 ms: few logins need it
 
     if not has_gssapi():
         raise UsageError(
@@ -161,7 +162,7 @@ def _has_kerberos(protocol: str) -> None:
 
 def _has_region(sasl: Sasl, servers: Sequence[Endpoint]) -> None:
     """Raises UsageError where nothing says which region a login to AWS is to be signed for."""
-    from kdiag.kafka.sasl.iam import without_region  # few logins need it
+    from kdiag.kafka.sasl.iam import without_region  # 14 ms: few logins need it
 
     if without_region(sasl, servers[0].host):
         raise UsageError(
@@ -175,7 +176,7 @@ def run_from(
 ) -> dict[str, Report]:
     """The check from every vantage point, by label. Raises UsageError for what cannot be done
     from here."""
-    from kdiag.remote import check as remote
+    from kdiag.remote import check as remote  # 71 ms
 
     prepare(settings, local=False)
     if settings.options.topic and any(place.scheme == "local" for place in places):
@@ -191,7 +192,7 @@ async def play(
     name: str, *, timeout: float = 1.0, deadline: float = 30.0, observe: Observer | None = None
 ) -> Report:
     """Builds a scenario of the demo, walks it, and takes it down again."""
-    from kdiag.demo.scenario import built
+    from kdiag.demo.scenario import built  # 37 ms
 
     async with built(name, timeout, deadline) as (settings, make_dialer, aws):
         return await walk(settings, make_dialer, observe or nobody, aws)
@@ -216,7 +217,7 @@ async def walk(
         await asyncio.wait([kubectl])
         resources = None if kubectl.cancelled() else kubectl.result()
     walked = time.perf_counter()
-    from kdiag.report.judge import judge
+    from kdiag.report.judge import judge  # 41 ms
 
     started += time.perf_counter() - walked  # loading is no part of the walk
     report = judge(settings, result, started, list(_extensions(settings, result, resources)))
@@ -230,7 +231,7 @@ async def walk(
 def _companion(aws: AwsClient | None) -> Companion | None:
     if aws is None:
         return None
-    from kdiag.aws.hop import AwsCompanion
+    from kdiag.aws.hop import AwsCompanion  # 1.6 ms
 
     return AwsCompanion(aws)
 
@@ -240,12 +241,12 @@ def _extensions(
 ) -> Iterator[Extension]:
     """The features that add to the report; each is loaded only where it adds something."""
     if result.companion.values:
-        from kdiag.aws.extension import AwsExtension
+        from kdiag.aws.extension import AwsExtension  # 63 ms
 
         yield AwsExtension()
     options = settings.options
     if options.config or options.strimzi:
-        from kdiag.lint.extension import ConfigExtension
+        from kdiag.lint.extension import ConfigExtension  # 106 ms
 
         yield ConfigExtension(options.config, options.strimzi, resources)
 
@@ -254,7 +255,7 @@ def _kubectl(settings: Settings) -> asyncio.Task[KubectlOutput] | None:
     """kubectl, which runs beside the walk where `--strimzi` is given, and no longer than it."""
     if not settings.options.strimzi:
         return None
-    from kdiag.lint.kubectl import resources
+    from kdiag.lint.kubectl import resources  # 3.9 ms
 
     namespace, _, name = settings.options.strimzi.partition("/")
     longest = min(MOST_KUBECTL, settings.options.deadline)

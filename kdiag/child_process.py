@@ -55,12 +55,12 @@ def _resumed_in_job(pid: int) -> int:
 
 
 def _windll() -> Any:
-    import ctypes
+    import ctypes  # 3.7 ms
 
     return getattr(ctypes, "windll", None)
 
 
 def _handle(number: int) -> Any:
-    import ctypes
+    import ctypes  # 3.7 ms
 
     return ctypes.c_void_p(number)

@@ -23,13 +23,13 @@ pytestmark = pytest.mark.xdist_group("imports")  # they are parsed once
 ROOT = Path(__file__).resolve().parent.parent
 Modules = Mapping[str, ast.Module]
 
-# Each outside library, and the only modules that may open its door. One that is not here may not
-# be imported at all.
+# Each outside library, and the only modules that may import it. One that is not here may not be
+# imported at all.
 COMMAND_LINE = (
     *("check", "completion", "demo", "diff", "explain", "files", "findings", "lint", "options"),
     *("settings", "show", "watching"),
 )
-DOORS = {
+IMPORTERS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},
     "rich": {f"kdiag.report.render.{name}" for name in ("live", "terminal_page")},
     "confluent_kafka": {"kdiag.kafka.client"},
@@ -57,10 +57,10 @@ GATHERS = (
     "network",
     "walk",
 )
-BEHIND_DOORS = {"kdiag.kafka.client"}
+CLIENT = {"kdiag.kafka.client"}
 
-# Doors to libraries that are on no other machine: what is asked there is asked from here.
-STAYS = BEHIND_DOORS | {
+# Modules that stay on this machine: the libraries that they import are on no other one.
+STAYS = CLIENT | {
     *("kdiag.config.targets", "kdiag.config.expectation", "kdiag.config.environment"),
     *("kdiag.network.certificate", "kdiag.network.dns", "kdiag.config.properties.stores"),
 }
@@ -115,13 +115,13 @@ def imports(tree: ast.AST, *, deferred: bool = True) -> Iterator[str]:
             yield from imports(node, deferred=deferred)
 
 
-def wrong_doors(trees: Modules) -> list[str]:
+def wrong_importers(trees: Modules) -> list[str]:
     """Imports of outside libraries by modules that are not their door."""
     wrong = []
     for module, tree in trees.items():
         tops = {name.partition(".")[0] for name in imports(tree)}
         for top in sorted(tops - sys.stdlib_module_names - {"kdiag"}):
-            if module not in DOORS.get(top, set()):
+            if module not in IMPORTERS.get(top, set()):
                 wrong.append(f"{module} imports {top}")
     return wrong
 
@@ -129,14 +129,14 @@ def wrong_doors(trees: Modules) -> list[str]:
 def not_standard(trees: Modules) -> list[str]:
     """What the gatherers import at once, over any number of steps, beyond the standard library."""
     ahead = [name for name in trees if gathers(name) and name not in STAYS]
-    wrong, seen = [], set(ahead) | BEHIND_DOORS
+    wrong, seen = [], set(ahead) | CLIENT
     for module in ahead:  # grows as it goes
         for name in imports(trees[module], deferred=False):
             top = name.partition(".")[0]
             if top == "kdiag" and name in trees and name not in seen:
                 seen.add(name)
                 ahead.append(name)
-            if name in BEHIND_DOORS or (top != "kdiag" and top not in sys.stdlib_module_names):
+            if name in CLIENT or (top != "kdiag" and top not in sys.stdlib_module_names):
                 wrong.append(f"{module} imports {name}")
     return wrong
 
@@ -212,8 +212,8 @@ def test_a_broken_contract_is_reported(tmp_path: Path, stray: bool) -> None:
         assert module.removesuffix(".py").replace("/", ".") in why
 
 
-def test_every_outside_library_has_its_door() -> None:
-    assert wrong_doors(modules()) == []
+def test_every_outside_library_has_its_importers() -> None:
+    assert wrong_importers(modules()) == []
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,8 @@ def test_every_outside_library_has_its_door() -> None:
         ("kdiag.address", "import requests", "kdiag.address imports requests"),
     ],
 )
-def test_a_library_at_the_wrong_door_is_found(module: str, line: str, said: str) -> None:
-    found = wrong_doors(spoilt(module, line))
+def test_a_library_in_another_module_is_found(module: str, line: str, said: str) -> None:
+    found = wrong_importers(spoilt(module, line))
     assert [each for each in found if each.startswith(said)]
 
 
@@ -254,7 +254,7 @@ def test_what_gathers_facts_imports_the_standard_library_alone() -> None:
         ("kdiag.walk.produce", "import kdiag.kafka.client", "kdiag.walk.produce imports"),
     ],
 )
-def test_a_gatherer_with_baggage_is_found(module: str, line: str, said: str) -> None:
+def test_a_gatherer_that_needs_a_library_is_found(module: str, line: str, said: str) -> None:
     found = not_standard(spoilt(module, line))
     assert [each for each in found if each.startswith(said)]
 
@@ -398,3 +398,37 @@ def test_no_two_classes_have_one_name() -> None:
                 if re.fullmatch(r"_?[A-Z][a-z]\w*", name):
                     homes.setdefault(name, []).append(module)
     assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
+def imports_without_a_cost(sources: Mapping[str, str]) -> list[str]:
+    """The imports in functions that do not say how many milliseconds they cost: on their line, on a
+    neighbour that is an import too, or on the line before these."""
+    wrong = []
+    for module, text in sources.items():
+        lines = text.split("\n")
+        for function in ast.walk(ast.parse(text)):
+            if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                continue
+            block: list[ast.stmt] = []
+            for node in ast.walk(function):
+                for _, body in ast.iter_fields(node):
+                    if not isinstance(body, list):
+                        continue
+                    for statement in [*body, None]:
+                        if isinstance(statement, ast.Import | ast.ImportFrom):
+                            block.append(statement)
+                        elif block:
+                            said = lines[block[0].lineno - 2 : block[-1].end_lineno]
+                            if not re.search(r"# .*\d ms\b", "\n".join(said)):
+                                wrong.append(f"{module}:{block[0].lineno}")
+                            block = []
+    return sorted(set(wrong))
+
+
+def test_an_import_in_a_function_says_what_it_costs() -> None:
+    assert imports_without_a_cost(sources()) == []
+    spoilt = {"kdiag.x": "def x():\n    import json\n    import re\n\ndef y():\n    return 1\n"}
+    assert imports_without_a_cost(spoilt) == ["kdiag.x:2"]
+    assert not imports_without_a_cost(
+        {"kdiag.x": "def x():\n    import json  # 3 ms\n    import re"}
+    )

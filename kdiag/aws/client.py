@@ -95,7 +95,7 @@ def echo_address(url: str) -> str:
     The request uses no HTTP proxy, because Kafka clients use none: the service would return the
     address of the proxy.
     """
-    from http.client import HTTPException
+    from http.client import HTTPException  # 12 ms
     from urllib.request import ProxyHandler, build_opener
 
     try:

@@ -82,7 +82,7 @@ def main(begun: Sequence[StartedConnection] = ()) -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     if sys.platform == "win32":
-        from kdiag.cli.console import prepare_console
+        from kdiag.cli.console import prepare_console  # 0.3 ms
 
         prepare_console()
     try:
@@ -90,14 +90,14 @@ def main(begun: Sequence[StartedConnection] = ()) -> NoReturn:
     except click.ClickException as error:
         code = _refused(error.format_message())
     except (click.Abort, KeyboardInterrupt):
-        import warnings
+        import warnings  # 0.5 ms
 
         warnings.simplefilter("ignore")  # a walk that had not begun was "never awaited"
         code = INTERRUPTED
     except (BrokenPipeError, SystemExit):  # click's way to say that nobody reads any more
         code = 0
     except Exception as error:
-        from kdiag.config.usage import NO_THREAD, UsageError, no_thread
+        from kdiag.config.usage import NO_THREAD, UsageError, no_thread  # 0.4 ms
 
         if isinstance(error, UsageError):
             code = _refused(str(error))
@@ -112,7 +112,7 @@ def main(begun: Sequence[StartedConnection] = ()) -> NoReturn:
 
 def _place(error: Exception) -> str:
     """Which error, and where; never its text, in which any secret of the configuration may be."""
-    from traceback import extract_tb
+    from traceback import extract_tb  # 2.2 ms
 
     *_, last = extract_tb(error.__traceback__)
     return f"{type(error).__name__} at {os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119
@@ -123,7 +123,7 @@ def _nowhere() -> TextIO:
 
 
 def _refused(words: str) -> int:
-    from kdiag.report.render.workflow import no_command
+    from kdiag.report.render.workflow import no_command  # 0.8 ms
     from kdiag.text import clean
 
     click.echo(f"kdiag: {no_command(clean(' '.join(words.split()), LONGEST))}", err=True)

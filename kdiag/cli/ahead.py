@@ -33,7 +33,7 @@ def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[Start
     options = settings.options
     if settings.security.sasl or options.aws or options.config or options.strimzi:
         return ()
-    from kdiag.network import head_start
+    from kdiag.network import head_start  # 0.8 ms
 
     return head_start.begin(settings.bootstrap)
 
@@ -62,7 +62,7 @@ class Ahead:
 
     def __call__(self, hop: str, summary: str | None) -> None:
         if not self._events:
-            from asyncio import get_running_loop
+            from asyncio import get_running_loop  # 40 ms
 
             get_running_loop().call_later(SENT, self._begin)
         self._events.append((hop, summary))
@@ -70,7 +70,7 @@ class Ahead:
 
     def _begin(self) -> None:
         # A thread, and not a step of the loop: Ctrl-C never comes in the middle of an import there.
-        from kdiag.network.dialer import in_thread
+        from kdiag.network.dialer import in_thread  # 68 ms
 
         with suppress(RuntimeError):  # no thread: they load after the walk
             in_thread(self._load).add_done_callback(self._loaded)
@@ -84,7 +84,7 @@ class Ahead:
         """Starts the live view; a failed import fails again, with its message, after the walk."""
         if loading.exception() or self._stream is None:
             return
-        from kdiag.report.render.live import live
+        from kdiag.report.render.live import live  # 121 ms
 
         self._show = self._shown.enter_context(live(self._stream))
         for hop, summary in self._events:

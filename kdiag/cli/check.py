@@ -70,7 +70,7 @@ def check(
     Options can be given in the environment, as KDIAG_TOPIC is for --topic, and so can properties:
     KDIAG_X_SASL_PASSWORD is sasl.password.
     """
-    from kdiag.cli.outputs import deliver, destinations, file
+    from kdiag.cli.outputs import deliver, destinations, file  # 0.4 ms
 
     detail = shown(written["verbose"], quiet)
     wait_seconds = None if wait is None else seconds("wait", wait)
@@ -97,7 +97,7 @@ def check(
             (report,) = reports.values()
             deliver(_writer(report, checks, detail), [*opened, *packed])
             return report.exit_code
-        from kdiag.report.several import together
+        from kdiag.report.several import together  # 47 ms
 
         several = together(reports, __version__, compared=bool(vantages))
         deliver(_writer(several, checks, detail), [*opened, *packed])
@@ -124,7 +124,7 @@ def _writer(
 
     def write(form: str, stream: TextIO) -> None:
         if form == BUNDLE:
-            from kdiag.cli.bundle import write as pack
+            from kdiag.cli.bundle import write as pack  # 102 ms
 
             pack(result, checks, stream.buffer)
         else:

@@ -11,6 +11,7 @@ import click
 from kdiag.cli.completion import scenarios
 from kdiag.cli.options import details, output, shown
 from kdiag.cli.watching import ready, watched
+from kdiag.config.usage import near
 from kdiag.report.render import render
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def demo(
     Without SCENARIO it is a short tour, a healthy cluster and then one that advertises private
     addresses. With SCENARIO it ends as check would.
     """
-    from kdiag.cli.outputs import deliver, destinations
+    from kdiag.cli.outputs import deliver, destinations  # 0.5 ms
     from kdiag.demo.scenarios import SCENARIOS
 
     detail = shown(verbose, quiet)
@@ -46,8 +47,6 @@ def demo(
             click.echo(f"{name:{width}}  {(build.__doc__ or '').strip()}")
         return 0
     if scenario is not None and scenario not in SCENARIOS:
-        from kdiag.config.usage import near
-
         raise click.UsageError(
             f"no scenario {scenario!r}{near(scenario, SCENARIOS)}: see kdiag demo --list"
         )
@@ -69,7 +68,7 @@ def demo(
 
 
 def _played(scenario: str, timeout: float) -> Report:
-    import asyncio
+    import asyncio  # 34 ms
 
     from kdiag.api import play
 

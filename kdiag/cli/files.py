@@ -13,12 +13,12 @@ CONFIGURATION = "a file of configuration: 1 MiB at most"
 def read(name: str, most: int, what: str) -> bytes:
     """The bytes of a file, at most `most`; `what` names the limit in an error. Raises
     click.UsageError."""
-    from kdiag.config.reading import read as read_file
+    from kdiag.config.reading import read as read_file  # 0.5 ms
 
     try:
         data = sys.stdin.buffer.read(most + 1) if name == "-" else read_file(name, most + 1)
     except (OSError, ValueError) as error:  # no file's name: it has a zero byte
-        from kdiag.config.usage import is_file_name
+        from kdiag.config.usage import is_file_name  # 0.5 ms
 
         reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
         shown = name if is_file_name(name) else "…"
@@ -35,7 +35,7 @@ def configuration(name: str) -> str:
 
 def text(data: bytes, name: str = "the file") -> str:
     """The text of a file in any Unicode encoding. Raises click.UsageError for other bytes."""
-    from kdiag.text import decoded
+    from kdiag.text import decoded  # 0.3 ms
 
     try:
         return decoded(data)

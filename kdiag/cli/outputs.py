@@ -42,7 +42,7 @@ class File(Destination):
 
     def __init__(self, form: str, name: str) -> None:
         self.form, self.name = form, name
-        import tempfile  # for files alone, as what it needs
+        import tempfile  # 5.3 ms: for files alone, as what it needs
         from pathlib import Path
 
         self._part: Path | None = None
@@ -94,7 +94,7 @@ class File(Destination):
         if not self._part:
             return
         if self._in_place:
-            from shutil import copyfileobj
+            from shutil import copyfileobj  # 3.5 ms
 
             with self._part.open("rb") as whole, self._target.open("r+b") as old:
                 old.truncate()
@@ -156,7 +156,7 @@ def _remove_unheld(part: str) -> None:
 def _lock(handle: int) -> None:
     """Locks a file while it is open. Raises OSError where another process has locked it."""
     try:
-        import fcntl
+        import fcntl  # 0.3 ms
     except ImportError:
         return  # Windows removes no file that is open
     fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -203,7 +203,7 @@ def _apart(names: Sequence[str]) -> bool:
     """Whether no two names are of one regular file."""
     if len(names) < 2:
         return True
-    from pathlib import Path
+    from pathlib import Path  # 7.1 ms
 
     files = [Path(name).resolve() for name in names]
     regular = [file for file in files if file.is_file() or not file.exists()]

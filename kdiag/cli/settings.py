@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from kdiag.cli.files import configuration, named, read, text
 from kdiag.config.options import OPTIONS
+from kdiag.config.usage import UsageError, word
 
 if TYPE_CHECKING:
     from kdiag.config.settings import Settings
@@ -27,8 +28,7 @@ def all_settings(
 ) -> dict[str, Settings]:
     """The settings of each check, by label: a target's name, or the bootstrap servers. `written`
     has the options of the command line. Raises UsageError."""
-    from kdiag.config.usage import UsageError
-    from kdiag.text import clean
+    from kdiag.text import clean  # 0.3 ms
 
     files: dict[str, bytes] = {}  # standard input can be read once only
     config = {named(name): configuration(name) for name in written["config"]}
@@ -48,14 +48,13 @@ def all_settings(
 
 
 def _every_target() -> list[str]:
-    from kdiag.config.targets import names
+    from kdiag.config.targets import names  # 8.6 ms
 
     return [f"@{name}" for name in names(os.environ)]
 
 
 def _of_target(name: str | None, message: str) -> str:
     """An error message, with the target's name before it unless the message has it."""
-    from kdiag.config.usage import word
 
     if name is None or not name.startswith("@"):
         return message
@@ -73,10 +72,9 @@ def _settings(
 ) -> Settings:
     """The settings of one check: each option from the command line or the environment, else from
     the target. `config` has the texts of the files that `written` names."""
-    from kdiag.config.environment import from_environment
+    from kdiag.config.environment import from_environment  # 0.7 ms
     from kdiag.config.settings import parse_properties, parse_property
     from kdiag.config.settings import settings as checked_settings
-    from kdiag.config.usage import UsageError
 
     notes: list[str] = []
     target, restricted = None, None
@@ -106,7 +104,7 @@ def _settings(
         values["config"] = config or {name: configuration(name) for name in from_target["config"]}
     values.setdefault("aws_echo", "off" if os.environ.get("CI") else CHECK_IP)
     if values.get("expect") or values.get("ignore"):
-        from kdiag.api import judged  # few checks need it
+        from kdiag.api import judged  # 65 ms: few checks need it
 
         values |= judged(values)
     try:
@@ -125,10 +123,10 @@ def _settings(
 def _backslashes(message: str, text: str, properties: Mapping[str, str]) -> str:
     """What to add to an error about a file that is not there, and whose name has lost its
     backslashes: the line to write."""
-    from pathlib import Path
+    from pathlib import Path  # 4.9 ms
 
     from kdiag.config.settings import lost_backslashes
-    from kdiag.text import clean
+    from kdiag.text import clean  # 0.3 ms
 
     for name, value in lost_backslashes(text).items():
         if f"{name}=" in message and not Path(properties[name]).exists():
@@ -143,9 +141,8 @@ def _backslashes(message: str, text: str, properties: Mapping[str, str]) -> str:
 
 def _target(name: str, notes: list[str]) -> Target:
     """The target of that name; adds a note on its file."""
-    from kdiag.config.targets import FILE
+    from kdiag.config.targets import FILE  # 7.8 ms
     from kdiag.config.targets import target as find_target
-    from kdiag.config.usage import word
 
     found = find_target(name, os.environ)
     hides = f"; {FILE} in this folder has one of that name too, which is not used"
@@ -157,7 +154,7 @@ class _RestrictedTarget:
     """A target of the current folder's file, which may decide less. Raises UsageError."""
 
     def __init__(self, target: Target, name: str) -> None:
-        from kdiag.config.project import hold_files
+        from kdiag.config.project import hold_files  # 9.7 ms
 
         self._target, self._name = target, name
         hold_files(target, name)
@@ -171,7 +168,7 @@ class _RestrictedTarget:
     ) -> None:
         """Raises UsageError where the target's properties (`theirs`) must not be used with the
         user's (`mine`) and the options `written`."""
-        from kdiag.config.project import TrustedServers, hold
+        from kdiag.config.project import TrustedServers, hold  # 9.7 ms
         from kdiag.config.targets import own_targets
 
         servers = [text for text in bootstraps if not text.startswith("@")]
@@ -183,8 +180,7 @@ def all_vantages(
     places: Sequence[str], checks: Mapping[str, Settings], wait: float | None
 ) -> Sequence[Vantage]:
     """The vantage points of `--from`. Raises UsageError for a check that they cannot run."""
-    from kdiag.config.usage import UsageError
-    from kdiag.remote.vantage import parse_all, refuse_unsupported
+    from kdiag.remote.vantage import parse_all, refuse_unsupported  # 6.9 ms
 
     if len(checks) != 1 or wait is not None:
         raise UsageError("--from walks to one target, and once: leave out --wait and the others")
@@ -198,7 +194,7 @@ def _read(name: str, files: dict[str, bytes], *, safely: bool) -> str:
     """The text of a properties file. `safely`: a target names it, and it is refused where another
     user may have written it."""
     if safely:
-        from pathlib import Path
+        from pathlib import Path  # 4.9 ms
 
         from kdiag.config.targets import read_safely
 

@@ -22,7 +22,7 @@ def show(report: str, verbose: bool, quiet: bool, outputs: Sequence[str]) -> int
     The exit code says whether the report could be read and written, 0 or 2, and not how the check
     ended: that is in the report.
     """
-    from kdiag.cli.outputs import deliver, destinations
+    from kdiag.cli.outputs import deliver, destinations  # 0.4 ms
     from kdiag.report.load import MOST, read_any
 
     detail = shown(verbose, quiet)

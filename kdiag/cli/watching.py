@@ -33,7 +33,7 @@ def ready() -> None:
     import signal  # 1 ms, after hop 1 has begun
 
     import kdiag.api  # noqa: F401
-    from kdiag.network.sockets import raise_limit
+    from kdiag.network.sockets import raise_limit  # 36 ms
 
     raise_limit()
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
@@ -61,7 +61,7 @@ class Terminated:
         before, self._last = self._last, time.monotonic()
         if self._last - before < AT_ONCE:
             return
-        import signal
+        import signal  # 1.3 ms
 
         handler = signal.getsignal(signal.SIGINT)
         if callable(handler):
@@ -85,17 +85,17 @@ def walked(
     if wait is not None:
         return _waited(checks, wait)
     if len(checks) == 1:
-        from kdiag.api import run
+        from kdiag.api import run  # 71 ms
         from kdiag.walk.runner import plain_dialer
 
         ((label, settings),) = checks.items()
         with Ahead(forms, sys.stderr if _is_watched() else None) as observe:
             return {label: run(settings, partial(plain_dialer, started=begun), observe)}
-    from kdiag.cli.batch import run_all
+    from kdiag.cli.batch import run_all  # 100 ms
 
     if not _is_watched():
         return run_all(checks)
-    from kdiag.report.render.live import live_all
+    from kdiag.report.render.live import live_all  # 72 ms
 
     with live_all(sys.stderr) as observe_all:
         return run_all(checks, observe_all)
@@ -103,7 +103,7 @@ def walked(
 
 def walked_from(checks: Mapping[str, Settings], vantages: Sequence[Vantage]) -> dict[str, Report]:
     """The reports of one check from several vantage points, by vantage point."""
-    from kdiag.api import run_from
+    from kdiag.api import run_from  # 67 ms
     from kdiag.remote.check import WALKED_FROM
     from kdiag.report.compare import named
 
@@ -111,7 +111,7 @@ def walked_from(checks: Mapping[str, Settings], vantages: Sequence[Vantage]) -> 
     for note in settings.notes:
         click.echo(f"kdiag: note: {note}", err=True)
     if _is_watched():
-        from kdiag.report.render.live import live_all
+        from kdiag.report.render.live import live_all  # 72 ms
 
         with live_all(sys.stderr) as observe_all:
             reports = run_from(settings, vantages, observe_all)
@@ -128,7 +128,7 @@ def walked_from(checks: Mapping[str, Settings], vantages: Sequence[Vantage]) -> 
 
 
 def _waited(checks: Mapping[str, Settings], seconds: float) -> dict[str, Report]:
-    from kdiag.cli.batch import run_all, until_ready
+    from kdiag.cli.batch import run_all, until_ready  # 102 ms
     from kdiag.report.logins import NO_ANSWER, NOT_AGAIN
 
     with _progress() as show:
@@ -161,7 +161,7 @@ def _progress() -> Iterator[Callable[[str, str], None]]:
     """What prints a state and the time left: on a terminal one line that changes, elsewhere a line
     for each new state."""
     if _is_watched():
-        from kdiag.report.render.live import waiting
+        from kdiag.report.render.live import waiting  # 131 ms
 
         with waiting(sys.stderr) as line:
             yield lambda state, how_long: line(f"{how_long} · {state}")
@@ -183,7 +183,7 @@ def watched() -> Iterator[Observer | None]:
     if not _is_watched():
         yield None
         return
-    from kdiag.report.render.live import live
+    from kdiag.report.render.live import live  # 87 ms
 
     with live(sys.stderr) as observe:
         yield observe

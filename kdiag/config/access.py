@@ -34,7 +34,7 @@ def parse_echo(text: str, place: str = "--aws-echo") -> str:
 
 def parse_network(text: str, place: str = "--aws-source") -> str:
     """An IP address, or a network in CIDR notation but not 0.0.0.0/0; "" for ""."""
-    from ipaddress import ip_network
+    from ipaddress import ip_network  # 2.4 ms
 
     written = text.strip()
     if not written:

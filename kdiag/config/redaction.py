@@ -199,7 +199,7 @@ def _spans(text: str, hidden: tuple[str, ...]) -> list[tuple[int, int]]:
 
 @lru_cache(maxsize=32)
 def _needles(secret: str) -> tuple[_Needle, ...]:
-    from base64 import b64encode  # where there is a secret, as below
+    from base64 import b64encode  # 1.2 ms: where there is a secret, as below
 
     raw = secret.encode("utf-8", "surrogateescape")
     letters = _fold(re.sub(_NO_LETTER, "", secret))
@@ -242,11 +242,11 @@ def _pieces(text: str) -> Iterator[_Piece]:
 def _unescaped(escape: re.Match[str]) -> str:
     written = escape.group()
     if written[0] == "%":
-        from urllib.parse import unquote_to_bytes
+        from urllib.parse import unquote_to_bytes  # 4.6 ms
 
         return unquote_to_bytes(written).decode("utf-8", "replace")
     if written[0] == "&":
-        import html
+        import html  # 3.2 ms
 
         return html.unescape(written)
     if written[1] in "xuU":

@@ -172,7 +172,7 @@ def _refuse_strangers(file: Path, found: os.stat_result) -> None:
 
 def _tables(file: Path) -> dict[str, Any]:
     """The targets of a file, by name."""
-    import tomllib
+    import tomllib  # 5.5 ms
 
     try:
         data = read_safely(file, MAX_FILE)

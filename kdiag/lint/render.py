@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, TextIO
+from urllib.parse import quote
 
 from kdiag import __version__, links
 from kdiag.lint.mistake import Problem
@@ -145,8 +146,6 @@ def _place(each: Problem) -> str:
 
 def _uri(name: str) -> str:
     """A file's name as SARIF has it: relative to where kdiag runs, or with a scheme."""
-    from urllib.parse import quote
-
     said = quote(name.encode("utf-8", "surrogateescape"))
     return f"file://{said}" if name.startswith("/") else said.replace(":", "%3A")
 

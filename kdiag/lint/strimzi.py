@@ -180,12 +180,12 @@ def cluster(root: Node, around: StrimziContext) -> StrimziCluster:
     brokers |= {one: f"{name}-kafka-{one}" for one in range(replicas or 0)}
     controllers = [n for each in pools if each not in serving for n in ids[each.name]]
     listeners = tuple(_beside(each, root, name, brokers, around) for each in _listeners(root))
-    door = entered(listeners, around.live) if around.live else None
-    if door:
+    entry = entered(listeners, around.live) if around.live else None
+    if entry:
         listeners = tuple(
-            replace(each, live=around.live) if each is door else each for each in listeners
+            replace(each, live=around.live) if each is entry else each for each in listeners
         )
-    met = around.live.nodes if door and around.live and not settled else ()
+    met = around.live.nodes if entry and around.live and not settled else ()
     observed = number(root, "status", "observedGeneration")
     return StrimziCluster(
         name,

@@ -82,7 +82,7 @@ class CertificateOrigin(NamedTuple):
 @lru_cache(maxsize=128)  # a chain is read by several rules, and for the report
 def read(der: bytes) -> Certificate:
     """Reads a certificate (DER). Never raises: `flaw` says what cannot be read."""
-    import hashlib  # as what follows, for certificates alone
+    import hashlib  # 3.4 ms: as what follows, for certificates alone
 
     from cryptography import x509
 
@@ -179,7 +179,7 @@ def recognise(chain: Sequence[Certificate]) -> CertificateOrigin | None:
 def _extensions(
     found: x509.Certificate,
 ) -> tuple[tuple[str, ...], tuple[str, ...], bool, str]:
-    from cryptography import x509
+    from cryptography import x509  # 64 ms
 
     names, uris, is_ca = [], [], False
     try:
@@ -201,7 +201,7 @@ def _extensions(
 
 def _self_signed(found: x509.Certificate) -> bool:
     """Its own issuer, unless its signature proves the contrary."""
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature  # 6.9 ms
 
     if found.subject != found.issuer:
         return False

@@ -56,7 +56,7 @@ class ResolverConfiguration:
 
 def configured() -> ResolverConfiguration:
     """The resolver configuration of this machine, from resolv.conf or the registry."""
-    import dns.exception
+    import dns.exception  # 0.8 ms
     import dns.resolver
 
     try:
@@ -111,7 +111,7 @@ def explain_name(
 
     `configuration` defaults to that of this machine; no other servers get queries.
     """
-    import dns.exception
+    import dns.exception  # 0.8 ms
     import dns.name
 
     resolver = configuration or _of_domain(host, configured())
@@ -166,7 +166,7 @@ class _Queries:
     def _ask(
         self, name: dns.name.Name, kind: str, server: tuple[str, int]
     ) -> dns.message.Message | None:
-        import dns.exception
+        import dns.exception  # 0.8 ms
         import dns.message
         import dns.query
 
@@ -185,7 +185,7 @@ class _Queries:
 
 def _full_names(host: str, resolver: ResolverConfiguration) -> Iterator[dns.name.Name]:
     """The names that a stub resolver would try, in its order."""
-    import dns.name
+    import dns.name  # 39 ms
 
     if not host.strip("."):
         raise dns.name.EmptyLabel
@@ -202,7 +202,7 @@ def _full_names(host: str, resolver: ResolverConfiguration) -> Iterator[dns.name
 
 def _read(sofar: DnsAnswer, response: dns.message.Message, kind: str, server: str) -> DnsAnswer:
     """The answer with one response added: addresses, aliases, and the zone that denies the name."""
-    import dns.rcode
+    import dns.rcode  # 2.9 ms
     import dns.rdatatype
 
     addresses = list(sofar.addresses)

@@ -55,7 +55,7 @@ def os_failure(error: OSError) -> Failure:
         if isinstance(error, kind):
             return failure
     if isinstance(error, ssl.SSLError):
-        from kdiag.network.tls import tls_failure  # plaintext does not need it
+        from kdiag.network.tls import tls_failure  # 11 ms: plaintext does not need it
 
         return tls_failure(error)
     if error.errno in _LOCAL:
@@ -77,7 +77,7 @@ def lookup_failure(error: OSError | UnicodeError) -> Failure:
 def os_message(error: OSError) -> str:
     """The message of the operating system or of OpenSSL, "" where it has none."""
     if isinstance(error, ssl.SSLError):
-        from kdiag.network.tls import tls_message
+        from kdiag.network.tls import tls_message  # 11 ms
 
         return tls_message(error)
     if isinstance(error, socket.gaierror):  # an IPv6 zone that this machine does not have

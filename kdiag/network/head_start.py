@@ -31,7 +31,7 @@ class StartedConnection:
             _thread.start_new_thread(self._send, (sock.fileno(),))
 
     def _send(self, handle: int) -> None:
-        from select import POLLOUT, poll
+        from select import POLLOUT, poll  # 0.3 ms
 
         connected = poll()
         connected.register(handle, POLLOUT)

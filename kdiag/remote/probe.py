@@ -91,7 +91,7 @@ def narrow(data: bytes) -> int:
 def find_libraries() -> None:
     """Adds site-packages to the path, which Python with -IS leaves out: a login by AWS_MSK_IAM
     takes the keys that botocore finds."""
-    import site
+    import site  # 2 ms
 
     site.main()
     site.addsitedir(site.getusersitepackages())
@@ -102,7 +102,7 @@ def _lacks_region(request: ProbeRequest) -> bool:
     if sasl is None or sasl.mechanism != "AWS_MSK_IAM":
         return False
     find_libraries()
-    from kdiag.kafka.sasl.iam import without_region  # few logins need it
+    from kdiag.kafka.sasl.iam import without_region  # 12 ms: few logins need it
 
     return without_region(sasl, request.bootstrap[0].host)
 

@@ -30,7 +30,7 @@ class RunCommand:
 
     def __init__(self) -> None:
         try:
-            import boto3.session
+            import boto3.session  # 182 ms
             from botocore.config import Config
             from botocore.exceptions import BotoCoreError, ClientError
         except ImportError:

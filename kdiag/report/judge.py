@@ -124,7 +124,7 @@ def _expect(
     secrets: Sequence[str],
 ) -> tuple[HopResult, CheckedExpectations | None]:
     """The result of the `expect` area, and the expectations compared with the facts."""
-    from kdiag.rules.expectations import check_expectations
+    from kdiag.rules.expectations import check_expectations  # 8.7 ms
 
     started = time.perf_counter()
     unseen = [step for step in before if step.status == "skipped" and not step.summary]

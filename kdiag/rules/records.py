@@ -304,7 +304,7 @@ def _transactional(
 
 
 def _known(error: str) -> KafkaError | None:
-    from kdiag.kafka.error_catalog import find  # what only a failure needs
+    from kdiag.kafka.error_catalog import find  # 2.1 ms: what only a failure needs
 
     return find(error)
 

@@ -74,7 +74,7 @@ def _listed(topic: Topic, listing: Reply) -> tuple[str, ...] | None:
 
 def _alike(name: str, others: Iterable[str]) -> tuple[str, ...]:
     """At most MOST_ALIKE topics with similar names, whatever the case of their letters."""
-    from difflib import get_close_matches  # only where a topic does not exist
+    from difflib import get_close_matches  # 1.8 ms: only where a topic does not exist
 
     # A text that is no topic name could be meant to get into a command that a user copies.
     near = {

@@ -95,7 +95,7 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     if not leaders:
         return None
     # The real client costs an import that only --topic needs, and does not travel with the hops.
-    from kdiag.kafka.client import deliver
+    from kdiag.kafka.client import deliver  # 13 ms
 
     answered = (answer.endpoint for answer in metadata.answers if not answer.failure)
     servers = ",".join(map(str, dict.fromkeys(answered)))

@@ -53,12 +53,12 @@ def test_private_addresses_are_put_right_with_those_that_answered(lab: Lab, tmp_
         for node, home in zip(NODES, HOMES, strict=True)
     )
     (tmp_path / "kafka.yaml").write_text(kafka(f"brokers: [{told}]"))
-    doors = ",".join(lab.at("PRIVATE", node) for node in NODES)
+    servers = ",".join(lab.at("PRIVATE", node) for node in NODES)
     options = ("--config", str(tmp_path / "kafka.yaml"), "--timeout", "1.5")
-    report = lab.client.check(doors, *options)
+    report = lab.client.check(servers, *options)
     assert report.verdict == ("listeners", "KD301", 30), report
     brokers = corrected(report, tmp_path)["brokers"]
     assert [each["advertisedHost"] for each in brokers] == list(PUBLICS)
     with goldens.aside():
-        again = lab.client.check(doors, *options)
+        again = lab.client.check(servers, *options)
     assert again.verdict == ("listeners", "KD627", 30), again  # not rolled out yet

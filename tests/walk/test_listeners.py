@@ -335,8 +335,8 @@ async def test_a_candidate_of_many_brokers_is_dialled_once_and_judged_for_each(
     world: World,
 ) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
-    doors = ",".join(endpoint(address) for address in PUBLIC)
-    found = await collect_facts(world, doors, until=LISTENERS, timeout=0.3)
+    servers = ",".join(endpoint(address) for address in PUBLIC)
+    found = await collect_facts(world, servers, until=LISTENERS, timeout=0.3)
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [2, 2, 2]  # hop 1 and this
     for node in (1, 2, 3):
         listener = found.listener(node)
@@ -433,9 +433,9 @@ async def test_peers_that_need_a_second_look_wait_for_descriptors_in_turn(
     names = [f"3.13.1.{n}" for n in range(1, 21)]
     for name in names:
         await world.server(name, PORT, peers.silent)
-    doors = ",".join(map(endpoint, names))
+    servers = ",".join(map(endpoint, names))
     found = await collect_facts(
-        world, doors, until="bootstrap", timeout=0.2, capacity=8, properties=properties
+        world, servers, until="bootstrap", timeout=0.2, capacity=8, properties=properties
     )
     failures = {c.failed.failure for c in found.bootstrap.contacts if c.failed}
     assert failures == {Failure.SILENT}

@@ -288,7 +288,7 @@ def _suites(suites: Sequence[str], versions: tuple[str, ...]) -> tuple[tuple[str
     modern = [name for name in suites if _CIPHER_13.match(name)]
     older = [_openssl(name) for name in suites if name not in modern]
     if older:
-        import ssl
+        import ssl  # 17 ms
 
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(":".join(older))
@@ -317,6 +317,6 @@ def _openssl(name: str) -> str:
 
 def _stores() -> ModuleType:
     """The module that reads key stores; it loads slowly and needs cryptography."""
-    from kdiag.config.properties import stores
+    from kdiag.config.properties import stores  # 40 ms
 
     return stores

@@ -216,7 +216,7 @@ def _checked(source: KeySource, certificates: str) -> str:
 
 
 def _key(source: KeySource, text: str) -> str:
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import UnsupportedAlgorithm  # 5.5 ms
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     keys = [block for block in pem.blocks(text) if block.is_key]
@@ -236,7 +236,7 @@ def _key(source: KeySource, text: str) -> str:
 
 
 def _pkcs8(key: object) -> str:
-    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives import serialization  # 18 ms
 
     return key.private_bytes(  # type: ignore[attr-defined,no-any-return]
         serialization.Encoding.PEM,
@@ -247,13 +247,13 @@ def _pkcs8(key: object) -> str:
 
 def _matched(named: KeySource, key_named: KeySource, chain: str, key: str) -> tuple[str, str]:
     """Chain and key. Raises UsageError where the key is not that of the first certificate."""
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import UnsupportedAlgorithm  # 5.5 ms
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
         PublicFormat,
         load_pem_private_key,
     )
-    from cryptography.x509 import load_pem_x509_certificate
+    from cryptography.x509 import load_pem_x509_certificate  # 38 ms
 
     def public(key: object) -> object:
         form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -300,7 +300,7 @@ def _jks_identity(source: KeySource, data: bytes) -> tuple[str, str]:
 
 
 def _pkcs12(source: KeySource, data: bytes) -> PKCS12KeyAndCertificates:
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import UnsupportedAlgorithm  # 5.5 ms
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12
 
     password = source.password
@@ -353,6 +353,6 @@ def _alias(name: bytes | None) -> str:
 
 
 def _der(certificate: object) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding
+    from cryptography.hazmat.primitives.serialization import Encoding  # 19 ms
 
     return certificate.public_bytes(Encoding.DER)  # type: ignore[attr-defined,no-any-return]

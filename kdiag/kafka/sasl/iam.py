@@ -43,7 +43,7 @@ def configured_region(profile: str) -> str:
     if named:
         return named
     try:
-        import botocore.session
+        import botocore.session  # 147 ms
         from botocore.exceptions import BotoCoreError
     except ImportError:  # where only Python is
         return ""
@@ -110,7 +110,7 @@ class _Missing(Exception):
 def _keys(profile: str) -> tuple[str, str, str, str]:
     """Key id, secret, session token ("" if none) and the configured region ("" if none)."""
     try:
-        import botocore.session
+        import botocore.session  # 147 ms
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
     except ImportError:  # where only Python is

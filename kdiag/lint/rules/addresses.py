@@ -48,14 +48,14 @@ def advertises_private(
         if is_private(host):
             said = f"broker {each.id} will advertise {host}, which is private"
             yield _at(listener, each, said)
-    for door in _doors(broker):
-        if not is_private(door.host):
+    for advertised in _advertised(broker):
+        if not is_private(advertised.host):
             continue
-        said = f"{door.address.name} will advertise {door.host}, which is "
-        if door.host in door.broker.own and not door.clients:
-            yield _of(door, f"{said}its own address on the network of the containers")
-        elif not door.inward:
-            yield _of(door, f"{said}private")
+        said = f"{advertised.address.name} will advertise {advertised.host}, which is "
+        if advertised.host in advertised.broker.own and not advertised.clients:
+            yield _of(advertised, f"{said}its own address on the network of the containers")
+        elif not advertised.inward:
+            yield _of(advertised, f"{said}private")
 
 
 @rule(
@@ -80,9 +80,9 @@ def advertises_loopback(
     for listener, each, host in _told(cluster):
         if is_loopback(host):
             yield _at(listener, each, f"broker {each.id} will advertise {host}: the client itself")
-    for door in _doors(broker):
-        if is_loopback(door.host):
-            yield from _loopback(door)
+    for advertised in _advertised(broker):
+        if is_loopback(advertised.host):
+            yield from _loopback(advertised)
 
 
 @rule(
@@ -126,15 +126,17 @@ def advertises_nothing(
             spot = spot_of(each, "advertisedHost")
             level = Severity.WARNING if is_variable(host) else None
             yield mistake(listener, said, spot, fix, level, edits, each.id)
-    for door in _doors(broker):
-        name = door.address.name
-        if door.host and is_unusable(door.host, 1):
-            level = None if door.broker.kafka else Severity.WARNING
-            yield _of(door, f"{name} will advertise {door.host}, which nobody can dial", level)
-        elif not door.host and not door.inward:
-            own = _own_name(door.broker) or "whatever name its host has"
+    for advertised in _advertised(broker):
+        name = advertised.address.name
+        if advertised.host and is_unusable(advertised.host, 1):
+            level = None if advertised.broker.kafka else Severity.WARNING
+            yield _of(
+                advertised, f"{name} will advertise {advertised.host}, which nobody can dial", level
+            )
+        elif not advertised.host and not advertised.inward:
+            own = _own_name(advertised.broker) or "whatever name its host has"
             said = f"{name} advertises no host: clients are sent to {own}"
-            yield _of(door, said, None if door.dedicated else Severity.WARNING)
+            yield _of(advertised, said, None if advertised.dedicated else Severity.WARNING)
 
 
 @rule(
@@ -159,18 +161,19 @@ def advertises_internal_name(
         kind = internal_name(host) if is_host(host) else None
         if kind:
             yield _at(listener, each, f"broker {each.id} will advertise {host}, {kind}")
-    for door in _doors(broker):
-        kind = internal_name(door.host)
-        if door.inward or door.spared or kind is None:
+    for advertised in _advertised(broker):
+        kind = internal_name(advertised.host)
+        if advertised.inward or advertised.spared or kind is None:
             continue
-        if door.broker.container:
-            said = (
-                f"{door.address.name} is published as {door.ports[0]}, and advertises {door.host}"
-            )
-            level = Severity.ERROR if door.dedicated else Severity.WARNING
-            yield _of(door, f"{said}, which only containers know", level)
+        if advertised.broker.container:
+            published = f"{advertised.address.name} is published as {advertised.ports[0]}"
+            said = f"{published}, and advertises {advertised.host}"
+            level = Severity.ERROR if advertised.dedicated else Severity.WARNING
+            yield _of(advertised, f"{said}, which only containers know", level)
         else:
-            yield _of(door, f"{door.address.name} will advertise {door.host}, {kind}")
+            yield _of(
+                advertised, f"{advertised.address.name} will advertise {advertised.host}, {kind}"
+            )
 
 
 @rule(
@@ -232,14 +235,15 @@ def plaintext_to_the_internet(
         )
         node = get(listener.node, "tls") or listener.node
         yield mistake(listener, said, node.start, fix)
-    for door in advertised_listeners(broker) if broker else ():
-        speaks = door.broker.protocol(door.address.name)
-        if speaks == "PLAINTEXT" and is_public(door.host) and not door.inward:
-            said = f"{door.address.name} is plaintext without a login, advertised at {door.host}"
-            pairs = {**door.broker.protocols, door.address.name: "SASL_SSL"}
-            value = ",".join(f"{name}:{protocol}" for name, protocol in pairs.items() if name)
+    for advertised in advertised_listeners(broker) if broker else ():
+        speaks = advertised.broker.protocol(advertised.address.name)
+        if speaks == "PLAINTEXT" and is_public(advertised.host) and not advertised.inward:
+            name, host = advertised.address.name, advertised.host
+            said = f"{name} is plaintext without a login, advertised at {host}"
+            pairs = {**advertised.broker.protocols, name: "SASL_SSL"}
+            value = ",".join(f"{each}:{protocol}" for each, protocol in pairs.items() if each)
             fix = remedies.setting(MAP, value, "encrypt, and ask who it is")
-            yield told(door.broker, said, door.spot, fix)
+            yield told(advertised.broker, said, advertised.spot, fix)
 
 
 def _of_nodes(cluster: StrimziCluster) -> Iterator[Match]:
@@ -275,40 +279,40 @@ def _of_nodes(cluster: StrimziCluster) -> Iterator[Match]:
         yield mistake(listener, said, listener.node.start, fix, edits=edits)
 
 
-def _doors(broker: ConfiguredBroker | None) -> Iterator[AdvertisedListener]:
+def _advertised(broker: ConfiguredBroker | None) -> Iterator[AdvertisedListener]:
     return (
         (each for each in advertised_listeners(broker) if not each.proven) if broker else iter(())
     )
 
 
-def _of(door: AdvertisedListener, said: str, severity: Severity | None = None) -> Match:
-    fix = remedies.setting(ADVERTISED, door.host_instead(), "advertise instead")
-    return told(door.broker, said, door.spot, fix, severity, door.put_right())
+def _of(advertised: AdvertisedListener, said: str, severity: Severity | None = None) -> Match:
+    fix = remedies.setting(ADVERTISED, advertised.host_instead(), "advertise instead")
+    return told(advertised.broker, said, advertised.spot, fix, severity, advertised.put_right())
 
 
-def _loopback(door: AdvertisedListener) -> Iterator[Match]:
+def _loopback(advertised: AdvertisedListener) -> Iterator[Match]:
     """localhost is right for a port that a container publishes to its own host, beside another
     listener for the other containers; and for a broker that is all on one machine."""
-    broker, name = door.broker, door.address.name
-    said = f"{name} will advertise {door.host}{door.by_default}: the client itself"
+    broker, name = advertised.broker, advertised.address.name
+    said = f"{name} will advertise {advertised.host}{advertised.by_default}: the client itself"
     others = [each for each in advertised_listeners(broker) if not is_loopback(each.host)]
     hosts = {host for host in _quorum(broker) if not is_loopback(host)}
-    if door.clients:
-        yield _of(door, f"{said}, for {listed(door.clients)}, which bootstraps there")
+    if advertised.clients:
+        yield _of(advertised, f"{said}, for {listed(advertised.clients)}, which bootstraps there")
     elif len(hosts) > 1 and name == broker.inter_broker:
-        yield _of(door, f"{said}, for the other nodes of the cluster too")
+        yield _of(advertised, f"{said}, for the other nodes of the cluster too")
     elif broker.on_host or others or (name == broker.inter_broker and len(broker.advertised) > 1):
         return
-    elif door.value.implied and door.ports:
+    elif advertised.value.implied and advertised.ports:
         return  # an image that is made to be tried on one's own machine
     elif not broker.container:
-        yield _of(door, f"{said}, so it works on this machine alone", Severity.WARNING)
+        yield _of(advertised, f"{said}, so it works on this machine alone", Severity.WARNING)
     elif broker.published is None and not broker.neighbours and not broker.names:
-        yield _of(door, f"{said}, for every other pod")
-    elif (not others and not broker.complete) or not door.ports or broker.neighbours:
-        yield _of(door, said, Severity.WARNING)
+        yield _of(advertised, f"{said}, for every other pod")
+    elif (not others and not broker.complete) or not advertised.ports or broker.neighbours:
+        yield _of(advertised, said, Severity.WARNING)
     else:
-        yield _of(door, f"{said}, so it works on its own host alone", Severity.WARNING)
+        yield _of(advertised, f"{said}, so it works on its own host alone", Severity.WARNING)
 
 
 def _quorum(broker: ConfiguredBroker) -> set[str]:

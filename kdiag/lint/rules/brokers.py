@@ -171,29 +171,29 @@ def published_port_differs(broker: ConfiguredBroker) -> Iterator[Match]:
     """
     if broker.published is None or not broker.container:
         return
-    for door in advertised_listeners(broker):
-        port = door.address.port
-        if door.proven:
+    for listener in advertised_listeners(broker):
+        port = listener.address.port
+        if listener.proven:
             continue
-        if door.ports and port not in door.ports and _outward(door):
-            shown = listed([str(each) for each in door.ports])
-            said = f"{door.address.name} advertises port {port}{door.by_default} and is published "
-            said += f"as {shown}"
-            fix = remedies.say(
-                f"Advertise port {door.ports[0]}, or publish {port}:{broker.inside(door.address)}."
+        if listener.ports and port not in listener.ports and _outward(listener):
+            shown = listed([str(each) for each in listener.ports])
+            name, inside = listener.address.name, broker.inside(listener.address)
+            said = f"{name} advertises port {port}{listener.by_default} and is published as {shown}"
+            fix = remedies.say(f"Advertise port {listener.ports[0]}, or publish {port}:{inside}.")
+            edits = instead(
+                listener.value, listener.address, _with_port(listener.address, listener.ports[0])
             )
-            edits = instead(door.value, door.address, _with_port(door.address, door.ports[0]))
-            here = is_loopback(door.host) and port not in broker.taken
+            here = is_loopback(listener.host) and port not in broker.taken
             level = None if here else Severity.WARNING
-            yield told(broker, said, door.spot, fix, level, edits)
-        elif not door.ports and _elsewhere(door):
-            inside = broker.inside(door.address)
-            said = f"{door.address.name} advertises {door.host}:{port}"
+            yield told(broker, said, listener.spot, fix, level, edits)
+        elif not listener.ports and _elsewhere(listener):
+            inside = broker.inside(listener.address)
+            said = f"{listener.address.name} advertises {listener.host}:{port}"
             said += f", and port {inside} is not published"
             fix = remedies.say(
                 "Publish it:", 'ports:\n  - "{port}:{inside}"', "yaml", port=port, inside=inside
             )
-            yield told(broker, said, door.spot, fix, Severity.WARNING)
+            yield told(broker, said, listener.spot, fix, Severity.WARNING)
 
 
 @rule("KD635", "listener-not-advertised", Severity.WARNING, "A listener is not advertised")
@@ -243,9 +243,11 @@ def inter_broker_outside(broker: ConfiguredBroker) -> Iterator[Match]:
 
     Prove it: `kdiag check` from a broker's own host shows where it is sent.
     """
-    for door in advertised_listeners(broker):
-        public = is_public(door.host) and parse(door.host) is not None  # a name may lead elsewhere
-        if door.address.name != broker.inter_broker or not public:
+    for listener in advertised_listeners(broker):
+        public = (
+            is_public(listener.host) and parse(listener.host) is not None
+        )  # a name may lead elsewhere
+        if listener.address.name != broker.inter_broker or not public:
             continue
         if (
             broker.container
@@ -254,9 +256,13 @@ def inter_broker_outside(broker: ConfiguredBroker) -> Iterator[Match]:
             and not broker.neighbours
         ):
             continue  # a broker alone on its host
-        said = f"brokers reach each other by {door.address.name}, which advertises {door.host}"
-        fix = remedies.two_listeners(door.address.name, str(door.host), door.address.port or 9092)
-        yield told(broker, said, door.spot, fix)
+        said = (
+            f"brokers reach each other by {listener.address.name}, which advertises {listener.host}"
+        )
+        fix = remedies.two_listeners(
+            listener.address.name, str(listener.host), listener.address.port or 9092
+        )
+        yield told(broker, said, listener.spot, fix)
 
 
 @rule("KD637", "listener-not-readable", Severity.ERROR, "A listener is not NAME://HOST:PORT")
@@ -365,13 +371,15 @@ def _with_port(address: Address, port: int | None) -> str:
     return f"{address.said.rpartition(':')[0]}:{port}"
 
 
-def _outward(door: AdvertisedListener) -> bool:
+def _outward(listener: AdvertisedListener) -> bool:
     """Whether its host is one that clients outside are meant to use."""
-    return door.host not in door.broker.names and (
-        is_loopback(door.host) or parse(door.host) is not None or internal_name(door.host) is None
+    return listener.host not in listener.broker.names and (
+        is_loopback(listener.host)
+        or parse(listener.host) is not None
+        or internal_name(listener.host) is None
     )
 
 
-def _elsewhere(door: AdvertisedListener) -> bool:
+def _elsewhere(listener: AdvertisedListener) -> bool:
     """Whether it advertises a public host for a port that nobody publishes."""
-    return is_public(door.host) and door.broker.published is not None
+    return is_public(listener.host) and listener.broker.published is not None

@@ -68,6 +68,7 @@ def _without_port(servers: Value) -> Iterator[Match]:
 
 def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
     """What a client says of its properties before it connects."""
+    # 4.5 ms
     from kdiag.config.properties.dialects import secured  # for files of client properties alone
     from kdiag.config.properties.layers import Layers
 

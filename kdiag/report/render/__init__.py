@@ -28,7 +28,7 @@ def render(
 ) -> None:
     """Writes a report, or several reports with their labels, in a format of RENDERERS; imports only
     that renderer. `detail` is how much of it a terminal shows; other formats are always full."""
-    from kdiag.report.model import Report
+    from kdiag.report.model import Report  # 60 ms
 
     renderer = import_module(RENDERERS[output_format])
     write = renderer.write if isinstance(report, Report) else renderer.write_all

@@ -111,7 +111,7 @@ def hostile_names() -> Report:
 
 def mixed_causes() -> Report:
     """A cause of its own for each of three brokers, and warnings at three hops."""
-    doors = bootstrap(
+    servers = bootstrap(
         contact(f"{DOOR}:9094"),
         contact("3.10.139.230:9094", "refused", detail="Connection refused"),
     )
@@ -122,7 +122,7 @@ def mixed_causes() -> Report:
         listener(4, "198.51.100.4:9094"),
     )
     return reported(
-        doors,
+        servers,
         metadata(*(x.broker for x in found), topic=topic(partition(0, isr=(1,)))),
         listeners(*found),
         produce(produced(4, throttle_ms=700), unreached=(1, 2, 3)),
