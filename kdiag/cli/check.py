@@ -14,7 +14,7 @@ from kdiag.cli import completion
 from kdiag.cli.ahead import begin
 from kdiag.cli.exits import EXIT_CODES
 from kdiag.cli.options import REPORTED, check_options, output, shown
-from kdiag.cli.settings import ALL, all_settings, all_vantages
+from kdiag.cli.settings import ALL, TYPED, all_settings, all_vantages
 from kdiag.cli.watching import ready, walked, walked_from
 from kdiag.config.options import seconds, variable
 from kdiag.report.render import Detail, render
@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 BUNDLE = "bundle"  # a form that no -o names
 
 
-@click.command(epilog=EXIT_CODES, short_help="Walk the four hops, and say which one fails.")
+class _Check(click.Command):
+    """Keeps what was typed: click forgets all but the last of an option that is given twice."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[TYPED] = tuple(args)
+        return super().parse_args(ctx, args)
+
+
+@click.command(
+    cls=_Check, epilog=EXIT_CODES, short_help="Walk the four hops, and say which one fails."
+)
 @click.argument(
     "bootstraps",
     nargs=-1,

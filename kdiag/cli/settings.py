@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kdiag.config.targets import Target
     from kdiag.remote.vantage import Vantage
 
+TYPED = "kdiag.typed"  # in a context: the words of the command line
 ALL = "all"  # @all: every target there is
 CHECK_IP = "https://checkip.amazonaws.com"  # returns the address of its client
 MAX_FILE = 1 << 20  # bytes of a properties file
@@ -76,7 +77,7 @@ def _settings(
     from kdiag.config.settings import parse_properties, parse_property
     from kdiag.config.settings import settings as checked_settings
 
-    notes: list[str] = []
+    notes = list(_given_twice(context))
     target, restricted = None, None
     if bootstrap is not None and bootstrap.startswith("@"):
         target = _target(bootstrap[1:], notes)
@@ -137,6 +138,16 @@ def _backslashes(message: str, text: str, properties: Mapping[str, str]) -> str:
                 f"{name}={escaped} or {name}={meant.replace(chr(92), '/')}"
             )
     return ""
+
+
+def _given_twice(context: click.Context) -> Iterator[str]:
+    """The notes on each option that was typed more than once and has one value."""
+    typed = [word.partition("=")[0] for word in context.meta.get(TYPED, ())]
+    for option in context.command.params:
+        single = isinstance(option, click.Option) and not option.multiple and not option.is_flag
+        if single and sum(word in option.opts for word in typed) > 1:
+            value = context.params.get(str(option.name))
+            yield f"{option.opts[-1]} is given more than once: the last one counts, {value}"
 
 
 def _target(name: str, notes: list[str]) -> Target:

@@ -82,6 +82,21 @@ def walked(
     connections that kdiag has begun."""
     for note in dict.fromkeys(note for settings in checks.values() for note in settings.notes):
         click.echo(f"kdiag: note: {note}", err=True)
+    reports = _walked(checks, forms, wait, begun)
+    if any(settings.options.mapped for settings in checks.values()):
+        ends = dict.fromkeys(note for report in reports.values() for note in report.notes)
+        for note in ends:
+            if note.startswith("--map "):  # what the user gave is not used: only a walk tells
+                click.echo(f"kdiag: note: {note}", err=True)
+    return reports
+
+
+def _walked(
+    checks: Mapping[str, Settings],
+    forms: Sequence[str],
+    wait: float | None,
+    begun: Sequence[StartedConnection],
+) -> dict[str, Report]:
     if wait is not None:
         return _waited(checks, wait)
     if len(checks) == 1:

@@ -73,6 +73,8 @@ def settings(
     target = bootstrap if bootstrap is not None else given.get("bootstrap.servers")
     if target is None:
         raise UsageError("no bootstrap server: write `kdiag check HOST:PORT`")
+    if given.get("bootstrap.servers", target) != target:
+        notes.append(f"bootstrap.servers is not used: {target} is given beside the properties")
     values = {
         name: checked(name, value, spelled) for name, value in written.items() if value is not None
     }

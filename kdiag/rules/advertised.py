@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from kdiag.config.settings import Endpoint
+from kdiag.config.settings import Endpoint, Settings
 from kdiag.rules.location import Location, evidence
 from kdiag.rules.text import brokers, count_of, listed, sentence
+from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners
+from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import Produce
 
 HOP = "listeners"
@@ -78,6 +80,17 @@ def candidate_evidence(matching: Sequence[Listener]) -> tuple[str, ...]:
         else:
             lines.append(f"{endpoint} answers as broker {answering}, not as {brokers(nodes)}")
     return tuple(lines)
+
+
+def unmatched_maps(facts: Facts) -> Iterator[str]:
+    """The notes on each --map of an address that no broker advertises: it is not used."""
+    settings, metadata = facts.get(Settings), facts.get(Metadata)
+    brokers = metadata.brokers if metadata else ()
+    for mapped in settings.options.mapped if settings and brokers else ():
+        if not any(mapped.apply(broker.advertised) for broker in brokers):
+            port = mapped.advertised_port
+            address = Endpoint(mapped.advertised, port) if port else mapped.advertised
+            yield f"--map of {address} is not used: no broker advertises it"
 
 
 def answering_node(listener: Listener) -> int | None:

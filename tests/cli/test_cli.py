@@ -183,6 +183,20 @@ def test_a_warning_fails_when_asked_to(brokers: Brokers) -> None:
     assert second["root_cause"] == second["findings"][0]["code"]
 
 
+def test_what_is_given_and_not_used_is_said(brokers: Brokers) -> None:
+    at = brokers.three().bootstrap
+    given = ("--timeout", "1", "--timeout=5", "-X", "bootstrap.servers=127.0.0.1:1")
+    done = kdiag("check", at, *given, "--map", "10.9.9.9=127.0.0.1", "-q")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        [
+            "kdiag: note: --timeout is given more than once: the last one counts, 5",
+            f"kdiag: note: bootstrap.servers is not used: {at} is given beside the properties",
+            "kdiag: note: --map of 10.9.9.9 is not used: no broker advertises it",
+        ],
+    )
+
+
 def test_expectations_from_everywhere(brokers: Brokers, tmp_path: Path) -> None:
     """A target has some; the environment wins over it, and the command line over that."""
     target = brokers.three().bootstrap

@@ -428,6 +428,8 @@ def test_where_the_bootstrap_servers_are_taken_from(
     properties = {"bootstrap.servers": in_property} if in_property else {}
     found = settings(argument, properties=properties, from_file={"bootstrap.servers": in_file})
     assert found.bootstrap == (Endpoint(host, 1),)
+    said = f"bootstrap.servers is not used: {argument} is given beside the properties"
+    assert list(found.notes) == ([said] if argument else [])
 
 
 @pytest.mark.parametrize(

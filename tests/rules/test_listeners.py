@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.config.settings import Endpoint, settings
+from kdiag.rules.advertised import unmatched_maps
 from kdiag.rules.rule import Finding
+from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener
+from kdiag.walk.facts.metadata import Broker
 from tests.facts import (
     DOOR,
     brokers,
@@ -331,3 +335,18 @@ def test_both_clusters_are_named() -> None:
         "KD310", OUTSIDE, listener(1, f"{DOOR}:9094", "identity:wrong_cluster", there)
     )
     assert any("cluster another" in line for line in finding.evidence)
+
+
+@pytest.mark.parametrize(
+    ("mapped", "noted"),
+    [
+        ("10.0.1.11=3.10.139.221", []),
+        ("10.0.1.99=3.10.139.221", ["--map of 10.0.1.99 is not used: no broker advertises it"]),
+        ("10.0.1.11:1=b:2", ["--map of 10.0.1.11:1 is not used: no broker advertises it"]),
+    ],
+)
+def test_a_map_of_an_address_that_nobody_advertises_is_said(mapped: str, noted: list[str]) -> None:
+    asked = settings(f"{DOOR}:9094", mapped=[mapped])
+    brokers = metadata(Broker(1, Endpoint("10.0.1.11", 9094)))
+    assert list(unmatched_maps(Facts((asked, brokers)))) == noted
+    assert list(unmatched_maps(Facts((asked,)))) == []

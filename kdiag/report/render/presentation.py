@@ -174,6 +174,14 @@ _HEADLINES = {
 }
 
 
+_FAILED = {
+    "bootstrap": "cannot connect from here",
+    "metadata": "can connect from here, but the metadata does not let it go on",
+    "listeners": "cannot reach every broker from here",
+    "produce": "can connect from here, but cannot produce to every broker",
+}
+
+
 def headline(report: Report) -> str:
     """The verdict as a title, without the cause: nothing is claimed that was not checked."""
     if report.interrupted:
@@ -182,8 +190,10 @@ def headline(report: Report) -> str:
         return "A Kafka client can connect from here"
     if report.root_cause in _HEADLINES:
         return _HEADLINES[report.root_cause]
-    if report.failing_hop in HOP_IDS:
-        return "A Kafka client cannot connect from here"
+    if report.cause and report.cause.severity != "error":
+        return "A Kafka client can connect from here, but a warning counts as a failure"
+    if report.failing_hop in _FAILED:
+        return f"A Kafka client {_FAILED[report.failing_hop]}"
     return f"A Kafka client can connect from here, but {report.failing_hop} fails"
 
 

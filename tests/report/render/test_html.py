@@ -206,6 +206,15 @@ def test_a_saved_report_may_say_anything() -> None:
     [
         ("healthy", "A Kafka client can connect from here"),
         ("refused", "A Kafka client cannot connect from here"),
+        (
+            "unknown-topic",
+            "A Kafka client can connect from here, but the metadata does not let it go on",
+        ),
+        ("port-closed", "A Kafka client cannot reach every broker from here"),
+        (
+            "path-mtu",
+            "A Kafka client can connect from here, but cannot produce to every broker",
+        ),
         ("expectation", "A Kafka client can connect from here, but expect fails"),
         ("deadline", "The deadline ended the check before its end"),
         ("internal-error", "kdiag itself failed: the check did not end"),
@@ -214,3 +223,12 @@ def test_a_saved_report_may_say_anything() -> None:
 )
 def test_the_headline_claims_what_was_checked(name: str, headline: str) -> None:
     assert order.headline(report(name)) == headline
+
+
+def test_a_warning_that_counts_as_a_failure_is_still_a_warning() -> None:
+    """--fail-on warning: a client can connect all the same."""
+    warned = report("certificate-expires-soon")
+    failed = replace(warned, verdict="fail", failing_hop="bootstrap", root_cause="KD125")
+    assert order.headline(failed) == (
+        "A Kafka client can connect from here, but a warning counts as a failure"
+    )
