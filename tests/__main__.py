@@ -79,11 +79,20 @@ def main(arguments: list[str]) -> int:
         checks = [sys.executable, __file__, "--checks"]
         beside = subprocess.Popen(checks, stdout=page, stderr=subprocess.STDOUT)
         outcome = {"what real servers need": 1 if _missing() and os.environ.get("CI") else 0}
+        _compile(arguments)
         outcome |= _timed((*PYTEST, *arguments))
         outcome["checks"] = beside.wait()
         page.seek(0)
         print(page.read(), end="")
     return _summary(outcome)
+
+
+def _compile(arguments: list[str]) -> None:
+    """Collects the tests once where nothing is compiled: else each worker compiles all by itself,
+    and what it imports too."""
+    if not sys.dont_write_bytecode and not any(Path("tests").glob("__pycache__/test_*.pyc")):
+        collect = [PYTHON.parent / "pytest", "--collect-only", "-qq", *arguments]
+        subprocess.run(collect, stdout=subprocess.DEVNULL, check=False)
 
 
 def _timed(*steps: tuple[str, ...]) -> dict[str, int]:
