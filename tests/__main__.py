@@ -91,7 +91,7 @@ def _compile(arguments: list[str]) -> None:
     """Collects the tests once where nothing is compiled: else each worker compiles all by itself,
     and what it imports too."""
     if not sys.dont_write_bytecode and not any(Path("tests").glob("__pycache__/test_*.pyc")):
-        collect = [PYTHON.parent / "pytest", "--collect-only", "-qq", *arguments]
+        collect = [str(PYTHON.parent / "pytest"), "--collect-only", "-qq", *arguments]
         subprocess.run(collect, stdout=subprocess.DEVNULL, check=False)
 
 
