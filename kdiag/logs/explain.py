@@ -10,7 +10,13 @@ from typing import BinaryIO
 from kdiag.logs.command import command
 from kdiag.logs.explanation import Explanation, LogFinding, LogLine
 from kdiag.logs.facts import LogEvent, LogFacts
-from kdiag.logs.locate import LocatedEvent, is_outcome, located, protocol_in_size
+from kdiag.logs.locate import (
+    LocatedEvent,
+    has_needed,
+    is_outcome,
+    located,
+    protocol_in_size,
+)
 from kdiag.logs.reader import read
 from kdiag.logs.stream import unwrapped
 from kdiag.logs.text import MESSAGES
@@ -215,7 +221,7 @@ def _recovered(cause: LogFinding, events: Sequence[LocatedEvent], log: LogFacts)
 def _outcomes(log: LogFacts, findings: Sequence[LogFinding]) -> list[LogLine]:
     """The lines that report a failure without a code. Lines in unknown words count only where
     nothing else tells of a failure."""
-    lines = [_line(event) for event in log.events if is_outcome(event)]
+    lines = [_line(e) for e in log.events if is_outcome(e) and has_needed(e, log)]
     known = [line for line in lines if line.kind not in ("unknown", "idle")]
     return [line for line in lines if line.kind != "unknown" or not (known or findings)]
 

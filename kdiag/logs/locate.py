@@ -45,14 +45,21 @@ def located(log: LogFacts) -> list[LocatedEvent]:
 
 
 def _counts(event: LogEvent, log: LogFacts) -> bool:
-    """Whether an event is about Kafka, and the log has what its pattern needs beside its line. An
-    error of Go's own packages is not of Kafka in the log of a client in another language."""
+    """Whether an event is about Kafka, and the log has what its pattern needs. An error of Go's own
+    packages is not of Kafka in the log of a client in another language."""
     clients = [client for client in log.clients if client != GO]
     if event.client == GO and clients and not any(same_family(c, GO) for c in clients):
         return False
+    return has_needed(event, log)
+
+
+def has_needed(event: LogEvent, log: LogFacts) -> bool:
+    """Whether a log has what the pattern of an event needs beside its line."""
     needs = event.pattern.needs
     if needs == "reached":
         return bool(log.reached)
+    if needs == "nothing":
+        return not log.metadata and not log.reached
     if needs == "client":
         return log.lines <= _SHORT or any(
             other.client not in ("", GO) and abs(other.line - event.line) <= _NEAR

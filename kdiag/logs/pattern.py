@@ -32,6 +32,7 @@ PROVES = {
     "network": "the lines around this one are about a connection of the client",
     "unknown": "a failure of a client, in words that no pattern has",
     "client": "a line of a client of Kafka is near, or the log is short",
+    "nothing": "no server answered",
 }
 FAILURES = ("", "lost", "own", "idle", "group", "unknown")
 

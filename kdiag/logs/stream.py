@@ -240,8 +240,8 @@ def unwrapped(log: bytes) -> Iterator[bytes]:
     of lines stays, so that line numbers are right.
     """
     lines = [line.rstrip(b"\r") for line in log.split(b"\n")]
-    if b"kpro_" in log:  # a term of Erlang
-        yield re.sub(rb"(?:\n {6,}\S[^\n]*)+", _joined, log)
+    if b"kpro_" in log or b"\\n" in log:  # a term of Erlang, or a folded text of YAML
+        yield re.sub(rb"(?:\n {6,}(?!at )\S[^\n]*)+", _joined, log)
     width = max(map(len, lines), default=0)
     if not 40 <= width <= 250:
         return
