@@ -12,6 +12,8 @@ import pytest
 from tests.running import ENOUGH, ROOT, Brokers, environment
 from tests.way import Crossing
 
+pytestmark = pytest.mark.xdist_group("way")  # the check is traced once
+
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
 ORDER = {
     room: place
@@ -31,9 +33,11 @@ HANDED = {
 }
 
 
-@pytest.fixture
-def crossings(brokers: Brokers) -> list[Crossing]:
+@pytest.fixture(scope="module")
+def crossings() -> list[Crossing]:
     """The crossings of a check that passes."""
+    brokers = Brokers()
+    brokers.start()
     done = subprocess.run(
         [sys.executable, "-m", "tests.way", "check", brokers.three().bootstrap],
         cwd=ROOT,
@@ -42,6 +46,7 @@ def crossings(brokers: Brokers) -> list[Crossing]:
         text=True,
         timeout=ENOUGH,
     )
+    brokers.stop()
     assert "PASS" in done.stdout, done.stderr
     return [Crossing(*line.split(" ", 2)) for line in done.stderr.splitlines()]
 

@@ -34,6 +34,8 @@ JAVA = (
     "-XX:TieredStopAtLevel=1",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )
+# The same for keytool.
+QUICKLY = ("-J-XX:+UseSerialGC", "-J-XX:TieredStopAtLevel=1")
 _MODULE = "org.apache.kafka.common.security"
 _LOGIN = {
     "PLAIN": f"{_MODULE}.plain.PlainLoginModule required "

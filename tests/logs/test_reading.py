@@ -537,7 +537,7 @@ def test_a_log_of_100_megabytes_needs_less_than_100_megabytes_of_memory(tmp_path
 
 
 @given(st.data())
-@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 def test_no_damaged_line_raises_an_exception(data: st.DataObject) -> None:
     """Lines of clients, damaged: cut, repeated, with many digits and unusual characters."""
     lines = []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kdiag.config.properties import jaas
 from kdiag.config.usage import UsageError
 
-quick = hypothesis_settings(max_examples=500, deadline=None, database=None, derandomize=True)
+quick = hypothesis_settings(max_examples=200, deadline=None, database=None, derandomize=True)
 MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
 
 
