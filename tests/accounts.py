@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import marshal
 import os
 import re
 import socket
@@ -24,7 +25,10 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 import boto3
+import pytest
 from werkzeug.serving import make_server
+
+from kdiag.aws.ec2 import ApiModelLoader
 
 REGION, LAPTOP = "eu-west-2", "203.0.113.10"
 PRIVATE = ("10.0.1.11", "10.0.1.12", "10.0.1.13")
@@ -245,6 +249,17 @@ def running_account() -> Iterator[Account]:
         account.url = f"http://127.0.0.1:{sock.getsockname()[1]}"
         with serving(account, sock):
             yield account
+
+
+@contextmanager
+def models_read_once() -> Iterator[None]:
+    """kdiag parses an API model of botocore once for all tests: EC2's takes 0.1 s. What it gets is
+    a copy, since botocore changes it."""
+    load_file, own = ApiModelLoader.load_file, ApiModelLoader()
+    parsed = cache(lambda path: marshal.dumps(load_file(own, path)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ApiModelLoader, "load_file", lambda _, path: marshal.loads(parsed(path)))
+        yield
 
 
 @contextmanager

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.accounts import Account, environment, running_account
+from tests.accounts import Account, environment, models_read_once, running_account
 
 LONGEST = 60.0  # seconds, for what should take two
 
 
 @pytest.fixture(scope="session")
 def moto_account() -> Iterator[Account]:
-    with running_account() as account:
+    with running_account() as account, models_read_once():
         yield account
 
 

@@ -22,7 +22,7 @@ from kdiag.aws.ec2 import AwsApi
 from kdiag.aws.facts import ClientAddress
 from kdiag.aws.reachability import analyze
 from kdiag.aws.verdict import PathVerdict
-from tests.accounts import Account, environment, running_account, serving
+from tests.accounts import Account, environment, models_read_once, running_account, serving
 from tests.applied import applies
 from tests.lab import commands, goldens, packets
 from tests.lab.client import HEALTHY, Client, Report, Verdict
@@ -181,6 +181,7 @@ class Cloud:
 def cloud(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with ExitStack() as stack:
         account = stack.enter_context(running_account())
+        stack.enter_context(models_read_once())
         port = int(account.url.rpartition(":")[2])
         sock = stack.enter_context(lab.network.laptop.listening(port))
         stack.enter_context(serving(account, sock))
