@@ -19,7 +19,8 @@ class Tree:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        ignore = shutil.ignore_patterns("__pycache__")
+        # With what is compiled, but for what another worker writes just now.
+        ignore = shutil.ignore_patterns("*.pyc.*")
         shutil.copytree(ROOT / "kdiag", folder / "kdiag", ignore=ignore)
 
     def add(self, path: str, text: str) -> None:

@@ -14,6 +14,14 @@ from tests.accounts import Account, environment, models_read_once, running_accou
 LONGEST = 60.0  # seconds, for what should take two
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks at its own turn
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One worker runs all tests that use the account: moto and the models are loaded once."""
+    for item in items:
+        if "moto_account" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("account"))
+
+
 @pytest.fixture(scope="session")
 def moto_account() -> Iterator[Account]:
     with running_account() as account, models_read_once():

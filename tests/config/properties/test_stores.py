@@ -22,6 +22,9 @@ from kdiag.config.properties import jks, pem, stores
 from kdiag.config.properties.dialects import KeySource
 from kdiag.config.usage import UsageError
 
+pytestmark = pytest.mark.xdist_group("stores")  # they are made once
+
+QUICKLY = ("-J-XX:TieredStopAtLevel=1", "-J-XX:+UseSerialGC")  # half of what Java takes to start
 PASSWORD, KEY_PASSWORD, WRONG = "store-hunter2", "key-hunter2", "wrong-hunter2"
 quick = hypothesis_settings(max_examples=200, deadline=None, database=None, derandomize=True)
 
@@ -49,8 +52,9 @@ class Made:
         return str(path)
 
     def run(self, *command: str) -> None:
+        quickly = QUICKLY if command[0] == "keytool" else ()
         done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, encoding="utf-8", timeout=60
+            (*command, *quickly), cwd=self.folder, capture_output=True, encoding="utf-8", timeout=60
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
