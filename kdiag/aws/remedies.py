@@ -23,7 +23,7 @@ def give_source() -> Remedy:
 
 
 def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
-    """Remedy for interfaces without a public address: elastic IPs (option 1 of 3)."""
+    """Remedy for interfaces without a public address: elastic IPs ."""
     lines = [
         fill(
             "shell",
@@ -36,7 +36,7 @@ def elastic_ip(region: str, interfaces: Sequence[str]) -> Remedy:
         for interface in dict.fromkeys(interfaces)
     ]
     return Remedy(
-        "1. Give each an elastic IP, in a subnet whose default route leads to an internet gateway, "
+        "Give each an elastic IP, in a subnet whose default route leads to an internet gateway, "
         "and advertise that:",
         "\n".join(lines),
         "shell",
@@ -53,9 +53,9 @@ def balancer_for_each(begins: str = "Put") -> Remedy:
 
 
 def come_by_vpn(vpc: str) -> Remedy:
-    """Remedy for brokers without public addresses: private connections (option 3 of 3)."""
+    """Remedy for brokers without public addresses: private connections ."""
     return Remedy(
-        f"3. Or leave the brokers private, and bring the clients to {vpc}: a VPN, a peering or a "
+        f"Or leave the brokers private, and bring the clients to {vpc}: a VPN, a peering or a "
         "transit gateway, or a machine of the client's in the VPC."
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from kdiag.config.settings import Settings
-from kdiag.config.snippet import Snippet
+from kdiag.config.snippet import Snippet, fill
 from kdiag.rules import remedies
 from kdiag.rules.principal import secured
 from kdiag.rules.rule import Match, Note, Severity, rule
@@ -223,11 +224,10 @@ def offset_out_of_range(
             (
                 remedies.say(
                     "Set the group's offsets, while no member runs, or choose auto.offset.reset:",
-                    "{tool} --reset-offsets --to-earliest --execute "
-                    "--group {group} --topic {topic}",
+                    "{tool} --reset-offsets --to-earliest --execute --group {group} {partitions}",
                     tool=_tool("kafka-consumer-groups.sh", bootstrap, settings),
                     group=consume.group or "",
-                    topic=lost[0].topic,
+                    partitions=_of_topics(lost),
                 ),
             ),
             Severity.ERROR if ends else None,
@@ -376,6 +376,15 @@ def _tool(name: str, bootstrap: Bootstrap, settings: Settings) -> Snippet:
 
 def _state(group: Group) -> str:
     return f"{group.state}, {len(group.members)} members"
+
+
+def _of_topics(partitions: Sequence[PartitionOffsets]) -> Snippet:
+    """The --topic options for these partitions alone: the others of a topic keep their offsets."""
+    numbers: dict[str, list[str]] = defaultdict(list)
+    for each in partitions:
+        numbers[each.topic].append(str(each.number))
+    options = (f"{topic}:{','.join(those)}" for topic, those in numbers.items())
+    return Snippet(" ".join(fill("shell", "--topic {option}", option=each) for each in options))
 
 
 def _names(partitions: Sequence[PartitionOffsets]) -> str:

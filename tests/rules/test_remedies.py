@@ -182,3 +182,9 @@ def test_a_plain_name_or_address_stays_as_it_is() -> None:
     for host in ("kafka-1.example.com", "10.0.1.11", "[fd12::1]", "broker_1"):
         met = listener(1, f"{host}:9094", "timeout")
         assert advertised(met) == f"{host}:9094"
+
+
+def test_offsets_are_set_for_the_partitions_that_have_lost_theirs_alone() -> None:
+    (finding,) = walks.scenarios()["offset-out-of-range"].findings
+    assert finding.subjects == ["partition orders-1"]
+    assert finding.remedies[0].snippet.endswith(" --group billing --topic orders:1")

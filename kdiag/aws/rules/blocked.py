@@ -149,7 +149,7 @@ def no_public_address(paths: NetworkPaths) -> Iterator[Match]:
             (*steps(blocked), *_addresses(blocked)),
             (
                 remedies.elastic_ip(where.region, [b.reachability.interface.id for b in blocked]),
-                remedies.balancer_for_each("2. Or put"),
+                remedies.balancer_for_each("Or put"),
                 remedies.come_by_vpn(where.vpc),
             ),
         )
