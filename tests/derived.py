@@ -36,6 +36,8 @@ from kdiag.rules.rule import Rule
 from kdiag.walk.areas import AREAS
 from tests import pictures, sbom
 from tests.control.page import compatibility
+from tests.manual import manual
+from tests.texts import GOLDEN, texts
 
 RULES = every_rule()
 
@@ -59,6 +61,8 @@ def derived() -> Iterator[tuple[Path, Callable[[], str]]]:
     for path in pages():
         if path.name not in ("findings.md", "compatibility.md"):
             yield path, partial(quoted_anew, path)
+    yield ROOT / "docs/kdiag.1", manual
+    yield GOLDEN, texts
     yield sbom.SBOM, sbom.sbom
     for name, drawn in (("terminal", pictures.terminal), ("page", pictures.page)):
         yield ROOT / f"docs/pictures/{name}.svg", partial(_drawn, drawn)

@@ -289,6 +289,8 @@ def too_few_brokers(quorum: Quorum) -> Iterator[Match]:
     """The cluster lists fewer than three brokers.
 
     Prove it: count them.
+
+    How to fix: start the others.
     """
     if quorum.failed:
         yield Match("quorum", f"{quorum.brokers} of 3 brokers", quorum.failed)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import runpy
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.metadata import Metadata
+
+from kdiag import links
 
 ROOT = Path(__file__).resolve().parent.parent
+LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +36,9 @@ def test_the_wheel_has_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"kdiag/py.typed", "kdiag/schema.json", "kdiag/demo/world.py"} <= names
     assert {"kdiag/report/render/page.css", "kdiag/report/render/page.js"} <= names
     tops = {name.partition("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {"kdiag"}
+    assert {top for top in tops if not top.endswith((".dist-info", ".data"))} == {"kdiag"}
+    data = {name.partition(".data/")[2] for name in names if ".data/" in name}
+    assert data == {"data/share/man/man1/kdiag.1"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the demo keeps to loopback by Linux's means")
@@ -73,7 +81,8 @@ def once() -> str:
     for step in report.hops:
         assert_type(step, kdiag.HopResult)
         hop: Literal[
-            "bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect", "vantage"
+            "bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect", "vantage",
+            "consume",
         ] = step.hop
     for broker in report.cluster.brokers if report.cluster else ():
         assert_type(broker, kdiag.BrokerReport)
@@ -126,3 +135,28 @@ def test_a_type_checker_knows_the_public_names_of_the_wheel(wheel: Path, tmp_pat
         found = [error for error in errors if error.startswith(f"wrong.py:{number}: ")]
         assert found, line
         assert found[0].endswith(f"[{kind}]"), found
+
+
+def test_the_page_on_pypi_leads_somewhere(wheel: Path) -> None:
+    """What is uploaded has valid metadata; its links are absolute, and none is there before the
+    project has an address."""
+    (name,) = [each for each in zipfile.ZipFile(wheel).namelist() if each.endswith("/METADATA")]
+    told = Metadata.from_email(zipfile.ZipFile(wheel).read(name))
+    assert (told.name, told.description_content_type) == ("kdiag", "text/markdown")
+    published = links.REPOSITORY != "OWNER/kdiag"
+    assert bool(told.project_urls) is published
+    hook = runpy.run_path(str(ROOT / "docs/deploy/metadata.py"))
+    readme = (ROOT / "README.md").read_text("utf-8")
+    before = LINK.findall(hook["page"](readme, "OWNER/kdiag"))
+    after = LINK.findall(hook["page"](readme, "somebody/kdiag"))
+    assert told.description and LINK.findall(told.description) == (after if published else before)
+    assert all(link.startswith("https://") for link in (*before, *after))
+    assert len(after) == len(LINK.findall(readme)) > 15
+    for link in after:
+        kind, _, path = link.partition("/kdiag/")[2].partition("/main/")
+        assert kind in ("blob", "raw") and (ROOT / path.partition("#")[0]).is_file(), link
+        assert (kind == "raw") is path.endswith(".svg")
+    urls = hook["urls"]("somebody/kdiag", "https://docs.example.org/")
+    assert set(urls) == {"Documentation", "Source", "Issues", "Changelog"}
+    assert urls["Documentation"] == "https://docs.example.org/"
+    assert hook["urls"]("OWNER/kdiag", "") == {}

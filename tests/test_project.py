@@ -251,13 +251,13 @@ def test_nor_one_that_its_own_file_of_properties_names(outside: Checkout, file: 
 def test_no_file_is_read_and_sent(checkout: Checkout, url: str) -> None:
     checkout.has(
         f'sasl.mechanism = "OAUTHBEARER"\nsasl.oauthbearer.token.endpoint.url = "{url}"'
-    ).refused("has a file read and sent")
+    ).refused("makes kdiag read and send a file")
     (checkout.folder / "token").write_text("a.b.c")
     (checkout.folder / "its").write_text(
         "sasl.mechanism=OAUTHBEARER\nsasl.jaas.config=org.apache.kafka.common.security."
         f'oauthbearer.OAuthBearerLoginModule required oauth.token.endpoint.uri="{url}";\n'
     )
-    checkout.has("", 'command-config = "its"').refused("has a file read and sent")
+    checkout.has("", 'command-config = "its"').refused("makes kdiag read and send a file")
 
 
 RUN = ("plugin.library.paths", "sasl.kerberos.kinit.cmd", "ssl.engine.location", "ssl.providers")
@@ -295,7 +295,7 @@ def test_it_takes_no_place_of_the_users_own(checkout: Checkout) -> None:
     code, said = checkout.check(**SENT)
     assert code == 0, said
     assert "@prod is from " in said
-    assert "kdiag.toml in this folder has one of that name too, which is not used" in said
+    assert "kdiag.toml in this folder has a target of that name too, which is not used" in said
     assert "127.0.0.9" not in said
     assert checkout.check("@prod", "--trust-project", **SENT)[0] == 0  # nor where it is trusted
 
@@ -324,7 +324,7 @@ def test_a_file_that_everybody_can_write_is_not_used(
     for more in ((), ("--trust-project",)):
         code, said = checkout.check(name, *more)
         assert code == 2
-        assert "can be written by everybody, and is not used" in said
+        assert "can be written by anyone, and is not used" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
@@ -340,5 +340,5 @@ def test_a_file_of_another_user_is_not_used(checkout: Checkout) -> None:
 def test_no_file_at_all(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     os.mkfifo(checkout.folder / "kdiag.toml")
     monkeypatch.chdir(checkout.folder)
-    with pytest.raises(UsageError, match="it is no file"):
+    with pytest.raises(UsageError, match="it is not a file"):
         target("prod", {"XDG_CONFIG_HOME": "/nonexistent"})

@@ -119,7 +119,7 @@ def test_no_thread_to_be_had(arguments: tuple[str, ...]) -> None:
     )  # fmt: skip
     assert done.returncode == 1, done.stdout
     said = " ".join((done.stdout + done.stderr).split())
-    assert "gives kdiag no more threads: see ulimit -u" in said
+    assert "cannot start another thread on this machine: see ulimit -u" in said
     assert "Traceback" not in said
 
 

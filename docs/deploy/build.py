@@ -190,8 +190,12 @@ def site_packages(asked: argparse.Namespace, scratch: Path, target: Path) -> Pat
 
 
 def tree(asked: argparse.Namespace, scratch: Path, root: Path) -> Path:
-    """usr/bin/kdiag and usr/lib/kdiag below a folder, of one time and readable by everybody."""
-    site_packages(asked, scratch, root / "usr/lib/kdiag")
+    """usr/bin/kdiag, usr/lib/kdiag and the man page below a folder, of one time and readable by
+    everybody."""
+    packages = site_packages(asked, scratch, root / "usr/lib/kdiag")
+    data = packages / f"kdiag-{VERSION}.data"
+    shutil.move(data / "data/share", root / "usr/share")
+    shutil.rmtree(data)
     (root / "usr/bin").mkdir()
     (root / "usr/bin/kdiag").write_text(filled(LAUNCHER))
     # Bytecode is part of it: whoever runs it may write none, and what root wrote would be left.

@@ -94,8 +94,8 @@ class AwsView(CloudView):
             return ()
         return (
             f"{listed(once(path.label for path in refusing))} "
-            f"refuse{'s' if len(refusing) == 1 else ''}, so no security group and "
-            "no network ACL of EC2 is in the way: these drop, and never refuse",
+            f"refuse{'s' if len(refusing) == 1 else ''}, so no security group and no network ACL "
+            "of EC2 blocks it: these drop, and never refuse",
         )
 
     def on_hosts(self, names: Sequence[str]) -> tuple[Remedy, ...]:

@@ -20,7 +20,7 @@ MAX_BALANCERS, MAX_TARGET_GROUPS = 32, 64
 MAX_CLUSTERS = 4  # with similar names
 
 _IAM = "elasticloadbalancing"
-_SKIPPED = "{} of them, and AWS tells of one at a time: kdiag asks about the first {}"
+_SKIPPED = "{} of them, and AWS describes one at a time: kdiag asks for the first {}"
 
 Pages = list[ApiResponse] | None
 GroupHealth = tuple[bool, tuple[TargetHealth, ...]]

@@ -115,7 +115,7 @@ def terraform(proposed: Proposal) -> Remedy:
 def revoke(region: str, group: str, rules: Sequence[str]) -> Remedy:
     """Remedy: the removal of rules, after the clients have their own rules."""
     return Remedy(
-        "Then take the open rule away; whoever else comes by it needs a rule of their own first:",
+        "Then remove the open rule. Other clients that use it need a rule of their own first:",
         fill(
             "shell",
             "aws ec2 revoke-security-group-ingress --region {region} --group-id {group} \\\n"
@@ -165,8 +165,8 @@ def acl_entries(
                 )
             )
     return Remedy(
-        "Let it through, before the entry that denies. A network ACL keeps no state: requests and "
-        "answers need an entry each.",
+        "Allow it, before the entry that denies it. A network ACL keeps no state: requests and "
+        "answers need one entry each.",
         "\n".join(lines),
         "shell",
     )

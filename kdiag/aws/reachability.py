@@ -180,7 +180,8 @@ class _PathAnalysis:
             return step(PathVerdict.ALLOWED, f"{address} is {named}")
         if self.client.inside or self.client.private:
             return step(
-                PathVerdict.ALLOWED, f"{address} of {interface.id} is private, and so are you"
+                PathVerdict.ALLOWED,
+                f"{address} of {interface.id} is private, and so is this client",
             )
         inner = f"{address} is private to {interface.vpc}"
         if self.client.known:
@@ -188,7 +189,7 @@ class _PathAnalysis:
                 PathVerdict.BLOCKED, f"{inner}: from {self.client.network} nothing leads there"
             )
         return step(
-            PathVerdict.UNKNOWN, f"{inner}; whether a VPN or a peering leads you there is open"
+            PathVerdict.UNKNOWN, f"{inner}; whether a VPN or a peering connects you is not known"
         )
 
     def route_step(self, interface: NetworkInterface, peer: ClientSource, layer: str) -> PathStep:
@@ -323,7 +324,8 @@ class _PathAnalysis:
         if self.is_unknown_list(rule.prefix_list):
             yield f"{rule.id} is for {rule.prefix_list}, whose networks are not known"
         if rule.peer_group and not out and self.uses_private_address and not self.client.interface:
-            yield f"{rule.id} is for members of {rule.peer_group}, and whether you are one is open"
+            yield f"{rule.id} is for members of {rule.peer_group}, and whether this client is one "
+            "is not known"
 
     def is_unknown_list(self, network: str) -> bool:
         """Whether `network` is a prefix list whose networks are not known."""
@@ -401,7 +403,7 @@ def _route_step(
         layer,
         PathVerdict.UNKNOWN,
         decided_by,
-        f"{decided_by}: what is behind that is not seen from here",
+        f"{decided_by}: kdiag cannot see what is behind it",
     )
 
 

@@ -63,8 +63,8 @@ def come_by_vpn(vpc: str) -> Remedy:
 def start_instances(region: str, instances: Sequence[str]) -> Remedy:
     """Remedy for instances that do not run."""
     return Remedy(
-        "Start them. A public address that is no elastic IP changes by that: check then what the "
-        "broker advertises.",
+        "Start them. A public address that is not an elastic IP changes then: check afterwards "
+        "what the broker advertises.",
         fill(
             "shell",
             "aws ec2 start-instances --region {region} --instance-ids {instances}",
@@ -101,8 +101,8 @@ def add_route(
     cidr = source if "/" in source else f"{source}/{32 if version == 4 else 128}"
     option = "--destination-cidr-block" if version == 4 else "--destination-ipv6-cidr-block"
     return Remedy(
-        "Give the subnet a way back. For this client alone it is the route below; a subnet for "
-        "public brokers has its default route lead to the internet gateway.",
+        "Add a route back to the client. The route below is for this client alone; in a subnet for "
+        "public brokers the default route leads to the internet gateway.",
         fill(
             "shell",
             "aws ec2 create-route --region {region} --route-table-id {table} \\\n"
@@ -121,9 +121,9 @@ def look_on_hosts(ports: Sequence[int]) -> Remedy:
     """Remedy for a path that AWS allows and that times out: check the firewalls on the hosts."""
     port_filter = " or ".join(f"port {port}" for port in ports)
     return Remedy(
-        "What EC2 asks lets it through, so look on the hosts: a firewall there, a NodePort whose "
+        "EC2 allows the connection, so look at the hosts: a firewall there, a NodePort whose "
         "node runs no pod (externalTrafficPolicy: Local), kube-proxy, or a VPN or proxy on the "
-        "client's side. Whether the packets arrive there, this shows:",
+        "client's side. This command shows whether the packets arrive:",
         fill("shell", "tcpdump -ni any {filter!q}", filter=f"tcp and ({port_filter})"),
         "shell",
     )
@@ -132,8 +132,8 @@ def look_on_hosts(ports: Sequence[int]) -> Remedy:
 def log_in() -> Remedy:
     """Remedy for missing or expired credentials, or an unknown region."""
     return Remedy(
-        "Log in, and check who you are and where:",
-        "aws sso login   # or however your credentials come\naws sts get-caller-identity\n"
+        "Log in, and check the identity and the region:",
+        "aws sso login   # or the command that gives you credentials\naws sts get-caller-identity\n"
         "aws configure get region",
         "shell",
     )
@@ -162,8 +162,8 @@ def whose_account() -> Remedy:
 def describe_targets(region: str, target_group: str) -> Remedy:
     """Remedy for unhealthy targets of a load balancer."""
     return Remedy(
-        "Look at why the targets are not healthy; the health check needs the targets' security "
-        "group to let the load balancer's own addresses in:",
+        "Find out why the targets are not healthy. For the health check the targets' security "
+        "group must allow the load balancer's own addresses:",
         fill(
             "shell",
             "aws elbv2 describe-target-health --region {region} --target-group-arn {target_group}",
@@ -218,8 +218,8 @@ def add_listener(region: str, balancer: str, port: int) -> Remedy:
 def no_hairpin(region: str, target_group: str) -> Remedy:
     """Remedy for a target that connects to itself through its load balancer."""
     return Remedy(
-        "Switch client-IP preservation off for the target group (it ends for new connections), or "
-        "run this client elsewhere than on a target:",
+        "Turn off client-IP preservation for the target group (for new connections), or run this "
+        "client on a machine that is not a target:",
         fill(
             "shell",
             "aws elbv2 modify-target-group-attributes --region {region} \\\n"
@@ -235,7 +235,7 @@ def no_hairpin(region: str, target_group: str) -> Remedy:
 def msk_public(region: str, arn: str) -> Remedy:
     """Remedy for an MSK cluster without public access."""
     return Remedy(
-        "Switch public access on (it needs public subnets, TLS, and no unauthenticated access), "
+        "Turn on public access (it needs public subnets, TLS, and no unauthenticated access), "
         "then use the public bootstrap string; or connect from inside: multi-VPC connectivity, "
         "peering, VPN.",
         fill(

@@ -156,7 +156,7 @@ async def no_public_address(world: World) -> Start:
 
 @scenario
 async def open_to_the_world(world: World) -> Start:
-    """All is well, for everybody: all TCP ports are open to the whole internet."""
+    """The path works, for any client: all TCP ports are open to the whole internet."""
     await world.three()
     return Start(cloud=StaticAwsClient(brokers_snapshot(group_rule(1, (0, 65535), _EVERYWHERE))))
 

@@ -8,12 +8,13 @@ import re
 import sys
 from contextlib import suppress
 from importlib import import_module
+from itertools import takewhile
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
 from kdiag import __version__
-from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE
+from kdiag.cli.exits import EXIT_CODES, INTERNAL, INTERRUPTED, USAGE, epilog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 _SERVER = re.compile(r"[\w\]]:[0-9]{1,5}(,|\Z)")
 LONGEST = 4096  # characters of an error: it may have words of a file in it
+_OWN = ("-h", "--help", "-V", "--version", "help", "version")
+_FLAGS = ("--json", "--no-color", "-v", "--verbose", "-q", "--quiet")
 COMMANDS = ("check", "demo", "lint", "explain", "findings", "diff", "show", "completion")
 
 
@@ -39,24 +42,42 @@ class Commands(click.Group):
                 self.add_command(getattr(import_module(f"kdiag.cli.{name}"), name))
         return self.commands.get(cmd_name)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Takes `kdiag --json demo` for `kdiag demo --json`, and options alone, as those of Kafka's
+        tools (`kdiag -b HOST:PORT`), for a check."""
+        flags = list(takewhile(_FLAGS.__contains__, args))
+        rest = args[len(flags) :]
+        if rest and rest[0] not in _OWN and (flags or rest[0].startswith("-")):
+            named = rest[0] in COMMANDS
+            args = [rest[0] if named else "check", *flags, *rest[named:]]
+        return super().parse_args(ctx, args)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Takes `kdiag HOST:PORT` and `kdiag @NAME` for a check of it, `kdiag help` and `kdiag
         version` for the options of that name."""
         first, *others = args
+        server = _SERVER.search(first) or ("".join(others[:1]).isdigit() and "." in first)
         if first in ("help", "version"):
             asked = [*others[:1], "--help"] if first == "help" else ["--version"]
-            cli.main(asked, prog_name=ctx.info_name, parent=ctx.parent)
-        if first.startswith("@") or _SERVER.search(first):
+            cli.main(asked, prog_name=ctx.info_name, parent=ctx.parent, standalone_mode=False)
+            ctx.exit()
+        if first.startswith("@") or server:
             args = ["check", *args]
+        elif "." in first:
+            from kdiag.config.usage import word  # 0.4 ms
+
+            raise click.UsageError(
+                f"no such command; to check a bootstrap server: kdiag check {word(first)}:9092"
+            )
         return super().resolve_command(ctx, args)
 
 
 @click.group(
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog=EXIT_CODES,
+    epilog=epilog("kdiag", EXIT_CODES),
     invoke_without_command=True,
     subcommand_metavar="COMMAND [ARGS]...",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -12,7 +11,7 @@ from click.core import ParameterSource
 from kdiag import __version__
 from kdiag.cli import completion
 from kdiag.cli.ahead import begin
-from kdiag.cli.exits import EXIT_CODES
+from kdiag.cli.exits import EXIT_CODES, epilog
 from kdiag.cli.options import REPORTED, check_options, output, shown
 from kdiag.cli.settings import ALL, TYPED, all_settings, all_vantages
 from kdiag.cli.watching import ready, walked, walked_from
@@ -36,7 +35,9 @@ class _Check(click.Command):
 
 
 @click.command(
-    cls=_Check, epilog=EXIT_CODES, short_help="Walk the four hops, and say which one fails."
+    cls=_Check,
+    epilog=epilog("check", EXIT_CODES),
+    short_help="Walk the four hops, and say which one fails.",
 )
 @click.argument(
     "bootstraps",
@@ -54,8 +55,6 @@ class _Check(click.Command):
 )
 @check_options
 @output(REPORTED, variables=True)
-@click.option("--json", "as_json", is_flag=True, help="As -o json.")
-@click.option("--no-color", is_flag=True, help="As NO_COLOR=1 in the environment.")
 @click.pass_context
 def check(
     context: click.Context,
@@ -67,8 +66,6 @@ def check(
     quiet: bool,
     outputs: Sequence[str],
     servers: Sequence[str],
-    as_json: bool,
-    no_color: bool,
     **written: Any,
 ) -> int:
     """Walk the four hops from here to BOOTSTRAP, a HOST:PORT (9092 where no port is given), or to
@@ -87,9 +84,6 @@ def check(
     if servers and context.get_parameter_source("bootstraps") is ParameterSource.ENVIRONMENT:
         bootstraps = ()
     bootstraps = _whole([*bootstraps, *servers])
-    outputs = [*outputs, "json"] if as_json else outputs
-    if no_color:
-        os.environ["NO_COLOR"] = "1"
     checks = all_settings(context, bootstraps, written)
     vantages = all_vantages(places, checks, wait_seconds) if places else ()
     begun = context.obj or ()

@@ -8,14 +8,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kdiag.cli.exits import epilog
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 SHELLS = ("bash", "zsh", "fish")
 
 
-@click.command(short_help="Print what makes a shell complete kdiag's words.")
-@click.argument("shell", type=click.Choice(SHELLS))
+@click.command(
+    epilog=epilog("completion"), short_help="Print what makes a shell complete kdiag's words."
+)
+@click.argument("shell", type=click.Choice(SHELLS, case_sensitive=False))
 def completion(shell: str) -> int:
     """Print what makes SHELL complete commands, options, codes, targets and formats.
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from kdiag.cli.completion import scenarios
-from kdiag.cli.options import details, output, shown
+from kdiag.cli.exits import epilog
+from kdiag.cli.options import REPORTED, details, output, shown
 from kdiag.cli.watching import ready, watched
+from kdiag.config.options import seconds
 from kdiag.config.usage import near
 from kdiag.report.render import render
 
@@ -18,16 +20,18 @@ if TYPE_CHECKING:
     from kdiag.report.model import Report
 
 
-@click.command(short_help="Walk an embedded cluster: nothing to install.")
+@click.command(epilog=epilog("demo"), short_help="Walk an embedded cluster: nothing to install.")
 @click.argument("scenario", required=False, shell_complete=scenarios)
 @click.option("--list", "listing", is_flag=True, help="List the scenarios.")
-@click.option("--timeout", default=1.0, show_default=True, metavar="SECONDS", help="For one step.")
+@click.option(
+    "--timeout", default="1s", show_default=True, metavar="SECONDS", help="Time limit of each step."
+)
 @details
-@output("As with check.")
+@output(REPORTED)
 def demo(
     scenario: str | None,
     listing: bool,
-    timeout: float,
+    timeout: str,
     verbose: bool,
     quiet: bool,
     outputs: Sequence[str],
@@ -41,6 +45,7 @@ def demo(
     from kdiag.demo.scenarios import SCENARIOS
 
     detail = shown(verbose, quiet)
+    limit = seconds("timeout", timeout)
     if listing:
         width = max(map(len, SCENARIOS))
         for name, build in SCENARIOS.items():
@@ -53,12 +58,12 @@ def demo(
     ready()
     if scenario is not None:
         with destinations(outputs) as opened:
-            report = _played(scenario, timeout)
+            report = _played(scenario, limit)
             deliver(lambda form, stream: render(form, report, stream, detail), opened)
         return report.exit_code
     for name in ("healthy", "private-address"):
         click.echo(f"$ kdiag demo {name}\n# {(SCENARIOS[name].__doc__ or '').strip()}")
-        report = _played(name, timeout)
+        report = _played(name, limit)
         render("terminal", report, sys.stdout, detail)
         if report.interrupted:
             return report.exit_code

@@ -8,16 +8,19 @@ from collections.abc import Sequence
 import click
 
 from kdiag import __version__
-from kdiag.cli.exits import EXIT_CODES
+from kdiag.cli.exits import EXIT_CODES, epilog
 from kdiag.cli.files import read
-from kdiag.cli.options import REPORTED, output
+from kdiag.cli.options import REPORTED, details, output, shown
 from kdiag.report.render import render
 
 
-@click.command(epilog=EXIT_CODES, short_help="Compare what was seen from several places.")
+@click.command(
+    epilog=epilog("diff", EXIT_CODES), short_help="Compare what was seen from several places."
+)
 @click.argument("saved", nargs=-1, required=True, metavar="A.json B.json...")
+@details
 @output(REPORTED)
-def diff(saved: Sequence[str], outputs: Sequence[str]) -> int:
+def diff(saved: Sequence[str], verbose: bool, quiet: bool, outputs: Sequence[str]) -> int:
     """Say what differs between reports on one cluster that were saved with -o json: two vantage
     points, one answer.
 
@@ -29,6 +32,7 @@ def diff(saved: Sequence[str], outputs: Sequence[str]) -> int:
     from kdiag.report.model import Report
     from kdiag.report.several import together  # 49 ms
 
+    detail = shown(verbose, quiet)
     found: dict[str, Report] = {}
     for path, name in zip(saved, _names(saved), strict=True):
         what = "standard input" if path == "-" else path
@@ -39,10 +43,10 @@ def diff(saved: Sequence[str], outputs: Sequence[str]) -> int:
         for label, report in one.reports.items():
             found[label if len(saved) == 1 else f"{name}: {label}"] = report
     if len(found) < 2:
-        raise click.UsageError("it takes the reports of two vantage points at least")
+        raise click.UsageError("kdiag diff needs the reports of at least two vantage points")
     several = together(found, __version__, compared=True)
     with destinations(outputs) as opened:
-        deliver(lambda form, stream: render(form, several, stream), opened)
+        deliver(lambda form, stream: render(form, several, stream, detail), opened)
     return several.exit_code
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, TextIO
 import click
 
 from kdiag.cli.completion import codes_and_files
-from kdiag.cli.exits import EXIT_CODES
+from kdiag.cli.exits import EXIT_CODES, epilog
 from kdiag.cli.options import TERMINAL_OR_JSON, output
 from kdiag.config.usage import quoted
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kdiag.logs.explanation import Explanation
 
 FORMS = ("terminal", "json")
+OPTIONS = ("--output", "--format", "--json", "--no-color", "--help")
 
 WritePage = Callable[[str, TextIO], None]
 
@@ -29,7 +30,7 @@ WritePage = Callable[[str, TextIO], None]
 # A number of librdkafka begins with a dash, and is no option.
 @click.command(
     context_settings={"ignore_unknown_options": True},
-    epilog=EXIT_CODES,
+    epilog=epilog("explain", EXIT_CODES),
     short_help="Say what a code, an error or a log means.",
 )
 @click.argument(
@@ -54,6 +55,11 @@ def explain(subjects: Sequence[str], outputs: Sequence[str]) -> int:
     """
     from kdiag.cli.outputs import deliver, destinations  # 0.6 ms
 
+    for subject in subjects:
+        if re.fullmatch(r"--[a-z-]+(=.*)?", subject):
+            from difflib import get_close_matches  # 1.6 ms
+
+            raise click.NoSuchOption(subject, possibilities=get_close_matches(subject, OPTIONS))
     say = _page(subjects[0]) if len(subjects) == 1 else None
     code = 0
     if say is None:

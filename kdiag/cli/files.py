@@ -20,7 +20,7 @@ def read(name: str, most: int, what: str) -> bytes:
     except (OSError, ValueError) as error:  # no file's name: it has a zero byte
         from kdiag.config.usage import is_file_name  # 0.5 ms
 
-        reason = error.strerror if isinstance(error, OSError) else "it is no name of a file"
+        reason = error.strerror if isinstance(error, OSError) else "it is not the name of a file"
         shown = name if is_file_name(name) else "…"
         raise click.UsageError(f"cannot read {shown}: {reason}") from None
     if len(data) > most:

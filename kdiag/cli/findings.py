@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import click
 
+from kdiag.cli.exits import epilog
 from kdiag.cli.options import TERMINAL_OR_JSON, output
 
 
-@click.command(short_help="List every finding.")
+@click.command(epilog=epilog("findings"), short_help="List every finding.")
 @output(TERMINAL_OR_JSON, ("terminal", "json"))
 def findings(outputs: Sequence[str]) -> int:
     """List every finding's code, name and severity; kdiag explain CODE has the page of each."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kdiag.cli.completion import paths
-from kdiag.cli.exits import EXIT_CODES
+from kdiag.cli.exits import EXIT_CODES, epilog
 from kdiag.cli.files import CONFIGURATION, MAX_CONFIGURATION, named, read, text
 from kdiag.cli.options import option, output
 
@@ -18,32 +18,37 @@ if TYPE_CHECKING:
     from kdiag.lint.report import LintReport
 
 
-@click.command(epilog=EXIT_CODES, short_help="Say what will go wrong with configuration files.")
+@click.command(
+    epilog=epilog("lint", EXIT_CODES), short_help="Say what will go wrong with configuration files."
+)
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", shell_complete=paths)
 @click.option(
     "--fix",
     is_flag=True,
-    help="Write the corrections into the files; say which, and what is left.",
+    help="Write the corrections into the files, and list what remains.",
 )
 @click.option(
     "--diff",
     "as_diff",
     is_flag=True,
-    help="Print them as a unified diff.",
+    help="Print the corrections as a unified diff.",
 )
 @click.option(
-    "--patch", "as_patch", is_flag=True, help="Print them as kubectl patch commands, for Strimzi."
+    "--patch",
+    "as_patch",
+    is_flag=True,
+    help="Print the corrections as kubectl patch commands, for Strimzi.",
 )
 @click.option(
     "--report",
     "saved",
     metavar="FILE",
-    help="A report of kdiag check, -o json: fixes have its node ids, ports and addresses.",
+    help="A report of kdiag check -o json: fixes then use its node ids, ports and addresses.",
 )
 @click.option(
-    "--skip-unknown", is_flag=True, help="Pass over files that have nothing to do with Kafka."
+    "--skip-unknown", is_flag=True, help="Ignore files that have nothing to do with Kafka."
 )
-@option("fail_on", "What makes the exit code 60.", variables=True)
+@option("fail_on", "The lowest severity that makes the exit code 60.", variables=True)
 @output(
     "terminal, json, sarif or github, to standard output or to a file; may be repeated.",
     ("terminal", "json", "sarif", "github"),
@@ -80,7 +85,7 @@ def lint(
     to_stdout = as_diff or as_patch or (fix and "-" in files)
     if to_stdout and outputs:
         raise click.UsageError(
-            "corrections have standard output to themselves: leave -o out, or --diff and --patch"
+            "corrections go to standard output alone: leave out -o, or --diff and --patch"
         )
     given = {name: read(name, MAX_CONFIGURATION, CONFIGURATION) for name in files}
     sources = {named(name): text(data, name) for name, data in given.items()}

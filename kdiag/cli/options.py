@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import Any
 
 import click
@@ -59,6 +61,35 @@ def details(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def output(help: str, forms: Iterable[str] = RENDERERS, *, variables: bool = False) -> Decorator:  # noqa: A002
-    """The option -o, with these formats."""
+    """The options -o, with these formats, --json and --no-color: every command that prints a report
+    or a page has them. --json adds to the outputs that -o names."""
     complete = completion.words(*forms)
-    return option("outputs", help, variables=variables, shell_complete=complete)
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def command(*arguments: Any, as_json: bool, outputs: tuple[str, ...], **rest: Any) -> Any:
+            named = ["json"] if as_json and "json" not in outputs else []
+            return function(*arguments, outputs=(*outputs, *named), **rest)
+
+        declared: Callable[..., Any] = command
+        for each in (
+            click.option(
+                "--no-color",
+                is_flag=True,
+                expose_value=False,
+                is_eager=True,
+                callback=_colourless,
+                help="Print no colours, as with NO_COLOR=1.",
+            ),
+            click.option("--json", "as_json", is_flag=True, help="Same as -o json."),
+            option("outputs", help, variables=variables, shell_complete=complete),
+        ):
+            declared = each(declared)
+        return declared
+
+    return decorate
+
+
+def _colourless(_: click.Context, __: click.Parameter, chosen: bool) -> None:
+    if chosen:
+        os.environ["NO_COLOR"] = "1"

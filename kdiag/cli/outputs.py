@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
-from kdiag.config.usage import UsageError
+from kdiag.config.usage import UsageError, near
 from kdiag.report.render import RENDERERS
 
 if TYPE_CHECKING:
@@ -175,6 +175,7 @@ def destinations(
         if form not in known or (separator and not path):
             raise UsageError(
                 f"-o {output!r}: write FORMAT or FORMAT=FILE; FORMAT is one of {', '.join(known)}"
+                f"{near(form, known)}"
             )
         wanted.append((form, path))
     if not _apart([path for _, path in wanted if path]):

@@ -17,6 +17,7 @@ from kdiag.walk.facts.run import this_system
 FORMS = ("terminal", "json")
 SCHEMA_VERSION = 1
 WIDTH = 100
+SHORTEST, NEXT = 20, "  "  # columns beside an indent; the indent instead
 
 
 def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
@@ -24,7 +25,7 @@ def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
     if form == "terminal":
         stream.write(f"{rule.code} {rule.name} ({rule.severity.value})\n{rule.title}\n\n")
         see = f"\nsee {rule.url}\n" if links.SITE else ""
-        stream.write(f"{_page(rule)}\n{see}")
+        stream.write("\n\n".join(map(_wrapped, _page(rule).split("\n\n"))) + f"\n{see}")
         return
     _object(stream, {"kind": "finding", **_summary(rule), "page": _page(rule), "url": rule.url})
 
@@ -37,19 +38,18 @@ def of_all(form: str, every: Mapping[str, Rule], stream: TextIO) -> None:
         _object(stream, {"findings": listed})
         return
     name = max(len(rule.name) for rule in rules)
-    width = min(get_terminal_size().columns, WIDTH)
     for rule in rules:
         head = f"{rule.code}  {rule.name:{name}}  {rule.severity.value:7}  "
-        stream.write(fill(head + rule.title, width, subsequent_indent=" " * len(head)) + "\n")
+        stream.write(_wrapped(head + rule.title, " " * len(head)) + "\n")
 
 
 def of_error(form: str, error: KafkaError, every: Mapping[str, Rule], stream: TextIO) -> None:
     """Writes the meaning of an error of Kafka's protocol or of librdkafka."""
     origin = "librdkafka's own" if error.own else "Kafka's protocol"
     if form == "terminal":
-        parts = [f"{error.number} {error.name} ({origin})", fill(error.means, WIDTH)]
+        parts = [f"{error.number} {error.name} ({origin})", _wrapped(error.means)]
         if error.fix:
-            parts.append(fill(f"Fix it: {error.fix}", WIDTH))
+            parts.append(_wrapped(f"How to fix: {error.fix}"))
         if error.codes:
             parts.append(f"Prove it: {error.prove}")
             lines = (f"{code} {every[code].name}: kdiag explain {code}" for code in error.codes)
@@ -74,6 +74,18 @@ def of_error(form: str, error: KafkaError, every: Mapping[str, Rule], stream: Te
 def _page(rule: Rule) -> str:
     """The page of a rule, with the commands of this system."""
     return ClientSystem(this_system()).translated(rule.doc)
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    """A paragraph, as wide as the terminal, but for what is to be copied: an indented one stays."""
+    width = min(get_terminal_size().columns, WIDTH)
+    if text.startswith(" "):
+        return text
+    short = width - len(indent) < SHORTEST  # indented, hardly a word would fit
+    return fill(
+        text, width, subsequent_indent=NEXT if short and indent else indent,
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
 
 
 def _summary(rule: Rule) -> dict[str, str]:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from kdiag.cli.files import configuration, named, read, text
 from kdiag.config.options import OPTIONS
-from kdiag.config.usage import UsageError, word
+from kdiag.config.usage import NO_SERVER, UsageError, word
 
 if TYPE_CHECKING:
     from kdiag.config.settings import Settings
@@ -40,11 +40,12 @@ def all_settings(
                 options = {**written, "servers": bootstraps}
                 settings = _settings(context, name, options, config, files)
             except UsageError as error:
-                raise UsageError(_of_target(name, str(error))) from None
+                message = f"{error}{_targets()}" if str(error) == NO_SERVER else str(error)
+                raise UsageError(_of_target(name, message)) from None
             label = name[1:] if name and name.startswith("@") else None
             found[clean(label or ",".join(map(str, settings.bootstrap)))] = settings
     if len(found) > 1 and (config or written["strimzi"]):
-        raise UsageError("--config and --strimzi are about one cluster: check it alone")
+        raise UsageError("--config and --strimzi are about one cluster: check that cluster alone")
     return found
 
 
@@ -52,6 +53,15 @@ def _every_target() -> list[str]:
     from kdiag.config.targets import names  # 8.6 ms
 
     return [f"@{name}" for name in names(os.environ)]
+
+
+def _targets() -> str:
+    """The targets of kdiag.toml, as what else a check takes; "" without one that can be read."""
+    try:
+        known = _every_target()
+    except UsageError:
+        return ""
+    return f", or a target of kdiag.toml: {', '.join(f'@{word(name[1:])}' for name in known)}"
 
 
 def _of_target(name: str | None, message: str) -> str:
@@ -156,7 +166,7 @@ def _target(name: str, notes: list[str]) -> Target:
     from kdiag.config.targets import target as find_target
 
     found = find_target(name, os.environ)
-    hides = f"; {FILE} in this folder has one of that name too, which is not used"
+    hides = f"; {FILE} in this folder has a target of that name too, which is not used"
     notes.append(f"@{word(name)} is from {found.file}{hides if found.hides else ''}")
     return found
 
@@ -194,7 +204,7 @@ def all_vantages(
     from kdiag.remote.vantage import parse_all, refuse_unsupported  # 6.9 ms
 
     if len(checks) != 1 or wait is not None:
-        raise UsageError("--from walks to one target, and once: leave out --wait and the others")
+        raise UsageError("--from checks one target, once: leave out --wait and the other targets")
     vantages = parse_all(places)
     for settings in checks.values():
         refuse_unsupported(settings, vantages)

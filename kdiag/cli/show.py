@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import click
 
 from kdiag.cli.completion import paths
+from kdiag.cli.exits import epilog
 from kdiag.cli.files import read
 from kdiag.cli.options import REPORTED, details, output, shown
 from kdiag.report.render import render
 
 
-@click.command(short_help="Show a saved report again, in any format.")
+@click.command(epilog=epilog("show"), short_help="Show a saved report again, in any format.")
 @click.argument("report", metavar="REPORT.json", shell_complete=paths)
 @details
 @output(REPORTED)

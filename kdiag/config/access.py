@@ -48,7 +48,7 @@ def parse_network(text: str, place: str = "--aws-source") -> str:
         ) from None
     if network.prefixlen == 0:
         raise UsageError(
-            f"{place} {quoted(written)}: that is everybody; write where the client comes "
+            f"{place} {quoted(written)}: that is every address; write where the client comes "
             "from, for example 203.0.113.10"
         )
     single = network.prefixlen == network.max_prefixlen

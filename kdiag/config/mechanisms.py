@@ -61,7 +61,7 @@ _ENDPOINT = "sasl.oauthbearer.token.endpoint.url=<https://identity.provider/toke
 
 _SCRAM_REFUSED = (
     "Check user and password, and, as an administrator, that the user has credentials for "
-    "{mechanism}; those of the other SCRAM do not count:"
+    "{mechanism}; those for the other SCRAM mechanism do not count:"
 )
 _SCRAM = Mechanism(
     modules=("ScramLoginModule",),
@@ -111,7 +111,7 @@ MECHANISMS: Mapping[str, Mechanism] = {
         ),
         refused="Check {at_endpoint}the token's expiry, issuer, audience and scope against the "
         "listener's.",
-        in_clear="Use SASL_SSL: whoever reads the token on the way can log in with it, too.",
+        in_clear="Use SASL_SSL: anyone who reads the token on the path can log in with it.",
         strength=2,
     ),
     "AWS_MSK_IAM": Mechanism(
@@ -131,8 +131,8 @@ MECHANISMS: Mapping[str, Mechanism] = {
         librdkafka=("# and in the code, oauth_cb from aws-msk-iam-sasl-signer",),
         librdkafka_name="OAUTHBEARER",
         refused="Check that this identity may do kafka-cluster:Connect on this cluster.",
-        in_clear="Use SASL_SSL: for 15 minutes, whoever reads the signed request on the way can "
-        "log in with it, too.",
+        in_clear="Use SASL_SSL: for 15 minutes, anyone who reads the signed request on the path "
+        "can log in with it.",
         strength=2,
     ),
     "GSSAPI": Mechanism(
@@ -163,8 +163,8 @@ MECHANISMS: Mapping[str, Mechanism] = {
             "sasl.kerberos.principal=<user@REALM>",
         ),
         refused="Check the ticket (klist) or the keytab. The realm must know the broker as "
-        "<sasl.kerberos.service.name>/{host}; krb5.conf can have another name put in its place, "
-        "from DNS (rdns, dns_canonicalize_hostname).",
+        "<sasl.kerberos.service.name>/{host}; krb5.conf can replace it by a name from DNS (rdns, "
+        "dns_canonicalize_hostname).",
     ),
 }
 

@@ -77,18 +77,25 @@ class Options(NamedTuple):
         ),
     ] = None
     timeout: Annotated[
-        float, Option("To reach a peer: DNS, TCP, TLS.", "SECONDS", "seconds", shown="3s")
+        float,
+        Option("Time limit to reach a peer: DNS, TCP, TLS.", "SECONDS", "seconds", shown="3s"),
     ] = TIMEOUT
     answer_timeout: Annotated[
-        float, Option("For an answer of a peer that accepted.", "SECONDS", "seconds", shown="10s")
+        float,
+        Option(
+            "Time limit for an answer of a peer that accepted the connection.",
+            "SECONDS",
+            "seconds",
+            shown="10s",
+        ),
     ] = ANSWER_TIMEOUT
-    deadline: Annotated[float, Option("For the whole walk.", "SECONDS", "seconds", shown="30s")] = (
-        DEADLINE
-    )
+    deadline: Annotated[
+        float, Option("Time limit of the whole walk.", "SECONDS", "seconds", shown="30s")
+    ] = DEADLINE
     mapped: Annotated[
         "tuple[Mapped, ...]",
         Option(
-            "What if it advertised that? Dial it as well, and see which broker answers.",
+            "Also dial CANDIDATE, as if a broker advertised it, and report which broker answers.",
             "ADVERTISED=CANDIDATE",
             "texts",
             word="map",
@@ -117,7 +124,7 @@ class Options(NamedTuple):
     fail_on: Annotated[
         str,
         Option(
-            "What fails a hop.",
+            "The lowest severity that fails a hop.",
             kind="choice",
             choices=("error", "warning"),
             shown="error",
@@ -127,7 +134,7 @@ class Options(NamedTuple):
     expect: Annotated[
         "tuple[Expectation, ...]",
         Option(
-            "Also require, as brokers=3 or 'certificate-days>=30'; may be repeated.",
+            "Also require this, as brokers=3 or 'certificate-days>=30'; may be repeated.",
             "NAME=VALUE",
             "texts",
             completes="expectations",
@@ -137,7 +144,7 @@ class Options(NamedTuple):
     ignore: Annotated[
         "tuple[str, ...]",
         Option(
-            "Report this finding, but do not let it count; may be repeated.",
+            "Report this finding, but do not count it; may be repeated.",
             "CODE",
             "texts",
             completes="codes",
@@ -147,8 +154,7 @@ class Options(NamedTuple):
     aws: Annotated[
         bool,
         Option(
-            "Ask EC2 which security group, network ACL or route stands in the way (Describe "
-            "calls).",
+            "Ask EC2 which security group, network ACL or route blocks the path (Describe calls).",
             kind="flag",
             here=True,
             own="asks AWS with your credentials",
@@ -157,7 +163,7 @@ class Options(NamedTuple):
     aws_region: Annotated[
         str,
         Option(
-            "Instead of finding it out.",
+            "The AWS region, instead of the one that kdiag finds.",
             "REGION",
             pattern=r"[a-z]{2}(-[a-z]+)+-[0-9]\Z",
             write="write one region, such as eu-west-2",
@@ -167,7 +173,7 @@ class Options(NamedTuple):
     aws_profile: Annotated[
         str,
         Option(
-            "Of ~/.aws/config.",
+            "The profile of ~/.aws/config.",
             "NAME",
             pattern=r"[^\x00-\x1f\x7f\[\]]{1,256}\Z",
             write="write the name of a profile",
@@ -178,7 +184,7 @@ class Options(NamedTuple):
     aws_source: Annotated[
         str,
         Option(
-            "The address that this client has for the brokers.",
+            "The address that the brokers see this client come from.",
             "IP|CIDR",
             read=parse_network,
             here=True,
@@ -187,7 +193,7 @@ class Options(NamedTuple):
     aws_echo: Annotated[
         str,
         Option(
-            "Who tells this client's public address; off in CI.",
+            "The service that returns this client's public address; off in CI.",
             "URL|off",
             read=parse_echo,
             shown="checkip.amazonaws.com",
@@ -219,8 +225,8 @@ class Options(NamedTuple):
     verbose: Annotated[
         bool,
         Option(
-            "Show the whole report on a terminal: every fix, all evidence, and what servers say "
-            "that are no brokers and that you did not name.",
+            "Show the whole report on a terminal: every fix, all evidence, and the replies of "
+            "servers that are not brokers and that you did not name.",
             kind="flag",
             short="-v",
             toml=False,
@@ -272,10 +278,15 @@ OPTIONS: Mapping[str, Option] = {
 # What decides where a check reads and writes, and is no part of its settings.
 AROUND: Mapping[str, Option] = {
     "bootstrap": Option(
-        "BOOTSTRAP, or @NAME; several with blanks between them.", completes="targets"
+        "BOOTSTRAP, or @NAME; several are separated by blanks.", completes="targets"
     ),
     "properties": Option(
-        "A client property.", "KEY=VALUE", "texts", word="property", short="-X", variable=False
+        "Set a client property; may be repeated.",
+        "KEY=VALUE",
+        "texts",
+        word="property",
+        short="-X",
+        variable=False,
     ),
     "command_config": Option(
         "A file of client properties, as Java's or librdkafka's clients take them.",
@@ -287,13 +298,14 @@ AROUND: Mapping[str, Option] = {
         python=False,
     ),
     "trust_project": Option(
-        "Take kdiag.toml of this folder for your own: it may name who gets your secrets.",
+        "Trust kdiag.toml in this folder like your own file: your secrets go to the servers that "
+        "it names.",
         kind="flag",
         toml=False,
         python=False,
     ),
     "wait": Option(
-        "Walk again and again until it passes, for so long at most.",
+        "Repeat the walk until it passes, for at most this time.",
         "SECONDS",
         "seconds",
         least=0.0,
@@ -302,7 +314,7 @@ AROUND: Mapping[str, Option] = {
         python=False,
     ),
     "places": Option(
-        "Walk from there instead: ssh://HOST, k8s://NAMESPACE/POD, docker://CONTAINER, "
+        "Walk from this place instead: ssh://HOST, k8s://NAMESPACE/POD, docker://CONTAINER, "
         "ssm://INSTANCE or local; may be repeated.",
         "WHERE",
         "texts",
@@ -311,8 +323,8 @@ AROUND: Mapping[str, Option] = {
         python=False,
     ),
     "bundle": Option(
-        "Write what a ticket needs: report, page, settings without secrets, versions, resolver "
-        "and routes.",
+        "Write a ZIP file for a support ticket: report, page, settings without secrets, versions, "
+        "DNS settings and routes.",
         "FILE.zip",
         "file",
         completes="paths",
@@ -320,7 +332,7 @@ AROUND: Mapping[str, Option] = {
         python=False,
     ),
     "quiet": Option(
-        "Show the last line of the report alone on a terminal.",
+        "Show only the last line of the report on a terminal.",
         kind="flag",
         short="-q",
         toml=False,

@@ -98,7 +98,9 @@ def hold(
         if _RUN.fullmatch(key):
             raise _refused(target, name, f"{shown} runs what it names", "give it with -X")
         if key == _URL and _scheme(value) == "file":
-            raise _refused(target, name, f"{shown} has a file read and sent", "give it with -X")
+            raise _refused(
+                target, name, f"{shown} makes kdiag read and send a file", "give it with -X"
+            )
         if _FILE_NAME.search(key) and value != "probe":
             files.append((shown, value))
     _stays_inside(target, name, files)
@@ -116,7 +118,7 @@ def hold(
 def _refused(target: Target, name: str, why: str, instead: str) -> UsageError:
     return UsageError(
         f"@{word(name)} is from {target.file}, which may be somebody else's: {why}. "
-        f"Either {instead}, or write {TRUST} if that file is as good as your own"
+        f"Either {instead}, or write {TRUST} if you trust that file as your own"
     )
 
 
@@ -195,8 +197,8 @@ def _decides(target: Target, their: Layers, mine: Layers, named: TrustedServers)
         return "it names the token endpoint"
     protocol = their.get("security.protocol", "SASL_SSL")
     if protocol.upper() != "SASL_SSL" and "security.protocol" not in mine:
-        return "it has the login go unencrypted"
+        return "it makes the login unencrypted"
     for name in their:
         if _PROTECTS.fullmatch(name) and name not in mine:
-            return f"by {their.named(name)} it decides whom to trust"
+            return f"by {their.named(name)} it decides which servers are trusted"
     return ""

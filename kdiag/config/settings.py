@@ -15,8 +15,8 @@ from kdiag.config.properties.layers import Layers
 from kdiag.config.properties.names import KNOWN, is_known, is_used
 from kdiag.config.properties.producer import dialect, handed_over, used_by_client
 from kdiag.config.security import Security
+from kdiag.config.usage import NO_SERVER, like, near, word
 from kdiag.config.usage import UsageError as UsageError
-from kdiag.config.usage import like, near, word
 
 MOST_STRANGE = 50  # names that the nearest one is looked for
 FAMILIES = ("any", "v4", "v6")
@@ -72,7 +72,7 @@ def settings(
     given = Layers(layers)
     target = bootstrap if bootstrap is not None else given.get("bootstrap.servers")
     if target is None:
-        raise UsageError("no bootstrap server: write `kdiag check HOST:PORT`")
+        raise UsageError(NO_SERVER)
     if given.get("bootstrap.servers", target) != target:
         notes.append(f"bootstrap.servers is not used: {target} is given beside the properties")
     values = {

@@ -145,7 +145,7 @@ def read_safely(file: Path, most: int) -> bytes:
     except OSError as error:
         raise UsageError(f"{file}: cannot read it: {error.strerror}") from None
     except ValueError:
-        raise UsageError(f"{file}: it is no file's name") from None
+        raise UsageError(f"{file}: it is not the name of a file") from None
     try:
         _refuse_strangers(file, os.fstat(handle))
     except BaseException:
@@ -157,7 +157,7 @@ def read_safely(file: Path, most: int) -> bytes:
 
 def _refuse_strangers(file: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
-        raise UsageError(f"{file}: it is no file")
+        raise UsageError(f"{file}: it is not a file")
     if hasattr(os, "geteuid") and found.st_uid not in (0, os.geteuid()):
         raise UsageError(
             f"{file} belongs to another user, and is not used: it decides where secrets go. Make "
@@ -165,8 +165,8 @@ def _refuse_strangers(file: Path, found: os.stat_result) -> None:
         )
     if os.name == "posix" and found.st_mode & stat.S_IWOTH:
         raise UsageError(
-            f"{file} can be written by everybody, and is not used: it decides where secrets go. "
-            "Take that right away with chmod o-w"
+            f"{file} can be written by anyone, and is not used: it decides where secrets go. "
+            "Remove that right with chmod o-w"
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+NO_SERVER = "no bootstrap server: write kdiag check HOST:PORT"
+
 SHOWN = 80  # characters of what a user wrote
 SHORT = 5  # characters of what is no secret, wherever it stands
 _ENDINGS = (
@@ -54,7 +56,7 @@ def is_file_name(text: str) -> bool:
 
 
 NO_THREAD = (
-    "this machine gives kdiag no more threads: see ulimit -u, the limit on a container's "
+    "kdiag cannot start another thread on this machine: see ulimit -u, the limit on a container's "
     "processes, and memory"
 )
 

@@ -118,7 +118,7 @@ _PROTOCOL = """
 49 | The broker no longer knows this producer's id.
 50 | transaction.timeout.ms is longer than the broker's transaction.max.timeout.ms.
 51 | The transaction before is still being ended. It passes by itself.
-52 | A transaction coordinator that is no longer one has spoken. It passes by itself.
+52 | A broker that is no longer the transaction coordinator sent a marker. The error passes by itself.
 53 KD403 KD910 | This client may not use the transactional id. | Grant WRITE on it to its principal.
 54 | The cluster has no authorizer, so it has no access rules. | Set authorizer.class.name on the brokers.
 55 | Nothing was tried, for an earlier part of the same request failed.
@@ -154,7 +154,7 @@ _PROTOCOL = """
 85 | No partition is being moved.
 86 | The group still reads that topic.
 87 KD406 | The broker does not take the record as it is: no key for a compacted topic, a schema that is refused, a time that is refused.
-88 | Offsets of a transaction that has not ended are in the way. It passes by itself.
+88 | Offsets of a transaction that has not ended block this request. It passes by itself.
 89 KD408 | A quota is used up. | Ask for less at once, or for a larger quota.
 90 | A newer producer of the same transactional.id has taken over. | Let each producer have a transactional.id of its own.
 91 | What the request names does not exist.
@@ -253,7 +253,7 @@ _LIBRDKAFKA = """
 -153 _RETRY | It is to be tried again.
 -152 _PURGE_QUEUE | The record was thrown away on request, before it was sent.
 -151 _PURGE_INFLIGHT | The record was thrown away on request, after it was sent.
--150 _FATAL | The client cannot go on; the error that it had is told by fatal_error.
+-150 _FATAL | The client cannot go on; fatal_error returns the error that it had.
 -149 _INCONSISTENT | The client and the broker do not agree on what was written.
 -148 _GAPLESS_GUARANTEE | To go on would leave a gap in the records.
 -147 _MAX_POLL_EXCEEDED | The application did not poll for longer than max.poll.interval.ms, and has left the group. | Do less between two polls, or raise it.

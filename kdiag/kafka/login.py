@@ -154,7 +154,11 @@ class Login:
             for _ in range(MAX_ROUNDS):
                 reply = await _sent(connection, message, bare)
                 if reply.failure in (Failure.CLOSED, Failure.RESET):
-                    why = "; a broker before Kafka 1.0 refuses in no other way" if bare else ""
+                    why = (
+                        "; before Kafka 1.0 a broker refuses logins only in this way"
+                        if bare
+                        else ""
+                    )
                     detail = f"the broker closed the connection during the login{why}"
                     return Failure.CREDENTIALS, detail
                 if reply.failure:

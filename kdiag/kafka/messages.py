@@ -281,7 +281,7 @@ def decode_request(frame: bytes) -> Request:
     client_id = NULLABLE_STRING.read(reader, 0, False)
     api = APIS.get(key)
     if api is None or version not in api.versions:
-        raise WireError(f"API {key} version {version} is not spoken here")
+        raise WireError(f"API {key} version {version} is not supported here")
     flexible = version >= api.flexible_since
     if flexible:
         skip_tags(reader)

@@ -116,13 +116,13 @@ def _command(call: tuple[str, ...]) -> str:
 
 
 def _too_large(command: str) -> KubectlUnavailable:
-    words = f"it shows more than is judged, {MAX_TEXT >> 20} MiB of all answers"
+    words = f"its answers are more than kdiag judges, {MAX_TEXT >> 20} MiB of all answers"
     return KubectlUnavailable(command, "large", words)
 
 
 def no_room(resource: str) -> KubectlUnavailable:
     """What kubectl showed, where the files of --config leave no room for it."""
-    words = "what it shows is not judged: with the files of --config it is more than 4 MiB"
+    words = "its answers are not judged: with the files of --config they are more than 4 MiB"
     return KubectlUnavailable(f"kubectl, for {resource}", "large", words)
 
 

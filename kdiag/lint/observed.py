@@ -69,7 +69,7 @@ def of_report(name: str, data: bytes) -> ObservedCluster:
     report = read(data, name)
     brokers = tuple(_brokers(report))
     if not brokers:
-        raise UsageError(f"{name}: a report that tells of no broker: there is nothing to go by")
+        raise UsageError(f"{name}: this report lists no broker, so no fix can use it")
     entered = [_host_port(each.server) for each in report.bootstrap if _works(each.layers)]
     return ObservedCluster(tuple(found for found in entered if found), brokers)
 

@@ -59,12 +59,13 @@ def gone(field: str) -> Remedy:
     """A field that v1 has no longer: taking it out may take the cluster with it."""
     if field not in ("replicas", "storage", "zookeeper"):
         return Remedy(
-            "With an operator that knows v1 (0.49 or newer), take it out; with an older one, keep "
+            "With an operator that knows v1 (0.49 or newer), remove it; with an older one, keep "
             "it, and write apiVersion: kafka.strimzi.io/v1beta2."
         )
     now = "KRaft takes its place" if field == "zookeeper" else "a KafkaNodePool says it"
     return Remedy(
-        f"Take it out only where KafkaNodePools make up this cluster, and the operator has them: "
+        "Remove it only if this cluster consists of KafkaNodePools, and the operator supports "
+        "them: "
         f"{now} then. With an operator before 0.46 it may be the cluster itself: keep it, and "
         "write apiVersion: kafka.strimzi.io/v1beta2."
     )
@@ -130,7 +131,7 @@ def two_listeners(name: str, host: str, port: int) -> Remedy:
     """A listener for brokers and one for clients outside."""
     inside = 9092 if port != 9092 else 9091
     return Remedy(
-        "Keep brokers among themselves, on a listener of their own:",
+        "Give brokers a listener of their own for the traffic between them:",
         fill(
             "properties",
             "listeners=INTERNAL://:{inside},{name}://:{port}\n"
@@ -165,7 +166,7 @@ def apply(cluster: str, space: str) -> Remedy:
 def ask_the_operator(cluster: str, space: str) -> Remedy:
     """What keeps a resource from being rolled out."""
     return Remedy(
-        "See what keeps the operator from it, and put that right:",
+        "Find out what keeps the operator from doing so, and correct it:",
         fill(
             "shell",
             "kubectl get kafka {cluster}{within} -o jsonpath='{{.status.conditions}}'\n"
@@ -180,7 +181,7 @@ def ask_the_operator(cluster: str, space: str) -> Remedy:
 def restart_pods(pods: Sequence[str], space: str) -> Remedy:
     """Pods that have to read their configuration anew."""
     return Remedy(
-        "Have the operator restart what runs with an older configuration:",
+        "Let the operator restart the pods that run with an older configuration:",
         fill(
             "shell",
             "kubectl annotate pod {pods}{within} strimzi.io/manual-rolling-update=true",
@@ -196,7 +197,7 @@ def restart(what: str) -> Remedy:
     service = what.removeprefix("service ")
     if service == what:
         return Remedy("Restart the broker with this configuration: it reads it when it starts.")
-    return say("Start it anew with this file:", "docker compose up -d {service}", service=service)
+    return say("Restart it with this file:", "docker compose up -d {service}", service=service)
 
 
 def ask_kubectl(reason: str) -> Remedy:
@@ -210,18 +211,18 @@ def ask_kubectl(reason: str) -> Remedy:
     if reason == "forbidden":
         return Remedy(
             "Use credentials that may read Kafka resources, node pools, Services and "
-            "Nodes. Whether they may:",
+            "Nodes. This command shows whether they may:",
             "kubectl auth can-i get nodes",
             "shell",
         )
     if reason in ("context", "absent", "strimzi"):
         return Remedy(
-            "See which cluster kubectl means, and what it has:",
+            "Check which cluster kubectl uses, and what is in it:",
             "kubectl config get-contexts\nkubectl get kafka --all-namespaces",
             "shell",
         )
     return Remedy(
-        "See that kubectl works by itself:", "kubectl get kafka --all-namespaces", "shell"
+        "Check that kubectl works by itself:", "kubectl get kafka --all-namespaces", "shell"
     )
 
 
@@ -255,5 +256,5 @@ def corrected(name: str, before: str, after: str) -> Remedy:
         return Remedy(f"Change {name} like this:", typed, "shell")
     if said.count("\n") > MOST_LINES:
         said = "".join(said.splitlines(keepends=True)[:MOST_LINES])
-        return Remedy(f"Change {name} so, and on (all of it: kdiag lint --diff):", said, "diff")
+        return Remedy(f"Change {name} as follows (all of it: kdiag lint --diff):", said, "diff")
     return Remedy(f"Change {name} like this:", said, "diff")

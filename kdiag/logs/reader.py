@@ -34,7 +34,7 @@ _MAX_SHAPES = 50_000
 _MAX_EVENTS = 2_000
 _MAX_UNKNOWN = 20
 _MAX_ADDRESSES = 200  # addresses of servers and brokers that the reader keeps
-_MANY_KINDS = "there were more kinds of lines than are told apart: the rest is left out"
+_MANY_KINDS = "there were more kinds of lines than kdiag tells apart: the others are left out"
 
 # Words of a line whose numbers tell it from another one of its shape: address, node, error.
 _TELLING = re.compile(rb"[\w.\]-]:\d{1,5}(?!\d)|[/#=]-?\d+\b")

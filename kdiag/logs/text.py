@@ -29,9 +29,9 @@ OUTCOMES: dict[str, tuple[str, str, str]] = {
         "something failed, and the log does not say why",
     ),
     "unknown": (
-        "These lines look like failures of a Kafka client, in words that kdiag does not know:",
-        "UNKNOWN WORDS",
-        "a client reports a failure, in words that kdiag does not know",
+        "These lines look like failures of a Kafka client, in a message that kdiag does not know:",
+        "UNKNOWN MESSAGE",
+        "a client reports a failure, in a message that kdiag does not know",
     ),
     "idle": (
         "These lines are about connections that worked for long; clients open them again:",
@@ -58,8 +58,8 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "KD104": (
         "{Who} do{es} not answer the connection request: a firewall drops it, or no host is there",
-        "Let the port through: security group, network ACL, firewall, VPN; or use an address that "
-        "leads there from this client.",
+        "Allow the port: security group, network ACL, firewall, VPN; or use an address that this "
+        "client can reach.",
     ),
     "KD105": (
         "There is no route to {who}",
@@ -81,14 +81,14 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "KD110": (
         "{Who} speak{s} TLS, and this client does not",
-        "Set security.protocol=SSL (or SASL_SSL, where the listener wants a login).",
+        "Set security.protocol=SSL (or SASL_SSL, where the listener requires a login).",
     ),
     "KD111": (
         "This client speaks TLS, and {who} do{es} not",
         "Set security.protocol=PLAINTEXT (or SASL_PLAINTEXT), or use the port of a TLS listener.",
     ),
     "KD112": (
-        "The certificate of {who} is by nobody whom this client trusts",
+        "The certificate of {who} has an issuer that this client does not trust",
         "Give the client the authority that issued it: ssl.ca.location, or ssl.truststore.location "
         "in Java. librdkafka says the same of a wrong name and of an expired certificate.",
     ),
@@ -98,11 +98,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "name that it has.",
     ),
     "KD114": (
-        "The certificate of {who} is out of its time",
+        "The certificate of {who} has expired or is not valid yet",
         "Renew it, and check the clock of this client.",
     ),
     "KD115": (
-        "{Who} want{s} a client certificate, and got none or none that is trusted",
+        "{Who} require{s} a client certificate, and got none or an untrusted one",
         "Set the client's certificate and key (ssl.certificate.location and ssl.key.location, in "
         "Java ssl.keystore.location), issued by an authority that the brokers trust.",
     ),
@@ -111,7 +111,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Read the cause below that line, and the broker's log at that moment.",
     ),
     "KD117": (
-        "{Who} close{s} the connection instead of answering: a login (SASL) is wanted first",
+        "{Who} close{s} the connection instead of answering: a login (SASL) is required first",
         "Set security.protocol to SASL_PLAINTEXT or SASL_SSL, with sasl.mechanism, user and "
         "password.",
     ),
@@ -126,7 +126,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "KD120": (
         "{Who} refuse{s} the login",
         "Check user and password, and that the user exists for this mechanism; the broker's log "
-        "says what it did not like.",
+        "says why.",
     ),
     "KD121": (
         "{Who} close{s} the connection without an answer",
@@ -134,7 +134,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "waits for; else a load balancer without a broker behind it.",
     ),
     "KD126": (
-        "{Who} take{s} no login now: the limit on new connections is used up",
+        "{Who} accept{s} no login now: the limit on new connections is used up",
         "Make fewer new connections: keep clients open, and set reconnect.backoff.ms to 1000 or "
         "more. This says nothing of the credentials.",
     ),
@@ -156,11 +156,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Bring up the brokers that hold its replicas. Just after a topic was created it passes.",
     ),
     "KD207": (
-        "A partition's leader has no listener of the name that this client came in by",
+        "A partition's leader has no listener of the name that this client connected via",
         "Give every broker a listener of that name in listeners and in advertised.listeners.",
     ),
     "KD301": (
-        "{Who} advertise{s} a private address that leads nowhere from this client{at}",
+        "{Who} advertise{s} a private address that is not reachable from this client{at}",
         "Advertise an address that clients outside can reach, on the listener for them; or run "
         "the client inside that network.",
     ),
@@ -174,7 +174,7 @@ MESSAGES: dict[str, tuple[str, str]] = {
     ),
     "KD304": (
         "{Who} advertise{s} a name that only its own network knows{at}",
-        "Advertise a name or address that resolves for clients out here; or run the client inside "
+        "Advertise a name or address that resolves for clients outside; or run the client inside "
         "that network.",
     ),
     "KD305": (
@@ -182,9 +182,9 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "Check that the broker runs, and that the advertised port is the one that is published.",
     ),
     "KD306": (
-        "{Who} do{es} not answer at the advertised address: packets are dropped on the way{at}",
+        "{Who} do{es} not answer at the advertised address: packets are dropped on the path{at}",
         "Open the advertised ports too, not only the bootstrap's; where the address is private, "
-        "advertise one that leads there from this client.",
+        "advertise one that this client can reach.",
     ),
     "KD307": (
         "Another broker answers at the advertised address of {who}",

@@ -343,7 +343,7 @@ def _mesh(leaf: Certificate) -> CertificateOrigin | None:
         f"a service mesh ({name})",
         "The sidecar of a service mesh answers, with the workload's own certificate"
         + (f" ({identity})" if identity else "")
-        + ": it wants mutual TLS from inside the mesh.",
+        + ": it requires mutual TLS from inside the mesh.",
         "Connect from a workload of the mesh, or take Kafka's ports out of it: in Istio a "
         "PeerAuthentication with mode PERMISSIVE or DISABLE for them, in Linkerd "
         "config.linkerd.io/skip-inbound-ports or opaque-ports.",
@@ -387,9 +387,9 @@ def _inspection(chain: Sequence[Certificate]) -> CertificateOrigin | None:
             return CertificateOrigin(
                 CertificateKind.INSPECTION,
                 f"a proxy that opens TLS ({vendor})",
-                f"The certificate was signed by {vendor}: a proxy on the way opens TLS and puts "
+                f"The certificate was signed by {vendor}: a proxy on the path opens TLS and puts "
                 "its own certificate in the broker's place.",
-                "Have this destination exempted from TLS inspection. Trusting the proxy's "
+                "Exempt this destination from TLS inspection. Trusting the proxy's "
                 "authority is not enough where it lets only HTTP pass, and mutual TLS cannot work "
                 "through it.",
             )

@@ -155,7 +155,7 @@ _KINDS = (
     _Kind(
         "an SSH server",
         _bytes(rb"(?P<said>SSH-[12]\.[^\r\n]*)"),
-        f"This is the port to log in to the machine by; Kafka clients {_BROKER_PORT}.",
+        f"This is the SSH port of the machine; Kafka clients {_BROKER_PORT}.",
     ),
     _Kind(
         "an SMTP server",

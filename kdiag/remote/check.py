@@ -31,7 +31,8 @@ from kdiag.walk.facts.run import WalkFacts, WalkResult, error_location, not_walk
 AT_ONCE = 64  # vantage points; each is a process
 WALKED_FROM = "walked from"
 UNWRITTEN = (
-    "no record was written from there: that takes confluent-kafka, which does not travel; every "
+    "no record was written from there: that needs confluent-kafka, which kdiag does not send "
+    "there; every "
     "broker got the produce request that writes nothing"
 )
 
@@ -195,7 +196,7 @@ class _RemoteCheck:
         except NotReached as error:
             return _RemoteResult(None, (LOST,) if error.begun else (), _unreached(point, error))
         except SerializationError as error:
-            wrong = NotReached(f"what came back is no answer: {error}")
+            wrong = NotReached(f"the reply is not an answer of kdiag: {error}")
             lost = (LOST,) if self._settings.security.sasl else ()
             return _RemoteResult(None, lost, _unreached(point, wrong))
         except Exception as error:  # a fault of kdiag; the other vantage points go on
@@ -220,16 +221,16 @@ def _not_reached(through: engine.Engine, error: CommandEnded) -> NotReached:
     if error.code == NO_PYTHON:
         oldest = ".".join(map(str, OLDEST))
         return NotReached(
-            f"there is no Python {oldest} or newer over there",
+            f"there is no Python {oldest} or newer at the vantage point",
             error.lines,
             f"Name a place that has Python {oldest}, as python3; nothing else is needed there.",
         )
     if error.code == NO_REGION:
         return NotReached(
-            "nothing over there says which AWS region the login is to be signed for, and nothing "
-            "was dialled",
+            "the vantage point has no AWS region to sign the login for, and nothing was dialled",
             error.lines,
-            "Set AWS_REGION over there, for commands that run without a login shell too, or write "
+            "Set AWS_REGION at the vantage point, also for commands without a login shell, or "
+            "write "
             "awsStsRegion into sasl.jaas.config here.",
         )
     message = f"{through.program} ended with {error.code} and without an answer"

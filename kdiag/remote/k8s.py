@@ -106,7 +106,7 @@ async def in_new_pod(namespace: str, walk: RemoteWalk, longest: float) -> bytes:
         if error.begun:
             raise
         raise NotReached(
-            f"it has no Python, and no pod of {IMAGE} can stand in for it",
+            f"it has no Python, and no pod of {IMAGE} can replace it",
             error.lines,
             "Let kdiag create a pod there, or name a pod whose image has Python 3.9 or newer.",
         ) from None

@@ -61,7 +61,7 @@ def main(make_net: MakeDialer = plain_dialer) -> int:
     try:
         request = deserialize(ProbeRequest, source.read(int(source.readline(MAX_LINE))))
     except (SerializationError, ValueError) as error:
-        sys.stderr.write(f"kdiag: no errand: {error}\n")
+        sys.stderr.write(f"kdiag: no request: {error}\n")
         sys.stderr.flush()
         return REFUSED
     if _lacks_region(request):

@@ -52,10 +52,12 @@ async def _reply(
         return await asyncio.wait_for(_exchange(process, walk, received), longest)
     except TimeoutError:
         raise NotReached(
-            f"no answer within {longest:g} s", _lines(errors), "See that the way there is open."
+            f"no answer within {longest:g} s",
+            _lines(errors),
+            "Check that the vantage point can be reached.",
         ) from None
     except SerializationError as error:
-        raise NotReached(f"what came back is no answer: {error}", _lines(errors)) from None
+        raise NotReached(f"the reply is not an answer of kdiag: {error}", _lines(errors)) from None
     except EOFError:
         with suppress(asyncio.TimeoutError):
             await asyncio.wait_for(asyncio.shield(reading), _TO_END)

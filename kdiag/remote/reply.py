@@ -74,15 +74,17 @@ class RemoteWalk:
         if facts.startswith("takes "):
             raise SerializationError(
                 f"it takes {facts[6:15]} characters, and {NARROW} are let through: there are too "
-                "many brokers or certificates for this way back; ssh:// has no such limit"
+                "many brokers or certificates for this way of connecting; ssh:// has no such limit"
             )
         try:
             read = zlib.decompressobj()
             answer = read.decompress(base64.b64decode(facts, validate=True), MAX_BYTES)
         except (ValueError, zlib.error):
-            raise SerializationError("it is cut or spoilt") from None
+            raise SerializationError("it is incomplete or damaged") from None
         if not mark or not read.eof:
-            raise SerializationError("there is none in it" if not mark else "it is cut or spoilt")
+            raise SerializationError(
+                "there is none in it" if not mark else "it is incomplete or damaged"
+            )
         return answer
 
     def gathered(self, answer: bytes) -> WalkFacts:

@@ -17,10 +17,13 @@ def vantage_unreachable(unreached: Unreached) -> Iterator[Match]:
     from theirs.
 
     kdiag goes there as you do: by your own ssh, kubectl or docker, or AWS's Run Command, with your
-    configuration, and without asking anything. Over there it needs Python 3.9 or newer.
+    configuration, and without asking anything. The vantage point needs Python 3.9 or newer.
 
     Prove it: run the same way by hand, `ssh -oBatchMode=yes HOST python3 --version`,
     `kubectl exec POD -- python3 --version` or `docker exec CONTAINER python3 --version`.
+
+    How to fix: make the command that the evidence names work by hand: the login by key, the running
+    pod or container, Python 3.9 or newer there.
     """
     fix = remedies.say(unreached.remedy) if unreached.remedy else None
     yield Match(

@@ -18,7 +18,7 @@ class Ssh(engine.Engine):
 
     program = "ssh"
     remedies = MappingProxyType(
-        {255: "Make this work first, without any question asked: ssh -oBatchMode=yes HOST true"}
+        {255: "Make this command work first, without a prompt: ssh -oBatchMode=yes HOST true"}
     )
 
     def command(self, vantage: Vantage) -> list[str]:

@@ -89,12 +89,12 @@ class Fleet:
         state = self._states.get(instance, "Pending")
         if state in _RUNNING:
             if error := self._polling.exception():
-                raise NotReached("AWS does not tell what became of it", (clean(str(error), 300),))
+                raise NotReached("AWS does not say how it ended", (clean(str(error), 300),))
             raise NotReached(f"no answer within {self._longest:g} s: it is {state}")
         try:
             code, printed, errors = await in_thread(self._client.output, self._command, instance)
         except SsmError as error:
-            raise NotReached("AWS does not tell what came of it", (str(error),)) from None
+            raise NotReached("AWS does not say how it ended", (str(error),)) from None
         lines = tuple(clean(line, 300) for line in errors.splitlines()[-5:] if line.strip())
         if code == NO_PYTHON or (state != "Success" and code > 0):
             raise CommandEnded(code, lines)

@@ -88,7 +88,8 @@ def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
     """Raises UsageError for settings of a check that no other machine can run."""
     if settings.options.aws:
         raise UsageError(
-            "--aws asks about the way from this machine: leave it out with --from, or ask AWS in a "
+            "--aws asks about the path from this machine: leave it out with --from, or ask AWS in "
+            "a "
             "check of its own"
         )
     if settings.options.strimzi:
@@ -100,8 +101,8 @@ def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
         vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
     ):
         raise UsageError(
-            "ssm:// keeps what it is told, in the history of Run Command, and no secret may stand "
-            "there: leave out the login and the private key, to check the path up to there, or go "
+            "Run Command keeps its input in a history, so no secret may be sent by ssm://: leave "
+            "out the login and the private key, to check the path up to there, or go "
             "by ssh:// over Session Manager"
         )
     if settings.options.role and any(
@@ -114,7 +115,8 @@ def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
     sasl = settings.security.sasl
     if sasl and sasl.mechanism == "GSSAPI" and any(x.scheme != LOCAL for x in vantages):
         raise UsageError(
-            "sasl.mechanism=GSSAPI: a Kerberos ticket does not travel; write security.protocol "
+            "sasl.mechanism=GSSAPI: kdiag does not send a Kerberos ticket there; write "
+            "security.protocol "
             "without a mechanism, to check the path up to the login"
         )
 

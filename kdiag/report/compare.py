@@ -179,7 +179,7 @@ def _differences(reports: Mapping[str, Report]) -> Iterator[str]:
         (_clusters, "one address, several clusters"),
         (_addresses, "split-horizon DNS"),
         (_advertised, "each connected via another listener"),
-        (_certificates, "something in between may end TLS"),
+        (_certificates, "something on the path may end TLS"),
     ):
         for start, found in _by_value(reports, values).items():
             yield from _difference(start, found, why)

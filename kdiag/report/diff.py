@@ -90,7 +90,7 @@ def _changed(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
         if up and down and len({_brokers(known[label])[node].advertised for label in known}) == 1:
             yield (
                 f"broker {node} answers {named(up)} and refuses {named(down)} at the same address: "
-                "it was restarted between the checks, or something on the way refuses for it"
+                "it was restarted between the checks, or something on the path refuses in its place"
             )
     leaders: dict[int | None, list[str]] = {}
     for label, report in known.items():
@@ -128,7 +128,7 @@ def _translated(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
     known = f" ({listed(sorted(seen))})" if seen else ""
     yield (
         f"{named(ordered)} dial{'s' if len(ordered) == 1 else ''} public addresses from {sources}: "
-        f"there is NAT on that way, and a rule for it has to name its public address{known}"
+        f"there is NAT on that path, and a rule for it must name its public address{known}"
     )
 
 

@@ -73,7 +73,7 @@ def _versioned(content: Any, name: str) -> dict[str, Any]:
     if version > SCHEMA_VERSION:
         raise UsageError(
             f"{name} has schema_version {min(version, _LARGEST)}, and this kdiag reads up to "
-            f"{SCHEMA_VERSION}: it takes a newer kdiag"
+            f"{SCHEMA_VERSION}: use a newer kdiag"
         )
     assert isinstance(content, dict)
     return content

@@ -35,8 +35,8 @@ _NO_ISSUER = (_NO_ISSUER_OF_TRUSTED, 20, 21)
 _TOO_WEAK = (66, 67, 68)
 
 _RENEW = (
-    "Renew the broker's certificate{by}, and have the broker read the new one; where cert-manager, "
-    "Strimzi or MSK renew by themselves, see why they did not."
+    "Renew the broker's certificate{by}, and let the broker load it; where cert-manager, "
+    "Strimzi or MSK renew by themselves, find out why they did not."
 )
 
 
@@ -53,10 +53,14 @@ def untrusted_certificate(
 
     Clients differ in what a trust store may hold. Java's client trusts each certificate in it: the
     broker's own is enough, and so is an intermediate authority's. OpenSSL's clients, librdkafka
-    and Python among them, want the root. kdiag judges as the client does whose properties it was
+    and Python among them, need the root. kdiag judges as the client does whose properties it was
     given: by Java's rule for `ssl.truststore.*`, by OpenSSL's for `ssl.ca.*`.
 
     Prove it: `openssl s_client -connect HOST:PORT -showcerts`.
+
+    How to fix: give the client the certificate of the authority that issued the broker's:
+    `ssl.truststore.location` in Java, `ssl.ca.location` in librdkafka. Where an intermediate
+    certificate is missing, add it to the broker's key store.
     """
     for hop, matching, severity in failing({Failure.UNTRUSTED}, bootstrap, listeners):
         for why in dict.fromkeys(_distrust(place, settings.security.tls) for place in matching):
@@ -72,9 +76,9 @@ def untrusted_certificate(
     if any(p.contact.usable and p.contact.only_java for p in locations(bootstrap, listeners)):
         yield Note(
             "only Java's client trusts the certificates here by "
-            f"{settings.security.tls.ca_from}: OpenSSL's clients, librdkafka among them, want the "
-            "root authority in the trust store, and every certificate up to it in its time; kdiag "
-            "writes no record there, with --topic, because its client is librdkafka"
+            f"{settings.security.tls.ca_from}: OpenSSL's clients, librdkafka among them, need the "
+            "root authority in the trust store, and valid dates in every certificate up to it; "
+            "kdiag writes no record there, with --topic, because its client is librdkafka"
         )
 
 
@@ -89,6 +93,10 @@ def certificate_name(
     none for the nodes unless `alternativeNames` or `advertisedHost` give them.
 
     Prove it: the names in the evidence; `openssl s_client -connect HOST:PORT | openssl x509 -text`.
+
+    How to fix: issue a certificate that has the dialled name or address among its subject
+    alternative names, or dial and advertise a name that the certificate has. In Strimzi, set
+    `alternativeNames` and `advertisedHost`.
     """
     for hop, matching, severity in failing({Failure.NAME_MISMATCH}, bootstrap, listeners):
         hosts = listed(list(dict.fromkeys(place.endpoint.host for place in matching)))
@@ -120,13 +128,17 @@ def certificate_expired(
     When a certificate that others accept is not valid yet, look at this machine's clock.
 
     Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -dates`, and `date`.
+
+    How to fix: renew the certificate that the evidence names, and restart or reload what uses it.
+    For an authority in the trust store, replace it there. Where the clock of this machine is wrong,
+    set the clock.
     """
     tls = settings.security.tls
     for hop, expired, severity in failing({Failure.EXPIRED}, bootstrap, listeners):
         late = {place: found for place in expired if (found := _expired_authority(place, tls))}
         for reason, fix in dict.fromkeys(late.values()):
             these = [place for place in expired if late.get(place) == (reason, fix)]
-            message = f"{{who}} show{{s}} a certificate that is in its time, but {escaped(reason)}"
+            message = f"{{who}} show{{s}} a certificate that is valid now, but {escaped(reason)}"
             yield match(
                 hop, these, message, _always(fix), severity, (*shown(these), *_clock(these))
             )
@@ -136,10 +148,10 @@ def certificate_expired(
         early = all(_not_yet(place) for place in matching)
         state = "is not valid yet" if early else _expired_ago(matching) or "has expired"
         fix = remedies.say(
-            "Set this machine's clock right if it is behind. Else the certificate was made for "
-            "later: have the broker use one that is valid now."
+            "Correct this machine's clock if it is behind. Otherwise the certificate is for a "
+            "later time: let the broker use one that is valid now."
             if early
-            else _RENEW.format(by="") + " If this machine's clock is ahead, set that right."
+            else _RENEW.format(by="") + " If this machine's clock is ahead, correct it."
         )
         message = f"{{who}} show{{s}} a certificate that {state}"
         yield match(
@@ -155,6 +167,9 @@ def certificate_expires_soon(bootstrap: Bootstrap, listeners: Listeners | None) 
     service mesh lives for 24 hours, and is fine for the first 16 of them.
 
     Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -dates`, and `date`.
+
+    How to fix: renew the certificate before the date in the evidence, and look why the automatic
+    renewal, if there is one, has not done so.
     """
     known: set[str] = set()
     for hop in DIALLING_HOPS:
@@ -223,7 +238,7 @@ def _expired_authority(place: Location, tls: Tls) -> tuple[str, Remedy] | None:
             f"{day(in_chain[0].not_after)}",
             remedies.say(
                 "Let the broker send the new certificate of that authority: replace it in the "
-                "chain in ssl.keystore, and have the broker read it."
+                "chain in ssl.keystore, and let the broker load it."
             ),
         )
     return None
@@ -305,7 +320,7 @@ def _trusted_by_java_only(chain: Sequence[Certificate], code: int, tls: Tls) -> 
     if any(certificate.fingerprint == chain[0].fingerprint for certificate in store):
         return (
             f"{tls.ca_from or 'the trust store'} has the broker's own certificate, and this client "
-            f"wants that of the authority which issued it, {chain[0].issuer} (a Java client takes "
+            f"needs that of the authority which issued it, {chain[0].issuer} (a Java client takes "
             "the broker's own)"
         )
     issuers = {certificate.issuer for certificate in chain}
@@ -313,7 +328,7 @@ def _trusted_by_java_only(chain: Sequence[Certificate], code: int, tls: Tls) -> 
     if code == _NO_ISSUER_OF_TRUSTED and between:
         return (
             f"{tls.ca_from or 'the trust store'} has the intermediate authority "
-            f"{between[0].subject} alone, and this client wants the root too, {between[0].issuer} "
+            f"{between[0].subject} alone, and this client needs the root too, {between[0].issuer} "
             "(a Java client takes the intermediate one)"
         )
     return ""

@@ -36,10 +36,14 @@ def name_not_found(
     """The resolver says that the name has no address.
 
     The operating system's resolver, the one that clients use, answers that there is no such name,
-    or none with an address of the wanted family. The name is misspelt, or it lives in a zone that
-    only another network's DNS server knows: a cluster's, a VPC's, a company's.
+    or none with an address of the requested family. The name is misspelt, or it lives in a zone
+    that only another network's DNS server knows: a cluster's, a VPC's, a company's.
 
     Prove it: `getent ahosts NAME` here, and the same on a machine where the client works.
+
+    How to fix: correct the name in `bootstrap.servers`, or in `advertised.listeners` of the broker
+    that advertises it. Where the name is right, give this machine a DNS server that knows the zone
+    (a VPN's, the VPC's), or run the client inside that network.
     """
     yield from judge(
         {Failure.NOT_FOUND},
@@ -60,6 +64,9 @@ def resolver_failed(
     refuses; SERVFAIL and time-outs look alike from here.
 
     Prove it: look up a name that surely exists. If that fails too, it is the resolver.
+
+    How to fix: repair the DNS server or the path to it: `/etc/resolv.conf`, the VPN's DNS settings,
+    a firewall that blocks port 53. The cluster needs no change.
     """
     yield from judge(
         {Failure.RESOLVER_FAILED},
@@ -79,6 +86,10 @@ def refused(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView)
     another port or on another interface, or a container's port is not published.
 
     Prove it: `ss -ltn` on that host.
+
+    How to fix: start the broker, or dial the port on which it listens. For a container, publish the
+    port; for a broker that listens on one interface only, set `listeners` to all of them
+    (`PLAINTEXT://:9092`).
     """
     for found in judge(
         {Failure.REFUSED},
@@ -94,11 +105,15 @@ def refused(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView)
 def timeout(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView) -> Iterator[Match]:
     """The connection request vanished: neither accepted nor refused within `--timeout`.
 
-    Something on the way drops packets (a security group, a network ACL, a firewall), or the address
-    leads nowhere from here (a private address of another network, a machine that is off). A slow
-    network is the rarest cause; `--timeout 10` tells.
+    Something on the path drops packets (a security group, a network ACL, a firewall), or the
+    address is not reachable from here (a private address of another network, a machine that is
+    off). A slow network is the rarest cause; `--timeout 10` tells.
 
     Prove it: dial the same address from a machine where it works.
+
+    How to fix: allow this client's address and this port in the security group, network ACL or
+    firewall that drops the packets (on AWS, `--aws` names it). Where the address belongs to another
+    network, use an address that is reachable from here, or connect the networks.
     """
     for found in judge(
         {Failure.TIMEOUT},
@@ -118,12 +133,15 @@ def timeout(bootstrap: Bootstrap, listeners: Listeners | None, cloud: CloudView)
 def unreachable(
     bootstrap: Bootstrap, listeners: Listeners | None, client: ClientSystem
 ) -> Iterator[Match]:
-    """This machine, or a router on the way, says that there is no way to that address.
+    """This machine, or a router on the path, says that there is no route to that address.
 
     No route, no IPv6, the host does not answer its neighbours (ARP), or a firewall that rejects
     with an ICMP message.
 
     Prove it: `ip route get ADDRESS`, then the same one hop further.
+
+    How to fix: add the missing route (VPN, peering, default gateway), or use an address that this
+    machine can route to: an IPv4 address where there is no IPv6.
     """
     yield from judge(
         {Failure.UNREACHABLE},
@@ -147,16 +165,20 @@ def address_family(
     """The name has addresses of both families, and only those of one family work.
 
     Looked at are the addresses that a client on this machine tries: a machine without an IPv6
-    address of its own, loopback aside, is told of no other's (AI_ADDRCONFIG). librdkafka tries all
-    of them in any order, and gets through after a delay or an error line. Java's client tries
-    those of one family only, IPv4 where there is any, unless `java.net.preferIPv6Addresses` says
-    otherwise; so for the properties of a Java client a dead IPv6 address beside an IPv4 address
-    that works is no finding. A client that takes the first address only (Java's before 2.6, with
-    `client.dns.lookup=default`) fails where that one does. With
-    `client.dns.lookup=resolve_canonical_bootstrap_servers_only` clients look up the canonical names
-    of a bootstrap server's addresses once more, which kdiag does not.
+    address of its own, loopback aside, gets no IPv6 address from the resolver (AI_ADDRCONFIG).
+    librdkafka tries all of them in any order, and gets through after a delay or an error line.
+    Java's client tries those of one family only, IPv4 where there is any, unless
+    `java.net.preferIPv6Addresses` says otherwise; so for the properties of a Java client a dead
+    IPv6 address beside an IPv4 address that works is no finding. A client that takes the first
+    address only (Java's before 2.6, with `client.dns.lookup=default`) fails where that one does.
+    With `client.dns.lookup=resolve_canonical_bootstrap_servers_only` clients look up the canonical
+    names of a bootstrap server's addresses once more, which kdiag does not.
 
     Prove it: `getent ahosts NAME` shows the order; dial each address by itself.
+
+    How to fix: make the broker listen at the addresses of both families, or remove the DNS record
+    of the family that does not work. A client can avoid it: `broker.address.family=v4` for
+    librdkafka, `java.net.preferIPv6Addresses` for Java.
     """
     for hop in DIALLING_HOPS:
         here = [place for place in locations(bootstrap, listeners) if place.hop == hop]
@@ -193,6 +215,10 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
 
     Prove it: look who owns the port on that host; ask the load balancer for its healthy targets;
     `--answer-timeout 30` shows an answer that is only late.
+
+    How to fix: repair what is behind the port: register healthy brokers with the load balancer,
+    restart the tunnel or the broker that hangs. Where the port is another service's, use Kafka's
+    port.
     """
     said = "{who} accept{s} the connection and then stay{s} silent"
     for hop, hit, severity in failing({Failure.SILENT}, bootstrap, listeners):
@@ -220,7 +246,8 @@ def _who_accepts(_: Sequence[Location]) -> tuple[Remedy, ...]:
 
 def _who_knows_users(hit: Sequence[Location]) -> tuple[Remedy, ...]:
     fix = remedies.say(
-        "Find out what the broker waits for: whom it asks about users (LDAP, an OAuth endpoint, a "
+        "Find out what the broker waits for: which service it asks about users (LDAP, an OAuth "
+        "endpoint, a "
         "callback handler of its own), its log, its threads."
     )
     if len(hit) == 1:
@@ -234,11 +261,14 @@ def not_kafka(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Mat
 
     The first bytes of its answer are in the evidence: `HTTP/1.1 400` is a web server, `SSH-2.0` a
     login. Of a host that you did not name they are shown with `--verbose` only: a bootstrap server
-    may send a client to places whose words are not for everybody who reads the report.
+    may send a client to hosts whose replies are not for every reader of the report.
 
     The port is that of another service, or a proxy answers for the broker.
 
     Prove it: read the banner; look who owns the port on that host.
+
+    How to fix: use the port of a Kafka listener. Where a proxy or a load balancer answers, set it
+    to forward TCP and not HTTP.
     """
     for hop, hit, severity in failing({Failure.NOT_KAFKA}, bootstrap, listeners):
         for name in dict.fromkeys(_stranger(place).name for place in hit):
@@ -263,6 +293,9 @@ def controller_port(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
     controller's port.
 
     Prove it: compare the port with `controller.listener.names` and `listeners` on that node.
+
+    How to fix: use the port of a listener for clients; on brokers that advertise the controller's
+    port, correct `advertised.listeners`.
     """
     yield from judge(
         {Failure.CONTROLLER},
@@ -285,6 +318,10 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
 
     Prove it: the same dial past the load balancer or proxy, straight to the broker. A broker at its
     limit logs "Rejected connection from", with the limit; and closing other clients helps.
+
+    How to fix: repair what closes the connection: a load balancer without healthy targets, a
+    proxy's access list, a port forward to a closed port. For a limit of connections, raise it or
+    close idle clients.
     """
     others_stand = any(
         dial.failed is None for place in locations(bootstrap, listeners) for dial in place.dials

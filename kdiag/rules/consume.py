@@ -42,6 +42,9 @@ def offsets_topic(
     topic may be there already, from when there were more brokers.
 
     Prove it: `kafka-topics.sh --describe --topic __consumer_offsets`.
+
+    How to fix: set `offsets.topic.replication.factor` to at most the number of brokers (1 for a
+    single broker) and restart them, or add brokers.
     """
     factor, count = listeners.offsets_factor, len(metadata.brokers)
     if factor is None or factor <= count or (consume and consume.coordinator is not None):
@@ -79,6 +82,9 @@ def coordinator_loading(consume: Consume) -> Iterator[Match]:
     wait for it and get nothing meanwhile. Minutes of it mean a topic that is not compacted.
 
     Prove it: run it again; the coordinator's log has "Finished loading offsets and group metadata".
+
+    How to fix: wait until the coordinator has loaded the group. Where it takes minutes, see that
+    the broker's log cleaner runs and that __consumer_offsets has cleanup.policy=compact.
     """
     node = consume.coordinator
     loading = [group for group in consume.groups if group.error == LOADING]
@@ -100,6 +106,8 @@ def coordinator_unavailable(consume: Consume) -> Iterator[Match]:
     A consumer of the group cannot join it, nor commit.
 
     Prove it: `kafka-topics.sh --describe --topic __consumer_offsets --unavailable-partitions`.
+
+    How to fix: start the brokers that have the replicas of that partition of __consumer_offsets.
     """
     unavailable = consume.unavailable
     if unavailable or (consume.owner == -1 and consume.absent):
@@ -131,6 +139,8 @@ def coordinator_unreachable(
     broker is the reason.
 
     Prove it: `kafka-consumer-groups.sh --describe --state --group NAME`.
+
+    How to fix: repair what hop 3 finds at that broker; the group works again with it.
     """
     node, group = consume.owner, f"group {consume.group}"
     if node is not None and node in consume.unreached:
@@ -169,6 +179,9 @@ def group_rebalancing(consume: Consume) -> Iterator[Match]:
     processing keeps all others waiting. While an application starts or is deployed it is normal.
 
     Prove it: `kafka-consumer-groups.sh --describe --members --group NAME`.
+
+    How to fix: find the member that does not join again (`--members` shows all of them) and restart
+    it, or let it process less in one poll (`max.poll.records`).
     """
     group = consume.described
     if len(consume.groups) > 1 and group and all(g.state in REBALANCES for g in consume.groups):
@@ -202,6 +215,10 @@ def offset_out_of_range(
 
     Prove it: `kafka-consumer-groups.sh --describe --group NAME`, against
     `kafka-get-offsets.sh --topic NAME --time earliest`.
+
+    How to fix: reset the offsets where the consumers shall continue: `kafka-consumer-groups.sh
+    --reset-offsets --group NAME --topic TOPIC --to-earliest --execute`, while no consumer of the
+    group runs.
     """
     lost = [partition for partition in consume.partitions if partition.lost]
     if lost:
@@ -246,6 +263,9 @@ def open_transaction(
     one that Kafka lost track of stays. `read_committed` is the default of librdkafka, not of Java.
 
     Prove it: `kafka-transactions.sh --bootstrap-server HOST:PORT find-hanging --broker-id ID`.
+
+    How to fix: stop or repair the producer that has it open. Where no producer has, abort it:
+    `kafka-transactions.sh abort`.
     """
     default = "read_uncommitted" if settings.dialect == "java" else "read_committed"
     if settings.of_role.get("isolation.level", default) != "read_committed":
@@ -291,6 +311,9 @@ def unknown_rack(metadata: Metadata, consume: Consume, settings: Settings) -> It
     a zone's id in place of its name is enough.
 
     Prove it: `kafka-configs.sh --describe --all --entity-type brokers --entity-name ID`.
+
+    How to fix: set `client.rack` to the value that the brokers near the client have as
+    `broker.rack`.
     """
     wanted = settings.of_role.get("client.rack")
     racks = once(broker.rack for broker in metadata.brokers if broker.rack)
@@ -314,6 +337,9 @@ def reader_disagrees(consume: Consume) -> Iterator[Match]:
     record that it cannot read makes the difference. It is a warning where only time ran out.
 
     Prove it: run the client with `debug=fetch,broker,protocol`.
+
+    How to fix: change the property or the environment of the client that its message names; where
+    the message says nothing, compare the client's settings with those of kdiag.
     """
     client = consume.client
     failed = [each for each in client.deliveries if each.error] if client else []

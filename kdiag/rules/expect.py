@@ -20,6 +20,9 @@ def expectation(expected: CheckedExpectations) -> Iterator[Match]:
     counts as not met, for nobody has seen it; where the walk failed, look at what made it fail.
 
     Prove it: `kdiag check HOST:PORT -o json` has what was found, under `expectations`.
+
+    How to fix: repair what the expectation is about, or correct the expectation. Where the walk
+    failed, repair that first.
     """
     for checked in expected.results:
         if checked.holds:
@@ -32,10 +35,10 @@ def expectation(expected: CheckedExpectations) -> Iterator[Match]:
             tuple(_line(reading) for reading in checked.broken if reading[0]),
             (
                 remedies.say(
-                    "Let the walk get that far first: what it did not see cannot be vouched for."
+                    "Repair what stops the walk first: kdiag cannot confirm what it did not see."
                     if checked.unknown
-                    else "Bring the cluster to what was expected of it; or, if it is as it should "
-                    "be, expect that instead."
+                    else "Change the cluster to meet the expectation; or, if the cluster is right, "
+                    "change the expectation."
                 ),
             ),
         )

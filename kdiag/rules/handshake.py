@@ -65,7 +65,7 @@ def shown(matching: Sequence[Location]) -> list[str]:
 
 def _described(handshake: TlsHandshake, chain: Sequence[Certificate]) -> Iterator[str]:
     name = f"asked for {handshake.name} (SNI)" if parse(handshake.name) is None else ""
-    wanted = "a client certificate is asked for" if handshake.wants_certificate else ""
+    wanted = "a client certificate is requested" if handshake.wants_certificate else ""
     yield ", ".join(p for p in (handshake.version, handshake.cipher, name, wanted) if p)
     for position, certificate in enumerate(chain):
         if certificate.flaw:

@@ -37,6 +37,9 @@ def wrong_broker(
 
     Prove it: the broker was asked for the configuration of the id that the metadata gives, and
     answered which id it expected instead; or it does not lead that broker's partitions.
+
+    How to fix: give each broker an address or a port of its own, and correct the swapped entries of
+    `advertised.listeners`, port mappings or targets.
     """
     for listener, pod in _certified(listeners):
         if not acknowledged(produce, listener):
@@ -153,6 +156,9 @@ def shared_address(
 
     Prove it: the same address stands in the metadata more than once; the answers to requests for
     partitions of each broker are in the evidence.
+
+    How to fix: advertise a different host or port for each broker, and forward each of them to that
+    broker only. Keep the shared address for the bootstrap.
     """
     by_address: dict[Endpoint, list[Listener]] = defaultdict(list)
     for listener in listeners.listeners:
@@ -237,6 +243,9 @@ def wrong_cluster(metadata: Metadata, listeners: Listeners, platform: Platform) 
     (KIP-1242) and drop the connection; older ones ask the other cluster, and may write to it.
 
     Prove it: the two cluster ids in the evidence.
+
+    How to fix: correct the address in `advertised.listeners`, or the NAT, tunnel or DNS entry that
+    leads to the other cluster.
     """
     matching = _failing_with(listeners, Failure.WRONG_CLUSTER)
     if matching:

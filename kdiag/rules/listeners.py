@@ -37,14 +37,20 @@ from kdiag.walk.facts.listeners import Listener, Listeners, suspect
 def private_address(
     bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView, platform: Platform
 ) -> Iterator[Match]:
-    """A broker advertises a private address to a client that came in by another way.
+    """A broker advertises a private address to a client that connected to another address.
 
     Clients bootstrap, receive this address in the metadata response, then fail to connect to it,
     or reach a machine of their own network that happens to have it. Private means RFC 1918, CGNAT,
     link-local and unique local IPv6; for a client inside that network it is no finding.
 
-    Prove it: kdiag dials the same port on the address that you came in by; where the very broker
-    answers there, the report says so, and advertising that address is the fix.
+    Prove it: kdiag dials the same port on the address that you connected to; if that broker answers
+    there, the report says so, and advertising that address is the fix.
+
+    How to fix: let the brokers advertise an address that is reachable from here, best in a listener
+    of its own for clients outside:
+    `advertised.listeners=INTERNAL://10.0.1.11:9092,EXTERNAL://PUBLIC:9094`. In Strimzi that is
+    `advertisedHost` of each broker. Or run the client inside that network, or connect the networks
+    by a VPN or a peering.
     """
     matching = [
         listener
@@ -83,6 +89,9 @@ def loopback_address(
     default of many images and of a `server.properties` without `advertised.listeners`.
 
     Prove it: the client's machine has nothing on that port, or something else.
+
+    How to fix: set `advertised.listeners` to a name or an address of the broker that its clients
+    can reach; in Compose, one listener for other containers and one for the host.
     """
     matching = [
         listener
@@ -111,6 +120,9 @@ def unusable_address(listeners: Listeners, platform: Platform) -> Iterator[Match
     when a template left the host empty. kdiag does not dial such an address.
 
     Prove it: the metadata answer, as quoted in the evidence.
+
+    How to fix: set `advertised.listeners` with a host and a port. `0.0.0.0` is for `listeners`
+    only.
     """
     matching = [x for x in listeners.listeners if is_unusable(*_pair(x.broker.advertised))]
     if matching:
@@ -146,6 +158,9 @@ def internal_name_advertised(
     container ids and bare host names are known to the DNS of their own network only.
 
     Prove it: `getent ahosts NAME` here and on a machine inside.
+
+    How to fix: advertise a name that clients can resolve, in a listener of its own for clients
+    outside; or let this client use the DNS server of that network.
     """
     matching = [
         x
@@ -190,6 +205,9 @@ def advertised_port_closed(
     published under another number, a Service's target port, a tunnel on a random local port.
 
     Prove it: `ss -ltn` on that host. A security group would be silent, so it is not the cause.
+
+    How to fix: start the broker, or advertise the port under which it is reached: the published
+    port of the container, the NodePort, the load balancer's port.
     """
     matching = _failed_with(listeners, Failure.REFUSED, bootstrap)
     if matching:
@@ -205,17 +223,21 @@ def advertised_port_closed(
         )
 
 
-@rule("KD306", "advertised-blocked", Severity.ERROR, "The advertised port is blocked on the way")
+@rule("KD306", "advertised-blocked", Severity.ERROR, "The advertised port is blocked on the path")
 def advertised_blocked(
     bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
 ) -> Iterator[Match]:
-    """Connection requests to the advertised address vanish, though you could come in elsewhere.
+    """Connection requests to the advertised address vanish, although another address of the cluster
+    answers.
 
     The address is one that could work from here, but a security group, a network ACL or a firewall
     drops this port, or the machine is off. Typical: the bootstrap port is open, the brokers' own
     ports or NodePorts are not.
 
     Prove it: compare the ports that work with those that do not; look for their rule.
+
+    How to fix: allow the port of every broker, and not that of the bootstrap alone, in the security
+    group, network ACL or firewall (`--aws` names it).
     """
     matching = _failed_with(listeners, Failure.TIMEOUT, bootstrap)
     if matching:

@@ -51,7 +51,7 @@ _OUTCOMES = {
     Failure.NOT_KAFKA: "the answer begins",
     Failure.TLS_REQUIRED: "plaintext is answered with TLS",
     Failure.TLS_NOT_OFFERED: "the TLS handshake is not answered",
-    Failure.CLIENT_CERTIFICATE: "a client certificate is wanted",
+    Failure.CLIENT_CERTIFICATE: "a client certificate is required",
     Failure.SASL_REQUIRED: "mechanisms offered:",
     Failure.MECHANISM: "mechanisms offered:",
     Failure.SASL_NOT_OFFERED: "SaslHandshake answers",
@@ -102,7 +102,7 @@ def tried(endpoint: Endpoint, dial: AddressResult, failed: LayerResult) -> str:
     outcome = _OUTCOMES.get(failed.failure, "") if failed.failure else ""
     detail = failed.detail
     if failed.failure is Failure.NOT_KAFKA and not dial.quotable:
-        outcome, detail = "something that is no Kafka answers", "its words are shown with --verbose"
+        outcome, detail = "a server that is not Kafka answers", "its reply is shown with --verbose"
     parts = [text for text in (outcome, detail) if text]
     if len(parts) == 2 and parts[1].lower() in ("connection refused", "connection reset by peer"):
         parts.pop()

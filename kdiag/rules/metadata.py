@@ -31,6 +31,9 @@ def metadata_unanswered(metadata: Metadata) -> Iterator[Match]:
     Metadata that kdiag has: the server's clients may well have one.
 
     Prove it: run it again; look into the broker's log for the same second.
+
+    How to fix: look after the broker: wait until it has started, connect it with its controllers,
+    relieve it. Where a proxy answers the first request by itself, repair what is behind it.
     """
     failed = [a for a in metadata.answers if a.failure and a.failure not in _OTHER_FAILURES]
     if failed:
@@ -57,6 +60,9 @@ def metadata_error(metadata: Metadata) -> Iterator[Match]:
     just created is answered so for a moment.
 
     Prove it: the evidence has the error's name, or the first bytes of the answer.
+
+    How to fix: follow the error that the evidence names; `kdiag explain ERROR` says more. Where the
+    answer is no Metadata response, dial the broker itself and not the proxy.
     """
     broken = [a for a in metadata.answers if a.failure is Failure.NOT_KAFKA]
     if broken:
@@ -86,6 +92,10 @@ def no_brokers(metadata: Metadata) -> Iterator[Match]:
     A broker that is not yet registered with the controllers, or has lost them, answers so.
 
     Prove it: the broker's log; `kafka-metadata-quorum.sh describe --status` on the cluster's side.
+
+    How to fix: start the brokers, and connect them with their controllers
+    (`controller.quorum.voters` or `controller.quorum.bootstrap.servers`). Then dial a broker and
+    not a controller.
     """
     answered = [answer for answer in metadata.answers if not answer.failure]
     if answered and not metadata.brokers:
@@ -121,13 +131,16 @@ def unknown_topic(metadata: Metadata, settings: Settings) -> Iterator[Match]:
     ask again until their time is over.
 
     Prove it: `kafka-topics.sh --list`, as a user who may see all.
+
+    How to fix: correct the name, or create the topic: `kafka-topics.sh --create --topic NAME`.
+    Where it exists, allow this client to describe it. At a proxy, add a rule for the topic.
     """
     topic = metadata.topic
     if topic and topic.error == "UNKNOWN_TOPIC_OR_PARTITION":
         allows = settings.client.get("allow.auto.create.topics", "").lower() not in _FALSE
         created = metadata.creates == "true" and allows
         similar = " or ".join(metadata.alike or ())
-        rename = (remedies.say(f"Ask for {similar}, if that is meant."),) if similar else ()
+        rename = (remedies.say(f"Use {similar}, if that is meant."),) if similar else ()
         if topic.left_out:
             yield _left_out(metadata, topic)
             return
@@ -163,6 +176,9 @@ def topic_denied(metadata: Metadata, settings: Settings) -> Iterator[Match]:
     which Read and Write include.
 
     Prove it: `kafka-acls.sh --list --topic NAME`.
+
+    How to fix: grant the right: `kafka-acls.sh --add --allow-principal User:NAME --operation
+    Describe --topic TOPIC`.
     """
     topic = metadata.topic
     if topic and topic.error == "TOPIC_AUTHORIZATION_FAILED":
@@ -195,6 +211,10 @@ def no_leader(metadata: Metadata) -> Iterator[Match]:
 
     Prove it: `kafka-topics.sh --describe --unavailable-partitions`, twice; for the controllers
     `kafka-metadata-quorum.sh describe --status`.
+
+    How to fix: start the brokers that have the in-sync replicas. Where they are lost, an unclean
+    election (`kafka-leader-election.sh --election-type unclean`) makes the partition available, and
+    loses records.
     """
     topic = metadata.topic
     known = {broker.node for broker in metadata.brokers}
@@ -212,12 +232,15 @@ def no_leader(metadata: Metadata) -> Iterator[Match]:
     "A partition leader lacks this listener",
 )
 def listener_missing_on_leader(metadata: Metadata) -> Iterator[Match]:
-    """A partition's leader exists, but has no listener of the name the client entered through.
+    """A partition's leader exists, but has no listener of the name that the client connected to.
 
     Brokers hand out addresses of the listener that was asked. When a leader's configuration lacks a
     listener of that name, clients get error 72, LISTENER_NOT_FOUND, and see no leader.
 
     Prove it: compare `listeners` and `advertised.listeners` of all brokers.
+
+    How to fix: add the listener to `listeners` and `advertised.listeners` of the leader, under the
+    same name and with the same settings, and restart it.
     """
     topic = metadata.topic
     affected = [p for p in _partitions(topic) if p.error == "LISTENER_NOT_FOUND"]
@@ -245,6 +268,9 @@ def under_replicated(metadata: Metadata) -> Iterator[Match]:
     behind, or cut off from the others.
 
     Prove it: `kafka-topics.sh --describe --under-replicated-partitions`.
+
+    How to fix: start the broker whose replica is out of sync, or repair its network and disks; it
+    catches up by itself.
     """
     topic = metadata.topic
     behind = [p for p in _partitions(topic) if p.leader >= 0 and set(p.replicas) - set(p.isr)]
@@ -272,6 +298,8 @@ def bootstraps_disagree(metadata: Metadata) -> Iterator[Match]:
     tomorrow. It does work, so this is a warning; what it writes is where it is not looked for.
 
     Prove it: the cluster ids in the evidence.
+
+    How to fix: keep the servers of one cluster in `bootstrap.servers`, and remove the others.
     """
     answers = [answer for answer in metadata.answers if answer.cluster_id]
     if len({answer.cluster_id for answer in answers}) > 1:
@@ -293,6 +321,9 @@ def duplicate_node_id(metadata: Metadata) -> Iterator[Match]:
     of the two. kdiag goes on with the one that is listed first, and does not dial the other.
 
     Prove it: `kcat -L`, and the list in the evidence.
+
+    How to fix: correct the configuration of the proxy that makes the list: every broker needs a
+    node id of its own. In a cluster of Kafka's own, give each broker its own `node.id`.
     """
     if metadata.twice:
         first = {broker.node: broker.advertised for broker in metadata.brokers}
@@ -308,7 +339,8 @@ def duplicate_node_id(metadata: Metadata) -> Iterator[Match]:
             ),
             (
                 remedies.say(
-                    "Give every broker a node id of its own; if a proxy makes the list, there."
+                    "Give every broker a node id of its own; if a proxy makes the list, correct it "
+                    "there."
                 ),
             ),
         )
@@ -322,8 +354,8 @@ def _left_out(metadata: Metadata, topic: Topic) -> Match:
         f"{_who(answered)} does not know topic {topic.name}: its metadata answer leaves it out",
         (f"topic {topic.name}",),
         (
-            f"Metadata for topic {topic.name}: {brokers([b.node for b in metadata.brokers])}, and "
-            "not a word of the topic; a broker of Kafka would name it, with an error",
+            f"Metadata for topic {topic.name}: {brokers([b.node for b in metadata.brokers])}, "
+            "without the topic; Kafka's own broker would list it, with an error",
         ),
         (
             remedies.say(

@@ -53,15 +53,20 @@ def wrong_door(
     entry: EntryListener | None,
     platform: Platform,
 ) -> Iterator[Match]:
-    """You came in, or tried to, by a listener that is for the inside of the cluster only.
+    """You connected, or tried to, to a listener that is only for clients inside the cluster's
+    network.
 
     Strimzi's ports 9090, 9091 and 8443 are between its own parts. And a listener whose advertised
     addresses are the names of pods (`….my-cluster-kafka-brokers.kafka.svc`) is the one for clients
     inside Kubernetes, reached by a port-forward or a load balancer: its first answer arrives, its
-    brokers never can. With `--config` or `--strimzi` kdiag names the listener that you came in by,
-    and those that are for clients outside.
+    brokers never can. With `--config` or `--strimzi` kdiag names the listener that you connected
+    to, and those that are for clients outside.
 
-    Prove it: `kubectl get kafka NAME -o jsonpath='{.status.listeners}'` lists the doors.
+    Prove it: `kubectl get kafka NAME -o jsonpath='{.status.listeners}'` lists the listeners.
+
+    How to fix: use the listener for clients outside: in Strimzi, one of type loadbalancer,
+    nodeport, ingress or route, at its own bootstrap address. A port-forward to the internal
+    listener cannot work for more than the bootstrap.
     """
     for place in locations(bootstrap, listeners):
         failed, inside = place.contact.failed, _STRIMZI_PORTS.get(place.endpoint.port)
@@ -110,6 +115,9 @@ def odd_one_out(bootstrap: Bootstrap, listeners: Listeners, platform: Platform) 
     one address with a port each are no such case: there every port differs.
 
     Prove it: compare the advertised addresses in the evidence.
+
+    How to fix: correct `advertised.listeners` of the one broker after the pattern of the others,
+    and restart it.
     """
     for odd, what in _odd(listeners.listeners):
         others = [x for x in listeners.listeners if x is not odd]
@@ -152,14 +160,17 @@ def _as_the_others(
 @rule("KD312", "protocol-differs", Severity.ERROR, "The advertised port speaks another protocol")
 def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Match]:
     """A broker answers at its advertised address, but in another security protocol than the one
-    that you came in by.
+    that you connected with.
 
-    A client uses one security.protocol for bootstrap and brokers alike. The listener you came in by
-    advertises the port of another listener, or a proxy in front of it ends TLS for the bootstrap
+    A client uses one security.protocol for bootstrap and brokers alike. The listener you connected
+    to advertises the port of another listener, or a proxy in front of it ends TLS for the bootstrap
     address only.
 
     Prove it: what each address speaks is in the evidence; compare the ports in `listeners` and
     `advertised.listeners`.
+
+    How to fix: advertise the port of the listener that clients bootstrap at, so that both speak the
+    same protocol; where a proxy ends TLS, let it do so for every broker.
     """
     matching = [
         x

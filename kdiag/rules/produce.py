@@ -27,6 +27,9 @@ def produce_unanswered(produce: Produce) -> Iterator[Match | Note]:
 
     Prove it: `kdiag check --topic NAME`, then the broker's log and its request queue metrics for
     this second.
+
+    How to fix: look into the broker's log and request queue for that second. At a proxy, add a rule
+    for the topic. Where large requests alone get lost, see KD402.
     """
     lost = [p for p in produce.produced if p.lost]
     left = [p for p in lost if not produce.client_answered(p.node)]
@@ -51,7 +54,7 @@ def _unanswered(found: Sequence[BrokerProduce], severity: Severity | None) -> Ma
     nodes = [p.node for p in found]
     message = f"{sentence(brokers(nodes))} did not answer a produce request"
     fix = "Look at the broker's log, its request handler idle ratio and its disks; and at proxies "
-    fix += "on the way."
+    fix += "on the path."
     if severity:
         message += " for a topic that does not exist; whether clients can write is not proven"
         fix = "Name a topic with --topic: then one record to each leader tells whether clients can "
@@ -101,6 +104,9 @@ def path_mtu(produce: Produce) -> Iterator[Match | Note]:
     looks the same.
 
     Prove it: `ping -M do -s 1472 HOST`, then smaller sizes until it passes.
+
+    How to fix: let ICMP "fragmentation needed" (IPv6: packet too big) pass on the path, or set a
+    smaller MTU on the client's interface or the tunnel, or clamp the MSS on the router.
     """
     vanished = [p for p in produce.produced if p.vanished]
     left = [p for p in vanished if not produce.client_answered(p.node)]
@@ -114,7 +120,7 @@ def path_mtu(produce: Produce) -> Iterator[Match | Note]:
 def _path_mtu(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [produced.node for produced in found]
     end = (
-        "that packets are dropped on the way is not proven"
+        "that packets are dropped on the path is not proven"
         if severity
         else "large packets are lost on"
     )

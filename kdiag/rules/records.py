@@ -29,7 +29,7 @@ _BY_TABLE = ("KD403", "KD404", "KD405", "KD406", "KD408")
 _OWN, _BROKERS = "KD407", "KD409"  # the client's own words, and any other answer of a broker
 _IDEMPOTENT = "CLUSTER_AUTHORIZATION_FAILED"
 _DESCRIBE_CLUSTER = 60  # a request that brokers have since 2.8
-# What a broker says to the end of a transaction that there is not, once the client was allowed.
+# What a broker says to the end of a transaction that does not exist, once the client was allowed.
 _ALLOWED = (
     *("INVALID_PRODUCER_ID_MAPPING", "NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE"),
     *("COORDINATOR_LOAD_IN_PROGRESS", "INVALID_TXN_STATE", "INVALID_PRODUCER_EPOCH"),
@@ -60,6 +60,10 @@ def produce_denied(
     producer that has it.
 
     Prove it: `kafka-acls.sh --list --topic NAME`, or `--cluster`.
+
+    How to fix: grant the right: `kafka-acls.sh --add --allow-principal User:NAME --operation Write
+    --topic TOPIC`; for an old broker and an idempotent producer, `--operation IdempotentWrite
+    --cluster`.
     """
     failed = _failed(produce, "KD403")
     yield from _transactional(bootstrap, metadata, settings)
@@ -93,6 +97,9 @@ def not_enough_replicas(produce: Produce) -> Iterator[Match]:
     fine.
 
     Prove it: `kafka-topics.sh --describe --under-min-isr-partitions`.
+
+    How to fix: start the brokers that have the other replicas. Lowering `min.insync.replicas` lets
+    producers write at once, and protects fewer copies.
     """
     fix = remedies.say("Bring the missing replicas back; see which brokers are down or behind.")
     yield from _rejections(produce, "KD404", "has too few replicas in sync to be written to", fix)
@@ -107,6 +114,9 @@ def not_leader(produce: Produce) -> Iterator[Match]:
     a load balancer, swapped ports (KD307).
 
     Prove it: run it again; see whether identity was proven at hop 3.
+
+    How to fix: wait for the election to end. Where it does not, give each broker its own address
+    (KD307).
     """
     fix = remedies.say("Run it again. If it stays, see that each address leads to its own broker.")
     yield from _rejections(produce, "KD405", "was refused by a broker that is not its leader", fix)
@@ -121,6 +131,9 @@ def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
     a compression that the broker does not have. The evidence has what the error means.
 
     Prove it: `kafka-configs.sh --describe --entity-type topics --entity-name NAME`.
+
+    How to fix: send what the topic accepts (a key for a compacted topic, a smaller record, another
+    compression), or change the setting of the topic that the evidence names.
     """
     topic = produce.client.topic if produce.client else ""
     compare = remedies.say(
@@ -136,10 +149,10 @@ def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
 def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
     """The real client could not deliver its record, and no broker refused it.
 
-    The client's own words are in the evidence. A setting of the client, its own idea of names and
+    The client's own message is in the evidence. A setting of the client, its own idea of names and
     addresses, or an error that comes up only with real records makes the difference. What a broker
-    answers is never this finding, but one of KD403 to KD409. Where the client repeats words of a
-    server that are known ("Too many connects"), they are the cause.
+    answers is never this finding, but one of KD403 to KD409. Where the client repeats a message of
+    a server that is known ("Too many connects"), they are the cause.
 
     A record that `--deadline` left too little time for is not proven (KD002), and never this.
 
@@ -147,6 +160,9 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
     librdkafka would not start with it, one of Java may.
 
     Prove it: run the client with `debug=broker,protocol`.
+
+    How to fix: change the property or the environment of the client that its message names; where
+    the message says nothing, compare the client's settings with those of kdiag.
     """
     client = produce.client
     failed = _failed(produce, _OWN)
@@ -173,7 +189,7 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
                 else remedies.say(said.fix)
                 if said
                 else remedies.say(
-                    "Read the client's own words in the evidence; compare its properties and the "
+                    "Read the client's message in the evidence; compare its properties and the "
                     "names it resolves with those of kdiag."
                 ),
             ),
@@ -204,6 +220,9 @@ def throttled(metadata: Metadata | None, produce: Produce) -> Iterator[Match]:
     judged. Producers see growing latency and, in the end, time-outs.
 
     Prove it: `kafka-configs.sh --describe --entity-type clients`.
+
+    How to fix: send less, or raise the quota: `kafka-configs.sh --alter --entity-type clients` (or
+    `users`).
     """
     slow = [
         (p.node, max(p.small.throttle_ms, p.large.throttle_ms))
@@ -247,6 +266,9 @@ def write_failed(produce: Produce) -> Iterator[Match]:
     are slow or lost; what it means is in the evidence.
 
     Prove it: the broker's log for this second; `kdiag explain ERROR`.
+
+    How to fix: repair what the error names: a full or failed disk, followers that are slow or lost;
+    `kdiag explain ERROR` says more.
     """
     failed = _failed(produce, _BROKERS)
     if produce.client is None:
@@ -296,7 +318,7 @@ def _transactional(
     elif said in _ALLOWED:
         yield Note(
             f"this client may use transactional.id {name}: the broker answers {said} to the end of "
-            "a transaction that there is not; a transaction was not tried"
+            "a transaction that does not exist; a transaction was not tried"
         )
     else:
         why = f": the broker answers {said}" if said else ""

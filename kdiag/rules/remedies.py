@@ -78,7 +78,7 @@ def open_port(endpoints: Sequence[Endpoint], source: str) -> Remedy:
     if len(endpoints) > MANY_PORTS:
         targets += f" and {len(endpoints) - MANY_PORTS} more"
     who = f" from {source}" if source and not is_loopback(source) else " from this client"
-    behind_nat = " (or the public address it leaves by)" if source and is_private(source) else ""
+    behind_nat = " (or its public address after NAT)" if source and is_private(source) else ""
     return Remedy(
         f"Allow TCP{who}{behind_nat} to {targets}: in the security group, the network ACL, the "
         "firewall of the host, or the NodePort's firewall rule. A port that drops packets looks "
@@ -142,7 +142,7 @@ def pick_family(family: str) -> Remedy:
     return Remedy(
         f"Let the client use the family that works: librdkafka has broker.address.family={family}; "
         f"Java has -Djava.net.preferIPv{family[1]}Stack=true. Or make the broker listen on both, "
-        "or take the other record out of DNS.",
+        "or remove the other record from DNS.",
         fill("ini", "broker.address.family={family}", family=family),
         "ini",
     )
@@ -213,8 +213,8 @@ def certificate_names(
     safe = [host if _HOST.match(host) else "<the name that clients dial>" for host in hosts]
     wanted = "\n".join(fill("yaml", "  - {host}", host=host) for host in safe)
     add_names = Remedy(
-        "Have the certificate name what clients dial, as a subject alternative name (IP addresses "
-        "as IP entries):",
+        "Add the names that clients dial to the certificate, as subject alternative names (IP "
+        "addresses as IP entries):",
         "\n".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in safe),
     )
     if strimzi:
@@ -234,7 +234,7 @@ def client_certificate(shown: bool) -> tuple[Remedy, ...]:
     """The fixes for a refused client certificate, or for a missing one (`shown` is false)."""
     summary = (
         "Show a certificate by an authority that the broker trusts (ssl.truststore on the broker, "
-        "Strimzi: the clients CA), within its time"
+        "Strimzi: the clients CA), valid today"
         if shown
         else "Give the client its certificate and key"
     )

@@ -25,6 +25,9 @@ def group_denied(
     from what the rule allows by a letter, or the rule may be for a prefix.
 
     Prove it: `kafka-acls.sh --list --group NAME`.
+
+    How to fix: grant the right: `kafka-acls.sh --add --allow-principal User:NAME --operation Read
+    --group GROUP`.
     """
     if any(broker.group == GROUP_DENIED for broker in consume.brokers):
         yield Match(
@@ -49,6 +52,9 @@ def read_denied(
     """A leader refuses this client's Fetch: it lacks Read on the topic.
 
     Prove it: `kafka-acls.sh --list --topic NAME`.
+
+    How to fix: grant the right: `kafka-acls.sh --add --allow-principal User:NAME --operation Read
+    --topic TOPIC`.
     """
     refused = [broker.node for broker in consume.brokers if broker.read == TOPIC_DENIED]
     if refused and consume.topic:
@@ -71,6 +77,9 @@ def transactional_id_denied(
     is fenced.
 
     Prove it: `kafka-acls.sh --list --transactional-id NAME`.
+
+    How to fix: grant the right: `kafka-acls.sh --add --allow-principal User:NAME --operation Write
+    --transactional-id ID`.
     """
     name = f"transactional.id {consume.transactional_id}"
     refused = [b for b in consume.brokers if b.transaction and name in consume.failed]
@@ -95,6 +104,9 @@ def idempotence_denied(
     librdkafka's.
 
     Prove it: `kafka-acls.sh --list --cluster`.
+
+    How to fix: grant IdempotentWrite on the cluster (`kafka-acls.sh --add --operation
+    IdempotentWrite --cluster`), or set `enable.idempotence=false`.
     """
     if "cluster" in consume.failed:
         yield Match(

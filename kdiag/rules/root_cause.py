@@ -26,7 +26,7 @@ _ORDER = (
     "KD306",
     "KD305",
 )
-_COUNTS = "it was to be ignored, and counts all the same: the walk ended here"
+_COUNTS = "it is among the ignored ones, and counts nevertheless: the walk ended here"
 
 _OUTSIDE_THE_WALK = ("aws", "config")
 

@@ -39,22 +39,25 @@ def sasl_required(
     AWS_MSK_IAM) unencrypted: write security.protocol=SASL_PLAINTEXT where that is meant.
 
     Prove it: the mechanisms in the evidence are the listener's own answer.
+
+    How to fix: set `security.protocol=SASL_SSL` (or `SASL_PLAINTEXT`), one of the listener's
+    mechanisms as `sasl.mechanism`, and the credentials.
     """
     security = settings.security
     if not security.only_encrypted:
-        message = "{who} want{s} a SASL login before anything else"
+        message = "{who} require{s} a SASL login first"
         yield from judge({Failure.SASL_REQUIRED}, bootstrap, listeners, message, as_it_speaks)
         return
     yield from judge(
         {Failure.SASL_REQUIRED},
         bootstrap,
         listeners,
-        "{who} want{s} a SASL login, here without encryption. kdiag did not send the login: no "
+        "{who} require{s} a SASL login, here without encryption. kdiag did not send the login: no "
         "security.protocol says that it may travel unencrypted",
         lambda hit: (
             remedies.say(
-                "Write security.protocol=SASL_PLAINTEXT, if it is meant that everybody on the way "
-                "can read the login; else use a listener with SASL_SSL."
+                "Write security.protocol=SASL_PLAINTEXT, if anyone on the path may read the login; "
+                "else use a listener with SASL_SSL."
             ),
             *as_it_speaks(hit, security.sasl),
         ),
@@ -69,12 +72,15 @@ def sasl_not_offered(bootstrap: Bootstrap, listeners: Listeners | None) -> Itera
     are []".
 
     Prove it: error 34, ILLEGAL_SASL_STATE, and an empty list of mechanisms.
+
+    How to fix: remove the login: `security.protocol=PLAINTEXT`, or `SSL` where the listener has
+    TLS. Or use the port of the listener that has SASL.
     """
     yield from judge(
         {Failure.SASL_NOT_OFFERED},
         bootstrap,
         listeners,
-        "{who} take{s} no login (no SASL), and this client wants to log in",
+        "{who} offer{s} no login (no SASL), and this client logs in",
         lambda hit: (
             *as_it_speaks(hit),
             remedies.say(
@@ -95,6 +101,9 @@ def sasl_mechanism(
     mechanisms: …". The list in the evidence is the listener's own; one of it is the fix.
 
     Prove it: error 33, UNSUPPORTED_SASL_MECHANISM.
+
+    How to fix: set `sasl.mechanism` to one of the mechanisms in the evidence, or enable the
+    client's mechanism on the listener (`sasl.enabled.mechanisms`).
     """
     sasl = settings.security.sasl
     mine = sasl.mechanism if sasl else "the mechanism asked for"
@@ -114,14 +123,18 @@ def sasl_credentials(
     """The listener takes the mechanism and refuses the credentials, or there are none to show.
 
     kdiag tries them once, whatever the number of addresses, so that no account gets locked. The
-    broker's own words are in the evidence, and where they are known, they decide: "Invalid tenant
+    broker's own message is in the evidence, and where they are known, they decide: "Invalid tenant
     name" is the token's tenant, and a limit on connections says nothing of the credentials (KD126).
     Otherwise the reason is in the broker's log only.
 
-    A broker that closes the connection without a word may refuse the login like this (Kafka before
+    A broker that closes the connection without a reply may refuse the login like this (Kafka before
     1.0 knows no other way), or end the connection for another reason.
 
     Prove it: the broker's log says "Failed authentication with" and this client's address.
+
+    How to fix: correct the user name, the password or the token; or create the user on the cluster
+    (`kafka-configs.sh --alter --entity-type users` for SCRAM). Change one thing at a time: repeated
+    failures may lock an account.
     """
     sasl = settings.security.sasl
     user = sasl.username if sasl else ""
@@ -157,6 +170,9 @@ def login_limited(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator
 
     Prove it: run it again in a minute; Amazon MSK's metrics ConnectionCreationRate and
     IAMTooManyConnections.
+
+    How to fix: open fewer connections: keep clients connected, and start them one after another. On
+    Amazon MSK use a larger broker type, or ask for a higher limit.
     """
     for hop, hit, severity in failing({Failure.CREDENTIALS}, bootstrap, listeners):
         for cause in dict.fromkeys(filter(_limit, map(_said, hit))):
@@ -178,7 +194,7 @@ def _known_words(
     hop: str, hit: Sequence[Location], cause: KnownRefusal | None, severity: Severity | None
 ) -> Match:
     assert cause is not None
-    what = "take{s} no login now" if cause.connections else "refuse{s} the login"
+    what = "accept{s} no login now" if cause.connections else "refuse{s} the login"
     message = f"{{who}} {what}: {escaped(cause.cause)}"
     return match(hop, hit, message, lambda _: (remedies.say(cause.fix),), severity)
 
@@ -189,13 +205,16 @@ def credentials_in_clear(
 ) -> Iterator[Match]:
     """A password or token went unencrypted to the bootstrap server or to a broker.
 
-    With SASL_PLAINTEXT and PLAIN, OAUTHBEARER or AWS_MSK_IAM the login can be read by everybody on
-    the way, and whoever answers at an advertised address gets it. Every client does that; SCRAM
-    keeps the password to itself. kdiag says so in a note before it sends the login, and does it
-    only where `security.protocol=SASL_PLAINTEXT` is written. A bootstrap server on this machine's
-    own loopback is not counted: nobody is on the way.
+    With SASL_PLAINTEXT and PLAIN, OAUTHBEARER or AWS_MSK_IAM anyone on the path can read the login,
+    and any server at an advertised address gets it. Every client does that; SCRAM keeps the
+    password to itself. kdiag says so in a note before it sends the login, and does it only where
+    `security.protocol=SASL_PLAINTEXT` is written. A bootstrap server on this machine's own loopback
+    is not counted: no other machine is on the path.
 
     Prove it: `security.protocol` and `sasl.mechanism` as configured.
+
+    How to fix: use a listener with TLS (`security.protocol=SASL_SSL`), or a mechanism that does not
+    send the password (SCRAM).
     """
     sasl = settings.security.sasl
     if sasl is None or sasl.mechanism not in READABLE:

@@ -47,13 +47,17 @@ def slow_answer(
     address up by name, and where its resolver does not answer, this takes 5 seconds and more. A
     login service behind the broker (LDAP, an OAuth endpoint) is the next candidate. Where
     everything is late, the broker is busy (request handlers, disks, garbage collection) or
-    something on the way is. Which of them it is, kdiag cannot see from here.
+    something on the path is. Which of them it is, kdiag cannot see from here.
 
     librdkafka waits 10 seconds for ApiVersions and `kcat -L` 5 for the whole; Java waits 30 for
     each answer.
 
     Prove it: on the broker's host, `time getent hosts ADDRESS` with the broker's own address; then
     the broker's RequestHandlerAvgIdlePercent and its garbage collection log for this minute.
+
+    How to fix: repair the broker's reverse DNS, or add its own address and name to its hosts file;
+    repair the login service or the overloaded broker. Until then give clients longer time-outs:
+    `request.timeout.ms` in Java, `socket.timeout.ms` in librdkafka.
     """
     late = late_answers(bootstrap, metadata, listeners, produce)
     for hop in HOP_IDS:
@@ -119,23 +123,24 @@ def _fixes(late: Sequence[LateAnswer]) -> tuple[Remedy, ...]:
         address = next(known, unknown("address of the broker"))
         fixes.append(
             remedies.say(
-                "See how long the broker takes to look its own address up, on its own host; if it "
-                "is seconds, put the address into its /etc/hosts or repair its resolver:",
+                "Measure on the broker's host how long it takes to look up its own address; if it "
+                "takes seconds, add the address to its /etc/hosts or repair its resolver:",
                 "time getent hosts {address}",
                 address=address,
             )
         )
         fixes.append(
             remedies.say(
-                "If that is fast: see what the broker asks about users (LDAP, an OAuth endpoint, a "
+                "If that is fast, check what the broker asks about users (LDAP, an OAuth endpoint, "
+                "a "
                 "callback handler of its own)."
             )
         )
     if len(logins) < len(late):
         fixes.append(
             remedies.say(
-                "See whether the broker is busy: RequestHandlerAvgIdlePercent, disks, garbage "
-                "collection; and proxies on the way."
+                "Check whether the broker is busy: RequestHandlerAvgIdlePercent, disks, garbage "
+                "collection; and proxies on the path."
             )
         )
     return tuple(fixes)

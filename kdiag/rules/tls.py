@@ -28,12 +28,15 @@ def tls_required(
     352,518,912 bytes, which is the alert read as a length.
 
     Prove it: `openssl s_client -connect HOST:PORT`.
+
+    How to fix: set `security.protocol=SSL` (`SASL_SSL` with a login) and the trust store in the
+    client's properties, or use a plaintext listener.
     """
     yield from judge(
         {Failure.TLS_REQUIRED},
         bootstrap,
         listeners,
-        "{who} want{s} TLS, and this client speaks plaintext",
+        "{who} require{s} TLS, and this client speaks plaintext",
         lambda matching: as_it_speaks(matching, settings.security.sasl),
     )
 
@@ -47,6 +50,9 @@ def tls_not_offered(
     Clients print "SSL handshake failed: Disconnected: connecting to a PLAINTEXT broker listener?".
 
     Prove it: `openssl s_client -connect HOST:PORT` ends without a certificate.
+
+    How to fix: set `security.protocol=PLAINTEXT` (`SASL_PLAINTEXT` with a login), or use the port
+    of the listener that has TLS.
     """
     yield from judge(
         {Failure.TLS_NOT_OFFERED},
@@ -57,8 +63,8 @@ def tls_not_offered(
             *as_it_speaks(matching, settings.security.sasl),
             remedies.say(
                 "Or use the port of a listener with TLS; or, if this one was meant to have it, map "
-                "it to SSL or SASL_SSL in listener.security.protocol.map. Without TLS everybody on "
-                "the way reads along."
+                "it to SSL or SASL_SSL in listener.security.protocol.map. Without TLS anyone on "
+                "the path can read the data."
             ),
         ),
     )
@@ -74,16 +80,20 @@ def client_certificate(
     with TLS 1.3 after it seemed to succeed, which many clients report as a reset connection.
 
     Prove it: `openssl s_client -connect HOST:PORT -cert C -key K` stays connected.
+
+    How to fix: give the client a key and a certificate that the broker's trust store accepts:
+    `ssl.keystore.location` in Java, `ssl.certificate.location` and `ssl.key.location` in
+    librdkafka. Or use a listener that requires none.
     """
     own = own_certificate(settings.security.tls)
     fixes = remedies.client_certificate(own is not None)
     for hop, matching, severity in failing({Failure.CLIENT_CERTIFICATE}, bootstrap, listeners):
         if own is None:
-            message = "{who} want{s} a client certificate, and this client has none"
+            message = "{who} require{s} a client certificate, and this client has none"
         else:
             message = "{who} refuse{s} the client certificate that it was shown"
         wanted = list(dict.fromkeys(name for place in matching for name in _authorities(place)))
-        more = [f"accepted are certificates by {listed(wanted)}"] if wanted else []
+        more = [f"the listener accepts certificates by {listed(wanted)}"] if wanted else []
         if own:
             more.append(f"this client showed {own.subject}, issued by {own.issuer}")
         yield match(
@@ -100,12 +110,16 @@ def client_certificate(
 def tls_handshake(
     bootstrap: Bootstrap, listeners: Listeners | None, settings: Settings
 ) -> Iterator[Match]:
-    """Both sides speak TLS and do not come to terms: no common version or cipher, an unknown name.
+    """Both sides speak TLS and do not agree: no common version or cipher, an unknown name.
 
-    The evidence has the reason in OpenSSL's words and, where the server takes a handshake of more
-    modest demands, what it would speak.
+    The evidence has OpenSSL's reason and, where the server accepts a handshake with lower demands,
+    what it supports.
 
     Prove it: `openssl s_client -connect HOST:PORT -tls1_2`, then `-tls1_3`.
+
+    How to fix: allow a common TLS version and cipher suite: `ssl.enabled.protocols` and
+    `ssl.cipher.suites` on the client or on the broker. Where the name is unknown (SNI), dial the
+    name that the server has.
     """
     mine = settings.security.tls.versions
     only = f" (this client takes {listed(mine)} only)" if mine else ""
@@ -131,9 +145,12 @@ def verification_off(
     """The client's properties turn off the check of the certificate, or of the name in it.
 
     `ssl.endpoint.identification.algorithm=` (empty) and `enable.ssl.certificate.verification=false`
-    are honoured: whoever answers is taken for the broker, and gets the login too.
+    are honoured: any server that answers counts as the broker, and gets the login too.
 
     Prove it: the evidence has the names whose check would fail.
+
+    How to fix: remove the property that turns the check off, and give the client the authority
+    (`ssl.truststore.location`, `ssl.ca.location`); then repair what the check finds (KD112, KD113).
     """
     tls = settings.security.tls
     over_tls = [p for p in locations(bootstrap, listeners) if handshake_at(p)]

@@ -21,6 +21,9 @@ def internal_error(failures: HopFailures) -> Iterator[Match]:
     """An error in kdiag, not in your cluster. The walk went on without the hop that failed.
 
     The evidence names the place. Please report it, with the command line and that line.
+
+    How to fix: nothing has to change in the cluster. Report the error with the line that the
+    evidence names; `kdiag check` again without the option or file that it names may work.
     """
     for failure in failures.failures:
         if failure.error:
@@ -51,6 +54,9 @@ def deadline(
     warning, too, where the deadline left the real client of `--topic` less time than it may need.
 
     Prove it: `--deadline 120`.
+
+    How to fix: give the walk more time, `--deadline 120`. Where the answers are slow, fix that
+    first (KD124, KD104).
     """
     late = late_answers(bootstrap, metadata) if bootstrap else []
     for failure in failures.failures:
@@ -75,7 +81,8 @@ def _cut_off(client: ClientRun, deadline: float) -> Match:
     nodes = [delivery.node for delivery in client.cut_off]
     return Match(
         "produce",
-        f"The deadline of {deadline:g} s ended the real client's try to write to {brokers(nodes)}: "
+        f"The deadline of {deadline:g} s ended the real client's attempt to write to "
+        f"{brokers(nodes)}: "
         "whether it can is not proven",
         tuple(f"broker {node}" for node in nodes),
         (

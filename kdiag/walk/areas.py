@@ -56,3 +56,7 @@ HOP_IDS = tuple(area.id for area in AREAS if area.number)
 WALKED_IDS = tuple(area.id for area in AREAS if area.number or area.after)
 AREA_IDS = tuple(area.id for area in AREAS)
 EXIT_CODES: Mapping[str, int] = {area.id: area.exit_code for area in AREAS}
+
+
+class Progress(str):
+    """How far a hop is that runs; an observer gets it where a summary will be."""

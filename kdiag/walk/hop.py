@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, NamedTuple, Optional, Protocol
+from typing import Any, NamedTuple, Optional, Protocol, TypeVar
 
 from kdiag.config.annotations import meanings, members
 from kdiag.config.settings import Endpoint, Settings
@@ -15,6 +15,7 @@ from kdiag.kafka.login import Login
 from kdiag.kafka.messages import Question, Versions
 from kdiag.network.attempt import AddressResult
 from kdiag.walk.allowance import Allowance
+from kdiag.walk.areas import Progress
 from kdiag.walk.facts import Facts, HopFacts, needed
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.turns import Turns
@@ -29,6 +30,7 @@ class Peer(NamedTuple):
     encrypted: bool
 
 
+T = TypeVar("T")
 Table = tuple[tuple[int, int, int], ...]
 Collect = Callable[..., Awaitable[Optional[HopFacts]]]
 
@@ -60,7 +62,8 @@ class Wire:
     advertised, for hop 3; `produce` has, by node id, what becomes of the produce requests that
     hop 3 sends for hop 4, and `consume` the questions of a role that travel with these; `factors`
     is each broker's offsets.topic.replication.factor; `led` a few partitions of each leader, once
-    all topics had to be listed. `tables` holds each different table of ApiVersions once.
+    all topics had to be listed. `tables` holds each different table of ApiVersions once. `progress`
+    tells the observer how far the hop is.
     """
 
     def __init__(self) -> None:
@@ -72,6 +75,22 @@ class Wire:
         self.factors: dict[int, int] = {}
         self.led: asyncio.Future[Any] | None = None
         self.tables: dict[Table, Table] = {}
+        self.progress: Callable[[Progress], None] = lambda _: None
+
+    def counting(
+        self, total: int, answered: Callable[[Any], bool]
+    ) -> Callable[[Awaitable[T]], Awaitable[T]]:
+        """What waits for the result of each of `total` brokers and tells how many answered."""
+        count, of = 0, f"{total} broker{'' if total == 1 else 's'}"
+
+        async def counted(waiting: Awaitable[T]) -> T:
+            nonlocal count
+            result = await waiting
+            count += answered(result)
+            self.progress(Progress(f"{count} of {of} answered"))
+            return result
+
+        return counted
 
     def keep(self, peer: Peer, dial: AddressResult, connection: KafkaConnection, most: int) -> bool:
         """Keeps a connection for hop 3, if fewer than `most` are kept and none to this peer is."""

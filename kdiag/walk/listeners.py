@@ -66,8 +66,12 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
     }
     asking = dict(islice(endpoints_of.items(), MOST_CANDIDATES))
     walk.allowance.leave_out(len(endpoints_of) - len(asking))
+    counted = walk.wire.counting(len(chosen), lambda result: result.usable)
     found = await asyncio.gather(
-        *(dialled(broker, broker.advertised, sharing[broker.advertised]) for broker in chosen),
+        *(
+            counted(dialled(broker, broker.advertised, sharing[broker.advertised]))
+            for broker in chosen
+        ),
         *(dialled(broker, endpoint) for endpoint, broker in asking.items()),
     )
     results = dict(zip(asking, found[len(chosen) :]))

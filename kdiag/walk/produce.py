@@ -33,8 +33,9 @@ async def produce(
     loop = asyncio.get_running_loop()
     started = loop.time()
     listed = () if walk.login.by_client else reached
+    counted = walk.wire.counting(len(listed), lambda result: result.answered)
     produced, client = await asyncio.gather(
-        asyncio.gather(*(_produced(walk, metadata, listener) for listener in listed)),
+        asyncio.gather(*(counted(_produced(walk, metadata, listener)) for listener in listed)),
         _written(walk, metadata, tried),
     )
     found = Produce(tuple(produced), (), client, loop.time() - started)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from kdiag.config.mechanisms import MECHANISMS
@@ -68,7 +69,8 @@ async def collect(
     companion: Companion | None = None,
 ) -> WalkResult:
     """Runs the hops, and the `companion` beside them. `observe` is called with each hop's id as it
-    starts, and again with its summary as it ends. Cancelled, it still returns what is known."""
+    starts, with a Progress as brokers answer, and with its summary as it ends. Cancelled, it still
+    returns what is known."""
     started_at = timestamp()
     net = make_dialer(settings)
     started = net.began
@@ -147,6 +149,7 @@ async def _run(
     if not hop.ready(facts):
         return _skipped(hop, _reason(before))
     observe(hop.id, None)
+    walk.wire.progress = partial(observe, hop.id)
     started = time.perf_counter()
     try:
         found = await asyncio.wait_for(hop.run(walk, facts), max(left, 0.0))

@@ -406,7 +406,7 @@ def test_a_refused_login_is_not_tried_again(brokers: Brokers) -> None:
     assert done.returncode == 10
     assert logins.attempts["alice"] == 1
     first, last = done.stderr.splitlines()
-    assert "everybody on the way to a server can read the login" in first
+    assert "anyone on the path to a server can read the login" in first
     assert last == f"kdiag: note: {NOT_AGAIN}"
     assert "KD120" in done.stdout
 

@@ -564,6 +564,9 @@ def test_help_for_check_names_every_option() -> None:
     "typed",
     [
         ["127.0.0.1:1", "--json"],
+        ["--json", "127.0.0.1:1"],
+        ["-b", "127.0.0.1:1", "--json"],
+        ["--bootstrap-server=127.0.0.1:1", "-o", "json", "--json"],
         ["check", "-b", "127.0.0.1:1", "-t", "orders", "--format", "json"],
         ["check", "--bootstrap-server", "127.0.0.1:1", "-o", "JSON", "--no-color"],
         ["check", "--bootstrap-servers", "127.0.0.1:1", "-c", "/dev/null", "--json"],
@@ -574,6 +577,70 @@ def test_what_fingers_know_is_a_check(typed: list[str]) -> None:
     done = kdiag(*typed, KDIAG_BOOTSTRAP="127.0.0.1:2" if "check" in typed else "")
     assert done.returncode == 10, done.stderr
     assert json.loads(done.stdout)["target"] == ["127.0.0.1:1"]
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["demo", "healthy", "--format", "JSON"],
+        ["--json", "demo", "healthy", "--timeout", "500ms"],
+        ["findings", "-o", "Json"],
+        ["explain", "KD301", "--json"],
+        ["lint", "--json", "server.properties"],
+        ["show", "report.json", "--no-color", "--json"],
+        ["diff", "report.json", "other.json", "--output=json"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_that_prints_has_the_same_options(typed: list[str], tmp_path: Path) -> None:
+    (tmp_path / "server.properties").write_text("listeners=PLAINTEXT://:9092\n")
+    saved = kdiag("check", "127.0.0.1:1", "-o", "json").stdout
+    (tmp_path / "report.json").write_text(saved)
+    (tmp_path / "other.json").write_text(saved)
+    done = kdiag(*typed, cwd=tmp_path)
+    assert json.loads(done.stdout)["schema_version"] == 1, done.stderr
+
+
+def test_no_color_is_an_option_of_every_command_that_prints() -> None:
+    coloured = kdiag("demo", "refused", FORCE_COLOR="1").stdout
+    plain = kdiag("--no-color", "demo", "refused", FORCE_COLOR="1").stdout
+    assert re.search(ESCAPE + r"\[[0-9;]*3[0-7]", coloured)
+    assert not re.search(ESCAPE + r"\[[0-9;]*3[0-7]", plain)
+    for name in set(COMMANDS) - {"completion"}:
+        told = kdiag(name, "--help").stdout
+        for option in (
+            "-o, --format, --output FORMAT[=FILE]",
+            "--json",
+            "--no-color",
+            "-h, --help",
+        ):
+            assert f"  {option}" in told, (name, option)
+        assert "\n  Examples:\n    kdiag " in told
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (["kafka.example.com"], "to check a bootstrap server: kdiag check kafka.example.com:9092"),
+        (["127.0.0.1", "1"], "127.0.0.1 1: did you mean 127.0.0.1:1?"),
+        (["--tpoic", "orders"], "No such option '--tpoic'. Did you mean '--topic'?"),
+        (["explain", "--jsn", "KD301"], "No such option '--jsn'. Did you mean '--json'?"),
+        (["check", "127.0.0.1:1", "-o", "jsno"], "(did you mean json?)"),
+        (["help", "chek"], "No such command 'chek'."),
+        (["check"], "write kdiag check HOST:PORT, or a target of kdiag.toml: @prod, @stage"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_slip_is_answered_with_the_right_spelling(
+    typed: list[str], told: str, tmp_path: Path
+) -> None:
+    (tmp_path / "kdiag.toml").write_text(
+        '[targets.prod]\nbootstrap = "b:1"\n[targets.stage]\nbootstrap = "b:2"\n'
+    )
+    done = kdiag(*typed, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert told in line
 
 
 def test_help_and_version_are_words_too() -> None:
@@ -594,7 +661,16 @@ def test_a_code_is_explained(code: str) -> None:
     done = kdiag("explain", code)
     assert done.returncode == 0
     assert done.stdout.startswith("KD301 private-address (error)\n")
-    assert RULES["KD301"].doc in done.stdout
+    assert RULES["KD301"].doc.split() == done.stdout.split()[-len(RULES["KD301"].doc.split()) :]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_a_page_is_as_wide_as_the_terminal(columns: int) -> None:
+    """What is to be copied is not broken."""
+    lines = kdiag("explain", "KD301", COLUMNS=str(columns)).stdout.splitlines()
+    assert max(len(line) for line in lines if "://" not in line) <= min(columns, 100)
+    assert any(line.startswith("How to fix: ") for line in lines)
+    assert any("advertised.listeners=INTERNAL://10.0.1.11:9092,EXTERNAL://" in x for x in lines)
 
 
 @pytest.mark.parametrize(

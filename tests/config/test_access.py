@@ -35,8 +35,8 @@ def test_a_source(written: str, source: str) -> None:
     [
         (("my laptop", None, None, None), "--aws-source 'my laptop': write where the client comes"),
         (("203.0.113.999", None, None, None), "--aws-source '203.0.113.999': write where"),
-        (("0.0.0.0/0", None, None, None), "--aws-source '0.0.0.0/0': that is everybody"),
-        (("::/0", None, None, None), "--aws-source '::/0': that is everybody"),
+        (("0.0.0.0/0", None, None, None), "--aws-source '0.0.0.0/0': that is every address"),
+        (("::/0", None, None, None), "--aws-source '::/0': that is every address"),
         ((None, "London", None, None), "--aws-region 'London': write one region, such as"),
         ((None, "eu-west-2,eu-west-1", None, None), "write one region"),
         ((None, None, "pro\nd", None), "write the name of a profile"),

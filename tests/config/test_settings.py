@@ -435,7 +435,7 @@ def test_where_the_bootstrap_servers_are_taken_from(
 @pytest.mark.parametrize(
     ("asked", "says"),
     [
-        ({"bootstrap": None}, "no bootstrap server: write `kdiag check HOST:PORT`"),
+        ({"bootstrap": None}, "no bootstrap server: write kdiag check HOST:PORT"),
         ({"bootstrap": ""}, "the list of bootstrap servers is empty"),
         ({"bootstrap": "a:x"}, "port 'x' is not a number"),
         ({"mapped": ["nothing"]}, "write ADVERTISED=CANDIDATE"),
@@ -508,7 +508,7 @@ def test_what_a_file_holds_besides_is_noted_by_name_alone() -> None:
         "not used by kdiag: bootstrap.server (did you mean bootstrap.servers?), "
         "ssl.truststore.passwd (did you mean ssl.truststore.password?), 1 that no Kafka client has",
         "no security.protocol is given, and ssl.truststore.passwd means TLS: kdiag speaks SSL; "
-        "write security.protocol where another one is meant",
+        "set security.protocol to use another one",
     )
     assert "hunter2" not in repr(found)
     assert (found.options.group, found.options.role) == ("g", "consumer")

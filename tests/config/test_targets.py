@@ -215,7 +215,7 @@ def test_a_file_that_cannot_be_used(here: Path, text: str, says: str) -> None:
 
 def test_a_file_that_cannot_be_read(here: Path) -> None:
     (here / "kdiag.toml").mkdir()
-    assert refused("x", here) == "kdiag.toml: it is no file"
+    assert refused("x", here) == "kdiag.toml: it is not a file"
 
 
 def test_targets_do_not_show_their_properties(here: Path) -> None:

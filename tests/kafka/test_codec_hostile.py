@@ -284,7 +284,7 @@ def test_an_answer_to_another_request_is_an_error() -> None:
 @pytest.mark.parametrize(("key", "version"), [(1, 0), (-1, 0), (3, 8), (3, -1), (18, 1), (99, 7)])
 def test_requests_that_are_not_in_the_table_are_errors(key: int, version: int) -> None:
     frame = struct.pack(">hhih", key, version, 9, -1) + bytes(90)
-    with pytest.raises(WireError, match=f"API {key} version {version} is not spoken here"):
+    with pytest.raises(WireError, match=f"API {key} version {version} is not supported here"):
         wire.decode_request(frame)
 
 

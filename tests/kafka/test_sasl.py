@@ -234,13 +234,13 @@ def test_msk_s_payload_has_what_aws_documents() -> None:
 @pytest.mark.parametrize(
     ("sasl", "words"),
     [
-        (Sasl("GSSAPI"), "GSSAPI is not spoken"),
-        (Sasl("DIGEST-MD5"), "DIGEST-MD5 is not spoken by kdiag; these are: PLAIN, SCRAM"),
-        (Sasl("\x1b[1m"), "\\x1b[1m is not spoken"),
+        (Sasl("GSSAPI"), "GSSAPI is not supported"),
+        (Sasl("DIGEST-MD5"), "DIGEST-MD5 is not supported by kdiag; it supports: PLAIN, SCRAM"),
+        (Sasl("\x1b[1m"), "\\x1b[1m is not supported"),
         (Sasl("PLAIN", "", SECRET), "PLAIN needs a user name"),
         (Sasl("SCRAM-SHA-512", "bob"), "SCRAM-SHA-512 needs a password"),
-        (Sasl("PLAIN", "bob", f"{SECRET}\0x"), "no text that can be sent"),
-        (Sasl("PLAIN", "bob", f"{SECRET}\udcff"), "no text that can be sent"),
+        (Sasl("PLAIN", "bob", f"{SECRET}\0x"), "is not text that can be sent"),
+        (Sasl("PLAIN", "bob", f"{SECRET}\udcff"), "is not text that can be sent"),
         (Sasl("OAUTHBEARER"), "needs a token"),
         (Sasl("OAUTHBEARER", token=f"{SECRET}\n"), "no bearer token may have"),
         (Sasl("OAUTHBEARER", token="x", extensions={"auth": SECRET}), "extension: auth"),

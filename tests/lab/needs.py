@@ -39,6 +39,7 @@ DEBIAN = {
     "pg_createcluster": "postgresql",
     "kubectl": "kubernetes-client",
     "chromium": "chromium",
+    "groff": "groff-base",
     "bash": "bash",
     "zsh": "zsh",
     "fish": "fish",

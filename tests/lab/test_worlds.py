@@ -142,7 +142,7 @@ CASES = {
     "open port, closed listener": Case(
         World(lets=[f"9094-{CLOSED_PORT} {ME}"]),
         ("listeners", "KD305", 30), (), "", "CLOSED", mended=False,
-        mentions={"KD305": "no security group and no network ACL of EC2 is in the way"},
+        mentions={"KD305": "no security group and no network ACL of EC2 blocks it"},
     ),
     "closed port, closed listener": Case(
         World(lets=[f"9098 {ME}"]),

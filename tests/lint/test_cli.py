@@ -174,7 +174,7 @@ def test_exit_codes() -> None:
         (["LICENSE"], "is configured in it; kdiag reads a Strimzi Kafka resource"),
         (["pyproject.toml"], "nothing that kdiag knows is configured in it"),
         ([GOOD, "-o", "xml"], "one of terminal, json, sarif, github"),
-        ([GOOD, "--diff", "-o", "json"], "leave -o out"),
+        ([GOOD, "--diff", "-o", "json"], "leave out -o"),
         ([GOOD, TUTORIAL, "--fix", "--diff"], "choose one of them"),
         ([], "Missing argument"),
     ],

@@ -52,7 +52,7 @@ CASES: dict[str, tuple[str, str]] = {
     "merges of itself": ("cat merges", ""),
     "deep": ("cat deep", ""),
     "nothing": (":", "it shows something else"),
-    "400 kB four times": ("cat large", "more than is judged, 1 MiB of all answers"),
+    "400 kB four times": ("cat large", "more than kdiag judges, 1 MiB of all answers"),
     "hangs": (NEVER, "it did not answer in time"),
     "hangs after half": (f"echo 'apiVersion: v1'; {NEVER}", "it did not answer in time"),
     "hangs with its output closed": (f"exec >&- 2>&-; {NEVER}", "it did not answer in time"),
@@ -113,7 +113,7 @@ def test_files_that_leave_no_room_for_what_kubectl_shows(
     codes = [finding.code for finding in report.findings]
     assert "KD001" not in codes
     (told,) = [finding for finding in report.findings if finding.code == "KD629"]
-    assert "with the files of --config it is more than 4 MiB" in told.evidence[0]
+    assert "with the files of --config they are more than 4 MiB" in told.evidence[0]
     brokers.brokers[1].requests.clear()
     with pytest.raises(UsageError, match="more than 4 MiB together"):
         check(f"127.0.0.1:{port}", config={**files, "4/server.properties": padded})

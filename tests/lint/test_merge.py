@@ -259,7 +259,7 @@ def test_what_is_no_report_is_refused(text: str, words: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("key", "value", "words"),
-    [("cluster", None, "tells of no broker"), ("hops", [], "`hops` is empty")],
+    [("cluster", None, "lists no broker"), ("hops", [], "`hops` is empty")],
     ids=["no broker", "damaged"],
 )
 def test_a_report_that_says_nothing_of_brokers_is_refused(

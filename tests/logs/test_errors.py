@@ -89,7 +89,7 @@ def test_explain_takes_a_code_a_name_and_a_number() -> None:
         done = kdiag("explain", subject)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines()[0] == first_line
-    assert "Fix it: " in kdiag("explain", "72").stdout
+    assert "How to fix: " in kdiag("explain", "72").stdout
     assert "KD207 listener-missing-on-leader" in kdiag("explain", "72").stdout
 
 

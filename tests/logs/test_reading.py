@@ -389,7 +389,7 @@ def test_many_kinds_of_lines_are_bounded() -> None:
     result = explanation_of("".join(lines))
     assert result.root_cause is not None
     assert result.notes == [
-        "there were more kinds of lines than are told apart: the rest is left out"
+        "there were more kinds of lines than kdiag tells apart: the others are left out"
     ]
     assert sum(len(reading.lines) for reading in result.findings) < 100
 

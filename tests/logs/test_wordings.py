@@ -85,7 +85,7 @@ def test_a_refusal_at_a_private_address_was_reached() -> None:
         )
     )
     assert "KD305" in text
-    assert "leads nowhere" not in text
+    assert "not reachable" not in text
 
 
 def test_a_connection_between_brokers_is_no_hop_of_a_client() -> None:
@@ -130,7 +130,7 @@ def test_unknown_words_of_a_client_are_shown_as_that() -> None:
     line = "ERROR [Producer clientId=p] The flux capacitor failed (org.apache.kafka.clients.Flux)"
     result = explanation_of(line)
     assert [(o.kind, o.text) for o in result.outcomes] == [("unknown", line)]
-    assert "UNKNOWN WORDS" in text_of(result)
+    assert "UNKNOWN MESSAGE" in text_of(result)
     assert "no line in it tells of a failure" not in text_of(explanation_of("INFO all is well"))
 
 

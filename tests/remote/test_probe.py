@@ -148,7 +148,7 @@ def test_it_runs_as_a_zipapp_and_takes_no_nonsense(tmp_path: Path) -> None:
             [sys.executable, "-IS", str(packed)], input=nonsense, capture_output=True, timeout=50
         )
         assert ran.returncode == 87
-        assert ran.stderr.startswith(b"kdiag: no errand: ")
+        assert ran.stderr.startswith(b"kdiag: no request: ")
         assert ran.stdout == b""
 
 

@@ -71,7 +71,7 @@ def test_an_instance_that_fails_does_not_stop_the_others(
     reports = walked(healthy, FLEET_OF_APPS)
     lost = reports[f"ssm://{FLEET[1]}"]
     assert lost.cause
-    assert "there is no Python 3.9 or newer over there" in lost.cause.message
+    assert "there is no Python 3.9 or newer at the vantage point" in lost.cause.message
     assert [report.exit_code for report in reports.values()] == [0, 80, 0]
 
 
@@ -145,7 +145,7 @@ def test_what_is_too_much_to_send_is_said(aws: RunCommand, healthy: str) -> None
 
 def test_a_secret_is_not_sent() -> None:
     asked = Settings(settings("h:1").bootstrap, security=Security(sasl=Sasl("PLAIN", "u", "pass")))
-    with pytest.raises(UsageError, match="no secret may stand there"):
+    with pytest.raises(UsageError, match="no secret may be sent by ssm"):
         refuse_unsupported(asked, parse_all([FLEET_OF_APPS]))
     refuse_unsupported(asked, parse_all(["ssh://h"]))
 
@@ -157,16 +157,16 @@ def test_a_secret_is_not_sent() -> None:
         ("mark", "there is none in it"),
         ("mark takes 31337\n", "it takes 31337 characters"),
         ("mark takes \x1b[2J\n", "it takes "),
-        ("mark eJy\n", "it is cut or spoilt"),
-        ("mark !\n", "it is cut or spoilt"),
-        ("mark " + "A" * NARROW, "it is cut or spoilt"),
+        ("mark eJy\n", "it is incomplete or damaged"),
+        ("mark !\n", "it is incomplete or damaged"),
+        ("mark " + "A" * NARROW, "it is incomplete or damaged"),
     ],
 )
 def test_what_is_no_answer_is_refused(said: str, words: str) -> None:
     with pytest.raises(SerializationError, match=words):
         answer = RemoteWalk(settings("h:1"), "mark").narrow(said)
         RemoteWalk(settings("h:1"), "mark").gathered(answer)
-        raise SerializationError("it is cut or spoilt")
+        raise SerializationError("it is incomplete or damaged")
 
 
 @pytest.mark.parametrize("text", [f"ssm://{FLEET[0]}", "ssm://mi-0123456789abcdef0", FLEET_OF_APPS])

@@ -124,8 +124,11 @@ def _asked(security: Security | None = None, **options: Any) -> Settings:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (_asked(aws=True), "--aws asks about the way from this machine"),
-        (_asked(security=Security(sasl=Sasl("GSSAPI"))), "a Kerberos ticket does not travel"),
+        (_asked(aws=True), "--aws asks about the path from this machine"),
+        (
+            _asked(security=Security(sasl=Sasl("GSSAPI"))),
+            "kdiag does not send a Kerberos ticket there",
+        ),
     ],
 )
 def test_what_cannot_be_asked_elsewhere_is_refused(asked: Settings, said: str) -> None:

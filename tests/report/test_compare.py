@@ -123,7 +123,7 @@ def test_another_certificate_for_the_same_server_is_said() -> None:
     (said,) = compare({"a": seen, "b": through}).differences
     assert said.startswith(f"{server.server} shows a certificate of ")
     assert "CN={proxy}" in said
-    assert said.endswith("(from b): something in between may end TLS")
+    assert said.endswith("(from b): something on the path may end TLS")
 
 
 def test_what_was_not_reached_is_no_outcome_of_the_walk() -> None:

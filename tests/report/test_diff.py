@@ -86,7 +86,7 @@ def test_a_broker_that_restarted_between() -> None:
     down = replace(changed(WORKS, 2, layers=refuses, produce=None), started_at=LATER)
     assert told(first=WORKS, second=down) == [
         "broker 2 answers first and refuses second at the same address: it was restarted between "
-        "the checks, or something on the way refuses for it"
+        "the checks, or something on the path refuses in its place"
     ]
     assert told(first=WORKS, second=replace(down, started_at=WORKS.started_at)) == []
 
@@ -168,9 +168,9 @@ def test_diff_tells_files_of_one_name_apart(saved: dict[str, Path], tmp_path: Pa
 def test_diff_refuses_what_it_cannot_compare(saved: dict[str, Path], tmp_path: Path) -> None:
     (tmp_path / "newer.json").write_text('{"schema_version": 9}')
     for arguments, said in (
-        ([str(saved["app"])], "two vantage points at least"),
+        ([str(saved["app"])], "at least two vantage points"),
         ([str(saved["app"]), str(tmp_path / "gone.json")], "No such file"),
-        ([str(saved["app"]), str(tmp_path / "newer.json")], "takes a newer kdiag"),
+        ([str(saved["app"]), str(tmp_path / "newer.json")], "use a newer kdiag"),
         ([], "Missing argument"),
     ):
         done = kdiag("diff", *arguments)

@@ -78,7 +78,7 @@ def test_what_an_earlier_version_did_not_have_yet_is_not_missed() -> None:
         (b'{"schema_version": 0}', "is not a report that kdiag check -o json wrote"),
         (b'{"schema_version": 1}', "required field `kdiag_version`"),
         (b'{"schema_version": 2}', "schema_version 2, and this kdiag reads up to 1"),
-        (b'{"schema_version": 1' + b"0" * 4000 + b"}", "it takes a newer kdiag"),
+        (b'{"schema_version": 1' + b"0" * 4000 + b"}", "use a newer kdiag"),
     ],
 )
 def test_what_is_no_report_is_refused_in_one_sentence(data: bytes, said: str) -> None:
@@ -179,7 +179,7 @@ def test_show_says_in_its_exit_code_whether_it_could(tmp_path: Path) -> None:
     shown = kdiag("show", "-", stdin=f'{{"schema_version": {SCHEMA_VERSION + 1}}}')
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr.count("\n") == 1
-    assert "takes a newer kdiag" in shown.stderr
+    assert "use a newer kdiag" in shown.stderr
 
 
 def test_a_file_without_end_is_refused() -> None:

@@ -232,7 +232,7 @@ def test_what_ended_the_walk_counts_all_the_same() -> None:
     ):
         report = reported(*facts, ignore=[ignore])
         assert (report.verdict, report.root_cause) == ("fail", ignore)
-        assert "to be ignored, and counts all the same" in report.findings[0].evidence[-1]
+        assert "among the ignored ones, and counts nevertheless" in report.findings[0].evidence[-1]
 
 
 def test_a_warning_is_ignored_too() -> None:

@@ -196,7 +196,7 @@ def test_a_topic_that_the_answer_leaves_out_is_a_proxys_way() -> None:
         (
             ("orders", "order"),
             "the cluster has orders and order",
-            ["Ask for orders or order, if that is meant."],
+            ["Use orders or order, if that is meant."],
         ),
         ((), "none of the topics that it lists for this client has a name like that", []),
         (None, "", []),

@@ -89,7 +89,7 @@ EXPLAINED = [
     ("INVALID_REQUIRED_ACKS", "KD406", "acks is none of", "Set acks"),
     ("CLUSTER_AUTHORIZATION_FAILED", "KD403", "idempotently", "Grant"),
     ("THROTTLING_QUOTA_EXCEEDED", "KD408", "quota", "quota"),
-    ("_MSG_TIMED_OUT", "KD407", "was not delivered within", "own words"),
+    ("_MSG_TIMED_OUT", "KD407", "was not delivered within", "the client's message"),
 ]
 
 

@@ -139,7 +139,7 @@ def test_a_name_from_a_peer_is_one_word_of_a_command(build: object) -> None:
     ("source", "said"),
     [
         ("203.0.113.10", "Allow TCP from 203.0.113.10 to "),
-        ("192.168.1.5", "Allow TCP from 192.168.1.5 (or the public address it leaves by) to "),
+        ("192.168.1.5", "Allow TCP from 192.168.1.5 (or its public address after NAT) to "),
         ("127.0.0.1", "Allow TCP from this client to "),
         ("", "Allow TCP from this client to "),
     ],

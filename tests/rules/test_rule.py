@@ -221,12 +221,14 @@ def test_it_has_a_title_of_one_line(declared: Rule) -> None:
 
 
 @EVERY
-def test_its_page_says_what_it_is_and_how_to_prove_it(declared: Rule) -> None:
+def test_its_page_says_what_it_is_how_to_prove_it_and_how_to_fix_it(declared: Rule) -> None:
     first, _, rest = declared.doc.partition("\n\n")
     assert first.endswith((".", ":"))
     assert rest.strip()
     if declared.code != "KD001":
         assert re.search(r"^Prove it: \S", declared.doc, re.MULTILINE)
+    fix = re.search(r"^How to fix: \S.+\.\Z", declared.doc, re.MULTILINE | re.DOTALL)
+    assert fix and len(fix[0].split()) >= 8
 
 
 @EVERY

@@ -42,8 +42,8 @@ def findings(code: str, met: EndpointResult, security: Security | None = None) -
 def test_a_client_without_the_certificate_that_is_wanted() -> None:
     wanted = (CA.public_bytes(), name(cn="Another").public_bytes())
     (finding,) = findings("KD115", shown("tls:client_certificate", authorities=wanted))
-    assert "wants a client certificate, and this client has none" in finding.message
-    assert "accepted are certificates by CN=The CA and CN=Another" in finding.evidence
+    assert "requires a client certificate, and this client has none" in finding.message
+    assert "the listener accepts certificates by CN=The CA and CN=Another" in finding.evidence
 
 
 def test_a_certificate_of_our_own_that_is_refused() -> None:
@@ -95,7 +95,7 @@ def test_versions_that_the_client_insists_on_are_in_the_fix() -> None:
 @pytest.mark.parametrize(
     ("code", "failed", "said"),
     [
-        ("KD110", "tls:tls_required", "wants TLS, and this client speaks plaintext"),
+        ("KD110", "tls:tls_required", "requires TLS, and this client speaks plaintext"),
         ("KD111", "tls:tls_not_offered", "speaks plaintext, and this client speaks TLS"),
     ],
 )

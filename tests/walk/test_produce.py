@@ -346,7 +346,7 @@ async def test_the_real_client_disagrees(loopback: Loopback) -> None:
     assert (report.exit_code, report.root_cause) == (40, "KD407")
     assert report.cause
     said = [line for line in report.cause.evidence if line.startswith("the client says: ")]
-    assert said, "the client's own words"
+    assert said, "the message of the client"
     assert len(report.cause.subjects) == 3
 
 

@@ -57,13 +57,16 @@ _REASONS = {
 def open_to_the_world(paths: NetworkPaths) -> Iterator[Match]:
     """A security group lets 0.0.0.0/0 or ::/0 in on the ports of brokers with a public address.
 
-    Many a tutorial advises this. A listener without TLS and authentication is then anybody's;
-    one with them still is everybody's to try.
+    Many a tutorial advises this. A listener without TLS and authentication is then open to anyone;
+    with them, anyone can still try to log in.
 
     To narrow it, add the rule for your own clients first and take the open one away after; the
-    other way round cuts everybody off in between.
+    other order disconnects all clients for a time.
 
     Prove it: `aws ec2 describe-security-group-rules --filters Name=group-id,Values=GROUP`.
+
+    How to fix: add a rule for your own clients, then remove the open one. Give the listener TLS and
+    authentication.
     """
     open_paths: dict[str, list[NetworkPath]] = defaultdict(list)
     rules: dict[str, SecurityGroupRule] = {}
@@ -99,11 +102,14 @@ def open_to_the_world(paths: NetworkPaths) -> Iterator[Match]:
 def public_address_found(paths: NetworkPaths, platform: Platform) -> Iterator[Match]:
     """A private address that a broker advertises belongs to an interface with a public one.
 
-    Clients in the VPC use the first, clients out here the second: a listener for them should
+    Clients in the VPC use the first, clients outside the second: a listener for them should
     advertise it. Where kdiag can, it has dialled the public address, and says which broker answers.
 
     Prove it: `aws ec2 describe-network-interfaces --filters
     Name=addresses.private-ip-address,Values=ADDRESS`.
+
+    How to fix: let the listener for clients outside advertise the public address, or a name that
+    resolves to it.
     """
     matching = [
         path for path in paths.paths if path.hop == "listeners" and path.public_reachability
@@ -141,6 +147,9 @@ def aws_unavailable(paths: NetworkPaths) -> Iterator[Match]:
     walk itself does not rest on AWS, and stands.
 
     Prove it: the call that is named, with `aws` on the command line.
+
+    How to fix: give kdiag credentials with the Describe permissions of docs/aws.md, or the region:
+    `--aws-profile`, `--aws-region`.
     """
     unavailable = paths.snapshot.unavailable
     if unavailable:
@@ -163,6 +172,9 @@ def address_not_in_account(paths: NetworkPaths) -> Iterator[Match]:
     or the address was given back, and belongs to nobody, or to somebody else, by now.
 
     Prove it: `aws ec2 describe-addresses --public-ips ADDRESS`, in the account that should have it.
+
+    How to fix: give the credentials of the account and the region that have the brokers:
+    `--aws-profile`, `--aws-region`. Where the address was given back, advertise the new one.
     """
     unknown = any("DescribeNetworkInterfaces" in call.call for call in paths.snapshot.unavailable)
     if unknown or any(call.reason in _NO_ANSWER for call in paths.snapshot.unavailable):
@@ -285,7 +297,7 @@ def _access_remedies(unavailable: Sequence[UnavailableCall]) -> Iterator[Remedy]
         yield Remedy("Wait a minute, and check again.")
     if {"unreachable", "failed"} & reasons.keys():
         yield Remedy(
-            "Check the way to AWS's API from here: proxy (HTTPS_PROXY), VPC endpoints, the name "
+            "Check the path to AWS's API from here: proxy (HTTPS_PROXY), VPC endpoints, the name "
             "of the region."
         )
 

@@ -45,6 +45,9 @@ def security_group_blocks(paths: NetworkPaths) -> Iterator[Match]:
 
     Prove it: `aws ec2 describe-security-group-rules --filters Name=group-id,Values=GROUP`; the
     ports that time out are the ones without a rule.
+
+    How to fix: add an inbound rule for this client's address and the ports of all brokers; `--aws`
+    prints the command.
     """
     blocked = paths.blocked(*GROUPS)
     if blocked:
@@ -81,6 +84,9 @@ def network_acl_blocks(paths: NetworkPaths) -> Iterator[Match]:
     NAT devices take any from 1024 to 65535, and these are what it proposes.
 
     Prove it: `aws ec2 describe-network-acls --filters Name=association.subnet-id,Values=SUBNET`.
+
+    How to fix: add entries that allow the requests in and the answers out, with numbers lower than
+    the entry that denies them.
     """
     blocked = paths.blocked(*ACLS)
     if blocked:
@@ -100,10 +106,13 @@ def no_route(paths: NetworkPaths) -> Iterator[Match]:
     """The route table of a broker's subnet does not lead answers back to this client.
 
     A public address works only where the subnet's table (the VPC's main one, if it has none of its
-    own) sends answers to an internet gateway; a NAT gateway is for the way out alone. The longest
-    prefix decides, and a route whose target is gone is a blackhole.
+    own) sends answers to an internet gateway; a NAT gateway is for outgoing connections alone. The
+    longest prefix decides, and a route whose target is gone is a blackhole.
 
     Prove it: `aws ec2 describe-route-tables --filters Name=vpc-id,Values=VPC`.
+
+    How to fix: associate the subnet with a route table that has a route to an internet gateway, or
+    to the VPN or peering that this client uses.
     """
     blocked = paths.blocked(*ROUTES)
     if blocked:
@@ -122,11 +131,13 @@ def no_public_address(paths: NetworkPaths) -> Iterator[Match]:
     """The instance behind an advertised private address has no public one.
 
     Whatever it advertises, no client outside of its VPC can dial it. It needs an elastic IP in a
-    subnet with an internet gateway, or a load balancer in front; or clients have to come by a VPN
-    or a peering.
+    subnet with an internet gateway, or a load balancer in front; or clients use a VPN or a peering.
 
     Prove it: `aws ec2 describe-network-interfaces --network-interface-ids ENI`, which has no
     Association.
+
+    How to fix: associate an elastic IP, put a Network Load Balancer in front, or reach the VPC by a
+    VPN or a peering; then let the broker advertise the new address.
     """
     blocked = [
         BlockedPath(path, path.reachability, step)
@@ -160,9 +171,11 @@ def instance_not_running(paths: NetworkPaths) -> Iterator[Match]:
     """The instance behind an address is stopped, or on its way there.
 
     An elastic IP stays with it, so the address leads somewhere, and packets vanish; an address that
-    was given by chance changes when it starts again.
+    is not an elastic IP changes when it starts again.
 
     Prove it: `aws ec2 describe-instance-status --include-all-instances --instance-ids INSTANCE`.
+
+    How to fix: start the instance, and give it an elastic IP so that its address stays.
     """
     blocked = paths.blocked("instance")
     if blocked:

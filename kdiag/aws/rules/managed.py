@@ -51,6 +51,10 @@ def load_balancer(paths: NetworkPaths) -> Iterator[Match]:
     from itself.
 
     Prove it: `aws elbv2 describe-target-health --target-group-arn GROUP`.
+
+    How to fix: add the listener, register the brokers as targets of a Network Load Balancer, and
+    make its health check pass; open the targets' security groups to clients or to the load
+    balancer.
     """
     faults = [
         fault
@@ -91,8 +95,11 @@ def msk_access(bootstrap: Bootstrap, paths: NetworkPaths) -> Iterator[Match]:
     of its own: 9092 plaintext, 9094 TLS, 9096 SASL/SCRAM, 9098 IAM, and 9194, 9196, 9198 for
     clients outside. MSK Serverless has IAM on 9098 alone, and for clients in its VPCs.
 
-    Prove it: `aws kafka get-bootstrap-brokers --cluster-arn ARN`, which has a line for every way
-    in.
+    Prove it: `aws kafka get-bootstrap-brokers --cluster-arn ARN`, which has a line for each
+    authentication.
+
+    How to fix: use a bootstrap string that `aws kafka get-bootstrap-brokers` prints, with the login
+    of its port; or turn on that authentication or public access for the cluster.
     """
     faults = [
         fault
@@ -213,7 +220,7 @@ def _target_faults(
             else "not all targets are"
         )
         zones_matter = not balancer.cross_zone and len(unhealthy) < len(listener.targets)
-        zones = "; its zones do not stand in for each other" if zones_matter else ""
+        zones = "; cross-zone load balancing is off" if zones_matter else ""
         message = f"{where}: {count} healthy: {listed(states)}{zones}"
         yield _Fault(path, message, (remedies.describe_targets(region, listener.target_group),))
     if not listener.preserves_client_ip and not (
@@ -225,7 +232,8 @@ def _target_faults(
             source = paths.aws.source
             if listener.preserves_client_ip and source.network in interface.addresses:
                 message = (
-                    f"{where} hands this client's own packets back to it: it is a target itself"
+                    f"{where} sends this client's packets back to the client, which is a target "
+                    "itself"
                 )
                 yield _Fault(path, message, (remedies.no_hairpin(region, listener.target_group),))
                 continue

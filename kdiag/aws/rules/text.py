@@ -84,7 +84,7 @@ def observed(paths: NetworkPaths, blocked: Sequence[BlockedPath]) -> Iterator[st
     """Evidence: the results of the walk on blocked paths, and on open paths for comparison."""
     timed_out = once(block.path.label for block in blocked if block.path.timed_out)
     if timed_out:
-        yield f"connection requests are dropped on the way to {listed(timed_out)}"
+        yield f"connection requests are dropped on the path to {listed(timed_out)}"
     allowed = [
         BlockedPath(path, path.effective, path.effective.deciding_step)
         for path in paths.paths

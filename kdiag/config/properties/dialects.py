@@ -69,18 +69,20 @@ def secured(given: Layers, notes: list[str]) -> Security:
     if protocol is None or protocol.endswith("SSL"):
         tls = reader.tls()
     elif reader.tls_names:
-        notes.append(f"{reader.tls_names[0]} has no effect: security.protocol={protocol} is no TLS")
+        notes.append(
+            f"{reader.tls_names[0]} has no effect: security.protocol={protocol} does not use TLS"
+        )
     if protocol is None or protocol.startswith("SASL"):
         sasl = logins.sasl(given, reader.endpoint_ca, reader.token, notes)
     elif "sasl.mechanism" in given:
         notes.append(
-            f"{given.named('sasl.mechanism')} has no effect: security.protocol={protocol} is no "
-            "SASL"
+            f"{given.named('sasl.mechanism')} has no effect: security.protocol={protocol} does not "
+            "use SASL"
         )
     if protocol == "SASL_PLAINTEXT" and sasl and sasl.mechanism in READABLE:
         notes.append(
-            f"security.protocol=SASL_PLAINTEXT with {sasl.mechanism}: everybody on the way to a "
-            "server can read the login, and so can whoever answers at an advertised address"
+            f"security.protocol=SASL_PLAINTEXT with {sasl.mechanism}: anyone on the path to a "
+            "server can read the login, and so can any server at an advertised address"
         )
     return Security(protocol, tls, sasl)
 
@@ -92,7 +94,7 @@ def _over_tls(given: Layers, reader: _PropertyReader, notes: list[str]) -> Secur
     protocol = "SASL_SSL" if sasl else "SSL"
     notes.append(
         f"no security.protocol is given, and {reader.tls_names[0]} means TLS: kdiag speaks "
-        f"{protocol}; write security.protocol where another one is meant"
+        f"{protocol}; set security.protocol to use another one"
     )
     return Security(protocol, tls, sasl, inferred=True)
 
@@ -105,7 +107,7 @@ def _no_providers(given: Layers) -> None:
         if _REFERENCE.search(value):
             variable = f"KDIAG_X_{name.upper().replace('.', '_')}"
             raise UsageError(
-                f"{given.named(name)} refers to a config provider, and kdiag asks none: set "
+                f"{given.named(name)} refers to a config provider, which kdiag does not use: set "
                 f"{variable if name in USED else 'it'} instead"
             )
 

@@ -132,7 +132,7 @@ def _bearer(
     if given.get("sasl.oauthbearer.method", "").lower() == "oidc" and not url:
         raise UsageError(
             "sasl.oauthbearer.method=oidc needs sasl.oauthbearer.token.endpoint.url, and kdiag "
-            "knows no other way to a token"
+            "cannot get a token in another way"
         )
     if url:
         token, endpoint = _from_endpoint(given, url, read)
@@ -165,15 +165,15 @@ def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]
         url = urlsplit(text)
         host = url.hostname
     except ValueError:
-        raise UsageError(f"{name}: it is no URL") from None
+        raise UsageError(f"{name}: it is not a URL") from None
     if url.scheme == "file":
         return read(name, unquote(url.path)), ""
     if url.scheme not in ("http", "https") or not host:
         raise UsageError(f"{name}: write an http, https or file URL")
     if url.scheme == "http" and not _may_be_http(given, host):
         raise UsageError(
-            f"{name}: over http everybody on the way can read the client's secret and the token: "
-            "write https, or -X kdiag.oauthbearer.allow.http=true where that is meant"
+            f"{name}: over http anyone on the path can read the client's secret and the token: "
+            "write https, or -X kdiag.oauthbearer.allow.http=true if you accept that"
         )
     if "@" in url.netloc:
         raise UsageError(

@@ -94,7 +94,7 @@ def text(source: KeySource) -> str:
 def _read(source: KeySource) -> bytes:
     path = source.path or ""
     if "-----BEGIN" in path:
-        raise UsageError(f"{source.name} takes the name of a file, and PEM text is in its place")
+        raise UsageError(f"{source.name} needs the name of a file, but has PEM text")
     try:
         data = read(path, MAX_STORE + 1)
     except (OSError, ValueError) as error:
@@ -172,9 +172,9 @@ def _expected(source: KeySource, data: bytes) -> str:
 
 def _instead_of_store(name: str) -> str:
     if name.endswith(("store.location", "store.type")):
-        return f"{name.replace('.location', '.type')}=PEM wants PEM: leave that out"
+        return f"{name.replace('.location', '.type')}=PEM needs PEM: leave it out"
     java = "ssl.truststore.location" if name.startswith("ssl.ca") else "ssl.keystore.location"
-    return f"this property wants PEM: write {java} instead"
+    return f"this property needs PEM: write {java} instead"
 
 
 def _decoded(data: bytes) -> str:
@@ -308,7 +308,7 @@ def _pkcs12(source: KeySource, data: bytes) -> PKCS12KeyAndCertificates:
         return load_pkcs12(data, password.encode() if password is not None else None)
     except UnsupportedAlgorithm:
         raise UsageError(
-            f"{source} is {PKCS12} with a cipher that OpenSSL has given up: convert it with "
+            f"{source} is {PKCS12} with a cipher that OpenSSL no longer supports: convert it with "
             "keytool -importkeystore -deststoretype PKCS12"
         ) from None
     except (ValueError, TypeError):
@@ -338,7 +338,7 @@ def _only(source: KeySource, aliases: Sequence[str]) -> int:
         listed = ", ".join(quoted(alias) for alias in sorted(aliases)[:3])
         raise UsageError(
             f"{source} holds {len(aliases)} private keys ({listed}{', …' if aliases[3:] else ''}), "
-            "and which one a client would send cannot be told: export the one into a store of its "
+            "so it is not clear which one a client would send: export the one into a store of its "
             "own with keytool -importkeystore -srcalias"
         )
     return 0

@@ -71,7 +71,7 @@ async def no_leader(world: World) -> Start:
 
 @scenario
 async def listener_missing_on_leader(world: World) -> Start:
-    """Partition 1's leader has no listener of the name that we came in by."""
+    """Partition 1's leader has no listener of the name that the client connected to."""
     unlisted = _partition(1, -1, error=LISTENER_NOT_FOUND)
     return await _topic(world, {"error_code": 0, "partitions": [_partition(0, 1), unlisted]})
 

@@ -19,14 +19,14 @@ def login(mechanism: str, password: str = PASSWORD) -> Security:
 
 @scenario
 async def sasl_required(world: World) -> Start:
-    """The listener wants a login, the client has none."""
+    """The listener requires a login, the client has none."""
     await world.three(sasl=Logins({USER: PASSWORD}, mechanisms=("SCRAM-SHA-512", "PLAIN")))
     return Start()
 
 
 @scenario
 async def sasl_not_offered(world: World) -> Start:
-    """The client wants to log in, the listener has no SASL."""
+    """The client logs in, the listener has no SASL."""
     await world.three()
     return Start(security=login("SCRAM-SHA-512"))
 

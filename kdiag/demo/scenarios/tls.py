@@ -67,7 +67,7 @@ async def certificate_expires_soon(world: World) -> Start:
 
 @scenario
 async def client_certificate(world: World) -> Start:
-    """The listener wants a client certificate (mutual TLS), the client has none."""
+    """The listener requires a client certificate (mutual TLS), the client has none."""
     await world.three(tls=server_context(authority().issue("broker", PUBLIC), authority()))
     return Start(security=tls_client())
 

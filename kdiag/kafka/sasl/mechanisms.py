@@ -64,11 +64,11 @@ def exchange(sasl: Sasl, host: str) -> Exchange:
         return begin(sasl, host)
     if sasl.mechanism in MECHANISMS:
         raise SaslError(
-            f"{sasl.mechanism} is not spoken by kdiag's own probe, "
-            "only by the real client where its build has it"
+            f"{sasl.mechanism} is not supported by kdiag's own probe, only by the real client if "
+            "its build has it"
         )
     raise SaslError(
-        f"SASL mechanism {clean(sasl.mechanism)} is not spoken by kdiag; these are: "
+        f"SASL mechanism {clean(sasl.mechanism)} is not supported by kdiag; it supports: "
         f"{', '.join(name for name in MECHANISMS if _exchange_of(name))}"
     )
 
@@ -167,7 +167,7 @@ class Bearer:
         for name, value in sasl.extensions.items():
             named = _EXTENSION.fullmatch(name) and name != "auth"
             if not named or not _EXTENSION_VALUE.fullmatch(value):
-                raise SaslError(f"no valid SASL extension: {clean(name, 80)}")
+                raise SaslError(f"not a valid SASL extension: {clean(name, 80)}")
         self._token, self._extensions = sasl.token, sasl.extensions
         self.refused = ""
 
@@ -228,7 +228,7 @@ def _credentials(sasl: Sasl) -> tuple[str, str]:
         raise SaslError(f"{sasl.mechanism} needs a {missing}, and there is none")
     both = sasl.username + sasl.password
     if "\0" in both or not _encodes(both):
-        raise SaslError("the user name or password is no text that can be sent")
+        raise SaslError("the user name or password is not text that can be sent")
     return sasl.username, sasl.password
 
 

@@ -30,7 +30,7 @@ from kdiag.rules.text import listed, once
     "KD616",
     "advertises-private",
     Severity.WARNING,
-    "A broker is told to advertise a private address",
+    "A broker is configured to advertise a private address",
 )
 def advertises_private(
     cluster: StrimziCluster | None, broker: ConfiguredBroker | None
@@ -43,6 +43,9 @@ def advertises_private(
     containers reach it, and on Linux their host.
 
     Prove it: `kdiag check BOOTSTRAP` from where the clients are.
+
+    How to fix: advertise an address that clients outside can reach, in a listener of its own. Where
+    all clients are inside of that network, nothing has to change.
     """
     for listener, each, host in _told(cluster):
         if is_private(host):
@@ -62,7 +65,7 @@ def advertises_private(
     "KD617",
     "advertises-loopback",
     Severity.ERROR,
-    "A broker is told to advertise the client's own machine",
+    "A broker is configured to advertise the client's own machine",
 )
 def advertises_loopback(
     cluster: StrimziCluster | None, broker: ConfiguredBroker | None
@@ -76,6 +79,9 @@ def advertises_loopback(
     listener of their own, which advertises the service's name.
 
     Prove it: `kdiag check BOOTSTRAP` from another machine.
+
+    How to fix: advertise a name that the client can reach: for other containers the service's name,
+    for other machines the host's name or address.
     """
     for listener, each, host in _told(cluster):
         if is_loopback(host):
@@ -89,7 +95,7 @@ def advertises_loopback(
     "KD618",
     "advertises-nothing",
     Severity.ERROR,
-    "A broker is told to advertise what cannot be dialled",
+    "A broker is configured to advertise an unusable address",
 )
 def advertises_nothing(
     cluster: StrimziCluster | None, broker: ConfiguredBroker | None
@@ -102,11 +108,14 @@ def advertises_nothing(
     listener has TLS, the operator makes a certificate with it and refuses a name with `_` in it.
 
     Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.listeners}'`.
+
+    How to fix: write the host alone in `advertisedHost`, and the port in `advertisedPort`; in
+    `advertised.listeners` write NAME://HOST:PORT.
     """
     for listener, each, host in _told(cluster, empty=True):
         node = each.scalar("advertisedHost")
         if not host or is_unusable(host, 1):
-            said = f"broker {each.id} will advertise {host or 'no host'}, which nobody can dial"
+            said = f"broker {each.id} will advertise {host or 'no host'}, which no client can dial"
             yield _at(listener, each, said)
         elif node and not (is_host(host) and (certifiable(host) or not listener.tls)):
             if is_variable(host) and "<" not in host:
@@ -130,11 +139,10 @@ def advertises_nothing(
         name = advertised.address.name
         if advertised.host and is_unusable(advertised.host, 1):
             level = None if advertised.broker.kafka else Severity.WARNING
-            yield _of(
-                advertised, f"{name} will advertise {advertised.host}, which nobody can dial", level
-            )
+            said = f"{name} will advertise {advertised.host}, which no client can dial"
+            yield _of(advertised, said, level)
         elif not advertised.host and not advertised.inward:
-            own = _own_name(advertised.broker) or "whatever name its host has"
+            own = _own_name(advertised.broker) or "the name of its host"
             said = f"{name} advertises no host: clients are sent to {own}"
             yield _of(advertised, said, None if advertised.dedicated else Severity.WARNING)
 
@@ -143,7 +151,7 @@ def advertises_nothing(
     "KD619",
     "advertises-internal-name",
     Severity.WARNING,
-    "A broker is told to advertise a name from inside",
+    "A broker is configured to advertise an internal name",
 )
 def advertises_internal_name(
     cluster: StrimziCluster | None, broker: ConfiguredBroker | None
@@ -156,6 +164,8 @@ def advertises_internal_name(
     listener of its own: published, beside one that is not, and no service of the file uses it.
 
     Prove it: `getent ahosts NAME` from where the clients are.
+
+    How to fix: advertise a name that clients outside can resolve, in a listener of its own.
     """
     for listener, each, host in _told(cluster):
         kind = internal_name(host) if is_host(host) else None
@@ -180,7 +190,7 @@ def advertises_internal_name(
     "KD620",
     "advertises-node-address",
     Severity.WARNING,
-    "Brokers advertise whatever address their node has",
+    "Brokers advertise the address of their node",
 )
 def advertises_node_address(
     cluster: StrimziCluster | None, broker: ConfiguredBroker | None
@@ -197,6 +207,9 @@ def advertises_node_address(
     the name of its machine where that has no host. In a container that is the container's id.
 
     Prove it: `kubectl get nodes -o wide`.
+
+    How to fix: set `advertisedHost` for each broker, or `preferredNodePortAddressType` to the kind
+    of address that clients can reach; without Strimzi, set `advertised.listeners`.
     """
     if cluster:
         yield from _of_nodes(cluster)
@@ -213,12 +226,15 @@ def advertises_node_address(
 def plaintext_to_the_internet(
     cluster: StrimziCluster | None, broker: ConfiguredBroker | None
 ) -> Iterator[Match]:
-    """A listener without TLS and without authentication advertises public addresses. Whoever
-    reaches the port reads, writes and deletes, and whoever is in between reads along.
+    """A listener without TLS and without authentication advertises public addresses. Anyone who
+    reaches the port can read, write and delete, and anyone on the path can read the data.
 
     Let the firewall admit known addresses only, or better: `tls: true` and an authentication.
 
     Prove it: `kdiag check BOOTSTRAP` without any property passes.
+
+    How to fix: set `tls: true` and an authentication on the listener, and let the firewall admit
+    known addresses only.
     """
     for listener in cluster.listeners if cluster else ():
         open_to_all = not listener.tls and not listener.authentication
@@ -229,7 +245,7 @@ def plaintext_to_the_internet(
             continue
         said = f"no TLS and no authentication, advertised to the internet at {listed(public)}"
         fix = remedies.say(
-            "Encrypt, and ask who it is:",
+            "Turn on TLS and authentication:",
             "tls: true\nauthentication:\n  type: scram-sha-512",
             "yaml",
         )
@@ -242,7 +258,7 @@ def plaintext_to_the_internet(
             said = f"{name} is plaintext without a login, advertised at {host}"
             pairs = {**advertised.broker.protocols, name: "SASL_SSL"}
             value = ",".join(f"{each}:{protocol}" for each, protocol in pairs.items() if each)
-            fix = remedies.setting(MAP, value, "encrypt, and ask who it is")
+            fix = remedies.setting(MAP, value, "turn on TLS and authentication")
             yield told(advertised.broker, said, advertised.spot, fix)
 
 
@@ -263,7 +279,7 @@ def _of_nodes(cluster: StrimziCluster) -> Iterator[Match]:
         elif preferred in ("ExternalIP", "ExternalDNS"):
             continue
         else:
-            said = "no advertisedHost: each broker will advertise whatever address its node has"
+            said = "no advertisedHost: each broker will advertise the address of its node"
         if listener.live and all(each.works for each in listener.live.brokers):
             continue
         edits = proven.entries(listener, listener.live.nodes) if listener.live else ()

@@ -28,7 +28,7 @@ from kdiag.rules.text import listed
     "KD631",
     "advertised-without-listener",
     Severity.ERROR,
-    "It advertises a listener that it has not",
+    "An advertised listener does not exist",
 )
 def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
     """A name in `advertised.listeners` is not in `listeners`, or the listener for other brokers is
@@ -36,6 +36,9 @@ def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
     `listeners`.
 
     Prove it: the broker's log ends with `listener names must be equal to or a subset of`.
+
+    How to fix: add the listener to `listeners`, or remove it from `advertised.listeners`; name in
+    `inter.broker.listener.name` one that is in both.
     """
     value = broker.settings.get(ADVERTISED)
     listens = broker.settings.get("listeners")
@@ -88,6 +91,8 @@ def listener_without_protocol(broker: ConfiguredBroker) -> Iterator[Match]:
     listener is not.
 
     Prove it: the broker's log ends with `No security protocol defined for listener`.
+
+    How to fix: add `NAME:PROTOCOL` for the listener to `listener.security.protocol.map`.
     """
     given = broker.settings.get(MAP)
     unknown = given.opaque if given else not broker.complete
@@ -106,12 +111,12 @@ def listener_without_protocol(broker: ConfiguredBroker) -> Iterator[Match]:
         f"{x}:{_default(broker, x)}" for x, _ in _names(broker) if not given and x not in wrong
     ]
     every = [*dict.fromkeys(right), *(f"{name}:<{', '.join(PROTOCOLS)}>" for name in wrong)]
-    fix = remedies.setting(MAP, ",".join(every), "say what each listener speaks")
+    fix = remedies.setting(MAP, ",".join(every), "give the protocol of each listener")
     for name, spot in wrong.items():
         speaks = broker.protocol(name)
         said = f"listener {name} has no security protocol"
         if speaks and given:
-            said = f"{name} is to speak {speaks}, which is no security protocol"
+            said = f"{name} has the protocol {speaks}, which is not a security protocol"
             spot = given.spot(max(0, given.text.upper().find(f"{name}:")))
         yield told(broker, said, spot, fix, edits=() if speaks else _mapped(broker, name))
 
@@ -125,6 +130,9 @@ def controller_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
     what becomes of ports, it is a warning.
 
     Prove it: `kdiag check HOST:PORT`.
+
+    How to fix: remove the controller's listener from `advertised.listeners`, and advertise the port
+    of a listener for clients.
     """
     value = broker.settings.get(ADVERTISED)
     if value is None or not broker.is_broker:
@@ -168,6 +176,9 @@ def published_port_differs(broker: ConfiguredBroker) -> Iterator[Match]:
     stands before another host, a router or a balancer, the file does not tell: a warning.
 
     Prove it: `docker port CONTAINER`.
+
+    How to fix: publish the port under the number that the broker advertises, or advertise the
+    published number.
     """
     if broker.published is None or not broker.container:
         return
@@ -198,13 +209,16 @@ def published_port_differs(broker: ConfiguredBroker) -> Iterator[Match]:
 
 @rule("KD635", "listener-not-advertised", Severity.WARNING, "A listener is not advertised")
 def listener_not_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
-    """A listener for clients is not in `advertised.listeners`. Whoever bootstraps by it is told of
-    no broker that has it: error 72, LISTENER_NOT_FOUND, or an empty list.
+    """A listener for clients is not in `advertised.listeners`. A client that bootstraps at it gets
+    no broker with that listener: error 72, LISTENER_NOT_FOUND, or an empty list.
 
     Without the listener that brokers use among themselves it is an error: Kafka does not start,
     inter.broker.listener.name must be a listener name defined in advertised.listeners.
 
     Prove it: `kdiag check HOST:PORT` with that listener's port.
+
+    How to fix: add the listener to `advertised.listeners` with a host that its clients can reach,
+    or remove it from `listeners`.
     """
     value = broker.settings.get("listeners")
     named = [each.name for each in broker.advertised]
@@ -232,16 +246,20 @@ def listener_not_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
     "KD636",
     "inter-broker-outside",
     Severity.WARNING,
-    "Brokers reach each other by the way round outside",
+    "Brokers reach each other over an external address",
 )
 def inter_broker_outside(broker: ConfiguredBroker) -> Iterator[Match]:
     """The listener that brokers use among themselves advertises a public address, so that
-    replication leaves the network and comes back: it costs traffic and time, and often the way back
-    is closed. It is what happens when the only listener is made public to help clients outside.
+    replication leaves the network and comes back: it costs traffic and time, and often the path
+    back is closed. It is what happens when the only listener is made public to help clients
+    outside.
 
     Give clients outside a listener of their own, and keep `inter.broker.listener.name` inside.
 
     Prove it: `kdiag check` from a broker's own host shows where it is sent.
+
+    How to fix: add a listener for clients outside, and let `inter.broker.listener.name` name the
+    one inside.
     """
     for listener in advertised_listeners(broker):
         public = (
@@ -272,6 +290,9 @@ def listener_not_readable(broker: ConfiguredBroker) -> Iterator[Match]:
 
     Prove it: the broker's log ends with `Unable to parse`, or `Each listener must have a
     different`.
+
+    How to fix: write each item as NAME://HOST:PORT, with a name and a port of its own, separated by
+    commas.
     """
     for setting in ("listeners", ADVERTISED) if broker.kafka else ():
         value = broker.settings.get(setting)
@@ -303,15 +324,18 @@ def listener_not_readable(broker: ConfiguredBroker) -> Iterator[Match]:
     "KD640",
     "listens-on-loopback",
     Severity.ERROR,
-    "A container listens where nobody outside of it can come",
+    "A container listens on its loopback address only",
 )
 def listens_on_loopback(broker: ConfiguredBroker) -> Iterator[Match]:
     """`listeners` binds to localhost inside of a container, and its port is published. What arrives
     from outside arrives at the container's own address, where nobody listens.
 
-    Bind to all addresses, `PLAINTEXT://:9092`; what clients are told is `advertised.listeners`.
+    Bind to all addresses, `PLAINTEXT://:9092`; clients get the addresses in `advertised.listeners`.
 
     Prove it: `docker exec CONTAINER ss -ltn`.
+
+    How to fix: bind to all addresses, `listeners=PLAINTEXT://:9092`, and keep in
+    `advertised.listeners` what clients dial.
     """
     value = broker.settings.get("listeners")
     if not broker.container or not value:

@@ -16,12 +16,15 @@ from kdiag.rules.rule import Match, Severity, rule
 @rule("KD644", "unread-value", Severity.ERROR, "The chart does not read a value")
 def unread_value(document: Document) -> Iterator[Match]:
     """A value is not one of the Bitnami chart for Kafka: it is misspelt, or the chart had it in an
-    older version, under another name or in another place. Helm ignores it without a word.
+    older version, under another name or in another place. Helm ignores it silently.
 
     A misspelt value is an error. One that the chart had once, or that kdiag does not know, is a
     warning: it depends on the version of the chart, which values do not tell.
 
     Prove it: `helm template RELEASE CHART -f FILE`, and look for what was meant.
+
+    How to fix: write the value under the name that your version of the chart has: `helm show values
+    CHART`.
     """
     if document.kind != "helm":
         return

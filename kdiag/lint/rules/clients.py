@@ -34,6 +34,9 @@ def client_property(document: Document) -> Iterator[Match]:
     that has no effect, is a warning. Values with variables or templates in them are not judged.
 
     Prove it: `kdiag check HOST:PORT -F FILE`.
+
+    How to fix: correct the name or the value that the report names; make the path of a key store
+    one that exists on the client's machine.
     """
     if document.kind != "client":
         return
@@ -80,7 +83,7 @@ def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
         if "kdiag" in said:
             return  # what kdiag cannot do, a client may
         level = Severity.WARNING if _ABSENT.search(said) else None
-        fix = remedies.say("Put that right; kdiag check -F reads the file as a client does.")
+        fix = remedies.say("Correct it; kdiag check -F reads the file as a client does.")
         yield _mistake(said, said, _place(said, given), fix, level)
     for note in notes:
         fix = remedies.say("Leave it out, or write the security.protocol that it belongs to.")

@@ -18,12 +18,14 @@ from kdiag.rules.text import listed
 def image_needs_setting(broker: ConfiguredBroker) -> Iterator[Match]:
     """A container lacks a setting without which its image does not start Kafka.
 
-    Confluent's images want KAFKA_ADVERTISED_LISTENERS, and KAFKA_PROCESS_ROLES or
+    Confluent's images need KAFKA_ADVERTISED_LISTENERS, and KAFKA_PROCESS_ROLES or
     KAFKA_ZOOKEEPER_CONNECT. Apache's image brings a complete configuration, and uses none of it as
-    soon as one KAFKA_ variable is given: KAFKA_PROCESS_ROLES is needed then. wurstmeister's wants
+    soon as one KAFKA_ variable is given: KAFKA_PROCESS_ROLES is needed then. wurstmeister's needs
     KAFKA_ZOOKEEPER_CONNECT, and KAFKA_LISTENERS beside KAFKA_ADVERTISED_LISTENERS.
 
     Prove it: `docker logs CONTAINER` ends with the name of the variable.
+
+    How to fix: set the variable that the report names.
     """
     image = broker.image
     joined = broker.unseen.startswith("whether ") and broker.unseen.endswith(" goes over it")
@@ -53,12 +55,14 @@ def settings_elsewhere(broker: ConfiguredBroker) -> Iterator[Match]:
     Give that file to kdiag lint as well; what lies below the folder of a Compose file is found.
 
     Prove it: `docker compose config`, or `kubectl exec POD -- env`.
+
+    How to fix: give kdiag lint the file that it names together with this one.
     """
     told_ = broker.get(ADVERTISED) or broker.get("advertised.host.name")
     judged = broker.unseen.startswith("whether ")  # by itself, or with another file
     if broker.unseen and broker.image_at and broker.is_broker and not (told_ or judged):
         said = f"what it advertises depends on {outside(broker.unseen)}"
-        fix = remedies.say(f"Give kdiag lint that too: {listed([broker.unseen])}.")
+        fix = remedies.say(f"Give that to kdiag lint as well: {listed([broker.unseen])}.")
         yield told(broker, said, broker.image_at, fix)
 
 

@@ -33,6 +33,9 @@ def kubernetes_unavailable(config: ConfigSource) -> Iterator[Match]:
     whole cluster; without, their addresses are not known, and all else is judged.
 
     Prove it: the command that is named.
+
+    How to fix: choose the right context (`kubectl config use-context`), log in again, or grant the
+    right to read the resources that the evidence names.
     """
     if config.untold:
         why = listed(once(_WORDS.get(each.reason, "it failed") for each in config.untold))

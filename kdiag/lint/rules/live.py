@@ -32,6 +32,9 @@ def not_rolled_out(
 
     Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`, and the age of the
     pods.
+
+    How to fix: apply the file; look at the conditions of the resource for what the operator
+    refuses; restart the brokers that have not been restarted since.
     """
     for listener in cluster.listeners if cluster else ():
         assert cluster
@@ -66,6 +69,9 @@ def address_moved(cluster: StrimziCluster) -> Iterator[Match]:
     that stays.
 
     Prove it: `kubectl get nodes -o wide` beside the address that the metadata has.
+
+    How to fix: restart the pod, and give the node an elastic IP, or the broker an `advertisedHost`
+    that stays.
     """
     there = {address for node in cluster.around.nodes for _, address in node.addresses}
     for listener in cluster.listeners:
@@ -97,8 +103,8 @@ def _behind(
 ) -> Match:
     """Brokers that advertise something else, and why, as far as it is known."""
     first, met, where = hit[0]
-    said = f"broker {met.node} advertises {shown(met.advertised)}, and is to advertise "
-    said += _shown(where) + (f"; so with {len(hit) - 1} more" if hit[1:] else "")
+    said = f"broker {met.node} advertises {shown(met.advertised)}, but should advertise "
+    said += _shown(where) + (f"; the same for {len(hit) - 1} more" if hit[1:] else "")
     running = [met for _, met, _ in hit]
     if cluster.pending or cluster.refused:
         said += ": the operator has not taken it up"
@@ -111,7 +117,8 @@ def _behind(
         fix = _restart(cluster, running)
     found = mistake(listener, said, spot_of(first, "advertisedHost"), fix, _level(running))
     evidence = [
-        f"broker {met.node} advertises {shown(met.advertised)}, declared is {_shown(where)}"
+        f"broker {met.node} advertises {shown(met.advertised)}, its configuration says "
+        f"{_shown(where)}"
         for _, met, where in hit[1:]
     ]
     subjects = tuple(f"broker {each.node}" for each in running)

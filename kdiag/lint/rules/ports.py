@@ -31,6 +31,8 @@ def advertised_port_not_exposed(cluster: StrimziCluster) -> Iterator[Match]:
     NodePort: then it is a warning.
 
     Prove it: `nc -zv HOST PORT` from where the clients are.
+
+    How to fix: leave `advertisedPort` out, or write the broker's own NodePort.
     """
     for listener in cluster.listeners:
         if listener.type != "nodeport":
@@ -68,7 +70,7 @@ def advertised_port_not_exposed(cluster: StrimziCluster) -> Iterator[Match]:
     "KD622",
     "listener-port-advertised",
     Severity.ERROR,
-    "A broker is told to advertise the port inside, not the NodePort",
+    "A broker is configured to advertise the internal port, not the NodePort",
 )
 def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
     """`advertisedPort` of a nodeport listener is the listener's own port, 9094 say. That one is
@@ -76,6 +78,8 @@ def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
     the NodePort, between 30000 and 32767.
 
     Prove it: `nc -zv NODE 9094`, and the same with the NodePort.
+
+    How to fix: leave `advertisedPort` out: Strimzi then advertises the NodePort.
     """
     for listener in cluster.listeners:
         for each in listener.brokers:
@@ -86,7 +90,7 @@ def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
             if listener.proven(each):
                 continue
             said = (
-                f"broker {each.id} will advertise port {port}: the listener's, which is no NodePort"
+                f"broker {each.id} will advertise port {port}: the listener's own, not a NodePort"
             )
             if own is not None and isinstance(found.value, Scalar):
                 edits: Edits = (replace(found.value, str(own)),)
@@ -103,7 +107,7 @@ def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
     "KD623",
     "node-port-not-pinned",
     Severity.WARNING,
-    "The port that clients have to dial is left to chance",
+    "The port that clients dial is not fixed",
 )
 def node_port_not_pinned(cluster: StrimziCluster) -> Iterator[Match]:
     """A nodeport listener is meant for given addresses, and its bootstrap NodePort is left to
@@ -111,6 +115,9 @@ def node_port_not_pinned(cluster: StrimziCluster) -> Iterator[Match]:
     is open inside only. And a firewall has to open the whole range, or be changed later.
 
     Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.listeners}'`.
+
+    How to fix: set `nodePort` of the bootstrap and of each broker to ports that the firewall
+    allows.
     """
     for listener in cluster.listeners:
         pinned = listener.setting("bootstrap", "nodePort")
@@ -136,7 +143,7 @@ def node_port_not_pinned(cluster: StrimziCluster) -> Iterator[Match]:
     "KD624",
     "name-not-in-certificate",
     Severity.ERROR,
-    "TLS with addresses that no certificate will name",
+    "No certificate will have the addresses that clients dial",
 )
 def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
     """Clients check that the certificate names what they dial. Strimzi puts the `advertisedHost` of
@@ -145,6 +152,9 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
     be in all certificates.
 
     Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -text`.
+
+    How to fix: add the hosts at which clients bootstrap to `alternativeNames` of the bootstrap, and
+    set `advertisedHost` for each broker.
     """
     for listener in cluster.listeners:
         if listener.type != "nodeport" or not listener.tls:
@@ -156,7 +166,7 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
         if not hosts and not names and not template:
             said = "TLS, and no certificate will name the addresses that clients dial"
             fix = remedies.say(
-                "Name what clients dial: for the bootstrap, and for each broker.",
+                "Add the names that clients dial: for the bootstrap, and for each broker.",
                 "configuration:\n  bootstrap:\n    alternativeNames:\n"
                 "      - <address that clients bootstrap at>\n  brokers:\n    - broker: <node id>\n"
                 "      advertisedHost: <address of this broker>",
@@ -176,7 +186,7 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
             )
             lines = [fill("yaml", "      - {host}", host=host) for host in absent]
             fix = remedies.say(
-                "Have all certificates name the addresses that clients bootstrap at:",
+                "Add the addresses that clients bootstrap at to all certificates:",
                 "\n".join(("configuration:", "  bootstrap:", "    alternativeNames:", *lines)),
                 "yaml",
             )
@@ -191,6 +201,9 @@ def local_traffic_policy(cluster: StrimziCluster) -> Iterator[Match]:
     advertised for all brokers, all brokers on other nodes are out of reach: an error.
 
     Prove it: `nc -zv NODE NODEPORT` for every node.
+
+    How to fix: use `externalTrafficPolicy: Cluster`, or advertise for each broker the node on which
+    its pod runs.
     """
     for listener in cluster.listeners:
         node = get(listener.configuration, "externalTrafficPolicy")

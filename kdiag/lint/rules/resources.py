@@ -22,13 +22,15 @@ def forbidden_setting(document: Document) -> Iterator[Match]:
     Write `advertisedHost` for each broker, in the configuration of the listener.
 
     Prove it: `kubectl logs deployment/strimzi-cluster-operator | grep forbidden`.
+
+    How to fix: remove the setting, and say the same in `spec.kafka.listeners`.
     """
     if document.kind != "Kafka" or document.root is None:
         return
     for each, listening in forbidden(meant(document.root, document.deviations)):
         name = each.key.text
         said = f"the operator ignores `{name}` in spec.kafka.config"
-        fix = remedies.say("Take it out: the operator sets it by the resource's other fields.")
+        fix = remedies.say("Remove it: the operator sets it by the resource's other fields.")
         if listening:
             said += ": what brokers listen on and advertise is in spec.kafka.listeners"
             fix = remedies.say(

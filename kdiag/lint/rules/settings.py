@@ -21,6 +21,8 @@ def old_setting(broker: ConfiguredBroker) -> Iterator[Match]:
     other settings (`process.roles`, `node.id`) tell of a newer one, it is a warning.
 
     Prove it: the broker's log has `advertised.listeners` among its values.
+
+    How to fix: replace the settings by `advertised.listeners=NAME://HOST:PORT`.
     """
     image = broker.image
     old = image.old if image else not _is_new(broker)
@@ -34,13 +36,13 @@ def old_setting(broker: ConfiguredBroker) -> Iterator[Match]:
             continue
         if name == "advertised.port" and broker.get("advertised.host.name") and not refused:
             continue  # goes with the host
-        said += ", and this image stops where it is given" if refused else ""
-        said += ": advertised.listeners says host and port"
+        said += ", and this image does not start with it" if refused else ""
+        said += ": advertised.listeners has host and port"
         fix = remedies.setting(ADVERTISED, instead_, "write")
         if old:
             fix = remedies.say(
-                "With an older Kafka it works: leave it. A newer one takes listeners and "
-                "advertised.listeners, both."
+                "An older Kafka reads it: keep it there. A newer one reads listeners and "
+                "advertised.listeners."
             )
         edits: Edits = ()
         if name == "advertised.host.name" and not broker.get(ADVERTISED) and not old:
@@ -57,6 +59,8 @@ def unknown_setting(broker: ConfiguredBroker) -> Iterator[Match]:
     know, with a line in its log, so that what was meant does not happen.
 
     Prove it: the broker's log has `unknown` and the name.
+
+    How to fix: write the setting as Kafka has it; the report names the nearest one.
     """
     for near in broker.misspelt.values():
         value = broker.settings[near]

@@ -22,15 +22,17 @@ _ANCIENT = ("kafka.strimzi.io/v1beta1", "kafka.strimzi.io/v1alpha1")
 _OLD_VERSIONS = ("kafka.strimzi.io/v1beta2", *_ANCIENT)
 
 
-@rule("KD601", "unreadable-file", Severity.ERROR, "The file cannot be read as what it is")
+@rule("KD601", "unreadable-file", Severity.ERROR, "The file cannot be read")
 def unreadable_file(document: Document) -> Iterator[Match]:
     """A document is no YAML, or one that kdiag does not follow: nested without end, an alias inside
     of itself, aliases that unfold to more than any configuration holds.
 
-    The parser's own words name the place where it gave up; what is wrong often stands on the line
-    before. Where only the indentation is wrong, kdiag says KD602 instead, and puts it right.
+    The parser's own message names the place where it gave up; what is wrong often stands on the
+    line before. Where only the indentation is wrong, kdiag says KD602 instead, and corrects it.
 
     Prove it: `kubectl apply --dry-run=client -f FILE`, or `docker compose config`.
+
+    How to fix: correct the file at the line that is named, or the line before it.
     """
     for line in document.rewritten:
         fix = remedies.say("Write it as the corrected file has it: kdiag lint --diff.")
@@ -38,11 +40,11 @@ def unreadable_file(document: Document) -> Iterator[Match]:
         yield Mistake(HOP, line.words, ("the document",), (), (fix,), spot=line.spot)
     if document.broken:
         words, spot = document.broken.words, document.broken.spot
-        fix = remedies.say("Put right what stands there, or on the line before.")
+        fix = remedies.say("Correct that line, or the line before it.")
         yield Mistake(HOP, f"cannot be read: {words}", ("the document",), (), (fix,), spot=spot)
 
 
-@rule("KD602", "mis-indented", Severity.ERROR, "A line is indented to the wrong place")
+@rule("KD602", "mis-indented", Severity.ERROR, "A line has the wrong indentation")
 def mis_indented(document: Document) -> Iterator[Match]:
     """A line does not stand under what it belongs to.
 
@@ -51,10 +53,13 @@ def mis_indented(document: Document) -> Iterator[Match]:
     all. kdiag finds the place by the resource's own schema, and by what comes before.
 
     Prove it: `kubectl apply --dry-run=server -f FILE`.
+
+    How to fix: indent the line as the report says; `kdiag lint --fix FILE` does so where it is
+    sure.
     """
     for each in document.moved:
         if each.dash:
-            verb = "put one before it" if each.dash == "missing" else "take it away"
+            verb = "put one before it" if each.dash == "missing" else "remove it"
             said = f"`{each.what}` has {'no' if each.dash == 'missing' else 'a'} dash, and "
             said += f"begins {'an' if each.dash == 'missing' else 'no'} item: {verb}"
         elif each.tabs:
@@ -72,10 +77,8 @@ def mis_indented(document: Document) -> Iterator[Match]:
         name = flaw.node.entries[0].key.text if isinstance(flaw.node, Map) else ""
         start = flaw.node.start
         dash = Spot(start.line, holder.start.column)
-        said = (
-            f"`{name}` begins an item of its own: take its dash away, it belongs to the one above"
-        )
-        fix = remedies.say("Write a blank for the dash.")
+        said = f"`{name}` begins an item of its own: remove its dash, it belongs to the item above"
+        fix = remedies.say("Replace the dash by a blank.")
         edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
         spot = document.place(start)
         what, level = (f"`{name}`",), _level(document)
@@ -84,17 +87,21 @@ def mis_indented(document: Document) -> Iterator[Match]:
 
 @rule("KD603", "unknown-field", Severity.ERROR, "A field does not exist")
 def unknown_field(document: Document) -> Iterator[Match]:
-    """A resource has a field that its schema does not know: a slip of the pen, or of an older time.
+    """A resource has a field that its schema does not know: a typing error, or a field of an older
+    version.
 
     Kubernetes drops such a field; `kubectl apply` says so in one line, and what was meant does not
     happen. Field names count capitals: `nodePort`, `advertisedHost`. A newer Strimzi than the one
     that kdiag knows may have fields of its own.
 
     Prove it: `kubectl explain kafka.spec.kafka.listeners.configuration`.
+
+    How to fix: write the field as the schema has it; `kdiag lint --fix FILE` does so where only one
+    field fits. Remove a field of an older version.
     """
     for each in _flaws(document, Flaw.UNKNOWN):
         said = f"{_where(each)} has no field `{each.key}`"
-        fix = remedies.say("Take it out, or write the field that was meant.")
+        fix = remedies.say("Remove it, or write the field that you mean.")
         if each.near:
             value = f": {each.value}" if each.value else ""
             said += f": did you mean `{each.near}{value}`?"
@@ -119,6 +126,8 @@ def misplaced_field(document: Document) -> Iterator[Match]:
     Kubernetes drops it as it drops an unknown one.
 
     Prove it: `kubectl explain kafka.spec.kafka.listeners.configuration.brokers`.
+
+    How to fix: move the field to the place that the report names.
     """
     for each in _flaws(document, Flaw.MISPLACED):
         name = each.near or each.key
@@ -142,6 +151,9 @@ def wrong_value(document: Document) -> Iterator[Match]:
     operator makes no certificate for what is no host name.
 
     Prove it: `kubectl apply --dry-run=server -f FILE`.
+
+    How to fix: write a value of the type that the report names: quote versions, do not quote ports
+    and truth values.
     """
     for each in (*_flaws(document, Flaw.TYPE), *_flaws(document, Flaw.VALUE)):
         shown = f"`{_short(each.node.text)}`" if isinstance(each.node, Scalar) else "this"
@@ -160,7 +172,7 @@ def wrong_value(document: Document) -> Iterator[Match]:
         elif each.near == UNDASHED and isinstance(each.node, Items):
             dash = each.node.start
             edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
-            said += ": take its dash away"
+            said += ": remove its dash"
         elif each.near and isinstance(each.node, Map):
             edits = into_item(each.node)
         fix = remedies.say(f"Give it {each.expected}.")
@@ -174,6 +186,8 @@ def missing_field(document: Document) -> Iterator[Match]:
     The resource is refused as a whole.
 
     Prove it: `kubectl apply --dry-run=server -f FILE`.
+
+    How to fix: add the field that the report names.
     """
     if document.kind in STRIMZI and document.root:
         yield from _fragment(document, document.root)
@@ -191,7 +205,7 @@ def missing_field(document: Document) -> Iterator[Match]:
 
 @rule("KD607", "duplicate-key", Severity.ERROR, "A mapping has the same key twice")
 def duplicate_key(document: Document) -> Iterator[Match]:
-    """A key stands twice in one mapping. Most readers take the last one without a word, `kubectl`
+    """A key stands twice in one mapping. Most readers take the last one silently, `kubectl`
     refuses, so the same file means different things.
 
     Often two listeners were meant, and the dash before the second one is missing.
@@ -199,6 +213,8 @@ def duplicate_key(document: Document) -> Iterator[Match]:
     In a file of properties the last value counts: a warning.
 
     Prove it: `kubectl apply --dry-run=server -f FILE`.
+
+    How to fix: remove one of the two, or add the dash that makes the second one an item of its own.
     """
     plain = document.kind in ("properties", "client", "env")
     items = list(_list_items(document.root))
@@ -217,8 +233,8 @@ def duplicate_key(document: Document) -> Iterator[Match]:
             what = (f"`{twin.key.text}`",)
             yield Mistake(HOP, said, what, (), (fix,), spot=spot, edits=edits)
             continue
-        said = f"`{twin.key.text}` is here for the second time: it is on line {twin.first.line} too"
-        advice = "; where two items of a list were meant, begin the second with a dash."
+        said = f"`{twin.key.text}` appears twice: it is on line {twin.first.line} too"
+        advice = "; if you mean two items of a list, begin the second with a dash."
         level = None
         if plain:
             level, advice = Severity.WARNING, ": this is the one that counts."
@@ -239,6 +255,9 @@ def old_api_version(document: Document) -> Iterator[Match]:
     with such a resource is a warning, for operators of that time took more.
 
     Prove it: `kubectl get crd kafkas.kafka.strimzi.io -o jsonpath='{.spec.versions[*].name}'`.
+
+    How to fix: convert the resource to the newest API version that your operator knows, with
+    Strimzi's conversion tool.
     """
     if document.kind in STRIMZI and document.api_version in _OLD_VERSIONS:
         found = get(document.root, "apiVersion")

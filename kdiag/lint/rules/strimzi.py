@@ -58,6 +58,8 @@ def field_not_for_type(cluster: StrimziCluster) -> Iterator[Match]:
     `preferredNodePortAddressType` for nodeport.
 
     Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`.
+
+    How to fix: remove the field, or change the listener's type to one that has it.
     """
     for listener in cluster.listeners:
         for parent, found, where in _fields(listener):
@@ -66,7 +68,7 @@ def field_not_for_type(cluster: StrimziCluster) -> Iterator[Match]:
                 continue
             name = found.key.text
             said = f"{where} has `{name}`, which is for {listed(fits)} and not for {listener.type}"
-            fix = remedies.say(f"Take it out, or make the listener of type {' or '.join(fits)}.")
+            fix = remedies.say(f"Remove it, or make the listener of type {' or '.join(fits)}.")
             edits: Edits = ()
             if name == "host" and where.startswith("broker") and not entry(parent, _HOST):
                 fix = remedies.say("Write advertisedHost for it.", "advertisedHost:", "yaml")
@@ -76,8 +78,8 @@ def field_not_for_type(cluster: StrimziCluster) -> Iterator[Match]:
             yield mistake(listener, said, found.key.start, fix, edits=edits)
         tls = get(listener.node, "tls")
         if listener.type in BY_NAME and isinstance(tls, Scalar) and tls.value is False:
-            said = f"type {listener.type} goes by the name in the TLS handshake: tls has to be true"
-            fix = remedies.say("Switch TLS on:", "tls: true", "yaml")
+            said = f"type {listener.type} routes by the name in the TLS handshake: tls must be true"
+            fix = remedies.say("Turn on TLS:", "tls: true", "yaml")
             yield mistake(listener, said, tls.start, fix, edits=(replace(tls, "true"),))
 
 
@@ -87,14 +89,17 @@ def listener_clash(cluster: StrimziCluster) -> Iterator[Match]:
     Prometheus metrics, 9999 by JMX. 9090, 9091 and 8443 are Strimzi's own, and below 9092 anyway.
 
     Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`.
+
+    How to fix: give each listener its own name and its own port of 9092 or higher, and not 9404 or
+    9999.
     """
     for number, listener in enumerate(cluster.listeners):
         before = cluster.listeners[:number]
         name, port = get(listener.node, "name"), get(listener.node, "port")
         if listener.name and listener.name in [each.name for each in before] and name:
-            said = f"a listener before is named {listener.name} as well"
+            said = f"an earlier listener is named {listener.name} as well"
             fix = remedies.say(
-                "Give it a name of its own, of small letters and digits, 11 at most."
+                "Give it a name of its own: at most 11 lowercase letters and digits."
             )
             yield mistake(listener, said, name.start, fix)
         if listener.port is None or port is None:
@@ -103,7 +108,7 @@ def listener_clash(cluster: StrimziCluster) -> Iterator[Match]:
         owner = f"listener {others[0]}" if others else RESERVED.get(listener.port)
         if owner:
             said = f"port {listener.port} is that of {owner}"
-            fix = remedies.say("Take another port, 9092 or higher.")
+            fix = remedies.say("Use another port, 9092 or higher.")
             yield mistake(listener, said, port.start, fix)
 
 
@@ -111,7 +116,7 @@ def listener_clash(cluster: StrimziCluster) -> Iterator[Match]:
     "KD611", "unknown-node-id", Severity.ERROR, "A broker entry is for a node that does not exist"
 )
 def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
-    """An item of `brokers[]` has a node id that no broker has. Strimzi ignores it without a word,
+    """An item of `brokers[]` has a node id that no broker has. Strimzi ignores it silently,
     and the broker that was meant advertises something else.
 
     Node ids are cluster-wide, and controllers take some: with pools of three controllers and three
@@ -119,6 +124,9 @@ def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
     status says is certain; for pools without status it is what new ones would get, a warning.
 
     Prove it: `kubectl get kafkanodepool -o custom-columns=NAME:.metadata.name,IDS:.status.nodeIds`.
+
+    How to fix: write the node id of the broker that you mean; `status.nodeIds` of the node pools
+    has them.
     """
     if cluster.brokers is None:
         return
@@ -145,7 +153,7 @@ def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
     "KD612",
     "broker-without-entry",
     Severity.ERROR,
-    "Some brokers are told what to advertise, and not all",
+    "Only some brokers have an advertised address",
 )
 def broker_without_entry(
     cluster: StrimziCluster | None, chart: NodePorts | None
@@ -157,6 +165,8 @@ def broker_without_entry(
     warning.
 
     Prove it: `kdiag check BOOTSTRAP`, which dials every broker at what it advertises.
+
+    How to fix: give each broker of the listener an `advertisedHost`, or none of them.
     """
     for listener in cluster.listeners if cluster else ():
         assert cluster
@@ -204,6 +214,9 @@ def node_port_out_of_range(
     another `--service-node-port-range`. Kubernetes refuses the Service, and Strimzi waits for it.
 
     Prove it: `kubectl get kafka CLUSTER -o jsonpath='{.status.conditions}'`.
+
+    How to fix: choose a port from 30000 to 32767, or leave `nodePort` out so that Kubernetes
+    chooses.
     """
     for listener in cluster.listeners if cluster else ():
         for parent, found, port in node_ports(listener):
@@ -211,7 +224,7 @@ def node_port_out_of_range(
                 continue
             said = f"nodePort {port} is none: NodePorts are {NODE_PORTS[0]} to {NODE_PORTS[-1]}"
             fix = remedies.say(
-                "Take a free one of that range, or leave it out: Kubernetes chooses one then.",
+                "Use a free port of that range, or leave it out: then Kubernetes chooses one.",
                 "nodePort: <free port, 30000 to 32767>",
                 "yaml",
             )
@@ -222,12 +235,14 @@ def node_port_out_of_range(
             yield _of_chart(chart, f"{shown} is no NodePort: those are 30000 to 32767", spot)
 
 
-@rule("KD614", "node-port-clash", Severity.ERROR, "Two Services want the same NodePort")
+@rule("KD614", "node-port-clash", Severity.ERROR, "Two Services have the same NodePort")
 def node_port_clash(cluster: StrimziCluster | None, chart: NodePorts | None) -> Iterator[Match]:
     """A NodePort belongs to one Service of the whole Kubernetes cluster: bootstrap and every broker
     need their own, and no other Service may have it.
 
     Prove it: `kubectl get service -A | grep PORT`.
+
+    How to fix: give the bootstrap and each broker a NodePort of its own that no other Service uses.
     """
     seen: dict[int, str] = {}
     for listener in cluster.listeners if cluster else ():
@@ -242,7 +257,7 @@ def node_port_clash(cluster: StrimziCluster | None, chart: NodePorts | None) -> 
             if owner:
                 said = f"NodePort {port} is that of {owner} already"
                 fix = remedies.say(
-                    "Take a free one, or leave it out: Kubernetes chooses one then.",
+                    "Use a free port, or leave it out: then Kubernetes chooses one.",
                     "nodePort: <free port, 30000 to 32767>",
                     "yaml",
                 )
@@ -270,6 +285,8 @@ def brokers_share_address(cluster: StrimziCluster) -> Iterator[Match]:
     same for all, so that each needs a host of its own.
 
     Prove it: `kdiag check BOOTSTRAP`, which asks every address who is there.
+
+    How to fix: give each broker a host or a port of its own.
     """
     for listener in cluster.listeners:
         seen: dict[tuple[str, int | None], int | None] = {}

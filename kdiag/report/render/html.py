@@ -138,7 +138,7 @@ def _title(header: Element, tag: str, report: Report) -> None:
 
 
 def _pictures(main: Element, report: Report) -> None:
-    section = titled(main, "picture", "The way of a client")
+    section = titled(main, "picture", "The path of a client")
     for paper in (WIDE, NARROW):
         svg = draw(report, paper)
         section.append(svg)

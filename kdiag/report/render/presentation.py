@@ -197,6 +197,14 @@ def headline(report: Report) -> str:
     return f"A Kafka client can connect from here, but {report.failing_hop} fails"
 
 
+def whole(snippet: Sequence[str], most: int) -> Sequence[str]:
+    """The first lines of a snippet, at most `most`, up to the end of a command: a comment on the
+    next line, or a line that goes on there, is left out."""
+    while 0 < most < len(snippet) and re.match(r"\s*#|.*\\\Z", snippet[most - 1]):
+        most -= 1
+    return snippet[:most]
+
+
 def room(left: int, evidence: Sequence[str], snippet: int, others: Sequence[str]) -> Room:
     """The most of a finding that fits into so many lines. `evidence` and `others` are printed
     texts, `snippet` is a number of lines."""

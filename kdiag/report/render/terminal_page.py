@@ -317,8 +317,9 @@ class Page:
         left -= (head + fix).count("\n") + 1
         room = presentation.room(left, evidence, len(snippet), more)
         self.put("".join((head, *evidence[: room.evidence], fix)))
-        self.snippet(snippet[: room.snippet])
-        cut = len(finding.evidence[room.evidence :]) + len(snippet[room.snippet :])
+        shown = presentation.whole(snippet, room.snippet)
+        self.snippet(shown)
+        cut = len(finding.evidence[room.evidence :]) + len(snippet[len(shown) :])
         self.hint(finding, cut, len(finding.remedies[1:]))
         self.put("".join(more[: room.others]))
         if count := len(others[room.others :]):

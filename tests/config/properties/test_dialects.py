@@ -201,7 +201,9 @@ def test_what_no_client_could_log_in_with(given: dict[str, str], says: str) -> N
 def test_a_login_has_no_part_in_a_protocol_without_sasl() -> None:
     found = asked({"security.protocol": "SSL", "sasl.mechanisms": "PLAIN", "sasl.username": "u"})
     assert found.security.sasl is None
-    assert found.notes == ("sasl.mechanisms has no effect: security.protocol=SSL is no SASL",)
+    assert found.notes == (
+        "sasl.mechanisms has no effect: security.protocol=SSL does not use SASL",
+    )
 
 
 # layers
@@ -396,7 +398,7 @@ def test_the_authority_of_a_token_endpoint(tmp_path: Path) -> None:
         ({"sasl.oauthbearer.method": "oidc"}, "method=oidc needs sasl.oauthbearer.token.endpoint"),
         ({"sasl.oauthbearer.token.endpoint.url": ENDPOINT}, "needs sasl.oauthbearer.client.id"),
         ({"sasl.oauthbearer.token.endpoint.url": "ftp://a"}, "write an http, https or file URL"),
-        ({"sasl.oauthbearer.token.endpoint.url": "https://[a"}, "it is no URL"),
+        ({"sasl.oauthbearer.token.endpoint.url": "https://[a"}, "it is not a URL"),
         ({"sasl.oauthbearer.token.endpoint.url": "https://"}, "write an http, https or file URL"),
         (
             {"sasl.oauthbearer.token.endpoint.url": "https://me:hunter2@id.example/t"},
@@ -656,7 +658,9 @@ def test_whether_the_name_is_verified(value: str, verified: bool) -> None:
 def test_tls_has_no_part_in_a_protocol_without_it() -> None:
     found = asked({"security.protocol": "PLAINTEXT", "ssl.ca.location": "/nowhere"})
     assert found.security == Security("PLAINTEXT")
-    assert found.notes == ("ssl.ca.location has no effect: security.protocol=PLAINTEXT is no TLS",)
+    assert found.notes == (
+        "ssl.ca.location has no effect: security.protocol=PLAINTEXT does not use TLS",
+    )
 
 
 @pytest.mark.parametrize(
@@ -710,7 +714,7 @@ def test_a_config_provider_is_asked_nothing() -> None:
         "sasl.password": "${env:HUNTER2}",
     }
     assert refused({}, file=given) == (
-        "sasl.password refers to a config provider, and kdiag asks none: set "
+        "sasl.password refers to a config provider, which kdiag does not use: set "
         "KDIAG_X_SASL_PASSWORD instead"
     )
     literal = asked(file={**given, "config.providers": ""}).security.sasl

@@ -243,7 +243,7 @@ def test_a_directory_is_searched_as_openssl_searches_it(made: Made, tmp_path: Pa
         (b"<html><body>404</body></html>", "is neither PEM nor a key store"),
         (b"\x30\x82\x01\x0a\x30\x81", "is DER, the binary form of one certificate or key"),
         (b"\xce\xce\xce\xce\x00\x00", "is a Java key store of type JCEKS"),
-        (b"\xfe\xed\xfe\xed\x00\x00", "is a Java key store (JKS); this property wants PEM: write"),
+        (b"\xfe\xed\xfe\xed\x00\x00", "is a Java key store (JKS); this property needs PEM: write"),
         (b"-----BEGIN CERTIFICATE-----\n", "holds no certificate in PEM form"),
         (
             b"-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----",
@@ -288,7 +288,7 @@ def test_a_file_has_a_bound(tmp_path: Path) -> None:
 
 def test_pem_text_in_the_place_of_a_file_name_is_not_shown(made: Made) -> None:
     answer = refused(lambda: stores.trusted(KeySource("ssl.key.location", path=made.key)))
-    assert answer == "ssl.key.location takes the name of a file, and PEM text is in its place"
+    assert answer == "ssl.key.location needs the name of a file, but has PEM text"
 
 
 def test_a_key_that_is_not_the_certificates_own(made: Made) -> None:
@@ -393,7 +393,7 @@ def test_a_store_for_the_other_purpose(java: Made, kind: str) -> None:
 @pytest.mark.parametrize("kind", ["JKS", "PKCS12"])
 def test_more_than_one_key(java: Made, kind: str) -> None:
     said = refused(lambda: stores.identity(store(java(f"two.{kind}"))))
-    assert "holds 2 private keys ('first', 'second'), and which one" in said
+    assert "holds 2 private keys ('first', 'second'), so it is not clear which one" in said
 
 
 @keytool_only
@@ -443,11 +443,11 @@ def test_pem_where_java_expects_a_store(made: Made) -> None:
 def test_a_store_where_pem_is_expected(java: Made) -> None:
     source = KeySource("ssl.truststore.location", path=java("trust.JKS"))  # ssl.truststore.type=PEM
     said = refused(lambda: stores.trusted(source))
-    assert said.endswith("(JKS); ssl.truststore.type=PEM wants PEM: leave that out")
+    assert said.endswith("(JKS); ssl.truststore.type=PEM needs PEM: leave it out")
     key = KeySource("ssl.key.location", path=java("key.PKCS12"))
     said = refused(lambda: stores.pair(KeySource("ssl.certificate.pem", text=java.chain), key))
     assert said.endswith(
-        "PKCS#12 key store; this property wants PEM: write ssl.keystore.location instead"
+        "PKCS#12 key store; this property needs PEM: write ssl.keystore.location instead"
     )
 
 

@@ -10,11 +10,14 @@ from dataclasses import replace
 import pytest
 from rich.cells import cell_len
 from rich.color import Color
+from rich.text import Text
 
+from kdiag.api import play
 from kdiag.report.model import Report
 from kdiag.report.render import palette, render
 from kdiag.report.render.live import live
 from kdiag.rules.rule import Remedy
+from kdiag.walk.areas import HOP_IDS, Progress
 from tests import walks
 from tests.facts import (
     DOOR,
@@ -31,7 +34,7 @@ from tests.facts import (
 from tests.report.render import cases
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-NARROWEST = 50
+NARROWEST = 40
 
 
 @pytest.fixture(autouse=True)
@@ -260,6 +263,29 @@ def test_the_live_view_shows_text_and_leaves_nothing_behind() -> None:
     assert "[bold]3.10.139.221:9094[/bold] answers" in written
     assert written.count("\x1b[?25l") == written.count("\x1b[?25h")  # the cursor is back
     assert "\x1b[2K" in written.rpartition("metadata")[2]  # what stood there is wiped
+
+
+def test_the_live_view_says_how_long_and_how_many_brokers_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 40 columns no line is longer than the terminal: the view stays in its place."""
+    monkeypatch.setenv("COLUMNS", "40")
+    stream = Terminal()
+    with live(stream) as observe:
+        observe("bootstrap", "a summary that is longer than a terminal of forty columns")
+        observe("listeners", Progress("2 of 3 brokers answered"))
+    drawn = [Text.from_ansi(line).plain for line in stream.getvalue().splitlines()]
+    assert max(map(len, drawn)) <= 40
+    assert any(re.search(r"[0-9]+ s · hop 3 of 4, listeners: 2 of", line) for line in drawn), drawn
+
+
+async def test_an_observer_hears_how_many_brokers_answered() -> None:
+    events: list[tuple[str, str | None]] = []
+    await play("port-closed", observe=lambda hop, summary: events.append((hop, summary)))
+    heard = {hop: [t for h, t in events if h == hop and isinstance(t, Progress)] for hop in HOP_IDS}
+    assert heard["listeners"][-1] == "2 of 3 brokers answered"
+    assert heard["produce"][-1] == "2 of 2 brokers answered"
+    assert len(heard["listeners"]) == 3
 
 
 def test_the_live_view_says_nothing_in_a_pipe() -> None:
