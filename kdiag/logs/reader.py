@@ -265,28 +265,26 @@ class _Shape:
 
     def __init__(self, line: bytes, count: list[int] | None) -> None:
         tokens = line[:_MAX_TELLING_BYTES].split(b" ")
-        self.places = _telling(tokens)
-        self._last = self.places[-1] if self.places else -1
-        self._take = itemgetter(*self.places) if self.places else None
-        self._from_a_port = any(b"->" in tokens[at] for at in self.places)
+        places = _telling(tokens)
+        arrow = next((at for at in places if b"->" in tokens[at]), None)
+        self._arrow, self._more = arrow is not None, arrow is not None and places[-1] > arrow
+        places = tuple(at for at in places if arrow is None or at < arrow)
+        self._last = places[-1] if places else -1
+        self._take = itemgetter(*places) if places else None
         self.count = count or [0, 0]
         self.counts: dict[object, list[int]] = {}
 
     def numbers(self, line: bytes) -> object:
-        """The words of a line whose numbers tell it from another line of its shape."""
-        if self._take is None:
-            return None
-        tokens = line.split(b" ", self._last + 1)
-        if len(tokens) <= self._last:
-            return None
-        words = self._take(tokens)
-        if not self._from_a_port:
-            return words
-        # The port before the arrow is another one each time.
-        before, _, after = (words if isinstance(words, bytes) else b" ".join(words)).rpartition(
-            b"->"
-        )
-        return before.rpartition(b" ")[0], after
+        """The words of a line whose numbers tell it from another line of its shape. Of a->b that is
+        b: the port before the arrow is another one each time."""
+        words: object = None
+        if self._take:
+            tokens = line.split(b" ", self._last + 1)
+            words = self._take(tokens) if len(tokens) > self._last else None
+        if self._arrow:
+            after = line.partition(b"->")[2]
+            return words, after if self._more else after.partition(b" ")[0]
+        return words
 
 
 def _telling(tokens: Sequence[bytes]) -> tuple[int, ...]:
