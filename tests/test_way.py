@@ -29,7 +29,7 @@ HANDED = {
     "Ahead._begin": "what judges and prints is loaded while hop 1 waits",
     "Ahead._loaded": "as above",
     "metadata_question.<locals>.body": "a request's body for the version that the broker has",
-    "_body": "as above",
+    "produce_body": "as above",
 }
 
 
