@@ -40,6 +40,9 @@ from kdiag.lint.mistake import Problem
 from kdiag.rules import acls
 from kdiag.rules import remedies as kafka
 from kdiag.rules.client import ClientSystem
+from kdiag.rules.matching import MatchingProperties, matching, showing, trusting
+from kdiag.rules.platform import Kind, Platform
+from kdiag.rules.rights import Right
 from kdiag.rules.rule import Remedy
 from kdiag.text import clean
 from kdiag.walk.facts import Facts
@@ -187,6 +190,12 @@ def _strategy(hint: Any) -> st.SearchStrategy[Any]:
         NetworkAcl: ACLS, permissions.Proposal: PROPOSALS, Remedy: st.just(Remedy("x.")),
         Snippet: st.builds(lambda name: fill("shell", "{name}", name=name), TEXT),
         ClientSystem: st.builds(ClientSystem, st.sampled_from(["", "linux", "macos", "windows"])),
+        Platform: st.builds(Platform, st.sampled_from(Kind), st.booleans(), TEXT, TEXT),
+        MatchingProperties: st.sampled_from([trusting(), showing(), matching("SASL_SSL", "PLAIN")]),
+        Right: st.builds(
+            Right, st.sampled_from(["READ", "WRITE"]), st.sampled_from(["topic", "group"]), TEXT,
+            st.sampled_from([True, False, None]),
+        ),
         type(None): st.none(), object: TEXT,
     }  # fmt: skip
     if hint in known:

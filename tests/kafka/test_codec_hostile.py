@@ -72,7 +72,7 @@ def sample(kind: Type, version: int) -> Any:
     if isinstance(kind, Blob):
         return "näme" if kind.text else b"bytes"
     assert isinstance(kind, Number)
-    return kind.format == ">?" or 5
+    return bytes(range(16)) if kind.format == ">16s" else kind.format == ">?" or 5
 
 
 def request(api: Api, version: int) -> bytes:
