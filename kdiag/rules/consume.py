@@ -66,8 +66,10 @@ def offsets_topic(
             remedies.say(
                 "Set it to the number of brokers at most, on every broker, and restart them; or "
                 "start the brokers that are missing.",
-                f"{FACTOR}={count}",
+                "{name}={count}",
                 "properties",
+                name=Snippet(FACTOR),
+                count=count,
             ),
         ),
         None if proven else Severity.WARNING,
