@@ -375,6 +375,9 @@ def replica_unreachable(consume: Consume) -> Iterator[Match]:
     asks the leader again, and is sent there again. Whatever hop 3 says of the broker is the reason.
 
     Prove it: run the consumer without `client.rack`.
+
+    How to fix: do what the finding of hop 3 about that broker says, or leave out `client.rack`
+    where this client should read from the leaders.
     """
     for node in consume.unreached:
         sent = [partition for partition in consume.partitions if partition.preferred == node]
