@@ -37,7 +37,7 @@ from kdiag.demo.scenarios import SCENARIOS
 from kdiag.lint import remedies as config
 from kdiag.lint.linter import lint
 from kdiag.lint.mistake import Problem
-from kdiag.rules import acls
+from kdiag.rules import acls, advertising
 from kdiag.rules import remedies as kafka
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.matching import MatchingProperties, matching, showing, trusting
@@ -145,8 +145,10 @@ def test_a_file_is_no_option() -> None:
 
 # Every remedy, with hostile names in every place.
 
-MODULES = (acls, aws, config, kafka, permissions)
+MODULES = (acls, advertising, aws, config, kafka, permissions)
 NOT_ASKED = {"say"}  # takes a template of kdiag's own
+PORTS = st.sampled_from([0, 1, 9094, 29092, 32001, 65535])
+ENDPOINTS = st.builds(Endpoint, TEXT, PORTS)
 OWN: Mapping[str, st.SearchStrategy[Any]] = {  # what is never of a peer or a file
     "setting.name": st.just("advertised.listeners"),
     "tool.name": st.just("kafka-acls.sh"),
@@ -158,10 +160,12 @@ OWN: Mapping[str, st.SearchStrategy[Any]] = {  # what is never of a peer or a fi
     "acl_entries.source": st.sampled_from(["", "203.0.113.10", "2001:db8::1"]),
     "acl_entries.directions": st.just(["in", "out"]),
     "client_properties.protocol": st.sampled_from(["", "SSL", "SASL_SSL", "PLAINTEXT"]),
+    "advertising.addresses": st.dictionaries(st.integers(0, 5), ENDPOINTS.map(str)),
+    "advertising.what": st.just("advertise them"),
+    "advertising.protocol": st.sampled_from([None, "SSL"]),
+    "advertise.protocol": st.sampled_from([None, "SASL_PLAINTEXT"]),
     "add_route.version": st.sampled_from([4, 6]),
 }
-PORTS = st.sampled_from([0, 1, 9094, 29092, 32001, 65535])
-ENDPOINTS = st.builds(Endpoint, TEXT, PORTS)
 LISTENERS = st.builds(
     lambda node, where: replace_advertised(listener(node, "h:9094", "timeout"), where),
     st.integers(0, 5),
@@ -231,9 +235,8 @@ REMEDIES = dict(_remedies())
 
 def test_every_remedy_is_asked_for() -> None:
     package = Path(kdiag.api.__file__).parent
-    there = {
-        path for name in ("remedies", "acls", "permissions") for path in package.rglob(f"{name}.py")
-    }
+    names = ("remedies", "acls", "permissions", "advertising")
+    there = {path for name in names for path in package.rglob(f"{name}.py")}
     assert there == {Path(str(module.__file__)) for module in MODULES}
     assert len(REMEDIES) > 45
 

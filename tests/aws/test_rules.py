@@ -433,7 +433,8 @@ def test_the_broker_that_answers_at_the_public_address_is_evidence() -> None:
 def test_a_missing_public_address_explains_a_private_advertised_address() -> None:
     report = Case(world(interfaces=PRIVATE_ONLY), private()).report
     assert (report.root_cause, report.exit_code) == ("KD504", 30)
-    assert [remedy.summary[:2] for remedy in report.findings[0].remedies] == ["1.", "2.", "3."]
+    first = [remedy.summary.split()[0] for remedy in report.findings[0].remedies]
+    assert first == ["Give", "Or", "Or"]
 
 
 def test_the_open_rule_is_removed_after_the_rule_for_the_client_is_added() -> None:
