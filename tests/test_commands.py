@@ -45,7 +45,8 @@ FILES = {
     ),
 }
 
-_BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$(?!\n<!-- end -->)", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_DERIVED = re.compile(r"<!-- derived: .*?<!-- end -->", re.DOTALL)
 _HOST = re.compile(r"broker(?:-[0-9])?\.example\.com(:9094)?")
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a POSIX shell, and Linux's demo")
@@ -54,7 +55,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a POSIX shell, 
 def shown(page: str) -> tuple[list[list[str]], list[str]]:
     """The commands of each block of a page, and its programs in Python; what is derived was run
     when it was written."""
-    found = _BLOCK.findall((ROOT / page).read_text("utf-8"))
+    found = _BLOCK.findall(_DERIVED.sub("", (ROOT / page).read_text("utf-8")))
     blocks = [
         re.findall(r"^\$ (.+)$", text, re.MULTILINE) for kind, text in found if kind == "console"
     ]
@@ -66,7 +67,8 @@ def lines() -> list[str]:
     pages = [line for page in PAGES for block in shown(page)[0] for line in block]
     examples = [line for each in EXAMPLES.values() for line in each]
     installing = [line for page in PAGES for line in installation(page)]
-    return [x for x in dict.fromkeys((*pages, *examples)) if x not in (*installing, ITSELF)]
+    every = [x if needs(x) else re.sub(r"\s+# .*", "", x) for x in (*pages, *examples)]
+    return [x for x in dict.fromkeys(every) if x not in (*installing, ITSELF)]
 
 
 def installation(page: str) -> list[str]:

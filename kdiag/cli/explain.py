@@ -177,6 +177,8 @@ def _near_codes(wanted: str, codes: Iterable[str]) -> str:
     number = int(digits[1])
     near = sorted(codes, key=lambda code: (abs(int(code[2:]) - number), code))[:3]
     near = sorted(code for code in near if int(code[2:]) // 100 == number // 100)
+    written = digits[1]  # or one digit too many
+    near = near or sorted({f"KD{written[:i]}{written[i + 1 :]}" for i in range(4)} & {*codes})
     if near:
         return f"; did you mean {' or '.join(near)}? kdiag findings lists all"
     groups = sorted({f"{code[:3]}xx" for code in codes})
