@@ -99,7 +99,8 @@ def _strimzi(
     lines = ["configuration:", "  brokers:"]
     for node, address in addresses.items():
         host, _, port = address.rpartition(":")
-        host = Snippet(f'"{host}"') if host.startswith("<") else host.strip("[]")
+        unknown = isinstance(address, Snippet) and host.startswith("<")
+        host = Snippet(f'"{host}"') if unknown else host.strip("[]")
         same = node in now and port == str(now[node].port)
         entry = "    - {{broker: {node}, advertisedHost: {host}{port}}}"
         port = "" if same else f", advertisedPort: {port}"
