@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +22,11 @@ import pytest
 
 from kdiag.report.model import Report
 from tests.walks import shown
+
+try:
+    import fcntl
+except ImportError:  # on Windows, where no golden of the lab is rewritten
+    fcntl = None  # type: ignore[assignment]
 
 GOLDENS = Path(__file__).parent / "goldens"
 _HEADING = re.compile(r"^== (\S+)\n", re.MULTILINE)
@@ -75,9 +79,16 @@ def modules() -> list[str]:
     return sorted(file.stem for file in GOLDENS.glob("*.txt"))
 
 
-@cache
-def kept(module: str) -> dict[str, Kept]:
-    """The goldens of a module, by the test's name. Raises OSError where it has none."""
+@contextmanager
+def _alone() -> Iterator[None]:
+    """No other worker reads or writes goldens meanwhile."""
+    with (GOLDENS / "outputs.json").open("rb") as lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _read(module: str) -> dict[str, Kept]:
     parts = _HEADING.split((GOLDENS / f"{module}.txt").read_text("utf-8"))
     texts = dict(zip(parts[1::2], parts[2::2], strict=True))
     reports = json.loads((GOLDENS / f"{module}.json").read_text("ascii"))
@@ -85,16 +96,23 @@ def kept(module: str) -> dict[str, Kept]:
     return {name: Kept(text, reports[name]) for name, text in texts.items()}
 
 
+@cache
+def kept(module: str) -> dict[str, Kept]:
+    """The goldens of a module, by the test's name; none where it has no files."""
+    with _alone():
+        return _read(module) if module in modules() else {}
+
+
 def keep(case: Case, new: Kept | None) -> None:
     """Writes the golden of a test, or takes it out."""
-    assert "PYTEST_XDIST_WORKER" not in os.environ, "goldens are rewritten without -n"
-    before = kept(case.module) if case.module in modules() else {}
-    after = {**before, case.name: new}
-    left = {name: one for name, one in sorted(after.items()) if one}
-    reports = json.dumps({name: one.report for name, one in left.items()}, indent=1)
-    texts = "".join(f"== {name}\n{one.text}" for name, one in left.items())
-    for ending, content in (("json", f"{reports}\n"), ("txt", texts)):
-        (GOLDENS / f"{case.module}.{ending}").write_text(content, "utf-8")
+    with _alone():
+        before = _read(case.module) if case.module in modules() else {}
+        after = {**before, case.name: new}
+        left = {name: one for name, one in sorted(after.items()) if one}
+        reports = json.dumps({name: one.report for name, one in left.items()}, indent=1)
+        texts = "".join(f"== {name}\n{one.text}" for name, one in left.items())
+        for ending, content in (("json", f"{reports}\n"), ("txt", texts)):
+            (GOLDENS / f"{case.module}.{ending}").write_text(content, "utf-8")
     kept.cache_clear()
 
 
@@ -109,7 +127,7 @@ class Golden:
     @property
     def kept(self) -> Kept | None:
         """What is kept of the test, if it is."""
-        return kept(self.case.module).get(self.case.name) if self.case.module in modules() else None
+        return kept(self.case.module).get(self.case.name)
 
     def hold(self, told: dict[str, Any]) -> None:
         """Compares a JSON report with the golden, or rewrites that."""
