@@ -8,6 +8,7 @@ import struct
 import zlib
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args, get_type_hints
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -46,6 +47,13 @@ KIO_NAMES = {
     ("TopicProduceData", "partitions"): "partition_data",
     ("ProduceResponse", "topics"): "responses",
     ("TopicProduceResponse", "partitions"): "partition_responses",
+    ("FetchRequest", "forgotten"): "forgotten_topics_data",
+    ("FetchTopic", "name"): "topic",
+    ("FetchPartition", "partition_index"): "partition",
+    ("ForgottenTopic", "name"): "topic",
+    ("FetchResponse", "topics"): "responses",
+    ("FetchableTopicResponse", "name"): "topic",
+    ("PartitionData", "aborted"): "aborted_transactions",
 }
 
 # What we show of a text is cleaned, so what is compared here needs no cleaning.
@@ -53,7 +61,7 @@ TEXT = st.text(st.characters(exclude_categories=["C", "Z"]), max_size=12) | st.j
 NUMBERS = {
     kind.format: st.integers(-(1 << bits - 1), (1 << bits - 1) - 1)
     for kind, bits in ((INT8, 8), (INT16, 16), (INT32, 32), (INT64, 64))
-} | {BOOL.format: st.booleans()}
+} | {BOOL.format: st.booleans(), ">16s": st.binary(min_size=16, max_size=16)}
 
 # kio holds these as an enumeration, a date in whole seconds and a duration, each with its range.
 NARROWER = {
@@ -114,6 +122,8 @@ def to_kio_value(hint: Any, kind: str | None, value: Any) -> Any:
         return tuple(to_kio(item, v) if isinstance(v, dict) else v for v in value)
     if kind in ("timedelta_i32", "timedelta_i64"):
         return timedelta(milliseconds=value)
+    if kind == "uuid":
+        return UUID(bytes=value) if any(value) else None
     if kind == "datetime_i64":
         return None if value == -1 else datetime.fromtimestamp(value // 1000, UTC)
     return ErrorCode(value) if kind == "error_code" else value
@@ -131,6 +141,8 @@ def from_kio(entity: Any, struct_: Struct, version: int) -> Body:
 
 
 def from_kio_value(value: Any, name: str, kind: Type, version: int) -> Any:
+    if getattr(kind, "format", "") == ">16s":
+        return value.bytes if value else bytes(16)
     if isinstance(kind, Array) and value is not None:
         return [from_kio_value(v, "", kind.item, version) for v in value]
     if isinstance(kind, Struct):
