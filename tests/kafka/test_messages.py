@@ -120,6 +120,8 @@ def to_kio_value(hint: Any, kind: str | None, value: Any) -> Any:
         )
         item = get_args(nested)[0]
         return tuple(to_kio(item, v) if isinstance(v, dict) else v for v in value)
+    if isinstance(value, dict):
+        return to_kio(hint, value)
     if kind in ("timedelta_i32", "timedelta_i64"):
         return timedelta(milliseconds=value)
     if kind == "uuid":
