@@ -23,7 +23,7 @@ from kdiag.demo.world import PORT, PRIVATE, PUBLIC, World, WorldDialer, endpoint
 from kdiag.kafka.messages import PRODUCE, Request, encode_request
 from kdiag.network.dialer import TcpConnection
 from kdiag.report.model import Report
-from kdiag.walk.areas import AREA_IDS, AreaId
+from kdiag.walk.areas import AREA_IDS, AreaId, Progress
 from tests import peers
 from tests.running import ENOUGH, Brokers
 
@@ -306,9 +306,13 @@ async def test_a_walk_that_is_cancelled_tells_what_it_knows(world: World) -> Non
 
 async def test_the_observer_hears_every_hop_begin_and_end(world: World) -> None:
     await world.three()
-    heard: list[tuple[str, bool]] = []
-    await walk(settings(endpoint()), world.net, lambda hop, said: heard.append((hop, said is None)))
-    assert heard == [(hop, begins) for hop in HOP_IDS for begins in (True, False)]
+    heard: list[tuple[str, str | None]] = []
+    await walk(settings(endpoint()), world.net, lambda hop, text: heard.append((hop, text)))
+    ends = [(hop, text is None) for hop, text in heard if not isinstance(text, Progress)]
+    assert ends == [(hop, begins) for hop in HOP_IDS for begins in (True, False)]
+    for hop in ("listeners", "produce"):
+        counted = [text for name, text in heard if name == hop and isinstance(text, Progress)]
+        assert counted == [f"{n} of 3 brokers answered" for n in (1, 2, 3)]
 
 
 async def test_nothing_is_left_open(world: World) -> None:
@@ -440,7 +444,7 @@ def test_a_report_gives_itself_in_any_format() -> None:
         ({"properties": {"acks.": "1"}}, "properties=acks.: no Kafka client has"),
         ({"mapped": ["b"]}, "mapped 'b': write ADVERTISED=CANDIDATE"),
         ({"aws": True, "aws_region": "x"}, "aws_region='x': write one region"),
-        ({"aws_source": "0.0.0.0/0"}, "aws_source '0.0.0.0/0': that is everybody"),
+        ({"aws_source": "0.0.0.0/0"}, "aws_source '0.0.0.0/0': that is every address"),
         ({"strimzi": "x"}, "strimzi='x': write NAMESPACE/NAME"),
         ({"expect": ["broker=3"]}, "expect broker: no such expectation"),
         ({"ignore": ["KD9999"]}, "ignore "),

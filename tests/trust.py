@@ -43,11 +43,11 @@ CASES = {
         ("below", "between"), ("between",), "KD112", "", "has the intermediate authority CN=between"
     ),
     "the intermediate one, which is not sent": Case(
-        ("below",), ("between",), "KD112", "", "wants the root too, CN=root"
+        ("below",), ("between",), "KD112", "", "needs the root too, CN=root"
     ),
     "a self-signed one": Case(("alone",), ("alone",), "", ""),
     "an expired root": Case(
-        ("leaf",), ("old root",), "KD114", "", "in its time, but its authority.*CN=root, in ssl"
+        ("leaf",), ("old root",), "KD114", "", "valid now, but its authority.*CN=root, in ssl"
     ),
     "an expired root and its successor": Case(("leaf",), ("old root", "root"), "", ""),
     "an expired intermediate one is sent": Case(

@@ -42,7 +42,7 @@ def committed(folder: Path) -> str:
 def test_a_commit_of_a_wrong_file_is_refused(tmp_path: Path) -> None:
     taken, home = tmp_path / "kdiag", tmp_path / "home"
     needed = ("pyproject.toml", "README.md", "LICENSE", ".pre-commit-hooks.yaml", "kdiag")
-    for name in (*needed, "docs/deploy/sbom.cdx.json"):
+    for name in (*needed, "docs/deploy/sbom.cdx.json", "docs/deploy/metadata.py"):
         source, target = ROOT / name, taken / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():

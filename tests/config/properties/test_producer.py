@@ -42,7 +42,7 @@ LEFT_OUT = """
 auto.commit.interval.ms auto.offset.reset check.crcs consume.callback.max.messages
 coordinator.query.interval.ms enable.auto.commit enable.auto.offset.store enable.partition.eof
 fetch.error.backoff.ms fetch.max.bytes fetch.message.max.bytes fetch.min.bytes
-fetch.queue.backoff.ms fetch.wait.max.ms group.id group.instance.id group.protocol
+fetch.queue.backoff.ms fetch.wait.max.ms group.instance.id group.protocol
 group.protocol.type group.remote.assignor heartbeat.interval.ms isolation.level
 max.partition.fetch.bytes max.poll.interval.ms max.poll.records offset.store.method
 offset_commit_cb partition.assignment.strategy queued.max.messages.kbytes queued.min.messages
