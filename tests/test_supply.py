@@ -183,3 +183,11 @@ def test_a_licence_that_is_not_known_to_be_fine_is_found() -> None:
     assert not sbom.allowed("GPL-3.0-only")
     assert not sbom.allowed("MIT AND AGPL-3.0")
     assert not sbom.allowed("")
+
+
+def test_nothing_else_lies_beside_the_package() -> None:
+    """A file that some tool has left there would be in everybody's checkout."""
+    tops = {each.name for each in ROOT.iterdir() if not each.name.startswith(".")}
+    built = {name for name in tops if name in ("dist", "site") or name.endswith(".egg-info")}
+    files = {"pyproject.toml", "README.md", "LICENSE", "requirements.lock"}
+    assert tops - built == files | {"kdiag", "tests", "docs"}
