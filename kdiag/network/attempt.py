@@ -45,6 +45,12 @@ class Failure(str, Enum):
     NO_COMMON_VERSION = "no_common_version"
     THROTTLED = "throttled"
 
+    @property
+    def words(self) -> str:
+        """The failure as a sentence has it: SASL required."""
+        text = self.value.replace("_", " ").replace("kafka", "Kafka")
+        return text.replace("tls", "TLS").replace("sasl", "SASL")
+
 
 # What breaks no connection: the broker may not say, kdiag cannot ask, or did not wait for it.
 NOT_ASKED = (Failure.DENIED, Failure.NO_COMMON_VERSION, Failure.THROTTLED)

@@ -429,7 +429,7 @@ def _unanswered(metadata: Metadata, failed: Sequence[MetadataAnswer], message: s
         HOP,
         message,
         _subjects(failed),
-        tuple(f"{a.endpoint}: {a.failure.value if a.failure else ''} {a.detail}" for a in failed),
+        tuple(f"{a.endpoint}: {a.failure.words if a.failure else ''} {a.detail}" for a in failed),
         (remedies.say("See the broker's log for this second: overload, or no controller."),),
         Severity.WARNING if others else None,
     )

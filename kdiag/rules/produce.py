@@ -165,5 +165,5 @@ def _brokers(nodes: Sequence[int]) -> tuple[str, ...]:
 
 
 def _ended(outcome: ProduceResult) -> str:
-    failure = outcome.failure.value if outcome.failure else "answered"
+    failure = outcome.failure.words if outcome.failure else "answered"
     return f"{failure}, {outcome.detail}" if outcome.detail else failure

@@ -238,7 +238,7 @@ def _hash(text: str) -> int:
 
 
 def _answers(node: int, replies: Replies) -> BrokerAnswers:
-    failures = (reply.detail or reply.failure.value for reply in replies.values() if reply.failure)
+    failures = (reply.detail or reply.failure.words for reply in replies.values() if reply.failure)
     return BrokerAnswers(
         node,
         next(_errors(replies.get("group")), None),

@@ -59,6 +59,6 @@ class Bootstrap(NamedTuple):
             return f"{name} answers" if known or not dial else f"{name} answers at {dial.address}"
         if len(self.contacts) == 1:
             failed = self.contacts[0].failed
-            why = f" ({failed.layer}: {failed.failure.value})" if failed and failed.failure else ""
+            why = f" ({failed.layer}: {failed.failure.words})" if failed and failed.failure else ""
             return f"no usable connection to {self.contacts[0].endpoint}{why}"
         return f"{len(self.usable)} of {len(self.contacts)} servers answer"
