@@ -19,6 +19,7 @@ from kdiag.network.attempt import ClientRun
 from kdiag.network.dialer import in_thread
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import (
+    ELSEWHERE,
     LOADING,
     REBALANCES,
     UNAVAILABLE,
@@ -96,7 +97,7 @@ async def _answered(
     if coordinator is not None:
         found = found._replace(groups=tuple(_groups(replies[coordinator])))
         committed = _committed(replies[coordinator].get("committed"))
-    elif found.brokers and all(b.group == "NOT_COORDINATOR" for b in found.brokers):
+    elif found.brokers and all(b.group == ELSEWHERE for b in found.brokers):
         found = found._replace(owner=await _owner(options.group or "", flights))
     own = {node: list(_partitions(node, r, committed)) for node, r in replies.items()}
     more, preferred = await asyncio.gather(
@@ -130,10 +131,9 @@ async def _preferred(
         *(flights[n].ask({"": nearest(p.topic, p.number, p.end, rack)}) for n, p in asked.items())
     )
     return {
-        (topic["name"], p["partition_index"]): p.get("preferred_read_replica", -1)
+        key: p.get("preferred_read_replica", -1)
         for reply in replies
-        for topic in (reply[""].body.get("topics", ()) if reply else ())
-        for p in topic["partitions"]
+        for key, p in _by_partition(reply.get(""))
         if p["error_code"] == 0
     }
 
@@ -200,17 +200,22 @@ async def _again(found: Consume, flights: Mapping[int, Flight], answer_timeout: 
         replies = await flights[about].ask(group_questions(found.group, found.role))
         beat = next(_errors(replies.get("group")), None)
         found = found._replace(again=beat, groups=(*found.groups, *_groups(replies)))
-    for node, partitions in behind.items():
-        questions = {**offsets(partitions), "open": open_transactions(partitions)}
-        replies = await flights[node].ask(questions)
-        later = {(p.topic, p.number): p.stable for p in _partitions(node, replies, {})}
-        opened = _open(replies.get("open"))
-        after = tuple(
-            p._replace(later=later.get(p[:2], p.later), open=opened.get(p[:2], p.open))
-            for p in found.partitions
+    looks = await asyncio.gather(
+        *(
+            flights[node].ask({**offsets(those), "open": open_transactions(those)})
+            for node, those in behind.items()
         )
-        found = found._replace(partitions=after)
-    return found._replace(at=int(time.time()))
+    )
+    later: dict[tuple[str, int], int] = {}
+    opened: dict[tuple[str, int], tuple[OpenTransaction, ...]] = {}
+    for node, replies in zip(behind, looks):
+        later.update({p[:2]: p.stable for p in _partitions(node, replies, {})})
+        opened.update(_open(replies.get("open")))
+    after = tuple(
+        p._replace(later=later.get(p[:2], p.later), open=opened.get(p[:2], p.open))
+        for p in found.partitions
+    )
+    return found._replace(partitions=after, at=int(time.time()))
 
 
 async def _owner(group: str, flights: Mapping[int, Flight]) -> int | None:
@@ -276,12 +281,7 @@ def _groups(replies: Replies) -> Iterator[Group]:
 
 def _committed(reply: Reply | None) -> dict[tuple[str, int], int]:
     """(topic, partition) → the group's committed offset."""
-    return {
-        (topic["name"], p["partition_index"]): _bounded(p["committed_offset"])
-        for topic in (reply.body.get("topics", ()) if reply else ())
-        for p in topic["partitions"]
-        if p["error_code"] == 0 and p["committed_offset"] >= 0
-    }
+    return _offsets(reply, "committed_offset")
 
 
 def _partitions(
@@ -294,19 +294,18 @@ def _partitions(
         yield PartitionOffsets(*key, node, committed.get(key, -1), *told)
 
 
-def _offsets(reply: Reply | None) -> dict[tuple[str, int], int]:
+def _offsets(reply: Reply | None, name: str = "offset") -> dict[tuple[str, int], int]:
     return {
-        (topic["name"], p["partition_index"]): _bounded(p["offset"])
-        for topic in (reply.body.get("topics", ()) if reply else ())
-        for p in topic["partitions"]
-        if p["error_code"] == 0 and p["offset"] >= 0
+        key: _bounded(p[name])
+        for key, p in _by_partition(reply)
+        if p["error_code"] == 0 and p[name] >= 0
     }
 
 
 def _open(reply: Reply | None) -> dict[tuple[str, int], tuple[OpenTransaction, ...]]:
     """(topic, partition) → its producers with an open transaction."""
     return {
-        (topic["name"], p["partition_index"]): tuple(
+        key: tuple(
             OpenTransaction(
                 _bounded(each["producer_id"]),
                 each["producer_epoch"],
@@ -316,9 +315,15 @@ def _open(reply: Reply | None) -> dict[tuple[str, int], tuple[OpenTransaction, .
             for each in p["active_producers"]
             if each["current_txn_start_offset"] >= 0
         )
-        for topic in (reply.body.get("topics", ()) if reply else ())
-        for p in topic["partitions"]
+        for key, p in _by_partition(reply)
     }
+
+
+def _by_partition(reply: Reply | None) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
+    """(topic, partition) and what an answer has about it."""
+    for topic in reply.body.get("topics", ()) if reply else ():
+        for partition in topic["partitions"]:
+            yield (topic["name"], partition["partition_index"]), partition
 
 
 def _bounded(number: int) -> int:
