@@ -138,7 +138,8 @@ def prepare(
 def _has_client(use: str) -> None:
     """Raises UsageError where the real client, which that use takes, is not installed."""
     try:
-        import kdiag.kafka.client  # noqa: F401 11 ms
+        # 11 ms
+        import kdiag.kafka.client  # noqa: F401
     except ImportError:
         raise UsageError(
             f"{use} takes confluent-kafka, which is not installed: pip install confluent-kafka. "

@@ -146,9 +146,8 @@ def _limits(given: Layers, deadline: float, notes: list[str]) -> tuple[float | N
 
 
 def _security(given: Layers, notes: list[str]) -> Security:
-    from kdiag.config.properties.dialects import (  # 9.9 ms
-        secured,  # where there are no properties, there is nothing to read
-    )
+    # 9.9 ms; without properties there is nothing to read
+    from kdiag.config.properties.dialects import secured
 
     return secured(given, notes)
 

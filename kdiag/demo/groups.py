@@ -18,13 +18,16 @@ from kdiag.kafka.group_messages import (
 )
 from kdiag.kafka.messages import END_TXN, Api, Request
 
-OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC, NOT_LEADER = 1, 3, 6
+OFFSET_OUT_OF_RANGE = 1
 LOADING, UNAVAILABLE, NOT_COORDINATOR, UNKNOWN_MEMBER = 14, 15, 16, 25
 TOPIC_DENIED, GROUP_DENIED, CLUSTER_DENIED = 29, 30, 31
 UNKNOWN_PRODUCER, TRANSACTION_DENIED, NO_SUCH_GROUP = 49, 53, 69
 
-KINDS = {DESCRIBE_GROUPS: "classic", CONSUMER_GROUP_DESCRIBE: "consumer"}
-KINDS |= {SHARE_GROUP_DESCRIBE: "share"}
+KINDS = {
+    DESCRIBE_GROUPS: "classic",
+    CONSUMER_GROUP_DESCRIBE: "consumer",
+    SHARE_GROUP_DESCRIBE: "share",
+}
 # API key → oldest and newest version that the fake broker lists.
 GROUP_APIS: Mapping[int, tuple[int, int]] = {
     FETCH.key: (4, 11),

@@ -160,3 +160,14 @@ SHARE_GROUP_DESCRIBE = _describe_groups(
     ("client_id", STRING), ("client_host", STRING), ("subscribed_topic_names", Array(STRING)),
     ("assignment", _ASSIGNED),
 )  # fmt: skip
+
+GROUP_MESSAGES = (
+    FETCH,
+    OFFSET_FETCH,
+    HEARTBEAT,
+    DESCRIBE_GROUPS,
+    INIT_PRODUCER_ID,
+    DESCRIBE_PRODUCERS,
+    CONSUMER_GROUP_DESCRIBE,
+    SHARE_GROUP_DESCRIBE,
+)

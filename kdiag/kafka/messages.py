@@ -38,16 +38,7 @@ from kdiag.kafka.codec import (
     skip_tags,
     varint,
 )
-from kdiag.kafka.group_messages import (
-    CONSUMER_GROUP_DESCRIBE,
-    DESCRIBE_GROUPS,
-    DESCRIBE_PRODUCERS,
-    FETCH,
-    HEARTBEAT,
-    INIT_PRODUCER_ID,
-    OFFSET_FETCH,
-    SHARE_GROUP_DESCRIBE,
-)
+from kdiag.kafka.group_messages import GROUP_MESSAGES
 
 CLIENT_ID = "kdiag"
 MAX_FRAME = 4 << 20
@@ -200,21 +191,14 @@ APIS: Final[Mapping[int, Api]] = {
     api.key: api
     for api in (
         PRODUCE,
-        FETCH,
         LIST_OFFSETS,
         METADATA,
-        OFFSET_FETCH,
-        HEARTBEAT,
-        DESCRIBE_GROUPS,
         SASL_HANDSHAKE,
         API_VERSIONS,
-        INIT_PRODUCER_ID,
         END_TXN,
         DESCRIBE_CONFIGS,
         SASL_AUTHENTICATE,
-        DESCRIBE_PRODUCERS,
-        CONSUMER_GROUP_DESCRIBE,
-        SHARE_GROUP_DESCRIBE,
+        *GROUP_MESSAGES,
     )
 }
 

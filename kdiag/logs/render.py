@@ -12,7 +12,7 @@ from kdiag.logs.clients import MORE
 from kdiag.logs.explanation import SCHEMA_VERSION, Explanation, LogFinding, LogLine
 from kdiag.logs.text import OUTCOMES
 from kdiag.report.render import presentation
-from kdiag.report.render.terminal_page import Page, written
+from kdiag.report.render.terminal_page import Page, status_of, written
 
 MAX_LINES, MAX_FINDINGS = 4, 8
 
@@ -94,8 +94,8 @@ def _print_finding(
 ) -> None:
     finding = found.finding
     root = found is explanation.cause
-    kind = "fail" if finding.severity == "error" else "warn"
-    style, mark = f"bold.{kind}", page.marks[kind]
+    status = status_of(finding)
+    style, mark = f"bold.{status}", page.marks[status]
     layer = f" · {found.layer}" if found.layer else ""
     page.gap()
     page.line(

@@ -13,6 +13,7 @@ from kdiag.rules.rule import Match, Note, Severity, rule
 from kdiag.rules.text import brokers, listed, once
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import (
+    ELSEWHERE,
     LOADING,
     REBALANCES,
     Consume,
@@ -162,7 +163,7 @@ def coordinator_unreachable(
                 f"not proven: the coordinator of {group}: every broker answers NOT_COORDINATOR, as "
                 "where the topic of offsets is not there yet; Kafka creates it for a consumer"
             )
-        elif answers == ["NOT_COORDINATOR"]:
+        elif answers == [ELSEWHERE]:
             yield Note(
                 f"not proven: the coordinator of {group}: it is none of the brokers that were "
                 f"reached; {brokers(consume.unreached)} may be"

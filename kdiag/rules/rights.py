@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from kdiag.walk.facts.consume import GROUP_DENIED, TOPIC_DENIED, Consume
+from kdiag.walk.facts.consume import (
+    CLUSTER_DENIED,
+    GROUP_DENIED,
+    TOPIC_DENIED,
+    TRANSACTION_DENIED,
+    Consume,
+)
 from kdiag.walk.facts.produce import Produce
 
-_TRANSACTION_DENIED = "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"
-_CLUSTER_DENIED = "CLUSTER_AUTHORIZATION_FAILED"
 # Answers that a broker gives before it looks at rights, or that do not tell.
 _TELL_NOTHING = (None, "UNKNOWN_SERVER_ERROR", "UNSUPPORTED_VERSION", "INVALID_REQUEST")
 
@@ -50,11 +54,11 @@ def _rights(consume: Consume, produce: Produce | None) -> Iterator[Right]:
         return
     if consume.role == "idempotent":
         answers = [consume.producer]
-        yield _right("IdempotentWrite", "cluster", "", answers, _CLUSTER_DENIED)
+        yield _right("IdempotentWrite", "cluster", "", answers, CLUSTER_DENIED)
     if consume.role == "transactional":
         answers = [broker.transaction for broker in consume.brokers]
         name = consume.transactional_id or ""
-        yield _right("Write", "transactional.id", name, answers, _TRANSACTION_DENIED)
+        yield _right("Write", "transactional.id", name, answers, TRANSACTION_DENIED)
     if consume.topic:
         records = produce.client.deliveries if produce and produce.client else ()
         written = [

@@ -281,7 +281,7 @@ class Page:
 
     def finding(self, finding: Finding, follows: Sequence[Finding], *, root: bool) -> None:
         """A finding with its evidence and fixes; what only follows from it is one line."""
-        status = _status(finding)
+        status = status_of(finding)
         style = f"bold.{status}"
         self.gap()
         self.line(
@@ -348,7 +348,7 @@ class Page:
 
     def headline(self, finding: Finding) -> None:
         """The code, the name and the message of a finding."""
-        status = _status(finding)
+        status = status_of(finding)
         self.line(
             (f"{finding.code} {finding.name}", f"bold.{status}"),
             f": {finding.message}",
@@ -402,7 +402,8 @@ class Page:
         self.console.print(text, soft_wrap=not wrapped)
 
 
-def _status(finding: Finding) -> str:
+def status_of(finding: Finding) -> str:
+    """The mark and the colour of a finding, by their names."""
     return "fail" if finding.severity == "error" else "warn"
 
 

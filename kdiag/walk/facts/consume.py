@@ -16,6 +16,8 @@ COORDINATES = (
 LOADING = "COORDINATOR_LOAD_IN_PROGRESS"
 ELSEWHERE, UNAVAILABLE = "NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE"
 GROUP_DENIED, TOPIC_DENIED = "GROUP_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED"
+TRANSACTION_DENIED = "TRANSACTIONAL_ID_AUTHORIZATION_FAILED"
+CLUSTER_DENIED = "CLUSTER_AUTHORIZATION_FAILED"
 REBALANCES = ("PreparingRebalance", "CompletingRebalance")  # in which no member consumes
 
 
@@ -148,9 +150,9 @@ class Consume(NamedTuple):
             found.append(f"group {self.group}")
         if any(broker.read == TOPIC_DENIED for broker in self.brokers):
             found.append(f"topic {self.topic}")
-        if any(b.transaction == "TRANSACTIONAL_ID_AUTHORIZATION_FAILED" for b in self.brokers):
+        if any(b.transaction == TRANSACTION_DENIED for b in self.brokers):
             found.append(f"transactional.id {self.transactional_id}")
-        if self.producer == "CLUSTER_AUTHORIZATION_FAILED":
+        if self.producer == CLUSTER_DENIED:
             found.append("cluster")
         return tuple(found)
 
