@@ -102,11 +102,7 @@ def without(value, hidden, own=()): return value
     "KNOWN = USED = (); is_known = is_used = None",
     "config/properties/producer": "dialect = handed_over = used_by_client = None",
     # There is no room for what --group and --as ask; `refuse_unsupported` says so.
-    "kafka/group_messages": """
-class Left: key = -1
-FETCH = OFFSET_FETCH = HEARTBEAT = DESCRIBE_GROUPS = INIT_PRODUCER_ID = DESCRIBE_PRODUCERS = Left
-CONSUMER_GROUP_DESCRIBE = SHARE_GROUP_DESCRIBE = Left
-""",
+    "kafka/group_messages": "GROUP_MESSAGES = ()",
     "walk/role_questions": "def role_questions(*_): return {}",
     "walk/consume": """
 from __future__ import annotations
