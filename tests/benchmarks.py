@@ -31,6 +31,7 @@ TIMEOUT = 2.0
 OWN_COST_MS, MEMORY_MB, HELP_MS, DRAW_MS, FROM_MS = 120, 60, 100, 1000, 300
 LINT_MS, LARGE_MS = 150, 1000
 EXPLAIN_MS = 5000  # a log of 100 MB
+DIFF_MS = 5000  # 500 reports
 
 # How long a call to AWS takes, and how many of them wait for each other at least: which instances
 # there are, and what stands before them. tests/aws/test_chain.py holds kdiag to that chain.
@@ -360,6 +361,18 @@ def explain() -> list[bool]:
     return kept
 
 
+def diff() -> list[bool]:
+    """The bar of kdiag diff: a folder with 500 reports."""
+    goldens = (ROOT / "tests/goldens/json").glob("*.json")
+    reports = [file for file in goldens if '"exit_code": 0' in file.read_text("utf-8")]
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(500):
+            name = f"node-{number:03}.json"
+            (Path(folder) / name).write_bytes(reports[number % len(reports)].read_bytes())
+        took = timed("-m", "kdiag", "diff", folder)[0]
+    return [bar("kdiag diff, 500 reports", took, DIFF_MS, "ms")]
+
+
 def main(arguments: Sequence[str]) -> int:
     sys.path.insert(0, str(ROOT))
     if arguments[:1] == ["serve"]:
@@ -378,7 +391,7 @@ def main(arguments: Sequence[str]) -> int:
         walk(arguments[1])
     else:
         print(f"{os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, timeout {TIMEOUT:g} s")
-        return 0 if all([*measure(), *lint(), *explain()]) else 1
+        return 0 if all([*measure(), *lint(), *explain(), *diff()]) else 1
     return 0
 
 

@@ -53,7 +53,11 @@ EXAMPLES = {
         "kdiag explain 'Connection to node 1 (/10.0.1.11:9094) could not be established'",
     ),
     "findings": ("kdiag findings", "kdiag findings --json"),
-    "diff": ("kdiag diff pod.json laptop.json", "kdiag diff pod.json laptop.json -o markdown"),
+    "diff": (
+        "kdiag diff pod.json laptop.json",
+        "kdiag diff pod.json laptop.json -o markdown",
+        "kdiag diff reports",
+    ),
     "show": ("kdiag show report.json -v", "kdiag show report.json -o html=kdiag.html"),
     "completion": ("kdiag completion bash", "kdiag completion zsh", "kdiag completion fish"),
 }

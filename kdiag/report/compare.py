@@ -14,6 +14,7 @@ from kdiag.walk.areas import EXIT_CODES
 
 MANY = 3  # labels that a text names; more are counted
 MANY_BROKERS = 6
+MANY_CAUSES = 4  # or values, that a sentence names
 MOST_DIFFERENCES = 12
 
 _VANTAGE = "vantage"  # the failing hop of a vantage point that could not be reached
@@ -134,13 +135,31 @@ def _sentence(outcomes: Sequence[SharedView], reports: Mapping[str, Report]) -> 
         whole = len(works) == len(reports)
         place = f"inside {inside}" if inside else f"from {named(works)}"
         parts.append(f"works {'everywhere: ' if whole and len(works) > 1 else ''}{place}")
-    for outcome in fails:
-        place = "outside" if inside and len(fails) == 1 else f"from {outcome.whose}"
-        parts.append(f"fails {place}{_failure_text(reports[outcome.labels[0]])}")
+    causes = _causes(fails, reports)
+    for text, labels in causes[:MANY_CAUSES]:
+        place = "outside" if inside and len(causes) == 1 else f"from {named(labels)}"
+        parts.append(f"fails {place}{text}")
+    if more := causes[MANY_CAUSES:]:
+        parts.append(f"{sum(len(labels) for _, labels in more)} more fail otherwise")
     gone = [label for outcome in unreached for label in outcome.labels]
     if gone:
         parts.append(f"{named(gone)} could not be reached")
     return ", ".join(parts[:1]) + "".join(f"; {part}" for part in parts[1:])
+
+
+def _causes(
+    fails: Sequence[SharedView], reports: Mapping[str, Report]
+) -> list[tuple[str, list[str]]]:
+    """Each failure as a text, with the labels of its vantage points. Of more than MANY_CAUSES texts
+    none names brokers, and those of most vantage points come first."""
+    for brokers in (True, False):
+        found: dict[str, list[str]] = {}
+        for outcome in fails:
+            text = _failure_text(reports[outcome.labels[0]], brokers=brokers)
+            found.setdefault(text, []).extend(outcome.labels)
+        if len(found) <= MANY_CAUSES:
+            return list(found.items())
+    return sorted(found.items(), key=lambda cause: -len(cause[1]))
 
 
 def _inside(
@@ -160,13 +179,13 @@ def _networks(report: Report) -> set[str | None]:
     return {network_of(source) for source in report.source_addresses} or {None}
 
 
-def _failure_text(report: Report) -> str:
+def _failure_text(report: Report, *, brokers: bool = True) -> str:
     cause = report.cause
     if report.interrupted or not cause:
         return ": interrupted" if report.interrupted else ""
     nodes = [s.removeprefix("broker ") for s in cause.subjects if s.startswith("broker ")]
     whose = ""
-    if nodes:
+    if nodes and brokers:
         few = f"broker{'s' * (len(nodes) > 1)} {listed(nodes)}"
         whose = f", {few if len(nodes) <= MANY_BROKERS else f'{len(nodes)} brokers'}"
     number = EXIT_CODES[report.failing_hop or cause.hop] // 10
@@ -190,7 +209,9 @@ def _difference(start: str, found: Mapping[str, list[str]], why: str) -> Iterato
     """A sentence where `found` (value → labels) has more than one value; it names the labels of
     each value."""
     if len(found) > 1:
-        values = (f"{value} (from {named(labels)})" for value, labels in found.items())
+        values = [f"{value} (from {named(labels)})" for value, labels in found.items()]
+        if len(values) > MANY_CAUSES + 1:
+            values[MANY_CAUSES:] = [f"{len(values) - MANY_CAUSES} other values"]
         yield f"{start} {' and '.join(values)}: {why}"
 
 

@@ -50,7 +50,16 @@ def read_any(data: bytes, name: str) -> Report | Reports:
     for label, item in several.items():
         place = f"{name}: {clean(label, 80)}"
         by_label[clean(label, _TEXT_LIMIT)] = _report(_versioned(item, place), place)
-    return together(by_label, version, compared=content.get("comparison") is not None)
+    skipped = content.get("skipped")
+    return together(
+        by_label,
+        version,
+        compared=content.get("comparison") is not None,
+        skipped={
+            clean(file, _TEXT_LIMIT): clean(str(reason), _TEXT_LIMIT)
+            for file, reason in (skipped.items() if isinstance(skipped, dict) else ())
+        },
+    )
 
 
 def _decoded(data: bytes, name: str) -> dict[str, Any]:

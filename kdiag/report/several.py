@@ -4,7 +4,7 @@ points."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from kdiag.report.compare import Comparison, compare
@@ -15,7 +15,8 @@ from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, SCHEMA_VERSION, 
 class Reports:
     """Several checks. `reports` maps a label to its report; `worst` is the label of the report
     whose exit code is the common one, null where every exit code is 0. `comparison` is null unless
-    the reports are on one cluster from several vantage points."""
+    the reports are on one cluster from several vantage points. `skipped` maps each file of a folder
+    that is no report to the reason."""
 
     schema_version: int
     kdiag_version: str
@@ -24,6 +25,7 @@ class Reports:
     exit_code: int
     reports: dict[str, Report]
     comparison: Comparison | None = None
+    skipped: dict[str, str] = field(default_factory=dict)
 
     @property
     def failed(self) -> int:
@@ -31,9 +33,16 @@ class Reports:
         return sum(not report.ok for report in self.reports.values())
 
 
-def together(reports: Mapping[str, Report], version: str, *, compared: bool = False) -> Reports:
+def together(
+    reports: Mapping[str, Report],
+    version: str,
+    *,
+    compared: bool = False,
+    skipped: Mapping[str, str] | None = None,
+) -> Reports:
     """Combines reports, by label, with the worst verdict and the worst exit code. `compared`: they
-    are on one cluster from several vantage points, so they are compared as well."""
+    are on one cluster from several vantage points, so they are compared as well. `skipped`: files
+    that are no reports, with reasons."""
     worst = min(reports, key=lambda label: _rank(reports[label].exit_code))
     verdicts = {report.verdict for report in reports.values()}
     return Reports(
@@ -44,6 +53,7 @@ def together(reports: Mapping[str, Report], version: str, *, compared: bool = Fa
         exit_code=reports[worst].exit_code,
         reports=dict(reports),
         comparison=compare(reports) if compared else None,
+        skipped=dict(skipped or {}),
     )
 
 

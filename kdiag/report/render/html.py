@@ -47,7 +47,8 @@ def write_all(reports: Reports, stream: TextIO) -> None:
     main = add(body, "main")
     checks = titled(main, "checks", "Checks")
     if reports.comparison:
-        for line in (presentation.sentence(reports.comparison), *reports.comparison.differences):
+        compared = reports.comparison
+        for line in (presentation.sentence(compared), *presentation.remarks(compared)):
             add(checks, "p", line)
     listed = add(checks, "ol", class_="hops")
     for number, (label, report) in enumerate(presentation.distinct(reports), 1):

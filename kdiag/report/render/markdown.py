@@ -54,7 +54,7 @@ def documents(reports: Reports, marks: dict[str, str] = _MARKS) -> Iterator[str]
     )
     if reports.comparison:
         yield from ("", prose(presentation.sentence(reports.comparison)), "")
-        yield from (f"- {prose(line)}" for line in reports.comparison.differences)
+        yield from (f"- {prose(line)}" for line in presentation.remarks(reports.comparison))
     for label, report in presentation.distinct(reports):
         yield from ("", f"# {code(label)}", "")
         yield from document(report, marks)

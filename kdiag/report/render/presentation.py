@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kdiag import links
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
 
 
 MANY_BROKERS, MANY_LINES, LAST_LINES, MANY_SNIPPET_LINES = 12, 10, 4, 32
+MANY_OUTCOMES = 8  # of several vantage points
 LONGEST_WORD = 260  # characters: a host name and its port; a longer word loses its middle
 _ENDLESS = re.compile(rf"\S{{{LONGEST_WORD + 1},}}")
 
+_WORST = ("fail", "warn", "pass", "skipped")  # statuses of a hop, the worst first
 GRANTED = {True: ("granted", "pass"), False: ("denied", "fail"), None: ("not proven", "warn")}
 VERDICTS = ("blocked", "unknown", "allowed")  # AWS's verdicts, the worst first
 
@@ -253,8 +256,47 @@ def distinct(reports: Reports) -> list[tuple[str, Report]]:
         return list(reports.reports.items())
     return [
         (outcome.whose, reports.reports[outcome.labels[0]])
-        for outcome in reports.comparison.outcomes
+        for outcome in outcomes(reports.comparison)
     ]
+
+
+def outcomes(compared: Comparison) -> list[SharedView]:
+    """The outcomes to show. Of more than MANY_OUTCOMES, those of one cause are one, and those of
+    most vantage points are shown, after the working ones."""
+    if len(compared.outcomes) <= MANY_OUTCOMES:
+        return compared.outcomes
+    alike: dict[tuple[object, ...], list[SharedView]] = {}
+    for each in compared.outcomes:
+        alike.setdefault((each.exit_code, each.root_cause), []).append(each)
+    merged = [_merged(views) for views in alike.values()]
+    merged.sort(key=lambda view: (view.exit_code != 0, -len(view.labels)))
+    return merged[:MANY_OUTCOMES]
+
+
+def _merged(views: Sequence[SharedView]) -> SharedView:
+    """Outcomes of one cause as one: each hop with its worst status."""
+    first = views[0]
+    hops: dict[str, str] = {}
+    brokers: dict[str, str | None] = {}
+    for view in views:
+        for hop, status in view.hops.items():
+            hops[hop] = min(hops.get(hop, status), status, key=_WORST.index)
+        for broker, how in view.brokers.items():
+            brokers[broker] = how if brokers.get(broker, how) == how else "differs"
+    labels = [label for view in views for label in view.labels]
+    return replace(first, labels=labels, hops=hops, brokers=brokers)
+
+
+def remarks(compared: Comparison) -> list[str]:
+    """What stands under the sentence: what the shown outcomes leave out, and the differences."""
+    shown = outcomes(compared)
+    if len(shown) == len(compared.outcomes):
+        return compared.differences
+    count = sum(len(view.labels) for view in compared.outcomes)
+    more = count - sum(len(view.labels) for view in shown)
+    rest = f"; {more} more have other causes" if more else ""
+    cut = f"places with one cause are shown as one{rest}: -o json has the result of each"
+    return [cut, *compared.differences]
 
 
 def sentence(compared: Comparison) -> str:
@@ -284,4 +326,6 @@ def verdict_of_all(reports: Reports) -> str:
     """The verdict on several reports in one line, without pass, warn or fail."""
     count, failed = len(reports.reports), reports.failed
     text = f"{failed} of {count} fail" if failed else f"all {count} pass"
-    return f"{text} · exit {reports.exit_code}"
+    files = len(reports.skipped)
+    skipped = f" · {files} file{'s' * (files > 1)} skipped" if files else ""
+    return f"{text}{skipped} · exit {reports.exit_code}"

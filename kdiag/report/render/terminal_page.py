@@ -125,29 +125,33 @@ class Page:
 
     def comparison(self, compared: Comparison) -> None:
         """Prints a comparison: a row for each outcome, a column for each hop, and the sentence."""
-        hops = list(dict.fromkeys(hop for o in compared.outcomes for hop in o.hops))
+        shown = presentation.outcomes(compared)
+        hops = list(dict.fromkeys(hop for o in shown for hop in o.hops))
         table = tables().grid(padding=(0, 2))
         roomy = self.console.width >= ROOMY
         heads = [hop if roomy else presentation.abbreviated(hop) for hop in hops]
         table.add_column(max_width=self.console.width // 3, overflow="fold")
         for head in heads:
             table.add_column(width=len(head))
+        caused = any(outcome.root_cause for outcome in shown)
+        heads += ["cause"] * caused
+        if caused:
+            table.add_column(width=len("KD301"))
         table.add_column(overflow="fold")
-        table.add_row(
-            "", *(Text(head, style="bold") for head in heads), Text("brokers", style="bold")
-        )
-        for outcome in compared.outcomes:
+        table.add_row("", *(Text(head, style="bold") for head in [*heads, "brokers"]))
+        for outcome in shown:
             marks = (outcome.hops.get(hop, "skipped") for hop in hops)
             table.add_row(
                 self.text((outcome.whose, "bold")),
                 *(Text(self.marks[mark], style=_style(mark)) for mark in marks),
+                *([self.text(outcome.root_cause or "–")] * caused),
                 self.text(presentation.brokers(outcome)),
             )
         self.console.print(Padding(table, (0, 0, 0, 1)))
         self.gap()
         self.line(presentation.sentence(compared))
-        for difference in compared.differences:
-            self.line(difference, lead="· ", indent=4)
+        for remark in presentation.remarks(compared):
+            self.line(remark, lead="· ", indent=4)
         self.gap()
 
     def gap(self) -> None:
