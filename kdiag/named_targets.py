@@ -124,12 +124,14 @@ class RequestedTargets:
         name = target.removeprefix("@")
         if name in self.named:
             return self.named[name]
-        if not self.allow_any or target.startswith("@"):
+        # A word alone is a name that was mistyped, more likely than a host on port 9092.
+        if not self.allow_any or target.startswith("@") or ":" not in target:
             shown = quoted(clean(name, 80))
             known = ", ".join(map(word, list(self.named)[:50]))
             raise UsageError(
                 f"there is no target {shown} in kdiag.toml{near(name[:80], self.named)}; there is "
-                f"{known or 'none'}. Other addresses are walked to only with --allow-any-target"
+                f"{known or 'none'}. Other addresses, HOST:PORT, are walked to only with "
+                "--allow-any-target"
             )
         if len(target) > LONGEST_ADDRESS or target.count(",") >= MOST_SERVERS:
             raise UsageError(f"a target has at most {MOST_SERVERS} bootstrap servers")

@@ -13,7 +13,7 @@ import pytest
 from tests.running import ENOUGH, environment
 
 ROOT = Path(__file__).resolve().parent.parent
-FEATURES = ("aws", "lint", "logs", "remote", "demo")
+FEATURES = ("aws", "lint", "logs", "remote", "demo", "mcp")
 
 LOG = "%3|1|FAIL|rdkafka#producer-1| localhost:9092/bootstrap: Connection refused"
 LINTED = "listeners=PLAINTEXT://:9092\n"
@@ -25,6 +25,7 @@ COMMANDS = {
     "logs": (["explain", LOG], 0),
     "remote": (["check", "127.0.0.1:1", "--from", "local"], 10),
     "demo": (["demo", "healthy"], 0),
+    "mcp": (["mcp"], 0),
 }
 EVERYWHERE = {
     "help": (["--help"], 0),
@@ -40,6 +41,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "kdiag", *arguments],
         cwd=folder,
         env={**environment(), "PYTHONPATH": str(folder)},
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=ENOUGH,

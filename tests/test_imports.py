@@ -26,8 +26,8 @@ Modules = Mapping[str, ast.Module]
 # Each outside library, and the only modules that may import it. One that is not here may not be
 # imported at all.
 COMMAND_LINE = (
-    *("check", "completion", "demo", "diff", "explain", "files", "findings", "lint", "options"),
-    *("settings", "show", "watching"),
+    *("check", "completion", "demo", "diff", "explain", "files", "findings", "lint", "mcp"),
+    *("options", "settings", "show", "watching"),
 )
 IMPORTERS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},
@@ -41,7 +41,11 @@ IMPORTERS = {
     "dns": {"kdiag.network.dns"},
     "boto3": {"kdiag.aws.ec2", "kdiag.remote.ssm_client"},
     "botocore": {"kdiag.aws.ec2", "kdiag.kafka.sasl.iam", "kdiag.remote.ssm_client"},
-    "msgspec": {"kdiag.report.render.json", "kdiag.report.load"},
+    "mcp": {"kdiag.mcp.server"},
+    "mcp_types": {"kdiag.mcp.server"},
+    "msgspec": {
+        *("kdiag.report.render.json", "kdiag.report.load", "kdiag.mcp.server", "kdiag.mcp.tools"),
+    },
     "yaml": {"kdiag.lint.reader"},
 }
 

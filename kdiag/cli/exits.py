@@ -59,6 +59,7 @@ EXAMPLES = {
         "kdiag diff reports",
     ),
     "show": ("kdiag show report.json -v", "kdiag show report.json -o html=kdiag.html"),
+    "mcp": ("kdiag mcp", "kdiag mcp --root ."),
     "completion": ("kdiag completion bash", "kdiag completion zsh", "kdiag completion fish"),
 }
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 FORMS = ("terminal", "json")
 OPTIONS = ("--output", "--format", "--json", "--no-color", "--help")
 
-WritePage = Callable[[str, TextIO], None]
-
 
 # A number of librdkafka begins with a dash, and is no option.
 @click.command(
@@ -54,13 +52,14 @@ def explain(subjects: Sequence[str], outputs: Sequence[str]) -> int:
     where the log tells it, and 0 where it says nothing.
     """
     from kdiag.cli.outputs import deliver, destinations  # 0.6 ms
+    from kdiag.pages import page_of  # 6.6 ms
 
     for subject in subjects:
         if re.fullmatch(r"--[a-z-]+(=.*)?", subject):
             from difflib import get_close_matches  # 1.6 ms
 
             raise click.NoSuchOption(subject, possibilities=get_close_matches(subject, OPTIONS))
-    say = _page(subjects[0]) if len(subjects) == 1 else None
+    say = page_of(subjects[0]) if len(subjects) == 1 else None
     code = 0
     if say is None:
         say, code = _logs(subjects)
@@ -69,23 +68,7 @@ def explain(subjects: Sequence[str], outputs: Sequence[str]) -> int:
     return code
 
 
-def _page(subject: str) -> WritePage | None:
-    """What prints the page of a finding or an error; None where it is neither."""
-    from kdiag.catalog import every_rule  # 0.9 ms
-    from kdiag.cli.pages import of_error, of_finding
-    from kdiag.kafka.error_catalog import find
-
-    wanted = subject.strip().lower()
-    for rule in every_rule().values():
-        if wanted in (rule.code.lower(), rule.name):
-            return lambda form, stream: of_finding(form, rule, stream)
-    error = find(subject)
-    if error is None:
-        return None
-    return lambda form, stream: of_error(form, error, every_rule(), stream)
-
-
-def _logs(subjects: Sequence[str]) -> tuple[WritePage, int]:
+def _logs(subjects: Sequence[str]) -> tuple[Callable[[str, TextIO], None], int]:
     """What prints the explanations of logs, and the exit code. Subjects of which none is a file
     are the words of one line. Raises click.UsageError."""
     from kdiag.logs.render import exit_code, render  # 131 ms

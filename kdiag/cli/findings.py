@@ -16,7 +16,7 @@ def findings(outputs: Sequence[str]) -> int:
     """List every finding's code, name and severity; kdiag explain CODE has the page of each."""
     from kdiag.catalog import every_rule  # 1.1 ms
     from kdiag.cli.outputs import deliver, destinations
-    from kdiag.cli.pages import FORMS, of_all
+    from kdiag.pages import FORMS, of_all
 
     with destinations(outputs, FORMS) as opened:
         deliver(lambda form, stream: of_all(form, every_rule(), stream), opened)

@@ -1,15 +1,16 @@
-"""Writes the page of a finding or an error as text or as a JSON object, for `kdiag explain`."""
+"""Writes the page of a finding or an error as text or as a JSON object."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any, TextIO
 
 from kdiag import links
-from kdiag.kafka.error_catalog import KafkaError
+from kdiag.catalog import every_rule
+from kdiag.kafka.error_catalog import KafkaError, find
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.rule import Rule
 from kdiag.walk.facts.run import this_system
@@ -18,6 +19,20 @@ FORMS = ("terminal", "json")
 SCHEMA_VERSION = 1
 WIDTH = 100
 SHORTEST, NEXT = 20, "  "  # columns beside an indent; the indent instead
+
+WritePage = Callable[[str, TextIO], None]
+
+
+def page_of(subject: str) -> WritePage | None:
+    """What writes the page of a finding or an error; None where the subject is neither."""
+    wanted = subject.strip().lower()
+    for rule in every_rule().values():
+        if wanted in (rule.code.lower(), rule.name):
+            return lambda form, stream: of_finding(form, rule, stream)
+    error = find(subject)
+    if error is None:
+        return None
+    return lambda form, stream: of_error(form, error, every_rule(), stream)
 
 
 def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
