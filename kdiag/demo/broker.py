@@ -18,6 +18,7 @@ from kdiag.demo.logins import ILLEGAL_SASL_STATE, Logins, ServerLogin
 from kdiag.kafka.codec import WireError
 from kdiag.kafka.messages import (
     API_VERSIONS,
+    DESCRIBE_CLUSTER,
     DESCRIBE_CONFIGS,
     END_TXN,
     LIST_OFFSETS,
@@ -44,7 +45,7 @@ BROKER_APIS: Mapping[int, tuple[int, int]] = {
     API_VERSIONS.key: (0, 3),
     DESCRIBE_CONFIGS.key: (1, 1),
     SASL_AUTHENTICATE.key: (0, 1),
-    60: (0, 1),
+    DESCRIBE_CLUSTER.key: (0, 2),
 }
 # From Kafka 4.4 on ApiVersions rejects a client that expects another node (KIP-1242).
 NEWER_APIS: Mapping[int, tuple[int, int]] = {**BROKER_APIS, API_VERSIONS.key: (0, 5)}
@@ -80,7 +81,8 @@ class FakeCluster:
 
     `records` are the batches that clients wrote: (topic, partition, bytes). `creates` is the value
     of auto.create.topics.enable, `offsets_factor` that of offsets.topic.replication.factor;
-    `racks` has the rack of each node that has one.
+    `configs` has other settings, `fenced` counts brokers that are down; `racks` has the rack of
+    each node that has one.
     """
 
     id: str
@@ -89,6 +91,8 @@ class FakeCluster:
     records: list[tuple[str, int, bytes]] = field(default_factory=list)
     creates: bool = False
     offsets_factor: int = 1
+    configs: dict[str, str] = field(default_factory=lambda: {"process.roles": "broker"})
+    fenced: int = 0
     racks: dict[int, str] = field(default_factory=dict)
     roles: FakeRoles = field(default_factory=FakeRoles)
 
@@ -232,6 +236,7 @@ class FakeBroker:
             API_VERSIONS.key: self._versions,
             METADATA.key: self._metadata,
             DESCRIBE_CONFIGS.key: self._configs,
+            DESCRIBE_CLUSTER.key: self._registered,
             PRODUCE.key: self._produce,
             LIST_OFFSETS.key: self._offsets,
         }
@@ -331,6 +336,21 @@ class FakeBroker:
             ],
         }
 
+    def _registered(self, _: Mapping[str, Any]) -> dict[str, Any]:
+        live = [(n.node, n.host, n.port, False) for n in self.cluster.nodes]
+        down = [(100 + n, "", 0, True) for n in range(self.cluster.fenced)]
+        return {
+            **dict.fromkeys(("throttle_time_ms", "error_code", "controller_id"), 0),
+            "error_message": None,
+            "endpoint_type": 1,
+            "cluster_id": self.cluster.id,
+            "brokers": [
+                {"broker_id": node, "host": host, "port": port, "rack": None, "is_fenced": fenced}
+                for node, host, port, fenced in (*live, *down)
+            ],
+            "cluster_authorized_operations": -(1 << 31),
+        }
+
     def _configs(self, body: Mapping[str, Any]) -> dict[str, Any]:
         return {
             "throttle_time_ms": 0,
@@ -347,6 +367,7 @@ class FakeBroker:
             "node.id": str(self.node),
             "auto.create.topics.enable": str(self.cluster.creates).lower(),
             "offsets.topic.replication.factor": str(self.cluster.offsets_factor),
+            **self.cluster.configs,
         }
         entries = [
             {

@@ -24,10 +24,11 @@ from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.dialer import ConnectionResult, KafkaDialer
-from kdiag.network.attempt import LayerResult, Sent
+from kdiag.network.attempt import LayerResult, Received, Sent
 from kdiag.network.dialer import TcpConnection, connect_failure
 from kdiag.network.sockets import Counted
 from kdiag.network.tcp_info import lossy
+from kdiag.walk.facts.produce import LARGE
 
 CLIENT = "203.0.113.10"
 PUBLIC = ("3.10.139.221", "3.10.139.222", "3.10.139.223")
@@ -43,12 +44,13 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 class World:
     """A simulated network. `nat` maps (address, port) to a port on 127.0.0.1; `names` maps a host
     to its addresses, or to the resolver's error code. Large packets to `narrow` addresses are
-    lost."""
+    lost, and so are large answers from `deaf` ones."""
 
     cluster: FakeCluster = field(default_factory=lambda: FakeCluster(CLUSTER_ID))
     nat: dict[tuple[str, int], int] = field(default_factory=dict)
     names: dict[str, list[str] | int] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
+    deaf: set[str] = field(default_factory=set)
     brokers: dict[int, FakeBroker] = field(default_factory=dict)
     _servers: list[asyncio.Server | FakeBroker] = field(default_factory=list)
     _closed: list[socket.socket] = field(default_factory=list)
@@ -142,7 +144,7 @@ class WorldDialer(KafkaDialer):
             device="lo" if bindable() else None,
             tls=settings.security.tls,
         )
-        self._nat, self._narrow = world.nat, world.narrow
+        self._nat, self._narrow, self._deaf = world.nat, world.narrow, world.deaf
 
     async def connect(self, address: str, port: int, *, again: bool = False) -> TcpConnection:
         """Connects to the port on 127.0.0.1 that stands for this address."""
@@ -169,6 +171,8 @@ class WorldDialer(KafkaDialer):
         result = await super().open(tcp, name)
         if result.connection and tcp.address in self._narrow and sys.platform != "linux":
             result.connection.__class__ = _LossyConnection
+        if result.connection and tcp.address in self._deaf:
+            result.connection.__class__ = _DeafConnection
         return result
 
 
@@ -187,6 +191,21 @@ class _LossyConnection(KafkaConnection):
     def sent(self) -> Sent | None:
         """Some segments were sent again and never acknowledged, once a request is lost."""
         return Sent(7, 3, 0) if self._lost else super().sent()
+
+
+class _DeafConnection(KafkaConnection):
+    """A connection whose large answers are lost on the way, but for their last packet."""
+
+    _lost = False
+
+    def _handle_response(self, frame: bytes) -> None:
+        self._lost = self._lost or len(frame) > LARGE
+        if not self._lost:
+            super()._handle_response(frame)
+
+    def received(self) -> Received | None:
+        """One segment arrived before others, once an answer is lost."""
+        return Received(int(self._lost))
 
 
 class _LossySocket(Counted):

@@ -26,10 +26,10 @@ from kdiag.kafka.messages import (
     listed_versions,
     throttled_ms,
 )
-from kdiag.network.attempt import Failure, Sent, clean_bytes
+from kdiag.network.attempt import Failure, Received, Sent, clean_bytes
 from kdiag.network.errors import os_failure, os_message
 from kdiag.network.fingerprint import READ_LIMIT
-from kdiag.network.tcp_info import sent
+from kdiag.network.tcp_info import received, sent
 from kdiag.network.tls_transport import secured
 
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
@@ -244,6 +244,11 @@ class KafkaConnection:
         found = sent(sock) if sock else None
         held = self._writer.transport.get_write_buffer_size()
         return found._replace(unsent=found.unsent + held) if found else None
+
+    def received(self) -> Received | None:
+        """How much arrived before bytes that precede it; None where the system does not say."""
+        sock = self._writer.get_extra_info("socket")
+        return received(sock) if sock else None
 
     async def wait_for_end(self, seconds: float) -> None:
         """Waits until the peer ends the connection, at most for this time."""

@@ -83,6 +83,26 @@ LIST_OFFSETS = Api(
     ),
 )  # fmt: skip
 
+# In the version that counts brokers which are down (Kafka 4.0, KIP-1073).
+DESCRIBE_CLUSTER = Api(
+    60,
+    "DescribeCluster",
+    (2,),
+    0,
+    Struct(
+        ("include_cluster_authorized_operations", BOOL), ("endpoint_type", INT8),
+        ("include_fenced_brokers", BOOL),
+    ),
+    Struct(
+        ("throttle_time_ms", INT32), ("error_code", INT16), ("error_message", NULLABLE_STRING),
+        ("endpoint_type", INT8), ("cluster_id", STRING), ("controller_id", INT32),
+        ("brokers", Array(Struct(
+            ("broker_id", INT32), ("host", STRING), ("port", INT32), ("rack", NULLABLE_STRING),
+            ("is_fenced", BOOL)))),
+        ("cluster_authorized_operations", INT32),
+    ),
+)  # fmt: skip
+
 # ListOffsets in the versions that take an isolation level.
 ISOLATED_OFFSETS = LIST_OFFSETS._replace(versions=(2, 3, 4, 5))
 
@@ -197,6 +217,7 @@ APIS: Final[Mapping[int, Api]] = {
         API_VERSIONS,
         END_TXN,
         DESCRIBE_CONFIGS,
+        DESCRIBE_CLUSTER,
         SASL_AUTHENTICATE,
         *GROUP_MESSAGES,
     )

@@ -200,6 +200,13 @@ class Sent(NamedTuple):
         return self.unacknowledged == 0 and self.unsent == 0
 
 
+class Received(NamedTuple):
+    """What the operating system says of bytes that arrive on a connection: how many segments
+    (Linux) or bytes (macOS) arrived so far before others that precede them."""
+
+    out_of_order: int
+
+
 class Delivery(NamedTuple):
     """The real client's record to one leader: its offset, or the client's error name and text."""
 

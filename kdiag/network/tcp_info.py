@@ -1,4 +1,4 @@
-"""Reads from the operating system whether the bytes sent on a connection arrived."""
+"""Reads from the operating system how the bytes of a connection arrive."""
 
 from __future__ import annotations
 
@@ -7,29 +7,45 @@ import struct
 import sys
 from contextlib import suppress
 
-from kdiag.network.attempt import Sent
+from kdiag.network.attempt import Received, Sent
 
-# Linux, struct tcp_info: where unacked, total_retrans, bytes_acked and notsent_bytes stand, and how
-# long it is with them. https://github.com/torvalds/linux/blob/master/include/uapi/linux/tcp.h
+# Linux, struct tcp_info: where unacked, total_retrans, bytes_acked, notsent_bytes and rcv_ooopack
+# (since 5.4) stand, and how long it is without and with the last one. https://github.com/torvalds/linux/blob/master/include/uapi/linux/tcp.h
 _UNACKED, _TOTAL_RETRANS, _BYTES_ACKED, _NOTSENT_BYTES = 24, 100, 120, 144
 _LINUX_SIZE = 148
+_RCV_OOOPACK = 224
 
-# macOS, struct tcp_connection_info, in xnu's netinet/tcp.h: where snd_wnd, snd_sbbytes and
-# txretransmitpackets stand.
+# macOS, struct tcp_connection_info, in xnu's netinet/tcp.h: where snd_wnd, snd_sbbytes,
+# rxoutoforderbytes and txretransmitpackets stand.
 _TCP_CONNECTION_INFO = 0x106
-_SND_WND, _SND_SBBYTES, _TXRETRANSMITPACKETS = 28, 32, 104
+_SND_WND, _SND_SBBYTES, _RXOUTOFORDERBYTES, _TXRETRANSMITPACKETS = 28, 32, 96, 104
 _MACOS_SIZE = 112
 _MOST = (1 << 31) - 1
 
 
 def sent(sock: socket.socket) -> Sent | None:
     """How much of the bytes sent was acknowledged; None where the system does not say."""
+    info = _info(sock)
+    return from_macos(info) if sys.platform == "darwin" else from_linux(info)
+
+
+def received(sock: socket.socket) -> Received | None:
+    """How much arrived before bytes that precede it; None where the system does not say."""
+    info, macos = _info(sock), sys.platform == "darwin"
+    if len(info) < (_MACOS_SIZE if macos else _RCV_OOOPACK + 4):
+        return None
+    found = _long(info, _RXOUTOFORDERBYTES) if macos else _int(info, _RCV_OOOPACK)
+    return Received(min(found, _MOST))
+
+
+def _info(sock: socket.socket) -> bytes:
+    """The system's own struct about a TCP connection; empty where there is none."""
     with suppress(OSError):
         if sys.platform == "linux":
-            return from_linux(sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256))
+            return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 256)
         if sys.platform == "darwin":
-            return from_macos(sock.getsockopt(socket.IPPROTO_TCP, _TCP_CONNECTION_INFO, 256))
-    return None
+            return sock.getsockopt(socket.IPPROTO_TCP, _TCP_CONNECTION_INFO, 256)
+    return b""
 
 
 def from_linux(info: bytes) -> Sent | None:

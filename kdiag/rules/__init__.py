@@ -19,7 +19,7 @@ _WALK = sorted(
     (
         *WALKED_IDS[1:],
         *("certificates", "connection", "sasl", "tls"),
-        *("identity", "mismatch", "records", "roles", "slow", "walk"),
+        *("identity", "internal_topics", "mismatch", "records", "roles", "slow", "walk"),
     )
 )
 

@@ -1,4 +1,4 @@
-"""KD901 and others, groups and readers: why a consumer of a group cannot work."""
+"""KD903 and others, groups and readers: why a consumer of a group cannot work."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from kdiag.config.settings import Settings
 from kdiag.config.snippet import Snippet, fill
 from kdiag.rules import remedies
+from kdiag.rules.internal_topics import HOP, OFFSETS_TOPIC, beats, too_few
 from kdiag.rules.principal import secured
 from kdiag.rules.rule import Match, Note, Severity, rule
 from kdiag.rules.text import brokers, listed, once
@@ -18,63 +19,14 @@ from kdiag.walk.facts.consume import (
     REBALANCES,
     Consume,
     Group,
+    LargeAnswer,
     PartitionOffsets,
 )
 from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.metadata import Metadata
+from kdiag.walk.facts.produce import LARGE
 
-HOP = "consume"
-FACTOR = "offsets.topic.replication.factor"
 LONG_OPEN = 60  # seconds: the default of transaction.timeout.ms in Java and librdkafka
-
-
-@rule("KD901", "offsets-topic", Severity.ERROR, "The topic of offsets cannot be created")
-def offsets_topic(
-    metadata: Metadata, listeners: Listeners, consume: Consume | None
-) -> Iterator[Match]:
-    """`offsets.topic.replication.factor` is larger than the number of brokers.
-
-    Kafka creates the topic __consumer_offsets when the first consumer of a group asks for its
-    coordinator, and cannot create it with more replicas than there are brokers. Consumers then poll
-    for ever, without an error. The usual case is one broker with the default of 3.
-
-    It is an error where a group was named and every broker answers that it is not the coordinator.
-    Without a group it is a warning, in every walk that may read the broker's configuration: the
-    topic may be there already, from when there were more brokers.
-
-    Prove it: `kafka-topics.sh --describe --topic __consumer_offsets`.
-
-    How to fix: set `offsets.topic.replication.factor` to at most the number of brokers (1 for a
-    single broker) and restart them, or add brokers.
-    """
-    factor, count = listeners.offsets_factor, len(metadata.brokers)
-    if factor is None or factor <= count or (consume and consume.coordinator is not None):
-        return
-    proven = bool(consume and consume.absent and consume.owner is None)
-    there = f"{count} broker{'' if count == 1 else 's'}"
-    message = f"The topic of offsets takes {factor} replicas, and the cluster has {there}"
-    if not proven:
-        message += ": where it is not there yet, no consumer group can work"
-    yield Match(
-        HOP,
-        message + (": no consumer group can work" if proven else ""),
-        (f"group {consume.group}",) if consume and proven else ("cluster",),
-        (
-            f"{FACTOR} is {factor}; the metadata lists {there}",
-            *(beats(consume) if consume and proven else ()),
-        ),
-        (
-            remedies.say(
-                "Set it to the number of brokers at most, on every broker, and restart them; or "
-                "start the brokers that are missing.",
-                "{name}={count}",
-                "properties",
-                name=Snippet(FACTOR),
-                count=count,
-            ),
-        ),
-        None if proven else Severity.WARNING,
-    )
 
 
 @rule("KD903", "coordinator-loading", Severity.WARNING, "The group's coordinator is still loading")
@@ -156,7 +108,8 @@ def coordinator_unreachable(
         )
     elif consume.asks_group and consume.coordinator is None and node is None:
         answers = once(b.group for b in consume.brokers if b.group)
-        if consume.absent and (listeners.offsets_factor or 0) > len(metadata.brokers):
+        topic = too_few(metadata, listeners, OFFSETS_TOPIC)
+        if consume.absent and topic and topic.exists is False:
             return  # KD901
         if consume.absent:
             yield Note(
@@ -367,6 +320,55 @@ def reader_disagrees(consume: Consume) -> Iterator[Match]:
         )
 
 
+@rule("KD915", "large-answers", Severity.ERROR, "Small answers arrive, large ones get lost")
+def large_answers(consume: Consume) -> Iterator[Match]:
+    """The broker's small answers arrive here; one of 9 kB never does, on a second connection
+    neither.
+
+    It is KD402 in the other direction: somewhere on the path from the broker to the client packets
+    of full size are dropped, and the message that should tell the broker to make them smaller is
+    filtered. A consumer connects, joins its group, and then hangs at its first fetch. With a group
+    each broker is asked for the offsets of a topic that does not exist: it answers with an error
+    for each of many partitions, whatever this client may do.
+
+    It is an error where the operating system says so: on both connections the end of the answer
+    arrived, and what precedes it never did. Where the system does not tell (Windows, Linux before
+    5.4), or no end arrived, it is a warning: a broker that is slow with such requests looks the
+    same.
+
+    Prove it: on the broker, `ping -M do -s 1472 CLIENT`, then smaller sizes until it passes.
+
+    How to fix: let ICMP "fragmentation needed" (IPv6: packet too big) pass on the way to the
+    broker, or set a smaller MTU on the broker's interface or the tunnel, or clamp the MSS on the
+    router.
+    """
+    vanished = [each for each in consume.large if each.vanished]
+    for proven in (True, False):
+        found = [each for each in vanished if each.proven is proven]
+        if found:
+            nodes = [each.node for each in found]
+            end = "get lost on the path" if proven else "do not arrive; why is not proven"
+            yield Match(
+                HOP,
+                f"Small answers of {brokers(nodes)} arrive, and those of {LARGE // 1024} kB {end}",
+                tuple(f"broker {node}" for node in nodes),
+                tuple(_vanished(each) for each in found),
+                (remedies.packets(),),
+                None if proven else Severity.WARNING,
+            )
+
+
+def _vanished(answer: LargeAnswer) -> str:
+    first, second = answer.tries[:2]
+    gap = "its end arrived, and what precedes it did not"
+    unknown = "this system does not say whether parts of it arrived"
+    seen = {True: gap, False: "no part of it arrived out of order", None: unknown}[second.gap]
+    return (
+        f"broker {answer.node}: ListOffsets of one partition is answered, of many not within "
+        f"{first.elapsed:g} s: {seen}; the same on a second connection"
+    )
+
+
 @rule("KD914", "replica-unreachable", Severity.WARNING, "The replica in the rack is unreachable")
 def replica_unreachable(consume: Consume) -> Iterator[Match]:
     """The leader sends a client of this `client.rack` to a replica on a broker that hop 3 does not
@@ -390,15 +392,6 @@ def replica_unreachable(consume: Consume) -> Iterator[Match]:
                 tuple(f"{p.name}: broker {p.node} prefers the replica on {node}" for p in sent),
                 (remedies.say("See why this client does not reach that broker."),),
             )
-
-
-def beats(consume: Consume) -> tuple[str, ...]:
-    """Evidence: each broker's answer to the heartbeat."""
-    return tuple(
-        f"broker {broker.node}: Heartbeat for group {consume.group}: {broker.group}"
-        for broker in consume.brokers
-        if broker.group
-    )
 
 
 def _tool(name: str, bootstrap: Bootstrap, settings: Settings) -> Snippet:

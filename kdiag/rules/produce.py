@@ -136,15 +136,7 @@ def _path_mtu(found: Sequence[BrokerProduce], severity: Severity | None) -> Matc
             f"{_arrival(p.large.sent)}; the same on a second connection"
             for p in found
         ),
-        (
-            remedies.say(
-                "Let ICMP 'fragmentation needed' (IPv6: 'packet too big') through, or make the "
-                "packets smaller: lower the MTU of the interface or tunnel, or clamp TCP's MSS "
-                "on the router:",
-                "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN "
-                "-j TCPMSS --clamp-mss-to-pmtu",
-            ),
-        ),
+        (remedies.packets(),),
         severity,
     )
 

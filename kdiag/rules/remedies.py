@@ -271,6 +271,16 @@ def broker_port() -> Remedy:
     )
 
 
+def packets() -> Remedy:
+    """What lets large packets pass, in both directions."""
+    return say(
+        "Let ICMP 'fragmentation needed' (IPv6: 'packet too big') through, or make the packets "
+        "smaller: lower the MTU of the interface or tunnel, or clamp TCP's MSS on the router:",
+        "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN "
+        "-j TCPMSS --clamp-mss-to-pmtu",
+    )
+
+
 def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
     """A remedy; with `values`, `snippet` is a template that they fill, quoted for its `kind`."""
     filled = fill(kind, snippet, **values) if values else snippet

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from kdiag.config.settings import Settings
 from kdiag.rules import acls, remedies
-from kdiag.rules.consume import HOP, beats
+from kdiag.rules.internal_topics import HOP, beats
 from kdiag.rules.principal import principal, secured
 from kdiag.rules.rights import missing, rights
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule

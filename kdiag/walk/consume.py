@@ -32,6 +32,7 @@ from kdiag.walk.facts.consume import (
 from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.hop import Flight, Walk, hop
+from kdiag.walk.large_answers import large_answers
 from kdiag.walk.questions import ALL_TOPICS
 from kdiag.walk.role_questions import (
     MOST_PARTITIONS,
@@ -100,11 +101,14 @@ async def _answered(
     elif found.brokers and all(b.group == ELSEWHERE for b in found.brokers):
         found = found._replace(owner=await _owner(options.group or "", flights))
     own = {node: list(_partitions(node, r, committed)) for node, r in replies.items()}
-    more, preferred = await asyncio.gather(
-        _other_topics(own, flights, committed), _preferred(walk, found, own, flights)
+    more, preferred, large = await asyncio.gather(
+        _other_topics(own, flights, committed),
+        _preferred(walk, found, own, flights),
+        large_answers(walk, listeners, flights),  # the last: what is behind it gets lost with it
     )
+    flights = {**flights, **{each.node: Flight(None, {}) for each in large}}
     partitions = [p._replace(preferred=preferred.get(p[:2])) for ps in own.values() for p in ps]
-    found = found._replace(partitions=(*partitions, *more))
+    found = found._replace(partitions=(*partitions, *more), large=large)
     again, client = await asyncio.gather(
         _again(found, flights, options.answer_timeout), _read_by_client(walk, metadata, found)
     )

@@ -59,10 +59,11 @@ class Wire:
 
     `metadata` has the replies to hop 1's Metadata requests, `side_answers` what one connection
     answers after its reply. `connections` are hop 1's connections to addresses that are also
-    advertised, for hop 3; `produce` has, by node id, what becomes of the produce requests that
-    hop 3 sends for hop 4, and `consume` the questions of a role that travel with these; `factors`
-    is each broker's offsets.topic.replication.factor; `led` a few partitions of each leader, once
-    all topics had to be listed. `tables` holds each different table of ApiVersions once. `progress`
+    advertised, for hop 3; `produce` has, by node id, what becomes of the produce requests that hop
+    3 sends for hop 4, and `consume` the questions of a role that travel with these; `settings` are
+    those that each broker tells, and `internal` what a broker tells of internal topics; `led` a few
+    partitions of each leader, once all topics had to be listed. `tables` holds each different table
+    of ApiVersions once. `progress`
     tells the observer how far the hop is.
     """
 
@@ -72,7 +73,8 @@ class Wire:
         self.connections: dict[Peer, tuple[AddressResult, KafkaConnection]] = {}
         self.produce: dict[int, asyncio.Future[Any]] = {}
         self.consume: dict[int, Flight] = {}
-        self.factors: dict[int, int] = {}
+        self.settings: dict[int, Mapping[str, str]] = {}
+        self.internal: asyncio.Future[Any] | None = None
         self.led: asyncio.Future[Any] | None = None
         self.tables: dict[Table, Table] = {}
         self.progress: Callable[[Progress], None] = lambda _: None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kdiag.kafka.codec import Body, WireError
@@ -31,12 +32,12 @@ from kdiag.network.attempt import AddressResult, Failure, LayerResult
 from kdiag.walk.bootstrap import metadata_question
 from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.hop import Walk
+from kdiag.walk.internal_topics import KRAFT, ZOOKEEPER
 from kdiag.walk.questions import ALL_TOPICS, broker_configs, who_answered
 
 MAX_PARTITIONS, MAX_SHARING = 3, 8  # of each broker, and brokers of one address: in one request
 
 _NODE_CONFIGS = ("node.id", "broker.id")
-_FACTOR = "offsets.topic.replication.factor"  # travels along: whether groups can work at all
 _NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
 _NAMES_A_NODE = 5  # the version of ApiVersions from which on it does
 _NOT_LEADER = "NOT_LEADER_OR_FOLLOWER"
@@ -49,7 +50,7 @@ Leads = Mapping[int, Sequence[tuple[str, int]]]
 class IdentityAnswer(NamedTuple):
     """What a peer says of itself: its cluster id, and its node id or the error instead of it
     (`denied`). `elapsed` is in seconds; `failure` is why there is no Metadata response.
-    `offsets_factor` is its offsets.topic.replication.factor, where it may be asked."""
+    `settings` are further settings of the broker, as far as they may be asked."""
 
     elapsed: float
     cluster_id: str | None = None
@@ -57,7 +58,7 @@ class IdentityAnswer(NamedTuple):
     denied: str = ""
     failure: Failure | None = None
     detail: str = ""
-    offsets_factor: int | None = None
+    settings: Mapping[str, str] = MappingProxyType({})
 
 
 class IdentityProof(NamedTuple):
@@ -68,11 +69,14 @@ class IdentityProof(NamedTuple):
     recognised: bool | None = None
 
 
-def identity_questions(broker: Broker, listed: Mapping[int, tuple[int, int]]) -> list[Question]:
-    """The requests for the cluster id and, if the broker has DescribeConfigs, for the node id."""
+def identity_questions(
+    broker: Broker, listed: Mapping[int, tuple[int, int]], settings: Sequence[str] = ()
+) -> list[Question]:
+    """The requests for the cluster id and, if the broker has DescribeConfigs, for the node id and
+    for these settings."""
     questions = [metadata_question(None, raw=True)]
     if DESCRIBE_CONFIGS.key in listed:
-        questions.append(broker_configs(broker.node, (*_NODE_CONFIGS, _FACTOR), raw=True))
+        questions.append(broker_configs(broker.node, (*_NODE_CONFIGS, *settings), raw=True))
     return questions
 
 
@@ -92,7 +96,7 @@ async def identity_of(
     except WireError:
         results = []
     node, denied = _node(results)
-    return IdentityAnswer(elapsed, cluster_id, node, denied, offsets_factor=_factor(results))
+    return IdentityAnswer(elapsed, cluster_id, node, denied, settings=_values(results))
 
 
 def with_identity(
@@ -321,12 +325,21 @@ def _node(results: Sequence[Body]) -> tuple[int | None, str]:
     return None, ""
 
 
-def _factor(results: Sequence[Body]) -> int | None:
-    found = [number for result in results for number in _numbers(result, (_FACTOR,))]
-    return found[0] if len(found) == 1 else None
+def _values(results: Sequence[Body]) -> dict[str, str]:
+    """The other settings; of those that count replicas, only the values that are numbers."""
+    return {
+        c["name"]: c["value"]
+        for result in results
+        for c in result["configs"]
+        if c["value"] and (c["name"] in (ZOOKEEPER, KRAFT) or _number(c["value"]))
+    }
 
 
 def _numbers(result: Body, names: Sequence[str]) -> list[int]:
     """The values of these settings that are numbers."""
     values = [c["value"] for c in result["configs"] if c["name"] in names]
-    return [int(v) for v in values if v and v.isascii() and v.isdigit() and len(v) <= 10]
+    return [int(v) for v in values if v and _number(v)]
+
+
+def _number(value: str) -> bool:
+    return value.isascii() and value.isdigit() and len(value) <= 10

@@ -27,6 +27,7 @@ from kdiag.walk.identity import (
     prove_identity,
     with_identity,
 )
+from kdiag.walk.internal_topics import Checked, check, doubtful, settings_to_ask
 from kdiag.walk.produce_request import produce_questions, produce_results
 from kdiag.walk.role_questions import role_questions
 
@@ -83,8 +84,17 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
         )
         for broker, reached in zip(chosen, found)
     )
-    untried, factors = len(metadata.brokers) - len(known), walk.wire.factors.values()
-    return Listeners(known, loop.time() - started, untried, min(factors, default=None))
+    ended = Listeners(known, loop.time() - started, len(metadata.brokers) - len(known))
+    return ended if walk.wire.internal is None else await _with_internal(walk, metadata, ended)
+
+
+async def _with_internal(walk: Walk, metadata: Metadata, found: Listeners) -> Listeners:
+    """The facts with what a broker told of internal topics."""
+    assert walk.wire.internal
+    told: Checked = await walk.wire.internal
+    topics = doubtful(walk.wire.settings.values(), len(metadata.brokers))
+    internal = (topic._replace(exists=told.exists.get(topic.name)) for topic in topics)
+    return found._replace(internal=tuple(internal), room=told.room)
 
 
 def _chosen(metadata: Metadata) -> tuple[Broker, ...]:
@@ -131,7 +141,7 @@ async def identified(
     questions, and hop 4 reads their results."""
     if is_unusable(endpoint.host, endpoint.port):
         return EndpointResult(endpoint, None)
-    questions = identity_questions(broker, apis)
+    questions = identity_questions(broker, apis, settings_to_ask(walk.settings))
     about_identity = len(questions)
     role: tuple[str, ...] = ()
     if sharing:
@@ -173,15 +183,13 @@ async def _identified(
         result, produce, asked = await connect(walk, target), (), {}
         identity = await _identity(metadata, broker, result, 1)
     connection, dial = result.connection, result.dial
-    if identity and identity.offsets_factor is not None:
-        walk.wire.factors[broker.node] = identity.offsets_factor
     if identity is None:
         _close(connection)
         return dial
     proof = IdentityProof()
-    doubtful = len(replies.sharing) > 1 or identity.node != broker.node
+    doubted = len(replies.sharing) > 1 or identity.node != broker.node
     known = identity.failure or other_cluster(metadata, identity)
-    if connection and replies.sharing and doubtful and not known:
+    if connection and replies.sharing and doubted and not known:
         proof = await prove_identity(walk, metadata, connection, broker.node, replies.sharing)
     dial = with_identity(broker, metadata, dial, identity, proof)
     if not connection or not replies.sharing or dial.failed or broker.node in walk.wire.produce:
@@ -190,6 +198,7 @@ async def _identified(
     if replies.role and not asked:
         again = role_questions(walk, metadata, broker.node, connection.apis or {})
         asked = {name: connection.send(each) for name, each in again.items()}
+    await _internal_topics(walk, metadata, broker, identity, connection)
     keep = bool(walk.settings.options.role) and len(walk.wire.consume) < walk.net.keepable // 2
     if walk.settings.options.role:
         walk.wire.consume[broker.node] = Flight(connection if keep else None, asked)
@@ -208,6 +217,24 @@ async def _identity(
     if result.dial.failed or not result.replies:
         return None
     return await identity_of(broker, metadata, result.replies[:about_identity])
+
+
+async def _internal_topics(
+    walk: Walk,
+    metadata: Metadata,
+    broker: Broker,
+    identity: IdentityAnswer,
+    connection: KafkaConnection,
+) -> None:
+    """Keeps the settings of a broker. The first one by which an internal topic takes more replicas
+    than there are brokers is asked for more, on its connection."""
+    walk.wire.settings[broker.node] = identity.settings
+    count = len(metadata.brokers)
+    topics = doubtful((identity.settings,), count)
+    if topics and walk.wire.internal is None:
+        asking = check(topics, identity.settings, connection, count)
+        walk.wire.internal = asyncio.ensure_future(asking)
+        await walk.wire.internal
 
 
 def _close(connection: KafkaConnection | None) -> None:

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from kdiag.network.attempt import Sent
-from kdiag.network.tcp_info import from_linux, from_macos, lossy, sent
+from kdiag.network.attempt import Received, Sent
+from kdiag.network.tcp_info import from_linux, from_macos, lossy, received, sent
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="it is Linux's own struct")
 
@@ -57,6 +57,18 @@ def test_segments_that_were_sent_again_and_never_acknowledged_are_lost() -> None
         found = from_linux(lossy(info, segments=7, again=3))
     assert found == Sent(7, 3, 0)
     assert found.lost
+
+
+@linux
+def test_nothing_arrives_out_of_order_on_loopback() -> None:
+    client, peer = connected()
+    with client, peer:
+        peer.sendall(b"k" * 9000)
+        assert len(client.recv(9000, socket.MSG_WAITALL)) == 9000
+        assert received(client) == Received(0)
+    one, other = socket.socketpair()
+    with one, other:
+        assert received(one) is None
 
 
 @pytest.mark.parametrize("info", [b"", bytes(104), bytes(147), bytes(256)])

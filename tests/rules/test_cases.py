@@ -23,12 +23,15 @@ from kdiag.remote.unreached import Unreached
 from kdiag.rules.expectations import check_expectations, parse_expectations
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import (
+    AnswerTry,
     BrokerAnswers,
     Consume,
     Group,
+    LargeAnswer,
     OpenTransaction,
     PartitionOffsets,
 )
+from kdiag.walk.facts.listeners import InternalTopic
 from kdiag.walk.facts.metadata import Broker
 from kdiag.walk.facts.produce import Produce
 from tests.aws import test_rules as aws
@@ -147,15 +150,15 @@ def expecting(text: str) -> Facts:
     return found, check_expectations(wanted, known(found), "")
 
 
-def of_role(*answers: BrokerAnswers, factor: int | None = None, **more: Any) -> Facts:
+def of_role(*answers: BrokerAnswers, internal: Any = (), **more: Any) -> Facts:
     """Three brokers, in `racks`, and what they answer about group g; `given` are client
     properties."""
     given = settings(f"{HOST}:9094")._replace(of_role=more.pop("given", {}))
     racks = more.pop("racks", None)
     found = Consume(more.pop("role", "consumer"), answers, group="g", topic="orders", **more)
-    factors = listeners()._replace(offsets_factor=factor)
+    told = listeners()._replace(internal=internal, room=more.pop("room", 3))
     there = metadata(*(broker._replace(rack=racks) for broker in THREE))
-    return working_bootstrap(), there, factors, given, found
+    return working_bootstrap(), there, told, given, found
 
 
 def beats(*errors: str, **more: Any) -> Facts:
@@ -180,11 +183,23 @@ def of_partition(*offsets: int, last: int = 0, preferred: int | None = None, **m
     return beats("UNKNOWN_MEMBER_ID", partitions=(found,), at=1000, **more)
 
 
+def internal(name: str, factor: int, min_isr: int = 1, *, exists: bool = False) -> Any:
+    """What is known of an internal topic that cannot be created, or not be written to."""
+    return (InternalTopic(name, factor, min_isr, exists),)
+
+
+def large(gap: bool | None, tries: int) -> Facts:
+    """How often the large answer of broker 1 did not arrive."""
+    return beats("UNKNOWN_MEMBER_ID", large=(LargeAnswer(1, (AnswerTry(3.0, gap),) * tries),))
+
+
 def read(error: str | None) -> Facts:
     """What the real client read of a partition."""
     return beats("UNKNOWN_MEMBER_ID", client=client(delivery(1, error)))
 
 
+TRANSACTIONS = "__transaction_state"
+NO_TRANSACTIONS = [BrokerAnswers(n, transaction="NOT_COORDINATOR") for n in (1, 2, 3)]
 NOT_HERE = ("NOT_COORDINATOR",) * 3
 LOADS = Group(error="COORDINATOR_LOAD_IN_PROGRESS")
 REBALANCES, STABLE = Group("classic", "PreparingRebalance"), Group("classic", "Stable")
@@ -285,7 +300,10 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
         (ConfigSource({}, 0.0, "kafka/my-cluster", ()),),
     ),
     "KD701": (expecting("brokers=4"), expecting("brokers=3")),
-    "KD901": (beats(*NOT_HERE, factor=4), beats(*NOT_HERE, factor=3)),
+    "KD901": (
+        beats(*NOT_HERE, internal=internal("__consumer_offsets", 4)),
+        beats(*NOT_HERE, internal=internal("__consumer_offsets", 4, exists=True)),
+    ),
     "KD902": (beats("GROUP_AUTHORIZATION_FAILED"), beats("UNKNOWN_MEMBER_ID")),
     "KD903": (looks(LOADS, LOADS), looks(LOADS, STABLE)),
     "KD904": (
@@ -318,6 +336,11 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
     "KD914": (
         of_partition(5, 0, 9, 9, preferred=3, unreached=(3,)),
         of_partition(5, 0, 9, 9, preferred=3, unreached=(2,)),
+    ),
+    "KD915": (large(True, 2), large(True, 1)),
+    "KD916": (
+        of_role(*NO_TRANSACTIONS, role="transactional", internal=internal(TRANSACTIONS, 1, 2)),
+        of_role(*NO_TRANSACTIONS, role="transactional", internal=internal(TRANSACTIONS, 2, 2)),
     ),
     "KD913": (read("_FAIL"), read(None)),
     "KD801": ((Unreached("ssh://app", "ssh ended with 255"),), ()),

@@ -161,6 +161,8 @@ ADDED = {
     "KD912": "unknown-rack",
     "KD913": "reader-disagrees",
     "KD914": "replica-unreachable",
+    "KD915": "large-answers",
+    "KD916": "state-topic",
 }
 
 # The first digit of a code → the modules that declare its rules.
@@ -180,7 +182,7 @@ AREAS = {
     },
     "7": {"rules.expect"},
     "8": {"remote.rules"},
-    "9": {"rules.consume", "rules.roles"},
+    "9": {"rules.consume", "rules.internal_topics", "rules.roles"},
 }
 
 # What no scenario of the demo shows, and why. tests/rules has a case for each of them.

@@ -13,14 +13,14 @@ from kdiag.config.settings import settings
 from kdiag.demo import broker as fake
 from kdiag.demo.groups import FakeGroup
 from kdiag.demo.scenarios import SCENARIOS
-from kdiag.demo.world import World, endpoint
+from kdiag.demo.world import PUBLIC, World, endpoint
 from kdiag.kafka.group_messages import (
     FETCH,
     HEARTBEAT,
     INIT_PRODUCER_ID,
     OFFSET_FETCH,
 )
-from kdiag.kafka.messages import END_TXN, METADATA, PRODUCE, Request, decode_request
+from kdiag.kafka.messages import END_TXN, LIST_OFFSETS, METADATA, PRODUCE, Request, decode_request
 from kdiag.report.model import Report
 from kdiag.walk.consume import _hash
 from kdiag.walk.runner import nobody
@@ -92,12 +92,15 @@ async def test_other_topics_of_a_group_cost_one_round_trip_on_the_same_connectio
     group(world, committed={("orders", 0): 20})
     before = 1 + 2 + 4 + 2
     for node in (2, 3):
-        world.brokers[node].flights = lambda _: (before, 3)
+        world.brokers[node].flights = lambda _: (
+            before,
+            3 + 1,
+        )  # of the other topic, and one with a large answer
     report = await checked(world, group="g")
     assert report.consume
     assert report.consume.lag == 30
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [1, 1, 1]
-    assert [len(world.brokers[node].requests) for node in (2, 3)] == [before + 3] * 2
+    assert [len(world.brokers[node].requests) for node in (2, 3)] == [before + 4] * 2
 
 
 @pytest.mark.parametrize("name", [n for n in SCENARIOS if n in (
@@ -140,7 +143,7 @@ async def test_the_replica_that_leaders_prefer_for_the_clients_rack(world: World
     world.cluster.roles.preferred["c"] = 3
     group(world, committed={("other", 0): 0})
     before = 1 + 2 + 4 + 4 + 2
-    world.brokers[2].flights = lambda _: (before, 4)
+    world.brokers[2].flights = lambda _: (before, 4 + 1)
     report = await checked(world, group="g", topic="orders", properties={"client.rack": "c"})
     assert (report.exit_code, report.findings) == (0, [])
     assert report.hops[-1].summary.endswith("its rack is served by 3")
@@ -221,8 +224,121 @@ async def test_without_a_group_too_few_brokers_for_its_topic_are_a_warning(world
     (finding,) = report.findings
     assert (finding.code, finding.severity, report.exit_code) == ("KD901", "warning", 0)
     assert report.hops[-1].hop == "consume"
+    assert "__consumer_offsets does not exist" in finding.evidence
     world.cluster.offsets_factor = 3
     assert (await checked(world)).findings == []
+
+
+@pytest.mark.parametrize(
+    ("configs", "fenced", "there", "codes"),
+    [
+        ({"process.roles": "broker"}, 0, False, ["KD901"]),
+        # A broker is down: KRaft places replicas on it, a ZooKeeper's controller does not.
+        ({"process.roles": "broker"}, 1, False, []),
+        ({"zookeeper.connect": "zk:2181"}, 1, False, ["KD901"]),
+        # The topic was created when there were more brokers.
+        ({"process.roles": "broker"}, 0, True, []),
+        # No Apache Kafka: its groups may need no topic.
+        ({}, 0, False, []),
+    ],
+)
+async def test_a_topic_of_offsets_that_can_be_created_or_is_there_is_no_finding(
+    world: World, configs: dict[str, str], fenced: int, there: bool, codes: list[str]
+) -> None:
+    await world.three()
+    world.cluster.offsets_factor, world.cluster.fenced = 4, fenced
+    world.cluster.configs = configs
+    if there:
+        world.cluster.topics["__consumer_offsets"] = [1]
+    report = await checked(world)
+    assert [finding.code for finding in report.findings] == codes
+
+
+async def test_before_kafka_4_a_broker_that_is_down_cannot_be_ruled_out(world: World) -> None:
+    await world.three()
+    world.cluster.offsets_factor, world.cluster.roles.coordinator = 4, None
+    for broker in world.brokers.values():
+        broker.apis = {**broker.apis, 60: (0, 1)}
+    report = await checked(world, group="g")
+    (finding,) = report.findings
+    assert (finding.code, finding.severity, report.exit_code) == ("KD901", "warning", 0)
+    assert finding.message.endswith("unless it has more brokers that are down")
+
+
+async def test_who_may_not_see_the_topic_of_offsets_gets_no_finding(world: World) -> None:
+    await world.three()
+    world.cluster.offsets_factor = 4
+    denied = {"throttle_time_ms": 0, "topics": [{"name": "__consumer_offsets", "partitions": [
+        {"partition_index": 0, "error_code": 29, "timestamp": -1, "offset": -1, "leader_epoch": -1}
+    ]}]}  # fmt: skip
+    for broker in world.brokers.values():
+        broker.control = lambda r: denied if r.api is LIST_OFFSETS else None
+    report = await checked(world)
+    assert report.findings == []
+    assert any(note.startswith("not proven: whether consumer groups") for note in report.notes)
+
+
+@pytest.mark.parametrize(("factor", "min_isr"), [(4, 2), (1, 2)])
+async def test_a_topic_of_transactions_that_cannot_be_written(
+    world: World, factor: int, min_isr: int
+) -> None:
+    await world.three()
+    world.cluster.roles.coordinator = None
+    name = "transaction.state.log"
+    world.cluster.configs.update(
+        {f"{name}.replication.factor": str(factor), f"{name}.min.isr": str(min_isr)}
+    )
+    given = {"role": "transactional", "properties": {"transactional.id": "t"}}
+    report = await checked(world, **given)
+    assert (report.root_cause, report.exit_code) == ("KD916", 90)
+    assert (await checked(world, group="g")).findings == [], "a consumer needs no transactions"
+    world.cluster.topics["__transaction_state"] = [1]
+    assert (await checked(world, **given)).findings == []
+
+
+def _large(request: Request) -> bool:
+    topics = request.body["topics"] if request.api is LIST_OFFSETS else []
+    return any(len(topic["partitions"]) > 100 for topic in topics)
+
+
+async def test_large_answers_that_get_lost_on_the_path(world: World) -> None:
+    await world.three()
+    world.deaf.add(PUBLIC[0])
+    group(world)
+    report = await checked(world, group="g")
+    assert (report.root_cause, report.exit_code) == ("KD915", 90)
+    (finding,) = report.findings
+    assert (finding.severity, finding.subjects) == ("error", ["broker 1"])
+    assert [world.brokers[node].connections for node in (1, 2, 3)] == [2, 1, 1]
+
+
+async def test_a_broker_that_is_slow_with_large_answers_proves_no_loss(world: World) -> None:
+    await world.three()
+    world.brokers[2].control = lambda r: fake.SILENCE if _large(r) else None
+    report = await checked(world, group="g")
+    (finding,) = report.findings
+    assert (finding.code, finding.severity, report.exit_code) == ("KD915", "warning", 0)
+    assert finding.message.endswith("why is not proven")
+
+
+async def test_a_large_answer_that_arrives_on_the_second_connection_is_no_finding(
+    world: World,
+) -> None:
+    await world.three()
+
+    def first(request: Request) -> Any:
+        return fake.SILENCE if _large(request) and world.brokers[2].connections == 1 else None
+
+    world.brokers[2].control = first
+    assert (await checked(world, group="g")).findings == []
+    assert world.brokers[2].connections == 2
+
+
+async def test_a_large_request_that_gets_lost_proves_nothing_of_answers(world: World) -> None:
+    await world.three()
+    world.narrow.add(PUBLIC[1])
+    report = await checked(world, group="g")
+    assert [finding.code for finding in report.findings] == ["KD402"]
 
 
 async def test_where_the_group_has_a_coordinator_its_topic_is_there(world: World) -> None:

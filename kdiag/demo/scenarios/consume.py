@@ -8,7 +8,7 @@ from typing import Any
 
 from kdiag.demo.groups import LOADING, UNAVAILABLE, FakeGroup
 from kdiag.demo.scenario import Start, scenario
-from kdiag.demo.world import PRIVATE, World
+from kdiag.demo.world import PRIVATE, PUBLIC, World
 
 GROUP = "billing"
 MEMBERS = [("billing-1", "/10.0.2.21"), ("billing-2", "/10.0.2.22")]
@@ -134,3 +134,23 @@ async def replica_unreachable(world: World) -> Start:
     world.cluster.racks.update({1: "a", 2: "b", 3: "c"})
     world.cluster.roles.preferred["c"] = 3
     return replace(start, topic="orders", properties={"client.rack": "c"})
+
+
+@scenario
+async def large_answers(world: World) -> Start:
+    """The path from broker 1 to the consumer drops large packets."""
+    start = await _cluster(world)
+    world.deaf.add(PUBLIC[0])
+    return start
+
+
+@scenario
+async def state_topic(world: World) -> Start:
+    """One broker whose topic of transactions would have one replica, and needs two in sync."""
+    await world.three()
+    del world.cluster.nodes[1:]
+    world.cluster.configs.update(
+        {"transaction.state.log.replication.factor": "1", "transaction.state.log.min.isr": "2"}
+    )
+    world.cluster.roles.coordinator = None
+    return Start(role="transactional", properties={"transactional.id": "billing-tx"})

@@ -85,13 +85,41 @@ class PartitionOffsets(NamedTuple):
         return self.committed >= 0 and not self.start <= self.committed <= self.end
 
 
+class AnswerTry(NamedTuple):
+    """A large answer that did not arrive within `elapsed` seconds, though its request did and the
+    connection stayed open. `gap`: the end of it arrived, and what precedes it did not; None where
+    the system does not tell."""
+
+    elapsed: float
+    gap: bool | None
+
+
+class LargeAnswer(NamedTuple):
+    """A broker whose large answer did not arrive, though small ones do; the second try was on a new
+    connection, and is missing where the answer arrived there."""
+
+    node: int
+    tries: tuple[AnswerTry, ...]
+
+    @property
+    def vanished(self) -> bool:
+        """Whether it did not arrive on both connections."""
+        return len(self.tries) > 1
+
+    @property
+    def proven(self) -> bool:
+        """Whether on both connections its end arrived without its beginning."""
+        return self.vanished and all(each.gap for each in self.tries)
+
+
 class Consume(NamedTuple):
     """The facts of the section. `groups` has the group, and again after a second look where that
     was needed. `owner` is the leader of the group's partition in __consumer_offsets, -1 where there
     is none, None where the client does not see that topic. `producer` is the error name for
     InitProducerId and `write` for a produce request that writes nothing, None where it was not sent
     or not answered. `again` is the error name for a second Heartbeat; `at` is the second look's
-    time (Unix), 0 where there was none. `client` has what the real client read."""
+    time (Unix), 0 where there was none. `client` has what the real client read. `large` has the
+    brokers whose large answer did not arrive."""
 
     role: str
     brokers: tuple[BrokerAnswers, ...]
@@ -107,6 +135,7 @@ class Consume(NamedTuple):
     write: str | None = None
     at: int = 0
     client: ClientRun | None = None
+    large: tuple[LargeAnswer, ...] = ()
     elapsed: float = 0.0
 
     @property

@@ -32,15 +32,28 @@ class Listener(NamedTuple):
         return None
 
 
+class InternalTopic(NamedTuple):
+    """A topic that Kafka creates by itself with `factor` replicas, of which a write needs
+    `min_isr`: for both, the smallest value that a broker's configuration has. `exists` is None
+    where a broker does not tell."""
+
+    name: str
+    factor: int
+    min_isr: int = 1
+    exists: bool | None = None
+
+
 class Listeners(NamedTuple):
     """The results at every advertised address; `elapsed` is in seconds, for all of them at once.
-    `untried` counts the brokers beyond MAX_BROKERS; `offsets_factor` is the smallest value of
-    offsets.topic.replication.factor that a broker tells, None where none does."""
+    `untried` counts the brokers beyond MAX_BROKERS. `internal` has the internal topics that take
+    more replicas than there are live brokers, or too few for their min.insync.replicas; then `room`
+    is how many replicas a new topic can have, None where that is not known."""
 
     listeners: tuple[Listener, ...]
     elapsed: float
     untried: int = 0
-    offsets_factor: int | None = None
+    internal: tuple[InternalTopic, ...] = ()
+    room: int | None = None
 
     @property
     def failed(self) -> tuple[str, ...]:
