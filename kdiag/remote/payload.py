@@ -103,6 +103,7 @@ def without(value, hidden, own=()): return value
     "config/properties/producer": "dialect = handed_over = used_by_client = None",
     # There is no room for what --group and --as ask; `refuse_unsupported` says so.
     "kafka/group_messages": "GROUP_MESSAGES = ()",
+    "walk/large_answers": "",
     "walk/role_questions": "def role_questions(*_): return {}",
     "walk/consume": """
 from __future__ import annotations

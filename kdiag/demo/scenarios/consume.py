@@ -146,7 +146,7 @@ async def large_answers(world: World) -> Start:
 
 @scenario
 async def state_topic(world: World) -> Start:
-    """One broker whose topic of transactions would have one replica, and needs two in sync."""
+    """One broker, and a topic of transactions whose writes need two replicas."""
     await world.three()
     del world.cluster.nodes[1:]
     world.cluster.configs.update(
