@@ -338,8 +338,8 @@ def large_answers(consume: Consume) -> Iterator[Match]:
 
     Prove it: on the broker, `ping -M do -s 1472 CLIENT`, then smaller sizes until it passes.
 
-    How to fix: let ICMP "fragmentation needed" (IPv6: packet too big) pass to the broker, or set a smaller MTU on the broker's interface or the tunnel, or clamp the MSS on the
-    router.
+    How to fix: let ICMP "fragmentation needed" (IPv6: packet too big) pass to the broker, or set a
+    smaller MTU on the broker's interface or the tunnel, or clamp the MSS on the router.
     """
     vanished = [each for each in consume.large if each.vanished]
     for proven in (True, False):
