@@ -11,6 +11,7 @@ from kdiag.demo.scenarios import SCENARIOS
 from kdiag.network.attempt import Failure
 from tests.derived import ROOT, RULES
 from tests.texts import GOLDEN, of_module, texts
+from tests.together import together
 
 # Pictures, and sentences that need a second reading: each with what to write.
 AVOIDED = {
@@ -59,7 +60,7 @@ def test_no_text_has_words_that_need_a_second_reading() -> None:
     assert {line: said for line in lines if (said := faults(line))} == {}
 
 
-@pytest.mark.parametrize("code", sorted(RULES))
+@together("code", sorted(RULES))
 def test_no_page_of_a_finding_has_them(code: str) -> None:
     assert faults(RULES[code].doc) + faults(RULES[code].title) == []
 

@@ -28,6 +28,7 @@ from tests.clouds import (
     snapshot,
     table,
 )
+from tests.together import together
 
 LAPTOP = "203.0.113.10"
 LAPTOP6 = "2001:db8:7::10"
@@ -225,9 +226,8 @@ ROUTES: list[tuple[str, Snapshot, str, str, PathVerdict, str]] = [
 BROKER = replace(interface(), ipv6=(V6,))
 
 
-@pytest.mark.parametrize(
-    ("world", "source", "address", "verdict", "decided_by"),
-    [pytest.param(*row[1:], id=row[0]) for row in GROUPS + ACLS + ROUTES],
+@together(
+    "world, source, address, verdict, decided_by", [row[1:] for row in GROUPS + ACLS + ROUTES]
 )
 def test_from_the_internet(
     world: Snapshot, source: str, address: str, verdict: PathVerdict, decided_by: str

@@ -29,6 +29,7 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
 from kdiag.walk.facts.produce import BrokerProduce, Produce, ProduceResult
 from tests.facts import known
+from tests.together import together
 
 RULES = every_rule()
 
@@ -68,7 +69,7 @@ def test_the_client_has_errors() -> None:
     assert {"_TRANSPORT", "_MSG_TIMED_OUT", "TOPIC_AUTHORIZATION_FAILED"} <= set(ERRORS)
 
 
-@pytest.mark.parametrize("error", [*ERRORS, "SOME_ERROR_OF_NEXT_YEAR"])
+@together("error", [*ERRORS, "SOME_ERROR_OF_NEXT_YEAR"])
 def test_every_error_of_the_real_client_is_one_finding(error: str) -> None:
     findings = found(Delivery(1, 0, 0.1, error=error, detail="the client's words"))
     assert len(findings) == 1, [finding.code for finding in findings]
@@ -79,7 +80,7 @@ def test_every_error_of_the_real_client_is_one_finding(error: str) -> None:
     assert any(error in line and "the client's words" in line for line in finding.evidence)
 
 
-@pytest.mark.parametrize("error", ERRORS)
+@together("error", ERRORS)
 def test_every_error_of_the_real_client_has_a_cause_and_a_fix(error: str) -> None:
     (finding,) = found(Delivery(1, 0, 0.1, error=error))
     assert len(finding.evidence) == 2, finding.evidence

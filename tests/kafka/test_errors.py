@@ -6,9 +6,10 @@ import pytest
 from kio.schema.errors import ErrorCode
 
 from kdiag.kafka.errors import error_name
+from tests.together import together
 
 
-@pytest.mark.parametrize("code", list(ErrorCode), ids=lambda code: str(code.value))
+@together("code", ErrorCode)
 def test_every_code_has_the_name_that_kafka_gives_it(code: ErrorCode) -> None:
     assert error_name(code.value) == code.name.upper()
 

@@ -39,7 +39,7 @@ spoken, kios = (
     )
     for which in (SPOKEN, KIOS)
 )
-quick = hypothesis_settings(max_examples=15, deadline=None, database=None, derandomize=True)
+quick = hypothesis_settings(max_examples=6, deadline=None, database=None, derandomize=True)
 
 # Where kio names a field otherwise than we do, beyond its dropping of "_ms".
 KIO_NAMES = {

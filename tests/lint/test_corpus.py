@@ -7,14 +7,13 @@ import pytest
 from kdiag.catalog import every_rule
 from kdiag.lint.linter import after_fixes, lint
 from tests.lint.corpus import FOLDER, Case, cases, refused_by_strimzi
+from tests.together import together
 
 RULES = every_rule()
 
 
-EVERY = pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
-STRIMZI = pytest.mark.parametrize(
-    "case", [c for c in cases() if c.name.startswith("strimzi/")], ids=lambda case: case.name
-)
+EVERY = together("case", cases())
+STRIMZI = together("case", [c for c in cases() if c.name.startswith("strimzi/")])
 
 
 @EVERY

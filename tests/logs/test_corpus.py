@@ -6,11 +6,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 from kdiag.catalog import every_rule
 from kdiag.logs.explain import explain
 from kdiag.walk.areas import EXIT_CODES
+from tests.together import together
 
 RULES = every_rule()
 
@@ -22,7 +21,7 @@ HERE = Path(__file__).parent
 EXPECTED: dict[str, list[str | None]] = json.loads((HERE / "expected.json").read_text("utf-8"))
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+@together("name", EXPECTED)
 def test_the_explanation_of_a_log_is_as_expected(name: str) -> None:
     _, code, hop, confidence = EXPECTED[name]
     with (HERE / f"{name}.log").open("rb") as log:

@@ -11,6 +11,7 @@ from kdiag.catalog import every_rule
 from kdiag.kafka.error_catalog import find, names
 from kdiag.kafka.errors import error_name
 from tests.running import kdiag
+from tests.together import together
 
 RULES = every_rule()
 
@@ -22,7 +23,7 @@ LIBRDKAFKA_ERRORS = {
 }
 
 
-@pytest.mark.parametrize("name", LIBRDKAFKA_ERRORS)
+@together("name", LIBRDKAFKA_ERRORS)
 def test_every_error_of_librdkafka_is_found_by_name_and_number(name: str) -> None:
     number = LIBRDKAFKA_ERRORS[name]
     error = find(str(number))
@@ -41,7 +42,7 @@ def test_every_error_of_the_protocol_has_the_name_that_kafka_uses() -> None:
     assert find("134") is None
 
 
-@pytest.mark.parametrize("name", names())
+@together("name", names())
 def test_every_error_has_sentences_and_known_codes(name: str) -> None:
     error = find(name)
     assert error is not None

@@ -11,6 +11,7 @@ import pytest
 from kdiag.logs.explain import explain
 from kdiag.logs.explanation import Explanation
 from kdiag.logs.render import render
+from tests.together import together
 
 # Text → codes of which one is right (ANY: a likely one, or lines without a code; NONE: neither),
 # and the hop that the text tells; "unknown" if it must not be told.
@@ -27,7 +28,7 @@ def text_of(result: Explanation) -> str:
     return " ".join(stream.getvalue().split())
 
 
-@pytest.mark.parametrize("case", WORDINGS, ids=[case["text"][:60] for case in WORDINGS])
+@together("case", WORDINGS)
 def test_a_wording_is_known(case: dict[str, str]) -> None:
     result, codes = explanation_of(case["text"]), case["codes"].split(",")
     if result.root_cause is None:

@@ -21,6 +21,7 @@ import pytest
 from kdiag.logs.explain import explain
 from kdiag.logs.stream import MAX_LINE_BYTES, PackedLogError
 from tests.running import ENOUGH, ROOT, environment, kdiag
+from tests.together import together
 
 LINES = (
     "%3|1700000000.123|FAIL|rdkafka#producer-1| [thrd:sasl_ssl://k-1.example.com:9092/2]: "
@@ -97,8 +98,8 @@ ENCODINGS: dict[str, Callable[[str], bytes]] = {
 }
 
 
-@pytest.mark.parametrize("line", LINES, ids=["librdkafka", "java", "franz-go"])
-@pytest.mark.parametrize("name", [*WRAPPERS, *ENCODINGS])
+@together("line", LINES)
+@together("name", [*WRAPPERS, *ENCODINGS])
 def test_a_wrapped_line_is_read(name: str, line: str) -> None:
     data = WRAPPERS[name](line).encode() if name in WRAPPERS else ENCODINGS[name](line)
     result = explain(io.BytesIO(data), name)

@@ -25,6 +25,7 @@ from kdiag.network.dialer import in_thread
 from kdiag.network.errors import lookup_failure, os_failure
 from kdiag.network.sockets import Counted
 from kdiag.walk.runner import nobody
+from tests.together import together
 from tests.walks import on_loopback
 
 GENEROUS = 20.0  # seconds: against hanging, on a machine that is busy
@@ -269,7 +270,7 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize("number", sorted(errno.errorcode), ids=errno.errorcode.get)
+@together("number", sorted(errno.errorcode))
 def test_every_error_of_the_system_is_a_failure(number: int) -> None:
     error = OSError(number, os.strerror(number))
     if number in OUR_OWN:

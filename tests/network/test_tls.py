@@ -12,6 +12,7 @@ from kdiag.config.security import Tls
 from kdiag.network import tls
 from kdiag.network.attempt import Failure
 from kdiag.network.tls import tls_failure, tls_message
+from tests.together import together
 
 NAMES = (b"0\x0b1\x090\x07\x06\x03U\x04\x0a\x0c\x00", b"0\x00")
 
@@ -49,7 +50,7 @@ def test_a_peer_that_is_gone(kind: type[ssl.SSLError]) -> None:
     assert tls_failure(error("", kind)) is Failure.CLOSED
 
 
-@pytest.mark.parametrize("code", range(100))
+@together("code", range(100))
 def test_every_verify_code_is_one_of_three(code: int) -> None:
     found = tls_failure(error("CERTIFICATE_VERIFY_FAILED", ssl.SSLCertVerificationError, code))
     expected = {

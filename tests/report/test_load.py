@@ -18,6 +18,7 @@ from kdiag.report.load import read
 from kdiag.report.model import SCHEMA_VERSION, Report
 from kdiag.report.render import RENDERERS, render
 from tests.running import ROOT, kdiag
+from tests.together import together
 from tests.walks import scenarios
 
 SAVED = sorted((ROOT / "tests/goldens/json").glob("*.json"))
@@ -35,13 +36,13 @@ def parsed(found: Any) -> Report:
     return read(json.dumps(found).encode(), "report.json")
 
 
-@pytest.mark.parametrize("path", SAVED, ids=lambda path: path.stem)
+@together("path", SAVED)
 def test_json_comes_back_as_it_was(path: Path) -> None:
     """The goldens: a report of every rule, hostile names and several lines among them."""
     assert written("json", read(path.read_bytes(), path.name)) == path.read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@together("name", SCENARIOS)
 def test_every_scenario_looks_the_same_from_a_file(name: str) -> None:
     report = scenarios()[name]
     again = read(written("json", report).encode(), "report.json")

@@ -59,6 +59,7 @@ from tests.facts import (
     working_bootstrap,
 )
 from tests.lint.corpus import cases
+from tests.together import together
 
 RULES = every_rule()
 Facts = tuple[object, ...]
@@ -505,7 +506,7 @@ def cases_of(code: str) -> tuple[bool, bool]:
     return in_aws(code) if code.startswith("KD5") else in_files(code)
 
 
-@pytest.mark.parametrize("code", RULES)
+@together("code", RULES)
 def test_a_rule_has_a_case_where_it_fires_and_a_near_one_where_it_does_not(code: str) -> None:
     assert cases_of(code) == (True, False)
 

@@ -18,6 +18,7 @@ from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.metadata import Metadata
 from tests import walks
 from tests.facts import known, listener, listeners, working_bootstrap
+from tests.together import together
 
 RULES = every_rule()
 
@@ -202,7 +203,7 @@ NOT_IN_THE_DEMO = {
     **{code: "is about files" for code in RULES if code.startswith("KD6")},
 }
 
-EVERY = pytest.mark.parametrize("declared", RULES.values(), ids=lambda rule: rule.code)
+EVERY = together("declared", RULES.values())
 
 
 @EVERY
@@ -243,7 +244,7 @@ def test_it_is_silent_about_nothing(declared: Rule) -> None:
     assert list(declared.apply(Facts())) == []
 
 
-@pytest.mark.parametrize("code", sorted(RULES.keys() - NOT_IN_THE_DEMO.keys()))
+@together("code", sorted(RULES.keys() - NOT_IN_THE_DEMO.keys()))
 def test_a_scenario_of_the_demo_shows_it(code: str) -> None:
     shown = {finding.code for report in walks.scenarios().values() for finding in report.findings}
     assert code in shown

@@ -17,6 +17,7 @@ from kdiag.report.model import Report
 from kdiag.report.render.json import schema
 from tests import walks
 from tests.report.render import cases
+from tests.together import together
 
 SHIPPED = Path(kdiag.__file__).parent / "schema.json"
 
@@ -137,7 +138,7 @@ def test_the_shipped_schema_is_one() -> None:
     jsonschema.Draft202012Validator.check_schema(json.loads(SHIPPED.read_bytes()))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@together("name", EVERY)
 def test_every_report_is_valid(name: str) -> None:
     checker = jsonschema.Draft202012Validator(
         json.loads(SHIPPED.read_bytes()), format_checker=jsonschema.FormatChecker()
@@ -145,7 +146,7 @@ def test_every_report_is_valid(name: str) -> None:
     checker.validate(told(name))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@together("name", EVERY)
 def test_every_report_keeps_the_contract(name: str) -> None:
     report = told(name)
     assert broken(report, CORE) == []

@@ -17,6 +17,7 @@ from tests.lab.goldens import GOLDENS, Case, Kept, keep, kept, modules
 from tests.report.render.cases import LAB, report
 from tests.report.render.pages import outline
 from tests.report.render.test_goldens import is_short
+from tests.together import together
 
 PRINTS = GOLDENS / "outputs.json"
 CASES = [Case(module, name) for module in modules() for name in kept(module)]
@@ -34,7 +35,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@together("case", CASES)
 def test_what_a_person_reads(case: Case, request: pytest.FixtureRequest) -> None:
     text = walks.shown(report(named(case)))
     whole = walks.shown(report(named(case)), "json")
@@ -45,7 +46,7 @@ def test_what_a_person_reads(case: Case, request: pytest.FixtureRequest) -> None
     assert whole == json.dumps(golden.report, indent=2) + "\n"
 
 
-@pytest.mark.parametrize("case", CASES, ids=named)
+@together("case", CASES)
 def test_what_a_person_reads_first_is_short(case: Case) -> None:
     is_short(walks.shown(report(named(case)), detail="short"))
 
