@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -200,16 +200,22 @@ async def play(
 
 
 async def walk(
-    settings: Settings, make_dialer: MakeDialer, observe: Observer, aws: AwsClient | None = None
+    settings: Settings,
+    make_dialer: MakeDialer,
+    observe: Observer,
+    aws: AwsClient | None = None,
+    collected: Callable[[WalkResult], None] | None = None,
 ) -> Report:
-    """Walks the hops and judges the facts; with `aws`, AWS is asked beside the walk. A walk that is
-    cancelled still reports what is known so far.
+    """Walks the hops and judges the facts; with `aws`, AWS is asked beside the walk. `collected` is
+    called with the facts. A walk that is cancelled still reports what is known so far.
 
     What judges is loaded after the walk, unless the caller has loaded it meanwhile: hop 1 does not
     wait for it (14 ms).
     """
     kubectl = _kubectl(settings)
     result = await collect(settings, make_dialer, observe, _companion(aws))
+    if collected:
+        collected(result)
     started = time.perf_counter() - result.walk.elapsed_ms / 1000
     resources = None
     if kubectl:

@@ -35,7 +35,7 @@ COMPILE = (
 # has no wheel, and what builds one. The first decides on the versions of the others.
 PARTS = ("-c", "requirements.lock")
 LOCKS = {
-    "requirements.lock": ("pyproject.toml", "--group", "dev"),
+    "requirements.lock": ("pyproject.toml", "--all-extras", "--group", "dev"),
     "docs/deploy/requirements.lock": ("pyproject.toml", *PARTS),
     "docs/deploy/alpine.lock": ("pyproject.toml", "--no-emit-package", "confluent-kafka", *PARTS),
     "docs/deploy/build.lock": ("--group", "build", *PARTS),

@@ -13,7 +13,7 @@ import pytest
 from tests.running import ENOUGH, environment
 
 ROOT = Path(__file__).resolve().parent.parent
-FEATURES = ("aws", "lint", "logs", "remote", "demo", "mcp")
+FEATURES = ("aws", "lint", "logs", "remote", "demo", "serve", "mcp")
 
 LOG = "%3|1|FAIL|rdkafka#producer-1| localhost:9092/bootstrap: Connection refused"
 LINTED = "listeners=PLAINTEXT://:9092\n"
@@ -26,6 +26,7 @@ COMMANDS = {
     "remote": (["check", "127.0.0.1:1", "--from", "local"], 10),
     "demo": (["demo", "healthy"], 0),
     "mcp": (["mcp"], 0),
+    "serve": (["serve", "--listen", "127.0.0.1:1"], 2),  # no kdiag.toml
 }
 EVERYWHERE = {
     "help": (["--help"], 0),

@@ -27,7 +27,7 @@ Modules = Mapping[str, ast.Module]
 # imported at all.
 COMMAND_LINE = (
     *("check", "completion", "demo", "diff", "explain", "files", "findings", "lint", "mcp"),
-    *("options", "settings", "show", "watching"),
+    *("options", "serve", "settings", "show", "watching"),
 )
 IMPORTERS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},
@@ -46,6 +46,9 @@ IMPORTERS = {
     "msgspec": {
         *("kdiag.report.render.json", "kdiag.report.load", "kdiag.mcp.server", "kdiag.mcp.tools"),
     },
+    "prometheus_client": {"kdiag.serve.metrics"},
+    "starlette": {"kdiag.serve.app"},
+    "uvicorn": {"kdiag.serve.server"},
     "yaml": {"kdiag.lint.reader"},
 }
 

@@ -25,7 +25,9 @@ _SERVER = re.compile(r"[\w\]]:[0-9]{1,5}(,|\Z)")
 LONGEST = 4096  # characters of an error: it may have words of a file in it
 _OWN = ("-h", "--help", "-V", "--version", "help", "version")
 _FLAGS = ("--json", "--no-color", "-v", "--verbose", "-q", "--quiet")
-COMMANDS = ("check", "demo", "lint", "explain", "findings", "diff", "show", "mcp", "completion")
+COMMANDS = (
+    *("check", "demo", "lint", "explain", "findings", "diff", "show", "serve", "mcp", "completion"),
+)
 
 
 class Commands(click.Group):

@@ -60,6 +60,7 @@ EXAMPLES = {
     ),
     "show": ("kdiag show report.json -v", "kdiag show report.json -o html=kdiag.html"),
     "mcp": ("kdiag mcp", "kdiag mcp --root ."),
+    "serve": ("kdiag serve", "kdiag serve --listen 0.0.0.0:9797 --log-format json"),
     "completion": ("kdiag completion bash", "kdiag completion zsh", "kdiag completion fish"),
 }
 

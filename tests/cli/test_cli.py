@@ -606,7 +606,7 @@ def test_no_color_is_an_option_of_every_command_that_prints() -> None:
     plain = kdiag("--no-color", "demo", "refused", FORCE_COLOR="1").stdout
     assert re.search(ESCAPE + r"\[[0-9;]*3[0-7]", coloured)
     assert not re.search(ESCAPE + r"\[[0-9;]*3[0-7]", plain)
-    for name in set(COMMANDS) - {"completion", "mcp"}:
+    for name in set(COMMANDS) - {"completion", "serve", "mcp"}:
         told = kdiag(name, "--help").stdout
         for option in (
             "-o, --format, --output FORMAT[=FILE]",

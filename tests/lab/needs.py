@@ -40,6 +40,8 @@ DEBIAN = {
     "kubectl": "kubernetes-client",
     "chromium": "chromium",
     "groff": "groff-base",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
     "bash": "bash",
     "zsh": "zsh",
     "fish": "fish",

@@ -27,19 +27,19 @@ def write(report: Report, stream: TextIO) -> None:
     root = Element("html", lang="en")
     cause = f" {report.cause.code} {report.cause.name}" if report.cause else ""
     about = f"kdiag {report.verdict}{cause}: {', '.join(report.target)}"
-    _head(root, about, report.kdiag_version)
+    head(root, about, report.kdiag_version)
     body = add(root, "body")
     _title(add(body, "header"), "h1", report)
     _contents(add(body, "main"), report)
     said = f"kdiag {report.kdiag_version} · {report.started_at} · exit {report.exit_code}"
-    _finish(root, body, said, stream)
+    finish(root, body, said, stream)
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
     """Writes one page: a list of all checks, then each check in full."""
     said = presentation.verdict_of_all(reports)
     root = Element("html", lang="en")
-    _head(root, f"kdiag {reports.verdict}: {said}", reports.kdiag_version)
+    head(root, f"kdiag {reports.verdict}: {said}", reports.kdiag_version)
     body = add(root, "body")
     title = add(add(body, "header"), "h1")
     add(title, "span", reports.verdict, class_=f"badge {reports.verdict}")
@@ -61,12 +61,12 @@ def write_all(reports: Reports, stream: TextIO) -> None:
         add(article, "h2", label, id="label")
         _title(article, "p", report)
         _contents(article, report)
-        _make_unique(article, name, label)
+        make_unique(article, name, label)
         article.set("id", name)
-    _finish(root, body, f"kdiag {reports.kdiag_version} · exit {reports.exit_code}", stream)
+    finish(root, body, f"kdiag {reports.kdiag_version} · exit {reports.exit_code}", stream)
 
 
-def _make_unique(article: Element, name: str, label: str) -> None:
+def make_unique(article: Element, name: str, label: str) -> None:
     """Makes the element ids and labels of one check unique in the page."""
     for element in article.iter():
         if element.get("id"):
@@ -81,7 +81,7 @@ def _make_unique(article: Element, name: str, label: str) -> None:
 
 def _contents(main: Element, report: Report) -> None:
     """Adds all sections of a check after its title."""
-    _pictures(main, report)
+    pictures(main, report)
     for finding, follows in presentation.causes(report):
         _finding(main, report, finding, follows)
     _hops(main, report)
@@ -93,14 +93,16 @@ def _contents(main: Element, report: Report) -> None:
     environment(main, report)
 
 
-def _finish(root: Element, body: Element, said: str, stream: TextIO) -> None:
+def finish(root: Element, body: Element, said: str, stream: TextIO) -> None:
+    """Ends a page with `said` in its footer, and writes it."""
     add(add(body, "footer"), "p", said)
     add(body, "script", _part("page.js"))
     text = tostring(root, encoding="us-ascii", method="html").decode()
     stream.write(f"<!DOCTYPE html>\n{text}\n")
 
 
-def _head(root: Element, title: str, version: str) -> None:
+def head(root: Element, title: str, version: str) -> None:
+    """Adds the head of a page: its title, style, and what it may load (nothing)."""
     head = add(root, "head")
     add(head, "meta", charset="utf-8")
     style, script = _digest("page.css"), _digest("page.js")
@@ -138,7 +140,8 @@ def _title(header: Element, tag: str, report: Report) -> None:
     append_text(line, f"{spoken} · {presentation.verdict(report)}")
 
 
-def _pictures(main: Element, report: Report) -> None:
+def pictures(main: Element, report: Report) -> None:
+    """Adds the picture of the path of a client, for wide and for narrow screens."""
     section = titled(main, "picture", "The path of a client")
     for paper in (WIDE, NARROW):
         svg = draw(report, paper)

@@ -15,8 +15,12 @@ from typing import TextIO, get_args
 from kdiag.report.model import BrokerReport, Report, Status
 from kdiag.report.render import encoding, presentation
 from kdiag.report.several import Reports
+from kdiag.text import clean
 
 Sample = tuple[Mapping[str, str], float]
+
+MOST_BROKERS = 500  # with metrics of their own; those that fail come first
+LONGEST_LABEL = 256  # characters of an advertised address: brokers may advertise anything
 
 
 def write(report: Report, stream: TextIO) -> None:
@@ -63,6 +67,7 @@ def _families(report: Report) -> Iterator[tuple[str, str, Iterator[Sample]]]:
         "How long the check took.",
         iter([({}, report.elapsed_ms / 1000)]),
     )
+    yield "kdiag_root_cause_info", "The finding that explains the others.", _cause(report)
     yield "kdiag_hop_status", "1 for the status that the hop has, else 0.", _statuses(report)
     yield "kdiag_hop_duration_seconds", "How long the hop took.", _durations(report)
     yield "kdiag_cluster_brokers", "How many brokers the cluster lists.", _listed(report)
@@ -76,7 +81,7 @@ def _families(report: Report) -> Iterator[tuple[str, str, Iterator[Sample]]]:
     yield (
         "kdiag_certificate_not_after_timestamp_seconds",
         "When the certificate expires, in seconds since 1970.",
-        _certificates(report),
+        certificate_ends(report),
     )
     yield "kdiag_expectation_met", "1 when what was expected is known to be so.", _expected(report)
     yield "kdiag_group_lag", "How many records the group has not committed.", _lag(report)
@@ -96,6 +101,18 @@ def _info(report: Report) -> Iterator[Sample]:
     yield told, 1
 
 
+def _cause(report: Report) -> Iterator[Sample]:
+    if report.cause:
+        yield (
+            {
+                "code": report.cause.code,
+                "name": report.cause.name,
+                "hop": report.failing_hop or report.cause.hop,
+            },
+            1,
+        )
+
+
 def _statuses(report: Report) -> Iterator[Sample]:
     for step in report.hops:
         for status in get_args(Status):
@@ -109,10 +126,17 @@ def _durations(report: Report) -> Iterator[Sample]:
 
 
 def _brokers(report: Report) -> Iterator[tuple[Mapping[str, str], BrokerReport]]:
-    """Each broker once, with its metric labels: the metadata may list a broker twice."""
-    listed = report.cluster.brokers if report.cluster else []
-    labelled = [({"broker": str(b.node), "advertised": b.advertised}, b) for b in listed]
-    yield from {(b.node, b.advertised): (labels, b) for labels, b in labelled}.values()
+    """Each broker once, with its metric labels: the metadata may list a broker twice. Of very many
+    brokers it yields MOST_BROKERS."""
+    listed = {
+        (b.node, clean(b.advertised, LONGEST_LABEL)): b
+        for b in (report.cluster.brokers if report.cluster else [])
+    }
+    brokers = sorted(listed.items(), key=lambda item: presentation.broken(item[1]) is None)
+    chosen = set(dict(brokers[:MOST_BROKERS]))
+    for (node, advertised), broker in listed.items():
+        if (node, advertised) in chosen:
+            yield {"broker": str(node), "advertised": advertised}, broker
 
 
 def _listed(report: Report) -> Iterator[Sample]:
@@ -139,7 +163,8 @@ def _failures(report: Report) -> Iterator[Sample]:
             yield {**labels, "layer": broken[0], "failure": broken[1]}, 1
 
 
-def _certificates(report: Report) -> Iterator[Sample]:
+def certificate_ends(report: Report) -> Iterator[Sample]:
+    """When each server's and broker's certificate expires, in seconds since 1970."""
     ends = {f"bootstrap {server.server}": server.certificate for server in report.bootstrap}
     ends |= {f"broker {broker.node}": broker.certificate for _, broker in _brokers(report)}
     for subject, certificate in ends.items():
