@@ -111,7 +111,7 @@ def prepare(
     this machine. Raises UsageError for a login that kdiag cannot make, and for files of a kind that
     it does not know."""
     sasl, options = settings.security.sasl, settings.options
-    if options.topic and local:
+    if options.topic and local and not options.proxy:
         _has_client("a topic")
     if sasl and sasl.mechanism == "GSSAPI":
         _has_client("a login by Kerberos")
@@ -180,7 +180,8 @@ def run_from(
     from kdiag.remote import check as remote  # 71 ms
 
     prepare(settings, local=False)
-    if settings.options.topic and any(place.scheme == "local" for place in places):
+    topic = settings.options.topic and not settings.options.proxy
+    if topic and any(place.scheme == "local" for place in places):
         _has_client("a topic")
 
     async def walk_here(settings: Settings, observe: Observer) -> Report:

@@ -15,6 +15,7 @@ from kdiag.catalog import every_rule
 from kdiag.config.settings import Endpoint, settings
 from kdiag.network.attempt import (
     LAYERS,
+    PROXY,
     AddressResult,
     ClientRun,
     Delivery,
@@ -65,7 +66,7 @@ def dial(
     """One address, dialled: all layers of plaintext went well up to the one that failed."""
     layer, _, failure = failed.rpartition(":")
     layer = layer or ("tcp" if failed else "")
-    last = LAYERS.index(layer) if layer else len(LAYERS)
+    last = (PROXY, *LAYERS).index(layer) - 1 if layer else len(LAYERS)
     before = [each for each in USED[1:] if LAYERS.index(each) < last]
     attempts = [LayerResult(each, 0.001) for each in before]
     if failed:

@@ -31,7 +31,7 @@ def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[Start
         return ()
     (settings,) = checks.values()
     options = settings.options
-    if settings.security.sasl or options.aws or options.config or options.strimzi:
+    if settings.security.sasl or options.aws or options.config or options.strimzi or options.proxy:
         return ()
     from kdiag.network import head_start  # 0.8 ms
 

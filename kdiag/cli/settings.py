@@ -104,7 +104,7 @@ def _given_twice(context: click.Context) -> Iterator[str]:
     for option in context.command.params:
         single = isinstance(option, click.Option) and not option.multiple and not option.is_flag
         if single and sum(word in option.opts for word in typed) > 1:
-            value = context.params.get(str(option.name))
+            value = str(context.params.get(str(option.name))).rpartition("@")[2]  # no login
             yield f"{option.opts[-1]} is given more than once: the last one counts, {value}"
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Optional,
 
 from kdiag.config.access import parse_echo, parse_network
 from kdiag.config.endpoint import Mapped, parse_mapped
+from kdiag.config.proxy import Proxy, parse_proxy
 from kdiag.config.usage import SHORT, UsageError, like, quoted
 
 if TYPE_CHECKING:
@@ -102,6 +103,16 @@ class Options(NamedTuple):
             read=parse_mapped,
         ),
     ] = ()
+    proxy: Annotated[
+        Optional[Proxy],
+        Option(
+            "Make every connection through this proxy, which resolves the names: socks5h://, "
+            "http:// (CONNECT), or env for the one in ALL_PROXY or HTTPS_PROXY.",
+            "URL",
+            read=parse_proxy,
+            own="sends every connection through a server that it names",
+        ),
+    ] = None
     group: Annotated[
         Optional[str],
         Option(
@@ -241,7 +252,8 @@ class CheckOptions(TypedDict, total=False):
     s) and `deadline` the whole walk (30 s), in seconds. `properties` are client properties;
     `group` and `role` add what a group's consumers, or such a client, need ("consumer", "share",
     "producer", "idempotent", "transactional");
-    `mapped` holds "ADVERTISED=CANDIDATE". Nothing is written unless `topic` is given. With `aws`
+    `mapped` holds "ADVERTISED=CANDIDATE"; `proxy` is the URL of a SOCKS5 or HTTP proxy, through
+    which every connection goes. Nothing is written unless `topic` is given. With `aws`
     EC2 is asked beside the walk; `aws_echo` is the URL of a service that tells a client its
     address; without it no service is asked. `expect` holds requirements such as "brokers=3";
     findings of the codes or names in `ignore` are reported and do not count. `config` maps names of
@@ -255,6 +267,7 @@ class CheckOptions(TypedDict, total=False):
     answer_timeout: Optional[float]
     deadline: Optional[float]
     mapped: Sequence[str]
+    proxy: Optional[str]
     group: Optional[str]
     role: Literal["producer", "idempotent", "transactional", "consumer", "share"]
     fail_on: Literal["error", "warning"]

@@ -37,6 +37,7 @@ _RUN = re.compile(
 # Who gets to be taken for a server, and how what is sent to it is protected.
 _PROTECTS = re.compile(
     r"(enable\.)?ssl\..*|https\..*|jaas\.ssl\..*|kdiag\.oauthbearer\.allow\.http"
+    r"|proxy_url|socks5_proxy"
 )
 
 

@@ -14,6 +14,8 @@ from kdiag.config.options import ANSWER_TIMEOUT, TIMEOUT, Options, Spelling, che
 from kdiag.config.properties.layers import Layers
 from kdiag.config.properties.names import KNOWN, is_known, is_used
 from kdiag.config.properties.producer import dialect, handed_over, used_by_client
+from kdiag.config.proxy import PROPERTIES as PROXY_PROPERTIES
+from kdiag.config.proxy import of_properties
 from kdiag.config.security import Security
 from kdiag.config.usage import NO_SERVER, like, near, word
 from kdiag.config.usage import UsageError as UsageError
@@ -92,6 +94,8 @@ def settings(
         notes.append(f"not used without {spelled('aws', '')}: {named}")
     security = _security(given, notes) if any(layers) else Security()
     _has_token(security, endpoints)
+    if values.get("proxy") or any(given.get(name) for name in PROXY_PROPERTIES):
+        _through_proxy(values, given, security, spelled, notes)
     return Settings(
         bootstrap=endpoints,
         options=Options(**values),
@@ -137,6 +141,44 @@ def _resolve_role(
                 f"{named}: not an idempotent one, as those of librdkafka; Java's are since 3.0: "
                 f"for these write {spelled('role', 'idempotent')}"
             )
+
+
+def _through_proxy(
+    values: dict[str, Any],
+    given: Layers,
+    security: Security,
+    spelled: Spelling,
+    notes: list[str],
+) -> None:
+    """Sets the proxy that the properties name where the option does not, and notes what does not
+    go through it. Raises UsageError for what cannot be checked through a proxy."""
+    if "proxy" in values:
+        notes += [
+            f"{n} is not used: {spelled('proxy', '')} is given"
+            for n in PROXY_PROPERTIES
+            if n in given
+        ]
+    elif found := of_properties(given):
+        values["proxy"] = found
+    if not values.get("proxy"):
+        return
+    if security.sasl and security.sasl.mechanism == "GSSAPI":
+        raise UsageError(
+            "sasl.mechanism=GSSAPI: librdkafka makes that login, and it goes through no proxy; "
+            "write security.protocol without a mechanism, to check the path up to the login"
+        )
+    if values.get("aws") and not values.get("aws_source"):
+        raise UsageError(
+            f"{spelled('aws', '')}: the brokers see the proxy's address, which kdiag does not "
+            f"know; give it with {spelled('aws_source', 'IP')}"
+        )
+    if values.get("topic"):
+        notes.append(
+            "no record was written: the real client of --topic is librdkafka, which goes through "
+            "no proxy; every broker got the produce request that writes nothing"
+        )
+    if security.sasl and security.sasl.endpoint:
+        notes.append("the token is fetched from its endpoint directly, and not through the proxy")
 
 
 def _limits(given: Layers, deadline: float, notes: list[str]) -> tuple[float | None, float | None]:

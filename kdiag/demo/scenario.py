@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Start:
     """How the walk of a scenario starts: the bootstrap servers, the topic, the client's security
     settings, the AWS client (`cloud`), the expectations, the answer timeout in seconds, the group,
-    the role, and further client properties."""
+    the role, further client properties, and the URL of a proxy."""
 
     bootstrap: str = endpoint()
     topic: str | None = None
@@ -32,6 +32,7 @@ class Start:
     group: str | None = None
     role: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+    proxy: str | None = None
 
 
 Build = Callable[[World], Awaitable[Start]]
@@ -60,6 +61,7 @@ async def built(
             group=start.group,
             role=start.role,
             properties=start.properties,
+            proxy=start.proxy,
             timeout=timeout,
             answer_timeout=start.answer_timeout or timeout,
             deadline=deadline,

@@ -24,6 +24,7 @@ from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.dialer import ConnectionResult, KafkaDialer
+from kdiag.kafka.proxy_dialer import ProxyDialer
 from kdiag.network.attempt import LayerResult, Received, Sent
 from kdiag.network.dialer import TcpConnection, connect_failure
 from kdiag.network.sockets import Counted
@@ -97,9 +98,18 @@ class World:
         self.nat[address, port] = sock.getsockname()[1]
         self._closed.append(sock)
 
+    def socket(self) -> socket.socket:
+        """A socket that cannot leave this machine, for a server that dials others."""
+        made = socket.socket()
+        made.setblocking(False)
+        if bindable():
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+        return made
+
     def net(self, settings: Settings) -> KafkaDialer:
         """The dialer with which a walk connects to this network."""
-        return WorldDialer(self, settings)
+        proxy = settings.options.proxy
+        return _ProxiedDialer(proxy, self, settings) if proxy else WorldDialer(self, settings)
 
     async def end(self) -> None:
         """Stops every server and frees the reserved ports."""
@@ -174,6 +184,10 @@ class WorldDialer(KafkaDialer):
         if result.connection and tcp.address in self._deaf:
             result.connection.__class__ = _DeafConnection
         return result
+
+
+class _ProxiedDialer(ProxyDialer, WorldDialer):
+    """A dialer through a proxy of the World, whose address is translated."""
 
 
 class _LossyConnection(KafkaConnection):

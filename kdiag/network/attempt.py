@@ -13,6 +13,7 @@ from kdiag.text import clean as clean
 from kdiag.text import clean_bytes as clean_bytes
 
 LAYERS = ("dns", "tcp", "tls", "kafka", "sasl", "identity")
+PROXY = "proxy"  # the layer of a proxy, where one is used
 
 
 class Failure(str, Enum):
@@ -44,11 +45,16 @@ class Failure(str, Enum):
     DENIED = "denied"
     NO_COMMON_VERSION = "no_common_version"
     THROTTLED = "throttled"
+    PROXY_UNREACHABLE = "proxy_unreachable"
+    NOT_PROXY = "not_proxy"
+    PROXY_CREDENTIALS = "proxy_credentials"
+    PROXY_DENIED = "proxy_denied"
+    PROXY_FAILED = "proxy_failed"
 
     @property
     def words(self) -> str:
-        """The failure as a sentence has it: SASL required."""
-        text = self.value.replace("_", " ").replace("kafka", "Kafka")
+        """The failure as a sentence has it: SASL required; of a proxy, without its name."""
+        text = self.value.removeprefix("proxy_").replace("_", " ").replace("kafka", "Kafka")
         return text.replace("tls", "TLS").replace("sasl", "SASL")
 
 
@@ -133,13 +139,15 @@ class EndpointResult(NamedTuple):
     """The result of one endpoint: its name resolved, and every address of it dialled.
 
     `dns` is None where there was nothing to resolve: an address that nobody can dial. `lookup` has
-    the answers of DNS servers about a name that does not resolve, if they got queries.
+    the answers of DNS servers about a name that does not resolve, if they got queries. `proxy` is
+    the URL of the proxy that every dial went through, without its login; "" for none.
     """
 
     endpoint: Endpoint
     dns: LayerResult | None
     dials: tuple[AddressResult, ...] = ()
     lookup: DnsDiagnosis | None = None
+    proxy: str = ""
 
     @property
     def best(self) -> AddressResult | None:
@@ -175,9 +183,16 @@ class EndpointResult(NamedTuple):
 
     @property
     def layers(self) -> Mapping[str, str | None]:
-        """Layer → "ok", the failure's name, or None where it was not tried."""
+        """Layer → "ok", the failure's name, or None where it was not tried; with a proxy it is a
+        layer of its own."""
         outcome = {a.layer: a.failure.value if a.failure else "ok" for a in self.attempts}
-        return {layer: outcome.get(layer) for layer in LAYERS}
+        if not self.proxy:
+            return {layer: outcome.get(layer) for layer in LAYERS}
+        if PROXY in outcome:
+            outcome = {PROXY: outcome[PROXY]}
+        elif self.best:
+            outcome[PROXY] = "ok"
+        return {layer: outcome.get(layer) for layer in (PROXY, *LAYERS)}
 
 
 class Sent(NamedTuple):

@@ -20,12 +20,13 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 # All that kdiag.remote.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
     "": "address text",
-    "config/": "access annotations endpoint mechanisms options redaction security settings usage",
+    "config/": "access annotations endpoint mechanisms options proxy redaction security settings "
+    "usage",
     "config/properties/": "layers limits names producer",
     "kafka/": "api codec connection dialer errors group_messages login login_notes messages "
-    "refusals tls_dialer",
+    "proxy_dialer refusals tls_dialer",
     "kafka/sasl/": "credentials iam mechanisms oauth sigv4",
-    "network/": "attempt dialer dns_diagnosis errors fingerprint sockets tcp_info tls "
+    "network/": "attempt dialer dns_diagnosis errors fingerprint proxy sockets tcp_info tls "
     "tls_transport",
     "remote/": "probe serialization",
     **{
@@ -84,8 +85,11 @@ exec(packed.read("__main__.py"))
 """
 
 
-# Left out of `script`: it has no secrets, so there are no logins.
-_HEAVY = tuple(f"kafka/sasl/{name}" for name in _ROOMS["kafka/sasl/"].split())
+# Left out of `script`: it has no secrets, so there are no logins; and no proxies.
+_HEAVY = (
+    *(f"kafka/sasl/{name}" for name in _ROOMS["kafka/sasl/"].split()),
+    *("kafka/proxy_dialer", "network/proxy"),
+)
 
 # In `script`, these replace modules whose work this machine has done: there are no secrets to
 # search for, and the settings are parsed.
@@ -114,7 +118,7 @@ async def consume(walk: Walk) -> Consume | None: return None
 """,
 }
 # The remote side needs only the classes of these.
-TYPES_ALONE = ("config/endpoint", "config/options", "config/settings")
+TYPES_ALONE = ("config/endpoint", "config/options", "config/proxy", "config/settings")
 
 _NARROW = """
 import sys; sys.version_info < {oldest} and sys.exit({no_python})

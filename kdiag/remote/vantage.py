@@ -112,6 +112,13 @@ def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
             "ssm:// has no room for what --group and --as ask: leave them out (for a group.id in a "
             "file: -X group.id=), or go by ssh:// over Session Manager"
         )
+    if settings.options.proxy and any(
+        vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
+    ):
+        raise UsageError(
+            "ssm:// has no room for what --proxy takes: leave it out, or go by ssh:// over Session "
+            "Manager"
+        )
     sasl = settings.security.sasl
     if sasl and sasl.mechanism == "GSSAPI" and any(x.scheme != LOCAL for x in vantages):
         raise UsageError(

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from kdiag.config.settings import Endpoint, Settings
+from kdiag.network.attempt import PROXY
 from kdiag.rules.location import Location, evidence
 from kdiag.rules.text import brokers, count_of, listed, sentence
 from kdiag.walk.facts import Facts
@@ -18,8 +19,13 @@ HOP = "listeners"
 
 
 def failing_listeners(listeners: Listeners) -> list[Listener]:
-    """The advertised listeners that this client cannot use."""
-    return [listener for listener in listeners.listeners if not listener.contact.usable]
+    """The advertised listeners that this client cannot use. Where a proxy did not connect to one,
+    that says nothing about the address."""
+    return [
+        x
+        for x in listeners.listeners
+        if not (x.contact.usable or ((failed := x.contact.failed) and failed.layer == PROXY))
+    ]
 
 
 def subjects(matching: Sequence[Listener]) -> tuple[str, ...]:

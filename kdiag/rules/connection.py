@@ -49,7 +49,7 @@ def name_not_found(
         {Failure.NOT_FOUND},
         bootstrap,
         listeners,
-        "{who} {verb} not resolve: no such name for this machine's resolver",
+        "{who} {verb} not resolve: no such name for {resolver}",
         lambda hit: (remedies.check_name(hit[0].endpoint.host, client),),
     )
 

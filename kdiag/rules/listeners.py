@@ -287,6 +287,8 @@ def _failed_with(listeners: Listeners, failure: Failure, bootstrap: Bootstrap) -
 def _client_path(bootstrap: Bootstrap) -> tuple[str, ...]:
     """Evidence: the client's source address and the bootstrap address that it reached."""
     dials = [dial for contact in bootstrap.usable for dial in contact.dials if dial.source]
+    if not dials:  # through a proxy
+        return ()
     sources = listed(list(dict.fromkeys(dial.source for dial in dials)))
     addresses = listed(list(dict.fromkeys(dial.address for dial in dials)))
     return (f"this client is {sources} and connected via {addresses}",)

@@ -58,6 +58,8 @@ _OUTCOMES = {
     Failure.CREDENTIALS: "the login failed:",
 }
 _TRIED = {
+    "proxy": "asking the proxy for",
+    "dns": "the name of",
     "tcp": "TCP connect to",
     "tls": "TLS with",
     "kafka": "ApiVersions to",
@@ -132,7 +134,8 @@ def judge(
     fix: Fix,
 ) -> Iterator[Match]:
     """A match for each hop where contacts end with one of `failures`, and a warning for contacts of
-    which only other addresses work. `message` is a template with {who}, {verb} and {s}."""
+    which only other addresses work. `message` is a template with {who}, {verb}, {s} and
+    {resolver}."""
     for hop, failed, severity in failing(failures, bootstrap, listeners):
         yield match(hop, failed, message, fix, severity)
     yield from judge_others(failures, bootstrap, listeners, message, fix)
@@ -171,12 +174,18 @@ def match(
 ) -> Match:
     """The match for contacts of one hop: message, subjects, evidence of the contacts, then `more`
     evidence."""
-    lines = tuple(line for place in matching for line in evidence(place))
+    lines = [line for place in matching for line in evidence(place)]
+    if matching[0].contact.proxy:
+        lines.append(f"dialled through the proxy {matching[0].contact.proxy}")
     text = message.format(
         who=listed([place.where for place in matching]),
         verb="does" if len(matching) == 1 else "do",
         s="s" if len(matching) == 1 else "",
+        resolver="the proxy" if matching[0].contact.proxy else "this machine's resolver",
     )
+    ends = [place.contact.failed for place in matching if place.contact.proxy]
+    if any(end and end.layer in ("dns", "tcp") for end in ends):
+        text += ", as the proxy says"
     subjects = tuple(place.subject for place in matching)
     if hop == "listeners":  # a message of another hop begins with an address
         text = sentence(text)

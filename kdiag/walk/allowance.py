@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag.address import is_local, is_metadata_service
+from kdiag.address import is_local, is_metadata_service, parse
 from kdiag.config.settings import Settings
 
 MAX_ADDRESSES = 256  # of one walk; then one of each endpoint
@@ -45,6 +45,8 @@ class Allowance:
         """Whether a peer that is no broker may get requests of other protocols, to find out what it
         is. A Kafka client is sent to any address with Kafka's requests, and never with HTTP."""
         if is_metadata_service(address):
+            return False
+        if parse(address) is None and address not in self._known:  # a name that a proxy resolves
             return False
         if is_local(address) and not any(map(is_local, self._known)):
             return False

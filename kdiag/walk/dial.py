@@ -50,8 +50,10 @@ async def dial_endpoint(
     other dials may wait for the descriptor.
     """
     dns, addresses = await walk.net.resolve(endpoint.host)
+    proxy = str(walk.settings.options.proxy or "")
     if dns.failure:
-        return EndpointResult(endpoint, dns, lookup=await walk.net.diagnose(endpoint.host)), ()
+        lookup = await walk.net.diagnose(endpoint.host)
+        return EndpointResult(endpoint, dns, lookup=lookup, proxy=proxy), ()
 
     addresses = walk.allowance.addresses(endpoint.host, addresses)
 
@@ -62,7 +64,8 @@ async def dial_endpoint(
         return await then(result)
 
     results = await asyncio.gather(*map(dialled, addresses))
-    return EndpointResult(endpoint, dns, tuple(result.dial for result in results)), tuple(results)
+    dials = tuple(result.dial for result in results)
+    return EndpointResult(endpoint, dns, dials, proxy=proxy), tuple(results)
 
 
 async def connect(walk: Walk, target: DialTarget) -> HandshakeResult:

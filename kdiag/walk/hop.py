@@ -137,7 +137,9 @@ class Walk(NamedTuple):
     @property
     def secrets(self) -> tuple[str, ...]:
         """Every secret that was configured or fetched: none may be printed."""
-        return self.settings.security._replace(sasl=self.login.ready).secrets
+        proxy = self.settings.options.proxy
+        own = self.settings.security._replace(sasl=self.login.ready).secrets
+        return (*own, *proxy.secrets) if proxy else own
 
     def after(self, bootstrap: Bootstrap) -> Walk:
         """The context of the hops after hop 1: `protocol` (unless it is configured) and `apis` are

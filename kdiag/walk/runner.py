@@ -18,7 +18,7 @@ from kdiag.config.settings import Settings
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.errors import NAMES
 from kdiag.kafka.login_notes import CUT_OFF
-from kdiag.network.attempt import LAYERS
+from kdiag.network.attempt import LAYERS, PROXY
 from kdiag.walk.facts import Facts, HopFacts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import REBALANCES
@@ -48,7 +48,7 @@ MakeDialer = Callable[[Settings], KafkaDialer]
 # Texts that rules compare: they stay, whatever a password is.
 _OWN = frozenset(
     (
-        *(*LAYERS, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in WALKED)),
+        *(*LAYERS, PROXY, *PROTOCOLS, *MECHANISMS, *NAMES, *(hop.id for hop in WALKED)),
         *("aws", CUT_OFF, *SYSTEMS.values(), *ROLES, *REBALANCES, "classic"),
     )
 )
@@ -117,7 +117,9 @@ async def collect(
 
 def without_secrets(collected: WalkFacts, settings: Settings) -> WalkFacts:
     """The facts from another machine, without the secrets that were sent there."""
-    secrets = _hidden(settings, settings.security.secrets, settings.security.sasl)
+    proxy = settings.options.proxy
+    known = (*settings.security.secrets, *(proxy.secrets if proxy else ()))
+    secrets = _hidden(settings, known, settings.security.sasl)
     shown, found = without((collected, collected.facts.values), secrets, _OWN)
     found_facts: WalkFacts = shown._replace(facts=Facts(found))
     return found_facts
@@ -182,7 +184,12 @@ def _reason(before: Sequence[_End]) -> str:
 
 def plain_dialer(settings: Settings, started: Iterable[StartedConnection] = ()) -> KafkaDialer:
     """The dialer of the real network; hop 1 continues the `started` connections."""
-    return KafkaDialer(
+    make, proxy = KafkaDialer, settings.options.proxy
+    if proxy:
+        from kdiag.kafka.proxy_dialer import ProxyDialer  # 2 ms
+
+        make = partial(ProxyDialer, proxy)  # type: ignore[assignment]
+    return make(
         settings.options.timeout,
         answer_timeout=settings.options.answer_timeout,
         family=settings.family,

@@ -75,6 +75,12 @@ def server(failed: str, detail: str = "why") -> Facts:
     return (bootstrap(contact(f"{HOST}:9094", failed, detail=detail)),)
 
 
+def through_proxy(failed: str) -> Facts:
+    """A bootstrap server that failed behind a proxy."""
+    met = contact(f"{HOST}:9094", failed, detail="why")._replace(proxy="socks5h://proxy:1080")
+    return bootstrap(met), settings(f"{HOST}:9094", proxy="socks5h://proxy:1080")
+
+
 def families(failed: str) -> Facts:
     """A server of two addresses, the IPv6 one of which failed."""
     dials = dial("198.51.100.1"), dial("2001:db8::1", failed)
@@ -238,6 +244,8 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
     "KD124": (answered_in(5.0), answered_in(1.0)),
     "KD125": (over_tls(seconds_left=86400), over_tls(seconds_left=90 * 86400)),
     "KD126": (server("sasl:credentials", "Too many connects"), server("sasl:credentials")),
+    "KD129": (through_proxy("proxy:proxy_denied"), through_proxy("proxy:proxy_failed")),
+    "KD130": (through_proxy("proxy:proxy_failed"), through_proxy("proxy:proxy_denied")),
     "KD201": (
         (metadata(answers=(answer(SERVER, "silent"),)),),
         (metadata(answers=(answer(SERVER, "not_kafka"),)),),

@@ -47,11 +47,19 @@ class Control:
     name: str
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A test of this repository in which another client fails beside kdiag."""
+
+    module: str
+    test: str
+
+
 UNSENT = "_MSG_TIMED_OUT"
 EXPIRED = "TimeoutException: Expiring"
 NO_METADATA = "not present in metadata"
 
-STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control]] = {
+STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control | Judged]] = {
     "KD101": [Log("name-not-found", "Failed to resolve", "Couldn't resolve server")],
     "KD102": [Lab("aws/a_resolver_that_does_not_answer_is_no_missing_name")],
     "KD103": [Log("refused", "Connection refused", "could not be established")],
@@ -107,6 +115,8 @@ STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control]] = {
         Control("one-closed"),
     ],
     "KD306": [Lab("aws/node_ports_of_which_only_the_bootstraps_is_open")],
+    "KD129": [Judged("control/test_proxies.py", "test_kafka_python_fails_where_kdiag_says_so")],
+    "KD130": [Judged("control/test_proxies.py", "test_nor_where_the_proxy_does_not_say_why")],
     "KD307": [Log("swapped", "", "Received invalid metadata error in produce request")],
     "KD308": [
         Log("shared", UNSENT, "Received invalid metadata error in produce request"),
@@ -167,6 +177,15 @@ def test_the_lab_has_met_it(code: str, case: Lab) -> None:
     report = kept(module)[name].report
     found = {one["code"]: one["severity"] for one in report["findings"]}
     assert found.get(code) == "error", f"{case.golden} has {found}"
+
+
+@pytest.mark.parametrize(
+    ("code", "case"), [(code, one) for code, one in EVIDENCE if isinstance(one, Judged)]
+)
+def test_a_test_has_another_client_fail_by_it(code: str, case: Judged) -> None:
+    text = (TESTS / case.module).read_text("utf-8")
+    assert f"def {case.test}(" in text
+    assert code in text
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,8 @@ ADDED = {
     "KD124": "slow-answer",
     "KD125": "certificate-expires-soon",
     "KD126": "login-limited",
+    "KD129": "proxy-refused",
+    "KD130": "proxy-not-connected",
     "KD409": "write-failed",
     "KD601": "unreadable-file",
     "KD602": "mis-indented",

@@ -15,7 +15,8 @@ bootstrap.servers broker.address.family client.dns.lookup client.id
 enable.sasl.oauthbearer.unsecure.jwt
 enable.ssl.certificate.verification group.id https.ca.location https.ca.pem
 kdiag.oauthbearer.allow.http
-kdiag.oauthbearer.token metadata.broker.list request.timeout.ms sasl.client.callback.handler.class
+kdiag.oauthbearer.token metadata.broker.list proxy_url request.timeout.ms
+sasl.client.callback.handler.class socks5_proxy
 sasl.jaas.config sasl.kerberos.keytab sasl.kerberos.principal sasl.kerberos.service.name
 sasl.login.callback.handler.class sasl.mechanism sasl.mechanisms
 sasl.oauthbearer.client.credentials.client.id sasl.oauthbearer.client.credentials.client.secret

@@ -11,7 +11,10 @@ from kdiag.demo.scenario import SCENARIOS
 
 # In the order in which `kdiag demo --list` shows them.
 _MODULES = (
-    *(f"kdiag.demo.scenarios.{name}" for name in ("listeners", "connection", "tls", "sasl")),
+    *(
+        f"kdiag.demo.scenarios.{name}"
+        for name in ("listeners", "connection", "proxy", "tls", "sasl")
+    ),
     *(f"kdiag.demo.scenarios.{name}" for name in ("metadata", "produce", "consume")),
     "kdiag.aws.scenarios",
     "kdiag.demo.scenarios.expect",

@@ -7,7 +7,7 @@ from typing import Any, TextIO
 
 import msgspec
 
-from kdiag.network.attempt import LAYERS, Failure
+from kdiag.network.attempt import LAYERS, PROXY, Failure
 from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, Report
 from kdiag.report.several import Reports
 from kdiag.walk.areas import EXIT_CODES
@@ -69,7 +69,7 @@ def _vocabularies() -> dict[str, dict[str, object]]:
     code = {"type": "string", "pattern": "^KD[0-9]{3}$"}
     layers = {
         "type": "object",
-        "properties": dict.fromkeys(LAYERS, outcome),
+        "properties": dict.fromkeys((*LAYERS, PROXY), outcome),
         "required": list(LAYERS),
     }
     return {

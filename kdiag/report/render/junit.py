@@ -144,11 +144,11 @@ def _checks(report: Report, step: HopResult) -> Iterator[_Case]:
     if step.hop == "bootstrap":
         layers = presentation.tried(report.bootstrap)
         checks = [
-            (f"bootstrap {s.server}", x, s.layers[x]) for s in report.bootstrap for x in layers
+            (f"bootstrap {s.server}", x, s.layers.get(x)) for s in report.bootstrap for x in layers
         ]
     elif step.hop == "listeners":
         layers = presentation.tried(brokers)
-        checks = [(f"broker {b.node}", x, b.layers[x]) for b in brokers for x in layers]
+        checks = [(f"broker {b.node}", x, b.layers.get(x)) for b in brokers for x in layers]
     elif step.hop == "produce":
         checks = [(f"broker {broker.node}", "produce", broker.produce) for broker in brokers]
     elif step.hop == "aws":

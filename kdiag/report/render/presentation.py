@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from kdiag import links
-from kdiag.network.attempt import LAYERS
+from kdiag.network.attempt import LAYERS, PROXY
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, Report, RightReport, ServerReport
 from kdiag.rules.rule import Finding, rule_url
@@ -96,7 +96,7 @@ def failing(report: Report) -> list[Finding]:
 
 def tried(ends: Sequence[Reached]) -> list[str]:
     """The layers that were tried at any of these servers or brokers, in order."""
-    return [layer for layer in LAYERS if any(end.layers.get(layer) for end in ends)]
+    return [layer for layer in (PROXY, *LAYERS) if any(end.layers.get(layer) for end in ends)]
 
 
 def broken(end: BrokerReport | ServerReport) -> tuple[str, str] | None:
