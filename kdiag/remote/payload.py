@@ -101,6 +101,7 @@ def without(value, hidden, own=()): return value
 """,
     "config/mechanisms": f"MECHANISMS = {tuple(MECHANISMS)!r}; CLIENT_ONLY = {CLIENT_ONLY!r}",
     "config/properties/layers": "Layers = None",
+    "config/proxy": "Proxy = str; PROPERTIES = of_properties = parse_proxy = None",
     "config/properties/limits": "",
     "config/properties/names": f"PROTOCOLS = {PROTOCOLS!r}; "
     "KNOWN = USED = (); is_known = is_used = None",

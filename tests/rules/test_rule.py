@@ -171,7 +171,9 @@ ADDED = {
 # The first digit of a code → the modules that declare its rules.
 AREAS = {
     "0": {"rules.walk"},
-    "1": {f"rules.{name}" for name in ("connection", "slow", "tls", "certificates", "sasl")},
+    "1": {
+        f"rules.{name}" for name in ("connection", "proxy", "slow", "tls", "certificates", "sasl")
+    },
     "2": {"rules.metadata"},
     "3": {"rules.listeners", "rules.identity", "rules.mismatch"},
     "4": {"rules.produce", "rules.records"},
