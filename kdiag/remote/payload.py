@@ -206,6 +206,7 @@ def barest(source: str, *, types_alone: bool = False) -> str:
     tree = ast.parse(source)
     if types_alone:
         tree = ast.fix_missing_locations(_TypesAlone().visit(tree))
+    tree = ast.fix_missing_locations(_Unannotated().visit(tree))
     for node in ast.walk(tree):
         documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         if isinstance(node, documented) and ast.get_docstring(node, clean=False) is not None:
@@ -213,6 +214,29 @@ def barest(source: str, *, types_alone: bool = False) -> str:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             _unannotated(node)
     return _INDENT.sub(lambda found: found.group()[::4], ast.unparse(tree))
+
+
+class _Unannotated(ast.NodeTransformer):
+    """Takes away what only type checkers read: the types of variables outside of classes, what is
+    imported for them, and assertions."""
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        for each in node.body:
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
+                self.generic_visit(each)
+        return node
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
+        return ast.Assign([node.target], node.value) if node.value else ast.Pass()
+
+    def visit_Assert(self, _: ast.Assert) -> ast.stmt:
+        return ast.Pass()
+
+    def visit_If(self, node: ast.If) -> ast.stmt:
+        if ast.unparse(node.test) == "TYPE_CHECKING":
+            return ast.Pass()
+        self.generic_visit(node)
+        return node
 
 
 class _TypesAlone(ast.NodeTransformer):
