@@ -321,6 +321,6 @@ def moto() -> Responder:
             return list(self.ipv6_addresses)
         return plain(self, name, method)
 
-    NetworkInterface.get_filter_value = filter_value  # type: ignore[method-assign, assignment]
+    NetworkInterface.get_filter_value = filter_value
     app: Responder = DomainDispatcherApplication(create_backend_app)
     return app

@@ -19,12 +19,15 @@ from typing import Any, TypeVar
 
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
+from tests.forked import Forks
 
 T = TypeVar("T")
 
 ROOT = Path(__file__).parent.parent
+FORKS = Forks()
 ENOUGH = 50.0  # seconds, for a process on a machine that is busy
 
+_AT_START = ("PYTHON", "LC_", "LANG")  # what Python reads when it starts
 _SCRUBBED = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI", "TERM", "TTY_COMPATIBLE")
 
 
@@ -33,7 +36,7 @@ def environment(**given: str) -> Mapping[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name not in _SCRUBBED and not name.startswith(("PYTHON", "KDIAG_", "LC_", "LANG"))
+        if name not in _SCRUBBED and not name.startswith((*_AT_START, "KDIAG_"))
     }
     return {**kept, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "TERM": "xterm", **given}
 
@@ -46,17 +49,20 @@ def command(*arguments: str) -> list[str]:
 def kdiag(
     *arguments: str, stdin: str = "", cwd: Path = ROOT, **given: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs kdiag to its end. Its standard output is a pipe."""
-    return subprocess.run(
-        command(*arguments),
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
-        cwd=cwd,
-        env=environment(**given),
-        timeout=ENOUGH,
-    )
+    """Runs kdiag to its end; its standard output is no terminal. It is forked from a process that
+    has loaded it, unless `given` has what Python reads when it starts."""
+    data = stdin.encode("utf-8", "surrogateescape")
+    told, fresh = environment(**given), any(name.startswith(_AT_START) for name in given)
+    ended = None if fresh else FORKS.run(arguments, data, cwd, told, ENOUGH)
+    if ended is None:
+        done = subprocess.run(
+            command(*arguments), input=data, capture_output=True, cwd=cwd, env=told, timeout=ENOUGH
+        )
+        ended = done.returncode, done.stdout, done.stderr
+    code, *streams = ended
+    texts = (stream.decode("utf-8", "surrogateescape") for stream in streams)
+    out, err = (text.replace("\r\n", "\n").replace("\r", "\n") for text in texts)
+    return subprocess.CompletedProcess(command(*arguments), code, out, err)
 
 
 def on_terminal(*arguments: str, **given: str) -> tuple[str, str]:

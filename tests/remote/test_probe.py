@@ -34,16 +34,20 @@ AT_ONCE = 4
 TRIES = 3  # a peer that closes at once is met as closed or as reset, as it happens
 
 
-async def by_probe(world: World, asked: Settings, folder: Path, python: str) -> Report:
+async def by_probe(
+    world: World, asked: Settings, folder: Path, python: str, probe: Path | None
+) -> Report:
     """The report on a walk by the probe."""
     started, asking = time.perf_counter(), remote_walk(asked)
-    answer = await run_walk(far.command(world, folder, python), asking, LONGEST)
+    answer = await run_walk(far.command(world, folder, python, probe), asking, LONGEST)
     return judge(
         asked, WalkResult(asking.gathered(answer), secrets=asked.security.secrets), started
     )
 
 
-async def both(name: str, folder: Path, python: str) -> tuple[Report, Report]:
+async def both(
+    name: str, folder: Path, python: str, probe: Path | None = None
+) -> tuple[Report, Report]:
     """A scenario, walked here and by the probe."""
     world = World()
     try:
@@ -51,19 +55,19 @@ async def both(name: str, folder: Path, python: str) -> tuple[Report, Report]:
         asked = settings(start.bootstrap, topic=start.topic, timeout=2.0, answer_timeout=2.0)
         asked = asked._replace(security=start.security)
         here = await walk(asked, world.net, lambda hop, summary: None)
-        return here, await by_probe(world, asked, folder, python)
+        return here, await by_probe(world, asked, folder, python, probe)
     finally:
         await world.end()
 
 
 def test_every_scenario_ends_in_the_same_report(tmp_path: Path) -> None:
     async def all_of_them() -> list[tuple[Report, Report]]:
-        gate = asyncio.Semaphore(AT_ONCE)
+        gate, probe = asyncio.Semaphore(AT_ONCE), far.unpacked(tmp_path / "probe")
 
         async def one(name: str) -> tuple[Report, Report]:
             async with gate:
                 for _ in range(TRIES):
-                    here, there = await both(name, tmp_path, sys.executable)
+                    here, there = await both(name, tmp_path, sys.executable, probe)
                     if scrubbed(here) == scrubbed(there):
                         break
                 return here, there
