@@ -25,12 +25,21 @@ from kdiag.rules.client import ClientSystem
 from kdiag.rules.root_cause import explained
 from kdiag.rules.rule import Finding, Match, Remedy, Severity
 from kdiag.rules.text import brokers, listed, sentence
-from kdiag.walk.areas import EXIT_CODES, HOP_IDS
+from kdiag.walk.areas import AREA_IDS, EXIT_CODES
 from kdiag.walk.facts.run import this_system
 
 _MAX_LINES = 8  # lines that a finding keeps
 # These failures are often only a consequence of others. A higher number is a weaker root cause.
-_AMBIGUITY = {"KD116": 1, "KD121": 1, "KD204": 2, "KD206": 2, "KD405": 2, "KD201": 1, "KD401": 1}
+_AMBIGUITY = {
+    "KD116": 1,
+    "KD121": 1,
+    "KD204": 2,
+    "KD206": 2,
+    "KD405": 2,
+    "KD201": 1,
+    "KD401": 1,
+    "KD916": 1,
+}
 _BOOTSTRAP = "bootstrap server"
 
 
@@ -204,7 +213,7 @@ def _root_cause(findings: Sequence[LogFinding], log: LogFacts) -> LogFinding | N
             found.finding.severity is not Severity.ERROR,
             found.confidence != "sure",
             _AMBIGUITY.get(found.finding.code, 0),
-            HOP_IDS.index(found.finding.hop),
+            AREA_IDS.index(found.finding.hop),
             -len(found.finding.subjects),
         ),
         default=None,

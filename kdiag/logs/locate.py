@@ -16,7 +16,7 @@ _MAX_DISTANCE = 40  # lines between a stack trace and the line that names its co
 _SHORT = 20  # lines of a log that somebody has cut out
 _NEAR = 12  # lines between two lines that are about one failure
 CODES_OF_ADDRESSES = ("KD101", "KD103", "KD104", "KD105")
-_HOP_OF_AREA = {"2": "metadata", "3": "listeners", "4": "produce"}
+_HOP_OF_AREA = {"2": "metadata", "3": "listeners", "4": "produce", "9": "consume"}
 _PER_BROKER = ("a container id", "a private DNS name of EC2", "a Kubernetes service name")
 
 

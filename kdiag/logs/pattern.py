@@ -28,13 +28,13 @@ PROVES = {
     "idle": "a connection that worked was closed; the client opens it again",
     "own": "the client's own settings are at fault, before anything was sent",
     "servers": "the line has the client's bootstrap servers",
-    "group": "a consumer may not use its group",
+    "fenced": "another producer has taken over the transactional.id",
     "network": "the lines around this one are about a connection of the client",
     "unknown": "a failure of a client, in words that no pattern has",
     "client": "a line of a client of Kafka is near, or the log is short",
     "nothing": "no server answered",
 }
-FAILURES = ("", "lost", "own", "idle", "group", "unknown")
+FAILURES = ("", "lost", "own", "idle", "fenced", "unknown")
 
 
 @dataclass(frozen=True)

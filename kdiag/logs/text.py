@@ -12,11 +12,11 @@ OUTCOMES: dict[str, tuple[str, str, str]] = {
         "CLIENT'S SETTINGS",
         "the client failed by its own settings, before a broker answered",
     ),
-    "group": (
-        "These lines say that the client may not use its consumer group; it needs READ on it "
-        "(KD902; `kdiag check HOST:PORT --group GROUP` proves it):",
-        "NOT AUTHORIZED",
-        "the client may not use its consumer group; the connection works",
+    "fenced": (
+        "These lines say that another producer has begun with the same transactional.id; Kafka "
+        "refuses the older one:",
+        "FENCED",
+        "another producer has the same transactional.id; the connection works",
     ),
     "": (
         "These lines only say that something failed, and not why:",
@@ -218,4 +218,48 @@ MESSAGES: dict[str, tuple[str, str]] = {
         "the broker's words say what it did not like.",
     ),
     "KD408": ("A quota slows this client down", "Ask for less at once, or for a larger quota."),
+    "KD902": (
+        "This client may not use its consumer group: it lacks Read on it",
+        "Grant it: kafka-acls.sh --add --allow-principal User:NAME --operation Read --group GROUP.",
+    ),
+    "KD903": (
+        "The group's coordinator is still loading the group",
+        "Wait; where it takes minutes, look at the size of __consumer_offsets.",
+    ),
+    "KD904": (
+        "The group has no coordinator: its part of __consumer_offsets has no leader, or the topic "
+        "cannot be created",
+        "Compare offsets.topic.replication.factor with the number of brokers (KD901), and start "
+        "the brokers that hold that topic.",
+    ),
+    "KD906": (
+        "A member of the group did not poll in time, or came back after it was given up: the group "
+        "has to rebalance",
+        "Let it process less in one poll (max.poll.records), or give it more time "
+        "(max.poll.interval.ms).",
+    ),
+    "KD907": (
+        "The offset to read from is not in the partition",
+        "Choose auto.offset.reset, or set the group's offsets: kafka-consumer-groups.sh "
+        "--reset-offsets.",
+    ),
+    "KD908": (
+        "This client may not read the topic: it lacks Read on it",
+        "Grant it: kafka-acls.sh --add --allow-principal User:NAME --operation Read --topic TOPIC.",
+    ),
+    "KD910": (
+        "This client may not use its transactional.id: it lacks Write on it",
+        "Grant it: kafka-acls.sh --add --allow-principal User:NAME --operation Write "
+        "--transactional-id ID.",
+    ),
+    "KD911": (
+        "This client may not be an idempotent producer: it lacks IdempotentWrite on the cluster",
+        "Grant it: kafka-acls.sh --add --allow-principal User:NAME --operation IdempotentWrite "
+        "--cluster; or set enable.idempotence=false.",
+    ),
+    "KD916": (
+        "The coordinator of transactions does not answer: its topic may not be there",
+        "Compare transaction.state.log.replication.factor and transaction.state.log.min.isr with "
+        "the number of brokers.",
+    ),
 }

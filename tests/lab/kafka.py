@@ -193,6 +193,8 @@ class Kafka:
             "offsets.topic.replication.factor=3",
             "offsets.topic.num.partitions=1",
             "group.initial.rebalance.delay.ms=0",
+            f"broker.rack=zone-{node}",
+            "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector",
             # A broker that was killed may come back under its id when its session is over.
             "broker.session.timeout.ms=6000",
             "num.network.threads=1",

@@ -142,6 +142,16 @@ class Network:
             self.gateway.run("nft", "flush chain ip sg case")
 
     @contextmanager
+    def answers(self, rule: str) -> Iterator[None]:
+        """The gateway has a rule for what the instances send to the laptop."""
+        chain = "add table ip back; add chain ip back out { type filter hook forward priority 0; }"
+        self.gateway.run("nft", f'{chain}; add rule ip back out oifname "wan" {rule}')
+        try:
+            yield
+        finally:
+            self.gateway.run("nft", "delete table ip back")
+
+    @contextmanager
     def deaf_resolver(self) -> Iterator[None]:
         """The laptop's resolver gets no query."""
         deaf = "add table ip deaf; add chain ip deaf in { type filter hook input priority 0; }; "

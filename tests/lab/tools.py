@@ -9,6 +9,11 @@
                                 adds access rules: that user may do that
     topics SERVER [NAME=VALUE]  prints the topics' names, without Kafka's own
     read SERVER TOPIC           prints every record as [partition, offset, key, value]
+    group SERVER GROUP TOPIC BYTES
+                                writes a record of that size to each partition, and commits
+                                offset 0 of each for the group, whose coordinator is broker 2
+    polled SERVER GROUP TOPIC SECONDS [NAME=VALUE]...
+                                prints how many records a consumer of the group gets in that time
     heard SERVER...             prints those of these addresses from which anything comes back to
                                 a request to connect, were it a refusal
 
@@ -19,6 +24,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -29,6 +35,7 @@ from confluent_kafka import (
     ElectionType,
     KafkaError,
     KafkaException,
+    Producer,
     TopicPartition,
 )
 from confluent_kafka.admin import (
@@ -195,6 +202,45 @@ def end(server: str, topic: str) -> int:
     return sum(high for _, high in offsets)
 
 
+def group(server: str, name: str, topic: str, size: str) -> None:
+    """A group that has read nothing, and a topic for it whose leaders are those of "orders"."""
+    admin = AdminClient({"bootstrap.servers": server})
+    there = admin.list_topics(timeout=10).topics
+    compact = {"cleanup.policy": "compact"}
+    made = [NewTopic(topic, 3, replica_assignment=[[1, 2, 3], [2, 3, 1], [3, 1, 2]])]
+    made.append(NewTopic("__consumer_offsets", 1, replica_assignment=[[2, 3, 1]], config=compact))
+    for future in admin.create_topics([t for t in made if t.topic not in there]).values():
+        future.result(PATIENCE)
+    producer = Producer({"bootstrap.servers": server})
+    for number in range(3):
+        producer.produce(topic, os.urandom(int(size)), partition=number)
+    assert producer.flush(PATIENCE) == 0
+    consumer = Consumer({"bootstrap.servers": server, "group.id": name})
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        try:
+            offsets = [TopicPartition(topic, number, 0) for number in range(3)]
+            consumer.commit(offsets=offsets, asynchronous=False)
+            return consumer.close()
+        except KafkaException:
+            if time.monotonic() > give_up:
+                raise
+
+
+def polled(server: str, name: str, topic: str, seconds: str, *properties: str) -> int:
+    """A consumer that joins the group, and commits nothing."""
+    given = dict(text.split("=", 1) for text in properties)
+    fixed = {"bootstrap.servers": server, "group.id": name, "enable.auto.commit": False}
+    consumer = Consumer({**given, **fixed, "auto.offset.reset": "earliest", "log_level": 0})
+    consumer.subscribe([topic])
+    found, ends = 0, time.monotonic() + float(seconds)
+    while found < 3 and time.monotonic() < ends:
+        message = consumer.poll(0.2)
+        found += bool(message and not message.error())
+    consumer.close()
+    return found
+
+
 def heard(*servers: str) -> list[str]:
     """Asks all of them at once; SILENCE is long enough for a second request."""
 
@@ -226,6 +272,8 @@ COMMANDS: dict[str, Callable[..., object]] = {
         topics,
         end,
         read,
+        group,
+        polled,
         heard,
     )
 }
