@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from kdiag.config.environment import from_environment
+from kdiag.config.options import aws_echo
 from kdiag.config.settings import Settings, lost_backslashes, parse_properties
 from kdiag.config.settings import settings as checked_settings
 from kdiag.config.usage import UsageError, near, quoted, word
+from kdiag.record import NamedTuple
 from kdiag.text import clean, decoded
 
 if TYPE_CHECKING:
     from kdiag.config.targets import Target
 
-CHECK_IP = "https://checkip.amazonaws.com"  # returns the address of its client
 MAX_FILE = 1 << 20  # bytes of a file of properties, and of one of configuration
 MOST_SERVERS = 16  # of a target that is not named in kdiag.toml
 LONGEST_ADDRESS = 1024  # characters of it
@@ -79,7 +80,7 @@ def settings_of(bootstrap: str | None, given: Given = Given()) -> Settings:  # n
         values["config"] = given.config or {
             name: given.configuration(name) for name in from_target["config"]
         }
-    values.setdefault("aws_echo", "off" if os.environ.get("CI") else CHECK_IP)
+    values.setdefault("aws_echo", aws_echo())
     if values.get("expect") or values.get("ignore"):
         from kdiag.api import judged  # 65 ms: few checks need it
 

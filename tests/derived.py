@@ -24,7 +24,7 @@ from click.testing import CliRunner
 
 from kdiag.api import play
 from kdiag.catalog import every_rule
-from kdiag.cli import cli
+from kdiag.cli.group import cli
 from kdiag.config.expectation import EXPECTABLES
 from kdiag.config.options import EVERY, flag, variable, word
 from kdiag.demo.scenarios import SCENARIOS

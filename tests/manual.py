@@ -8,8 +8,8 @@ from inspect import cleandoc
 
 import click
 
-from kdiag.cli import COMMANDS, cli
 from kdiag.cli.exits import EXIT_CODES
+from kdiag.cli.group import COMMANDS, cli
 
 ENVIRONMENT = {
     "KDIAG_TOPIC, KDIAG_TIMEOUT, ...": "The option of that name of kdiag check.",

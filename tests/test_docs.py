@@ -15,7 +15,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from kdiag import links
 from kdiag.catalog import every_rule
-from kdiag.cli import COMMANDS, cli
+from kdiag.cli.group import COMMANDS, cli
 from kdiag.config.properties.names import KNOWN
 from kdiag.walk.areas import EXIT_CODES
 from tests.derived import ROOT, derived, output, pages, quoted_anew

@@ -56,6 +56,7 @@ IMPORTERS = {
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
     "address",
+    "record",
     "text",
     "remote.probe",
     "remote.serialization",

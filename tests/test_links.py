@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from kdiag import links
 from kdiag.api import play
-from kdiag.cli import cli
+from kdiag.cli.group import cli
 from kdiag.report.render import render
 from kdiag.rules.rule import rule_url
 from tests.derived import ROOT, pages

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from kdiag.cli import cli
+from kdiag.cli.group import cli
 from kdiag.config.endpoint import parse_mapped
 from kdiag.config.properties.names import KNOWN
 from kdiag.config.redaction import without_userinfo

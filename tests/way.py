@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 import kdiag
-from kdiag.cli import cli
+from kdiag.cli.group import cli
 
 ROOT = Path(kdiag.__file__).parent
 

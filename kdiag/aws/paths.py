@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kdiag.aws.hop import AwsFacts
 from kdiag.aws.verdict import PathVerdict
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
+from kdiag.record import NamedTuple
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners

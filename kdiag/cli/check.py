@@ -86,9 +86,8 @@ def check(
     bootstraps = _whole([*bootstraps, *servers])
     checks = all_settings(context, bootstraps, written)
     vantages = all_vantages(places, checks, wait_seconds) if places else ()
-    begun = context.obj or ()
-    if not (begun or vantages or bundle or wait_seconds is not None):
-        begun = begin(checks, outputs)
+    away = vantages or bundle or wait_seconds is not None
+    begun = () if away else begin(checks, outputs)
     ready()
     with destinations(outputs) as opened, file(BUNDLE, bundle) as packed:
         reports = (

@@ -10,8 +10,6 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-import click
-
 from kdiag.cli.ahead import Ahead
 
 if TYPE_CHECKING:
@@ -81,13 +79,13 @@ def walked(
     checks repeat until they pass or time is up. `forms` are the formats of the report, `begun`
     connections that kdiag has begun."""
     for note in dict.fromkeys(note for settings in checks.values() for note in settings.notes):
-        click.echo(f"kdiag: note: {note}", err=True)
+        _note(f"note: {note}")
     reports = _walked(checks, forms, wait, begun)
     if any(settings.options.mapped for settings in checks.values()):
         ends = dict.fromkeys(note for report in reports.values() for note in report.notes)
         for note in ends:
             if note.startswith("--map "):  # what the user gave is not used: only a walk tells
-                click.echo(f"kdiag: note: {note}", err=True)
+                _note(f"note: {note}")
     return reports
 
 
@@ -124,7 +122,7 @@ def walked_from(checks: Mapping[str, Settings], vantages: Sequence[Vantage]) -> 
 
     (settings,) = checks.values()
     for note in settings.notes:
-        click.echo(f"kdiag: note: {note}", err=True)
+        _note(f"note: {note}")
     if _is_watched():
         from kdiag.report.render.live import live_all  # 72 ms
 
@@ -138,7 +136,7 @@ def walked_from(checks: Mapping[str, Settings], vantages: Sequence[Vantage]) -> 
             if not note.startswith(WALKED_FROM):
                 noted.setdefault(note, []).append(label)
     for note, labels in noted.items():
-        click.echo(f"kdiag: note: {named(labels)}: {note}", err=True)
+        _note(f"note: {named(labels)}: {note}")
     return reports
 
 
@@ -156,7 +154,7 @@ def _waited(checks: Mapping[str, Settings], seconds: float) -> dict[str, Report]
         whose = f"{label}: " if len(reports) > 1 else ""
         for why in (NOT_AGAIN, NO_ANSWER):
             if why in report.notes:
-                click.echo(f"kdiag: note: {whose}{why}", err=True)
+                _note(f"note: {whose}{why}")
     return reports
 
 
@@ -186,7 +184,7 @@ def _progress() -> Iterator[Callable[[str, str], None]]:
     def note(state: str, _: str) -> None:
         nonlocal last
         if state != last:
-            click.echo(f"kdiag: waiting: {state}", err=True)
+            _note(f"waiting: {state}")
             last = state
 
     yield note
@@ -202,6 +200,12 @@ def watched() -> Iterator[Observer | None]:
 
     with live(sys.stderr) as observe:
         yield observe
+
+
+def _note(text: str) -> None:
+    from click import echo  # 18 ms: most checks have nothing to note
+
+    echo(f"kdiag: {text}", err=True)
 
 
 def _is_watched() -> bool:

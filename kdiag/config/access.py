@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from kdiag.config.usage import UsageError, quoted
+from kdiag.record import NamedTuple
 
 _URL = r"https?://[^\s/@?#]+(/[^\s@]*)?\Z"
 

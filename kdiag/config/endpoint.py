@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from kdiag.config.usage import SHORT, SHOWN, UsageError, quoted
+from kdiag.record import NamedTuple
 
 DEFAULT_PORT = 9092
 

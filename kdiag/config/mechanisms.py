@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+
+from kdiag.record import NamedTuple
 
 _USER_AND_PASSWORD = MappingProxyType({"sasl.username": "username", "sasl.password": "password"})
 _NONE: Mapping[str, str] = MappingProxyType({})

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from kdiag.config.endpoint import Endpoint, parse_bootstrap
@@ -22,6 +21,7 @@ from kdiag.config.options import word as option_word
 from kdiag.config.properties.layers import Layers
 from kdiag.config.targets import FILE, Target
 from kdiag.config.usage import UsageError, word
+from kdiag.record import NamedTuple
 
 TRUST = "--trust-project"
 _MOST_ENTRIES = 1000  # of a folder of certificates

@@ -20,7 +20,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate, islice
-from typing import Any, NamedTuple
+from typing import Any
+
+from kdiag.record import NamedTuple
 
 HIDDEN = "***"
 LEAST, LEAST_LETTERS = 4, 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from kdiag.config.endpoint import Endpoint as Endpoint
 from kdiag.config.endpoint import Mapped as Mapped
@@ -19,6 +19,7 @@ from kdiag.config.proxy import of_properties
 from kdiag.config.security import Security
 from kdiag.config.usage import NO_SERVER, like, near, word
 from kdiag.config.usage import UsageError as UsageError
+from kdiag.record import NamedTuple
 
 MOST_STRANGE = 50  # names that the nearest one is looked for
 FAMILIES = ("any", "v4", "v6")

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from kdiag.config import options
 from kdiag.config.properties.names import KNOWN, is_known
 from kdiag.config.usage import UsageError, like, near, word
+from kdiag.record import NamedTuple
 from kdiag.text import UTF_16
 
 FILE = "kdiag.toml"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from kdiag.kafka.codec import Struct
+from kdiag.record import NamedTuple
 
 Versions = Mapping[int, tuple[int, int]]  # API key → least and most, as ApiVersions lists them
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from kdiag.network.attempt import TEXT_LIMIT, clean
+from kdiag.record import NamedTuple
 
 # What decoded values may cost, in bytes as CPython spends them: enough for 10,000 partitions of
 # three replicas.

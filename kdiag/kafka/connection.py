@@ -9,7 +9,7 @@ import struct
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
 from kdiag.kafka.codec import Body, WireError
 from kdiag.kafka.messages import (
@@ -31,6 +31,7 @@ from kdiag.network.errors import os_failure, os_message
 from kdiag.network.fingerprint import READ_LIMIT
 from kdiag.network.tcp_info import received, sent
 from kdiag.network.tls_transport import secured
+from kdiag.record import NamedTuple
 
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
 _BANNER_WAIT = 0.2

@@ -14,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from kdiag.kafka.api import Api as Api
 from kdiag.kafka.api import Question as Question
@@ -39,6 +39,7 @@ from kdiag.kafka.codec import (
     varint,
 )
 from kdiag.kafka.group_messages import GROUP_MESSAGES
+from kdiag.record import NamedTuple
 
 CLIENT_ID = "kdiag"
 MAX_FRAME = 4 << 20

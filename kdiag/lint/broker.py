@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
-from typing import NamedTuple
 
 from kdiag.config.properties.names import PROTOCOLS
 from kdiag.lint.images import Image
 from kdiag.lint.observed import ObservedBroker
 from kdiag.lint.tree import Scalar, Spot
+from kdiag.record import NamedTuple
 
 MAP = "listener.security.protocol.map"
 ADVERTISED = "advertised.listeners"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kdiag.config.usage import UsageError
+from kdiag.record import NamedTuple
 
 if TYPE_CHECKING:
     from kdiag.report.model import Report

@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kdiag.address import parse
 from kdiag.config import snippet
 from kdiag.network.attempt import clean
+from kdiag.record import NamedTuple
 
 if TYPE_CHECKING:
     from cryptography import x509

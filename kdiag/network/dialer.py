@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdiag.address import parse
 from kdiag.network.attempt import Failure, LayerResult, clean
@@ -18,6 +18,7 @@ from kdiag.network.dns_diagnosis import DnsDiagnosis
 from kdiag.network.errors import NO_SUCH_FAMILY, lookup_failure, os_failure, os_message
 from kdiag.network.fingerprint import READ_LIMIT
 from kdiag.network.sockets import Sockets, capacity
+from kdiag.record import NamedTuple
 
 if TYPE_CHECKING:
     from kdiag.network.head_start import StartedConnection

@@ -7,9 +7,9 @@ OpenSSH, Redis, PostgreSQL, MariaDB, RabbitMQ, ZooKeeper and the Prometheus JMX 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from kdiag.network.attempt import clean, clean_bytes
+from kdiag.record import NamedTuple
 
 READ_LIMIT = 4096  # bytes of an answer that matter; a web page's head and the start of its body
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from kdiag.config.settings import Settings
 from kdiag.config.usage import UsageError, like
+from kdiag.record import NamedTuple
 
 LOCAL = "local"
 

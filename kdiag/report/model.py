@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from io import StringIO
 from itertools import accumulate
@@ -13,6 +13,7 @@ from kdiag.config.security import Sasl
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import LAYERS, AddressResult, EndpointResult
 from kdiag.network.certificate import read
+from kdiag.record import dataclass
 from kdiag.report.aws import AwsReport
 from kdiag.rules.matching import matching, preferred
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
 
 from kdiag.config.mechanisms import MECHANISMS
+from kdiag.record import NamedTuple
 
 _PREFERRED = sorted(MECHANISMS, key=lambda name: -MECHANISMS[name].strength)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from enum import Enum
-from typing import NamedTuple
 
 from kdiag.address import internal_name, is_loopback, parse
 from kdiag.network.attempt import AddressResult
 from kdiag.network.certificate import CertificateKind, read, recognise
+from kdiag.record import NamedTuple
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners

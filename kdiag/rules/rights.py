@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from kdiag.record import NamedTuple
 from kdiag.walk.facts.consume import (
     CLUSTER_DENIED,
     GROUP_DENIED,

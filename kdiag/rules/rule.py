@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
-from typing import NamedTuple, cast
+from typing import cast
 
 from kdiag.config.usage import UsageError, near, word
 from kdiag.links import page
+from kdiag.record import NamedTuple, dataclass
 from kdiag.walk.areas import AreaId
 from kdiag.walk.facts import Facts, needed
 

@@ -7,8 +7,8 @@ import zlib
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from kdiag.record import NamedTuple
 from kdiag.report.load import read
 from kdiag.report.model import Report
 from kdiag.text import clean

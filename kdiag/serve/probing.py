@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 from kdiag.api import prepare, walk
 from kdiag.config.options import LEAST
@@ -15,6 +14,7 @@ from kdiag.config.settings import Settings
 from kdiag.config.usage import UsageError
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.named_targets import RequestedTargets
+from kdiag.record import NamedTuple
 from kdiag.report.logins import NOT_AGAIN, logged_in, not_again
 from kdiag.report.model import Report
 from kdiag.serve.history import Change, History

@@ -11,13 +11,14 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import uvicorn
 
 from kdiag.config.settings import Settings
 from kdiag.config.usage import UsageError
 from kdiag.named_targets import RequestedTargets, named_targets
+from kdiag.record import NamedTuple
 from kdiag.serve.app import Endpoints
 from kdiag.serve.history import Change
 from kdiag.serve.metrics import ServerMetrics

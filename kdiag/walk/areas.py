@@ -7,7 +7,9 @@ sections of the findings page.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from kdiag.record import NamedTuple
 
 # The ids of AREAS, for type checkers; a test holds them together.
 AreaId = Literal[

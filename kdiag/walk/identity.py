@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from kdiag.kafka.codec import Body, WireError
 from kdiag.kafka.connection import KafkaConnection, Reply
@@ -29,6 +29,7 @@ from kdiag.kafka.messages import (
     mentions,
 )
 from kdiag.network.attempt import AddressResult, Failure, LayerResult
+from kdiag.record import NamedTuple
 from kdiag.walk.bootstrap import metadata_question
 from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.hop import Walk

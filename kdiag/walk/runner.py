@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, Optional
 
 from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.options import ROLES
@@ -19,6 +19,7 @@ from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.errors import NAMES
 from kdiag.kafka.login_notes import CUT_OFF
 from kdiag.network.attempt import LAYERS, PROXY
+from kdiag.record import NamedTuple
 from kdiag.walk.facts import Facts, HopFacts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import REBALANCES

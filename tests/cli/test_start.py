@@ -6,17 +6,21 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from kdiag.__main__ import HARMLESS
+from kdiag.__main__ import HARMLESS, PlainCheck
 from kdiag.__main__ import _begin as begin_at_once
 from kdiag.cli.ahead import begin
-from kdiag.config.settings import settings
+from kdiag.cli.group import cli
+from kdiag.cli.plain import check
+from kdiag.config.settings import Settings, settings
 from kdiag.demo.broker import SILENCE
 from kdiag.kafka.messages import Request
 from tests import peers
+from tests.report.render.cases import private
 from tests.running import ENOUGH, ROOT, Brokers, environment, kdiag, on_terminal
 
 PATIENT = ("--timeout", "600", "--answer-timeout", "600", "--deadline", "600")
@@ -41,9 +45,12 @@ ALONE = {"", ".__main__", ".kafka", ".kafka.first_flight", ".network", ".network
 # What any other check needs that nothing can refuse any more.
 BEFORE = {
     *ALONE,
-    ".text",
-    *(f".cli{name}" for name in ("", ".ahead", ".check", ".completion", ".exits", ".files")),
-    *(f".cli.{name}" for name in ("options", "outputs", "settings", "watching")),
+    *(".record", ".text"),
+    *(
+        f".cli{name}"
+        for name in ("", ".ahead", ".check", ".completion", ".exits", ".files", ".group")
+    ),
+    *(f".cli.{name}" for name in ("options", "outputs", "plain", "settings", "watching")),
     *(f".config{name}" for name in ("", ".access", ".environment", ".security", ".settings")),
     *(
         ".config.endpoint",
@@ -108,7 +115,41 @@ def test_a_report_without_failures_loads_nothing_for_them(brokers: Brokers) -> N
     loaded = {line.split()[-1] for line in done.stderr.splitlines()}
     assert loaded >= {"rich.console", "kdiag.rules.remedies"}
     assert not loaded & {"rich.table", "decimal", "msgspec", "cryptography", "boto3", "dns"}
+    assert not loaded & {"click", "gettext", "uuid"}, "click has nothing to read here"
     assert not loaded & {"confluent_kafka", "kdiag.kafka.tls_dialer", "kdiag.network.tls"}
+
+
+@pytest.mark.parametrize("options", HARMLESS, ids=" ".join)
+@pytest.mark.parametrize("ci", [{}, {"CI": "1"}], ids=str)
+def test_without_click_a_command_line_means_the_same(
+    options: tuple[str, ...], ci: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The settings, the outputs and the detail are those that click and kdiag.cli.check make."""
+    monkeypatch.delenv("CI", raising=False)
+    for name, value in ci.items():
+        monkeypatch.setenv(name, value)
+    report = private(1)
+    meant: list[object] = []
+
+    def walked(checks: Mapping[str, Settings], forms: Sequence[str], *_: object, **__: object):  # type: ignore[no-untyped-def]
+        meant.append((dict(checks), list(forms)))
+        return dict.fromkeys(checks, report)
+
+    def render(form: str, of: object, stream: object, detail: str) -> None:
+        meant.append((form, of, stream, detail))
+
+    monkeypatch.setattr("kdiag.cli.check.begin", lambda *_: ())
+    for module in ("check", "plain"):
+        monkeypatch.setattr(f"kdiag.cli.{module}.walked", walked)
+        monkeypatch.setattr(f"kdiag.cli.{module}.render", render)
+        monkeypatch.setattr(f"kdiag.cli.{module}.ready", lambda: None)
+    arguments = ["check", "127.0.0.1:9092", *options]
+    clicked = cli.main(arguments, prog_name="kdiag", standalone_mode=False)
+    by_click = meant[:]
+    meant.clear()
+    assert check(PlainCheck("127.0.0.1:9092", options, ())) == clicked == report.exit_code
+    assert meant == by_click
+    assert len(meant) == 2
 
 
 def test_to_a_name_it_leaves_before_what_judges_is_loaded(brokers: Brokers) -> None:
@@ -231,8 +272,9 @@ def test_only_a_check_of_one_ipv4_address_begins_before_the_options_are_read(
     bootstrap = brokers.three().bootstrap
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert begin_at_once([text.format(bootstrap) for text in arguments]) == ()
+    assert begin_at_once([text.format(bootstrap) for text in arguments]) is None
     for name in variables:
         monkeypatch.delenv(name)
-    (begun,) = begin_at_once(["check", bootstrap])
-    begun.sock.close()
+    plain = begin_at_once(["check", bootstrap])
+    assert plain
+    plain.begun[0].sock.close()

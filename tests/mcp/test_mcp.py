@@ -19,7 +19,7 @@ import pytest
 from click.testing import CliRunner
 from mcp import Client, StdioServerParameters, stdio_client
 
-from kdiag.cli import cli
+from kdiag.cli.group import cli
 from kdiag.config.usage import UsageError
 from kdiag.demo.logins import Logins
 from kdiag.kafka.messages import PRODUCE

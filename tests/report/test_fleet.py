@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from kdiag.cli import cli
 from kdiag.cli.diff import _names, diff
+from kdiag.cli.group import cli
 from kdiag.report.model import Report
 from kdiag.report.render import RENDERERS, render
 from kdiag.report.render.presentation import MANY_OUTCOMES

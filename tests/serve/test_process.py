@@ -21,7 +21,7 @@ from unittest.mock import patch
 import pytest
 from click.testing import CliRunner
 
-from kdiag.cli import cli
+from kdiag.cli.group import cli
 from kdiag.config.usage import UsageError
 from tests.derived import ROOT
 from tests.lab.needs import require

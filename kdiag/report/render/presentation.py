@@ -6,10 +6,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from kdiag import links
 from kdiag.network.attempt import LAYERS, PROXY
+from kdiag.record import NamedTuple
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, Report, RightReport, ServerReport
 from kdiag.rules.rule import Finding, rule_url

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import NamedTuple
 
 from kdiag.network.attempt import EndpointResult
+from kdiag.record import NamedTuple
 
 
 class Bootstrap(NamedTuple):
