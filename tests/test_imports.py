@@ -27,7 +27,7 @@ Modules = Mapping[str, ast.Module]
 # imported at all.
 COMMAND_LINE = (
     *("check", "completion", "demo", "diff", "explain", "files", "findings", "lint", "mcp"),
-    *("options", "serve", "settings", "show", "watching"),
+    *("group", "options", "serve", "settings", "show", "watching"),
 )
 IMPORTERS = {
     "click": {"kdiag.cli", *(f"kdiag.cli.{name}" for name in COMMAND_LINE)},

@@ -45,7 +45,7 @@ ALONE = {"", ".__main__", ".kafka", ".kafka.first_flight", ".network", ".network
 # What any other check needs that nothing can refuse any more.
 BEFORE = {
     *ALONE,
-    *(".record", ".text"),
+    *(".named_targets", ".record", ".text"),
     *(
         f".cli{name}"
         for name in ("", ".ahead", ".check", ".completion", ".exits", ".files", ".group")
@@ -55,6 +55,7 @@ BEFORE = {
     *(
         ".config.endpoint",
         ".config.options",
+        ".config.proxy",
         ".config.usage",
         ".config.properties",
         ".config.properties.layers",
