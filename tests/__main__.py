@@ -53,7 +53,11 @@ CHECKS = (
     ("zizmor", "--offline", "--quiet", "--no-progress", ".github"),
     ("python", "-m", "tests.sbom"),
 )
-ACTIONLINT = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
+GO_TOOLS = {
+    "actionlint": "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12",
+    "kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform@v0.7.0",
+    "validate-krew-manifest": "sigs.k8s.io/krew/cmd/validate-krew-manifest@v0.4.3",
+}
 AUDIT = ("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json")
 NOT_RUN = -1  # in the place of an exit code
 
@@ -77,7 +81,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:1] == ["--rewrite"]:
         return _rewrite(arguments[1:])
     if arguments[:1] == ["--checks"]:
-        return _summary({"pip-audit": _audit(), "actionlint": _actionlint()} | _timed(*CHECKS))
+        return _summary({"pip-audit": _audit(), **_with_go()} | _timed(*CHECKS))
     with tempfile.TemporaryFile("w+", encoding="utf-8") as page:
         checks = [sys.executable, __file__, "--checks"]
         beside = subprocess.Popen(checks, stdout=page, stderr=subprocess.STDOUT)
@@ -146,17 +150,26 @@ def _audit() -> int:
     return code
 
 
-def _actionlint() -> int:
-    """Reads the workflows, and the one that docs/ci.md has, where there is Go to build it with."""
-    tool = PYTHON.parent / "actionlint"
-    if not tool.exists():
-        if not shutil.which("go"):
-            return NOT_RUN
-        _say(f"go install {ACTIONLINT}")
-        told = {**os.environ, "GOBIN": str(tool.parent.resolve())}
-        if subprocess.run(["go", "install", ACTIONLINT], env=told, check=False).returncode:
-            return NOT_RUN
-    return _run("actionlint", *map(str, Path(".github/workflows").glob("*.yml")))
+def _with_go() -> dict[str, int]:
+    """Reads the workflows, the manifests for Kubernetes and the plugin's, where there is Go to
+    build the tools with, and kubectl."""
+    there = {name: _built(name) for name in GO_TOOLS}
+    workflows = map(str, Path(".github/workflows").glob("*.yml"))
+    found = {"actionlint": _run("actionlint", *workflows) if there.pop("actionlint") else NOT_RUN}
+    able = all(there.values()) and shutil.which("kubectl")
+    judged = _run("python", "-m", "tests.deploy.manifests") if able else NOT_RUN
+    return {**found, "kubeconform, validate-krew-manifest": judged}
+
+
+def _built(name: str) -> bool:
+    """Whether a tool in Go is in .venv, or could be built there."""
+    if (PYTHON.parent / name).exists():
+        return True
+    if not shutil.which("go"):
+        return False
+    _say(f"go install {GO_TOOLS[name]}")
+    told = {**os.environ, "GOBIN": str(PYTHON.parent.resolve())}
+    return not subprocess.run(["go", "install", GO_TOOLS[name]], env=told, check=False).returncode
 
 
 def _install() -> bool:

@@ -5,6 +5,8 @@ build.py pyz               kdiag.pyz, one file, for this Python and this system
 build.py deb               kdiag_VERSION_ARCH.deb, for the Debian of this Python
 build.py oci --base DIR    kdiag.oci, an OCI layout, on the layout of a Python image
 build.py homebrew          kdiag.rb, the formula of this version
+build.py krew              kubectl-kdiag_VERSION_OS_ARCH.tar.gz, for this Python and this system,
+                           and kdiag.yaml, krew's manifest of every such file that is there
 
 Only what the lock files say is installed, hash by hash. Each file is the same each time.
 """
@@ -25,7 +27,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +93,16 @@ def wheel(asked: argparse.Namespace, scratch: Path) -> Path:
     return asked.out / made.split()[-1]
 
 
-def pyz(asked: argparse.Namespace, scratch: Path) -> Path:
+def pyz(
+    asked: argparse.Namespace, scratch: Path, interpreter: str = "/usr/bin/env python3"
+) -> Path:
     """One file, which unpacks itself into ~/.shiv when it is first run."""
     preamble = scratch / "preamble.py"
     preamble.write_text(filled(PREAMBLE))
     packages = site_packages(asked, scratch, scratch / "packages")
     made = asked.out / "kdiag.pyz"
     shiv = ("-m", "shiv", "--reproducible", "--compressed", "-c", "kdiag", "-o", str(made))
-    how = ("-p", "/usr/bin/env python3", "--preamble", str(preamble))
+    how = ("-p", interpreter, "--preamble", str(preamble))
     run(python(scratch), *shiv, *how, "--site-packages", str(packages))
     return made
 
@@ -151,19 +155,59 @@ def homebrew(asked: argparse.Namespace, scratch: Path) -> Path:
     """The formula: it installs the sdist of a release with the libraries that are locked."""
     wheel(asked, scratch)
     source = asked.out / f"kdiag-{VERSION}.tar.gz"
+    digest = hashlib.sha256(source.read_bytes()).hexdigest()
+    made: Path = asked.out / "kdiag.rb"
+    made.write_text(released((HERE / "kdiag.rb.in").read_text("utf-8"), SHA256=digest), "utf-8")
+    return made
+
+
+def krew(asked: argparse.Namespace, scratch: Path) -> Path:
+    """One file for `kubectl kdiag`, packed, and the manifest: each system adds its own file."""
+    system, machine = platform.system().lower(), platform.machine()
+    name = f"kubectl-kdiag_{VERSION}_{system}_{MACHINES.get(machine, machine)}.tar.gz"
+    plugin = pyz(asked, scratch, f"/usr/bin/env python{MINOR}")
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path, inside in ((plugin, "kubectl-kdiag"), (ROOT / "LICENSE", "LICENSE")):
+            member = tarfile.TarInfo(inside)
+            member.size, member.mtime = path.stat().st_size, EPOCH
+            member.mode = 0o644 if inside == "LICENSE" else 0o755
+            with path.open("rb") as content:
+                archive.addfile(member, content)
+    plugin.unlink()
+    (asked.out / name).write_bytes(gzip.compress(packed.getvalue(), 6, mtime=0))
+    made: Path = asked.out / "kdiag.yaml"
+    made.write_text(krew_manifest(sorted(asked.out.glob(f"kubectl-kdiag_{VERSION}_*.tar.gz"))))
+    return made
+
+
+def krew_manifest(archives: Sequence[Path]) -> str:
+    """The manifest of krew, with a platform for each of the archives."""
+    text = released((HERE / "krew.yaml.in").read_text("utf-8"), MINOR=MINOR)
+    address = released("https://github.com/@REPOSITORY@/releases/download/v@VERSION@")
+    for archive in archives:
+        system, machine = archive.name.removesuffix(".tar.gz").split("_")[-2:]
+        digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+        text += f"""\
+    - selector:
+        matchLabels:
+          os: {system}
+          arch: {machine}
+      uri: {address}/{archive.name}
+      sha256: {digest}
+      bin: kubectl-kdiag
+"""
+    return text
+
+
+def released(text: str, **more: str) -> str:
+    """A text with the repository and the version of this release in it, and `more`."""
     sys.path.insert(0, str(ROOT))
     from kdiag.links import REPOSITORY
 
-    text = (HERE / "kdiag.rb.in").read_text("utf-8")
-    for name, value in (
-        ("REPOSITORY", REPOSITORY),
-        ("VERSION", VERSION),
-        ("SHA256", hashlib.sha256(source.read_bytes()).hexdigest()),
-    ):
+    for name, value in {"REPOSITORY": REPOSITORY, "VERSION": VERSION, **more}.items():
         text = text.replace(f"@{name}@", value)
-    made: Path = asked.out / "kdiag.rb"
-    made.write_text(text, "utf-8")
-    return made
+    return text
 
 
 def python(scratch: Path) -> str:
@@ -250,7 +294,7 @@ def run(*command: str, cwd: Path | None = None) -> str:
 
 
 TARGETS: dict[str, Callable[[argparse.Namespace, Path], Path]] = {
-    "wheel": wheel, "pyz": pyz, "deb": deb, "oci": oci, "homebrew": homebrew,
+    "wheel": wheel, "pyz": pyz, "deb": deb, "oci": oci, "homebrew": homebrew, "krew": krew,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from importlib import import_module
 from itertools import takewhile
 
@@ -87,8 +89,10 @@ def cli(context: click.Context) -> None:
 def run() -> object:
     """Runs the command line; gives what its command returns. Raises UsageError where it is wrong,
     KeyboardInterrupt where the user ends it."""
+    plugin = os.path.basename(sys.argv[0]) == "kubectl-kdiag"  # noqa: PTH119
+    name = "kubectl kdiag" if plugin else "kdiag"
     try:
-        return cli.main(prog_name="kdiag", standalone_mode=False)
+        return cli.main(prog_name=name, standalone_mode=False)
     except click.ClickException as error:
         raise UsageError(error.format_message()) from None
     except click.Abort:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kdiag import __version__, links
 from tests.running import ROOT, environment
@@ -95,6 +96,28 @@ def test_one_file(libraries: Path, tmp_path: Path) -> None:
     assert made.read_bytes().startswith(b"#!/usr/bin/env python3\n")
     runs(str(made), SHIV_ROOT=str(tmp_path / "unpacked"))
     assert list((tmp_path / "unpacked").glob("*/site-packages/kdiag/__main__.py"))
+
+
+def test_a_plugin_of_kubectl(libraries: Path, tmp_path: Path) -> None:
+    """The archive that krew installs runs by the name that kubectl looks for; the manifest has a
+    platform for each archive. krew's own validator reads it in tests/deploy/manifests.py."""
+    other = tmp_path / f"kubectl-kdiag_{__version__}_darwin_arm64.tar.gz"
+    other.write_bytes(b"from another system")
+    manifest = yaml.safe_load(build("krew", tmp_path, "--libraries", str(libraries)).read_text())
+    assert manifest["spec"]["version"] == f"v{__version__}"
+    first, second = manifest["spec"]["platforms"]
+    assert first["selector"]["matchLabels"] == {"os": "darwin", "arch": "arm64"}
+    assert first["sha256"] == hashlib.sha256(other.read_bytes()).hexdigest()
+    archive = tmp_path / second["uri"].rpartition("/")[2]
+    assert second["sha256"] == hashlib.sha256(archive.read_bytes()).hexdigest()
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path / "plugin", filter="data")
+    plugin = tmp_path / "plugin" / second["bin"]
+    assert os.access(plugin, os.X_OK)
+    assert (tmp_path / "plugin/LICENSE").exists()
+    minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    assert plugin.read_bytes().startswith(f"#!/usr/bin/env python{minor}\n".encode())
+    runs(str(plugin), SHIV_ROOT=str(tmp_path / "unpacked"))
 
 
 def test_a_package_for_debian(libraries: Path, tmp_path: Path) -> None:
