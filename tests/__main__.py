@@ -37,6 +37,7 @@ PARTS = ("-c", "requirements.lock")
 LOCKS = {
     "requirements.lock": ("pyproject.toml", "--all-extras", "--group", "dev"),
     "docs/deploy/requirements.lock": ("pyproject.toml", *PARTS),
+    "docs/deploy/image.lock": ("pyproject.toml", "--extra", "serve", *PARTS),
     "docs/deploy/alpine.lock": ("pyproject.toml", "--no-emit-package", "confluent-kafka", *PARTS),
     "docs/deploy/build.lock": ("--group", "build", *PARTS),
 }

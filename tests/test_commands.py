@@ -165,6 +165,19 @@ def test_every_command_runs_as_it_stands(
     assert {"kdiag.html", "kdiag.prom"} <= {path.name for path in tmp_path.iterdir()}
 
 
+def test_kubectl_finds_the_plugin(installed: tuple[Path, Mapping[str, str]]) -> None:
+    """kubectl runs what is called kubectl-kdiag on the PATH, and hands all arguments over."""
+    require("kubectl")
+    folder, variables = installed
+    listed = bash("kubectl plugin list", folder, variables)
+    assert f"{folder}/.venv/bin/kubectl-kdiag\n" in listed.stdout
+    shown = bash("kubectl kdiag check --help", folder, variables)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.startswith("Usage: kubectl kdiag check [OPTIONS]")
+    refused = bash("kubectl kdiag check 127.0.0.1:1 -q", folder, variables)
+    assert (refused.returncode, "KD103" in refused.stdout) == (10, True)
+
+
 def test_programs_run_as_they_stand(
     installed: tuple[Path, Mapping[str, str]], brokers: Brokers, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ from tests.sbom import Locked, locked
 
 ROOT = Path(__file__).resolve().parent.parent
 WHOLE, RUN, BUILD = ROOT / "requirements.lock", sbom.LOCK, ROOT / "docs/deploy/build.lock"
+IMAGE = ROOT / "docs/deploy/image.lock"
 ACTION = ROOT / ".github/actions/check/action.yml"
 DOCKERFILE = ROOT / "docs/deploy/Dockerfile"
 
@@ -35,7 +36,7 @@ def of(file: Path) -> dict[str, Locked]:
     return {one.name: one for one in locked(file)}
 
 
-@pytest.mark.parametrize("file", [RUN, BUILD], ids=lambda path: path.name)
+@pytest.mark.parametrize("file", [RUN, IMAGE, BUILD], ids=lambda path: path.name)
 def test_a_part_says_what_the_whole_lock_says(file: Path) -> None:
     whole, part = of(WHOLE), of(file)
     assert part

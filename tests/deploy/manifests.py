@@ -59,7 +59,14 @@ def _kubernetes(folder: Path) -> Iterator[str]:
 def _refused(schemas: Path, manifests: str) -> Iterator[tuple[str, str, str]]:
     """The kind and the name of each resource that kubeconform refuses, and why."""
     location = f"{schemas}/{{{{ .ResourceKind }}}}{{{{ .KindSuffix }}}}.json"
-    command = [TOOLS / "kubeconform", "-strict", "-schema-location", location, "-output", "json"]
+    command = [
+        str(TOOLS / "kubeconform"),
+        "-strict",
+        "-schema-location",
+        location,
+        "-output",
+        "json",
+    ]
     done = subprocess.run(command, input=manifests, capture_output=True, text=True, check=False)
     found = json.loads(done.stdout or "{}").get("resources") or []
     yield from ((each["kind"], each["name"], each["msg"]) for each in found)
@@ -118,7 +125,7 @@ def _krew(folder: Path) -> Iterator[str]:
 
 def _wrong_plugin(manifest: Path) -> str:
     """What krew says against a manifest; the archives are not fetched."""
-    command = [TOOLS / "validate-krew-manifest", "-manifest", manifest, "-skip-install"]
+    command = [str(TOOLS / "validate-krew-manifest"), "-manifest", str(manifest), "-skip-install"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return f"krew: {done.stderr}" if done.returncode else ""
 

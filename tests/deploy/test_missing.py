@@ -88,7 +88,7 @@ def test_every_scenario_of_the_demo_says_the_same(bare: Path, part: int) -> None
         (("check", NOWHERE), 10),
         (("explain", "KD301"), 0),
         (("explain", "_TRANSPORT"), 0),
-        (("lint", "docs/deploy/kubernetes.yaml", "--skip-unknown"), 0),
+        (("lint", "docs/deploy/kubernetes/base/one.yaml", "--skip-unknown"), 0),
         (("--version",), 0),
     ],
 )
