@@ -229,6 +229,14 @@ async def walk(
 
     started += time.perf_counter() - walked  # loading is no part of the walk
     report = judge(settings, result, started, list(_extensions(settings, result, resources)))
+    if settings.options.hold:
+        from kdiag.hold.extension import held  # 20 ms: loads where it is asked for
+
+        holding = await held(settings, make_dialer, observe, result, report)
+        if holding.found.interrupted:
+            result = result._replace(walk=result.walk._replace(interrupted=True))
+        extensions = [*_extensions(settings, result, resources), holding]
+        report = judge(settings, result, started, extensions)
     with suppress(
         asyncio.CancelledError
     ):  # Ctrl-C while this loaded or judged: the report is whole

@@ -124,7 +124,8 @@ class RequestedTargets:
         UsageError with a sentence for whoever asked."""
         name = target.removeprefix("@")
         if name in self.named:
-            return self.named[name]
+            found = self.named[name]  # whoever asks does not wait for minutes
+            return found._replace(options=found.options._replace(hold=0.0))
         # A word alone is a name that was mistyped, more likely than a host on port 9092.
         if not self.allow_any or target.startswith("@") or ":" not in target:
             shown = quoted(clean(name, 80))

@@ -101,8 +101,16 @@ def scrubbed(report: Report) -> Report:
     cluster = report.cluster and replace(
         report.cluster, brokers=[_undated(broker) for broker in report.cluster.brokers]
     )
+    hold = report.hold and replace(
+        report.hold,
+        brokers=[
+            replace(broker, connections=[replace(each, silent_s=7) for each in broker.connections])
+            for broker in report.hold.brokers
+        ],
+    )
     return replace(
         report,
+        hold=hold,
         cluster=cluster,
         bootstrap=[_undated(server) for server in report.bootstrap],
         kdiag_version="X.Y.Z",

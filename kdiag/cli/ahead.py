@@ -33,7 +33,8 @@ def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[Start
         return ()
     (settings,) = checks.values()
     options = settings.options
-    if settings.security.sasl or options.aws or options.config or options.strimzi or options.proxy:
+    alone = options.config or options.strimzi or options.proxy or options.hold
+    if settings.security.sasl or options.aws or alone:
         return ()
     from kdiag.network import head_start  # 0.8 ms
 

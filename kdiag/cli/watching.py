@@ -102,7 +102,8 @@ def _walked(
         from kdiag.walk.runner import plain_dialer
 
         ((label, settings),) = checks.items()
-        with Ahead(forms, sys.stderr if _is_watched() else None) as observe:
+        with Ahead(forms, sys.stderr if _is_watched() else None) as ahead:
+            observe = _telling(ahead) if settings.options.hold and not _is_watched() else ahead
             return {label: run(settings, partial(plain_dialer, started=begun), observe)}
     from kdiag.cli.batch import run_all  # 100 ms
 
@@ -112,6 +113,18 @@ def _walked(
 
     with live_all(sys.stderr) as observe_all:
         return run_all(checks, observe_all)
+
+
+def _telling(observe: Observer) -> Observer:
+    """An observer that also prints how far --hold is: minutes may pass."""
+    from kdiag.walk.areas import Holding  # 0.1 ms
+
+    def observe_hold(hop: str, summary: str | None) -> None:
+        observe(hop, summary)
+        if isinstance(summary, Holding):
+            _note(f"holding: {summary}")
+
+    return observe_hold
 
 
 def walked_from(checks: Mapping[str, Settings], vantages: Sequence[Vantage]) -> dict[str, Report]:

@@ -234,6 +234,18 @@ class Options(NamedTuple):
             own="runs your kubectl",
         ),
     ] = ""
+    hold: Annotated[
+        float,
+        Option(
+            "After a walk that passes, keep connections silent for up to this time, and say when "
+            "they die.",
+            "DURATION",
+            "seconds",
+            least=1.0,
+            most=MOST_WAIT,
+            here=True,
+        ),
+    ] = 0.0
     verbose: Annotated[
         bool,
         Option(
@@ -259,7 +271,8 @@ class CheckOptions(TypedDict, total=False):
     address; without it no service is asked. `expect` holds requirements such as "brokers=3";
     findings of the codes or names in `ignore` are reported and do not count. `config` maps names of
     files that configure the cluster to their texts; `strimzi` is NAMESPACE/NAME of its Kafka
-    resource, which kubectl reads. `verbose` repeats also what hosts say that were not named.
+    resource, which kubectl reads. `hold` keeps connections silent for up to so many seconds, after
+    a walk that passes. `verbose` repeats also what hosts say that were not named.
     """
 
     properties: Optional[Mapping[str, str]]
@@ -281,6 +294,7 @@ class CheckOptions(TypedDict, total=False):
     aws_echo: Optional[str]
     config: Optional[Mapping[str, str]]
     strimzi: Optional[str]
+    hold: Optional[float]
     verbose: bool
 
 

@@ -27,6 +27,8 @@ FAMILIES = ("any", "v4", "v6")
 # Client properties that decide what a role needs, beside group.id.
 OF_ROLE = ("auto.offset.reset", "client.rack", "isolation.level", "transactional.id")
 
+IDLE = "connections.max.idle.ms"
+
 _AWS = r"(?i)\.amazonaws\.com(\.cn)?\.?\Z"
 
 
@@ -102,7 +104,7 @@ def settings(
         options=Options(**values),
         family=_choice("broker.address.family", given, FAMILIES, "any"),
         security=security,
-        client=_client(given, topic),
+        client=_client(given, topic, hold=bool(values.get("hold"))),
         notes=tuple(notes),
         dialect=dialect(given, given.names()),
         of_role={n: given[n] for n in OF_ROLE if n in given} if values.get("role") else {},
@@ -254,9 +256,10 @@ def _unescape(text: str) -> str:
     return found.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
-def _client(given: Layers, topic: str | None) -> dict[str, str]:
-    """What the real client is given; how it writes is asked for where it is to write."""
-    passed = ["client.id", "broker.address.family"]
+def _client(given: Layers, topic: str | None, *, hold: bool) -> dict[str, str]:
+    """What the real client is given; how it writes is asked for where it is to write, and its idle
+    limit where connections are held."""
+    passed = ["client.id", "broker.address.family", *([IDLE] if hold else [])]
     if given.get("sasl.mechanism", "GSSAPI") == "GSSAPI":
         passed += ["sasl.kerberos.principal", "sasl.kerberos.keytab"]
     found = {name: given[name] for name in passed if name in given}
@@ -269,7 +272,8 @@ def _unused(
     """A note for each kind of property that was given and has no part in this check."""
     topic = values.get("topic")
     of_role = OF_ROLE if values.get("role") else ()
-    rest = sorted(name for name in names if not is_used(name) and name not in of_role)
+    used = (*of_role, *([IDLE] if values.get("hold") else []))
+    rest = sorted(name for name in names if not is_used(name) and name not in used)
     of_client = [name for name in rest if used_by_client(name)]
     other = [name for name in rest if name not in of_client]
     if of_client and topic is None:

@@ -7,8 +7,10 @@ one listener; its `control` receives every request first and can replace the ans
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import struct
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +93,9 @@ class FakeCluster:
     records: list[tuple[str, int, bytes]] = field(default_factory=list)
     creates: bool = False
     offsets_factor: int = 1
-    configs: dict[str, str] = field(default_factory=lambda: {"process.roles": "broker"})
+    configs: dict[str, str] = field(
+        default_factory=lambda: {"process.roles": "broker", "connections.max.idle.ms": "600000"}
+    )
     fenced: int = 0
     racks: dict[int, str] = field(default_factory=dict)
     roles: FakeRoles = field(default_factory=FakeRoles)
@@ -99,15 +103,15 @@ class FakeCluster:
 
 _MAX_MUTE_MS = 60_000  # milliseconds
 
-SILENCE, HANG_UP = object(), object()
+SILENCE, HANG_UP, RESET = object(), object(), object()
 Control = Callable[[Request], Any]
 
 
 def as_usual(_: Request) -> None:
     """The control of a healthy broker. It returns None: the broker sends its usual answer.
 
-    Another control may return the body of the answer, bytes to send unchanged, SILENCE (no answer)
-    or HANG_UP (close the connection).
+    Another control may return the body of the answer, bytes to send unchanged, SILENCE (no answer),
+    HANG_UP (close the connection) or RESET (end it with RST).
     """
 
 
@@ -214,7 +218,9 @@ class FakeBroker:
         answer = self.control(request)
         if answer is None and not least <= version <= most:
             raise WireError(f"{request.api.name} {version} is not served here")
-        if answer is HANG_UP:
+        if answer is RESET:
+            reset(writer)
+        if answer in (HANG_UP, RESET):
             return False
         if answer is SILENCE:
             return True
@@ -410,6 +416,12 @@ class FakeBroker:
             "log_append_time_ms": -1,
             "log_start_offset": 0 if known else -1,
         }
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Has the connection end with RST, once it is closed."""
+    linger = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 
 
 async def _frame(reader: asyncio.StreamReader, least: int) -> bytes:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 class Start:
     """How the walk of a scenario starts: the bootstrap servers, the topic, the client's security
     settings, the AWS client (`cloud`), the expectations, the answer timeout in seconds, the group,
-    the role, further client properties, and the URL of a proxy."""
+    the role, further client properties, the URL of a proxy, and for how long connections are held.
+    """
 
     bootstrap: str = endpoint()
     topic: str | None = None
@@ -33,6 +34,7 @@ class Start:
     role: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     proxy: str | None = None
+    hold: float | None = None
 
 
 Build = Callable[[World], Awaitable[Start]]
@@ -65,6 +67,7 @@ async def built(
             timeout=timeout,
             answer_timeout=start.answer_timeout or timeout,
             deadline=deadline,
+            hold=start.hold,
             expect=parse_expectations(start.expect, topic=start.topic),
         )
         yield made._replace(security=start.security), world.net, start.cloud

@@ -141,6 +141,7 @@ class KafkaConnection:
         self._timer: asyncio.TimerHandle | None = None
         self._free = 0.0  # when the peer can start the next request, by the loop's clock
         self._muted_ms = 0  # by a quota, for longer than MAX_THROTTLE
+        self.session_ms = 0  # for how long its login is valid, 0 for ever
         self.apis: Versions | None = None
         self.on_close: Callable[[KafkaConnection], None] | None = None
         self.tls: ssl.SSLObject | None = writer.get_extra_info("ssl_object")

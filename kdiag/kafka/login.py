@@ -170,6 +170,7 @@ class Login:
                 challenge = reply.frame if bare else reply.body["auth_bytes"]
                 answer = await self._answer(steps, challenge)
                 if answer is None:
+                    connection.session_ms = reply.body.get("session_lifetime_ms", 0)
                     return None, ""
                 message = answer
         except SaslError as error:

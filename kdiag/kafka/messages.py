@@ -197,7 +197,7 @@ END_TXN = Api(
 SASL_AUTHENTICATE = Api(
     36,
     "SaslAuthenticate",
-    (0, 1),
+    (1, 0),
     2,
     Struct(("auth_bytes", BYTES)),
     Struct(

@@ -97,6 +97,11 @@ def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
             "--strimzi is not asked for together with --from: write the Kafka resource to a file, "
             "and name that with --config"
         )
+    if settings.options.hold and any(vantage.scheme != LOCAL for vantage in vantages):
+        raise UsageError(
+            "--hold keeps connections from this machine: leave it out with --from, or run kdiag "
+            "there"
+        )
     if settings.security.secrets and any(
         vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
     ):

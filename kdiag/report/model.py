@@ -15,6 +15,7 @@ from kdiag.network.attempt import LAYERS, AddressResult, EndpointResult
 from kdiag.network.certificate import read
 from kdiag.record import dataclass
 from kdiag.report.aws import AwsReport
+from kdiag.report.hold import HoldReport
 from kdiag.rules.matching import matching, preferred
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
@@ -193,6 +194,7 @@ class Report:
     aws: AwsReport | None = None
     expectations: list[ExpectationReport] = field(default_factory=list)
     consume: ConsumeReport | None = None
+    hold: HoldReport | None = None
 
     @property
     def ok(self) -> bool:
@@ -280,6 +282,7 @@ def report(
         bootstrap=[_server(contact) for contact in contacts],
         expectations=_expectations(expected),
         consume=_consume(facts),
+        hold=facts.get(HoldReport),
     )
 
 

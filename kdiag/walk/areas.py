@@ -62,3 +62,7 @@ EXIT_CODES: Mapping[str, int] = {area.id: area.exit_code for area in AREAS}
 
 class Progress(str):
     """How far a hop is that runs; an observer gets it where a summary will be."""
+
+
+class Holding(Progress):
+    """How far `--hold` is, after the hops."""

@@ -24,6 +24,8 @@ from tests.lab.processes import end, spawn
 VERSION, NEWEST = "4.3.1", "4.4.0"
 CLUSTER_ID = "kdiagLabCluster0000001"
 
+IDLE_MS = 10_000  # after which a broker closes a silent connection
+
 Artifact = tuple[str, str, str]  # group, name, version
 
 LOGGING = ("org.slf4j", "slf4j-simple", "1.7.36")
@@ -197,6 +199,7 @@ class Kafka:
             "replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector",
             # A broker that was killed may come back under its id when its session is over.
             "broker.session.timeout.ms=6000",
+            f"connections.max.idle.ms={IDLE_MS}",
             "num.network.threads=1",
             "num.io.threads=2",
             # Two in three of the requests that nodes send each other without anything to do.

@@ -14,6 +14,8 @@
                                 offset 0 of each for the group, whose coordinator is broker 2
     polled SERVER GROUP TOPIC SECONDS [NAME=VALUE]...
                                 prints how many records a consumer of the group gets in that time
+    idle SERVER SECONDS [NAME=VALUE]
+                                prints whether a client still gets an answer after such a silence
     heard SERVER...             prints those of these addresses from which anything comes back to
                                 a request to connect, were it a refusal
 
@@ -167,6 +169,20 @@ def topics(server: str, *properties: str) -> list[str]:
     return sorted(name for name in told.topics if not name.startswith("__"))
 
 
+def idle(server: str, seconds: str, *properties: str) -> bool:
+    """Whether librdkafka gets an answer on a connection that was silent for so long."""
+    given = dict(text.split("=", 1) for text in properties)
+    quiet = {"topic.metadata.refresh.interval.ms": -1, "enable.metrics.push": False, "log_level": 0}
+    client = AdminClient({**quiet, **given, "bootstrap.servers": server})
+    client.list_topics(timeout=10)
+    time.sleep(float(seconds))
+    try:
+        client.list_topics(timeout=2)
+    except KafkaException:
+        return False
+    return True
+
+
 def read(server: str, topic: str) -> list[list[object]]:
     """Every record there is, read by a consumer from the first to the end of each partition: those
     of a transaction that was given up are in no answer."""
@@ -275,6 +291,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
         group,
         polled,
         heard,
+        idle,
     )
 }
 

@@ -26,7 +26,7 @@ from kdiag.rules.rule import Finding, Remedy
 from tests import applied, walks
 from tests.applied import applies
 from tests.facts import contact, listener
-from tests.lab import test_consume, test_fixes, test_worlds  # noqa: F401  they declare what they apply
+from tests.lab import test_consume, test_fixes, test_hold, test_worlds  # noqa: F401  they declare what they apply
 from tests.lab.goldens import kept, modules
 from tests.rules.test_remedies import every_remedy
 
@@ -125,6 +125,15 @@ def test_client_properties_make_the_next_check_pass(
     given = {k: str(tmp_path / v) if v.endswith(".pem") else v for k, v in before.items()}
     report = again(SCENARIOS[name], given | pasted)
     assert (report.exit_code, report.root_cause) == (0, None)
+
+
+@applies("properties connections.max.idle.ms")
+def test_a_client_that_closes_idle_connections_earlier_has_nothing_to_fear() -> None:
+    pasted = parse_properties(fix("idle-connection-dropped", "properties").snippet)
+    build = SCENARIOS["idle-connection-dropped"]
+    report = walks.walked(build, hold=1.0, from_file=pasted, timeout=1.0)
+    assert report.findings == []
+    assert "closes it before that" in " ".join(report.notes)
 
 
 @applies("ini broker.address.family")

@@ -14,6 +14,7 @@ import pytest
 from kdiag.catalog import every_rule
 from kdiag.config.security import Sasl, Security, Tls
 from kdiag.config.settings import settings
+from kdiag.hold.facts import HeldBroker, Hold, Outcome, Silent
 from kdiag.lint.kubectl import KubectlUnavailable
 from kdiag.lint.linter import after_fixes, lint
 from kdiag.lint.observed import ObservedBroker, ObservedCluster
@@ -109,6 +110,13 @@ def answered_in(seconds: float) -> Facts:
     return working_bootstrap(), metadata(
         *THREE, answers=(answer(SERVER)._replace(elapsed=seconds),)
     )
+
+
+def silent(ended: Outcome) -> Facts:
+    """A connection that was silent for six minutes."""
+    gaps = (Silent(60.0, Outcome.ANSWERED, 60.0), Silent(360.0, ended, 360.0))
+    broker = HeldBroker(1, SERVER, 600.0, 0.0, 5.0, 72, "", gaps)
+    return Hold(360.0, (broker,)), settings(SERVER)
 
 
 def of_topic(*partitions: object, error: str = "NONE") -> Facts:
@@ -303,6 +311,7 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
     "KD406": (written("MSG_SIZE_TOO_LARGE"), written("NOT_ENOUGH_REPLICAS")),
     "KD407": (written("_MSG_TIMED_OUT"), written("REQUEST_TIMED_OUT")),
     "KD408": (throttled(700), throttled(0)),
+    "KD410": (silent(Outcome.UNANSWERED), silent(Outcome.ANSWERED)),
     "KD409": (written("KAFKA_STORAGE_ERROR"), written(None)),
     "KD629": (
         (ConfigSource({}, 0.0, "kafka/my-cluster", (HIDDEN,)),),

@@ -166,6 +166,7 @@ ADDED = {
     "KD914": "replica-unreachable",
     "KD915": "large-answers",
     "KD916": "state-topic",
+    "KD410": "idle-connection-dropped",
 }
 
 # The first digit of a code → the modules that declare its rules.
@@ -176,7 +177,7 @@ AREAS = {
     },
     "2": {"rules.metadata"},
     "3": {"rules.listeners", "rules.identity", "rules.mismatch"},
-    "4": {"rules.produce", "rules.records"},
+    "4": {"rules.produce", "rules.records", "hold.rules"},
     "5": {f"aws.rules.{name}" for name in ("blocked", "account", "managed")},
     "6": {
         f"lint.rules.{name}"

@@ -15,7 +15,7 @@ _MODULES = (
         f"kdiag.demo.scenarios.{name}"
         for name in ("listeners", "connection", "proxy", "tls", "sasl")
     ),
-    *(f"kdiag.demo.scenarios.{name}" for name in ("metadata", "produce", "consume")),
+    *(f"kdiag.demo.scenarios.{name}" for name in ("metadata", "produce", "hold", "consume")),
     "kdiag.aws.scenarios",
     "kdiag.demo.scenarios.expect",
 )
