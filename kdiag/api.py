@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 import kdiag
 from kdiag.config.endpoint import Endpoint
@@ -20,6 +20,7 @@ from kdiag.walk.runner import MakeDialer, Observer, collect, nobody, plain_diale
 
 if TYPE_CHECKING:
     from kdiag.aws.facts import AwsClient
+    from kdiag.companions.facts import Companions
     from kdiag.config.security import Sasl
     from kdiag.lint.kubectl import KubectlOutput
     from kdiag.remote.check import VantageObserver
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from kdiag.report.model import Report
 
 MOST_KUBECTL = 10.0  # seconds
+
+T = TypeVar("T")
 
 
 def check(bootstrap: str, **options: Unpack[CheckOptions]) -> kdiag.Report:
@@ -213,30 +216,32 @@ async def walk(
     What judges is loaded after the walk, unless the caller has loaded it meanwhile: hop 1 does not
     wait for it (14 ms).
     """
-    kubectl = _kubectl(settings)
+    kubectl, asking = _kubectl(settings), _rest(settings, make_dialer)
     result = await collect(settings, make_dialer, observe, _companion(aws))
     if collected:
         collected(result)
     started = time.perf_counter() - result.walk.elapsed_ms / 1000
-    resources = None
-    if kubectl:
-        if result.walk.interrupted:
-            kubectl.cancel()
-        await asyncio.wait([kubectl])
-        resources = None if kubectl.cancelled() else kubectl.result()
+    beside = [task for task in (kubectl, asking) if task]
+    if result.walk.interrupted:
+        for task in beside:
+            task.cancel()
+    if beside:
+        await asyncio.wait(beside)
+    resources, companions = _result(kubectl), _result(asking)
     walked = time.perf_counter()
     from kdiag.report.judge import judge  # 41 ms
 
     started += time.perf_counter() - walked  # loading is no part of the walk
-    report = judge(settings, result, started, list(_extensions(settings, result, resources)))
+    extensions = list(_extensions(settings, result, resources, companions))
+    report = judge(settings, result, started, extensions)
     if settings.options.hold:
         from kdiag.hold.extension import held  # 20 ms: loads where it is asked for
 
         holding = await held(settings, make_dialer, observe, result, report)
         if holding.found.interrupted:
             result = result._replace(walk=result.walk._replace(interrupted=True))
-        extensions = [*_extensions(settings, result, resources), holding]
-        report = judge(settings, result, started, extensions)
+        extensions = list(_extensions(settings, result, resources, companions))
+        report = judge(settings, result, started, [*extensions, holding])
     with suppress(
         asyncio.CancelledError
     ):  # Ctrl-C while this loaded or judged: the report is whole
@@ -253,7 +258,10 @@ def _companion(aws: AwsClient | None) -> Companion | None:
 
 
 def _extensions(
-    settings: Settings, result: WalkResult, resources: KubectlOutput | None
+    settings: Settings,
+    result: WalkResult,
+    resources: KubectlOutput | None,
+    companions: Companions | None,
 ) -> Iterator[Extension]:
     """The features that add to the report; each is loaded only where it adds something."""
     if result.companion.values:
@@ -265,6 +273,27 @@ def _extensions(
         from kdiag.lint.extension import ConfigExtension  # 106 ms
 
         yield ConfigExtension(options.config, options.strimzi, resources)
+    if settings.rest:
+        from kdiag.companions.extension import CompanionsExtension  # 10 ms
+
+        yield CompanionsExtension(companions, result.walk.facts, result.walk.interrupted)
+
+
+def _rest(settings: Settings, make_dialer: MakeDialer) -> asyncio.Task[Companions] | None:
+    """Asking the servers with a REST API, beside the walk and no longer than its deadline."""
+    if not settings.rest:
+        return None
+    from kdiag.companions.probe import ask_all  # 20 ms
+
+    asking = ask_all(settings, make_dialer(settings))
+    return asyncio.ensure_future(asyncio.wait_for(asking, settings.options.deadline))
+
+
+def _result(task: asyncio.Task[T] | None) -> T | None:
+    """The result of a task that has ended; None without one, and where it was not in time."""
+    if task is None or task.cancelled() or isinstance(task.exception(), TimeoutError):
+        return None
+    return task.result()
 
 
 def _kubectl(settings: Settings) -> asyncio.Task[KubectlOutput] | None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kdiag.rules.rule import Rule
 
 # Each has a module `rules` with a function `feature_rules`.
-FEATURES = ("aws", "hold", "lint", "remote")
+FEATURES = ("aws", "companions", "hold", "lint", "remote")
 
 
 @cache

@@ -47,14 +47,14 @@ def of_finding(form: str, rule: Rule, stream: TextIO) -> None:
 
 def of_all(form: str, every: Mapping[str, Rule], stream: TextIO) -> None:
     """Writes all findings: a line for each, as wide as the terminal, or a JSON object."""
-    rules = sorted(every.values(), key=lambda rule: rule.code)
+    rules = sorted(every.values(), key=lambda rule: (rule.area, rule.code))
     if form == "json":
         listed = [{**_summary(rule), "url": rule.url} for rule in rules]
         _object(stream, {"findings": listed})
         return
-    name = max(len(rule.name) for rule in rules)
+    code, name = max(len(rule.code) for rule in rules), max(len(rule.name) for rule in rules)
     for rule in rules:
-        head = f"{rule.code}  {rule.name:{name}}  {rule.severity.value:7}  "
+        head = f"{rule.code:{code}}  {rule.name:{name}}  {rule.severity.value:7}  "
         stream.write(_wrapped(head + rule.title, " " * len(head)) + "\n")
 
 

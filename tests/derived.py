@@ -49,7 +49,7 @@ PLAIN = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
 
 DRAWN = "private-address"
 
-TITLES = {"0": "The walk itself", **{str(area.exit_code // 10): area.title for area in AREAS}}
+TITLES = {0: "The walk itself", **{area.exit_code // 10: area.title for area in AREAS}}
 
 _MARKED = re.compile(r"(<!-- derived: (.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -80,16 +80,17 @@ def pages() -> list[Path]:
 
 def findings() -> str:
     """docs/findings.md: a table of all codes, then a section for each, its docstring."""
-    rules = sorted(RULES.values(), key=lambda rule: rule.code)
+    rules = sorted(RULES.values(), key=lambda rule: (rule.area, rule.code))
     lines = [
         "# Findings",
         "",
         "<!-- Written by `python3 tests --rewrite` from the rules' docstrings. -->",
         "",
-        "Everything kdiag can find. The first digit is the area; the same pages are printed by "
-        "`kdiag explain CODE`. One finding of a report is its root cause; what only follows from "
-        "it names it under `consequence_of`. Commands for the client are those of Linux on this "
-        "page; a report, and `kdiag explain`, have those of the client's system.",
+        "Everything kdiag can find. What a code has before its last two digits is the area; the "
+        "same pages are printed by `kdiag explain CODE`. One finding of a report is its root "
+        "cause; what only follows from it names it under `consequence_of`. Commands for the "
+        "client are those of Linux on this page; a report, and `kdiag explain`, have those of "
+        "the client's system.",
         "",
         "| code | name | severity | |",
         "|---|---|---|---|",
@@ -98,10 +99,10 @@ def findings() -> str:
             for r in rules
         ),
     ]
-    area = ""
+    area = -1
     for rule in rules:
-        if rule.code[2] != area:
-            area = rule.code[2]
+        if rule.area != area:
+            area = rule.area
             lines += ["", f"## {TITLES[area]} (KD{area}xx)"]
         lines += ["", *_section(rule)]
     return "\n".join(lines) + "\n"

@@ -13,7 +13,7 @@ import pytest
 from tests.running import ENOUGH, environment
 
 ROOT = Path(__file__).resolve().parent.parent
-FEATURES = ("aws", "hold", "lint", "logs", "remote", "demo", "serve", "mcp")
+FEATURES = ("aws", "companions", "hold", "lint", "logs", "remote", "demo", "serve", "mcp")
 
 LOG = "%3|1|FAIL|rdkafka#producer-1| localhost:9092/bootstrap: Connection refused"
 LINTED = "listeners=PLAINTEXT://:9092\n"
@@ -22,6 +22,7 @@ LINTED = "listeners=PLAINTEXT://:9092\n"
 COMMANDS = {
     "aws": (["check", "127.0.0.1:1", "--aws", "--aws-echo", "off"], 10),
     "hold": (["check", "127.0.0.1:1", "--hold", "1"], 10),
+    "companions": (["check", "127.0.0.1:1", "--http", "http://127.0.0.1:1"], 10),
     "lint": (["lint", "server.properties"], 0),
     "logs": (["explain", LOG], 0),
     "remote": (["check", "127.0.0.1:1", "--from", "local"], 10),

@@ -33,7 +33,7 @@ def begin(checks: Mapping[str, Settings], outputs: Sequence[str]) -> tuple[Start
         return ()
     (settings,) = checks.values()
     options = settings.options
-    alone = options.config or options.strimzi or options.proxy or options.hold
+    alone = options.config or options.strimzi or options.proxy or options.hold or settings.rest
     if settings.security.sasl or options.aws or alone:
         return ()
     from kdiag.network import head_start  # 0.8 ms

@@ -95,6 +95,7 @@ def _settings(settings: Settings) -> dict[str, Any]:
         "ignore": list(settings.options.ignore),
         "map": len(settings.options.mapped),
         "aws": settings.options.aws,
+        "http": [server.url for server in settings.rest],
         "security.protocol": settings.security.protocol,
         "tls": {
             "authorities": tls.ca is not None,

@@ -133,6 +133,15 @@ class Options(NamedTuple):
             shown="consumer, where there is a group",
         ),
     ] = ""
+    http: Annotated[
+        "tuple[str, ...]",
+        Option(
+            "Also ask this Schema Registry, Connect or REST proxy, by GET; may be repeated.",
+            "URL",
+            "texts",
+            here=True,
+        ),
+    ] = ()
     fail_on: Annotated[
         str,
         Option(
@@ -266,13 +275,14 @@ class CheckOptions(TypedDict, total=False):
     `group` and `role` add what a group's consumers, or such a client, need ("consumer", "share",
     "producer", "idempotent", "transactional");
     `mapped` holds "ADVERTISED=CANDIDATE"; `proxy` is the URL of a SOCKS5 or HTTP proxy, through
-    which every connection goes. Nothing is written unless `topic` is given. With `aws`
-    EC2 is asked beside the walk; `aws_echo` is the URL of a service that tells a client its
-    address; without it no service is asked. `expect` holds requirements such as "brokers=3";
-    findings of the codes or names in `ignore` are reported and do not count. `config` maps names of
-    files that configure the cluster to their texts; `strimzi` is NAMESPACE/NAME of its Kafka
-    resource, which kubectl reads. `hold` keeps connections silent for up to so many seconds, after
-    a walk that passes. `verbose` repeats also what hosts say that were not named.
+    which every connection goes, and `http` URLs of a Schema Registry, Connect or REST proxy.
+    Nothing is written unless `topic` is given. With `aws` EC2 is asked beside the walk; `aws_echo`
+    is the URL of a service that tells a client its address; without it no service is asked.
+    `expect` holds requirements such as "brokers=3"; findings of the codes or names in `ignore` are
+    reported and do not count. `config` maps names of files that configure the cluster to their
+    texts; `strimzi` is NAMESPACE/NAME of its Kafka resource, which kubectl reads. `hold` keeps
+    connections silent for up to so many seconds, after a walk that passes. `verbose` repeats also
+    what hosts say that were not named.
     """
 
     properties: Optional[Mapping[str, str]]
@@ -284,6 +294,7 @@ class CheckOptions(TypedDict, total=False):
     proxy: Optional[str]
     group: Optional[str]
     role: Literal["producer", "idempotent", "transactional", "consumer", "share"]
+    http: Sequence[str]
     fail_on: Literal["error", "warning"]
     expect: Sequence[str]
     ignore: Sequence[str]

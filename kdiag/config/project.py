@@ -19,6 +19,7 @@ from kdiag.config.endpoint import Endpoint, parse_bootstrap
 from kdiag.config.options import EVERY
 from kdiag.config.options import word as option_word
 from kdiag.config.properties.layers import Layers
+from kdiag.config.properties.names import of_registry
 from kdiag.config.targets import FILE, Target
 from kdiag.config.usage import UsageError, word
 from kdiag.record import NamedTuple
@@ -29,6 +30,11 @@ _MOST_ENTRIES = 1000  # of a folder of certificates
 # What a login sends, or proves with; in the one spelling of Layers.
 _SECRETS = frozenset(("sasl.password", "sasl.oauthbearer.client.secret", "kdiag.oauthbearer.token"))
 _URL = "sasl.oauthbearer.token.endpoint.url"
+REGISTRY = "schema.registry.url"
+_REGISTRY_SECRET = re.compile(
+    r"(schema\.registry\.)?basic\.auth\.user\.info|bearer\.auth\.token"
+    r"|schema\.registry\.ssl\.keystore\..*"
+)
 _FILE_NAME = re.compile(r"(location|\.file|\.path|keytab)\Z", re.IGNORECASE)
 # What a client loads or runs, beside reading it.
 _RUN = re.compile(
@@ -105,6 +111,9 @@ def hold(
         if _FILE_NAME.search(key) and value != "probe":
             files.append((shown, value))
     _stays_inside(target, name, files)
+    asked = _registry(their, Layers(mine), Layers([*theirs, *mine]))
+    if asked:
+        raise _refused(target, name, asked, f"give {REGISTRY} and its login yourself")
     secret = _own_secret(Layers(mine), Layers([*theirs, *mine]))
     whose = _decides(target, their, Layers(mine), named) if secret else ""
     if whose:
@@ -182,6 +191,19 @@ def _own_secret(mine: Layers, all_of_it: Layers) -> str:
     ):
         return "its login uses your Kerberos tickets"
     return ""
+
+
+def _registry(their: Layers, mine: Layers, all_of_it: Layers) -> str:
+    """What of the user's own would go to a Schema Registry of which the project's file decides
+    something, in words; "" for nothing."""
+    source = "basic.auth.credentials.source"
+    own = [name for name in mine if _REGISTRY_SECRET.fullmatch(name)]
+    if all_of_it.get(source) == "SASL_INHERIT" and "sasl.password" in mine:
+        own.append("sasl.password")
+    decided = [name for name in their if of_registry(name) and name not in mine]
+    if not own or not decided or REGISTRY not in all_of_it:
+        return ""
+    return f"{their.named(decided[0])} decides where {mine.named(own[0])} goes, which is yours"
 
 
 def _decides(target: Target, their: Layers, mine: Layers, named: TrustedServers) -> str:

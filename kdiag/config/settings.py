@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdiag.config.endpoint import Endpoint as Endpoint
 from kdiag.config.endpoint import Mapped as Mapped
@@ -21,6 +21,9 @@ from kdiag.config.usage import NO_SERVER, like, near, word
 from kdiag.config.usage import UsageError as UsageError
 from kdiag.record import NamedTuple
 
+if TYPE_CHECKING:
+    from kdiag.config.rest import RestServer
+
 MOST_STRANGE = 50  # names that the nearest one is looked for
 FAMILIES = ("any", "v4", "v6")
 
@@ -35,7 +38,8 @@ _AWS = r"(?i)\.amazonaws\.com(\.cn)?\.?\Z"
 class Settings(NamedTuple):
     """One check. `client` is what the real client is given besides `security`; `dialect` tells
     whose properties were given, "java" or "librdkafka", "" where nothing tells. `of_role` are the
-    client properties that the checked role (`options.role`) acts on, empty without one.
+    client properties that the checked role (`options.role`) acts on, empty without one. `rest` are
+    the servers with a REST API that are asked too.
     """
 
     bootstrap: tuple[Endpoint, ...]
@@ -46,6 +50,7 @@ class Settings(NamedTuple):
     notes: tuple[str, ...] = ()
     dialect: str = ""
     of_role: Mapping[str, str] = MappingProxyType({})
+    rest: tuple[RestServer, ...] = ()
 
 
 def settings(
@@ -99,16 +104,29 @@ def settings(
     _has_token(security, endpoints)
     if values.get("proxy") or any(given.get(name) for name in PROXY_PROPERTIES):
         _through_proxy(values, given, security, spelled, notes)
+    rest = _rest(given, values.get("http", ()), spelled, security, notes)
+    values["http"] = tuple(server.url for server in rest if not server.registry)  # no password
     return Settings(
         bootstrap=endpoints,
         options=Options(**values),
         family=_choice("broker.address.family", given, FAMILIES, "any"),
         security=security,
         client=_client(given, topic, hold=bool(values.get("hold"))),
-        notes=tuple(notes),
         dialect=dialect(given, given.names()),
         of_role={n: given[n] for n in OF_ROLE if n in given} if values.get("role") else {},
+        rest=rest,
+        notes=tuple(notes),
     )
+
+
+def _rest(
+    given: Layers, urls: Sequence[str], spelled: Spelling, security: Security, notes: list[str]
+) -> tuple[RestServer, ...]:
+    if not urls and "schema.registry.url" not in given:
+        return ()
+    from kdiag.config.properties.registry import rest_servers  # 10 ms: few checks ask these
+
+    return rest_servers(given, urls, spelled("http", ""), security, notes)
 
 
 def _resolve_role(

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class Start:
     """How the walk of a scenario starts: the bootstrap servers, the topic, the client's security
     settings, the AWS client (`cloud`), the expectations, the answer timeout in seconds, the group,
-    the role, further client properties, the URL of a proxy, and for how long connections are held.
-    """
+    the role, further client properties, the URL of a proxy, for how long connections are held, and
+    the URLs of `--http`."""
 
     bootstrap: str = endpoint()
     topic: str | None = None
@@ -35,6 +35,7 @@ class Start:
     properties: Mapping[str, str] = field(default_factory=dict)
     proxy: str | None = None
     hold: float | None = None
+    http: Sequence[str] = ()
 
 
 Build = Callable[[World], Awaitable[Start]]
@@ -64,6 +65,7 @@ async def built(
             role=start.role,
             properties=start.properties,
             proxy=start.proxy,
+            http=start.http,
             timeout=timeout,
             answer_timeout=start.answer_timeout or timeout,
             deadline=deadline,

@@ -35,6 +35,7 @@ UNWRITTEN = (
     "there; every "
     "broker got the produce request that writes nothing"
 )
+UNASKED = "the servers of schema.registry.url were not asked from there"
 
 VantageObserver = Callable[[str, str, str | None], None]
 WalkHere = Callable[[Settings, Callable[[str, str | None], None]], Awaitable[Report]]
@@ -189,7 +190,8 @@ class _RemoteCheck:
             # In a thread: a reply may be large, and a signal ends the check meanwhile.
             facts = await in_thread(walk.gathered, reply)
             unwritten = (UNWRITTEN,) if self._settings.options.topic else ()
-            return _RemoteResult(facts, (*notes, *unwritten))
+            unasked = (UNASKED,) if self._settings.rest else ()
+            return _RemoteResult(facts, (*notes, *unwritten, *unasked))
         except CommandEnded as error:
             lost = (LOST,) if error.begun else ()
             return _RemoteResult(None, lost, _unreached(point, _not_reached(through, error)))

@@ -102,6 +102,11 @@ def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
             "--hold keeps connections from this machine: leave it out with --from, or run kdiag "
             "there"
         )
+    if settings.options.http and any(x.scheme != LOCAL for x in vantages):
+        raise UsageError(
+            "--http is asked from this machine alone: leave it out with --from, or ask for it in a "
+            "check of its own"
+        )
     if settings.security.secrets and any(
         vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
     ):

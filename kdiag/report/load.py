@@ -19,7 +19,7 @@ MOST = 32 << 20  # bytes of a file; a report on a thousand failing brokers has a
 
 _TEXT_LIMIT = 1 << 16  # characters of one text; kdiag's own reports have shorter ones
 _LARGEST = 1 << 53  # the largest integer that every JSON reader keeps exact
-_CODE = re.compile(r"KD[0-9]{3}")
+_CODE = re.compile(r"KD[0-9]{3,4}")
 _MULTILINE = {"snippet", "client_properties"}  # keys whose texts may have several lines
 
 

@@ -16,6 +16,7 @@ from kdiag.network.certificate import read
 from kdiag.record import dataclass
 from kdiag.report.aws import AwsReport
 from kdiag.report.hold import HoldReport
+from kdiag.report.companions import CompanionReport, CompanionsReport
 from kdiag.rules.matching import matching, preferred
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
@@ -195,6 +196,7 @@ class Report:
     expectations: list[ExpectationReport] = field(default_factory=list)
     consume: ConsumeReport | None = None
     hold: HoldReport | None = None
+    companions: list[CompanionReport] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -251,7 +253,7 @@ def report(
     if interrupted:
         code = EXIT_INTERRUPTED
     warned = any(step.status == "warn" for step in steps)
-    bootstrap = facts.get(Bootstrap)
+    bootstrap, companions = facts.get(Bootstrap), facts.get(CompanionsReport)
     contacts = bootstrap.contacts if bootstrap else ()
     dials = [dial for contact in contacts for dial in contact.dials]
     protocol = settings.security.protocol or _spoken(dials)
@@ -283,6 +285,7 @@ def report(
         expectations=_expectations(expected),
         consume=_consume(facts),
         hold=facts.get(HoldReport),
+        companions=companions.rows if companions else [],
     )
 
 

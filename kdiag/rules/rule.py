@@ -94,6 +94,11 @@ class Rule(NamedTuple):
     optional: frozenset[type] = frozenset()
 
     @property
+    def area(self) -> int:
+        """The number of its area: 3 of KD301, 10 of KD1001."""
+        return int(self.code[2:-2])
+
+    @property
     def doc(self) -> str:
         """The docstring: the page that `kdiag explain` and docs/findings.md print."""
         return inspect.getdoc(self.judge) or ""

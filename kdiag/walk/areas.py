@@ -13,7 +13,16 @@ from kdiag.record import NamedTuple
 
 # The ids of AREAS, for type checkers; a test holds them together.
 AreaId = Literal[
-    "bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect", "vantage", "consume"
+    "bootstrap",
+    "metadata",
+    "listeners",
+    "produce",
+    "aws",
+    "config",
+    "expect",
+    "vantage",
+    "consume",
+    "companions",
 ]
 
 
@@ -21,10 +30,10 @@ class Area(NamedTuple):
     """A hop of the walk, or what is checked beside it.
 
     `id` is what reports and findings call it; a hop is the function `id` of the module
-    `kdiag.walk.<id>`. `exit_code` / 10 is the first digit of its codes, `title` what these are
-    about. `number` is the place in the walk, from 1; None beside it. `fails` says what the exit
-    code means. `after` marks a section whose facts the walk collects after its hops, as a hop
-    does, where the settings name a role.
+    `kdiag.walk.<id>`. `exit_code` / 10 is what stands in its codes before their last two digits,
+    `title` what these are about. `number` is the place in the walk, from 1; None beside it. `fails`
+    says what the exit code means. `after` marks a section whose facts the walk collects after its
+    hops, as a hop does, where the settings name a role.
     """
 
     id: AreaId
@@ -51,6 +60,10 @@ AREAS = (
         *("consume", 90, "Groups and readers"),
         fails="the walk passes, but not what --group or --as needs",
         after=True,
+    ),
+    Area(
+        *("companions", 100, "Companions"),
+        fails="the walk passes, but not a Schema Registry, Connect or REST proxy that was named",
     ),
 )
 

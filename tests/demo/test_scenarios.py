@@ -32,6 +32,7 @@ RULES = every_rule()
 ENDS = {
     "healthy": None,
     "healthy-group": None,
+    "healthy-companions": None,
     "coordinator-unreachable": "private-address",  # which explains it
     "replica-unreachable": "private-address",
     "port-closed": "advertised-port-closed",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kdiag.catalog import every_rule
+from kdiag.companions.facts import Companions, HttpAnswer, RestResult
 from kdiag.config.security import Sasl, Security, Tls
 from kdiag.config.settings import settings
 from kdiag.hold.facts import HeldBroker, Hold, Outcome, Silent
@@ -19,7 +20,7 @@ from kdiag.lint.kubectl import KubectlUnavailable
 from kdiag.lint.linter import after_fixes, lint
 from kdiag.lint.observed import ObservedBroker, ObservedCluster
 from kdiag.lint.sources import ConfigSource
-from kdiag.network.attempt import LayerResult, TlsHandshake
+from kdiag.network.attempt import Failure, LayerResult, TlsHandshake
 from kdiag.remote.unreached import Unreached
 from kdiag.rules.expectations import check_expectations, parse_expectations
 from kdiag.walk.facts.bootstrap import Bootstrap
@@ -38,6 +39,7 @@ from kdiag.walk.facts.produce import Produce
 from tests.aws import test_rules as aws
 from tests.certificates import END, made, name
 from tests.facts import (
+    CLUSTER_ID,
     DOOR,
     answer,
     at,
@@ -213,6 +215,15 @@ def read(error: str | None) -> Facts:
     return beats("UNKNOWN_MEMBER_ID", client=client(delivery(1, error)))
 
 
+def companion(layer: str = "", failed: str = "", status: int = 0, **more: str) -> Facts:
+    """A Schema Registry, and what its first answer was."""
+    why = (LayerResult(layer, 0.1, Failure(failed), "why"),) if layer else ()
+    answer = HttpAnswer("/subjects", why, status or (0 if layer else 200))
+    url = "http://registry.example.com:8081"
+    result = RestResult(url, "schema.registry.url", False, (answer,), **more)
+    return metadata(*THREE), Companions((result,), 0.1)
+
+
 TRANSACTIONS = "__transaction_state"
 NO_TRANSACTIONS = [BrokerAnswers(n, transaction="NOT_COORDINATOR") for n in (1, 2, 3)]
 NOT_HERE = ("NOT_COORDINATOR",) * 3
@@ -362,6 +373,18 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
     ),
     "KD913": (read("_FAIL"), read(None)),
     "KD801": ((Unreached("ssh://app", "ssh ended with 255"),), ()),
+    "KD1001": (companion("tcp", "refused"), companion("tls", "untrusted")),
+    "KD1002": (companion("tls", "untrusted"), companion("tcp", "refused")),
+    "KD1003": (companion(status=401), companion(status=404)),
+    "KD1004": (
+        companion(status=500, service="Schema Registry", unhealthy="50001"),
+        companion(status=500, service="Schema Registry"),
+    ),
+    "KD1005": (companion(status=404), companion(status=401)),
+    "KD1006": (
+        companion(service="Kafka Connect", cluster_id="other"),
+        companion(service="Kafka Connect", cluster_id=CLUSTER_ID),
+    ),
 }
 
 Edits = tuple[tuple[str, str], ...]

@@ -112,6 +112,11 @@ def _no_providers(given: Layers) -> None:
             )
 
 
+def tls_of(given: Layers) -> Tls:
+    """The TLS settings alone. Raises UsageError as `secured`."""
+    return _PropertyReader(given).tls()
+
+
 class _PropertyReader:
     """Reads the certificates and keys that the properties name."""
 

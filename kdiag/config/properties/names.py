@@ -32,6 +32,14 @@ ssl.truststore.type
 """.split()
 )
 
+# Of Confluent's serializers, for their Schema Registry; schema.registry.ssl.* are as Kafka's ssl.*.
+_OF_REGISTRY = frozenset(
+    """
+basic.auth.credentials.source basic.auth.user.info bearer.auth.credentials.source bearer.auth.token
+schema.registry.basic.auth.user.info schema.registry.url
+""".split()
+)
+
 KNOWN = USED | frozenset(
     """
 acks allow.auto.create.topics api.version.fallback.ms api.version.request
@@ -94,12 +102,18 @@ transactional.id value.deserializer value.serializer
 
 def is_used(name: str) -> bool:
     """Whether kdiag uses a property; those of every SASL mechanism are included."""
-    return name in USED or _of_mechanism(name)
+    return name in USED or of_registry(name) or _of_mechanism(name)
 
 
 def is_known(name: str) -> bool:
     """Whether a client or kdiag has a property of this name."""
-    return name in KNOWN or _of_mechanism(name)
+    return name in KNOWN or of_registry(name) or _of_mechanism(name)
+
+
+def of_registry(name: str) -> bool:
+    """Whether a property is for the client's Schema Registry."""
+    in_ssl = name.startswith("schema.registry.ssl.") and name[len("schema.registry.") :] in KNOWN
+    return in_ssl or name in _OF_REGISTRY
 
 
 def _of_mechanism(name: str) -> bool:

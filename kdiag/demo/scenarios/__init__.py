@@ -17,6 +17,7 @@ _MODULES = (
     ),
     *(f"kdiag.demo.scenarios.{name}" for name in ("metadata", "produce", "hold", "consume")),
     "kdiag.aws.scenarios",
+    "kdiag.companions.scenarios",
     "kdiag.demo.scenarios.expect",
 )
 

@@ -88,6 +88,7 @@ def _contents(main: Element, report: Report) -> None:
     tables.brokers(main, report)
     tables.aws(main, report)
     tables.rights(main, report)
+    tables.companions(main, report)
     tables.expectations(main, report)
     _evidence(main, report)
     environment(main, report)

@@ -66,7 +66,7 @@ def _vocabularies() -> dict[str, dict[str, object]]:
     hop = {"enum": list(EXIT_CODES)}
     exit_code = {"enum": [0, EXIT_INTERNAL, *EXIT_CODES.values(), EXIT_INTERRUPTED]}
     outcome = {"enum": ["ok", *(failure.value for failure in Failure), None]}
-    code = {"type": "string", "pattern": "^KD[0-9]{3}$"}
+    code = {"type": "string", "pattern": "^KD[0-9]{3,4}$"}
     layers = {
         "type": "object",
         "properties": dict.fromkeys((*LAYERS, PROXY), outcome),

@@ -163,6 +163,8 @@ def _checks(report: Report, step: HopResult) -> Iterator[_Case]:
         checks = [
             (f"{r.resource} {r.name}".rstrip(), r.operation, _GRANTED[r.granted]) for r in needed
         ]
+    elif step.hop == "companions":
+        checks = [(c.url, x, how) for c in report.companions for x, how in c.layers.items() if how]
 
     because = f"skipped: {step.skipped_because}" if step.skipped_because else "not tried"
     for subject, check, outcome in dict.fromkeys(checks):

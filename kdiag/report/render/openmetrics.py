@@ -86,6 +86,11 @@ def _families(report: Report) -> Iterator[tuple[str, str, Iterator[Sample]]]:
     yield "kdiag_expectation_met", "1 when what was expected is known to be so.", _expected(report)
     yield "kdiag_group_lag", "How many records the group has not committed.", _lag(report)
     yield "kdiag_right_granted", "1 when the role has this right.", _rights(report)
+    yield (
+        "kdiag_companion_healthy",
+        "1 when a Schema Registry, Connect or REST proxy answers, and does not say it cannot work.",
+        _companions(report),
+    )
     yield "kdiag_finding", "How many findings have this code.", _findings(report)
 
 
@@ -188,6 +193,12 @@ def _rights(report: Report) -> Iterator[Sample]:
         if right.granted is not None:
             labels = {"operation": right.operation, "resource": right.resource, "name": right.name}
             yield labels, right.granted
+
+
+def _companions(report: Report) -> Iterator[Sample]:
+    for row in {row.url: row for row in report.companions}.values():
+        labels = {"url": row.url, "service": row.service or ""}
+        yield labels, bool(row.service) and row.unhealthy is None
 
 
 def _findings(report: Report) -> Iterator[Sample]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from xml.etree.ElementTree import Element
 
 from kdiag.report.aws import AwsAddress
+from kdiag.report.companions import CompanionReport
 from kdiag.report.model import BrokerReport, ExpectationReport, Report, RightReport
 from kdiag.report.render import presentation
 from kdiag.report.render.markup import add
 from kdiag.report.render.parts import bulleted, table, titled
 
 _MET = {True: ("holds", "ok"), False: ("does not hold", "fail"), None: ("not known", "none")}
+_SAME = {True: ("this one", "ok"), False: ("another", "warn"), None: ("not known", "none")}
 _VERDICTS = {"blocked": "fail", "unknown": "warn", "allowed": "ok"}
 
 
@@ -99,3 +101,23 @@ def rights(main: Element, report: Report) -> None:
         add(line, "td", right.answer or "–", class_="mono")
 
     table(section, "rights", ("right", "on", "verdict", "answer"), needed, row)
+
+
+def companions(main: Element, report: Report) -> None:
+    """Adds the table of the REST servers beside Kafka."""
+    if not report.companions:
+        return
+    section = titled(main, "companions", "Companions")
+
+    def row(body: Element, each: CompanionReport) -> None:
+        line = add(body, "tr")
+        add(line, "td", each.url, class_="address mono")
+        for outcome in each.layers.values():
+            add(line, "td", outcome or "–", class_=_class(outcome))
+        add(line, "td", f"{each.service or 'not recognised'} {each.version or ''}".rstrip())
+        word, kind = _SAME[each.same_cluster]
+        add(line, "td", word, class_=kind)
+        add(line, "td", each.unhealthy or "–", class_="words")
+
+    head = ("URL", *report.companions[0].layers, "service", "cluster", "says of itself")
+    table(section, "companions", head, report.companions, row)

@@ -178,7 +178,7 @@ class Page:
         mark = Text(self.marks[step.status], style=style)
         name = Text(step.hop, style="bold" if step.status != "skipped" else style)
         text, at_the_edge = self.text(learnt or "did not end"), Text(f" {took}", "dim")
-        name_gap = " " * (_HOP_WIDTH + 1 - len(name))
+        name_gap = " " * max(1, _HOP_WIDTH + 1 - len(name))
         line = Text.assemble(" ", mark, " ", name, name_gap, text)
         room = self.console.width - line.cell_len - at_the_edge.cell_len
         if room > 0 and "\n" not in text.plain:  # on one line: a table takes 1 ms
@@ -186,7 +186,7 @@ class Page:
             return
         table = tables().grid(padding=(0, 1), expand=True)
         table.add_column(width=1)
-        table.add_column(width=_HOP_WIDTH)
+        table.add_column(width=max(_HOP_WIDTH, len(step.hop)))
         table.add_column(ratio=1, overflow="fold")
         table.add_column(justify="right", no_wrap=True)
         table.add_row(mark, name, text, at_the_edge)
