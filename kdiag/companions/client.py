@@ -28,7 +28,7 @@ MOST_ADDRESSES = 4
 _PART = 1 << 16
 _HEADERS = ("content-type", "location", "www-authenticate", "server")
 _ALERT = b"\x15\x03"  # the first bytes of a TLS alert
-Ended = Callable[..., tuple[LayerResult, ...]]
+Ending = Callable[..., tuple[LayerResult, ...]]
 _PLAIN = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 
 
@@ -163,7 +163,7 @@ class _Received:
         return io.BytesIO(self._raw)
 
 
-def _answer(path: str, raw: bytes, ended: Ended, *, encrypted: bool) -> HttpAnswer:
+def _answer(path: str, raw: bytes, ended: Ending, *, encrypted: bool) -> HttpAnswer:
     """The answer that the bytes are."""
     if not raw:
         return HttpAnswer(path, ended(Failure.CLOSED, "closed without an answer"))
@@ -180,6 +180,6 @@ def _answer(path: str, raw: bytes, ended: Ended, *, encrypted: bool) -> HttpAnsw
             path, ended(Failure.HANDSHAKE, "it does not answer in HTTP"), first=raw[:200]
         )
     if response.status == 400 and not encrypted and b"https" in body[:2000].lower():
-        return HttpAnswer(path, ended(Failure.TLS_REQUIRED, "HTTP 400: it wants HTTPS"))
+        return HttpAnswer(path, ended(Failure.TLS_REQUIRED, "HTTP 400: it requires HTTPS"))
     headers = {name: clean(response.headers.get(name, ""), 200) for name in _HEADERS}
     return HttpAnswer(path, ended(None), response.status, headers, body)

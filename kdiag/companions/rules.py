@@ -97,20 +97,20 @@ def _trust(failure: Failure) -> Remedy:
         )
     if failure is Failure.CLIENT_CERTIFICATE:
         return remedies.say("Give the client its certificate: schema.registry.ssl.keystore.*.")
-    return remedies.say("Have the server's certificate and TLS versions put right.")
+    return remedies.say("Correct the server's certificate and TLS versions.")
 
 
 @rule("KD1003", "companion-login", Severity.ERROR, "A companion of Kafka refuses the login")
 def companion_login(companions: Companions) -> Iterator[Match]:
-    """A server of `schema.registry.url` or `--http` answers 401: it wants a login, or another one.
-    403 is a warning: the login is known, and may lack the right to list alone.
+    """A server of `schema.registry.url` or `--http` answers 401: it requires a login, or another
+    one. 403 is a warning: the login is known, and may lack the right to list alone.
 
     Its user and password are its own, not those of the brokers. `basic.auth.user.info` is used with
     `basic.auth.credentials.source=USER_INFO` alone. The login of `--http` is that of the URL.
 
     Prove it: `curl -u USER URL/subjects`.
 
-    How to fix: give the login that the server wants.
+    How to fix: give the login that the server takes.
     """
     for result in companions.results:
         for answer in result.answers:

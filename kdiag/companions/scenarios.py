@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.world import World
@@ -13,10 +14,10 @@ ADDRESS, HOST = "203.0.113.20", "rest.example.com"
 REGISTRY, CONNECT = 8081, 8083
 URL = f"http://{HOST}:{REGISTRY}"
 
-Pages = Mapping[str, tuple[int, object]]
+Answers = Mapping[str, tuple[int, object]]
 
 
-async def serve(world: World, port: int, pages: Pages, *, needs_login: bool = False) -> None:
+async def serve(world: World, port: int, pages: Answers, *, needs_login: bool = False) -> None:
     """Starts a REST server; `pages` has status and JSON by path. Without a page for `*`, each other
     path is answered with 404."""
 
@@ -28,8 +29,8 @@ async def serve(world: World, port: int, pages: Pages, *, needs_login: bool = Fa
         if needs_login and "\r\nauthorization: " not in request.lower():
             status, told = 401, {"error_code": 401}
         body = json.dumps(told).encode()
-        head = f"HTTP/1.1 {status} .\r\nContent-Type: application/json\r\nConnection: close"
-        writer.write(f"{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Length: {len(body)}"
+        writer.write(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + body)
         await writer.drain()
         writer.close()
 
@@ -37,13 +38,13 @@ async def serve(world: World, port: int, pages: Pages, *, needs_login: bool = Fa
     await world.server(ADDRESS, port, served)
 
 
-def _registry(cluster: str) -> Pages:
+def _registry(cluster: str) -> Answers:
     clusters = {"kafka-cluster": cluster, "schema-registry-cluster": "schema-registry"}
     told = {"scope": {"path": [], "clusters": clusters}}
     return {"/subjects": (200, ["orders-value"]), "/v1/metadata/id": (200, told)}
 
 
-def _connect(cluster: str) -> Pages:
+def _connect(cluster: str) -> Answers:
     root = {"version": "4.3.1", "commit": "26b251a451ce941d", "kafka_cluster_id": cluster}
     return {"/": (200, root), "/health": (200, {"status": "healthy", "message": ""})}
 
@@ -67,7 +68,7 @@ async def companion_tls(world: World) -> Start:
 
 @scenario
 async def companion_login(world: World) -> Start:
-    """The Schema Registry wants a login of its own, and the client has none."""
+    """The Schema Registry requires a login of its own; the client has none."""
     await world.three()
     await serve(world, REGISTRY, _registry(world.cluster.id), needs_login=True)
     return Start(properties={"schema.registry.url": URL})

@@ -77,7 +77,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "half an expectation": (["check", "BROKER", "--expect", "certificate-days"], "in quotes"),
     "an odd expectation": (["check", "BROKER", "--expect", "brokers=x"], "a number of brokers"),
     "partitions of what": (["check", "BROKER", "--expect", "topic-partitions>5"], "--topic NAME"),
-    "ignoring what is none": (["check", "BROKER", "--ignore", "KD1003"], "did you mean KD103?"),
+    "ignoring what is none": (["check", "BROKER", "--ignore", "KD4066"], "did you mean KD406?"),
     "ignoring a bug": (["check", "BROKER", "--ignore", "KD001"], "always counts"),
     "an unknown format": (["check", "BROKER", "-o", "yaml"], "FORMAT=FILE"),
     "a format without its file": (["check", "BROKER", "-o", "json="], "FORMAT=FILE"),

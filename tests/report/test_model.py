@@ -245,7 +245,7 @@ def test_a_warning_is_ignored_too() -> None:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("KD1003", "--ignore KD1003: no such finding (did you mean KD103?)"),
+        ("KD4066", "--ignore KD4066: no such finding (did you mean KD406?)"),
         ("privat-address", "(did you mean private-address?)"),
         ("", "no such finding"),
         ("KD001", "always counts"),

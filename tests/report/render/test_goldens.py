@@ -113,8 +113,8 @@ def is_short(text: str) -> None:
     """It fits a terminal of 24 lines, and its last line can stand alone."""
     assert text.count("\n") <= SHORT
     last = " ".join(text.rpartition("\n\n")[2].split())
-    place = r"(hop [1-4] \w+|aws|config|expect|vantage|consume)"
-    passed, failed = r"a client can connect from here", rf"{place} · [^·]+ \(KD\d{{3}}\)"
+    place = r"(hop [1-4] \w+|aws|config|expect|vantage|consume|companions)"
+    passed, failed = r"a client can connect from here", rf"{place} · [^·]+ \(KD\d{{3,4}}\)"
     assert re.fullmatch(rf"(PASS · {passed}|WARN · {passed}|FAIL · {failed}) · exit \d+", last)
 
 

@@ -40,13 +40,23 @@ CORE: dict[str, Any] = {
         "aws",
         "expect",
         "consume",
+        "companions",
         None,
     },
     "root_cause": (str, NOTHING),
     "exit_code": {0, 1, 10, 20, 30, 40, 50, 60, 70, 90, 130},
     "hops": [
         {
-            "hop": {"bootstrap", "metadata", "listeners", "produce", "aws", "expect", "consume"},
+            "hop": {
+                "bootstrap",
+                "metadata",
+                "listeners",
+                "produce",
+                "aws",
+                "expect",
+                "consume",
+                "companions",
+            },
             "status": {"pass", "warn", "fail", "skipped"},
             "elapsed_ms": int,
             "skipped_because": (str, NOTHING),
@@ -72,7 +82,16 @@ CORE: dict[str, Any] = {
             "code": str,
             "name": str,
             "severity": {"error", "warning"},
-            "hop": {"bootstrap", "metadata", "listeners", "produce", "aws", "expect", "consume"},
+            "hop": {
+                "bootstrap",
+                "metadata",
+                "listeners",
+                "produce",
+                "aws",
+                "expect",
+                "consume",
+                "companions",
+            },
             "title": str,
             "message": str,
             "subjects": [str],
@@ -152,6 +171,7 @@ def test_every_report_keeps_the_contract(name: str) -> None:
     assert broken(report, CORE) == []
     hops = ["bootstrap", "metadata", "listeners", "produce", *(["aws"] if report["aws"] else [])]
     hops[4:4] = ["consume"] if report["consume"] else []
+    hops += ["companions"] if report["companions"] else []
     hops += ["expect"] if report["expectations"] else []
     assert [step["hop"] for step in report["hops"]] == hops
     codes = [finding["code"] for finding in report["findings"]]
