@@ -83,6 +83,7 @@ def once() -> str:
         hop: Literal[
             "bootstrap", "metadata", "listeners", "produce", "aws", "config", "expect", "vantage",
             "consume",
+            "companions",
         ] = step.hop
     for broker in report.cluster.brokers if report.cluster else ():
         assert_type(broker, kdiag.BrokerReport)

@@ -29,8 +29,9 @@ async def serve(world: World, port: int, pages: Answers, *, needs_login: bool = 
         if needs_login and "\r\nauthorization: " not in request.lower():
             status, told = 401, {"error_code": 401}
         body = json.dumps(told).encode()
-        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Length: {len(body)}"
-        writer.write(f"{head}\r\nContent-Type: application/json\r\n\r\n".encode() + body)
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Length: {len(body)}"]
+        lines += ["Content-Type: application/json", "", ""]
+        writer.write("\r\n".join(lines).encode() + body)
         await writer.drain()
         writer.close()
 

@@ -44,7 +44,7 @@ CORE: dict[str, Any] = {
         None,
     },
     "root_cause": (str, NOTHING),
-    "exit_code": {0, 1, 10, 20, 30, 40, 50, 60, 70, 90, 130},
+    "exit_code": {0, 1, 10, 20, 30, 40, 50, 60, 70, 90, 100, 130},
     "hops": [
         {
             "hop": {
