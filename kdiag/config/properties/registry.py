@@ -21,7 +21,7 @@ _USER_INFO = ("schema.registry.basic.auth.user.info", "basic.auth.user.info")
 _STORES = ("truststore.location", "truststore.certificates", "keystore.location", "keystore.key")
 
 
-class _Login(NamedTuple):
+class _RegistryLogin(NamedTuple):
     """How clients log in to the registry. `by_url` says that the URL has user and password."""
 
     user_info: str = ""
@@ -35,12 +35,12 @@ def rest_servers(
     """The servers of schema.registry.url, and those of `urls`, which `option` named. Raises
     UsageError."""
     tls = _tls(given)
-    login = _login(given, security, notes) if REGISTRY in given else _Login()
+    login = _login(given, security, notes) if REGISTRY in given else _RegistryLogin()
     found = [*_registries(given, login, notes), *(parse_rest(url, option) for url in urls)]
     return tuple(each._replace(tls=tls) if each.tls else each for each in found)
 
 
-def _registries(given: Layers, login: _Login, notes: list[str]) -> Iterator[RestServer]:
+def _registries(given: Layers, login: _RegistryLogin, notes: list[str]) -> Iterator[RestServer]:
     for url in filter(None, map(str.strip, given.get(REGISTRY, "").split(","))):
         if url.startswith("mock://"):
             notes.append(f"{REGISTRY}: mock:// names no server, and none is asked")
@@ -50,7 +50,7 @@ def _registries(given: Layers, login: _Login, notes: list[str]) -> Iterator[Rest
         yield server._replace(user_info=user_info, token=login.token)
 
 
-def _login(given: Layers, security: Security, notes: list[str]) -> _Login:
+def _login(given: Layers, security: Security, notes: list[str]) -> _RegistryLogin:
     """The login that these properties make Java's client use."""
     user_info = next((given[name] for name in _USER_INFO if name in given), "")
     basic, bearer = given.get(_BASIC, ""), given.get(_BEARER, "")
@@ -58,26 +58,26 @@ def _login(given: Layers, security: Security, notes: list[str]) -> _Login:
         raise UsageError(f"{_BASIC} and {_BEARER} are both given: keep one of them")
     if bearer:
         if bearer == "STATIC_TOKEN":
-            return _Login(token=given.get("bearer.auth.token", ""))
+            return _RegistryLogin(token=given.get("bearer.auth.token", ""))
         notes.append(f"{_BEARER}={like(bearer, ('STATIC_TOKEN',))} is not used: kdiag asks the "
                      "Schema Registry without a login")  # fmt: skip
-        return _Login()
+        return _RegistryLogin()
     if basic == "USER_INFO":
         if not user_info:
             raise UsageError(f"{_BASIC}=USER_INFO: give basic.auth.user.info=USER:PASSWORD")
-        return _Login(user_info)
+        return _RegistryLogin(user_info)
     if basic == "SASL_INHERIT":
         sasl = security.sasl
         if sasl is None or not sasl.username:
             raise UsageError(f"{_BASIC}=SASL_INHERIT: the login to Kafka has no user and password")
-        return _Login(f"{sasl.username}:{sasl.password}")
+        return _RegistryLogin(f"{sasl.username}:{sasl.password}")
     if basic not in ("", "URL"):
         known = ("URL", "USER_INFO", "SASL_INHERIT")
         raise UsageError(f"{_BASIC}={like(basic, known)}: write one of {', '.join(known)}")
     if user_info:
         notes.append(f"basic.auth.user.info is not used: Java's client takes it with "
                      f"{_BASIC}=USER_INFO")  # fmt: skip
-    return _Login(by_url=True)
+    return _RegistryLogin(by_url=True)
 
 
 def _tls(given: Layers) -> Tls:
