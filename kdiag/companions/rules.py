@@ -24,6 +24,7 @@ from kdiag.walk.areas import AreaId
 from kdiag.walk.facts.metadata import Metadata
 
 HOP: AreaId = "companions"
+_ON_THE_WAY = ("dns", "proxy", "tcp")
 _TLS_MISSING = (Failure.TLS_REQUIRED, Failure.TLS_NOT_OFFERED)
 
 
@@ -41,7 +42,7 @@ def companion_unreachable(companions: Companions) -> Iterator[Match]:
     """
     for result in companions.results:
         failed = result.answers[0].failed
-        if failed and failed.layer in ("dns", "tcp") and failed.failure:
+        if failed and failed.layer in _ON_THE_WAY and failed.failure:
             yield _match(
                 result,
                 f"{_named(result)} cannot be reached at {result.url}: {failed.failure.words}",
@@ -213,7 +214,7 @@ def _elsewhere(first: HttpAnswer, result: RestResult) -> bool:
     """Whether another rule is about the first answer."""
     failed = first.failed
     refused = any(answer.status in (401, 403) for answer in result.answers)
-    tls = failed and (failed.layer in ("dns", "tcp", "tls") or failed.failure in _TLS_MISSING)
+    tls = failed and (failed.layer in (*_ON_THE_WAY, "tls") or failed.failure in _TLS_MISSING)
     return bool(refused or tls)
 
 
