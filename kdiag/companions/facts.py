@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from kdiag.network.attempt import Failure, LayerResult
+from kdiag.record import NamedTuple
 
 LAYERS = ("dns", "tcp", "tls", "http")
 CONNECT, REGISTRY, PROXY = "Kafka Connect", "Schema Registry", "Kafka REST proxy"

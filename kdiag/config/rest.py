@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from kdiag.config.endpoint import Endpoint
 from kdiag.config.security import Tls, without_secrets
 from kdiag.config.usage import UsageError
+from kdiag.record import NamedTuple
 
 REGISTRY = "schema.registry.url"
 _PORTS = {"http": 80, "https": 443}
