@@ -15,8 +15,8 @@ from kdiag.network.attempt import LAYERS, AddressResult, EndpointResult
 from kdiag.network.certificate import read
 from kdiag.record import dataclass
 from kdiag.report.aws import AwsReport
-from kdiag.report.hold import HoldReport
 from kdiag.report.companions import CompanionReport, CompanionsReport
+from kdiag.report.hold import HoldReport
 from kdiag.rules.matching import matching, preferred
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
