@@ -180,7 +180,7 @@ def test_alerts_name_the_cause(tmp_path: Path) -> None:
         },
     ]
     wanted = {
-        "KafkaClientCannotConnect": [
+        "KafkaClientsCannotConnect": [
             "A client cannot connect to prod: KD301 private-address, listeners",
             "A client cannot connect to locked: KD120 sasl-credentials, bootstrap",
         ],
@@ -188,12 +188,12 @@ def test_alerts_name_the_cause(tmp_path: Path) -> None:
         "KafkaNodesCannotConnect": [
             "Clients on 2 nodes cannot connect to prod: KD103 refused, bootstrap"
         ],
-        "KdiagLoginWithheld": ["The login to locked was not accepted, and is not repeated"],
+        "KdiagLoginRefused": ["The login to locked was not accepted, and is not repeated"],
         "KdiagDoesNotAnswer": [
             "kdiag serve does not answer (kdiag-serve, 10.0.0.7:9797): what it watches is not "
             "watched"
         ],
-        "KdiagReloadFailed": [
+        "KdiagConfigurationIsOld": [
             "kdiag serve could not use the new kdiag.toml, and goes on with the old one"
         ],
         "KafkaCertificateExpires": ["A certificate of tls expires in 9d 22h 30m 0s"],
