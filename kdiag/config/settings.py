@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MOST_STRANGE = 50  # names that the nearest one is looked for
 FAMILIES = ("any", "v4", "v6")
 
+# The value of client.dns.lookup with which a client takes the canonical names of its servers.
+CANONICAL = "resolve_canonical_bootstrap_servers_only"
+
 # Client properties that decide what a role needs, beside group.id.
 OF_ROLE = ("auto.offset.reset", "client.rack", "isolation.level", "transactional.id")
 
@@ -39,7 +42,9 @@ class Settings(NamedTuple):
     """One check. `client` is what the real client is given besides `security`; `dialect` tells
     whose properties were given, "java" or "librdkafka", "" where nothing tells. `of_role` are the
     client properties that the checked role (`options.role`) acts on, empty without one. `rest` are
-    the servers with a REST API that are asked too.
+    the servers with a REST API that are asked too. `canonical` tells by whose rules the client
+    takes the names of the bootstrap servers from reverse DNS, "java" or "librdkafka"; "" where it
+    takes none.
     """
 
     bootstrap: tuple[Endpoint, ...]
@@ -51,6 +56,7 @@ class Settings(NamedTuple):
     dialect: str = ""
     of_role: Mapping[str, str] = MappingProxyType({})
     rest: tuple[RestServer, ...] = ()
+    canonical: str = ""
 
 
 def settings(
@@ -106,16 +112,21 @@ def settings(
         _through_proxy(values, given, security, spelled, notes)
     rest = _rest(given, values.get("http", ()), spelled, security, notes)
     values["http"] = tuple(server.url for server in rest if not server.registry)  # no password
+    canonical = given.get("client.dns.lookup") == CANONICAL
+    if canonical and values.get("proxy"):
+        notes.append(f"client.dns.lookup={CANONICAL} is not followed: the proxy resolves names")
+    whose = dialect(given, given.names())
     return Settings(
         bootstrap=endpoints,
         options=Options(**values),
         family=_choice("broker.address.family", given, FAMILIES, "any"),
         security=security,
         client=_client(given, topic, hold=bool(values.get("hold"))),
-        dialect=dialect(given, given.names()),
+        dialect=whose,
         of_role={n: given[n] for n in OF_ROLE if n in given} if values.get("role") else {},
         rest=rest,
         notes=tuple(notes),
+        canonical=(whose or "librdkafka") if canonical and not values.get("proxy") else "",
     )
 
 

@@ -45,12 +45,14 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]
 class World:
     """A simulated network. `nat` maps (address, port) to a port on 127.0.0.1; `names` maps a host
     to its addresses, or to the resolver's error code. Large packets to `narrow` addresses are
-    lost, and so are large answers from `deaf` ones."""
+    lost, and so are large answers from `deaf` ones. `canonical` maps an address to its name by
+    reverse DNS."""
 
     cluster: FakeCluster = field(default_factory=lambda: FakeCluster(CLUSTER_ID))
     nat: dict[tuple[str, int], int] = field(default_factory=dict)
     names: dict[str, list[str] | int] = field(default_factory=dict)
     narrow: set[str] = field(default_factory=set)
+    canonical: dict[str, str] = field(default_factory=dict)
     deaf: set[str] = field(default_factory=set)
     brokers: dict[int, FakeBroker] = field(default_factory=dict)
     _servers: list[asyncio.Server | FakeBroker] = field(default_factory=list)
@@ -130,6 +132,10 @@ class World:
         other = {socket.AF_INET: True, socket.AF_INET6: False}.get(socket.AddressFamily(family))
         return [(0, 0, 0, "", (x, 0)) for x in result if (":" in x) is not other]
 
+    def reverse(self, address: tuple[str, int], *_: object) -> tuple[str, str]:
+        """A getnameinfo that finds the names of `canonical`."""
+        return self.canonical.get(address[0], address[0]), str(address[1])
+
 
 @cache
 def bindable() -> bool:
@@ -155,6 +161,7 @@ class WorldDialer(KafkaDialer):
             tls=settings.security.tls,
         )
         self._nat, self._narrow, self._deaf = world.nat, world.narrow, world.deaf
+        self.reverse = world.reverse
 
     async def connect(self, address: str, port: int, *, again: bool = False) -> TcpConnection:
         """Connects to the port on 127.0.0.1 that stands for this address."""

@@ -140,7 +140,8 @@ class EndpointResult(NamedTuple):
 
     `dns` is None where there was nothing to resolve: an address that nobody can dial. `lookup` has
     the answers of DNS servers about a name that does not resolve, if they got queries. `proxy` is
-    the URL of the proxy that every dial went through, without its login; "" for none.
+    the URL of the proxy that every dial went through, without its login; "" for none. `given` is
+    the server that the user wrote, where the client takes this one in its place.
     """
 
     endpoint: Endpoint
@@ -148,6 +149,7 @@ class EndpointResult(NamedTuple):
     dials: tuple[AddressResult, ...] = ()
     lookup: DnsDiagnosis | None = None
     proxy: str = ""
+    given: Endpoint | None = None
 
     @property
     def best(self) -> AddressResult | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Lookup = Callable[..., list[Any]]
+ReverseLookup = Callable[..., tuple[str, str]]
 
 MAX_ADDRESSES = 16  # of one name
 MAX_LOOKUPS = 512  # at once, each in a thread
@@ -84,6 +85,7 @@ class TcpDialer:
         self.capacity = capacity()
         self._family = _FAMILIES[family]
         self._lookup = lookup
+        self.reverse: ReverseLookup = socket.getnameinfo
         self._device = device
         self._started = {(each.address, each.port): each for each in started}
         begun = (each.began for each in self._started.values())

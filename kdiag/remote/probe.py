@@ -36,6 +36,7 @@ class ProbeRequest:
     family: str
     security: Security
     of_role: Mapping[str, str] = field(default_factory=dict)
+    canonical: str = ""
 
     @property
     def settings(self) -> Settings:

@@ -129,6 +129,13 @@ def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
             "ssm:// has no room for what --proxy takes: leave it out, or go by ssh:// over Session "
             "Manager"
         )
+    if settings.canonical and any(
+        vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
+    ):
+        raise UsageError(
+            "ssm:// has no room for client.dns.lookup=resolve_canonical_bootstrap_servers_only: "
+            "leave it out (-X client.dns.lookup=), or go by ssh:// over Session Manager"
+        )
     sasl = settings.security.sasl
     if sasl and sasl.mechanism == "GSSAPI" and any(x.scheme != LOCAL for x in vantages):
         raise UsageError(

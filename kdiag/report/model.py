@@ -74,7 +74,8 @@ class CertificateReport:
 class ServerReport:
     """One bootstrap server. `layers` as for a broker; `protocol` is the security.protocol that it
     speaks, null if unknown; `mechanisms` are the SASL mechanisms that it offers, as far as known;
-    `certificate` is null without TLS."""
+    `certificate` is null without TLS. `given` is the server that the user wrote, where the client
+    takes the canonical name of an address in its place; else null."""
 
     server: str
     addresses: list[str]
@@ -82,6 +83,7 @@ class ServerReport:
     protocol: str | None = None
     mechanisms: list[str] = field(default_factory=list)
     certificate: CertificateReport | None = None
+    given: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -434,6 +436,7 @@ def _server(contact: EndpointResult) -> ServerReport:
         protocol=best.protocol or None if best else None,
         mechanisms=list(best.mechanisms) if best else [],
         certificate=_certificate(best),
+        given=str(contact.given) if contact.given else None,
     )
 
 

@@ -171,8 +171,6 @@ def address_family(
     `java.net.preferIPv6Addresses` says otherwise; so for the properties of a Java client a dead
     IPv6 address beside an IPv4 address that works is no finding. A client that takes the first
     address only (Java's before 2.6, with `client.dns.lookup=default`) fails where that one does.
-    With `client.dns.lookup=resolve_canonical_bootstrap_servers_only` clients look up the canonical
-    names of a bootstrap server's addresses once more, which kdiag does not.
 
     Prove it: `getent ahosts NAME` shows the order; dial each address by itself.
 

@@ -13,6 +13,7 @@ from kdiag.walk.areas import AREA_IDS
 _ORDER = (
     "KD001",
     "KD002",
+    "KD127",
     "KD303",
     "KD302",
     "KD301",

@@ -10,6 +10,7 @@ from typing import Any
 from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import Reply
 from kdiag.kafka.messages import METADATA, Question
+from kdiag.walk.canonical import servers
 from kdiag.walk.dial import dial_endpoint
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.handshake import HandshakeResult
@@ -33,10 +34,11 @@ def metadata_question(topic: str | None, *, raw: bool = False) -> Question:
 async def bootstrap(walk: Walk) -> Bootstrap:
     """Dials every address of every server, and sends Metadata together with ApiVersions."""
     question = metadata_question(walk.settings.options.topic)
+    endpoints = await servers(walk)
     dialled = await asyncio.gather(
         *(
             dial_endpoint(walk, endpoint, [question], partial(_until_answered, walk, endpoint))
-            for endpoint in walk.settings.bootstrap
+            for endpoint in endpoints
         )
     )
     apis: Mapping[int, tuple[int, int]] = {}
@@ -45,7 +47,10 @@ async def bootstrap(walk: Walk) -> Bootstrap:
             if result.apis and result.dial.failed is None:
                 apis = apis or result.apis
                 walk.wire.metadata.append((reached.endpoint, result.replies[0]))
-    return Bootstrap(tuple(reached for reached, _ in dialled), apis)
+    contacts = (
+        contact._replace(given=given) for (contact, _), given in zip(dialled, endpoints.values())
+    )
+    return Bootstrap(tuple(contacts), apis)
 
 
 async def _until_answered(

@@ -84,6 +84,12 @@ def through_proxy(failed: str) -> Facts:
     return bootstrap(met), settings(f"{HOST}:9094", proxy="socks5h://proxy:1080")
 
 
+def by_canonical_name(failed: str) -> Facts:
+    """A client that dials the name from reverse DNS: its lookup fails, or nothing depends on it."""
+    taken = contact("b1.internal:9092", failed)._replace(given=at("kafka.example.com:9092"))
+    return bootstrap(taken), settings("kafka.example.com:9092")
+
+
 def families(failed: str) -> Facts:
     """A server of two addresses, the IPv6 one of which failed."""
     dials = dial("198.51.100.1"), dial("2001:db8::1", failed)
@@ -263,6 +269,7 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
     "KD124": (answered_in(5.0), answered_in(1.0)),
     "KD125": (over_tls(seconds_left=86400), over_tls(seconds_left=90 * 86400)),
     "KD126": (server("sasl:credentials", "Too many connects"), server("sasl:credentials")),
+    "KD127": (by_canonical_name("dns:not_found"), by_canonical_name("")),
     "KD129": (through_proxy("proxy:proxy_denied"), through_proxy("proxy:proxy_failed")),
     "KD130": (through_proxy("proxy:proxy_failed"), through_proxy("proxy:proxy_denied")),
     "KD201": (

@@ -102,6 +102,7 @@ ADDED = {
     "KD124": "slow-answer",
     "KD125": "certificate-expires-soon",
     "KD126": "login-limited",
+    "KD127": "canonical-name",
     "KD129": "proxy-refused",
     "KD130": "proxy-not-connected",
     "KD409": "write-failed",
@@ -179,7 +180,8 @@ ADDED = {
 AREAS = {
     "0": {"rules.walk"},
     "1": {
-        f"rules.{name}" for name in ("connection", "proxy", "slow", "tls", "certificates", "sasl")
+        f"rules.{name}"
+        for name in ("canonical", "connection", "proxy", "slow", "tls", "certificates", "sasl")
     },
     "2": {"rules.metadata"},
     "3": {"rules.listeners", "rules.identity", "rules.mismatch"},

@@ -5,12 +5,15 @@ from __future__ import annotations
 import ssl
 
 from kdiag.config.security import Security, Tls
+from kdiag.config.settings import CANONICAL
 from kdiag.demo.broker import FakeBroker
 from kdiag.demo.certificates import Authority, authority, server_context
 from kdiag.demo.scenario import Start, scenario
-from kdiag.demo.world import PORT, PUBLIC, World
+from kdiag.demo.world import PORT, PUBLIC, World, endpoint
 
 SOON = 20  # days
+NAME = "kafka.example.com"
+CANONICAL_NAME = "ec2-3-10-139-221.eu-west-2.compute.amazonaws.com"
 
 
 def tls_client(ca: str | None = None) -> Security:
@@ -49,6 +52,15 @@ async def certificate_name(world: World) -> Start:
     """The certificates name brokers 1 and 3, and not broker 2."""
     await world.three(tls=server_context(authority().issue("broker", (PUBLIC[0], PUBLIC[2]))))
     return Start(security=tls_client())
+
+
+@scenario
+async def canonical_name(world: World) -> Start:
+    """The certificate is for the name that the user wrote; reverse DNS has another one."""
+    await world.three(tls=server_context(authority().issue("broker", (NAME, *PUBLIC))))
+    world.names = {NAME: [PUBLIC[0]], CANONICAL_NAME: [PUBLIC[0]]}
+    world.canonical = {PUBLIC[0]: CANONICAL_NAME}
+    return Start(endpoint(NAME), security=tls_client(), properties={"client.dns.lookup": CANONICAL})
 
 
 @scenario
