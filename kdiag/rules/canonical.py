@@ -25,7 +25,7 @@ def canonical_name(bootstrap: Bootstrap, settings: Settings) -> Iterator[Match]:
 
     The setting is for Kerberos, whose tickets are for the names of hosts. Without Kerberos it only
     makes the client depend on reverse DNS: the certificate must be for the name in the PTR record,
-    which whoever runs the address decides, and that name must resolve. In clouds it is often a name
+    which the owner of the address decides, and that name must resolve. In clouds it is often a name
     such as ip-10-0-1-11.ec2.internal, which no certificate has.
 
     It is an error where the certificate is for the name that the user wrote and not for the one
