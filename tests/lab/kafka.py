@@ -83,6 +83,19 @@ def jars(name: str = f"kafka-{VERSION}", artifacts: Sequence[Artifact] = kafka()
     return folder
 
 
+def formatted(data: Path) -> None:
+    """Makes the storage of a node 1 without users, as Kafka's StorageTool does: that is another
+    Java, for 2 s of a processor."""
+    data.mkdir()
+    (data / "meta.properties").write_text(
+        f"version=1\ncluster.id={CLUSTER_ID}\nnode.id=1\ndirectory.id={_own_id()}\n"
+    )
+
+
+def _own_id() -> str:
+    return base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
+
+
 @dataclass
 class Kafka:
     """Three combined nodes. `homes` are the addresses they bind to, `publics` those by which they
@@ -127,8 +140,7 @@ class Kafka:
         shutil.copytree(self.folder / f"data-{NODES[0]}", self.folder / f"data-{node}")
         meta = self.folder / f"data-{node}" / "meta.properties"
         told = meta.read_text().replace(f"node.id={NODES[0]}\n", f"node.id={node}\n")
-        own = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=")
-        meta.write_text(re.sub("(?m)^directory.id=.*$", f"directory.id={own}", told))
+        meta.write_text(re.sub("(?m)^directory.id=.*$", f"directory.id={_own_id()}", told))
 
     def run(self, node: int) -> None:
         """Starts one node."""

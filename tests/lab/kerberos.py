@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.client import Client, Report
-from tests.lab.kafka import CLUSTER_ID, JAVA, cache, errors, jars
+from tests.lab.kafka import JAVA, cache, errors, formatted, jars
 from tests.lab.lab import own_addresses
 from tests.lab.needs import lacking
 from tests.lab.processes import ROOT, end, spawn
@@ -166,8 +166,7 @@ class Kerberos:
         (self.folder / "broker.properties").write_text(
             "".join((_BROKER.format(**names, **ports), *logins))
         )
-        self._run(*self.java, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c",
-                  str(self.folder / "broker.properties"))  # fmt: skip
+        formatted(self.folder / "data")
 
     @property
     def java(self) -> tuple[str, ...]:

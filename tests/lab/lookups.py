@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.lab.client import Client
-from tests.lab.kafka import CLUSTER_ID, JAVA, jars
+from tests.lab.kafka import JAVA, formatted, jars
 from tests.lab.listeners import USERS
 from tests.lab.network import Namespace
 from tests.lab.processes import end, spawn
@@ -72,12 +72,7 @@ def lookups(folder: Path) -> Iterator[Lookups]:
         _ready(running, [*place.inside, sys.executable, "-c", _SILENT])
         properties = str(folder / "broker.properties")
         tool = [*place.inside, *JAVA, "-cp", f"{jars()}/*"]
-        subprocess.run(
-            [*tool, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", properties],
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+        formatted(folder / "data")
         with (folder / "broker.log").open("wb") as log:
             running.append(spawn([*tool, "kafka.Kafka", properties], log, log))
         started = Lookups(folder, place)

@@ -26,12 +26,11 @@ from kdiag.rules.remedies import credentials
 from kdiag.walk.runner import nobody
 from tests.applied import applies
 from tests.facts import listener
-from tests.lab.kafka import CLUSTER_ID, JAVA, jars
+from tests.lab.kafka import JAVA, formatted, jars
 from tests.lab.needs import KAFKA, require
 from tests.lab.processes import end, spawn
 from tests.lab.scripts import typed
 from tests.lint.texts import compose
-from tests.running import ENOUGH
 from tests.walks import on_loopback
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
@@ -66,8 +65,7 @@ def kafka(text: str, folder: Path) -> Iterator[None]:
     beside = f"log.dirs={folder}/logs\noffsets.topic.replication.factor=1\n"
     file.write_text(f"{text}\n{beside}")
     classes = ("-cp", f"{jars()}/*")
-    tool = ("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(file))
-    subprocess.run([*JAVA, *classes, *tool], check=True, timeout=ENOUGH, capture_output=True)
+    formatted(folder / "logs")
     with (folder / "log").open("wb") as log:
         process = spawn([*JAVA, *classes, "kafka.Kafka", str(file)], log, log)
         try:
