@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WALK = sorted(
     (
         *WALKED_IDS[1:],
-        *("canonical", "certificates", "connection", "proxy", "sasl", "tls"),
+        *("canonical", "certificates", "connection", "interception", "proxy", "sasl", "tls"),
         *("identity", "internal_topics", "mismatch", "records", "roles", "slow", "walk"),
     )
 )

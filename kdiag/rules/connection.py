@@ -12,6 +12,7 @@ from kdiag.network.fingerprint import ServiceFingerprint, recognise
 from kdiag.rules import remedies
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
+from kdiag.rules.interception import ended_in_tls, exempt, resolved_inside
 from kdiag.rules.location import (
     DIALLING_HOPS,
     Location,
@@ -223,7 +224,8 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
         logins = [p for p in hit if p.contact.failed and p.contact.failed.layer == "sasl"]
         others = [place for place in hit if place not in logins]
         if others:
-            yield match(hop, others, said, _who_accepts, severity)
+            more = [x for p in others if ended_in_tls(p) for x in resolved_inside(p)]
+            yield match(hop, others, said, _who_accepts, severity, more)
         if logins:
             unanswered = "No answer to the login at {who}"
             if len(logins) > 1:
@@ -314,6 +316,10 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
     limit of connections: `max.connections`, `max.connections.per.ip` or its rate of new ones. All
     of them look alike from here.
 
+    To a client that begins with TLS, a proxy that routes by name (SNI) does it too, and TLS
+    inspection that does not let Kafka pass; that is not proven (KD128 is). The evidence says where
+    a public name resolves to a private address here.
+
     Prove it: the same dial past the load balancer or proxy, straight to the broker. A broker at its
     limit logs "Rejected connection from", with the limit; and closing other clients helps.
 
@@ -329,19 +335,35 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
         'from" in its log, and at max.connections, max.connections.per.ip and '
         "max.connection.creation.rate."
     )
-    yield from judge(
-        {Failure.CLOSED, Failure.RESET},
-        bootstrap,
-        listeners,
-        "{who} accept{s} the connection and close{s} it without an answer",
-        lambda hit: (
-            remedies.say(
-                "Check what is in front of the broker: healthy targets of the load balancer, the "
-                "allow list of the proxy, the target of the port forward. Some TLS listeners end "
-                "plaintext like this too."
-            ),
-            *((limits,) if others_stand else ()),
-        ),
+    closed = "{who} accept{s} the connection and close{s} it without an answer"
+    in_tls = "{who} accept{s} the connection and end{s} the TLS handshake without an alert"
+
+    def fix(hit: Sequence[Location]) -> tuple[Remedy, ...]:
+        return (_who_closes(hit), *((limits,) if others_stand else ()))
+
+    for hop, hit, severity in failing({Failure.CLOSED, Failure.RESET}, bootstrap, listeners):
+        tls = [place for place in hit if ended_in_tls(place)]
+        others = [place for place in hit if place not in tls]
+        if tls:
+            more = [line for place in tls for line in resolved_inside(place)]
+            yield match(hop, tls, in_tls, fix, severity, more)
+        if others:
+            yield match(hop, others, closed, fix, severity)
+    yield from judge_others({Failure.CLOSED, Failure.RESET}, bootstrap, listeners, closed, fix)
+
+
+def _who_closes(hit: Sequence[Location]) -> Remedy:
+    """The fix for a connection that is closed; a client that spoke TLS learns nothing of
+    plaintext."""
+    front = (
+        "Check what is in front of the broker: healthy targets of the load balancer, the allow "
+        "list of the proxy, the target of the port forward."
+    )
+    if not any(ended_in_tls(place) for place in hit):
+        return remedies.say(f"{front} Some TLS listeners end plaintext like this too.")
+    return remedies.say(
+        f"{front} A proxy that routes by name (SNI) ends handshakes for names that it does not "
+        f"know. If this network inspects TLS: {exempt(hit)}"
     )
 
 

@@ -120,6 +120,14 @@ def answered_in(seconds: float) -> Facts:
     )
 
 
+def signed_by(authority: str) -> Facts:
+    """A server whose certificate is by an authority that the client does not trust."""
+    leaf = made(name(cn=HOST), name(cn=authority), [HOST])
+    shown = TlsHandshake(HOST, "TLSv1.3", "x", (leaf,), END.timestamp() - 1e8, False, (), 20)
+    there = dial("203.0.113.7", "tls:untrusted")._replace(handshake=shown)
+    return (bootstrap(contact(f"{HOST}:9094", "", there)),)
+
+
 def silent(ended: Outcome) -> Facts:
     """A connection that was silent for six minutes."""
     gaps = (Silent(60.0, Outcome.ANSWERED, 60.0), Silent(360.0, ended, 360.0))
@@ -329,6 +337,7 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
     "KD406": (written("MSG_SIZE_TOO_LARGE"), written("NOT_ENOUGH_REPLICAS")),
     "KD407": (written("_MSG_TIMED_OUT"), written("REQUEST_TIMED_OUT")),
     "KD408": (throttled(700), throttled(0)),
+    "KD128": (signed_by("Zscaler Root CA"), signed_by("The CA")),
     "KD410": (silent(Outcome.UNANSWERED), silent(Outcome.ANSWERED)),
     "KD409": (written("KAFKA_STORAGE_ERROR"), written(None)),
     "KD629": (

@@ -115,6 +115,9 @@ STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control | Judged]] = {
         Control("one-closed"),
     ],
     "KD306": [Lab("aws/node_ports_of_which_only_the_bootstraps_is_open")],
+    "KD128": [
+        Judged("rules/test_interception.py", "test_librdkafka_fails_at_a_proxy_that_opens_tls")
+    ],
     "KD129": [Judged("control/test_proxies.py", "test_kafka_python_fails_where_kdiag_says_so")],
     "KD130": [Judged("control/test_proxies.py", "test_nor_where_the_proxy_does_not_say_why")],
     "KD307": [Log("swapped", "", "Received invalid metadata error in produce request")],

@@ -167,6 +167,7 @@ ADDED = {
     "KD914": "replica-unreachable",
     "KD915": "large-answers",
     "KD916": "state-topic",
+    "KD128": "tls-interception",
     "KD410": "idle-connection-dropped",
     "KD1001": "companion-unreachable",
     "KD1002": "companion-tls",
@@ -181,7 +182,10 @@ AREAS = {
     "0": {"rules.walk"},
     "1": {
         f"rules.{name}"
-        for name in ("canonical", "connection", "proxy", "slow", "tls", "certificates", "sasl")
+        for name in (
+            *("canonical", "connection", "interception", "proxy", "slow"),
+            *("tls", "certificates", "sasl"),
+        )
     },
     "2": {"rules.metadata"},
     "3": {"rules.listeners", "rules.identity", "rules.mismatch"},

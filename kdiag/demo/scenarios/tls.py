@@ -48,6 +48,14 @@ async def untrusted_certificate(world: World) -> Start:
 
 
 @scenario
+async def tls_interception(world: World) -> Start:
+    """A company's proxy opens TLS, and shows its own certificate for each name."""
+    proxy = Authority("Zscaler Root CA")
+    await world.three(tls=server_context(proxy.issue("broker", PUBLIC)))
+    return Start(security=tls_client())
+
+
+@scenario
 async def certificate_name(world: World) -> Start:
     """The certificates name brokers 1 and 3, and not broker 2."""
     await world.three(tls=server_context(authority().issue("broker", (PUBLIC[0], PUBLIC[2]))))
