@@ -139,7 +139,8 @@ class EndpointResult(NamedTuple):
     """The result of one endpoint: its name resolved, and every address of it dialled.
 
     `dns` is None where there was nothing to resolve: an address that nobody can dial. `lookup` has
-    the answers of DNS servers about a name that does not resolve, if they got queries. `proxy` is
+    the answers of DNS servers about a name that does not resolve or at none of whose addresses TCP
+    connects, if they got queries. `proxy` is
     the URL of the proxy that every dial went through, without its login; "" for none. `given` is
     the server that the user wrote, where the client takes this one in its place.
     """

@@ -29,7 +29,7 @@ ReverseLookup = Callable[..., tuple[str, str]]
 
 MAX_ADDRESSES = 16  # of one name
 MAX_LOOKUPS = 512  # at once, each in a thread
-MAX_DIAGNOSES = 3  # of names that do not resolve; the others likely fail for the same reason
+MAX_DIAGNOSES = 3  # of names that cannot be used; the others likely fail for the same reason
 
 # Windows repeats a refused request to connect for about two seconds before it says so: who waits
 # for less takes a closed port for packets that are dropped.
@@ -152,7 +152,7 @@ class TcpDialer:
         return await asyncio.shield(lookup)
 
     async def diagnose(self, host: str) -> DnsDiagnosis | None:
-        """What DNS servers answer about a name that does not resolve. None after MAX_DIAGNOSES
+        """What DNS servers answer about a name that cannot be used. None after MAX_DIAGNOSES
         names, and where the operating system does not resolve the names."""
         if self._lookup is not socket.getaddrinfo or self._diagnoses == 0:
             return None

@@ -1,4 +1,4 @@
-"""Asks the DNS servers why a name does not resolve; the only module that imports dnspython.
+"""Asks the DNS servers about a name that cannot be used; the only module that imports dnspython.
 
 The operating system's resolver decides whether a name resolves, because clients use it; its error
 says little about the reason. So kdiag sends queries to the same servers, and reads the responses.
@@ -32,6 +32,7 @@ HOSTS_FILE = (
 
 # As many as a stub resolver uses of its configuration.
 MAX_SERVERS = 3
+MAX_LINKS = 6  # servers of systemd-resolved's links
 MAX_SEARCH = 6
 MAX_ALIASES = 8
 MAX_ADDRESSES = 8
@@ -45,13 +46,15 @@ _TEXT_LIMIT = 255
 class ResolverConfiguration:
     """The configuration of a stub resolver: DNS servers (address, port), search domains, and
     `ndots`: names with fewer dots are tried with the search domains first. `flaw` says why there is
-    no configuration, "" where there is one."""
+    no configuration, "" where there is one. `links` are the servers behind systemd-resolved, a
+    VPN's among them."""
 
     servers: tuple[tuple[str, int], ...] = ()
     search: tuple[str, ...] = ()
     ndots: int = 1
     hosts_file: str = HOSTS_FILE
     flaw: str = ""
+    links: tuple[tuple[str, int], ...] = ()
 
 
 def configured() -> ResolverConfiguration:
@@ -68,7 +71,27 @@ def configured() -> ResolverConfiguration:
         tuple(servers[:MAX_SERVERS]),
         tuple(name.to_text(omit_final_dot=True) for name in resolver.search[:MAX_SEARCH]),
         1 if resolver.ndots is None else resolver.ndots,
+        links=_links() if any(server.startswith("127.0.0.5") for server, _ in servers) else (),
     )
+
+
+def _links() -> tuple[tuple[str, int], ...]:
+    """The servers of systemd-resolved's links; empty where it does not tell."""
+    try:
+        printed = subprocess.run(
+            ["resolvectl", "dns"], capture_output=True, timeout=_PATIENCE, check=True
+        ).stdout.decode("utf-8", "replace")
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return servers_of_links(printed)
+
+
+def servers_of_links(printed: str) -> tuple[tuple[str, int], ...]:
+    """The DNS servers (address, port) that `resolvectl dns` lists, those without a port of their
+    own."""
+    listed = re.findall(r"(?m)^(?:Global|Link \d+ \([^)\n]*\)):(.*)$", printed[:_HOSTS_BYTES])
+    names = (word.partition("#")[0] for line in listed for word in line.split())
+    return tuple(dict.fromkeys((name, 53) for name in names if parse(name)))[:MAX_LINKS]
 
 
 def _of_domain(host: str, configuration: ResolverConfiguration) -> ResolverConfiguration:
@@ -129,8 +152,15 @@ def explain_name(
         answers.append(queries.about(name))
         if answers[-1].addresses or not queries.left:
             break
+    others: list[DnsAnswer] = []
+    for name, answer in zip(names, answers):
+        others += queries.others(name, answer, resolver.links)
+        if any(other.addresses for other in others):
+            break
     silent = tuple(_shown(*server) for server in queries.silent)
-    return DnsDiagnosis(servers, resolver.search, tuple(answers), silent, hosts)
+    return DnsDiagnosis(
+        servers, resolver.search, tuple(answers), silent, hosts, others=tuple(others)
+    )
 
 
 class _Queries:
@@ -152,14 +182,33 @@ class _Queries:
         """The answer about one full name, IPv4 and IPv6, of the first server that decides it."""
         found = DnsAnswer(_text(name))
         for server in self.left:
-            for kind in ("A", "AAAA"):
-                response = self._ask(name, kind, server)
-                if response is None:
-                    break
-                found = _read(found, response, kind, _shown(*server))
-                if found.outcome != "NOERROR":
-                    break
+            found = self._of(server, name, found)
             if found.outcome in ("NOERROR", "NXDOMAIN"):
+                break
+        return found
+
+    def others(
+        self, name: dns.name.Name, decided: DnsAnswer, more: tuple[tuple[str, int], ...]
+    ) -> Iterator[DnsAnswer]:
+        """The answers of other servers, and of `more`, that differ from the one that decided."""
+        for server in dict.fromkeys((*self._servers, *more)):
+            if time.monotonic() >= self._deadline:
+                return
+            if _shown(*server) == decided.server or server in self.silent:
+                continue
+            found = self._of(server, name, DnsAnswer(_text(name)))
+            same = set(found.addresses) == set(decided.addresses)
+            if found.server and not (same and found.outcome == decided.outcome):
+                yield found
+
+    def _of(self, server: tuple[str, int], name: dns.name.Name, found: DnsAnswer) -> DnsAnswer:
+        """The answer with that of one server added."""
+        for kind in ("A", "AAAA"):
+            response = self._ask(name, kind, server)
+            if response is None:
+                break
+            found = _read(found, response, kind, _shown(*server))
+            if found.outcome != "NOERROR":
                 break
         return found
 

@@ -1,6 +1,8 @@
-"""The answers of DNS servers about a name that the operating system does not resolve."""
+"""The answers of DNS servers about a name that cannot be used."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from kdiag.record import NamedTuple
 
@@ -41,10 +43,12 @@ class DnsAnswer(NamedTuple):
 
 
 class DnsDiagnosis(NamedTuple):
-    """Why a name does not resolve: the DNS servers of this machine, and their answers.
+    """Why a name does not resolve, or which addresses it has elsewhere: the DNS servers of this
+    machine, and their answers.
 
     `search` are the domains that were appended, `hosts` the addresses that the hosts file has for
-    the name. `silent` servers did not answer; `flaw` says why no server got a query.
+    the name. `silent` servers did not answer; `flaw` says why no server got a query. `others` are
+    answers of further servers that differ from the answer about the same name.
     """
 
     servers: tuple[str, ...] = ()
@@ -53,16 +57,17 @@ class DnsDiagnosis(NamedTuple):
     silent: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     flaw: str = ""
+    others: tuple[DnsAnswer, ...] = ()
 
     @property
     def found(self) -> bool:
         """Whether a DNS server has an address for the name after all."""
-        return any(answer.addresses for answer in self.answers)
+        return any(answer.addresses for answer in (*self.answers, *self.others))
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The diagnosis as lines of evidence, the most important one first."""
-        lines = [answer.text for answer in self.answers if answer.server]
+        lines = [answer.text for answer in (*self.answers, *self.others) if answer.server]
         if self.flaw:
             lines.append(self.flaw)
         if self.silent:
@@ -75,3 +80,16 @@ class DnsDiagnosis(NamedTuple):
         if self.search and any(answer.server for answer in self.answers):
             lines.append(f"search domains tried: {', '.join(self.search)}")
         return tuple(lines)
+
+    def elsewhere(self, dialled: Sequence[str]) -> tuple[str, ...]:
+        """A line for each source of addresses of a name, with the addresses that this machine's
+        resolver gave (`dialled`); empty where no source has other addresses of their families."""
+        known = [answer for answer in (*self.answers, *self.others) if answer.addresses]
+        families = {":" in address for address in dialled}
+        found = {*self.hosts, *(address for answer in known for address in answer.addresses)}
+        if not {each for each in found if (":" in each) in families} - set(dialled):
+            return ()
+        lines = [f"this machine's resolver gives {', '.join(dialled)}; others differ:"]
+        if self.hosts:
+            lines.append(f"the hosts file has {', '.join(self.hosts)} for it")
+        return (*lines, *(answer.text for answer in known))

@@ -109,6 +109,8 @@ def without(value, hidden, own=()): return value
     "config/properties/producer": "dialect = handed_over = used_by_client = None",
     # There is no room for what --group and --as ask; `refuse_unsupported` says so.
     "kafka/group_messages": "GROUP_MESSAGES = ()",
+    # Without dnspython, which does not travel, there is never one.
+    "network/dns_diagnosis": "class DnsDiagnosis: pass",
     "walk/canonical": "async def servers(walk): return dict.fromkeys(walk.settings.bootstrap)",
     "walk/large_answers": "",
     "walk/role_questions": "def role_questions(*_): return {}",

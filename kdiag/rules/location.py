@@ -95,6 +95,9 @@ def evidence(place: Location) -> Iterator[str]:
     for dial in contact.dials:
         if dial.failed:
             yield f"{lead}{tried(contact.endpoint, dial, dial.failed)}"
+    if contact.dials and contact.lookup:
+        for line in contact.lookup.elsewhere([dial.address for dial in contact.dials]):
+            yield f"{lead}{line}"
 
 
 def tried(endpoint: Endpoint, dial: AddressResult, failed: LayerResult) -> str:

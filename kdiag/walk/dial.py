@@ -65,7 +65,15 @@ async def dial_endpoint(
 
     results = await asyncio.gather(*map(dialled, addresses))
     dials = tuple(result.dial for result in results)
-    return EndpointResult(endpoint, dns, dials, proxy=proxy), tuple(results)
+    contact = EndpointResult(endpoint, dns, dials, proxy=proxy)
+    failures = [dial.failed for dial in dials]
+    if (
+        not proxy
+        and endpoint.host not in addresses
+        and all(f and f.layer == "tcp" for f in failures)
+    ):
+        contact = contact._replace(lookup=await walk.net.diagnose(endpoint.host))
+    return contact, tuple(results)
 
 
 async def connect(walk: Walk, target: DialTarget) -> HandshakeResult:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,14 +22,17 @@ import kdiag.network.dns
 from kdiag.network.dns import (
     MAX_ADDRESSES,
     MAX_ALIASES,
+    MAX_LINKS,
     MAX_SEARCH,
     MAX_SERVERS,
     ResolverConfiguration,
     configured,
     explain_name,
     servers_of_domain,
+    servers_of_links,
 )
 from kdiag.network.dns_diagnosis import DnsAnswer, DnsDiagnosis
+from tests.running import Brokers
 
 Zone = Callable[[dns.message.Message, str, str], bytes | list[bytes] | None]
 NOBODY = "/nonexistent/hosts"
@@ -566,3 +570,92 @@ def test_a_mac_that_does_not_tell_its_servers(
     found = explain_name("b1.corp.example.com", 5.0)
     assert (found.servers, found.answers) == ((), ())
     assert found.flaw == "the system does not tell its DNS servers"
+
+
+def answering(*lines: str) -> Zone:
+    """A server that has these records, and knows no other name."""
+
+    def zone(response: dns.message.Message, name: str, kind: str) -> None:
+        found = [line for line in lines if line.split()[:2] == [name, kind]]
+        records(response, *found)
+        if not any(line.split()[0] == name for line in lines):
+            denied(response, "example.")
+
+    return zone
+
+
+def test_servers_that_answer_differently_are_all_shown() -> None:
+    """The company's server knows the name, the public one does not; a third one says as it."""
+    with serving(answering(), answering(f"{HOST} A 10.8.0.5"), answering()) as servers:
+        found = explain_name(HOST, 2, asking(servers))
+        assert [answer.outcome for answer in found.answers] == ["NXDOMAIN"]
+        (other,) = found.others
+        assert (other.server, other.addresses) == (where(servers[1]), ("10.8.0.5",))
+        assert found.found
+        assert f"{HOST}: has 10.8.0.5, says {where(servers[1])}" in found.lines
+
+
+def test_the_servers_of_links_are_asked_too() -> None:
+    with serving(answering(f"{HOST} A 10.0.0.1"), answering(f"{HOST} A 10.8.0.5")) as servers:
+        stub = replace(asking(servers[:1]), links=(servers[0].address, servers[1].address))
+        found = explain_name(HOST, 2, stub)
+        assert [answer.addresses for answer in found.others] == [("10.8.0.5",)]
+        assert [kind for _, kind in servers[0].asked] == ["A", "AAAA"], "asked once"
+
+
+def test_servers_of_links_as_resolvectl_prints_them() -> None:
+    printed = (
+        "Global: 1.1.1.1\n"
+        "Link 2 (eth0): 10.0.0.2 fe80::1%2 2001:db8::53\n"
+        "Link 5 (tun0): 10.8.0.1#dns.corp.example\n"
+        "Link 7 (wg0):\n"
+        "Failed to do it: 9.9.9.9\n"
+    )
+    found = [server for server, _ in servers_of_links(printed)]
+    assert found[:2] == ["1.1.1.1", "10.0.0.2"]
+    assert {"2001:db8::53", "10.8.0.1"} < set(found)
+    assert "9.9.9.9" not in found
+    many = "Global: " + " ".join(f"10.0.0.{n}" for n in range(99))
+    assert len(servers_of_links(many)) == MAX_LINKS
+
+
+@pytest.mark.parametrize(
+    ("dialled", "hosts", "shown"),
+    [
+        (["10.0.0.1"], (), False),
+        (["10.0.0.1", "10.0.0.9"], (), False),
+        (["10.0.0.9"], (), True),
+        (["10.0.0.1"], ("10.0.0.9",), True),
+        (["2001:db8::1"], (), False),
+    ],
+    ids=["the same", "one of them", "other", "hosts file", "another family"],
+)
+def test_addresses_are_shown_where_somebody_else_has_others(
+    dialled: list[str], hosts: tuple[str, ...], shown: bool
+) -> None:
+    answer = DnsAnswer(HOST, "10.8.0.1", "NOERROR", ("10.0.0.1",))
+    lines = DnsDiagnosis(("10.8.0.1",), answers=(answer,), hosts=hosts).elsewhere(dialled)
+    assert bool(lines) is shown
+    if shown:
+        assert f"resolver gives {dialled[0]}" in lines[0]
+        assert any("10.0.0.1, says 10.8.0.1" in line for line in lines)
+        assert not hosts or "the hosts file has 10.0.0.9 for it" in lines
+
+
+def test_a_walk_asks_nobody_about_a_name_that_works(
+    brokers: Brokers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens on one port of localhost: the report has what the DNS server says. Where a
+    broker answers, no server gets a query."""
+    _, _, port = brokers.many(1).bootstrap.rpartition(":")
+    with serving(answering("localhost A 10.8.0.5")) as servers, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(kdiag.network.dns, "configured", lambda: asking(servers))
+        assert kdiag.check(f"localhost:{port}").ok
+        assert servers[0].asked == []
+        report = kdiag.check(f"localhost:{closed.getsockname()[1]}")
+        assert report.root_cause == "KD103"
+        assert report.cause
+        (line,) = [each for each in report.cause.evidence if "says" in each]
+        assert line == f"localhost: has 10.8.0.5, says {where(servers[0])}"
+        assert any("this machine's resolver gives" in each for each in report.cause.evidence)
