@@ -197,8 +197,8 @@ def _spoilt(value: Any, draw: random.Random) -> Any:
         return {name: _spoilt(one, draw) for name, one in value.items()}
     if isinstance(value, list):
         made = [_spoilt(one, draw) for one in value]
-        return draw.choice((made * 2, [], made[:1])) if draw.random() < 0.02 else made
-    return draw.choice(_VALUES[type(value)]) if draw.random() < 0.01 else value
+        return draw.choice((made * 2, [], made[:1])) if draw.random() < 0.016 else made
+    return draw.choice(_VALUES[type(value)]) if draw.random() < 0.008 else value
 
 
 def test_facts_that_mean_harm_end_in_a_report_or_are_refused() -> None:
