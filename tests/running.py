@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -51,15 +51,32 @@ def kdiag(
 ) -> subprocess.CompletedProcess[str]:
     """Runs kdiag to its end; its standard output is no terminal. It is forked from a process that
     has loaded it, unless `given` has what Python reads when it starts."""
-    data = stdin.encode("utf-8", "surrogateescape")
-    told, fresh = environment(**given), any(name.startswith(_AT_START) for name in given)
-    ended = None if fresh else FORKS.run(arguments, data, cwd, told, ENOUGH)
-    if ended is None:
-        done = subprocess.run(
-            command(*arguments), input=data, capture_output=True, cwd=cwd, env=told, timeout=ENOUGH
+    data, fresh = stdin.encode("utf-8", "surrogateescape"), bool(_at_start(given))
+    return ended(arguments, environment(**given), cwd, ENOUGH, stdin=data, fresh=fresh)
+
+
+def _at_start(given: Iterable[str]) -> list[str]:
+    """Those of these variables that Python reads when it starts."""
+    return [name for name in given if name.startswith(_AT_START)]
+
+
+def ended(
+    arguments: Sequence[str], told: Mapping[str, str], cwd: Path, timeout: float,
+    *, stdin: bytes = b"", fresh: bool = False,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """kdiag in this environment, when it has ended: forked, or by a `fresh` interpreter."""
+    done = None if fresh else FORKS.run(arguments, stdin, cwd, told, timeout)
+    if done is None:
+        process = subprocess.run(
+            command(*arguments),
+            input=stdin,
+            capture_output=True,
+            cwd=cwd,
+            env=told,
+            timeout=timeout,
         )
-        ended = done.returncode, done.stdout, done.stderr
-    code, *streams = ended
+        done = process.returncode, process.stdout, process.stderr
+    code, *streams = done
     texts = (stream.decode("utf-8", "surrogateescape") for stream in streams)
     out, err = (text.replace("\r\n", "\n").replace("\r", "\n") for text in texts)
     return subprocess.CompletedProcess(command(*arguments), code, out, err)
