@@ -18,19 +18,22 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from importlib import import_module
 from pathlib import Path
 
 # What few commands need, and what is another program.
+ROOT = Path(__file__).parents[1]
 LEFT_OUT = ("kdiag.__main__", "kdiag.aws", "kdiag.mcp", "kdiag.serve")
 HEAD = struct.Struct(">i")
 
 
 class Forks:
-    """The process from which others are forked, started when the first is asked for."""
+    """The process from which others are forked, started when the first is asked for. `folder` is
+    where the kdiag is that it loads."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path = ROOT) -> None:
+        self._folder = folder
         self._lock = threading.Lock()
         self._wire: socket.socket | None = None
 
@@ -70,12 +73,18 @@ class Forks:
             out, err = (os.pread(each, os.fstat(each).st_size, 0) for each in streams[1:])
             return code, out, err
 
+    def end(self) -> None:
+        """Ends that process, which nobody asks any more."""
+        if self._wire:
+            self._wire.close()
+
     def _start(self, environment: Mapping[str, str]) -> socket.socket:
         ours, theirs = socket.socketpair()
         with theirs:
             subprocess.Popen(
                 [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
-                pass_fds=[theirs.fileno()], cwd=Path(__file__).parents[1], env=environment,
+                pass_fds=[theirs.fileno()], cwd=self._folder,
+                env={**environment, "PYTHONPATH": f"{self._folder}{os.pathsep}{ROOT}"},
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
         return ours
@@ -94,7 +103,8 @@ def serve(wire: socket.socket) -> None:
 
     for module in pkgutil.walk_packages(kdiag.__path__, "kdiag."):
         if not module.name.startswith(LEFT_OUT):
-            import_module(module.name)
+            with suppress(ModuleNotFoundError):  # the command that needs it says so
+                import_module(module.name)
     gc.freeze()
     while True:
         head, streams, _, _ = socket.recv_fds(wire, HEAD.size, 3)

@@ -62,10 +62,10 @@ def _at_start(given: Iterable[str]) -> list[str]:
 
 def ended(
     arguments: Sequence[str], told: Mapping[str, str], cwd: Path, timeout: float,
-    *, stdin: bytes = b"", fresh: bool = False,
+    *, stdin: bytes = b"", fresh: bool = False, forks: Forks | None = None,
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
     """kdiag in this environment, when it has ended: forked, or by a `fresh` interpreter."""
-    done = None if fresh else FORKS.run(arguments, stdin, cwd, told, timeout)
+    done = None if fresh else (forks or FORKS).run(arguments, stdin, cwd, told, timeout)
     if done is None:
         process = subprocess.run(
             command(*arguments),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.running import ENOUGH, environment
+from tests.forked import Forks
+from tests.running import ENOUGH, ended, environment
 
 ROOT = Path(__file__).resolve().parent.parent
 FEATURES = ("aws", "companions", "hold", "lint", "logs", "remote", "demo", "serve", "mcp")
@@ -38,17 +38,17 @@ EVERYWHERE = {
 }
 
 
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """kdiag from the copy in `folder`."""
-    return subprocess.run(
-        [sys.executable, "-m", "kdiag", *arguments],
-        cwd=folder,
-        env={**environment(), "PYTHONPATH": str(folder)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=ENOUGH,
-    )
+def each(folder: Path) -> dict[str, tuple[list[str], int, subprocess.CompletedProcess[str]]]:
+    """Every command of the copy in `folder`: its arguments, the exit code where nothing is missing,
+    and how it ended. They are forked from one process, which has loaded whatever is there."""
+    forks, told = Forks(folder), {**environment(), "PYTHONPATH": str(folder)}
+    try:
+        return {
+            name: (arguments, code, ended(arguments, told, folder, ENOUGH, forks=forks))
+            for name, (arguments, code) in {**COMMANDS, **EVERYWHERE}.items()
+        }
+    finally:
+        forks.end()
 
 
 @pytest.fixture
@@ -62,16 +62,14 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_with_all_features_each_command_works(copy: Path) -> None:
-    for arguments, code in {**COMMANDS, **EVERYWHERE}.values():
-        done = run(copy, *arguments)
+    for arguments, code, done in each(copy).values():
         assert done.returncode == code, (arguments, done.stderr)
 
 
 @pytest.mark.parametrize("feature", FEATURES)
 def test_without_a_feature_the_rest_works(copy: Path, feature: str) -> None:
     shutil.rmtree(copy / "kdiag" / feature)
-    for name, (arguments, code) in {**COMMANDS, **EVERYWHERE}.items():
-        done = run(copy, *arguments)
+    for name, (arguments, code, done) in each(copy).items():
         if name == feature:
             assert done.returncode == 1, "its own command cannot work"
             assert "ModuleNotFoundError" in done.stderr

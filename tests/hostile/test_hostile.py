@@ -30,7 +30,7 @@ from tests.hostile.peers import NASTY, fuzzed
 from tests.hostile.walking import MARK, among, copyable, holds
 
 
-@bounded(max_examples=80, deadline=None, derandomize=True, database=None)
+@bounded(max_examples=50, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32))
 def test_whatever_brokers_answer(seed: int) -> None:
     """More of it by hand: python -m tests.hostile.fuzz."""
