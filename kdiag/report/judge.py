@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from kdiag import __version__
 from kdiag.config.settings import Settings
 from kdiag.report.model import HopResult, Report, report
-from kdiag.rules import expect_rules, versions, walk_rules
+from kdiag.rules import expect_rules, managed, versions, walk_rules
 from kdiag.rules.advertised import unmatched_maps
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
@@ -93,7 +93,8 @@ def judge(
     findings, notes = _judge(facts, rules, failures, result.secrets, working)
     if any(f.hop == "consume" for f in findings) and all(s.hop != "consume" for s in steps):
         steps.append(_step(HopRun("consume", 0, summary="no role was named, and so none checked")))
-    notes += [*versions.notes(facts), *unmatched_maps(facts)]
+    findings = managed.hinted(facts, findings)
+    notes += [*versions.notes(facts), *unmatched_maps(facts), *managed.notes(facts)]
     return report(
         settings,
         facts,

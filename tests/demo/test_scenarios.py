@@ -33,6 +33,7 @@ ENDS = {
     "healthy": None,
     "healthy-group": None,
     "healthy-companions": None,
+    "managed-service": "refused",
     "coordinator-unreachable": "private-address",  # which explains it
     "replica-unreachable": "private-address",
     "port-closed": "advertised-port-closed",

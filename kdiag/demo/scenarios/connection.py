@@ -11,6 +11,7 @@ from kdiag.demo.scenario import Start, scenario
 from kdiag.demo.world import PORT, PUBLIC, World, endpoint
 
 CONTROLLER_PORT = 9093
+EVENT_HUBS = "orders.servicebus.windows.net"
 
 
 @scenario
@@ -48,6 +49,14 @@ async def refused(world: World) -> Start:
     """The broker is down."""
     world.closed(PUBLIC[0], PORT)
     return Start()
+
+
+@scenario
+async def managed_service(world: World) -> Start:
+    """Azure Event Hubs, asked for Kafka at another port than its own."""
+    world.names[EVENT_HUBS] = [PUBLIC[0]]
+    world.closed(PUBLIC[0], 9092)
+    return Start(f"{EVENT_HUBS}:9092")
 
 
 @scenario
