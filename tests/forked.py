@@ -100,6 +100,7 @@ def number(wire: socket.socket) -> int:
 def serve(wire: socket.socket) -> None:
     """Forks a process for each request, until nobody asks any more."""
     import kdiag
+    import kdiag.demo.scenarios  # first: the order of its modules is that of `kdiag demo --list`
 
     for module in pkgutil.walk_packages(kdiag.__path__, "kdiag."):
         if not module.name.startswith(LEFT_OUT):

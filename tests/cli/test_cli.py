@@ -481,6 +481,9 @@ def imported(*arguments: str) -> set[str]:
     return set(IMPORTED.findall(done.stderr))
 
 
+_LIGHT = ("access", "endpoint", "options", "proxy", "security", "usage")
+
+
 @pytest.mark.parametrize("help_for", [[], *([name] for name in COMMANDS)], ids=" ".join)
 def test_help_imports_click_and_nothing_heavier(help_for: list[str]) -> None:
     mine = imported("-m", "kdiag", *help_for, "--help")
@@ -497,7 +500,7 @@ def test_help_imports_click_and_nothing_heavier(help_for: list[str]) -> None:
         "kdiag.walk.areas",
         "kdiag.record",
         "kdiag.config",
-        *(f"kdiag.config.{name}" for name in ("access", "endpoint", "options", "usage")),
+        *(f"kdiag.config.{name}" for name in _LIGHT),
     }
     heavier = mine - bare - runpy - light - {"signal", "gc"}
     assert {name for name in heavier if not name.startswith("kdiag.cli.")} == set()
@@ -633,7 +636,7 @@ def test_no_color_is_an_option_of_every_command_that_prints() -> None:
     [
         (["kafka.example.com"], "to check a bootstrap server: kdiag check kafka.example.com:9092"),
         (["127.0.0.1", "1"], "127.0.0.1 1: did you mean 127.0.0.1:1?"),
-        (["--topci", "orders"], "No such option '--topci'. Did you mean '--topic'?"),
+        (["--topicc", "orders"], "No such option '--topicc'. Did you mean '--topic'?"),
         (["explain", "--jsn", "KD301"], "No such option '--jsn'. Did you mean '--json'?"),
         (["check", "127.0.0.1:1", "-o", "jsno"], "(did you mean json?)"),
         (["help", "chek"], "No such command 'chek'."),
