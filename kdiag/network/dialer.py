@@ -147,8 +147,13 @@ class TcpDialer:
         except BaseException:
             self._threads.release()
             raise
+
         # A thread that nobody waits for any more goes on, and holds its descriptors until it ends.
-        lookup.add_done_callback(lambda _: self._threads.release())
+        def ended(_: object) -> None:
+            self._threads.release()
+            lookup.exception()  # else asyncio logs it as never retrieved
+
+        lookup.add_done_callback(ended)
         return await asyncio.shield(lookup)
 
     async def diagnose(self, host: str) -> DnsDiagnosis | None:

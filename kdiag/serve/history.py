@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from kdiag.record import NamedTuple
 from kdiag.report.load import read
 from kdiag.report.model import Report
+from kdiag.rules.rule import Finding
 from kdiag.text import clean
 
 MOST = 100  # reports of one target
@@ -90,25 +91,31 @@ class Change(NamedTuple):
     before: State | None
     since: str
 
+    @property
+    def finding(self) -> Finding | None:
+        """The cause; of a report that only warns, its first finding that counts."""
+        counted = (finding for finding in self.report.findings if not finding.ignored)
+        return self.report.cause or next(counted, None)
+
     def text(self, target: str) -> str:
         """The change as one line of the log."""
-        cause = self.report.cause
-        state = State.of(self.report)
-        name = f" {cause.name}: {clean(cause.message, _LONGEST)}" if cause else ""
+        finding, state = self.finding, State.of(self.report)
+        code = f" {finding.code}" if finding and not state.code else ""
+        why = f"{code} {finding.name}: {clean(finding.message, _LONGEST)}" if finding else ""
         before = f" (was {self.before} since {self.since})" if self.before else ""
-        return f"kdiag: {self.report.started_at} {clean(target)}: {state}{name}{before}"
+        return f"kdiag: {self.report.started_at} {clean(target)}: {state}{why}{before}"
 
     def json(self, target: str) -> str:
         """The change as one JSON object."""
-        cause, state = self.report.cause, State.of(self.report)
+        finding, state = self.finding, State.of(self.report)
         found: Mapping[str, object] = {
             "time": self.report.started_at,
             "target": target,
             "verdict": state.verdict,
             "failing_hop": state.hop,
             "root_cause": state.code,
-            "name": cause.name if cause else None,
-            "message": clean(cause.message, _LONGEST) if cause else None,
+            "name": finding.name if finding else None,
+            "message": clean(finding.message, _LONGEST) if finding else None,
             "previous": self.before._asdict() if self.before else None,
             "previous_since": self.since or None,
         }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -28,6 +29,7 @@ MOST_CLIENTS = 400  # connections of HTTP clients; more get 503
 LONGEST_REQUEST = 16 << 10  # bytes of a request's line and headers
 PATIENCE = 10  # seconds that probes which are under way get after SIGTERM
 BACKLOG = 128
+GARBAGE = 700  # objects between two searches for cycles, as Python has it
 
 
 class ServeOptions(NamedTuple):
@@ -127,6 +129,9 @@ def serve(options: ServeOptions, log: Callable[[str], None]) -> None:
     except UsageError:
         if not options.allow_any:
             raise
+    # A command that ends soon looks for garbage seldom, and what walks leave has cycles.
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
     with listening(options.listen) as sock:
         asyncio.run(_serve(options, named, log, sock))
 

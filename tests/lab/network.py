@@ -14,12 +14,11 @@ resolver in it is the gateway's, which knows the names of `NAMES` and no others:
 from __future__ import annotations
 
 import ctypes
-import os
 import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,18 +63,32 @@ class Namespace:
 
     def listening(self, port: int) -> socket.socket:
         """A socket on loopback in here, for a server that runs outside."""
-        made: list[socket.socket] = []
+        return self._made(lambda: socket.create_server(("127.0.0.1", port)))
+
+    def connected(self, port: int) -> socket.socket:
+        """A connection to a server on loopback in here, for a client that runs outside."""
+        return self._made(lambda: socket.create_connection(("127.0.0.1", port), 30))
+
+    def _made(self, make: Callable[[], socket.socket]) -> socket.socket:
+        """A socket that is made in here. Raises OSError."""
+        made: list[socket.socket | OSError] = []
 
         def enter() -> None:  # this thread alone
-            with Path(f"/proc/{self.process.pid}/ns/net").open() as net:
-                if _LIBC.setns(net.fileno(), _NEW_NETWORK) == 0:
-                    made.append(socket.create_server(("127.0.0.1", port)))
+            try:
+                with Path(f"/proc/{self.process.pid}/ns/net").open() as net:
+                    if _LIBC.setns(net.fileno(), _NEW_NETWORK) != 0:
+                        raise OSError(ctypes.get_errno(), "setns")
+                made.append(make())
+            except OSError as error:
+                made.append(error)
 
         thread = threading.Thread(target=enter)
         thread.start()
         thread.join()
-        assert made, os.strerror(ctypes.get_errno())
-        return made[0]
+        (found,) = made
+        if isinstance(found, OSError):
+            raise found
+        return found
 
     def ip(self, lines: str) -> None:
         """Runs a batch of iproute2 commands."""

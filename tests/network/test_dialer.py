@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import socket
 import subprocess
@@ -172,6 +173,25 @@ async def test_a_resolver_that_hangs_is_given_up_on() -> None:
     assert (dns.failure, addresses) == (Failure.RESOLVER_FAILED, ())
     assert "no answer from the resolver within 0.2 s" in dns.detail
     assert 0.1 < dns.elapsed < GENEROUS / 2
+
+
+async def test_a_lookup_that_fails_too_late_is_not_logged() -> None:
+    """asyncio reports a failure that nobody has looked at; a server would log it for months."""
+    release, reported = threading.Event(), []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    def late(*_: object) -> list[object]:
+        release.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    net = KafkaDialer(0.05, lookup=late)
+    dns, _ = await net.resolve("name")
+    assert dns.failure is Failure.RESOLVER_FAILED
+    release.set()
+    while net._threads._value < net._most_lookups:
+        await asyncio.sleep(0.01)
+    gc.collect()
+    assert reported == []
 
 
 async def test_many_names_are_looked_up_at_once() -> None:

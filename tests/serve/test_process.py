@@ -23,11 +23,11 @@ from click.testing import CliRunner
 
 from kdiag.cli.group import cli
 from kdiag.config.usage import UsageError
-from tests.derived import ROOT
 from tests.lab.needs import require
 from tests.peers import silent
 from tests.running import Brokers, environment, started
 from tests.serve.conftest import Start, write
+from tests.serve.documented import documented
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="signals of POSIX")
 
@@ -117,13 +117,6 @@ async def test_promtool_has_nothing_to_say_of_the_metrics(start: Start, brokers:
     assert 'kdiag_root_cause_info{target="127.0.0.1' in texts[0]
     for text in texts:
         await asyncio.to_thread(promtool, "check", "metrics", stdin=text)
-
-
-def documented(name: str) -> str:
-    """A file that docs/serve.md shows."""
-    page = (ROOT / "docs/serve.md").read_text("utf-8")
-    (text,) = re.findall(rf"^```yaml\n# {re.escape(name)}\n(.*?)^```$", page, re.M | re.S)
-    return str(text)
 
 
 def test_promtool_has_nothing_to_say_of_the_documented_files(tmp_path: Path) -> None:
