@@ -117,15 +117,18 @@ class RequestedTargets:
     and with `allow_any` also other addresses, never with a credential."""
 
     def __init__(self, named: Mapping[str, Settings], *, allow_any: bool = False) -> None:
-        self.named, self.allow_any = named, allow_any
+        self.allow_any = allow_any
+        self.named = {  # whoever asks does not wait for minutes
+            name: settings._replace(options=settings.options._replace(hold=0.0))
+            for name, settings in named.items()
+        }
 
     def settings(self, target: str) -> Settings:
         """The settings of "NAME", "@NAME", or where allowed "HOST:PORT[,HOST:PORT...]". Raises
         UsageError with a sentence for whoever asked."""
         name = target.removeprefix("@")
         if name in self.named:
-            found = self.named[name]  # whoever asks does not wait for minutes
-            return found._replace(options=found.options._replace(hold=0.0))
+            return self.named[name]
         # A word alone is a name that was mistyped, more likely than a host on port 9092.
         if not self.allow_any or target.startswith("@") or ":" not in target:
             shown = quoted(clean(name, 80))

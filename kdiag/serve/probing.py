@@ -95,7 +95,7 @@ class Prober:
         seconds that the walk may take. Raises UsageError, and BusyError."""
         settings = self.requested.settings(target)
         name = target.removeprefix("@")
-        named = self.requested.named.get(name) is settings
+        named = name in self.requested.named
         # A name may look like an address: walks of the two have different settings.
         key = f"@{name}" if named else target
         running = self._walks.get(key)
@@ -159,7 +159,7 @@ class Prober:
         return dialer
 
     def _remember(self, name: str, settings: Settings, probe: Probe) -> None:
-        if self.requested.named.get(name) is not settings:
+        if self.requested.named.get(name) != settings:
             return  # the configuration has changed meanwhile
         self._remember_login(name, settings, probe)
         change = self.histories[name].add(probe.report)

@@ -26,7 +26,7 @@ from tests.lab.network import HOMES, PUBLICS
 from tests.lab.serving import Served, State, serving
 
 FEW, ENOUGH = 2, 90.0  # probes until a change is named; seconds until a broker is back
-TIMES = "timeout = 0.8\nanswer-timeout = 0.8"
+TIMES = "timeout = 0.8\nanswer-timeout = 1.5"
 
 PASS: State = ("pass", None)
 # A broker that is away for longer than its session is no longer listed: then fewer brokers are left
