@@ -1,4 +1,4 @@
-"""Findings that need several reports on one cluster: AWS rules, path MTU, changes, and NAT."""
+"""Findings that need several reports on one cluster: AWS rules, path MTU, changes, groups, NAT."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ def differences(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
     yield from _filtered(reports, named)
     yield from _large(reports, named)
     yield from _changed(reports, named)
+    yield from _groups(reports, named)
     yield from _translated(reports, named)
 
 
@@ -98,6 +99,50 @@ def _changed(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
     if len(leaders) > 1:
         each = (f"broker {node} (from {named(labels)})" for node, labels in leaders.items())
         yield f"the controller is {' and '.join(each)}: {when}"
+
+
+def _groups(reports: Mapping[str, Report], named: Named) -> Iterator[str]:
+    """A group's coordinator, state and lag differ between reports: a sentence for each group, with
+    the earlier reports first."""
+    seen: dict[str, dict[str, Report]] = {}
+    for label, report in sorted(reports.items(), key=lambda item: item[1].started_at):
+        if report.consume and report.consume.group:
+            seen.setdefault(report.consume.group, {})[label] = report
+    for group, of in seen.items():
+        parts = []
+        for what, name in (("coordinator is broker", "coordinator"), ("state is", "group_state")):
+            known = _by_value(of, name)
+            if len(known) > 1:
+                values = (f"{value} (from {named(labels)})" for value, labels in known.items())
+                parts.append(f"its {what} {' and '.join(values)}")
+        lags = _by_value(of, "lag")
+        if len(lags) > 1:
+            parts.append(_lag(lags, of, named))
+        if parts:
+            yield f"group {group}: {'; '.join(parts)}"
+
+
+def _by_value(reports: Mapping[str, Report], name: str) -> dict[object, list[str]]:
+    """The values of a key of `consume`, where they are known, each with its labels."""
+    found: dict[object, list[str]] = {}
+    for label, report in reports.items():
+        value = getattr(report.consume, name)
+        if value is not None:
+            found.setdefault(value, []).append(label)
+    return found
+
+
+def _lag(lags: Mapping[object, list[str]], reports: Mapping[str, Report], named: Named) -> str:
+    """How a group's lag differs; from the first report to the last, where it is always more or
+    always less."""
+    texts = [f"{lag} (from {named(labels)})" for lag, labels in lags.items()]
+    order = [reports[labels[0]].started_at for labels in lags.values()]
+    values = [int(str(lag)) for lag in lags]
+    rises = values == sorted(values)
+    once = len(set(order)) == len(order) and all(len(labels) == 1 for labels in lags.values())
+    if once and (rises or values == sorted(values, reverse=True)):
+        return f"its lag {'grows' if rises else 'falls'}: {', then '.join(texts)}"
+    return f"its lag is {' and '.join(texts)}"
 
 
 def _brokers(report: Report) -> dict[int, BrokerReport]:

@@ -134,6 +134,19 @@ class Java:
         """A quota for every client id; an empty value takes it away."""
         return self._run(SLACK, "=", f"{quota}={value}", {"bootstrap.servers": bootstrap})
 
+    def share(self, bootstrap: str, group: str, topic: str, seconds: float) -> Run:
+        """A share consumer, until it has a record: what it acknowledges is not read again."""
+        given = {"bootstrap.servers": bootstrap, "group.id": group}
+        return self._run(seconds, "<", topic, given)
+
+    def transaction(self, bootstrap: str, properties: Mapping[str, str], seconds: float) -> Run:
+        """A transactional producer that begins."""
+        return self._run(seconds, "$", "-", {**_java(properties), "bootstrap.servers": bootstrap})
+
+    def transactions(self, bootstrap: str) -> str | None:
+        """Every transaction of the cluster, and its state."""
+        return self._run(SLACK, "?", "-", {"bootstrap.servers": bootstrap}).error
+
     def _run(self, seconds: float, what: str, of: str, properties: Mapping[str, str]) -> Run:
         number = str(next(self._numbers))
         told = [number, str(int(seconds)), what, of]

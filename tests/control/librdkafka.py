@@ -12,7 +12,7 @@ import sys
 import time
 from typing import Any
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 
 def produce(properties: dict[str, str], topic: str, partitions: int, seconds: float) -> str | None:
@@ -42,7 +42,11 @@ def produce(properties: dict[str, str], topic: str, partitions: int, seconds: fl
         producer.produce(topic, b"control", partition=partition, on_delivery=settled)
     give_up = time.monotonic() + seconds + 5
     while len(acknowledged) + len(errors) < partitions and time.monotonic() < give_up:
-        producer.poll(0.1)
+        try:
+            producer.poll(0.1)
+        except KafkaException as error:  # a producer without an id ends for good
+            fail(error.args[0])
+            break
     if len(acknowledged) == partitions:
         return None
     return (words[:1] or errors[:1] or ["no answer"])[0]

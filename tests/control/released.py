@@ -23,6 +23,7 @@ BEFORE_1 = (
     ("org.slf4j", "log4j-over-slf4j", LOGGING[2]),
     ("javax.xml.bind", "jaxb-api", "2.3.1"),
 )
+_STATE = ("transaction.state.log", "share.coordinator.state.topic")
 _SMALL = tuple("-Xmx256m" if word.startswith("-Xmx") else word for word in JAVA)
 
 
@@ -47,6 +48,15 @@ class Release:
         """Whether it logs an error for each check. kdiag asks for Metadata 4 before it knows which
         versions there are, since everybody has that from 0.11 on."""
         return self.number < (0, 11)
+
+    @property
+    def authorizer(self) -> str:
+        """The class that holds access rules; empty for one that is too old to be asked here."""
+        if self.kraft:
+            return "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
+        if self.number >= (2, 4):
+            return "kafka.security.authorizer.AclAuthorizer"
+        return "kafka.security.auth.SimpleAclAuthorizer" if self.number >= (2,) else ""
 
     @property
     def java(self) -> bool:
@@ -148,12 +158,21 @@ class Broker:
             f"log.dirs={self.folder}/data",
             "offsets.topic.replication.factor=1",
             "offsets.topic.num.partitions=1",
+            *(f"{topic}.{of}=1" for topic in _STATE for of in ("replication.factor", "min.isr")),
+            "transaction.state.log.num.partitions=1",
+            "share.coordinator.state.topic.num.partitions=1",
             # With this, a produce request that names an unknown topic would create one if it could.
             "auto.create.topics.enable=true",
             "sasl.enabled.mechanisms=PLAIN",
             "num.network.threads=1",
             "num.io.threads=2",
         ]
+        if self.release.authorizer:  # without a rule about it everybody may do everything
+            lines += [
+                f"authorizer.class.name={self.release.authorizer}",
+                "super.users=User:ANONYMOUS",
+                "allow.everyone.if.no.acl.found=true",
+            ]
         if not self.release.kraft:
             wait = "zookeeper.connection.timeout.ms=60000"
             return [

@@ -8,33 +8,31 @@ from __future__ import annotations
 
 import itertools
 import random
+import re
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
     AclOperation,
-    AclPermissionType,
     AdminClient,
     NewTopic,
-    ResourcePatternType,
     ResourceType,
 )
 
 import kdiag
-from kdiag.report.model import Report
 from tests.applied import applies
 from tests.control.released import Broker, Release
 from tests.lab import needs
 from tests.lab.client import Client
 from tests.lab.lab import Lab
 from tests.lab.processes import end
+from tests.lab.roles import checking, consumer, denied, next_message
 from tests.lab.scripts import typed
 
 pytestmark = [pytest.mark.kafka, pytest.mark.xdist_group("kafka")]
@@ -43,60 +41,12 @@ PATIENCE = 30.0  # seconds
 OFFSETS_TOPIC = "__consumer_offsets"
 
 
-def snapshot(server: str, folder: Path) -> dict[str, Any]:
-    """What a check must leave as it was. The cluster's own metadata log grows by itself."""
-    admin = AdminClient({"bootstrap.servers": server})
-    listed = admin.list_topics(timeout=PATIENCE)
-    groups = admin.list_consumer_groups().result(PATIENCE)
-    some: Any = None
-    every = AclBindingFilter(
-        ResourceType.ANY, some, ResourcePatternType.ANY, some, some, AclOperation.ANY,
-        AclPermissionType.ANY,
-    )  # fmt: skip
-    try:
-        rules = sorted(map(str, admin.describe_acls(every).result(PATIENCE)))
-    except KafkaException:  # without an authorizer
-        rules = []
-    logs = {
-        str(path.relative_to(folder)): path.stat().st_size
-        for path in folder.rglob("*.log")
-        if path.parent != folder and "__cluster_metadata" not in str(path)
-    }
-    return {
-        "topics": sorted((name, len(t.partitions)) for name, t in listed.topics.items()),
-        "groups": sorted(f"{group.group_id} {group.state}" for group in groups.valid),
-        "rules": rules,
-        "logs": logs,
-    }
-
-
-Checked = Callable[..., Report]
-
-
-def checking(server: str, folder: Path) -> Checked:
-    """`kdiag.check`, with the snapshot before and after held together."""
-
-    def check(at: str = server, **options: Any) -> Report:
-        before = snapshot(server, folder)
-        report = kdiag.check(at, timeout=5, answer_timeout=10, **options)
-        after = snapshot(server, folder)
-        if topic := options.get("topic"):  # with one, hop 4 writes a record to each leader
-            for found in (before, after):
-                found["logs"] = {
-                    n: size for n, size in found["logs"].items() if f"/{topic}-" not in n
-                }
-        assert after == before
-        return report
-
-    return check
-
-
 # A cluster in which no consumer can work.
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    """One new broker, with the default replication factor of the topic of offsets."""
+    """One new broker, with the default replication factors of Kafka's own topics."""
     needs.require(*needs.KAFKA)
     needs.require_loopback()
     folder = tmp_path_factory.mktemp("alone") / "4.3.1"
@@ -113,22 +63,41 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
 class _Default(Broker):
     def _configuration(self, zookeeper: str) -> list[str]:
         given = super()._configuration(zookeeper)
-        return [line for line in given if not line.startswith("offsets.topic.replication")]
+        return [line for line in given if not line.endswith((".replication.factor=1", ".isr=1"))]
 
 
-@applies("properties offsets.topic.replication.factor")
-def test_the_factor_of_the_fix_lets_groups_work(
+TRANSACTIONAL = {"role": "transactional", "properties": {"transactional.id": "t"}}
+
+
+@applies(
+    "properties offsets.topic.replication.factor",
+    "properties transaction.state.log.replication.factor",
+    "properties share.coordinator.state.topic.replication.factor",
+)
+def test_the_factors_of_the_fixes_lets_groups_work(
     alone: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finding = next(f for f in kdiag.check(alone.server).findings if f.code == "KD901")
-    line, given = finding.remedies[0].snippet, _Default._configuration
-    monkeypatch.setattr(_Default, "_configuration", lambda *asked: [*given(*asked), line])
+    reports = [
+        kdiag.check(alone.server, timeout=5, **asked)
+        for asked in ({}, TRANSACTIONAL, {"role": "share", "group": "shared"})
+    ]
+    found = [f for r in reports for f in r.findings if f.code in ("KD901", "KD916")]
+    lines = {line for f in found for line in f.remedies[0].snippet.splitlines()}
+    assert len(lines) == 5
+    given = _Default._configuration
+    monkeypatch.setattr(_Default, "_configuration", lambda *asked: [*given(*asked), *lines])
     broker = _Default(Release("4.3.1"), tmp_path / "4.3.1", f"127.{random.randint(16, 250)}.1.1")
     process = broker.start("")
     try:
         Client().tool("create", broker.server, "orders")
         report = kdiag.check(broker.server, group="billing", timeout=5, answer_timeout=10)
         assert "KD901" not in [found.code for found in report.findings], report.to_json()
+        Producer({"bootstrap.servers": broker.server, "transactional.id": "t"}).init_transactions(
+            PATIENCE
+        )
+        for asked in (TRANSACTIONAL, {"role": "share", "group": "shared"}):
+            report = kdiag.check(broker.server, timeout=5, answer_timeout=10, **asked)
+            assert (report.exit_code, report.findings) == (0, []), report.to_json()
     finally:
         end(process)
 
@@ -145,6 +114,15 @@ def test_a_topic_of_offsets_that_cannot_be_created(alone: Broker) -> None:
     assert OFFSETS_TOPIC not in AdminClient(
         {"bootstrap.servers": alone.server}
     ).list_topics(timeout=PATIENCE).topics  # fmt: skip
+
+    report = check(**TRANSACTIONAL)
+    assert (report.failing_hop, report.root_cause, report.exit_code) == ("consume", "KD916", 90)
+    producer = Producer({"bootstrap.servers": alone.server, "transactional.id": "t"})
+    with pytest.raises(KafkaException) as failed:
+        producer.init_transactions(3)
+    assert failed.value.args[0].code() == KafkaError._TIMED_OUT
+    shared = check(role="share", group="shared")
+    assert "KD916" in [finding.code for finding in shared.findings], shared.to_json()
 
     # The real client polls, and gets nothing: it has no coordinator.
     reader = Consumer({"bootstrap.servers": alone.server, "group.id": "billing"})
@@ -173,31 +151,6 @@ def used(kafka: Lab) -> str:
     with consumer(server, "first", "read") as reader:
         next_message(reader)
     return server
-
-
-@contextmanager
-def consumer(server: str, group: str, topic: str, **more: Any) -> Iterator[Consumer]:
-    """A consumer of the group that is subscribed, and commits nothing by itself."""
-    given = {
-        "bootstrap.servers": server, "group.id": group, "auto.offset.reset": "earliest",
-        "enable.auto.commit": False, **{n.replace("_", "."): v for n, v in more.items()},
-    }  # fmt: skip
-    reader = Consumer(given)
-    try:
-        reader.subscribe([topic])
-        yield reader
-    finally:
-        reader.close()
-
-
-def next_message(reader: Consumer) -> Message:
-    """The next record, or the error that ends the wait for it."""
-    give_up = time.monotonic() + PATIENCE
-    while time.monotonic() < give_up:
-        message = reader.poll(0.5)
-        if message:
-            return message
-    raise TimeoutError("no record, and no error")
 
 
 def test_a_group_that_reads(kafka: Lab, used: str) -> None:
@@ -270,44 +223,53 @@ def test_a_committed_offset_that_was_deleted(kafka: Lab, used: str) -> None:
     assert (again.exit_code, again.findings) == (0, [])
 
 
+_KILLED = """
+import sys, time
+from confluent_kafka import Producer
+server, name, topic = sys.argv[1:]
+producer = Producer({"bootstrap.servers": server, "transactional.id": name})
+producer.init_transactions(30)
+producer.begin_transaction()
+producer.produce(topic, b"x", partition=0, timestamp=int((time.time() - 600) * 1000))
+producer.flush(30)
+print("open", flush=True)
+time.sleep(300)
+"""
+
+
 @applies("shell kafka-transactions.sh")
 def test_a_transaction_of_a_producer_that_was_killed(kafka: Lab, used: str) -> None:
-    producer = Producer({"bootstrap.servers": used, "transactional.id": "killed"})
-    producer.init_transactions(PATIENCE)
-    producer.begin_transaction()
-    long_ago = int((time.time() - 600) * 1000)
-    producer.produce("kept", b"x", partition=0, timestamp=long_ago)
-    producer.flush(PATIENCE)
-    try:
-        report = checking(used, kafka.kafka.folder)(group="held", topic=None)
-        assert report.consume
-        with consumer(used, "held", "kept") as reader:
-            give_up = time.monotonic() + PATIENCE
-            while not reader.assignment() and time.monotonic() < give_up:
-                reader.poll(0.2)  # a member of the group may commit
-            reader.commit(offsets=[TopicPartition("kept", 0, 0)], asynchronous=False)
-        report = checking(used, kafka.kafka.folder)(group="held")
-        assert [finding.code for finding in report.findings] == ["KD909"], report.to_json()
-        (line,) = report.findings[0].evidence
-        assert line.startswith("kept-0: last stable offset 0, end 1; producer id ")
-        typed(report.findings[0].remedies[0].snippet, used)
-        assert checking(used, kafka.kafka.folder)(group="held").findings == []
-    finally:
-        producer.abort_transaction(PATIENCE)
+    command = [sys.executable, "-c", _KILLED, used, "killed", "kept"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as producer:
+        assert producer.stdout
+        assert producer.stdout.readline() == "open\n"
+        producer.kill()
+    assert producer.returncode == -signal.SIGKILL
+    report = checking(used, kafka.kafka.folder)(group="held", topic=None)
+    assert report.consume
+    with consumer(used, "held", "kept") as reader:
+        give_up = time.monotonic() + PATIENCE
+        while not reader.assignment() and time.monotonic() < give_up:
+            reader.poll(0.2)  # a member of the group may commit
+        reader.commit(offsets=[TopicPartition("kept", 0, 0)], asynchronous=False)
+    report = checking(used, kafka.kafka.folder)(group="held")
+    assert [finding.code for finding in report.findings] == ["KD909"], report.to_json()
+    (line,) = report.findings[0].evidence
+    whose = re.fullmatch(
+        r"kept-0: last stable offset 0, end 1; producer id (\d+), epoch 0: open from offset 0, "
+        r"last record 10 min ago",
+        line,
+    )
+    assert whose, line
+    listed = typed("kafka-transactions.sh --bootstrap-server X list", used)
+    (row,) = [row.split() for row in listed[0].splitlines() if row.startswith("killed")]
+    assert whose[1] in row, "Kafka's own tool names that producer"
+    assert "Ongoing" in row
+    typed(report.findings[0].remedies[0].snippet, used)
+    assert checking(used, kafka.kafka.folder)(group="held").findings == []
 
 
 # Rights: every subset, and the real client as the judge.
-
-
-def denied(server: str, kind: ResourceType, name: str, operation: AclOperation) -> None:
-    """Denies alice this operation."""
-    rule = AclBinding(
-        kind, name, ResourcePatternType.LITERAL, "User:alice", "*", operation,
-        AclPermissionType.DENY,
-    )  # fmt: skip
-    admin = AdminClient({"bootstrap.servers": server})  # its futures end with it
-    for future in admin.create_acls([rule]).values():
-        future.result(PATIENCE)
 
 
 @pytest.mark.parametrize(("group", "topic"), list(itertools.product((True, False), (True, False))))

@@ -61,6 +61,34 @@ def test_large_requests_that_vanish_on_one_path() -> None:
     assert told(office=narrow, home=narrow) == []
 
 
+def of_group(**consume: Any) -> Report:
+    healthy = scenarios()["healthy-group"]
+    assert healthy.consume
+    when = consume.pop("at", "2026-01-31T12:00:00Z")
+    return replace(healthy, started_at=when, consume=replace(healthy.consume, **consume))
+
+
+def test_a_groups_coordinator_state_and_lag() -> None:
+    first = of_group(lag=5, group_state="Stable", coordinator=1)
+    later = of_group(lag=900, group_state="Empty", coordinator=2, at=LATER)
+    assert told(after=later, before=first) == [
+        "group billing: its coordinator is broker 1 (from before) and 2 (from after); its state is "
+        "Stable (from before) and Empty (from after); its lag grows: 5 (from before), then 900 "
+        "(from after)"
+    ]
+    (falls,) = told(
+        a=replace(later, started_at=first.started_at), b=replace(first, started_at=LATER)
+    )
+    assert falls.endswith("its lag falls: 900 (from a), then 5 (from b)")
+    same_time = told(a=first, b=replace(later, started_at=first.started_at))
+    assert same_time[0].endswith("its lag is 5 (from a) and 900 (from b)"), "no direction"
+    up_and_down = told(a=first, b=of_group(lag=9, at=LATER), c=of_group(lag=7, at=f"{LATER}Z"))
+    assert up_and_down == ["group billing: its lag is 5 (from a) and 9 (from b) and 7 (from c)"]
+    unknown = of_group(lag=None, group_state=None, coordinator=None)
+    other = of_group(group="other", lag=1)
+    assert told(a=first, b=first) == told(a=first, b=unknown) == told(a=first, b=other) == []
+
+
 def test_a_rule_for_members_of_a_security_group() -> None:
     outside = scenarios()["security-group-blocks"]
     assert outside.aws
