@@ -184,6 +184,8 @@ def read_back(
             reader.close()
     except KafkaException as error:  # properties that do not go together
         log.fail(error.args[0])
+        for number in offsets:
+            settle(number, None, error.args[0])
     for number in offsets.keys() - found.keys():
         settle(number, None, log.login or KafkaError(KafkaError._TIMED_OUT))
     return ClientRun(topic, tuple(found[number] for number in offsets), tuple(log.lines))

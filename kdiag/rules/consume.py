@@ -297,8 +297,8 @@ def reader_disagrees(consume: Consume) -> Iterator[Match]:
     How to fix: change the property or the environment of the client that its message names; where
     the message says nothing, compare the client's settings with those of kdiag.
     """
-    client = consume.client
-    failed = [each for each in client.deliveries if each.error] if client else []
+    client, sent = consume.client, {p.number for p in _sent_away(consume)}
+    failed = [d for d in client.deliveries if d.error and d.partition not in sent] if client else []
     if client and failed:
         names = listed([f"{client.topic}-{each.partition}" for each in failed])
         late = all(each.error == "_TIMED_OUT" for each in failed)
@@ -375,22 +375,36 @@ def replica_unreachable(consume: Consume) -> Iterator[Match]:
 
     A consumer reads from that replica, and not from the leader. While it cannot connect there it
     asks the leader again, and is sent there again. Whatever hop 3 says of the broker is the reason.
+    It is an error where the real client, with this `client.rack`, reads nothing from those
+    partitions.
 
     Prove it: run the consumer without `client.rack`.
 
     How to fix: do what the finding of hop 3 about that broker says, or leave out `client.rack`
     where this client should read from the leaders.
     """
+    run = consume.client
+    failed = {d.partition: d.error for d in run.deliveries if d.error} if run else {}
     for node in consume.unreached:
-        sent = [partition for partition in consume.partitions if partition.preferred == node]
+        sent = [partition for partition in _sent_away(consume) if partition.preferred == node]
+        lost = [partition for partition in sent if partition.number in failed]
         if sent:
             yield Match(
                 HOP,
                 f"Readers in this rack are sent to broker {node}, which is not reached",
                 (f"broker {node}",),
-                tuple(f"{p.name}: broker {p.node} prefers the replica on {node}" for p in sent),
+                (
+                    *(f"{p.name}: broker {p.node} prefers the replica on {node}" for p in sent),
+                    *(f"the real client, {p.name}: {failed[p.number]}" for p in lost),
+                ),
                 (remedies.say("See why this client does not reach that broker."),),
+                Severity.ERROR if lost else None,
             )
+
+
+def _sent_away(consume: Consume) -> list[PartitionOffsets]:
+    """The partitions of the topic whose leaders send this client to a broker out of reach."""
+    return [p for p in consume.partitions if p.preferred in consume.unreached]
 
 
 def _tool(name: str, bootstrap: Bootstrap, settings: Settings) -> Snippet:

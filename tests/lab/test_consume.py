@@ -269,6 +269,17 @@ def test_a_transaction_of_a_producer_that_was_killed(kafka: Lab, used: str) -> N
     assert checking(used, kafka.kafka.folder)(group="held").findings == []
 
 
+def test_a_real_client_that_cannot_read_what_the_probe_can(kafka: Lab, used: str) -> None:
+    """A producer takes this property, and a consumer does not: hop 4 passes."""
+    given = {"receive.message.max.bytes": "20000"}
+    report = checking(used, kafka.kafka.folder)(group="small", topic="read", properties=given)
+    assert (report.failing_hop, report.root_cause, report.exit_code) == ("consume", "KD913", 90)
+    (finding,) = report.findings
+    assert any("fetch.max.bytes" in line for line in finding.evidence), finding
+    with pytest.raises(KafkaException, match=r"fetch\.max\.bytes"):
+        Consumer({"bootstrap.servers": used, "group.id": "small", **given})
+
+
 # Rights: every subset, and the real client as the judge.
 
 

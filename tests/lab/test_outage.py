@@ -44,6 +44,8 @@ def test_too_few_replicas_for_a_client_that_asks_for_one(missed: Lab) -> None:
     report = missed.client.check(missed.at("PUBLIC"), "--topic", "strict", given=given)
     assert report.verdict == HEALTHY, report
     assert report.told["verdict"] == "warn", report  # replicas are missing, and it does not care
+    codes = {finding["code"] for finding in report.told["findings"]}
+    assert "KD901" not in codes, "KRaft places replicas on a broker that is down, too"
 
 
 def test_too_few_replicas(missed: Lab) -> None:

@@ -76,7 +76,8 @@ def test_the_replica_in_the_clients_rack_is_blocked(lab: Lab) -> None:
         report = lab.client.check(lab.at("PUBLIC"), *OPTIONS, given=RACK)
         read = polled(lab, "client.rack=zone-3")
         others = polled(lab)
-    codes = [finding["code"] for finding in report.told["findings"]]
+    severities = {f["code"]: f["severity"] for f in report.told["findings"]}
     assert report.verdict[0] == "listeners", report
-    assert "KD914" in codes, report
+    assert severities["KD914"] == "error", report
+    assert "KD913" not in severities, "there is a reason"
     assert read == 0 < others, "only readers in that rack are sent to broker 3"
