@@ -29,6 +29,7 @@ from tests.facts import contact, listener
 from tests.lab import test_consume, test_fixes, test_hold, test_worlds  # noqa: F401  they declare what they apply
 from tests.lab.goldens import kept, modules
 from tests.rules.test_remedies import every_remedy
+from tests.walk import test_canonical  # noqa: F401  as above
 
 ENOUGH = 20  # seconds for a command
 

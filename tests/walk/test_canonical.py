@@ -17,6 +17,7 @@ from kdiag.demo.certificates import authority, server_context
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.network.attempt import EndpointResult
 from kdiag.walk.canonical import canonical_names
+from tests.applied import applies
 from tests.facts import at, bootstrap, contact, dial, found_by
 from tests.running import ENOUGH, Brokers
 
@@ -151,6 +152,17 @@ def test_the_real_client_fares_as_kdiag_says(
     if not works:
         assert report.root_cause == "KD127"
         assert found["KD113"].consequence_of == "KD127"
+
+
+@applies("properties client.dns.lookup")
+def test_the_fix_makes_both_connect(brokers: Brokers) -> None:
+    brokers.many(1, tls=server_context(authority().issue("broker", [LOOPBACK])))
+    given = {"security.protocol": "SSL", "ssl.ca.pem": authority().pem}
+    broken = kdiag.check(brokers.bootstrap, properties={**given, **LOOKUP}, timeout=ENOUGH)
+    assert broken.cause
+    name, _, value = broken.cause.remedies[0].snippet.partition("=")
+    assert librdkafka(brokers.bootstrap, {**given, name: value})
+    assert kdiag.check(brokers.bootstrap, properties={**given, name: value}, timeout=ENOUGH).ok
 
 
 def taken(name: str, failed: str = "") -> EndpointResult:

@@ -64,7 +64,7 @@ async def certificate_name(world: World) -> Start:
 
 @scenario
 async def canonical_name(world: World) -> Start:
-    """The certificate is for the name that the user wrote; reverse DNS has another one."""
+    """The certificate is for the name that is written; reverse DNS has another one."""
     await world.three(tls=server_context(authority().issue("broker", (NAME, *PUBLIC))))
     world.names = {NAME: [PUBLIC[0]], CANONICAL_NAME: [PUBLIC[0]]}
     world.canonical = {PUBLIC[0]: CANONICAL_NAME}
