@@ -174,6 +174,11 @@ class Brokers:
             self.cluster.nodes.append(FakeNode(node, host, port))
         return self
 
+    def beside(self, broker: FakeBroker, tls: ssl.SSLContext | None = None) -> int:
+        """One more broker, which the cluster does not list; gives its port."""
+        self.brokers[-len(self.brokers) - 1] = broker
+        return int(self._do(partial(broker.start, "127.0.0.1", tls=tls)))
+
     def serve(self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]) -> int:
         """A server of any other kind; gives its port."""
 

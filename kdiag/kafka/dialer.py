@@ -86,6 +86,12 @@ class KafkaDialer(TcpDialer):
         self._keep(connection)
         return ConnectionResult((tcp.tcp,), connection)
 
+    async def handshake_as(self, address: str, port: int, name: str) -> TlsHandshake | None:
+        """One more connection to a TLS server, under another name ("" for none): its handshake,
+        None where it does not complete."""
+        tcp = await self.connect(address, port, again=True)
+        return await self._tls_dialer.handshake_as(tcp, name) if tcp.sock else None
+
     def _keep(self, connection: KafkaConnection) -> None:
         self._open.add(connection)
         connection.on_close = self._open.discard

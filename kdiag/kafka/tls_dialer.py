@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from kdiag.config.security import Tls
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.dialer import ConnectionResult
-from kdiag.network.attempt import Failure, LayerResult
+from kdiag.network.attempt import Failure, LayerResult, TlsHandshake
 from kdiag.network.dialer import TcpConnection
 from kdiag.network.errors import os_failure
 from kdiag.network.tls import ObservedHandshake, TlsHandshakes, tls_failure, tls_message
@@ -53,6 +53,15 @@ class TlsDialer:
             return result
         return _combined(result, await self._handshake(again, name, max_frame, verify=False))
 
+    async def handshake_as(self, tcp: TcpConnection, name: str) -> TlsHandshake | None:
+        """The handshake under another name ("" for none), which verifies nobody; None where it does
+        not complete."""
+        result = await self._handshake(tcp, name, 0, verify=False)
+        if result.connection is None:
+            return None
+        result.connection.close()
+        return result.handshake
+
     async def _handshake(
         self, tcp: TcpConnection, name: str, max_frame: int, *, verify: bool = True
     ) -> ConnectionResult:
@@ -74,7 +83,7 @@ class TlsDialer:
                 self._timeout,
                 answer_timeout=self._answer_timeout,
                 context=context,
-                name=name,
+                name=name or None,
                 max_frame=max_frame,
             )
             self._check_times(connection)

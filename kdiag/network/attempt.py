@@ -108,7 +108,8 @@ class AddressResult(NamedTuple):
     least and its most version, empty where it was not told. `serves` are the node ids whose
     partitions are served there, `refuses` those whose partitions it does not lead, as it says
     (ListOffsets); `recognised` tells whether it takes itself for the node and cluster that were
-    meant (ApiVersions 5), None where it was not asked.
+    meant (ApiVersions 5), None where it was not asked. `other_name` is a TLS handshake that the
+    peer completes under that name ("" for none), while it ends each one under the host's own.
     """
 
     address: str
@@ -125,6 +126,7 @@ class AddressResult(NamedTuple):
     refuses: tuple[int, ...] = ()
     recognised: bool | None = None
     quotable: bool = True
+    other_name: TlsHandshake | None = None
 
     @property
     def failed(self) -> LayerResult | None:

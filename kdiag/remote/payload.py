@@ -113,6 +113,11 @@ def without(value, hidden, own=()): return value
     "network/dns_diagnosis": "class DnsDiagnosis: pass",
     "walk/canonical": "async def servers(walk): return dict.fromkeys(walk.settings.bootstrap)",
     "walk/large_answers": "",
+    # Nor for what it asks of a proxy in front of brokers, after a failure.
+    "walk/routing": """
+async def under_other_names(walk, target, result): return result
+async def at_bootstrap_ports(known, *_): return known
+""",
     "walk/role_questions": "def role_questions(*_): return {}",
     "walk/consume": """
 from __future__ import annotations
@@ -221,8 +226,8 @@ def barest(source: str, *, types_alone: bool = False) -> str:
 
 
 class _Unannotated(ast.NodeTransformer):
-    """Takes away what only type checkers read: the types of variables outside of classes, what is
-    imported for them, and assertions."""
+    """Takes away what only type checkers read, the types of variables outside of classes, what is
+    imported for them, and assertions; and what only a report says of a service's fingerprint."""
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
         for each in node.body:
@@ -232,6 +237,12 @@ class _Unannotated(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
         return ast.Assign([node.target], node.value) if node.value else ast.Pass()
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if ast.unparse(node.func) == "_Kind":
+            node.args = [ast.Constant(""), node.args[1], ast.Constant("")]
+        self.generic_visit(node)
+        return node
 
     def visit_Assert(self, _: ast.Assert) -> ast.stmt:
         return ast.Pass()

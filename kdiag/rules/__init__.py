@@ -19,7 +19,8 @@ _WALK = sorted(
     (
         *WALKED_IDS[1:],
         *("canonical", "certificates", "connection", "interception", "proxy", "sasl", "tls"),
-        *("identity", "internal_topics", "mismatch", "records", "roles", "slow", "walk"),
+        *("identity", "internal_topics", "mismatch", "records", "roles", "routing", "slow"),
+        "walk",
     )
 )
 

@@ -38,6 +38,19 @@ def tool(name: str, server: Endpoint, secured: bool) -> Snippet:
     )
 
 
+def route_by_name(hosts: Sequence[str]) -> Remedy:
+    """The fix for a server that routes by the name in the TLS handshake."""
+    if all(parse(host) for host in hosts):
+        return Remedy(
+            "Dial the server by a name, and not by its address: TLS sends no name for an address, "
+            "so a server that routes by name (SNI) cannot route it."
+        )
+    return Remedy(
+        f"Add a route for {', '.join(hosts[:MANY_PORTS])} to the proxy that routes by name (SNI), "
+        "or use a name that it has a route for."
+    )
+
+
 def join_the_network(listeners: Sequence[Listener]) -> Remedy:
     """The fix on the client's side: run the client in the network where the address works."""
     example = listeners[0].broker.advertised.host

@@ -23,7 +23,9 @@ _ORDER = (
     "KD310",
     "KD307",
     "KD312",
+    "KD313",
     "KD311",
+    "KD314",
     "KD306",
     "KD305",
     "KD128",  # before what its certificate leads to

@@ -128,7 +128,8 @@ def tls_handshake(
         bootstrap,
         listeners,
         "{who} speak{s} TLS, but the handshake fails",
-        lambda _: (
+        lambda matching: (
+            *_of_router(matching),
             remedies.say(
                 f"Let client and listener have a TLS version{only} and a cipher in common: compare "
                 "ssl.enabled.protocols and ssl.cipher.suites on both sides. A proxy that routes by "
@@ -169,6 +170,15 @@ def verification_off(
         tuple(wrong) or ("every name here would pass the check",),
         (remedies.say("Leave the check on, and have certificates that carry the names dialled."),),
     )
+
+
+def _of_router(matching: Sequence[Location]) -> tuple[Remedy, ...]:
+    """The fix where the server completes handshakes under another name; else empty."""
+    for place in matching:
+        for dial in place.dials:
+            if dial.other_name:
+                return (remedies.route_by_name([place.endpoint.host]),)
+    return ()
 
 
 def _mesh_fix(matching: Sequence[Location]) -> tuple[Remedy, ...]:

@@ -13,6 +13,7 @@ from kdiag.config.settings import Settings
 
 MAX_ADDRESSES = 256  # of one walk; then one of each endpoint
 MAX_FOLLOW_UPS = 8  # peers that are no brokers and get requests of other protocols
+MAX_RENAMED = 8  # peers that end TLS handshakes, and are dialled under other names
 
 
 class Allowance:
@@ -27,6 +28,7 @@ class Allowance:
         self._untried = 0
         self._places = 0
         self._asked: set[tuple[str, int]] = set()
+        self._renamed = 0
 
     def addresses(self, host: str, found: tuple[str, ...]) -> tuple[str, ...]:
         """The addresses of a host that the walk may dial, the first one in any case."""
@@ -54,6 +56,11 @@ class Allowance:
             return False
         self._asked.add((address, port))
         return True
+
+    def may_be_renamed(self) -> bool:
+        """Whether one more peer that ends TLS handshakes may be dialled under other names."""
+        self._renamed += 1
+        return self._renamed <= MAX_RENAMED
 
     def may_be_quoted(self, host: str, address: str) -> bool:
         """Whether a report may quote the answer of a peer that is no broker: whoever reads the

@@ -27,6 +27,7 @@ from kdiag.walk.handshake import (
     handshake_over,
 )
 from kdiag.walk.hop import Peer, Walk
+from kdiag.walk.routing import under_other_names
 
 # How long a peer may be silent, as a part of the timeout, before the other transport (plaintext or
 # TLS) and other protocols are tried too. A slow broker does not get these requests, and a silent
@@ -77,6 +78,12 @@ async def dial_endpoint(
 
 
 async def connect(walk: Walk, target: DialTarget) -> HandshakeResult:
+    """Connects and finds out what the peer is. A peer that ends the TLS handshake is dialled under
+    other names, too: a server may route by them (SNI)."""
+    return await under_other_names(walk, target, await _connect(walk, target))
+
+
+async def _connect(walk: Walk, target: DialTarget) -> HandshakeResult:
     """Connects, sends ApiVersions and the questions, and finds out what the peer is.
 
     The connection uses the walk's protocol, plaintext while none is known. Where it fails as at a

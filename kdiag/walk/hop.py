@@ -76,6 +76,7 @@ class Wire:
         self.consume: dict[int, Flight] = {}
         self.settings: dict[int, Mapping[str, str]] = {}
         self.internal: asyncio.Future[Any] | None = None
+        self.names: dict[str, None] = {}
         self.led: asyncio.Future[Any] | None = None
         self.tables: dict[Table, Table] = {}
         self.progress: Callable[[Progress], None] = lambda _: None

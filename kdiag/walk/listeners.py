@@ -30,6 +30,7 @@ from kdiag.walk.identity import (
 from kdiag.walk.internal_topics import Checked, check, doubtful, settings_to_ask
 from kdiag.walk.produce_request import produce_questions, produce_results
 from kdiag.walk.role_questions import role_questions
+from kdiag.walk.routing import at_bootstrap_ports
 
 MAX_BROKERS = 1000  # dialled at most: more than a real cluster has, and the dials end in time
 MAX_CANDIDATES, MOST_CANDIDATES = 4, 256  # for one broker, and for all of them
@@ -84,6 +85,7 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
         )
         for broker, reached in zip(chosen, found)
     )
+    known = await at_bootstrap_ports(known, bootstrap, dialled, _for_broker)
     ended = Listeners(known, loop.time() - started, len(metadata.brokers) - len(known))
     return ended if walk.wire.internal is None else await _with_internal(walk, metadata, ended)
 

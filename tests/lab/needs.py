@@ -39,6 +39,8 @@ DEBIAN = {
     "squid": "squid",
     "danted": "dante-server",
     "microsocks": "microsocks",
+    "haproxy": "haproxy",
+    "stunnel": "stunnel4",
     "pg_createcluster": "postgresql",
     "kubectl": "kubernetes-client",
     "chromium": "chromium",

@@ -130,6 +130,8 @@ STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control | Judged]] = {
     "KD311": [Log("one-private-address", "Connection setup timed out in state CONNECT")],
     "KD310": [Control("another-cluster")],
     "KD312": [Log("plaintext-then-tls", "in state APIVERSION_QUERY")],
+    "KD313": [Judged("control/test_routing.py", "test_librdkafka_fails_where_kdiag_says_so")],
+    "KD314": [Judged("control/test_routing.py", "test_librdkafka_fails_where_kdiag_says_so")],
     "KD401": [Control("produce-unanswered")],
     "KD402": [Lab("aws/mtu_black_hole")],
     "KD403": [Log("produce-denied", "TOPIC_AUTHORIZATION_FAILED", "TopicAuthorizationException")],

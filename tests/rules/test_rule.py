@@ -105,6 +105,8 @@ ADDED = {
     "KD127": "canonical-name",
     "KD129": "proxy-refused",
     "KD130": "proxy-not-connected",
+    "KD313": "no-sni-route",
+    "KD314": "proxy-port-not-advertised",
     "KD409": "write-failed",
     "KD601": "unreadable-file",
     "KD602": "mis-indented",
@@ -188,7 +190,7 @@ AREAS = {
         )
     },
     "2": {"rules.metadata"},
-    "3": {"rules.listeners", "rules.identity", "rules.mismatch"},
+    "3": {"rules.listeners", "rules.identity", "rules.mismatch", "rules.routing"},
     "4": {"rules.produce", "rules.records", "hold.rules"},
     "5": {f"aws.rules.{name}" for name in ("blocked", "account", "managed")},
     "6": {
