@@ -95,7 +95,8 @@ def proxy_port_not_advertised(
 
     How to fix: advertise the proxy's port. One port leads to one broker: with several, give each a
     port of its own at the proxy (or a name of its own, where the proxy routes by name), and let
-    each broker advertise that one.
+    each broker advertise that one. Or have the advertised port lead to the broker: publish it under
+    the same number, correct the target port of the Service.
     """
     ports = {contact.endpoint.port for contact in bootstrap.usable}
     matching = [x for x in failing_listeners(listeners) if _behind(x, ports)]
@@ -112,8 +113,14 @@ def proxy_port_not_advertised(
         f"lead{'s' if len(endpoints) == 1 else ''} to {brokers([x.broker.node for x in proven])}",
         subjects(matching),
         (*dial_evidence(matching), *candidate_evidence(matching)),
-        fixes,
+        (*fixes, _ADVERTISED_PORT),
     )
+
+
+_ADVERTISED_PORT = remedies.say(
+    "Or have the advertised port lead to the broker: let the proxy, the port forward or the "
+    "container's published port have the same number, or correct the target port of the Service."
+)
 
 
 def _behind(listener: Listener, ports: set[int]) -> bool:

@@ -175,7 +175,7 @@ def test_one_port_is_not_proposed_for_several_brokers() -> None:
     finding = report.findings[0]
     assert finding.subjects == ["broker 1", "broker 2", "broker 3"]
     assert "leads to broker 2" in finding.message
-    assert [fix.snippet for fix in finding.remedies] == [""]
+    assert not any(fix.snippet for fix in finding.remedies)
     assert "a port of its own at the proxy" in finding.remedies[0].summary
     assert opened.count((PUBLIC[0], 1038)) == 2, "one for all of them"
 
