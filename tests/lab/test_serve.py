@@ -73,7 +73,7 @@ def test_prometheus_scrapes_and_its_rules_quote_the_cause(lab: Lab, tmp_path: Pa
 
 def test_what_comes_and_goes_is_named_once_and_right(lab: Lab, tmp_path: Path) -> None:
     """The ten minutes of `python -m tests.lab.chaos`, cut short: each event once."""
-    chaos = Chaos(lab, tmp_path, interval=1.0)
+    chaos = Chaos(lab, tmp_path, interval=0.5)
     with chaos.running():
         for event in SHORT:
             chaos.happens(event)
