@@ -198,7 +198,7 @@ FIELD = (
     Met(
         35,
         "listeners",
-        "KD314",
+        "KD305",
         ["127.0.0.1:9094"],
         door=f"{LOCAL}:8080",
         closed=["127.0.0.1:9094"],
@@ -209,7 +209,7 @@ FIELD = (
     Met(
         39,
         "listeners",
-        "KD314",
+        "KD305",
         [f"{EC2}:30292"],
         door=f"{EC2}:30291",
         closed=[f"{EC2}:30292"],
@@ -217,7 +217,7 @@ FIELD = (
     Met(
         40,
         "listeners",
-        "KD314",
+        "KD305",
         ["10.36.13.61:9094"],
         door="10.36.13.61:31000",
         closed=["10.36.13.61:9094"],
@@ -284,7 +284,7 @@ FIELD = (
     Met(
         65,
         "listeners",
-        "KD314",
+        "KD305",
         ["127.0.0.1:9092"],
         door="localhost:19092",
         names={"localhost": [LOCAL]},
@@ -304,7 +304,7 @@ FIELD = (
     Met(
         68,
         "listeners",
-        "KD314",
+        "KD305",
         ["127.0.0.1:9093"],
         door=f"{LOCAL}:53412",
         closed=["127.0.0.1:9093"],

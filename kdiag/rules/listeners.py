@@ -22,6 +22,7 @@ from kdiag.rules.advertising import advertise
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.platform import Platform
+from kdiag.rules.routing import behind_another_port
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
 from kdiag.walk.facts.bootstrap import Bootstrap
@@ -197,29 +198,41 @@ def internal_name_advertised(
 
 @rule("KD305", "advertised-port-closed", Severity.ERROR, "The advertised port is closed")
 def advertised_port_closed(
-    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView
+    bootstrap: Bootstrap, listeners: Listeners, cloud: CloudView, platform: Platform
 ) -> Iterator[Match]:
     """The advertised host answers that nobody listens on the advertised port.
 
     The broker is down, or it advertises another port than the one that leads to it: a container
-    published under another number, a Service's target port, a tunnel on a random local port.
+    published under another number, a Service's target port, a tunnel on a random local port, a
+    proxy such as HAProxy on 1038 in front of brokers on 9092. Where no advertised address works,
+    kdiag also dials the advertised hosts at the port through which you connected, and says which
+    broker answers there.
 
     Prove it: `ss -ltn` on that host. A security group would be silent, so it is not the cause.
 
     How to fix: start the broker, or advertise the port under which it is reached: the published
-    port of the container, the NodePort, the load balancer's port.
+    port of the container, the NodePort, the load balancer's or the proxy's port. One port leads to
+    one broker: give each broker a port of its own at a proxy.
     """
     matching = _failed_with(listeners, Failure.REFUSED, bootstrap)
     if matching:
+        text, evidence, fixes = behind_another_port(bootstrap, listeners, matching, platform) or (
+            "",
+            (),
+            (remedies.start_or_map([x.broker.advertised for x in matching]),),
+        )
         yield Match(
             HOP,
             f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} a closed port: "
-            f"{listed([str(x.broker.advertised) for x in matching])}",
+            f"{listed([str(x.broker.advertised) for x in matching])}{text}",
             subjects(matching),
-            dial_evidence(matching)
-            + reached_evidence(listeners)
-            + cloud.refusing(subjects(matching)),
-            (remedies.start_or_map([x.broker.advertised for x in matching]),),
+            (
+                *dial_evidence(matching),
+                *evidence,
+                *reached_evidence(listeners),
+                *cloud.refusing(subjects(matching)),
+            ),
+            fixes,
         )
 
 

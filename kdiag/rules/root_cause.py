@@ -25,7 +25,6 @@ _ORDER = (
     "KD312",
     "KD313",
     "KD311",
-    "KD314",
     "KD306",
     "KD305",
     "KD128",  # before what its certificate leads to

@@ -1,4 +1,5 @@
-"""KD313 and KD314, a proxy in front of the brokers: it has no route for a name, or another port."""
+"""A proxy in front of the brokers: it has no route for a name (KD313), or listens on another port
+than the advertised one (part of KD305)."""
 
 from __future__ import annotations
 
@@ -15,7 +16,6 @@ from kdiag.rules.advertised import (
     failing_listeners,
     reached_evidence,
     subjects,
-    usable_servers,
 )
 from kdiag.rules.advertising import advertise
 from kdiag.rules.handshake import names_of
@@ -73,48 +73,24 @@ def _shown(other: TlsHandshake) -> Iterator[str]:
         yield f"{named}, it shows a certificate of {names_of(leaf)}"
 
 
-@rule(
-    "KD314",
-    "proxy-port-not-advertised",
-    Severity.ERROR,
-    "The port that leads to the brokers is not advertised",
-)
-def proxy_port_not_advertised(
-    bootstrap: Bootstrap, listeners: Listeners, platform: Platform
-) -> Iterator[Match]:
-    """The advertised port is closed, and the same host has a broker of this cluster at the port
-    through which you connected.
-
-    A proxy, a port forward or a container's published port listens on another port than the brokers
-    advertise: HAProxy on 1038 in front of brokers on 9092, `docker run -p 29092:9092`, an ssh
-    tunnel. The bootstrap server answers, and clients then go to the port that nobody listens on.
-
-    kdiag dials the advertised host at that port only where no advertised address works.
-
-    Prove it: the evidence says which broker answers there.
-
-    How to fix: advertise the proxy's port. One port leads to one broker: with several, give each a
-    port of its own at the proxy (or a name of its own, where the proxy routes by name), and let
-    each broker advertise that one. Or have the advertised port lead to the broker: publish it under
-    the same number, correct the target port of the Service.
-    """
+def behind_another_port(
+    bootstrap: Bootstrap, listeners: Listeners, closed: Sequence[Listener], platform: Platform
+) -> tuple[str, Sequence[str], Sequence[Remedy]] | None:
+    """What dials of the advertised hosts at the port of the bootstrap server prove about closed
+    advertised ports: text, evidence and fixes. None where nothing is proven."""
     ports = {contact.endpoint.port for contact in bootstrap.usable}
-    matching = [x for x in failing_listeners(listeners) if _behind(x, ports)]
+    matching = [x for x in closed if _behind(x, ports)]
     proven = [x for x in matching if x.proven]
     if not proven or listeners.reached:
-        return
-    others = [x.broker.node for x in matching if not x.proven]
-    fixes = (_own_ports(matching),) if others else advertise(proven, platform)
+        return None
+    alone = len(matching) == len(proven)
+    fixes = advertise(proven, platform) if alone else (_own_ports(matching),)
     endpoints = once(str(x.proven.endpoint) for x in proven if x.proven)
-    yield Match(
-        HOP,
-        f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} a closed port. You "
-        f"connected via {usable_servers(bootstrap)}, and {listed(endpoints)} "
-        f"lead{'s' if len(endpoints) == 1 else ''} to {brokers([x.broker.node for x in proven])}",
-        subjects(matching),
-        (*dial_evidence(matching), *candidate_evidence(matching)),
-        (*fixes, _ADVERTISED_PORT),
+    text = (
+        f". The port through which you connected leads to "
+        f"{brokers([x.broker.node for x in proven])}: {listed(endpoints)}"
     )
+    return text, candidate_evidence(matching), (*fixes, _ADVERTISED_PORT)
 
 
 _ADVERTISED_PORT = remedies.say(
@@ -124,11 +100,8 @@ _ADVERTISED_PORT = remedies.say(
 
 
 def _behind(listener: Listener, ports: set[int]) -> bool:
-    """Whether the advertised port is closed, and a broker of the cluster answers on the same host
-    at one of these ports."""
-    failed, host = listener.contact.failed, listener.broker.advertised.host
-    if not failed or failed.layer != "tcp" or failed.failure is not Failure.REFUSED:
-        return False
+    """Whether a broker of the cluster answers on the advertised host at one of these ports."""
+    host = listener.broker.advertised.host
     return any(
         each.endpoint.host == host
         and each.endpoint.port in ports

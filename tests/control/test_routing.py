@@ -69,7 +69,7 @@ class Case(NamedTuple):
 
 CASES = {
     "haproxy-by-name": Case("haproxy", HAPROXY + BY_NAME, True, "proxy", "KD313"),
-    "haproxy-by-port": Case("haproxy", HAPROXY + BY_PORT, True, "closed", "KD314"),
+    "haproxy-by-port": Case("haproxy", HAPROXY + BY_PORT, True, "closed", "KD305"),
     "stunnel": Case("stunnel", STUNNEL, False, "own", "KD312"),
 }
 
@@ -126,6 +126,6 @@ def test_librdkafka_fails_where_kdiag_says_so(name: str, brokers: Brokers, tmp_p
     (finding,) = (each for each in report.findings if each.code == case.cause)
     if case.cause == "KD313":
         assert any("it completes one for localhost" in line for line in finding.evidence)
-    if case.cause == "KD314":
+    if case.cause == "KD305":
         snippets = [fix.snippet for fix in finding.remedies]
         assert any(f"EXTERNAL://127.0.0.1:{port}" in snippet for snippet in snippets), snippets

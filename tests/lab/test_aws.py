@@ -32,7 +32,7 @@ def test_healthy_by_public_addresses(lab: Lab) -> None:
         ("PRIVATE", ("listeners", "KD301", 30), ALL, {"tcp": "timeout"}),
         ("LOCALHOST", ("listeners", "KD302", 30), ALL, {"tcp": "refused"}),
         ("EC2NAME", ("listeners", "KD304", 30), ALL, {"dns": "not_found"}),
-        ("CLOSED", ("listeners", "KD314", 30), ALL, {"tcp": "refused"}),
+        ("CLOSED", ("listeners", "KD305", 30), ALL, {"tcp": "refused"}),
         ("SWAPPED", ("listeners", "KD307", 30), ALL[1:], {"identity": "wrong_node"}),
         ("SHARED", ("listeners", "KD308", 30), ALL, {"identity": "wrong_node"}),
         ("ONEPRIVATE", ("listeners", "KD301", 30), ["broker 2"], {"tcp": "timeout"}),

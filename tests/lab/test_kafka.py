@@ -30,7 +30,7 @@ def test_the_produce_that_writes_nothing_leaves_nothing(kafka: Lab) -> None:
 @pytest.mark.parametrize(
     ("listener", "verdict", "subjects"),
     [
-        ("CLOSED", ("listeners", "KD314", 30), ["broker 1", "broker 2", "broker 3"]),
+        ("CLOSED", ("listeners", "KD305", 30), ["broker 1", "broker 2", "broker 3"]),
         ("SWAPPED", ("listeners", "KD307", 30), ["broker 2", "broker 3"]),
         ("SHARED", ("listeners", "KD308", 30), ["broker 1", "broker 2", "broker 3"]),
         ("CONTROLLED", ("listeners", "KD109", 30), ["broker 1", "broker 2", "broker 3"]),

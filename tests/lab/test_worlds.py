@@ -141,13 +141,13 @@ CASES = {
     ),
     "open port, closed listener": Case(
         World(lets=[f"9094-{CLOSED_PORT} {ME}"]),
-        ("listeners", "KD314", 30), (), "", "CLOSED", mended=False,
+        ("listeners", "KD305", 30), (), "", "CLOSED", mended=False,
         mentions={"KD305": "no security group and no network ACL of EC2 blocks it"},
     ),
     "closed port, closed listener": Case(
         World(lets=[f"9098 {ME}"]),
         ("listeners", "KD501", 30), every(CLOSED_PORT), "{group}", "CLOSED",
-        after=("listeners", "KD314", 30),
+        after=("listeners", "KD305", 30),
     ),
     "a stopped instance": Case(
         World(stopped=[3]),

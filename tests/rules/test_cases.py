@@ -100,14 +100,6 @@ def ended_by_name(*, another: bool) -> Facts:
     return working_bootstrap(), metadata(found.broker), listeners(found)
 
 
-def answered_at(node: int | None) -> Facts:
-    """Broker 1 advertises a closed port; at the bootstrap server's, this one answers."""
-    failed = "" if node == 1 else "identity:wrong_node" if node else "refused"
-    other = contact(SERVER, failed, node=node)
-    found = listener(1, f"{DOOR}:9092", "refused", candidates=(other,))
-    return working_bootstrap(), metadata(found.broker), listeners(found)
-
-
 def families(failed: str) -> Facts:
     """A server of two addresses, the IPv6 one of which failed."""
     dials = dial("198.51.100.1"), dial("2001:db8::1", failed)
@@ -348,7 +340,6 @@ WALK: Mapping[str, tuple[Facts, Facts]] = {
     ),
     "KD312": (advertised(SERVER, "tls:tls_required"), advertised(SERVER, "tls:handshake")),
     "KD313": (ended_by_name(another=True), ended_by_name(another=False)),
-    "KD314": (answered_at(1), answered_at(None)),
     "KD401": (requests("silent", "silent"), requests("", "silent")),
     "KD402": (requests("", "silent"), requests("", "reset")),
     "KD403": (written("TOPIC_AUTHORIZATION_FAILED"), written("NOT_ENOUGH_REPLICAS")),

@@ -113,6 +113,7 @@ STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control | Judged]] = {
     "KD305": [
         Log("advertised-port-closed", "Connection refused", "could not be established"),
         Control("one-closed"),
+        Judged("control/test_routing.py", "test_librdkafka_fails_where_kdiag_says_so"),
     ],
     "KD306": [Lab("aws/node_ports_of_which_only_the_bootstraps_is_open")],
     "KD128": [
@@ -131,7 +132,6 @@ STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control | Judged]] = {
     "KD310": [Control("another-cluster")],
     "KD312": [Log("plaintext-then-tls", "in state APIVERSION_QUERY")],
     "KD313": [Judged("control/test_routing.py", "test_librdkafka_fails_where_kdiag_says_so")],
-    "KD314": [Judged("control/test_routing.py", "test_librdkafka_fails_where_kdiag_says_so")],
     "KD401": [Control("produce-unanswered")],
     "KD402": [Lab("aws/mtu_black_hole")],
     "KD403": [Log("produce-denied", "TOPIC_AUTHORIZATION_FAILED", "TopicAuthorizationException")],

@@ -106,7 +106,6 @@ ADDED = {
     "KD129": "proxy-refused",
     "KD130": "proxy-not-connected",
     "KD313": "no-sni-route",
-    "KD314": "proxy-port-not-advertised",
     "KD409": "write-failed",
     "KD601": "unreadable-file",
     "KD602": "mis-indented",

@@ -62,7 +62,7 @@ def routing(names: tuple[str, ...], routes: tuple[str, ...]) -> ssl.SSLContext:
 
 
 @scenario
-async def proxy_port_not_advertised(world: World) -> Start:
+async def proxy_port(world: World) -> Start:
     """HAProxy listens on 1038, and the broker behind it advertises 9092."""
     world.cluster.nodes.append(FakeNode(1, PUBLIC[0], 9092))
     await world.broker(PUBLIC[0], 1038, FakeBroker(world.cluster, 1))
