@@ -75,7 +75,7 @@ def _shown(other: TlsHandshake) -> Iterator[str]:
 
 def behind_another_port(
     bootstrap: Bootstrap, listeners: Listeners, closed: Sequence[Listener], platform: Platform
-) -> tuple[str, Sequence[str], Sequence[Remedy]] | None:
+) -> tuple[str, Sequence[str], tuple[Remedy, ...]] | None:
     """What dials of the advertised hosts at the port of the bootstrap server prove about closed
     advertised ports: text, evidence and fixes. None where nothing is proven."""
     ports = {contact.endpoint.port for contact in bootstrap.usable}
