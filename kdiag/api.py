@@ -87,7 +87,7 @@ def judged(values: Mapping[str, Any], spelled: Spelling = flag) -> dict[str, Any
             values["expect"], topic=values.get("topic"), place=spelled("expect", "")
         )
     if values.get("ignore"):
-        from kdiag.catalog import every_rule  # 0.7 ms
+        from kdiag.rules.catalog import every_rule  # 0.7 ms
         from kdiag.rules.rule import ignorable
 
         found["ignore"] = ignorable(values["ignore"], every_rule(), spelled("ignore", ""))

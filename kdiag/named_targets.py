@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from kdiag.config.environment import from_environment
 from kdiag.config.options import aws_echo
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Settings, lost_backslashes, parse_properties
 from kdiag.config.settings import settings as checked_settings
 from kdiag.config.usage import UsageError, near, quoted, word
-from kdiag.record import NamedTuple
 from kdiag.text import clean, decoded
 
 if TYPE_CHECKING:

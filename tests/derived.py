@@ -23,7 +23,6 @@ from unittest.mock import patch
 from click.testing import CliRunner
 
 from kdiag.api import play
-from kdiag.catalog import every_rule
 from kdiag.cli.group import cli
 from kdiag.config.expectation import EXPECTABLES
 from kdiag.config.options import EVERY, flag, variable, word
@@ -32,6 +31,7 @@ from kdiag.network.attempt import Failure
 from kdiag.report.model import Report
 from kdiag.report.render import render
 from kdiag.report.render.json import schema
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.rule import Rule
 from kdiag.walk.areas import AREAS
 from tests import pictures, sbom

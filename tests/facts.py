@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from kdiag.aws.extension import AwsExtension
 from kdiag.aws.hop import AwsFacts
-from kdiag.catalog import every_rule
 from kdiag.config.settings import Endpoint, settings
 from kdiag.network.attempt import (
     LAYERS,
@@ -25,6 +24,7 @@ from kdiag.network.attempt import (
     Sent,
 )
 from kdiag.report.model import HopResult, Report, report
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
 from kdiag.rules.expectations import CheckedExpectations, check_expectations, parse_expectations

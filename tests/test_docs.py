@@ -13,10 +13,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from kdiag import links
-from kdiag.catalog import every_rule
 from kdiag.cli.group import COMMANDS, cli
+from kdiag.config import links
 from kdiag.config.properties.names import KNOWN
+from kdiag.rules.catalog import every_rule
 from kdiag.walk.areas import EXIT_CODES
 from tests.derived import ROOT, derived, output, pages, quoted_anew
 

@@ -56,7 +56,6 @@ IMPORTERS = {
 # joins in when it is asked for, behind a door of its own.
 GATHERS = (
     "address",
-    "record",
     "text",
     "remote.probe",
     "remote.serialization",
@@ -70,6 +69,7 @@ CLIENT = {"kdiag.kafka.client"}
 # Modules that stay on this machine: the libraries that they import are on no other one.
 STAYS = CLIENT | {
     *("kdiag.config.targets", "kdiag.config.expectation", "kdiag.config.environment"),
+    *("kdiag.named_targets", "kdiag.network.child_process"),
     *("kdiag.network.certificate", "kdiag.network.dns", "kdiag.config.properties.stores"),
 }
 
@@ -439,4 +439,11 @@ def test_an_import_in_a_function_says_what_it_costs() -> None:
     assert imports_without_a_cost(spoilt) == ["kdiag.x:2"]
     assert not imports_without_a_cost(
         {"kdiag.x": "def x():\n    import json  # 3 ms\n    import re"}
+    )
+
+
+def test_few_modules_lie_on_the_top_floor() -> None:
+    above = {file.stem for file in (ROOT / "kdiag").glob("*.py")}
+    assert above == {"__init__", "__main__", "api", "address", "named_targets", "text"}, (
+        "a module belongs into a room: docs/decisions/rooms.md"
     )

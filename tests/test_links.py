@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from kdiag import links
 from kdiag.api import play
 from kdiag.cli.group import cli
+from kdiag.config import links
 from kdiag.report.render import render
 from kdiag.rules.rule import rule_url
 from tests.derived import ROOT, pages
@@ -26,7 +26,7 @@ SHOWN = ("terminal", "html", "markdown", "github", "junit")
 def test_every_address_of_ours_is_the_one_of_the_one_place() -> None:
     found = [
         (path, match[0])
-        for path in {*PAGES, *pages()} - {ROOT / "kdiag/links.py"}
+        for path in {*PAGES, *pages()} - {ROOT / "kdiag/config/links.py"}
         for match in OURS.finditer(path.read_text("utf-8"))
         if match[1] != links.REPOSITORY
     ]

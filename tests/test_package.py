@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from packaging.metadata import Metadata
 
-from kdiag import links
+from kdiag.config import links
 
 ROOT = Path(__file__).resolve().parent.parent
 LINK = re.compile(r"\]\(([^)\s]+)\)")

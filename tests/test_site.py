@@ -12,8 +12,8 @@ from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 
-from kdiag import links
-from kdiag.catalog import every_rule
+from kdiag.config import links
+from kdiag.rules.catalog import every_rule
 from tests.derived import ROOT, pages
 from tests.running import ENOUGH, environment
 

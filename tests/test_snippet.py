@@ -29,7 +29,6 @@ from kdiag.aws import permissions
 from kdiag.aws import remedies as aws
 from kdiag.aws.extension import AwsExtension
 from kdiag.aws.facts import AclEntry, NetworkAcl
-from kdiag.catalog import every_rule
 from kdiag.config.settings import Endpoint, parse_properties
 from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
 from kdiag.config.usage import UsageError
@@ -39,6 +38,7 @@ from kdiag.lint.linter import lint
 from kdiag.lint.mistake import Problem
 from kdiag.rules import acls, advertising
 from kdiag.rules import remedies as kafka
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.matching import MatchingProperties, matching, showing, trusting
 from kdiag.rules.platform import Kind, Platform

@@ -203,7 +203,7 @@ def krew_manifest(archives: Sequence[Path]) -> str:
 def released(text: str, **more: str) -> str:
     """A text with the repository and the version of this release in it, and `more`."""
     sys.path.insert(0, str(ROOT))
-    from kdiag.links import REPOSITORY
+    from kdiag.config.links import REPOSITORY
 
     for name, value in {"REPOSITORY": REPOSITORY, "VERSION": VERSION, **more}.items():
         text = text.replace(f"@{name}@", value)

@@ -1,4 +1,4 @@
-"""The page on PyPI: README.md and the URLs of the project, with the addresses of kdiag/links.py."""
+"""The page on PyPI: README.md and the URLs of the project, with their addresses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AbsoluteLinks(MetadataHookInterface):
     def update(self, metadata: dict[str, Any]) -> None:
         root = Path(self.root)
         links: dict[str, Any] = {}
-        exec((root / "kdiag/links.py").read_text("utf-8"), links)
+        exec((root / "kdiag/config/links.py").read_text("utf-8"), links)
         repository, site = links["REPOSITORY"], links["SITE"]
         text = (root / "README.md").read_text("utf-8")
         metadata["readme"] = {"content-type": "text/markdown", "text": page(text, repository)}

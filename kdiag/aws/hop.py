@@ -10,9 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from kdiag.address import ec2_address, ec2_public_address, parse
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import EndpointResult
-from kdiag.record import NamedTuple
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners

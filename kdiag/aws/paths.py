@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from kdiag.aws.hop import AwsFacts
 from kdiag.aws.verdict import PathVerdict
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
-from kdiag.record import NamedTuple
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners

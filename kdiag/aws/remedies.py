@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from kdiag.aws.facts import MSK_PORTS
+from kdiag.config.links import page
 from kdiag.config.snippet import Snippet, fill, unknown
-from kdiag.links import page
 from kdiag.rules.rule import Remedy
 
 

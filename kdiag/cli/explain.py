@@ -51,15 +51,16 @@ def explain(subjects: Sequence[str], outputs: Sequence[str]) -> int:
     are unpacked. A line of a log will do too. Nothing is dialled. The exit code is that of the hop,
     where the log tells it, and 0 where it says nothing.
     """
-    from kdiag.cli.outputs import deliver, destinations  # 0.6 ms
-    from kdiag.pages import page_of  # 6.6 ms
+    from kdiag.cli.outputs import deliver, destinations
+    from kdiag.report.pages import page_of
+    from kdiag.rules.catalog import every_rule  # 6.6 ms
 
     for subject in subjects:
         if re.fullmatch(r"--[a-z-]+(=.*)?", subject):
             from difflib import get_close_matches  # 1.6 ms
 
             raise click.NoSuchOption(subject, possibilities=get_close_matches(subject, OPTIONS))
-    say = page_of(subjects[0]) if len(subjects) == 1 else None
+    say = page_of(subjects[0], every_rule()) if len(subjects) == 1 else None
     code = 0
     if say is None:
         say, code = _logs(subjects)
@@ -135,8 +136,8 @@ def _unknown(subject: str) -> click.UsageError:
     """What is said of something that is nothing known, with what resembles it."""
     from difflib import get_close_matches  # 1.6 ms
 
-    from kdiag.catalog import every_rule
     from kdiag.kafka.error_catalog import names  # 5.7 ms
+    from kdiag.rules.catalog import every_rule
 
     wanted = subject.strip().lower()
     hint = _near_codes(wanted, every_rule())

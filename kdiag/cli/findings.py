@@ -14,9 +14,9 @@ from kdiag.cli.options import TERMINAL_OR_JSON, output
 @output(TERMINAL_OR_JSON, ("terminal", "json"))
 def findings(outputs: Sequence[str]) -> int:
     """List every finding's code, name and severity; kdiag explain CODE has the page of each."""
-    from kdiag.catalog import every_rule  # 1.1 ms
     from kdiag.cli.outputs import deliver, destinations
-    from kdiag.pages import FORMS, of_all
+    from kdiag.report.pages import FORMS, of_all
+    from kdiag.rules.catalog import every_rule  # 1.1 ms
 
     with destinations(outputs, FORMS) as opened:
         deliver(lambda form, stream: of_all(form, every_rule(), stream), opened)

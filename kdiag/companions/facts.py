@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import Failure, LayerResult
-from kdiag.record import NamedTuple
 
 LAYERS = ("dns", "tcp", "tls", "http")
 CONNECT, REGISTRY, PROXY = "Kafka Connect", "Schema Registry", "Kafka REST proxy"

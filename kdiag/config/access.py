@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.usage import UsageError, quoted
-from kdiag.record import NamedTuple
 
 _URL = r"https?://[^\s/@?#]+(/[^\s@]*)?\Z"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.usage import SHORT, SHOWN, UsageError, quoted
-from kdiag.record import NamedTuple
 
 DEFAULT_PORT = 9092
 

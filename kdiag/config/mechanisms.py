@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 
 _USER_AND_PASSWORD = MappingProxyType({"sasl.username": "username", "sasl.password": "password"})
 _NONE: Mapping[str, str] = MappingProxyType({})

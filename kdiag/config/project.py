@@ -20,9 +20,9 @@ from kdiag.config.options import EVERY
 from kdiag.config.options import word as option_word
 from kdiag.config.properties.layers import Layers
 from kdiag.config.properties.names import of_registry
+from kdiag.config.record import NamedTuple
 from kdiag.config.targets import FILE, Target
 from kdiag.config.usage import UsageError, word
-from kdiag.record import NamedTuple
 
 TRUST = "--trust-project"
 _MOST_ENTRIES = 1000  # of a folder of certificates

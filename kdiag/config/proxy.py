@@ -6,9 +6,9 @@ import os
 import re
 from collections.abc import Mapping
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.security import without_secrets
 from kdiag.config.usage import UsageError
-from kdiag.record import NamedTuple
 
 PORTS = {"socks5": 1080, "socks5h": 1080, "http": 8080}  # each scheme with its usual port
 ENVIRONMENT = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy")

@@ -22,7 +22,7 @@ from functools import lru_cache
 from itertools import accumulate, islice
 from typing import Any
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 
 HIDDEN = "***"
 LEAST, LEAST_LETTERS = 4, 8

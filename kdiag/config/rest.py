@@ -6,9 +6,9 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from kdiag.config.endpoint import Endpoint
+from kdiag.config.record import NamedTuple
 from kdiag.config.security import Tls, without_secrets
 from kdiag.config.usage import UsageError
-from kdiag.record import NamedTuple
 
 REGISTRY = "schema.registry.url"
 _PORTS = {"http": 80, "https": 443}

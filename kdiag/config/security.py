@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 
 
 def without_secrets(values: Any, *secret: str) -> str:

@@ -16,10 +16,10 @@ from kdiag.config.properties.names import KNOWN, is_known, is_used
 from kdiag.config.properties.producer import dialect, handed_over, used_by_client
 from kdiag.config.proxy import PROPERTIES as PROXY_PROPERTIES
 from kdiag.config.proxy import of_properties
+from kdiag.config.record import NamedTuple
 from kdiag.config.security import Security
 from kdiag.config.usage import NO_SERVER, like, near, word
 from kdiag.config.usage import UsageError as UsageError
-from kdiag.record import NamedTuple
 
 if TYPE_CHECKING:
     from kdiag.config.rest import RestServer

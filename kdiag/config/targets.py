@@ -13,8 +13,8 @@ from typing import Any
 
 from kdiag.config import options
 from kdiag.config.properties.names import KNOWN, is_known
+from kdiag.config.record import NamedTuple
 from kdiag.config.usage import UsageError, like, near, word
-from kdiag.record import NamedTuple
 from kdiag.text import UTF_16
 
 FILE = "kdiag.toml"

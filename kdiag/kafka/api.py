@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from kdiag.config.record import NamedTuple
 from kdiag.kafka.codec import Struct
-from kdiag.record import NamedTuple
 
 Versions = Mapping[int, tuple[int, int]]  # API key → least and most, as ApiVersions lists them
 

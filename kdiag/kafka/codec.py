@@ -11,8 +11,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import TEXT_LIMIT, clean
-from kdiag.record import NamedTuple
 
 # What decoded values may cost, in bytes as CPython spends them: enough for 10,000 partitions of
 # three replicas.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from kdiag.config.record import NamedTuple
 from kdiag.kafka.codec import Body, WireError
 from kdiag.kafka.messages import (
     API_VERSIONS,
@@ -31,7 +32,6 @@ from kdiag.network.errors import os_failure, os_message
 from kdiag.network.fingerprint import READ_LIMIT
 from kdiag.network.tcp_info import received, sent
 from kdiag.network.tls_transport import secured
-from kdiag.record import NamedTuple
 
 _TLS_ALERT, _TLS_HANDSHAKE = 0x15, 0x16
 _BANNER_WAIT = 0.2

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.security import Tls
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.messages import MAX_FRAME
 from kdiag.network.attempt import LayerResult, TlsHandshake
 from kdiag.network.dialer import Lookup, TcpConnection, TcpDialer, connect_failure
-from kdiag.record import NamedTuple
 
 if TYPE_CHECKING:
     from kdiag.kafka.tls_dialer import TlsDialer

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from kdiag.config.record import NamedTuple
 from kdiag.kafka.api import Api as Api
 from kdiag.kafka.api import Question as Question
 from kdiag.kafka.api import Versions as Versions
@@ -39,7 +40,6 @@ from kdiag.kafka.codec import (
     varint,
 )
 from kdiag.kafka.group_messages import GROUP_MESSAGES
-from kdiag.record import NamedTuple
 
 CLIENT_ID = "kdiag"
 MAX_FRAME = 4 << 20

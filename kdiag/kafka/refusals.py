@@ -6,7 +6,7 @@ public report has, in lower case, with its source.
 
 from __future__ import annotations
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 
 
 class KnownRefusal(NamedTuple):

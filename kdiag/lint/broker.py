@@ -9,10 +9,10 @@ from functools import cached_property
 from itertools import islice
 
 from kdiag.config.properties.names import PROTOCOLS
+from kdiag.config.record import NamedTuple
 from kdiag.lint.images import Image
 from kdiag.lint.observed import ObservedBroker
 from kdiag.lint.tree import Scalar, Spot
-from kdiag.record import NamedTuple
 
 MAP = "listener.security.protocol.map"
 ADVERTISED = "advertised.listeners"

@@ -7,8 +7,8 @@ import re
 import time
 from dataclasses import dataclass
 
-from kdiag.child_process import kill_command, start_command
 from kdiag.network.attempt import clean
+from kdiag.network.child_process import kill_command, start_command
 
 MAX_TEXT = 1 << 20  # bytes of all answers together: what is judged as one file
 _LOG = re.compile(r"[EWIF]\d{4} \d\d:")

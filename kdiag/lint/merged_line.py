@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.redaction import without_userinfo
 from kdiag.config.snippet import OTHER_ENTRIES
 from kdiag.lint.broker import ADVERTISED, ConfiguredBroker
 from kdiag.lint.documents import Document
-from kdiag.record import NamedTuple
 from kdiag.rules.rule import Remedy
 from kdiag.text import clean
 

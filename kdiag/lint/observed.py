@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.usage import UsageError
-from kdiag.record import NamedTuple
 
 if TYPE_CHECKING:
     from kdiag.report.model import Report

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any, TextIO
 from urllib.parse import quote
 
-from kdiag import __version__, links
+from kdiag import __version__
+from kdiag.config import links
 from kdiag.lint.mistake import Problem
 from kdiag.lint.report import LintReport
 from kdiag.lint.style import Style, styled

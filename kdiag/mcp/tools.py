@@ -16,7 +16,6 @@ from msgspec import Meta
 
 from kdiag import __version__
 from kdiag.api import play, prepare, walk
-from kdiag.catalog import every_rule
 from kdiag.config.options import checked
 from kdiag.config.reading import read
 from kdiag.config.settings import Settings
@@ -24,12 +23,13 @@ from kdiag.config.targets import names
 from kdiag.config.usage import UsageError, near, quoted
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.named_targets import Given, RequestedTargets, of_target, settings_of
-from kdiag.pages import of_all, page_of
 from kdiag.report.load import read_any
 from kdiag.report.logins import not_again
 from kdiag.report.model import Report
+from kdiag.report.pages import of_all, page_of
 from kdiag.report.render import render
 from kdiag.report.several import Reports, together
+from kdiag.rules.catalog import every_rule
 from kdiag.text import clean, decoded
 from kdiag.walk.runner import plain_dialer
 
@@ -218,7 +218,7 @@ class Tools:
             log, name = self._read(arguments.file), arguments.file
         else:
             log, name = (arguments.text or "").encode("utf-8", "replace"), "the text"
-            if page := page_of(arguments.text or ""):
+            if page := page_of(arguments.text or "", every_rule()):
                 return _written(page, untrusted=False)
         return await asyncio.to_thread(_explained, log, clean(name, 200))
 

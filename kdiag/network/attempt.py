@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.network.dns_diagnosis import DnsDiagnosis
-from kdiag.record import NamedTuple
 from kdiag.text import TEXT_LIMIT as TEXT_LIMIT
 from kdiag.text import clean as clean
 from kdiag.text import clean_bytes as clean_bytes

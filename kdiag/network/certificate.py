@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from kdiag.address import parse
 from kdiag.config import snippet
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import clean
-from kdiag.record import NamedTuple
 
 if TYPE_CHECKING:
     from cryptography import x509

@@ -13,12 +13,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdiag.address import parse
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import Failure, LayerResult, clean
 from kdiag.network.dns_diagnosis import DnsDiagnosis
 from kdiag.network.errors import NO_SUCH_FAMILY, lookup_failure, os_failure, os_message
 from kdiag.network.fingerprint import READ_LIMIT
 from kdiag.network.sockets import Sockets, capacity
-from kdiag.record import NamedTuple
 
 if TYPE_CHECKING:
     from kdiag.network.head_start import StartedConnection

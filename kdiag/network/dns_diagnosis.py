@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 
 
 class DnsAnswer(NamedTuple):

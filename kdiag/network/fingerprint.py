@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import clean, clean_bytes
-from kdiag.record import NamedTuple
 
 READ_LIMIT = 4096  # bytes of an answer that matter; a web page's head and the start of its body
 

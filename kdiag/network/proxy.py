@@ -15,8 +15,8 @@ from contextlib import suppress
 from kdiag.address import parse
 from kdiag.config.endpoint import Endpoint
 from kdiag.config.proxy import Proxy
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import Failure, clean, clean_bytes
-from kdiag.record import NamedTuple
 
 MAX_HEAD, MAX_BODY = 16 << 10, 8 << 10  # bytes of an HTTP answer
 _PAUSE = 0.2  # seconds without data, after which an answer is taken as complete

@@ -19,9 +19,9 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 
 # All that kdiag.remote.probe imports, by rooms; a test holds this to it.
 _ROOMS = {
-    "": "address record text",
-    "config/": "access annotations endpoint mechanisms options proxy redaction security settings "
-    "usage",
+    "": "address text",
+    "config/": "access annotations endpoint mechanisms options proxy record redaction security "
+    "settings usage",
     "config/properties/": "layers limits names producer",
     "kafka/": "api codec connection dialer errors group_messages login login_notes messages "
     "proxy_dialer refusals tls_dialer",
@@ -94,7 +94,7 @@ _HEAVY = (
 # In `script`, these replace modules whose work this machine has done: there are no secrets to
 # search for, and the settings are parsed.
 _REPLACED = {
-    "record": "from typing import NamedTuple",
+    "config/record": "from typing import NamedTuple",
     "config/redaction": """
 def secrets(texts, public): return ()
 def redacted(text, hidden): return text

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 
-from kdiag.child_process import kill_command, start_command
 from kdiag.network.attempt import clean
+from kdiag.network.child_process import kill_command, start_command
 from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.serialization import SerializationError
 from kdiag.remote.unreached import NotReached

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Settings
 from kdiag.config.usage import UsageError, like
-from kdiag.record import NamedTuple
 
 LOCAL = "local"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from kdiag.record import dataclass
+from kdiag.config.record import dataclass
 
 Verdict = Literal["allowed", "blocked", "unknown"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdiag.record import dataclass
+from kdiag.config.record import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)

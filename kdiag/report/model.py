@@ -9,11 +9,11 @@ from io import StringIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
+from kdiag.config.record import dataclass
 from kdiag.config.security import Sasl
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import LAYERS, AddressResult, EndpointResult
 from kdiag.network.certificate import read
-from kdiag.record import dataclass
 from kdiag.report.aws import AwsReport
 from kdiag.report.companions import CompanionReport, CompanionsReport
 from kdiag.report.hold import HoldReport

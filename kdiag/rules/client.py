@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.snippet import Snippet, fill
-from kdiag.record import NamedTuple
 from kdiag.rules.rule import Remedy
 
 # Need → the command on Linux, on macOS, and in Windows' PowerShell. The pages of the rules have

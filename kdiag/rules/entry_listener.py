@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 
 
 class EntryListener(NamedTuple):

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.security import Sasl
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import AddressResult, EndpointResult, Failure, LayerResult
-from kdiag.record import NamedTuple
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Remedy, Severity
 from kdiag.rules.text import listed, sentence

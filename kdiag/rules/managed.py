@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from kdiag.config.endpoint import Endpoint
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Settings
-from kdiag.record import NamedTuple
 from kdiag.rules.rule import Finding, Remedy
 from kdiag.rules.text import listed
 from kdiag.walk.facts import Facts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from kdiag.config.mechanisms import MECHANISMS
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 
 _PREFERRED = sorted(MECHANISMS, key=lambda name: -MECHANISMS[name].strength)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 
 from kdiag.address import internal_name, is_loopback, parse
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import AddressResult
 from kdiag.network.certificate import CertificateKind, read, recognise
-from kdiag.record import NamedTuple
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 from kdiag.walk.facts.consume import (
     CLUSTER_DENIED,
     GROUP_DENIED,

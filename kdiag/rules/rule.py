@@ -8,9 +8,9 @@ from enum import Enum
 from types import ModuleType
 from typing import cast
 
+from kdiag.config.links import page
+from kdiag.config.record import NamedTuple, dataclass
 from kdiag.config.usage import UsageError, near, word
-from kdiag.links import page
-from kdiag.record import NamedTuple, dataclass
 from kdiag.walk.areas import AreaId
 from kdiag.walk.facts import Facts, needed
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.snippet import unknown
-from kdiag.record import NamedTuple
 from kdiag.rules import remedies
 from kdiag.rules.location import locations
 from kdiag.rules.rule import Match, Remedy, Severity, rule

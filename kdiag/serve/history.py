@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 from kdiag.report.load import read
 from kdiag.report.model import Report
 from kdiag.rules.rule import Finding

@@ -10,11 +10,11 @@ from functools import partial
 
 from kdiag.api import prepare, walk
 from kdiag.config.options import LEAST
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Settings
 from kdiag.config.usage import UsageError
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.named_targets import RequestedTargets
-from kdiag.record import NamedTuple
 from kdiag.report.logins import NOT_AGAIN, logged_in, not_again
 from kdiag.report.model import Report
 from kdiag.serve.history import Change, History

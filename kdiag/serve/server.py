@@ -16,10 +16,10 @@ from typing import Literal
 
 import uvicorn
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Settings
 from kdiag.config.usage import UsageError
 from kdiag.named_targets import RequestedTargets, named_targets
-from kdiag.record import NamedTuple
 from kdiag.serve.app import Endpoints
 from kdiag.serve.history import Change
 from kdiag.serve.metrics import ServerMetrics

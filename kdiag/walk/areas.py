@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from kdiag.record import NamedTuple
+from kdiag.config.record import NamedTuple
 
 # The ids of AREAS, for type checkers; a test holds them together.
 AreaId = Literal[

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.dialer import ConnectionResult
@@ -21,7 +22,6 @@ from kdiag.kafka.messages import (
 from kdiag.kafka.refusals import limits_connections
 from kdiag.network.attempt import GONE, AddressResult, Failure, LayerResult
 from kdiag.network.dialer import TcpConnection, in_thread
-from kdiag.record import NamedTuple
 from kdiag.walk.hop import Walk
 
 # Only a controller lists the quorum's own requests; only a broker lists these two.

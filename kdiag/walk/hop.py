@@ -8,13 +8,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Optional, Protocol, TypeVar
 
 from kdiag.config.annotations import meanings, members
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.login import Login
 from kdiag.kafka.messages import Question, Versions
 from kdiag.network.attempt import AddressResult
-from kdiag.record import NamedTuple
 from kdiag.walk.allowance import Allowance
 from kdiag.walk.areas import Progress
 from kdiag.walk.facts import Facts, HopFacts, needed

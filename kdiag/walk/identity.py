@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
+from kdiag.config.record import NamedTuple
 from kdiag.kafka.codec import Body, WireError
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import error_name
@@ -29,7 +30,6 @@ from kdiag.kafka.messages import (
     mentions,
 )
 from kdiag.network.attempt import AddressResult, Failure, LayerResult
-from kdiag.record import NamedTuple
 from kdiag.walk.bootstrap import metadata_question
 from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.hop import Walk

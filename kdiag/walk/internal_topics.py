@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Settings
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import error_name
 from kdiag.kafka.messages import DESCRIBE_CLUSTER, LIST_OFFSETS, Question
-from kdiag.record import NamedTuple
 from kdiag.walk.facts.listeners import InternalTopic
 
 # Settings of a broker, by which Apache Kafka is known: whether it has a ZooKeeper, or is KRaft.

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 
 from kdiag.address import is_unusable
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.network.attempt import GONE, AddressResult, EndpointResult, Failure, LayerResult
-from kdiag.record import NamedTuple
 from kdiag.walk.dial import connect, dial_endpoint
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners, outlier, suspect

@@ -7,12 +7,12 @@ import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import UNKNOWN_TOPIC, error_name
 from kdiag.kafka.messages import DESCRIBE_CONFIGS, END_TXN, METADATA, Question
 from kdiag.network.attempt import Failure
-from kdiag.record import NamedTuple
 
 CREATES = "auto.create.topics.enable"
 _BROKER_RESOURCE = 4

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Optional
 from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.options import ROLES
 from kdiag.config.properties.names import PROTOCOLS
+from kdiag.config.record import NamedTuple
 from kdiag.config.redaction import secrets as to_redact
 from kdiag.config.redaction import without
 from kdiag.config.security import Sasl
@@ -19,7 +20,6 @@ from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.errors import NAMES
 from kdiag.kafka.login_notes import CUT_OFF
 from kdiag.network.attempt import LAYERS, PROXY
-from kdiag.record import NamedTuple
 from kdiag.walk.facts import Facts, HopFacts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import REBALANCES

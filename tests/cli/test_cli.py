@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from kdiag import __version__
-from kdiag.catalog import every_rule
 from kdiag.cli.group import COMMANDS
 from kdiag.demo.scenarios import SCENARIOS
+from kdiag.rules.catalog import every_rule
 from tests import peers
 from tests.running import ENOUGH, ROOT, Brokers, environment, kdiag, on_terminal
 
@@ -498,7 +498,7 @@ def test_help_imports_click_and_nothing_heavier(help_for: list[str]) -> None:
         "kdiag.report.render",
         "kdiag.walk",
         "kdiag.walk.areas",
-        "kdiag.record",
+        "kdiag.config.record",
         "kdiag.config",
         *(f"kdiag.config.{name}" for name in _LIGHT),
     }
@@ -526,7 +526,7 @@ def test_a_check_does_import_what_is_heavy(brokers: Brokers) -> None:
 
 def test_few_classes_of_a_check_take_long_to_make() -> None:
     """The methods of a dataclass are compiled, and of a named tuple all annotations: 0.9 and 0.2 ms
-    for each of a hundred classes. Those of kdiag/record.py share their methods."""
+    for each of a hundred classes. Those of kdiag/config/record.py share their methods."""
     code = """
     import dataclasses, sys, typing
     made = []

@@ -45,7 +45,7 @@ ALONE = {"", ".__main__", ".kafka", ".kafka.first_flight", ".network", ".network
 # What any other check needs that nothing can refuse any more.
 BEFORE = {
     *ALONE,
-    *(".named_targets", ".record", ".text"),
+    *(".named_targets", ".config.record", ".text"),
     *(
         f".cli{name}"
         for name in ("", ".ahead", ".check", ".completion", ".exits", ".files", ".group")

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from kdiag.api import play, walk
-from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
 from kdiag.demo import world as worlds
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World, WorldDialer, endpoint
 from kdiag.report.model import Report
+from kdiag.rules.catalog import every_rule
 from kdiag.walk.areas import EXIT_CODES
 from tests import walks
 

@@ -22,7 +22,8 @@ from typing import Any
 import pytest
 import yaml
 
-from kdiag import __version__, links
+from kdiag import __version__
+from kdiag.config import links
 from tests.running import ROOT, environment
 from tests.sbom import locked
 

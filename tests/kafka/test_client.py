@@ -12,7 +12,6 @@ import pytest
 import trustme
 from confluent_kafka import KafkaError
 
-from kdiag.catalog import every_rule
 from kdiag.config.security import Sasl, Security, Tls
 from kdiag.config.settings import Endpoint
 from kdiag.demo import broker as demo
@@ -23,6 +22,7 @@ from kdiag.kafka.connection import Reply
 from kdiag.kafka.errors import error_name
 from kdiag.kafka.messages import PRODUCE, SASL_AUTHENTICATE, Request
 from kdiag.network.attempt import ClientRun, Delivery, EndpointResult, Failure, LayerResult
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.records import code_of
 from kdiag.rules.rule import Finding, Severity
 from kdiag.walk.facts.bootstrap import Bootstrap

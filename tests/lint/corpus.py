@@ -14,10 +14,10 @@ from typing import Any
 import jsonschema
 import yaml
 
-from kdiag.catalog import every_rule
 from kdiag.lint.linter import lint
 from kdiag.lint.report import LintReport
 from kdiag.lint.schema import model, resource
+from kdiag.rules.catalog import every_rule
 
 FOLDER = Path(__file__).parent / "corpus"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.catalog import every_rule
 from kdiag.lint.linter import after_fixes, lint
+from kdiag.rules.catalog import every_rule
 from tests.lint.corpus import FOLDER, Case, cases, refused_by_strimzi
 from tests.together import together
 

@@ -6,8 +6,8 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from kdiag.catalog import every_rule
 from kdiag.logs.explain import explain
+from kdiag.rules.catalog import every_rule
 from kdiag.walk.areas import EXIT_CODES
 from tests.together import together
 

@@ -7,9 +7,9 @@ import json
 import confluent_kafka
 import pytest
 
-from kdiag.catalog import every_rule
 from kdiag.kafka.error_catalog import find, names
 from kdiag.kafka.errors import error_name
+from kdiag.rules.catalog import every_rule
 from tests.running import kdiag
 from tests.together import together
 

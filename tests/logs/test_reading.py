@@ -14,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kdiag.catalog import every_rule
 from kdiag.logs import reader
 from kdiag.logs.explain import explain
 from kdiag.logs.explanation import Explanation
@@ -24,6 +23,7 @@ from kdiag.logs.render import render
 from kdiag.logs.secrets import without_secrets
 from kdiag.logs.text import MESSAGES
 from kdiag.report.render.palette import COLOURS
+from kdiag.rules.catalog import every_rule
 from kdiag.walk.facts import run
 from tests.running import ENOUGH, ROOT, environment, kdiag
 from tests.together import together

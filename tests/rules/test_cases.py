@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from kdiag.catalog import every_rule
 from kdiag.companions.facts import Companions, HttpAnswer, RestResult
 from kdiag.config.security import Sasl, Security, Tls
 from kdiag.config.settings import settings
@@ -22,6 +21,7 @@ from kdiag.lint.observed import ObservedBroker, ObservedCluster
 from kdiag.lint.sources import ConfigSource
 from kdiag.network.attempt import Failure, LayerResult, TlsHandshake
 from kdiag.remote.unreached import Unreached
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.expectations import check_expectations, parse_expectations
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import (

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kdiag.catalog import every_rule
 from kdiag.config.settings import Endpoint
 from kdiag.rules import remedies
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.rule import Remedy
 from tests.facts import (

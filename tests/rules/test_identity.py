@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kdiag.catalog import every_rule
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.rule import Match, Note
 from kdiag.walk.facts.listeners import Listener
 from tests.facts import (

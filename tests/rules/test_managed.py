@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from kdiag.api import walk
-from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
 from kdiag.demo.world import PUBLIC, World
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.managed import SERVICES, hinted, service_of
 from kdiag.rules.rule import Finding
 from tests.facts import bootstrap, contact, found, known

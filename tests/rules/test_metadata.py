@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
+from kdiag.rules.catalog import every_rule
 from kdiag.walk.facts.metadata import Broker, Metadata, MetadataAnswer, Partition
 from tests.facts import answer, at, brokers, found_by, metadata, partition, topic
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from kdiag.catalog import every_rule
 from kdiag.config.settings import settings
 from kdiag.kafka.errors import error_name
 from kdiag.network.attempt import Sent
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.records import code_of
 from kdiag.rules.rule import Note
 from kdiag.walk.facts.produce import BrokerProduce, Produce

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiag.catalog import every_rule
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.rule import Severity
 from tests.lab.goldens import kept
 

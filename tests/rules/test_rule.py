@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from kdiag.catalog import every_rule
+from kdiag.rules.catalog import every_rule
 from kdiag.rules.platform import Platform
 from kdiag.rules.rule import Match, Note, Rule, Severity, declared, rule
 from kdiag.walk.facts import Facts

@@ -10,9 +10,9 @@ from kdiag.config.mechanisms import READABLE
 from kdiag.config.properties import logins
 from kdiag.config.properties.layers import Layers
 from kdiag.config.properties.names import PROTOCOLS, USED
+from kdiag.config.record import NamedTuple
 from kdiag.config.security import Security, Tls, without_secrets
 from kdiag.config.usage import UsageError, is_file_name, like, quoted
-from kdiag.record import NamedTuple
 
 _STORE_TYPES = {"JKS": "STORE", "PKCS12": "STORE", "PEM": "PEM"}
 _VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")

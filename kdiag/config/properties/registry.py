@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 
 from kdiag.config.properties.dialects import tls_of
 from kdiag.config.properties.layers import Layers
+from kdiag.config.record import NamedTuple
 from kdiag.config.rest import REGISTRY, RestServer, parse_rest
 from kdiag.config.security import Security, Tls
 from kdiag.config.usage import UsageError, like
-from kdiag.record import NamedTuple
 
 _PREFIX = "schema.registry."
 _BASIC, _BEARER = "basic.auth.credentials.source", "bearer.auth.credentials.source"

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from kdiag import links
+from kdiag.config import links
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import LAYERS, PROXY
-from kdiag.record import NamedTuple
 from kdiag.report.aws import AwsAddress
 from kdiag.report.model import BrokerReport, Report, RightReport, ServerReport
 from kdiag.rules.rule import Finding, rule_url

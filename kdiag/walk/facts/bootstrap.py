@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import EndpointResult
-from kdiag.record import NamedTuple
 
 
 class Bootstrap(NamedTuple):

@@ -3,8 +3,8 @@ producer's rights."""
 
 from __future__ import annotations
 
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import ClientRun
-from kdiag.record import NamedTuple
 
 # Heartbeat of a member that does not exist, by the group's coordinator. While it loads the group it
 # answers NONE, whoever the member is.

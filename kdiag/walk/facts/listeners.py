@@ -7,9 +7,9 @@ from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable, same_network
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import EndpointResult, Failure
-from kdiag.record import NamedTuple
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import Broker
 

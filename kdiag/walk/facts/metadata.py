@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import Failure
-from kdiag.record import NamedTuple
 
 
 class Broker(NamedTuple):

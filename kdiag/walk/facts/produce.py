@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import GONE, ClientRun, Delivery, Failure, Sent
-from kdiag.record import NamedTuple
 
 # Bytes of one record: one that fits a packet, and one that fits none, not even a jumbo frame of
 # 9000 bytes. With all else that is in flight the second one fits TCP's first window, ten packets.

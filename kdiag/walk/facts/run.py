@@ -8,10 +8,10 @@ import traceback
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
+from kdiag.config.record import NamedTuple
 from kdiag.config.redaction import redacted
 from kdiag.config.usage import NO_THREAD, no_thread
 from kdiag.network.attempt import clean
-from kdiag.record import NamedTuple
 from kdiag.walk.areas import HOP_IDS
 from kdiag.walk.facts import Facts
 

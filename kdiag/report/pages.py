@@ -8,8 +8,7 @@ from shutil import get_terminal_size
 from textwrap import fill
 from typing import Any, TextIO
 
-from kdiag import links
-from kdiag.catalog import every_rule
+from kdiag.config import links
 from kdiag.kafka.error_catalog import KafkaError, find
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.rule import Rule
@@ -23,16 +22,17 @@ SHORTEST, NEXT = 20, "  "  # columns beside an indent; the indent instead
 WritePage = Callable[[str, TextIO], None]
 
 
-def page_of(subject: str) -> WritePage | None:
-    """What writes the page of a finding or an error; None where the subject is neither."""
+def page_of(subject: str, every: Mapping[str, Rule]) -> WritePage | None:
+    """What writes the page of a finding, one of these rules, or of an error; None where the
+    subject is neither."""
     wanted = subject.strip().lower()
-    for rule in every_rule().values():
+    for rule in every.values():
         if wanted in (rule.code.lower(), rule.name):
             return lambda form, stream: of_finding(form, rule, stream)
     error = find(subject)
     if error is None:
         return None
-    return lambda form, stream: of_error(form, error, every_rule(), stream)
+    return lambda form, stream: of_error(form, error, every, stream)
 
 
 def of_finding(form: str, rule: Rule, stream: TextIO) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from kdiag import child_process
-from kdiag.child_process import kill_command, start_command
+from kdiag.network import child_process
+from kdiag.network.child_process import kill_command, start_command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

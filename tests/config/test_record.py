@@ -1,4 +1,4 @@
-"""The named tuples and dataclasses of kdiag/record.py do what Python's own do."""
+"""The named tuples and dataclasses of kdiag/config/record.py do what Python's own do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kdiag import record
+from kdiag.config import record
 
 
 class Mine(record.NamedTuple):
@@ -175,4 +175,4 @@ def test_others_may_inherit_from_them() -> None:
 def test_they_share_their_methods() -> None:
     assert {"__new__", "__repr__"}.isdisjoint(vars(Mine))
     assert vars(Own)["__init__"] is vars(OwnNamed)["__init__"]
-    assert sys.modules["kdiag.record"].NamedTuple is not typing.NamedTuple
+    assert sys.modules["kdiag.config.record"].NamedTuple is not typing.NamedTuple
