@@ -104,7 +104,9 @@ def scrubbed(report: Report) -> Report:
     hold = report.hold and replace(
         report.hold,
         brokers=[
-            replace(broker, connections=[replace(each, silent_s=7) for each in broker.connections])
+            replace(
+                broker, connections=[replace(each, silent_s=7.0) for each in broker.connections]
+            )
             for broker in report.hold.brokers
         ],
     )

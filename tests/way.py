@@ -16,6 +16,7 @@ import kdiag
 from kdiag.cli.group import cli
 
 ROOT = Path(kdiag.__file__).parent
+RECORD = ROOT / "config/record.py"  # constructors of other rooms' classes, as in typing
 
 
 class Crossing(NamedTuple):
@@ -54,6 +55,8 @@ def traced(arguments: Sequence[str]) -> list[Crossing]:
 def _room(frame: FrameType) -> str:
     """The room of a function, "" for other packages."""
     path = Path(frame.f_code.co_filename)
+    if path == RECORD:
+        return ""
     return path.relative_to(ROOT).parts[0].removesuffix(".py") if path.is_relative_to(ROOT) else ""
 
 

@@ -23,7 +23,7 @@ async def serve(world: World, port: int, pages: Answers, *, needs_login: bool = 
 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = (await reader.read(1 << 16)).decode("latin-1")
-        path = request.split(" ")[1] if request.startswith("GET ") else ""
+        path = request.split(" ")[1].partition("?")[0] if request.startswith("GET ") else ""
         status, told = pages.get(path) or pages.get("*") or (404, {"error_code": 404})
         status = status if path else 400
         if needs_login and "\r\nauthorization: " not in request.lower():

@@ -25,6 +25,7 @@ from kdiag.rules.platform import Kind, Platform
 from kdiag.rules.rule import Finding, Remedy
 from tests import applied, walks
 from tests.applied import applies
+from tests.control import test_registries  # noqa: F401  it declares what it applies
 from tests.facts import contact, listener
 from tests.lab import test_consume, test_fixes, test_hold, test_worlds  # noqa: F401  they declare what they apply
 from tests.lab.goldens import kept, modules

@@ -132,6 +132,21 @@ STANDS_BEHIND: Mapping[str, Sequence[Log | Lab | Control | Judged]] = {
     "KD310": [Control("another-cluster")],
     "KD312": [Log("plaintext-then-tls", "in state APIVERSION_QUERY")],
     "KD313": [Judged("control/test_routing.py", "test_librdkafka_fails_where_kdiag_says_so")],
+    "KD1001": [
+        Judged("control/test_registries.py", "test_confluents_client_fails_where_kdiag_says_so")
+    ],
+    "KD1002": [
+        Judged("control/test_registries.py", "test_confluents_client_fails_where_kdiag_says_so")
+    ],
+    "KD1003": [
+        Judged("control/test_registries.py", "test_confluents_client_fails_where_kdiag_says_so")
+    ],
+    "KD1004": [
+        Judged("control/test_registries.py", "test_confluents_client_fails_where_kdiag_says_so")
+    ],
+    "KD1005": [
+        Judged("control/test_registries.py", "test_confluents_client_fails_where_kdiag_says_so")
+    ],
     "KD401": [Control("produce-unanswered")],
     "KD402": [Lab("aws/mtu_black_hole")],
     "KD403": [Log("produce-denied", "TOPIC_AUTHORIZATION_FAILED", "TopicAuthorizationException")],
