@@ -168,15 +168,21 @@ def script(request: bytes) -> str:
     )
 
 
-@cache
-def _packed() -> str:
+def script_parts() -> dict[str, str]:
+    """The source of each module of `script`, by its path without the suffix."""
     parts = {
         f"kdiag/{part}": barest(
             (_PACKAGE / f"{part}.py").read_text(encoding="utf-8"), types_alone=part in TYPES_ALONE
         )
         for part in sorted(set(PARTS).difference(_HEAVY))
     }
-    parts.update({f"kdiag/{part}": text for part, text in _REPLACED.items()})
+    assert _REPLACED.keys() <= set(PARTS), "a module has moved"
+    return parts | {f"kdiag/{part}": text for part, text in _REPLACED.items()}
+
+
+@cache
+def _packed() -> str:
+    parts = script_parts()
     small = json.dumps(parts, separators=(",", ":")).encode("ascii")
     best = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}  # pb: it is text
     data = lzma.compress(small, format=lzma.FORMAT_ALONE, filters=[best])

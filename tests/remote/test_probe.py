@@ -17,7 +17,7 @@ from kdiag.api import walk
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World, endpoint
-from kdiag.remote.payload import PARTS, TYPES_ALONE, archive, bare
+from kdiag.remote.payload import PARTS, TYPES_ALONE, archive, bare, script_parts
 from kdiag.remote.process import run_walk
 from kdiag.remote.reply import remote_walk
 from kdiag.report.judge import judge
@@ -114,6 +114,33 @@ def test_all_that_the_probe_imports_is_in_it_and_nothing_else() -> None:
         ahead += sorted(found - needed - _left_at_home() - set(ahead))
     names = {f"kdiag.{part}".replace("/", ".").removesuffix(".__init__") for part in PARTS}
     assert names == needed
+
+
+def test_in_the_script_of_run_command_each_module_has_the_names_that_others_import() -> None:
+    """Some modules are replaced there by a few lines."""
+    trees = {path.replace("/", "."): ast.parse(text) for path, text in script_parts().items()}
+    lacking = {
+        f"{importing}: {node.module}.{name.name}"
+        for importing, tree in trees.items()
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module in trees
+        for name in node.names
+        if name.name not in _defined(trees[node.module])
+    }
+    assert lacking == set()
+
+
+def _defined(tree: ast.Module) -> set[str]:
+    """The names that a module defines or imports, at any depth."""
+    nodes = list(ast.walk(tree))
+    stored = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    made = {
+        n.name
+        for n in nodes
+        if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+    }
+    imported = {n.asname or n.name for n in nodes if isinstance(n, ast.alias)}
+    return stored | made | imported
 
 
 def _left_at_home() -> set[str]:
