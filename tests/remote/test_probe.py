@@ -145,8 +145,8 @@ def _defined(tree: ast.Module) -> set[str]:
 
 def _left_at_home() -> set[str]:
     """What settings are made of: the far side is told them ready-made."""
-    names = ("dialects", "jaas", "jks", "logins", "pem", "stores")
-    return {f"kdiag.config.properties.{name}" for name in names}
+    names = ("dialects", "jaas", "jks", "logins", "pem", "registry", "stores")
+    return {"kdiag.config.rest", *(f"kdiag.config.properties.{name}" for name in names)}
 
 
 def test_what_is_left_out_of_a_module_is_no_code() -> None:
