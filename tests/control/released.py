@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lab.kafka import JAVA, LOGGING, Artifact, errors, formatted, jars
+from tests.lab.kafka import CLUSTER_ID, JAVA, LOGGING, Artifact, errors, jars
 from tests.lab.processes import end, spawn
 
 PORT, SASL_PORT, CONTROLLER_PORT, ZOOKEEPER_PORT = 9092, 9094, 9093, 2181
@@ -147,10 +147,12 @@ class Broker:
         )
         java = [*_SMALL, f"-Djava.security.auth.login.config={users}"]
         java += ["-Dzookeeper.sasl.client=false", "-cp", self.release.classes]
-        if self.release.kraft:
-            formatted(self.folder / "data")
+        run = f'exec "$@" kafka.Kafka {properties}'
+        if self.release.kraft:  # only Kafka's own tool finalizes the release's features
+            format_ = f"kafka.tools.StorageTool format -t {CLUSTER_ID} -c {properties}"
+            run = f'"$@" {format_} && {run}'
         with (self.folder / "broker.log").open("wb") as log:
-            return spawn([*java, "kafka.Kafka", str(properties)], log, log)
+            return spawn(["sh", "-c", run, "sh", *java], log, log)
 
     def _configuration(self, zookeeper: str) -> list[str]:
         listen = f"PLAINTEXT://{self.server},SASL_PLAINTEXT://{self.login}"

@@ -34,6 +34,7 @@ ENDS = {
     "healthy-group": None,
     "healthy-companions": None,
     "managed-service": "refused",
+    "proxy-port": "advertised-port-closed",
     "coordinator-unreachable": "private-address",  # which explains it
     "replica-unreachable": "private-address",
     "port-closed": "advertised-port-closed",

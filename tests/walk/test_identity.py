@@ -123,7 +123,7 @@ async def test_it_is_asked_after_the_login_only(world: World) -> None:
     assert [best(found, node).recognised for node in (1, 2, 3)] == [True] * 3
     for broker in world.brokers.values():
         order = [(r.api.name, r.version) for r in broker.requests]
-        assert order.index(("SaslAuthenticate", 0)) < order.index(("ApiVersions", 5))
+        assert order.index(("SaslAuthenticate", 1)) < order.index(("ApiVersions", 5))
 
 
 async def test_where_the_configuration_proves_it_nothing_more_is_asked(world: World) -> None:
