@@ -104,6 +104,7 @@ def in_aws(folder: Path) -> Iterator[Lab]:
         cluster = Kafka(folder, HOMES, PUBLICS, inside)
         laptop, instance = Client(network.laptop.inside), Client(inside[0])
         with Lab(cluster, laptop, instance, network).running() as lab:
+            lab.ask("coordinator")
             yield lab
     finally:
         network.stop()

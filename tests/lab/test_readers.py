@@ -16,7 +16,7 @@ READERS, BULKY = "readers", "bulky"
 
 @pytest.fixture(scope="module", autouse=True)
 def group(lab: Lab) -> None:
-    """A group whose coordinator is broker 2, and a topic with large records."""
+    """A group, and a topic with large records."""
     lab.ask("group", READERS, BULKY, "20000")
 
 

@@ -218,13 +218,20 @@ def end(server: str, topic: str) -> int:
     return sum(high for _, high in offsets)
 
 
+def coordinator(server: str) -> None:
+    """Broker 2 is the coordinator of every group; before a group is there."""
+    admin = AdminClient({"bootstrap.servers": server})
+    compact = {"cleanup.policy": "compact"}
+    topic = NewTopic("__consumer_offsets", 1, replica_assignment=[[2, 3, 1]], config=compact)
+    for future in admin.create_topics([topic]).values():
+        future.result(PATIENCE)
+
+
 def group(server: str, name: str, topic: str, size: str) -> None:
     """A group that has read nothing, and a topic for it whose leaders are those of "orders"."""
     admin = AdminClient({"bootstrap.servers": server})
     there = admin.list_topics(timeout=10).topics
-    compact = {"cleanup.policy": "compact"}
     made = [NewTopic(topic, 3, replica_assignment=[[1, 2, 3], [2, 3, 1], [3, 1, 2]])]
-    made.append(NewTopic("__consumer_offsets", 1, replica_assignment=[[2, 3, 1]], config=compact))
     for future in admin.create_topics([t for t in made if t.topic not in there]).values():
         future.result(PATIENCE)
     producer = Producer({"bootstrap.servers": server})
@@ -288,6 +295,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
         topics,
         end,
         read,
+        coordinator,
         group,
         polled,
         heard,
