@@ -101,8 +101,6 @@ def serve(wire: socket.socket) -> None:
     """Forks a process for each request, until nobody asks any more."""
     import kdiag
 
-    with suppress(ModuleNotFoundError):  # first: it has the order of `kdiag demo --list`
-        import_module("kdiag.demo.scenarios")
     for module in pkgutil.walk_packages(kdiag.__path__, "kdiag."):
         if not module.name.startswith(LEFT_OUT):
             with suppress(ModuleNotFoundError):  # the command that needs it says so

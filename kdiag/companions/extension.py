@@ -32,8 +32,8 @@ class CompanionsExtension:
             return [*walked, HopResult(hop=HOP, status="skipped", elapsed_ms=0,
                                        skipped_because=because)]  # fmt: skip
         took = round(self._companions.elapsed * 1000)
-        said = self._companions.summary(self._cluster)
-        return [*walked, HopResult(hop=HOP, status="pass", elapsed_ms=took, summary=said)]
+        summary = self._companions.summary(self._cluster)
+        return [*walked, HopResult(hop=HOP, status="pass", elapsed_ms=took, summary=summary)]
 
     def derive(self, facts: Facts) -> Facts:
         """Adds what the servers answered."""

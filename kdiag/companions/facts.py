@@ -45,7 +45,7 @@ class RestResult(NamedTuple):
     """One server: `url` and `given_by` as in RestServer, `logs_in` whether requests had a login,
     `answers` in the order of the requests. `service` is "" where what answers was not recognised.
     `unhealthy` is the server's own message that it cannot work, `cluster_id` the id of
-    the cluster that it uses, "" where it told neither."""
+    the cluster that it uses, "" where it named neither."""
 
     url: str
     given_by: str
@@ -84,9 +84,9 @@ def _state(result: RestResult, cluster: str | None) -> str:
     failed = result.answers[0].failed
     if result.service:
         same = same_cluster(result, cluster)
-        told = {True: "this cluster", False: "another cluster", None: "cluster not told"}[same]
-        told = "unhealthy" if result.unhealthy else told
-        return f"{result.service} {result.version}".rstrip() + f", {told}"
+        state = {True: "this cluster", False: "another cluster", None: "cluster not named"}[same]
+        state = "unhealthy" if result.unhealthy else state
+        return f"{result.service} {result.version}".rstrip() + f", {state}"
     if failed and failed.failure:
         return words_of(failed)
     return f"HTTP {result.answers[0].status}, not recognised"

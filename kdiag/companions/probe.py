@@ -63,7 +63,7 @@ class _Asked:
         self._found = RestResult(server.url, server.given_by, server.logs_in, ())
 
     async def result(self) -> RestResult:
-        """What the server told, as far as it went."""
+        """What the server answered, as far as it went."""
         order = [self._registry, self._connect] if self._server.registry else [
             self._connect, self._registry, self._proxy
         ]  # fmt: skip
@@ -97,17 +97,17 @@ class _Asked:
         """Kafka Connect tells version, commit and cluster at its root, with its Kafka or without.
         Since 3.9 it says at /health whether it can work, if not, after 10 s. What an older one
         answers at /connectors waits for its group, for up to 90 s."""
-        _, told = await self._get("/")
-        if not isinstance(told, dict) or not {"version", "commit"} <= told.keys():
+        _, document = await self._get("/")
+        if not isinstance(document, dict) or not {"version", "commit"} <= document.keys():
             return False
         self._found = self._found._replace(
             service=CONNECT,
-            version=_text(told["version"]),
-            cluster_id=_text(told.get("kafka_cluster_id")),
+            version=_text(document["version"]),
+            cluster_id=_text(document.get("kafka_cluster_id")),
         )
-        health, told = await self._get("/health", HEALTH_SECONDS)
-        if health.status >= 500 and _at(told, "status"):
-            return self._is(CONNECT, f"{_text(told['status'])}: {_message(told)}")
+        health, document = await self._get("/health", HEALTH_SECONDS)
+        if health.status >= 500 and _at(document, "status"):
+            return self._is(CONNECT, f"{_text(document['status'])}: {_message(document)}")
         if health.status == 404:
             await self._get("/connectors")
         return True
@@ -115,46 +115,46 @@ class _Asked:
     async def _registry(self) -> bool:
         """A Schema Registry lists its subjects, or says that its topic in Kafka fails. Confluent's
         tells its cluster's id; Karapace tells at /_health whether it reads its topic."""
-        answer, told = await self._get("/subjects")
-        code = told.get("error_code") if isinstance(told, dict) else None
+        answer, document = await self._get("/subjects")
+        code = document.get("error_code") if isinstance(document, dict) else None
         if answer.status >= 500 and code in _STORE_ERRORS:
-            return self._is(REGISTRY, f"error_code {code}: {_message(told)}")
-        if answer.status != 200 or not isinstance(told, list):
+            return self._is(REGISTRY, f"error_code {code}: {_message(document)}")
+        if answer.status != 200 or not isinstance(document, list):
             return False
-        answer, told = await self._get("/v1/metadata/id")
-        clusters = _at(told, "scope", "clusters")
+        answer, document = await self._get("/v1/metadata/id")
+        clusters = _at(document, "scope", "clusters")
         if answer.status == 200 and isinstance(clusters, dict):
             return self._is(REGISTRY, cluster_id=_text(clusters.get("kafka-cluster")))
-        answer, told = await self._get("/_health")
+        answer, document = await self._get("/_health")
         if answer.status == 503:
             return self._is(KARAPACE, "/_health: 503, it does not read its topic")
-        if isinstance(told, dict) and isinstance(told.get("status"), dict):
-            self._found = self._found._replace(version=_text(told.get("karapace_version")))
+        if isinstance(document, dict) and isinstance(document.get("status"), dict):
+            self._found = self._found._replace(version=_text(document.get("karapace_version")))
             return self._is(KARAPACE)
         return self._is(REGISTRY)
 
     async def _proxy(self) -> bool:
         """A REST proxy tells its cluster's id since its API v3."""
-        answer, told = await self._get("/v3/clusters")
-        code = told.get("error_code") if isinstance(told, dict) else None
+        answer, document = await self._get("/v3/clusters")
+        code = document.get("error_code") if isinstance(document, dict) else None
         known = [each.status for each in self._answers if each.path == "/subjects"] == [404]
         if known and answer.status >= 500 and code in _PROXY_ERRORS:
-            return self._is(PROXY, f"error_code {code}: {_message(told)}")
-        clusters = told.get("data") if isinstance(told, dict) else None
+            return self._is(PROXY, f"error_code {code}: {_message(document)}")
+        clusters = document.get("data") if isinstance(document, dict) else None
         if answer.status != 200 or not isinstance(clusters, list):
             return False
         first = clusters[0] if clusters and isinstance(clusters[0], dict) else {}
         return self._is(PROXY, cluster_id=_text(first.get("cluster_id")))
 
 
-def _at(told: Any, *keys: str) -> Any:
+def _at(document: Any, *keys: str) -> Any:
     for key in keys:
-        told = told.get(key) if isinstance(told, dict) else None
-    return told
+        document = document.get(key) if isinstance(document, dict) else None
+    return document
 
 
-def _message(told: Any) -> str:
-    return _text(told.get("message")) or "no message"
+def _message(document: Any) -> str:
+    return _text(document.get("message")) or "no message"
 
 
 def _text(value: object) -> str:

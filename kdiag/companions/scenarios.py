@@ -24,11 +24,11 @@ async def serve(world: World, port: int, pages: Answers, *, needs_login: bool = 
     async def served(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         request = (await reader.read(1 << 16)).decode("latin-1")
         path = request.split(" ")[1].partition("?")[0] if request.startswith("GET ") else ""
-        status, told = pages.get(path) or pages.get("*") or (404, {"error_code": 404})
+        status, content = pages.get(path) or pages.get("*") or (404, {"error_code": 404})
         status = status if path else 400
         if needs_login and "\r\nauthorization: " not in request.lower():
-            status, told = 401, {"error_code": 401}
-        body = json.dumps(told).encode()
+            status, content = 401, {"error_code": 401}
+        body = json.dumps(content).encode()
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Length: {len(body)}"]
         lines += ["Content-Type: application/json", "", ""]
         writer.write("\r\n".join(lines).encode() + body)
@@ -41,8 +41,8 @@ async def serve(world: World, port: int, pages: Answers, *, needs_login: bool = 
 
 def _registry(cluster: str) -> Answers:
     clusters = {"kafka-cluster": cluster, "schema-registry-cluster": "schema-registry"}
-    told = {"scope": {"path": [], "clusters": clusters}}
-    return {"/subjects": (200, ["orders-value"]), "/v1/metadata/id": (200, told)}
+    content = {"scope": {"path": [], "clusters": clusters}}
+    return {"/subjects": (200, ["orders-value"]), "/v1/metadata/id": (200, content)}
 
 
 def _connect(cluster: str) -> Answers:
@@ -79,8 +79,8 @@ async def companion_login(world: World) -> Start:
 async def companion_unhealthy(world: World) -> Start:
     """The Schema Registry answers, and says that it cannot read its topic."""
     await world.three()
-    told = {"error_code": 50001, "message": "Error while retrieving the list of all subjects"}
-    await serve(world, REGISTRY, {"*": (500, told)})
+    content = {"error_code": 50001, "message": "Error while retrieving the list of all subjects"}
+    await serve(world, REGISTRY, {"*": (500, content)})
     return Start(properties={"schema.registry.url": URL})
 
 

@@ -1,6 +1,6 @@
 """Has a proxy open a connection: SOCKS5 (RFC 1928, 1929) and HTTP CONNECT (RFC 9110).
 
-What a proxy answers is its word only: a failure of the far side is told as that.
+A proxy that reports a failure of the far side proves nothing about it: the report quotes the proxy.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class Refusal(NamedTuple):
     detail: str
 
 
-def _far(layer: str, failure: Failure, words: str) -> Refusal:
-    return Refusal(layer, failure, f"the proxy says: {words}")
+def _far(layer: str, failure: Failure, text: str) -> Refusal:
+    return Refusal(layer, failure, f"the proxy says: {text}")
 
 
-def _failed(words: str) -> Refusal:
-    return Refusal("proxy", Failure.PROXY_FAILED, words)
+def _failed(text: str) -> Refusal:
+    return Refusal("proxy", Failure.PROXY_FAILED, text)
 
 
-def _strange(words: str) -> Refusal:
-    return Refusal("proxy", Failure.NOT_PROXY, words)
+def _not_a_proxy(text: str) -> Refusal:
+    return Refusal("proxy", Failure.NOT_PROXY, text)
 
 
 async def open_through(
@@ -56,10 +56,10 @@ async def open_through(
     try:
         return await asyncio.wait_for(speak(sock, proxy, host, port, stage), timeout)
     except asyncio.TimeoutError:
-        words = f"no answer to {stage[0]} within {timeout:g} s"
+        text = f"no answer to {stage[0]} within {timeout:g} s"
     except (EOFError, OSError):
-        words = f"it closed the connection on {stage[0]}, without an answer"
-    return _strange(words) if stage[0] == "the greeting" else _failed(words)
+        text = f"it closed the connection on {stage[0]}, without an answer"
+    return _not_a_proxy(text) if stage[0] == "the greeting" else _failed(text)
 
 
 async def _send(sock: socket.socket, data: bytes) -> None:
@@ -93,7 +93,7 @@ _REPLIES: Mapping[int, Refusal] = {
     4: _far("tcp", Failure.UNREACHABLE, "host unreachable"),
     5: _far("tcp", Failure.REFUSED, "connection refused"),
     6: _failed("it answers: TTL expired; some proxies say so of a connection that times out"),
-    7: _strange("it answers: command not supported; it opens no connections"),
+    7: _not_a_proxy("it answers: command not supported; it opens no connections"),
     8: _failed("it answers: address type not supported"),
 }
 _LENGTHS = {1: 4, 4: 16}  # of addresses: IPv4, IPv6
@@ -107,7 +107,7 @@ async def _socks5(
     version, method = greeting = await _exactly(sock, 2)
     if version != 5 or method not in (*offered, 255):
         text = clean_bytes(greeting + await _rest(sock, 60))
-        return _strange(f"it does not answer as SOCKS5; its answer begins {text}")
+        return _not_a_proxy(f"it does not answer as SOCKS5; its answer begins {text}")
     if method == 255:
         login = "this user and password" if proxy.username else "a client without a login"
         return Refusal("proxy", Failure.PROXY_CREDENTIALS, f"it does not take {login}")
@@ -122,7 +122,7 @@ async def _socks5(
     await _send(sock, b"\5\1\0" + _address(host) + port.to_bytes(2, "big"))
     version, reply, _, kind = await _exactly(sock, 4)
     if version != 5:
-        return _strange("its answer to the request is not SOCKS5")
+        return _not_a_proxy("its answer to the request is not SOCKS5")
     if reply == 4 and parse(host) is None:
         return _failed("it answers: host unreachable; it may not find the name, or have no route")
     if reply:
@@ -155,42 +155,42 @@ async def _connect(
         head += await _exactly(sock, 1)
         if not b"HTTP/".startswith(head[:5]) or len(head) > MAX_HEAD:
             text = clean_bytes(head + await _rest(sock, 60))
-            return _strange(f"it does not answer as HTTP; its answer begins {text}")
+            return _not_a_proxy(f"it does not answer as HTTP; its answer begins {text}")
     first, *fields = head.decode("latin-1").split("\r\n")
     status = re.match(r"HTTP/1\.\d (\d{3})(.*)", first)
     if not status:
-        return _strange(f"its answer begins {clean(first, 80)}")
+        return _not_a_proxy(f"its answer begins {clean(first, 80)}")
     if status[1].startswith("2"):
         return None
     headers = {name.lower(): value.strip() for name, _, value in (f.partition(":") for f in fields)}
-    words = clean((status[1] + status[2])[:80])
-    return await _unopened(sock, proxy, int(status[1]), words, headers)
+    text = clean((status[1] + status[2])[:80])
+    return await _unopened(sock, proxy, int(status[1]), text, headers)
 
 
 async def _unopened(
-    sock: socket.socket, proxy: Proxy, status: int, words: str, headers: Mapping[str, str]
+    sock: socket.socket, proxy: Proxy, status: int, text: str, headers: Mapping[str, str]
 ) -> Refusal:
     """Why an HTTP proxy has not connected, by its status and by what squid's and RFC 9209's header
     fields say. 502, 503 and 504 alone may be anything."""
     if status == 407:
         asks = clean(headers.get("proxy-authenticate", ""), 80)
         login = "it refuses the user and password" if proxy.username else "it requires a login"
-        text = f"it answers {words}: {login}{f' ({asks})' if asks else ''}"
+        text = f"it answers {text}: {login}{f' ({asks})' if asks else ''}"
         return Refusal("proxy", Failure.PROXY_CREDENTIALS, text)
-    told = headers.get("x-squid-error", "") or headers.get("proxy-status", "")
-    if told.startswith("ERR_DNS_FAIL"):
-        told += f" {(await _rest(sock, MAX_BODY)).decode('latin-1')}"
+    reason = headers.get("x-squid-error", "") or headers.get("proxy-status", "")
+    if reason.startswith("ERR_DNS_FAIL"):
+        reason += f" {(await _rest(sock, MAX_BODY)).decode('latin-1')}"
     for pattern, layer, failure in _REASONS:
-        if re.search(pattern, told):
-            shown = clean(told.split(" ERR")[0].partition("<")[0].strip(), 80)
+        if re.search(pattern, reason):
+            shown = clean(reason.split(" ERR")[0].partition("<")[0].strip(), 80)
             if layer == "proxy":
-                return Refusal(layer, failure, f"it answers {words} ({shown})")
-            return _far(layer, failure, f"{words} ({shown})")
+                return Refusal(layer, failure, f"it answers {text} ({shown})")
+            return _far(layer, failure, f"{text} ({shown})")
     if status == 403:
-        return Refusal("proxy", Failure.PROXY_DENIED, f"it answers {words}")
+        return Refusal("proxy", Failure.PROXY_DENIED, f"it answers {text}")
     if status in (400, 404, 405, 501):
-        return _strange(f"it answers {words} to CONNECT")
-    return _failed(f"it answers {words}, which may be anything")
+        return _not_a_proxy(f"it answers {text} to CONNECT")
+    return _failed(f"it answers {text}, which may be anything")
 
 
 # What a header field says, by squid's error with errno (Linux, BSD), or by RFC 9209's error type.

@@ -10,7 +10,7 @@ class CompanionReport:
     """One Schema Registry, Connect or REST proxy. `given_by` is the property or option that named
     it, `service` what it turned out to be, null where it was not recognised. `layers` maps dns,
     tcp, tls and http to "ok", a failure's name, or null where not tried. `same_cluster` says
-    whether `cluster_id`, which it told, is that of the walk, null where nothing proves it;
+    whether `cluster_id`, which it named, is that of the walk, null where nothing proves it;
     `unhealthy` is its own message that it cannot work, null where it has sent none."""
 
     url: str

@@ -45,19 +45,19 @@ def canonical_name(bootstrap: Bootstrap, settings: Settings) -> Iterator[Match]:
     lost = [c for c in taken if c.dns and c.dns.failure]
     misnamed = [c for c in taken if _for_the_given_name(c)]
     others = [c for c in taken if c not in misnamed and any(dial.handshake for dial in c.dials)]
-    for hit, breaks, what in (
+    for matching, breaks, what in (
         (lost, True, "which does not resolve"),
         (misnamed, True, "and the certificate is only for the name that was written"),
         (others, False, "and the certificate has to be for that name"),
     ):
-        if not hit:
+        if not matching:
             continue
-        names = listed([c.endpoint.host for c in hit])
+        names = listed([c.endpoint.host for c in matching])
         yield Match(
             "bootstrap",
             f"client.dns.lookup makes the client dial {names}, {what}",
-            tuple(f"bootstrap {c.endpoint}" for c in hit),
-            tuple(_evidence(c) for c in hit),
+            tuple(f"bootstrap {c.endpoint}" for c in matching),
+            tuple(_evidence(c) for c in matching),
             (
                 remedies.say(
                     "Leave client.dns.lookup out: without Kerberos it gives nothing, and the "

@@ -16,7 +16,7 @@ from kdiag.walk.facts.listeners import Listeners
 # Clients that take a proxy, each with where it is set; the others have none.
 _ABLE = "kafka-python (proxy_url), Sarama (Net.Proxy), franz-go and kafka-go (a dialer), KafkaJS"
 _UNABLE = {"java": "Java's client", "librdkafka": "librdkafka"}
-_SAID = {
+_TEXTS = {
     Failure.PROXY_UNREACHABLE: "{who}: the proxy {proxy} cannot be reached",
     Failure.NOT_PROXY: "{who}: {proxy} does not answer as such a proxy",
     Failure.PROXY_CREDENTIALS: "{who}: the proxy {proxy} refuses this client's login",
@@ -43,9 +43,9 @@ def proxy_refused(
     """
     if settings.options.proxy:
         yield _of_clients(settings)
-    for failure, said in _SAID.items():
+    for failure, template in _TEXTS.items():
         for hop, matching, severity in failing({failure}, bootstrap, listeners):
-            text = said.replace("{proxy}", matching[0].contact.proxy)
+            text = template.replace("{proxy}", matching[0].contact.proxy)
             yield match(hop, matching, text, _FIXES[failure], severity)
 
 

@@ -106,9 +106,9 @@ def probe_text(probe: Probe) -> str:
     for (subject, layer), seconds in probe.times.items():
         if subject in shown:
             times.labels(subject, layer).set(seconds)
-    said = f"# kdiag: {probe.withheld}\n" if probe.withheld else ""
+    comment = f"# kdiag: {probe.withheld}\n" if probe.withheld else ""
     of_report = report.render("openmetrics").removesuffix("# EOF\n")
-    return f"{said}{generate_latest(registry).decode()}{of_report}"
+    return f"{comment}{generate_latest(registry).decode()}{of_report}"
 
 
 def _earliest(report: Report) -> float | None:

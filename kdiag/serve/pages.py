@@ -18,11 +18,11 @@ from kdiag.serve.history import History, Past
 def index(histories: Mapping[str, History]) -> str:
     """The page of all targets, those that fail first."""
     failing = sum(bool(h.last and not h.last.ok) for h in histories.values())
-    said = f"{failing} of {len(histories)} targets fail"
+    summary = f"{failing} of {len(histories)} targets fail"
     root = Element("html", lang="en")
-    head(root, f"kdiag serve: {said}", __version__)
+    head(root, f"kdiag serve: {summary}", __version__)
     body = add(root, "body")
-    add(add(body, "header"), "h1", said)
+    add(add(body, "header"), "h1", summary)
     main = add(body, "main")
     order = sorted(histories.items(), key=lambda item: item[1].last is None or item[1].last.ok)
     for number, (name, history) in enumerate(order, 1):

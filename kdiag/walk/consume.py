@@ -294,8 +294,8 @@ def _partitions(
     """The partitions of which a broker tells all three offsets."""
     starts, ends, stable = (_offsets(replies.get(name)) for name in ("start", "end", "stable"))
     for key in sorted(starts.keys() & ends.keys() & stable.keys()):
-        told = starts[key], ends[key], stable[key]
-        yield PartitionOffsets(*key, node, committed.get(key, -1), *told)
+        offsets = starts[key], ends[key], stable[key]
+        yield PartitionOffsets(*key, node, committed.get(key, -1), *offsets)
 
 
 def _offsets(reply: Reply | None, name: str = "offset") -> dict[tuple[str, int], int]:

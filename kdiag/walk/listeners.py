@@ -91,12 +91,12 @@ async def listeners(walk: Walk, bootstrap: Bootstrap, metadata: Metadata) -> Lis
 
 
 async def _with_internal(walk: Walk, metadata: Metadata, found: Listeners) -> Listeners:
-    """The facts with what a broker told of internal topics."""
+    """The facts with what a broker answered about internal topics."""
     assert walk.wire.internal
-    told: Checked = await walk.wire.internal
+    checked: Checked = await walk.wire.internal
     topics = doubtful(walk.wire.settings.values(), len(metadata.brokers))
-    internal = (topic._replace(exists=told.exists.get(topic.name)) for topic in topics)
-    return found._replace(internal=tuple(internal), room=told.room)
+    internal = (topic._replace(exists=checked.exists.get(topic.name)) for topic in topics)
+    return found._replace(internal=tuple(internal), room=checked.room)
 
 
 def _chosen(metadata: Metadata) -> tuple[Broker, ...]:

@@ -139,7 +139,7 @@ async def test_a_registry_that_tells_nothing_of_its_cluster(world: World) -> Non
     await serve(world, PORT, {"/subjects": (200, [])})
     report = await of_registry(world)
     assert ends(report) == (0, [])
-    assert "cluster not told" in report.hops[-1].summary
+    assert "cluster not named" in report.hops[-1].summary
 
 
 @pytest.mark.parametrize("code", [50001, 50002, 50003, 50004])

@@ -25,4 +25,8 @@ for _name in _MODULES:
     if find_spec(_name.rpartition(".")[0]):  # the feature may have been removed
         import_module(_name)
 
+# A module that something else has imported before has its place nevertheless.
+for _name in sorted(SCENARIOS, key=lambda name: _MODULES.index(SCENARIOS[name].__module__)):
+    SCENARIOS[_name] = SCENARIOS.pop(_name)
+
 __all__ = ["SCENARIOS"]

@@ -142,8 +142,8 @@ def _brokers(brokers: Sequence[BrokerReport]) -> Iterator[str]:
     rows = []
     for broker in ordered[:MANY_BROKERS]:
         outcomes = [*(broker.layers.get(layer) for layer in layers), broker.produce]
-        told = [f"**{code(how)}**" if how not in ("ok", None) else how or "–" for how in outcomes]
-        rows.append([str(broker.node), code(broker.advertised), *told])
+        cells = [f"**{code(how)}**" if how not in ("ok", None) else how or "–" for how in outcomes]
+        rows.append([str(broker.node), code(broker.advertised), *cells])
     yield from _table(["broker", "advertised", *layers, "produce"], rows)
     if len(ordered) > MANY_BROKERS:
         more = ordered[MANY_BROKERS:]

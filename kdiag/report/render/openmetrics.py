@@ -95,7 +95,7 @@ def _families(report: Report) -> Iterator[tuple[str, str, Iterator[Sample]]]:
 
 
 def _info(report: Report) -> Iterator[Sample]:
-    told = {
+    labels = {
         "version": report.kdiag_version,
         "protocol": report.protocol,
         "verdict": report.verdict,
@@ -103,7 +103,7 @@ def _info(report: Report) -> Iterator[Sample]:
         "root_cause": report.root_cause or "",
         "cluster": (report.cluster.id if report.cluster else None) or "",
     }
-    yield told, 1
+    yield labels, 1
 
 
 def _cause(report: Report) -> Iterator[Sample]:
