@@ -23,6 +23,10 @@ SHIPPED = Path(kdiag.__file__).parent / "schema.json"
 
 # The public contract, written down a second time on purpose: what a script may rely on.
 NOTHING = type(None)
+HOPS = {
+    *("bootstrap", "metadata", "listeners", "produce"),
+    *("aws", "expect", "consume", "companions"),
+}
 CORE: dict[str, Any] = {
     "schema_version": int,
     "kdiag_version": str,
@@ -32,31 +36,12 @@ CORE: dict[str, Any] = {
     "source_addresses": [str],
     "protocol": str,
     "verdict": {"pass", "warn", "fail"},
-    "failing_hop": {
-        "bootstrap",
-        "metadata",
-        "listeners",
-        "produce",
-        "aws",
-        "expect",
-        "consume",
-        "companions",
-        None,
-    },
+    "failing_hop": {*HOPS, None},
     "root_cause": (str, NOTHING),
     "exit_code": {0, 1, 10, 20, 30, 40, 50, 60, 70, 90, 100, 130},
     "hops": [
         {
-            "hop": {
-                "bootstrap",
-                "metadata",
-                "listeners",
-                "produce",
-                "aws",
-                "expect",
-                "consume",
-                "companions",
-            },
+            "hop": HOPS,
             "status": {"pass", "warn", "fail", "skipped"},
             "elapsed_ms": int,
             "skipped_because": (str, NOTHING),
@@ -82,16 +67,7 @@ CORE: dict[str, Any] = {
             "code": str,
             "name": str,
             "severity": {"error", "warning"},
-            "hop": {
-                "bootstrap",
-                "metadata",
-                "listeners",
-                "produce",
-                "aws",
-                "expect",
-                "consume",
-                "companions",
-            },
+            "hop": HOPS,
             "title": str,
             "message": str,
             "subjects": [str],
