@@ -14,6 +14,7 @@ from kdiag.rules.rule import Match, Note, Remedy, Rule, Severity, declared, rule
 from kdiag.rules.text import brokers, sentence
 
 KAFKA_DEFAULT, ABOUT = 600.0, 15.0  # seconds
+MOST_DIGITS = 19  # of a long, which is what Kafka has it in
 
 _ASKED = (Outcome.UNANSWERED, Outcome.RESET_WHEN_ASKED, Outcome.CLOSED_WHEN_ASKED)
 # Limits that networks have by default: seconds, whose, and how to raise it.
@@ -123,7 +124,8 @@ def _own_limit(broker: HeldBroker, dead: Silent) -> str:
 def _client_limit(settings: Settings) -> float | None:
     """The client's own connections.max.idle.ms in seconds, None where it has none."""
     text = settings.client.get(IDLE, "")
-    return int(text) / 1000 if text.isdecimal() and int(text) > 0 else None
+    bounded = text.isdecimal() and len(text) <= MOST_DIGITS
+    return int(text) / 1000 if bounded and int(text) > 0 else None
 
 
 def _when(dead: Silent) -> str:

@@ -130,11 +130,14 @@ async def test_fin_and_reset_in_the_silence() -> None:
 
 
 async def test_the_brokers_own_limit_and_the_clients_are_no_finding() -> None:
-    own, client = await asyncio.gather(
+    own, client, beyond = await asyncio.gather(
         held(ends_silent_ones(lambda writer: None), configs={IDLE: "750"}),
-        held(
-            lambda broker: forgets(broker, RESET),
-            properties={"connections.max.idle.ms": "500"},
+        *(
+            held(
+                lambda broker: forgets(broker, RESET),
+                properties={"connections.max.idle.ms": limit},
+            )
+            for limit in ("500", "9" * 5000)
         ),
     )
     assert own.findings == []
@@ -143,6 +146,7 @@ async def test_the_brokers_own_limit_and_the_clients_are_no_finding() -> None:
     assert client.findings == []
     assert "connections.max.idle.ms=500 closes it before that" in " ".join(client.notes)
     assert "not used" not in " ".join(client.notes)
+    assert [finding.code for finding in beyond.findings] == ["KD410"], "what no long holds"
 
 
 async def test_a_broker_that_goes_away_proves_nothing_about_silence() -> None:
