@@ -39,6 +39,8 @@ _PUSHES_METRICS = 0x02_05_00_00  # the first librdkafka that does, and has a pro
 _WRITER = re.compile(r"\A[A-Z0-9_]+ \[[^\]]*\] \[thrd:.*?\]: ")
 # Parts that differ in each repetition of a line.
 _TIMES = re.compile(r"after \d+ms (?=in state)|, \d+ identical error\(s\) suppressed")
+# Never true here: kdiag names servers, but at that moment the client may count none of them.
+_NO_SERVERS = "No `bootstrap.servers` configured: "
 _REFUSAL = re.compile(r" \[(\d{1,10})\]: MessageSet with .* encountered error: (.*) \(actions ")
 
 # A broker's refusal of a topic, and how the client fails what it has not sent by then.
@@ -85,6 +87,8 @@ class _ClientLog(logging.Handler):
 
     def say(self, line: str) -> None:
         shown = self.shown(line)
+        if shown.startswith(_NO_SERVERS):
+            return
         if shown not in self.lines and len(self.lines) < MAX_LINES:
             self.lines.append(shown)
 

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from kdiag.network.attempt import clean
-from kdiag.network.child_process import kill_command, start_command
+from kdiag.network.child_process import end_command, start_command
 
 MAX_TEXT = 1 << 20  # bytes of all answers together: what is judged as one file
 _LOG = re.compile(r"[EWIF]\d{4} \d\d:")
@@ -104,7 +104,7 @@ async def _asked(call: tuple[str, ...], seconds: float) -> str | KubectlUnavaila
     except _TooLarge:
         return _too_large(command)
     finally:
-        await _end(process)
+        await end_command(process)
     if process.returncode:
         words = _words(err.decode("utf-8", "replace"))
         return KubectlUnavailable(command, _reason(words), words)
@@ -134,22 +134,6 @@ async def _all(stream: asyncio.StreamReader | None) -> bytes:
         if len(found) > MAX_TEXT:
             raise _TooLarge
     return bytes(found)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Ends what has not ended yet: kubectl, and what it has called."""
-    running = process.returncode is None
-    kill_command(process)
-    # Lets go of its pipes: it is not waited for while they are open, and something may hold them.
-    # Only then of the rest, which takes the ended process from asyncio's watcher, and it complains.
-    transport = process._transport  # type: ignore[attr-defined]
-    for number in (1, 2):
-        pipe = transport.get_pipe_transport(number)
-        if pipe:
-            pipe.close()
-    if running:
-        await process.wait()
-    transport.close()
 
 
 def _words(said: str) -> str:

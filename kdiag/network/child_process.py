@@ -22,6 +22,16 @@ _jobs: WeakKeyDictionary[asyncio.subprocess.Process, int] = WeakKeyDictionary()
 async def start_command(command: Sequence[str], **streams: int) -> asyncio.subprocess.Process:
     """Starts a command in a session or process group of its own: it gets no Ctrl-C of this terminal
     beside kdiag, and nothing that it runs can ask for a password there. Raises OSError."""
+    starting = asyncio.ensure_future(_started(command, streams))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # asyncio would end the command alone, and wait for what it has started.
+        await end_command(await starting)
+        raise
+
+
+async def _started(command: Sequence[str], streams: dict[str, int]) -> asyncio.subprocess.Process:
     windows = sys.platform == "win32"
     more: dict[str, Any] = dict(streams)
     more |= {"creationflags": _SUSPENDED_IN_NEW_GROUP} if windows else {"start_new_session": True}
@@ -41,6 +51,23 @@ def kill_command(process: asyncio.subprocess.Process) -> None:
             process.kill()
         else:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+async def end_command(process: asyncio.subprocess.Process) -> None:
+    """Ends a command as `kill_command` does, closes its pipes, and waits for it."""
+    running = process.returncode is None
+    kill_command(process)
+    # asyncio waits for a process until its pipes are closed, and what the command leaves running
+    # (ssh does, to share a connection) may hold them open.
+    transport = process._transport  # type: ignore[attr-defined]
+    for number in range(3):
+        pipe = transport.get_pipe_transport(number)
+        if pipe:
+            pipe.close()
+    if running:
+        await process.wait()
+    # Not before: it takes the ended process from asyncio's watcher, which complains.
+    transport.close()
 
 
 def _resumed_in_job(pid: int) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from kdiag.network.attempt import clean
-from kdiag.network.child_process import kill_command, start_command
+from kdiag.network.child_process import end_command, start_command
 from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.serialization import SerializationError
 from kdiag.remote.unreached import NotReached
@@ -131,31 +131,15 @@ async def _read_errors(process: asyncio.subprocess.Process, errors: bytearray) -
 
 
 async def _ended(process: asyncio.subprocess.Process) -> int:
-    """Closes standard input, kills the command and its children after _TO_END; its exit code."""
+    """Closes standard input, ends the command and its children after _TO_END; its exit code."""
     assert process.stdin
     process.stdin.close()
     try:
-        return await asyncio.wait_for(process.wait(), _TO_END)
-    except TimeoutError:
-        _kill(process)
-        return await process.wait()
-    except asyncio.CancelledError:
-        _kill(process)
-        await process.wait()
-        raise
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _TO_END)
     finally:
-        _close_pipes(process)
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    kill_command(process)
-    _close_pipes(process)
-
-
-def _close_pipes(process: asyncio.subprocess.Process) -> None:
-    """Closes the pipes, which a process that the command leaves running (ssh does, to share a
-    connection) may hold open."""
-    process._transport.close()  # type: ignore[attr-defined]
+        await end_command(process)
+    return process.returncode or 0
 
 
 def _lines(errors: bytearray) -> tuple[str, ...]:

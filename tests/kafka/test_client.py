@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import logging
 import ssl
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import trustme
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, Producer
 
 from kdiag.config.security import Sasl, Security, Tls
 from kdiag.config.settings import Endpoint
 from kdiag.demo import broker as demo
 from kdiag.demo.broker import HANG_UP, SILENCE, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins, unsecured_token
+from kdiag.kafka import client
 from kdiag.kafka.client import LOGIN_FAILED, deliver, given_up, has_gssapi, login_by_client
 from kdiag.kafka.connection import Reply
 from kdiag.kafka.errors import error_name
@@ -33,10 +35,6 @@ from tests.together import together
 
 RULES = every_rule()
 
-
-RULES = every_rule()
-
-
 USER, PASSWORD = "bob", "bobs-password"
 PLAINTEXT = Security("PLAINTEXT")
 CA = trustme.CA()
@@ -46,6 +44,17 @@ MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 ERRORS = sorted(
     KafkaError(code).name() for code in vars(KafkaError).values() if isinstance(code, int) and code
 )
+
+
+def test_its_warning_that_there_are_no_servers_is_never_evidence() -> None:
+    log = client._ClientLog(())
+    logger = logging.Logger("kdiag.client", logging.DEBUG)
+    logger.addHandler(log)
+    records: list[str] = []
+    logger.addFilter(lambda record: records.append(record.getMessage()) or True)  # type: ignore[func-returns-value]
+    Producer({}, logger=logger).poll(0.2)
+    assert any("No `bootstrap.servers` configured" in line for line in records)
+    assert log.lines == []
 
 
 def found(delivery: Delivery) -> list[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,24 @@ async def started_and_killed() -> None:
 
 def test_a_command_and_its_child() -> None:
     asyncio.run(asyncio.wait_for(started_and_killed(), 20))
+
+
+async def test_a_command_that_is_cancelled_while_it_starts() -> None:
+    hanging = f"sleep 600 & echo $!; kill -USR1 {os.getpid()}; wait"
+    output, before = os.pipe()
+    loop = asyncio.get_running_loop()
+    starting = asyncio.ensure_future(
+        start_command(("sh", "-c", hanging), stdin=asyncio.subprocess.PIPE, stdout=before)
+    )
+    loop.add_signal_handler(signal.SIGUSR1, starting.cancel)
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.wait_for(starting, 20)
+        await asyncio.wait_for(ended(int(os.read(output, 20))), 20)
+    finally:
+        loop.remove_signal_handler(signal.SIGUSR1)
+        for each in (output, before):
+            os.close(each)
 
 
 class Kernel32:
