@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -53,21 +52,19 @@ def test_a_command_and_its_child() -> None:
 
 
 async def test_a_command_that_is_cancelled_while_it_starts() -> None:
-    hanging = f"sleep 600 & echo $!; kill -USR1 {os.getpid()}; wait"
-    output, before = os.pipe()
-    loop = asyncio.get_running_loop()
+    output, writes = os.pipe()
     starting = asyncio.ensure_future(
-        start_command(("sh", "-c", hanging), stdin=asyncio.subprocess.PIPE, stdout=before)
+        start_command(HANGING, stdin=asyncio.subprocess.PIPE, stdout=writes)
     )
-    loop.add_signal_handler(signal.SIGUSR1, starting.cancel)
-    try:
-        with pytest.raises(asyncio.CancelledError):
-            await asyncio.wait_for(starting, 20)
-        await asyncio.wait_for(ended(int(os.read(output, 20))), 20)
-    finally:
-        loop.remove_signal_handler(signal.SIGUSR1)
-        for each in (output, before):
-            os.close(each)
+    for _ in range(2):  # it runs now, and asyncio has not connected its pipes
+        await asyncio.sleep(0)
+    child = int(os.read(output, 20))
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(starting, 20)
+    await asyncio.wait_for(ended(child), 20)
+    for each in (output, writes):
+        os.close(each)
 
 
 class Kernel32:
