@@ -49,6 +49,12 @@ def encoded(text: str, like: bytes) -> bytes:
     raise ValueError("its bytes are no text: write it in UTF-8")
 
 
+def whole_number(text: str, digits: int = 19) -> int | None:
+    """The number that a text is, of at most so many digits (19: those of a long); None for any
+    other text: Python refuses numbers of thousands of digits."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= digits else None
+
+
 _MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
 

@@ -18,13 +18,13 @@ from kdiag.hold.facts import MOST_LATE, PART_LATE, HeldBroker, Hold, Outcome, Si
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.messages import API_VERSIONS
 from kdiag.network.attempt import GONE, Failure
+from kdiag.text import whole_number
 from kdiag.walk.areas import Holding
-from kdiag.walk.bootstrap import metadata_question
 from kdiag.walk.dial import connect
 from kdiag.walk.facts.listeners import Listener
 from kdiag.walk.handshake import DialTarget
 from kdiag.walk.hop import Walk
-from kdiag.walk.questions import broker_configs
+from kdiag.walk.questions import broker_configs, configs, metadata_question
 
 MOST_CONNECTIONS = 256  # of all brokers
 MOST_INTERVAL, TICKS = 5.0, 8  # seconds between two questions; at least so many in the first gap
@@ -157,7 +157,7 @@ class _Holding:
         """Opens the connections, waits, and asks. What is known is in `found`, also when it is
         cancelled."""
         node = self.found.node
-        asked = (metadata_question(None, raw=True), broker_configs(node, (IDLE,)))
+        asked = (metadata_question(raw=True), broker_configs(node, (IDLE,)))
         opened = await connect(self._walk, self._target._replace(questions=asked))
         if opened.connection is None:
             return
@@ -233,9 +233,5 @@ class _Holding:
 
 def _limit(reply: Reply) -> float | None:
     """The broker's connections.max.idle.ms, in seconds."""
-    for result in reply.body.get("results", ()):
-        for config in result["configs"]:
-            value = config["value"] or ""
-            if config["name"] == IDLE and value.isdecimal() and int(value) > 0:
-                return int(value) / 1000
-    return None
+    values = (value for name, value in configs(reply.body.get("results", ())) if name == IDLE)
+    return next((ms / 1000 for value in values if (ms := whole_number(value))), None)

@@ -12,9 +12,9 @@ from kdiag.hold.facts import HeldBroker, Hold, Outcome, Silent, seconds
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Note, Remedy, Rule, Severity, declared, rule
 from kdiag.rules.text import brokers, sentence
+from kdiag.text import whole_number
 
 KAFKA_DEFAULT, ABOUT = 600.0, 15.0  # seconds
-MOST_DIGITS = 19  # of a long, which is what Kafka has it in
 
 _ASKED = (Outcome.UNANSWERED, Outcome.RESET_WHEN_ASKED, Outcome.CLOSED_WHEN_ASKED)
 # Limits that networks have by default: seconds, whose, and how to raise it.
@@ -123,9 +123,8 @@ def _own_limit(broker: HeldBroker, dead: Silent) -> str:
 
 def _client_limit(settings: Settings) -> float | None:
     """The client's own connections.max.idle.ms in seconds, None where it has none."""
-    text = settings.client.get(IDLE, "")
-    bounded = text.isdecimal() and len(text) <= MOST_DIGITS
-    return int(text) / 1000 if bounded and int(text) > 0 else None
+    milliseconds = whole_number(settings.client.get(IDLE, ""))
+    return milliseconds / 1000 if milliseconds else None
 
 
 def _when(dead: Silent) -> str:

@@ -5,35 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import Reply
-from kdiag.kafka.messages import METADATA, Question
 from kdiag.walk.canonical import servers
 from kdiag.walk.dial import dial_endpoint
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.handshake import HandshakeResult
 from kdiag.walk.hop import Peer, Walk, hop
-from kdiag.walk.questions import SideAnswers, ask_side_questions, open_questions
-
-
-def metadata_question(topic: str | None, *, raw: bool = False) -> Question:
-    """The Metadata request for the cluster, and for a topic. Before version 4 a request that names
-    a topic may create it, so that request asks for all topics."""
-
-    def body(version: int) -> dict[str, Any]:
-        named = [{"name": topic}] if topic else []
-        topics = None if topic and version < 4 else named
-        return {"topics": topics, "allow_auto_topic_creation": False}
-
-    return Question(METADATA, body, raw=raw)
+from kdiag.walk.questions import (
+    SideAnswers,
+    ask_side_questions,
+    metadata_question,
+    open_questions,
+)
 
 
 @hop("bootstrap")
 async def bootstrap(walk: Walk) -> Bootstrap:
     """Dials every address of every server, and sends Metadata together with ApiVersions."""
-    question = metadata_question(walk.settings.options.topic)
+    topic = walk.settings.options.topic
+    question = metadata_question([topic] if topic else ())
     endpoints = await servers(walk)
     dialled = await asyncio.gather(
         *(

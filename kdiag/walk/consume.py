@@ -33,7 +33,7 @@ from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.hop import Flight, Walk, hop
 from kdiag.walk.large_answers import large_answers
-from kdiag.walk.questions import ALL_TOPICS
+from kdiag.walk.questions import ALL_TOPICS, by_partition
 from kdiag.walk.role_questions import (
     MOST_PARTITIONS,
     group_questions,
@@ -137,7 +137,7 @@ async def _preferred(
     return {
         key: p.get("preferred_read_replica", -1)
         for reply in replies
-        for key, p in _by_partition(reply.get(""))
+        for key, p in by_partition(reply.get(""))
         if p["error_code"] == 0
     }
 
@@ -301,7 +301,7 @@ def _partitions(
 def _offsets(reply: Reply | None, name: str = "offset") -> dict[tuple[str, int], int]:
     return {
         key: _bounded(p[name])
-        for key, p in _by_partition(reply)
+        for key, p in by_partition(reply)
         if p["error_code"] == 0 and p[name] >= 0
     }
 
@@ -319,15 +319,8 @@ def _open(reply: Reply | None) -> dict[tuple[str, int], tuple[OpenTransaction, .
             for each in p["active_producers"]
             if each["current_txn_start_offset"] >= 0
         )
-        for key, p in _by_partition(reply)
+        for key, p in by_partition(reply)
     }
-
-
-def _by_partition(reply: Reply | None) -> Iterator[tuple[tuple[str, int], Mapping[str, Any]]]:
-    """(topic, partition) and what an answer has about it."""
-    for topic in reply.body.get("topics", ()) if reply else ():
-        for partition in topic["partitions"]:
-            yield (topic["name"], partition["partition_index"]), partition
 
 
 def _bounded(number: int) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
 
 from kdiag.config.record import NamedTuple
 from kdiag.kafka.codec import Body, WireError
@@ -30,11 +29,19 @@ from kdiag.kafka.messages import (
     mentions,
 )
 from kdiag.network.attempt import AddressResult, Failure, LayerResult
-from kdiag.walk.bootstrap import metadata_question
+from kdiag.text import whole_number
 from kdiag.walk.facts.metadata import Broker, Metadata
 from kdiag.walk.hop import Walk
 from kdiag.walk.internal_topics import KRAFT, ZOOKEEPER
-from kdiag.walk.questions import ALL_TOPICS, broker_configs, who_answered
+from kdiag.walk.questions import (
+    ALL_TOPICS,
+    broker_configs,
+    by_partition,
+    configs,
+    metadata_question,
+    offsets_body,
+    who_answered,
+)
 
 MAX_PARTITIONS, MAX_SHARING = 3, 8  # of each broker, and brokers of one address: in one request
 
@@ -42,7 +49,7 @@ _NODE_CONFIGS = ("node.id", "broker.id")
 _NOT_ALLOWED = ("CLUSTER_AUTHORIZATION_FAILED", "TOPIC_AUTHORIZATION_FAILED")
 _NAMES_A_NODE = 5  # the version of ApiVersions from which on it does
 _NOT_LEADER = "NOT_LEADER_OR_FOLLOWER"
-_LATEST = -1
+_DIGITS = 10  # of an int, which node ids and counts of replicas are
 
 # Node id → partitions that it leads: (topic, number), a few of each.
 Leads = Mapping[int, Sequence[tuple[str, int]]]
@@ -75,7 +82,7 @@ def identity_questions(
 ) -> list[Question]:
     """The requests for the cluster id and, if the broker has DescribeConfigs, for the node id and
     for these settings."""
-    questions = [metadata_question(None, raw=True)]
+    questions = [metadata_question(raw=True)]
     if DESCRIBE_CONFIGS.key in listed:
         questions.append(broker_configs(broker.node, (*_NODE_CONFIGS, *settings), raw=True))
     return questions
@@ -223,15 +230,17 @@ async def _served(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Of these leaders, those whose partitions are served there, and those of whose partitions none
     is, though the peer itself names them as the leaders: else there was an election meanwhile."""
-    asked = [each for partitions in leads.values() for each in partitions]
+    asked: dict[str, list[int]] = {}
+    for topic, number in (each for partitions in leads.values() for each in partitions):
+        asked.setdefault(topic, []).append(number)
     if not asked:
         return (), ()
     offsets, now = await asyncio.gather(
-        connection.send(Question(LIST_OFFSETS, _offsets(asked))),
-        connection.send(_topics({topic for topic, _ in asked})),
+        connection.send(Question(LIST_OFFSETS, offsets_body(asked))),
+        connection.send(metadata_question(sorted(asked))),
     )
-    errors = _errors(offsets)
-    leaders = _leaders(now)
+    errors = {key: error_name(p["error_code"]) for key, p in by_partition(offsets)}
+    leaders = {key: p["leader_id"] for key, p in by_partition(now)}
     serves, refuses = [], []
     for node, partitions in leads.items():
         results = [errors.get(each, "") for each in partitions]
@@ -242,49 +251,6 @@ async def _served(
         ):
             refuses.append(node)
     return tuple(serves), tuple(refuses)
-
-
-def _offsets(partitions: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    by_topic: dict[str, list[int]] = {}
-    for topic, number in partitions:
-        by_topic.setdefault(topic, []).append(number)
-    return {
-        "replica_id": -1,
-        "isolation_level": 0,
-        "topics": [
-            {
-                "name": topic,
-                "partitions": [
-                    {"partition_index": n, "current_leader_epoch": -1, "timestamp": _LATEST}
-                    for n in numbers
-                ],
-            }
-            for topic, numbers in by_topic.items()
-        ],
-    }
-
-
-def _topics(names: set[str]) -> Question:
-    topics = [{"name": name} for name in sorted(names)]
-    return Question(METADATA, {"topics": topics, "allow_auto_topic_creation": False})
-
-
-def _errors(reply: Reply) -> dict[tuple[str, int], str]:
-    """(topic, partition) → the error's name."""
-    return {
-        (topic["name"], p["partition_index"]): error_name(p["error_code"])
-        for topic in reply.body.get("topics", ())
-        for p in topic["partitions"]
-    }
-
-
-def _leaders(reply: Reply) -> dict[tuple[str, int], int]:
-    """(topic, partition) → the leader's node id."""
-    return {
-        (topic["name"], p["partition_index"]): p["leader_id"]
-        for topic in reply.body.get("topics", ())
-        for p in topic["partitions"]
-    }
 
 
 def _cluster(reply: Reply, expected: str | None) -> str | None:
@@ -316,7 +282,8 @@ def _node(results: Sequence[Body]) -> tuple[int | None, str]:
     for result in results:
         error = error_name(result["error_code"])
         if error == "NONE":
-            own = set(_numbers(result, _NODE_CONFIGS))
+            values = [value for name, value in configs((result,)) if name in _NODE_CONFIGS]
+            own = {node for v in values if (node := whole_number(v, _DIGITS)) is not None}
             return (own.pop() if len(own) == 1 else None), ""
         answering = who_answered(result["error_message"])
         if answering is not None:
@@ -329,18 +296,7 @@ def _node(results: Sequence[Body]) -> tuple[int | None, str]:
 def _values(results: Sequence[Body]) -> dict[str, str]:
     """The other settings; of those that count replicas, only the values that are numbers."""
     return {
-        c["name"]: c["value"]
-        for result in results
-        for c in result["configs"]
-        if c["value"] and (c["name"] in (ZOOKEEPER, KRAFT) or _number(c["value"]))
+        name: value
+        for name, value in configs(results)
+        if name in (ZOOKEEPER, KRAFT) or whole_number(value, _DIGITS) is not None
     }
-
-
-def _numbers(result: Body, names: Sequence[str]) -> list[int]:
-    """The values of these settings that are numbers."""
-    values = [c["value"] for c in result["configs"] if c["name"] in names]
-    return [int(v) for v in values if v and _number(v)]
-
-
-def _number(value: str) -> bool:
-    return value.isascii() and value.isdigit() and len(value) <= 10

@@ -10,6 +10,7 @@ from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import error_name
 from kdiag.kafka.messages import DESCRIBE_CLUSTER, LIST_OFFSETS, Question
 from kdiag.walk.facts.listeners import InternalTopic
+from kdiag.walk.questions import by_partition, offsets_body
 
 # Settings of a broker, by which Apache Kafka is known: whether it has a ZooKeeper, or is KRaft.
 ZOOKEEPER, KRAFT = "zookeeper.connect", "process.roles"
@@ -71,13 +72,7 @@ async def check(
     """Asks a broker whether the topics exist, and how many brokers are registered. A request for
     the offsets of a topic creates none; with a ZooKeeper only brokers that are up (`count`) get
     replicas."""
-    asked = [topic.name for topic in topics]
-    partitions = [{"partition_index": 0, "current_leader_epoch": -1, "timestamp": -1}]
-    body = {
-        "replica_id": -1,
-        "isolation_level": 0,
-        "topics": [{"name": name, "partitions": partitions} for name in asked],
-    }
+    body = offsets_body({topic.name: (0,) for topic in topics})
     offsets = connection.send(Question(LIST_OFFSETS, body))
     room: int | None = count
     if not settings.get(ZOOKEEPER):
@@ -97,9 +92,5 @@ def _registered(reply: Reply) -> int | None:
 
 def _existing(reply: Reply) -> dict[str, bool | None]:
     """Whether the topics exist: a broker looks first whether the client may see a topic."""
-    found: dict[str, bool | None] = {}
-    for topic in reply.body.get("topics", ()):
-        for partition in topic["partitions"]:
-            error = error_name(partition["error_code"])
-            found[topic["name"]] = None if error == _DENIED else error != _UNKNOWN
-    return found
+    errors = {name: error_name(p["error_code"]) for (name, _), p in by_partition(reply)}
+    return {n: None if error == _DENIED else error != _UNKNOWN for n, error in errors.items()}

@@ -14,6 +14,7 @@ from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.produce import LARGE
 from kdiag.walk.handshake import DialTarget
 from kdiag.walk.hop import Flight, Walk
+from kdiag.walk.questions import offsets_body
 
 _PARTITIONS = LARGE // 22 + 1  # of each, an answer has 22 bytes and more
 
@@ -77,7 +78,4 @@ def _gap(connection: KafkaConnection, before: Received | None) -> bool | None:
 def offsets_of_nothing(partitions: int) -> Question:
     """The question for the offsets of so many partitions of a topic that does not exist: every
     broker answers it, with an error for each of them."""
-    asked = {"current_leader_epoch": -1, "timestamp": -1}
-    numbers = [{"partition_index": number, **asked} for number in range(partitions)]
-    topics = [{"name": no_such_topic(), "partitions": numbers}]
-    return Question(LIST_OFFSETS, {"replica_id": -1, "isolation_level": 0, "topics": topics})
+    return Question(LIST_OFFSETS, offsets_body({no_such_topic(): range(partitions)}))

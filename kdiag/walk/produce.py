@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 from kdiag.network.attempt import ClientRun, Failure
 from kdiag.network.dialer import in_thread
+from kdiag.text import whole_number
 from kdiag.walk.dial import connect
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners
@@ -105,9 +107,8 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     topic = metadata.topic.name
     needed, wait = _patience(walk, metadata)
     ran = await in_thread(deliver, servers, topic, leaders, wait, settings.client, security)
-    own = settings.client.get("message.timeout.ms", "")  # 0 for none
-    own_limit = own.isdecimal() and 0 < int(own) <= wait * 1000
-    return ran if own_limit else ran._replace(short_of=needed - wait)
+    own = whole_number(settings.client.get("message.timeout.ms", "")) or math.inf  # 0 for none
+    return ran if own <= wait * 1000 else ran._replace(short_of=needed - wait)
 
 
 def _patience(walk: Walk, metadata: Metadata) -> tuple[float, float]:

@@ -1,14 +1,16 @@
-"""Side questions: further requests on a bootstrap connection, if the metadata is not enough."""
+"""The requests that several hops send, how their answers are read, and the side questions: further
+requests on a bootstrap connection, if the metadata is not enough."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint, Settings
+from kdiag.kafka.codec import Body
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.errors import UNKNOWN_TOPIC, error_name
 from kdiag.kafka.messages import DESCRIBE_CONFIGS, END_TXN, METADATA, Question
@@ -16,7 +18,47 @@ from kdiag.network.attempt import Failure
 
 CREATES = "auto.create.topics.enable"
 _BROKER_RESOURCE = 4
-ALL_TOPICS = Question(METADATA, {"topics": None, "allow_auto_topic_creation": False})
+LATEST, EARLIEST = -1, -2  # of ListOffsets, in place of a time
+
+Partitions = Mapping[str, Iterable[int]]  # topic → numbers
+
+
+def metadata_question(topics: Iterable[str] | None = (), *, raw: bool = False) -> Question:
+    """The Metadata request for the cluster and these topics; None for all topics. Before version 4
+    a request that names a topic may create it, so that request asks for all topics."""
+    names = None if topics is None else [{"name": name} for name in topics]
+
+    def body(version: int) -> Body:
+        named = names if version >= 4 or not names else None
+        return {"topics": named, "allow_auto_topic_creation": False}
+
+    return Question(METADATA, body, raw=raw)
+
+
+ALL_TOPICS = metadata_question(None)
+
+
+def offsets_body(partitions: Partitions, timestamp: int = LATEST, isolation_level: int = 0) -> Body:
+    """The body of a ListOffsets request; it is answered for a topic that does not exist, too, and
+    creates none."""
+    asked = {"current_leader_epoch": -1, "timestamp": timestamp}
+    topics = by_topic(partitions, asked)
+    return {"replica_id": -1, "isolation_level": isolation_level, "topics": topics}
+
+
+def by_topic(partitions: Partitions, more: Mapping[str, int]) -> list[Body]:
+    """The topics of a request, with the same fields (`more`) for each partition."""
+    return [
+        {"name": name, "partitions": [{"partition_index": n, **more} for n in numbers]}
+        for name, numbers in partitions.items()
+    ]
+
+
+def by_partition(reply: Reply | None) -> Iterator[tuple[tuple[str, int], Body]]:
+    """(topic, partition) and what an answer has about it; nothing of a failed reply."""
+    for topic in reply.body.get("topics", ()) if reply else ():
+        for partition in topic["partitions"]:
+            yield (topic["name"], partition["partition_index"]), partition
 
 
 def broker_configs(node: int, names: Sequence[str], *, raw: bool = False) -> Question:
@@ -28,6 +70,12 @@ def broker_configs(node: int, names: Sequence[str], *, raw: bool = False) -> Que
     }
     body = {"resources": [resource], "include_synonyms": False}
     return Question(DESCRIBE_CONFIGS, body, raw=raw, side=True)
+
+
+def configs(results: Iterable[Body]) -> Iterator[tuple[str, str]]:
+    """The names and values in answers of DescribeConfigs, of those settings that have a value."""
+    for result in results:
+        yield from ((c["name"], c["value"]) for c in result["configs"] if c["value"])
 
 
 def who_answered(error_message: str | None) -> int | None:
@@ -90,7 +138,7 @@ async def _creates(ask: Ask, node: int) -> str | None:
         for result in reply.body.get("results", ())[:1]:
             error = error_name(result["error_code"])
             if error == "NONE":
-                values = [c["value"] for c in result["configs"] if c["name"] == CREATES]
+                values = (value for name, value in configs((result,)) if name == CREATES)
                 return next((v for v in values if v in ("true", "false")), None)
             answering = who_answered(result["error_message"])
             if answering is None:

@@ -6,7 +6,6 @@ InitProducerId with a transactional.id fences its producer: these are never sent
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -25,14 +24,18 @@ from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import SMALL
 from kdiag.walk.hop import Walk
 from kdiag.walk.produce_request import NO_SUCH_PARTITION, produce_body
-from kdiag.walk.questions import end_of_transaction
+from kdiag.walk.questions import (
+    EARLIEST,
+    LATEST,
+    Partitions,
+    by_topic,
+    end_of_transaction,
+    offsets_body,
+)
 
-LATEST, EARLIEST = -1, -2
 MOST_PARTITIONS = 500  # of one request
 _BEYOND = 1 << 62  # an offset that no partition has: the answer has no records
 _KINDS = {"classic": DESCRIBE_GROUPS, "consumer": CONSUMER_GROUP_DESCRIBE}
-
-Partitions = Mapping[str, Iterable[int]]  # topic → numbers
 
 
 def role_questions(
@@ -83,25 +86,11 @@ def group_questions(group: str, role: str) -> dict[str, Question]:
 
 def offsets(partitions: Partitions) -> dict[str, Question]:
     """The questions for the first offset, the end, and the last stable offset of partitions."""
+    asked = {"start": (EARLIEST, 0), "end": (LATEST, 0), "stable": (LATEST, 1)}
     return {
-        "start": _offsets(partitions, EARLIEST, 0),
-        "end": _offsets(partitions, LATEST, 0),
-        "stable": _offsets(partitions, LATEST, 1),
+        name: Question(ISOLATED_OFFSETS, offsets_body(partitions, *how), side=True)
+        for name, how in asked.items()
     }
-
-
-def _offsets(partitions: Partitions, timestamp: int, isolation: int) -> Question:
-    asked = {"current_leader_epoch": -1, "timestamp": timestamp}
-    topics = _by_topic(partitions, asked)
-    body = {"replica_id": -1, "isolation_level": isolation, "topics": topics}
-    return Question(ISOLATED_OFFSETS, body, side=True)
-
-
-def _by_topic(partitions: Partitions, more: Mapping[str, int]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "partitions": [{"partition_index": n, **more} for n in numbers]}
-        for name, numbers in partitions.items()
-    ]
 
 
 def _fetch(partitions: Partitions, offset: int = _BEYOND, rack: str = "") -> dict[str, Any]:
@@ -121,7 +110,7 @@ def _fetch(partitions: Partitions, offset: int = _BEYOND, rack: str = "") -> dic
         "isolation_level": 0,
         "session_id": 0,
         "session_epoch": -1,
-        "topics": _by_topic(partitions, asked),
+        "topics": by_topic(partitions, asked),
         "forgotten": [],
         "rack_id": rack,
     }

@@ -19,7 +19,7 @@ from kdiag.kafka.messages import (
     SASL_HANDSHAKE,
 )
 from kdiag.walk import identity
-from kdiag.walk.bootstrap import metadata_question
+from kdiag.walk.questions import metadata_question
 from tests.lab import needs
 from tests.lab.kafka import CLUSTER_ID, NEWEST
 from tests.lab.lab import Lab, on_loopback
@@ -79,7 +79,7 @@ async def test_a_broker_knows_itself_by_api_versions_5(
         stranger = await identity._recognised(connection, "kdiagOtherCluster00001", node)
         assert stranger is False
         # It leaves the connection usable, whatever was answered.
-        reply = await connection.send(metadata_question(TOPIC))
+        reply = await connection.send(metadata_question([TOPIC]))
         assert (reply.failure, len(reply.body["brokers"])) == (None, 3)
 
 

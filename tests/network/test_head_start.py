@@ -19,7 +19,7 @@ from kdiag.kafka.messages import API_VERSIONS, METADATA, encode_request
 from kdiag.network.attempt import Failure
 from kdiag.network.head_start import MOST, StartedConnection, begin
 from kdiag.report.model import Report
-from kdiag.walk.bootstrap import metadata_question
+from kdiag.walk.questions import metadata_question
 from kdiag.walk.runner import plain_dialer
 from tests import peers
 from tests.running import ENOUGH, Brokers
@@ -103,7 +103,7 @@ async def test_a_place_is_free_again_when_it_is_closed(server: socket.socket) ->
 
 def test_the_first_flight_is_what_hop_1_sends() -> None:
     version = METADATA.versions[0]
-    metadata = encode_request(METADATA, version, 2, metadata_question(None).in_version(version))
+    metadata = encode_request(METADATA, version, 2, metadata_question().in_version(version))
     assert encode_request(API_VERSIONS, 0, 1, {}) + metadata == FIRST_FLIGHT
 
 
