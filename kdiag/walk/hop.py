@@ -110,6 +110,12 @@ class Wire:
                 _, connection = self.connections.pop(peer)
                 connection.close()
 
+    def cancel(self) -> None:
+        """Cancels what no hop waits for any more: the hop for which it was started did not run."""
+        for pending in (self.side_answers, self.internal, self.led, *self.produce.values()):
+            if pending:
+                pending.cancel()
+
     def table(self, apis: Versions) -> Table:
         """A table of ApiVersions as a fact; brokers with the same one share it."""
         made = tuple((key, *apis[key]) for key in sorted(apis))

@@ -96,6 +96,7 @@ async def collect(
             companion.begin(walk, facts)
     if companion:
         companion.end()
+    walk.wire.cancel()
     try:
         await net.close()
     except asyncio.CancelledError:

@@ -78,6 +78,14 @@ async def silence_at_produce(world: World) -> dict[str, Any]:
     return {"bootstrap": endpoint(world.cluster.nodes[0].host)}
 
 
+async def silence_before_produce(world: World) -> dict[str, Any]:
+    """The deadline ends hop 3, which has sent the requests of hop 4 already."""
+    found = await silence_at_produce(world)
+    world.cluster.nodes.append(FakeNode(MANY + 1, PUBLIC[0], PORT))
+    await world.server(PUBLIC[0], PORT, peers.silent)
+    return found
+
+
 async def iterations(world: World) -> dict[str, Any]:
     """Each login asks for a million iterations of its own: half a second of a processor each."""
     salts = itertools.count(10_000_000_000)
@@ -100,7 +108,8 @@ ACCEPTED = {"error_code": 0, "error_message": None, "session_lifetime_ms": 0}
 
 Build = Callable[[World], Awaitable[dict[str, Any]]]
 BUILDS: tuple[Build, ...] = (
-    silent_bootstraps, silent_tls, brokers_that_cannot_be_reached, silence_at_produce, iterations,
+    silent_bootstraps, silent_tls, brokers_that_cannot_be_reached, silence_at_produce,
+    silence_before_produce, iterations,
 )  # fmt: skip
 
 
