@@ -36,7 +36,7 @@ _MARKERS = (
      r"kafka: [Ff]ailed to"),
     (FRANZ, r"\bkgo\b|franz|topic metadata wait failed|"
      r"broker: (?:seed[_ ])?-?\d|\bbroker=(?:seed_)?-?\d|"
-     r'"broker(?:_id)?": ?"?(?:seed_)?-?\d|unable to initialize sasl|'
+     r'"broker(?:_id)?": ?"?(?:seed_)?-?\d+(?![\d.])|unable to initialize sasl|'
      r'unable to (?:dial|open connection to broker|request api versions)'),
     (GO, r"dial tcp|lookup \S+ on \S+:53|x509: |tls: |(?:read|write) tcp "),
 )  # fmt: skip
@@ -50,13 +50,15 @@ _FAMILY = {name: min(family) for family in _FAMILIES for name in family}
 MARKER_WORDS = frozenset(
     b"kafka rdkafka thrd sarama aiokafka kafkajs brod kpro racecar karafka networkclient clientid "
     b"brokerconnection socketserver raftmanager brokerpool kafkajsconnectionerror librdkafka kgo "
+    b"kafkajsprotocolerror kafkajserror kafkajsnonretriableerror "
     b"franz brokernotavailableerror nobrokersavailable kafkaerror brokers broker producer consumer "
     b"bootstrap dial tls tcp leader connect local".split()
 )
 FAILURE_WORDS = frozenset(
     b"error errors err failed fail failure failing exception timeout timedout timed refused denied "
     b"disconnected closed unable cannot lost eof reset unavailable fatal could couldn aborted "
-    b"rejected unreachable expired invalid unexpected errno brokerfail exited panic".split()
+    b"rejected unreachable expired invalid unexpected errno brokerfail exited panic "
+    b"kafkajsprotocolerror kafkajserror kafkajsnonretriableerror".split()
 )
 _FAILURE = re.compile(
     r"(?i)\b(?:err(?:or)?s?|fail(?:ed|ure|ing)?|\w*exception|timed? ?out|refused|denied|lost|eof|"

@@ -183,15 +183,17 @@ def _who(hop: str, nodes: Sequence[int], addresses: Sequence[str]) -> str:
 
 
 def _evidence(group: Sequence[LocatedEvent]) -> Iterator[str]:
-    """Evidence from the details of each event."""
+    """Evidence from the details of each event, and the other causes of the same lines."""
     seen = set()
+    guess = not any(event.sure for event in group)
     for event in group:
         details, protocol = event.event.details, protocol_in_size(event.event)
-        size = details.get("size", "")
+        size, also = details.get("size", ""), event.event.pattern.also
         for text in (
             f"the size {size} is no size: its four bytes are {protocol}" if protocol else "",
             f"the listener offers {details['offered']}" if details.get("offered") else "",
             f"it was dialled as {details['wanted']}" if details.get("wanted") else "",
+            f"the same line comes from {also}" if guess and also else "",
         ):
             if text and text not in seen:
                 seen.add(text)

@@ -106,7 +106,8 @@ def matching_patterns(
             outcome = found
         else:
             progress = found
-    if code and outcome and not outcome[1].proves:
+    harmless = progress and progress[1].proves == "harmless"
+    if (code or harmless) and outcome and not outcome[1].proves:
         outcome = None
     yield from (found for found in (code, outcome, progress) if found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,7 @@ _SHORT = 20  # lines of a log that somebody has cut out
 _NEAR = 12  # lines between two lines that are about one failure
 CODES_OF_ADDRESSES = ("KD101", "KD103", "KD104", "KD105")
 _HOP_OF_AREA = {"2": "metadata", "3": "listeners", "4": "produce", "9": "consume"}
+_OF_A_PRODUCER = re.compile(r"[Pp]roduce|PRODUCE")
 _PER_BROKER = ("a container id", "a private DNS name of EC2", "a Kubernetes service name")
 
 
@@ -55,7 +57,9 @@ def _counts(event: LogEvent, log: LogFacts) -> bool:
 
 def has_needed(event: LogEvent, log: LogFacts) -> bool:
     """Whether a log has what the pattern of an event needs beside its line."""
-    needs = event.pattern.needs
+    needs, unless = event.pattern.needs, event.pattern.unless
+    if unless and _near(event, log, unless):
+        return False
     if needs == "reached":
         return bool(log.reached)
     if needs == "nothing":
@@ -65,8 +69,13 @@ def has_needed(event: LogEvent, log: LogFacts) -> bool:
             other.client not in ("", GO) and abs(other.line - event.line) <= _NEAR
             for other in log.events
         )
-    return not needs or any(
-        other.pattern.proves == needs and abs(other.line - event.line) <= _NEAR
+    return not needs or _near(event, log, needs)
+
+
+def _near(event: LogEvent, log: LogFacts, proves: str) -> bool:
+    """Whether a line near an event proves something."""
+    return any(
+        other.pattern.proves == proves and abs(other.line - event.line) <= _NEAR
         for other in log.events
     )
 
@@ -92,6 +101,8 @@ def _locate(event: LogEvent, log: LogFacts) -> LocatedEvent:
     brokers = hop == BETWEEN_BROKERS
     if brokers:
         hop, hop_known = "listeners", False
+    elif code == "KD401" and not (event.pattern.hop or _OF_A_PRODUCER.search(event.text)):
+        hop = "listeners"  # a request of a consumer or an administrator
     elif code[2] in _HOP_OF_AREA:
         hop = event.pattern.hop or _HOP_OF_AREA[code[2]]
     address = connection.address or log.advertised.get(node if node is not None else -1, "")
@@ -217,8 +228,8 @@ def _address_causes(event: LocatedEvent, log: LogFacts) -> Iterator[LocatedEvent
     elif is_loopback(host) and not any(is_loopback(server) for server in servers):
         yield replace(event, code="KD302", sure=event.hop_known and bool(servers))
     elif event.code == "KD101":
-        if internal_name(host):
-            yield replace(event, code="KD304")
+        if internal_name(host):  # where the broker runs in a container, it may just be down
+            yield replace(event, code="KD304", sure=False)
     elif event.code == "KD103":
         yield replace(event, code="KD305")
     elif is_private(host) and not any(is_private(s) or is_loopback(s) for s in servers):

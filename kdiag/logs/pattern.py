@@ -2,7 +2,7 @@
 
 A pattern file begins with the name of the client that writes the lines. Each paragraph is one
 pattern: the code of the finding (`-` for none), the layer, and flags; then lines that begin with
-`key`, `find` and `like`.
+`key`, `find`, `like` and `also`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ PROVES = {
     "unknown": "a failure of a client, in words that no pattern has",
     "client": "a line of a client of Kafka is near, or the log is short",
     "nothing": "no server answered",
+    "harmless": "the line looks like a failure and is none",
+    "stopped": "a broker did not start, or stopped",
 }
-FAILURES = ("", "lost", "own", "idle", "fenced", "unknown")
+FAILURES = ("", "lost", "own", "idle", "fenced", "stopped", "unknown")
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class Pattern:
     `client` is the client that writes the line, "" for any. `code` is the finding that the line
     proves, "" for none. `sure` is False if other failures have the same text. `hop` is the hop that
     the text itself names. `proves` is a key of PROVES. `needs` is one too: the pattern counts only
-    if the log proves that as well, "network" within a few lines. `examples` are complete lines.
+    if the log proves that as well, "network" within a few lines; with `unless`, only if no line
+    near it proves that. `examples` are complete lines. `also` names the other causes of the same
+    text, for a pattern that is not sure.
     """
 
     client: str
@@ -58,6 +62,8 @@ class Pattern:
     regex: str = ""
     proves: str = ""
     needs: str = ""
+    unless: str = ""
+    also: str = ""
 
 
 # What operating systems say of a connection, in the languages in which people paste it, and by
@@ -106,7 +112,7 @@ def _patterns(text: str) -> Iterator[Pattern]:
 def _pattern(client: str, lines: list[str]) -> Pattern:
     """One paragraph of a file. Raises ValueError for a line that is none of a pattern."""
     code, layer, *flags = ("" if word == "-" else word for word in lines[0].split())
-    values: dict[str, list[str]] = {"key": [], "find": [], "like": []}
+    values: dict[str, list[str]] = {"key": [], "find": [], "like": [], "also": []}
     for line in lines[1:]:
         name, _, value = line.partition(" ")
         if name not in values:
@@ -126,4 +132,6 @@ def _pattern(client: str, lines: list[str]) -> Pattern:
         "|".join(values["find"]),
         pairs.get("proves", ""),
         pairs.get("needs", ""),
+        pairs.get("unless", ""),
+        "; or ".join(values["also"]),
     )

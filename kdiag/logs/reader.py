@@ -46,7 +46,7 @@ _OTHER_PORTS = set(
     "8125 4317 4318 14268 1433 1521 8086 1883 8883 4222 9042".split()
 )
 _OURS = re.compile(r"(?i)kafka|partition leader|bootstrap[._ ]servers?|:909\d\b")
-_PIECES = re.compile(r"\\r\\n|\\n|#012")
+_PIECES = re.compile(r"(?:\\r)?\\n(?:\\t)*|#012(?:#011)*")
 _ESCAPED_QUOTE = re.compile(r'\\{1,8}"')
 _DOUBLE_QUOTE = re.compile(r'""(?=[\w\[:,}])|(?<=[\w\]}])""')
 _UNKNOWN = Pattern("", "", "", (), proves="unknown")

@@ -12,6 +12,11 @@ OUTCOMES: dict[str, tuple[str, str, str]] = {
         "CLIENT'S SETTINGS",
         "the client failed by its own settings, before a broker answered",
     ),
+    "stopped": (
+        "These lines say that a broker did not start, or stopped; no client reaches it meanwhile:",
+        "BROKER STOPPED",
+        "a broker did not start, or stopped, and its own lines say why",
+    ),
     "fenced": (
         "These lines say that another producer has begun with the same transactional.id; Kafka "
         "refuses the older one:",
@@ -141,6 +146,11 @@ MESSAGES: dict[str, tuple[str, str]] = {
     "KD201": (
         "{Who} do{es} not answer the metadata request",
         "Look at the broker's load and log, and at what stands between.",
+    ),
+    "KD202": (
+        "The topic's name is not one that Kafka allows",
+        "Use letters, digits, '.', '_' and '-', at most 249 of them; where the name is empty, look "
+        "where the client takes it from.",
     ),
     "KD203": ("The cluster lists no brokers", "Wait until the broker has found its cluster."),
     "KD204": (

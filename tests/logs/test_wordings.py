@@ -135,6 +135,80 @@ def test_unknown_words_of_a_client_are_shown_as_that() -> None:
     assert "no line in it tells of a failure" not in text_of(explanation_of("INFO all is well"))
 
 
+PLAINTEXT_HINT = (
+    "%3|1|FAIL|rdkafka#producer-1| [thrd:ssl://k:9092/bootstrap]: ssl://k:9092/bootstrap: SSL "
+    "handshake failed: Disconnected: connecting to a PLAINTEXT broker listener? (after 7ms in state SSL_HANDSHAKE)"  # noqa: E501
+)
+
+
+def test_a_line_with_several_causes_names_the_others() -> None:
+    result = explanation_of(PLAINTEXT_HINT)
+    assert (result.root_cause, result.confidence) == ("KD111", "likely")
+    assert "the same line comes from a proxy, load balancer or firewall" in text_of(result)
+    # OpenSSL says that the bytes are no TLS: no other cause
+    proven = explanation_of(f"{PLAINTEXT_HINT}\nssl.SSLError: [SSL: WRONG_VERSION_NUMBER] rdkafka")
+    assert (proven.root_cause, proven.confidence) == ("KD111", "sure")
+    assert "the same line comes from" not in text_of(proven)
+
+
+def test_a_name_of_an_inner_network_is_never_sure_to_be_unknown_outside() -> None:
+    line = (
+        "%3|1|FAIL|rdkafka#consumer-1| [thrd:{0}/2]: {0}/2: Failed to resolve '{0}': Name or "
+        "service not known (after 1ms in state CONNECT)"
+    )
+    for address in ("kafka:9092", "kafka-0.kafka-headless.svc:9092"):  # its container may be down
+        result = explanation_of(line.format(address))
+        assert (result.root_cause, result.confidence) == ("KD304", "likely")
+    public = explanation_of(line.format("b-1.example.com:9092"))
+    assert (public.root_cause, public.confidence) == ("KD101", "sure")
+
+
+SASL = "%3|1|FAIL|rdkafka#producer-1| [thrd:sasl_plaintext://k:9092/bootstrap]: sasl_plaintext://k:9092/bootstrap: "  # noqa: E501
+
+
+def test_a_login_that_the_client_could_not_begin_is_not_refused() -> None:
+    outcome = "% ERROR: Local: Authentication failure: 1/1 brokers are down rdkafka"
+    own = explanation_of(
+        f"{SASL}Failed to initialize SASL authentication: generic failure (after 0ms in state AUTH_REQ)"  # noqa: E501
+        f"\n{outcome}"
+    )
+    assert (own.root_cause, own.outcomes[0].kind) == (None, "own")
+    assert explanation_of(outcome).root_cause == "KD120"
+
+
+def test_a_broker_that_does_not_start_is_no_hop_of_a_client() -> None:
+    result = explanation_of(
+        "kafka.common.KafkaException: Socket server failed to bind to 0.0.0.0:9092: Address already in use.\n"  # noqa: E501
+        "at kafka.server.KafkaServer.startup(KafkaServer.scala:191)"
+    )
+    assert (result.root_cause, [o.kind for o in result.outcomes]) == (None, ["stopped"])
+    assert "BROKER STOPPED" in text_of(result)
+
+
+def test_a_stack_of_a_connection_between_brokers_is_no_hop_of_a_client() -> None:
+    cause = (
+        "Caused by: java.security.cert.CertificateException: No subject alternative DNS name "
+        "matching k-0.example.com found."
+    )
+    stack = "at org.apache.kafka.server.util.InterBrokerSendThread.doWork(InterBrokerSendThread.java:137)"  # noqa: E501
+    result = explanation_of(f"{stack}\n{cause}")
+    assert (result.root_cause, result.hop) == ("KD113", None)
+    assert explanation_of(cause).confidence == "sure"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "WARN Error registering AppInfo mbean (org.apache.kafka.common.utils.AppInfoParser)",
+        "%7|1|BUFQ|rdkafka#p-1| [thrd:k:9092/1]: k:9092/1: Updating 0 buffers on connection reset",
+        "%7|1|BROKERFAIL|rdkafka#p-1| [thrd:k:9092/1]: k:9092/1: failed: err: Local: Broker handle destroyed: (errno: Success)",  # noqa: E501
+    ],
+)
+def test_a_harmless_line_is_no_failure(line: str) -> None:
+    result = explanation_of(line)
+    assert (result.root_cause, result.outcomes) == (None, [])
+
+
 def test_a_failure_that_passed_is_no_failing_hop() -> None:
     result = explanation_of(
         "WARN [Producer clientId=p] Connection to node -2 (b/203.0.113.5:11092) could not be "
