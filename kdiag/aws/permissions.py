@@ -17,7 +17,7 @@ from kdiag.aws.facts import AclEntry, NetworkAcl, SecurityGroupRule
 from kdiag.aws.ranges import TCP_PROTOCOLS, Range, format_ports, port_ranges, ports_of
 from kdiag.aws.reachability import RECOMMENDED_PORTS
 from kdiag.config.snippet import Snippet, fill, unknown
-from kdiag.rules.rule import Remedy
+from kdiag.rules.rule import Remedy, remedy
 
 UNKNOWN_ADDRESS = "<your public address>"
 LAST_NUMBER = 32766  # the highest number of a network ACL entry
@@ -74,17 +74,13 @@ def authorize(proposed: Proposal) -> Remedy:
         for low, high in proposed.ports
     ]
     who = proposed.network or "your public address (give it with --aws-source)"
-    return Remedy(
+    return remedy(
         f"Allow {who} on TCP {', '.join(map(format_ports, proposed.ports))}, and no other address:",
-        fill(
-            "shell",
-            "aws ec2 authorize-security-group-ingress --region {region} "
-            "--group-id {group} \\\n  --ip-permissions {rules!q}",
-            region=proposed.region,
-            group=proposed.group,
-            rules=json.dumps(rules),
-        ),
-        "shell",
+        "aws ec2 authorize-security-group-ingress --region {region} "
+        "--group-id {group} \\\n  --ip-permissions {rules!q}",
+        region=proposed.region,
+        group=proposed.group,
+        rules=json.dumps(rules),
     )
 
 
@@ -114,17 +110,13 @@ def terraform(proposed: Proposal) -> Remedy:
 
 def revoke(region: str, group: str, rules: Sequence[str]) -> Remedy:
     """Remedy: the removal of rules, after the clients have their own rules."""
-    return Remedy(
+    return remedy(
         "Then remove the open rule. Other clients that use it need a rule of their own first:",
-        fill(
-            "shell",
-            "aws ec2 revoke-security-group-ingress --region {region} --group-id {group} \\\n"
-            "  --security-group-rule-ids {rules}",
-            region=region,
-            group=group,
-            rules=rules,
-        ),
-        "shell",
+        "aws ec2 revoke-security-group-ingress --region {region} --group-id {group} \\\n"
+        "  --security-group-rule-ids {rules}",
+        region=region,
+        group=group,
+        rules=rules,
     )
 
 

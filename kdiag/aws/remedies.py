@@ -10,15 +10,14 @@ from collections.abc import Sequence
 from kdiag.aws.facts import MSK_PORTS
 from kdiag.config.links import page
 from kdiag.config.snippet import Snippet, fill, unknown
-from kdiag.rules.rule import Remedy
+from kdiag.rules.rule import Remedy, remedy
 
 
 def give_source() -> Remedy:
     """Remedy for an unknown source address: give it to kdiag."""
-    return Remedy(
+    return remedy(
         "Tell kdiag where the client comes from, as the broker would see it:",
         "kdiag check <bootstrap> --aws --aws-source <your public address>",
-        "shell",
     )
 
 
@@ -62,16 +61,12 @@ def come_by_vpn(vpc: str) -> Remedy:
 
 def start_instances(region: str, instances: Sequence[str]) -> Remedy:
     """Remedy for instances that do not run."""
-    return Remedy(
+    return remedy(
         "Start them. A public address that is not an elastic IP changes then: check afterwards "
         "what the broker advertises.",
-        fill(
-            "shell",
-            "aws ec2 start-instances --region {region} --instance-ids {instances}",
-            region=region,
-            instances=instances,
-        ),
-        "shell",
+        "aws ec2 start-instances --region {region} --instance-ids {instances}",
+        region=region,
+        instances=instances,
     )
 
 
@@ -100,42 +95,37 @@ def add_route(
     the route target; None for a client in a private network, whose target kdiag does not know."""
     cidr = source if "/" in source else f"{source}/{32 if version == 4 else 128}"
     option = "--destination-cidr-block" if version == 4 else "--destination-ipv6-cidr-block"
-    return Remedy(
+    return remedy(
         "Add a route back to the client. The route below is for this client alone; in a subnet for "
         "public brokers the default route leads to the internet gateway.",
-        fill(
-            "shell",
-            "aws ec2 create-route --region {region} --route-table-id {table} \\\n"
-            "  {option} {cidr!q} \\\n  {target}",
-            region=region,
-            table=table,
-            option=Snippet(option),
-            cidr=cidr,
-            target=target or unknown("what leads to your network"),
-        ),
-        "shell",
+        "aws ec2 create-route --region {region} --route-table-id {table} \\\n"
+        "  {option} {cidr!q} \\\n  {target}",
+        region=region,
+        table=table,
+        option=Snippet(option),
+        cidr=cidr,
+        target=target or unknown("what leads to your network"),
     )
 
 
 def look_on_hosts(ports: Sequence[int]) -> Remedy:
     """Remedy for a path that AWS allows and that times out: check the firewalls on the hosts."""
     port_filter = " or ".join(f"port {port}" for port in ports)
-    return Remedy(
+    return remedy(
         "EC2 allows the connection, so look at the hosts: a firewall there, a NodePort whose "
         "node runs no pod (externalTrafficPolicy: Local), kube-proxy, or a VPN or proxy on the "
         "client's side. This command shows whether the packets arrive:",
-        fill("shell", "tcpdump -ni any {filter!q}", filter=f"tcp and ({port_filter})"),
-        "shell",
+        "tcpdump -ni any {filter!q}",
+        filter=f"tcp and ({port_filter})",
     )
 
 
 def log_in() -> Remedy:
     """Remedy for missing or expired credentials, or an unknown region."""
-    return Remedy(
+    return remedy(
         "Log in, and check the identity and the region:",
         "aws sso login   # or the command that gives you credentials\naws sts get-caller-identity\n"
         "aws configure get region",
-        "shell",
     )
 
 
@@ -152,41 +142,32 @@ def allow_reading(calls: Sequence[str]) -> Remedy:
 
 def whose_account() -> Remedy:
     """Remedy for an address that no interface in the account has."""
-    return Remedy(
+    return remedy(
         "Check that these credentials are for the account and the region of the brokers:",
         "aws sts get-caller-identity\naws configure get region",
-        "shell",
     )
 
 
 def describe_targets(region: str, target_group: str) -> Remedy:
     """Remedy for unhealthy targets of a load balancer."""
-    return Remedy(
+    return remedy(
         "Find out why the targets are not healthy. For the health check the targets' security "
         "group must allow the load balancer's own addresses:",
-        fill(
-            "shell",
-            "aws elbv2 describe-target-health --region {region} --target-group-arn {target_group}",
-            region=region,
-            target_group=target_group,
-        ),
-        "shell",
+        "aws elbv2 describe-target-health --region {region} --target-group-arn {target_group}",
+        region=region,
+        target_group=target_group,
     )
 
 
 def look_at_classic(region: str, name: str) -> Remedy:
     """Remedy for a Classic Load Balancer, which kdiag does not analyze."""
-    return Remedy(
+    return remedy(
         "Look at its listeners and instances yourself. A Network Load Balancer is the better one "
         "for Kafka: it has a listener for every broker.",
-        fill(
-            "shell",
-            "aws elb describe-load-balancers --region {region} --load-balancer-names {name!q}\n"
-            "aws elb describe-instance-health --region {region} --load-balancer-name {name!q}",
-            region=region,
-            name=name,
-        ),
-        "shell",
+        "aws elb describe-load-balancers --region {region} --load-balancer-names {name!q}\n"
+        "aws elb describe-instance-health --region {region} --load-balancer-name {name!q}",
+        region=region,
+        name=name,
     )
 
 
@@ -200,65 +181,49 @@ def msk_serverless() -> Remedy:
 
 def add_listener(region: str, balancer: str, port: int) -> Remedy:
     """Remedy for a port without a listener on the load balancer."""
-    return Remedy(
+    return remedy(
         "Add the listener, with the target group of that broker, or advertise a port that has one:",
-        fill(
-            "shell",
-            "aws elbv2 create-listener --region {region} --load-balancer-arn {balancer} \\\n"
-            "  --protocol TCP --port {port} "
-            "--default-actions Type=forward,TargetGroupArn=<target group>",
-            region=region,
-            balancer=balancer,
-            port=port,
-        ),
-        "shell",
+        "aws elbv2 create-listener --region {region} --load-balancer-arn {balancer} \\\n"
+        "  --protocol TCP --port {port} "
+        "--default-actions Type=forward,TargetGroupArn=<target group>",
+        region=region,
+        balancer=balancer,
+        port=port,
     )
 
 
 def no_hairpin(region: str, target_group: str) -> Remedy:
     """Remedy for a target that connects to itself through its load balancer."""
-    return Remedy(
+    return remedy(
         "Turn off client-IP preservation for the target group (for new connections), or run this "
         "client on a machine that is not a target:",
-        fill(
-            "shell",
-            "aws elbv2 modify-target-group-attributes --region {region} \\\n"
-            "  --target-group-arn {target_group} \\\n"
-            "  --attributes Key=preserve_client_ip.enabled,Value=false",
-            region=region,
-            target_group=target_group,
-        ),
-        "shell",
+        "aws elbv2 modify-target-group-attributes --region {region} \\\n"
+        "  --target-group-arn {target_group} \\\n"
+        "  --attributes Key=preserve_client_ip.enabled,Value=false",
+        region=region,
+        target_group=target_group,
     )
 
 
 def msk_public(region: str, arn: str) -> Remedy:
     """Remedy for an MSK cluster without public access."""
-    return Remedy(
+    return remedy(
         "Turn on public access (it needs public subnets, TLS, and no unauthenticated access), "
         "then use the public bootstrap string; or connect from inside: multi-VPC connectivity, "
         "peering, VPN.",
-        fill(
-            "shell",
-            "aws kafka update-connectivity --region {region} --cluster-arn {arn} \\\n"
-            "  --current-version <current version> \\\n"
-            '  --connectivity-info \'{{"PublicAccess": {{"Type": "SERVICE_PROVIDED_EIPS"}}}}\'',
-            region=region,
-            arn=arn,
-        ),
-        "shell",
+        "aws kafka update-connectivity --region {region} --cluster-arn {arn} \\\n"
+        "  --current-version <current version> \\\n"
+        '  --connectivity-info \'{{"PublicAccess": {{"Type": "SERVICE_PROVIDED_EIPS"}}}}\'',
+        region=region,
+        arn=arn,
     )
 
 
 def msk_bootstrap(region: str, arn: str, offered: Sequence[str]) -> Remedy:
     """Remedy for a port that an MSK cluster does not offer: its ports and bootstrap addresses."""
-    return Remedy(
+    return remedy(
         f"Use a port that the cluster offers ({', '.join(offered)}), with the addresses from:",
-        fill(
-            "shell",
-            "aws kafka get-bootstrap-brokers --region {region} --cluster-arn {arn}",
-            region=region,
-            arn=arn,
-        ),
-        "shell",
+        "aws kafka get-bootstrap-brokers --region {region} --cluster-arn {arn}",
+        region=region,
+        arn=arn,
     )

@@ -11,7 +11,7 @@ from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unkno
 from kdiag.lint.edit import diff
 from kdiag.lint.observed import KUBECTL
 from kdiag.lint.patch import commands
-from kdiag.rules.rule import Remedy
+from kdiag.rules.rule import Remedy, remedy
 from kdiag.text import clean
 
 THIS_FILE = "<this file>"
@@ -22,11 +22,7 @@ _BARE = re.compile(r"(?:-?[0-9]{1,9}|true|false)\Z")
 MOST_LINES = 200  # of a difference
 _EXPORT = "kubectl get kafka,kafkanodepool,svc,node -o yaml"
 
-
-def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
-    """A fix; its snippet is a template where it has values."""
-    said = fill(kind, snippet, **values) if values else snippet
-    return Remedy(summary, said, kind if snippet else "text")
+say = remedy
 
 
 def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
@@ -130,65 +126,50 @@ def setting(name: str, value: str, what: str) -> Remedy:
 def two_listeners(name: str, host: str, port: int) -> Remedy:
     """A listener for brokers and one for clients outside."""
     inside = 9092 if port != 9092 else 9091
-    return Remedy(
+    return remedy(
         "Give brokers a listener of their own for the traffic between them:",
-        fill(
-            "properties",
-            "listeners=INTERNAL://:{inside},{name}://:{port}\n"
-            "advertised.listeners=INTERNAL://<name of this host inside>:{inside},"
-            "{name}://{host}:{port}\n"
-            "inter.broker.listener.name=INTERNAL",
-            inside=inside,
-            name=name,
-            host=host,
-            port=port,
-        ),
+        "listeners=INTERNAL://:{inside},{name}://:{port}\n"
+        "advertised.listeners=INTERNAL://<name of this host inside>:{inside},"
+        "{name}://{host}:{port}\n"
+        "inter.broker.listener.name=INTERNAL",
         "properties",
+        inside=inside,
+        name=name,
+        host=host,
+        port=port,
     )
 
 
 def apply(cluster: str, space: str) -> Remedy:
     """A Kafka resource, taken up by the operator."""
-    return Remedy(
+    return remedy(
         "Apply the file, and wait until the operator has restarted the brokers:",
-        fill(
-            "shell",
-            "kubectl apply{within} -f {file}\n"
-            "kubectl wait kafka/{cluster}{within} --for=condition=Ready --timeout=10m",
-            within=_within(space),
-            file=Snippet(THIS_FILE),
-            cluster=resource(cluster, "cluster"),
-        ),
-        "shell",
+        "kubectl apply{within} -f {file}\n"
+        "kubectl wait kafka/{cluster}{within} --for=condition=Ready --timeout=10m",
+        within=_within(space),
+        file=Snippet(THIS_FILE),
+        cluster=resource(cluster, "cluster"),
     )
 
 
 def ask_the_operator(cluster: str, space: str) -> Remedy:
     """What keeps a resource from being rolled out."""
-    return Remedy(
+    return remedy(
         "Find out what keeps the operator from doing so, and correct it:",
-        fill(
-            "shell",
-            "kubectl get kafka {cluster}{within} -o jsonpath='{{.status.conditions}}'\n"
-            "kubectl logs deployment/strimzi-cluster-operator -n <namespace of the operator>",
-            cluster=resource(cluster, "cluster"),
-            within=_within(space),
-        ),
-        "shell",
+        "kubectl get kafka {cluster}{within} -o jsonpath='{{.status.conditions}}'\n"
+        "kubectl logs deployment/strimzi-cluster-operator -n <namespace of the operator>",
+        cluster=resource(cluster, "cluster"),
+        within=_within(space),
     )
 
 
 def restart_pods(pods: Sequence[str], space: str) -> Remedy:
     """Pods that have to read their configuration anew."""
-    return Remedy(
+    return remedy(
         "Let the operator restart the pods that run with an older configuration:",
-        fill(
-            "shell",
-            "kubectl annotate pod {pods}{within} strimzi.io/manual-rolling-update=true",
-            pods=[resource(pod, "pod") for pod in pods],
-            within=_within(space),
-        ),
-        "shell",
+        "kubectl annotate pod {pods}{within} strimzi.io/manual-rolling-update=true",
+        pods=[resource(pod, "pod") for pod in pods],
+        within=_within(space),
     )
 
 
@@ -203,27 +184,22 @@ def restart(what: str) -> Remedy:
 def ask_kubectl(reason: str) -> Remedy:
     """What makes kubectl read the resources."""
     if reason == "missing":
-        return Remedy(
+        return remedy(
             "Install kubectl; or read the resources elsewhere, and give them as a file:",
             f"{_EXPORT} > cluster.yaml\nkdiag check BOOTSTRAP --config cluster.yaml",
-            "shell",
         )
     if reason == "forbidden":
-        return Remedy(
+        return remedy(
             "Use credentials that may read Kafka resources, node pools, Services and "
             "Nodes. This command shows whether they may:",
             "kubectl auth can-i get nodes",
-            "shell",
         )
     if reason in ("context", "absent", "strimzi"):
-        return Remedy(
+        return remedy(
             "Check which cluster kubectl uses, and what is in it:",
             "kubectl config get-contexts\nkubectl get kafka --all-namespaces",
-            "shell",
         )
-    return Remedy(
-        "Check that kubectl works by itself:", "kubectl get kafka --all-namespaces", "shell"
-    )
+    return remedy("Check that kubectl works by itself:", "kubectl get kafka --all-namespaces")
 
 
 def about(file: str, remedy: Remedy) -> Remedy:

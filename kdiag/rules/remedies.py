@@ -15,10 +15,12 @@ from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unkno
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.matching import MatchingProperties, matching, preferred, showing, trusting
 from kdiag.rules.platform import Kind, Platform
-from kdiag.rules.rule import Remedy
+from kdiag.rules.rule import Remedy, remedy
 from kdiag.walk.facts.listeners import Listener
 
 MANY_PORTS = 6
+
+say = remedy
 
 # A host comes from a peer, and a user copies it into a file: only these characters are allowed.
 _HOST_NAME = re.compile(r"[\w.-]+\Z")
@@ -102,12 +104,12 @@ def open_port(endpoints: Sequence[Endpoint], source: str) -> Remedy:
 def start_or_map(endpoints: Sequence[Endpoint]) -> Remedy:
     """The fix for a closed port: start the broker, or correct the port mapping."""
     port = endpoints[0].port
-    return Remedy(
+    return remedy(
         "The host answers, but the port is closed. Check on the host that the broker runs and "
         "listens on that port, and that containers, Services and load balancers forward the "
         "advertised port under the same number.",
-        fill("shell", "ss -ltn {filter!q}", filter=f"sport = :{port}"),
-        "shell",
+        "ss -ltn {filter!q}",
+        filter=f"sport = :{port}",
     )
 
 
@@ -152,12 +154,13 @@ def check_resolver(host: str, client: ClientSystem) -> Remedy:
 
 def pick_family(family: str) -> Remedy:
     """The fix where only `family` ("v4" or "v6") works."""
-    return Remedy(
+    return remedy(
         f"Let the client use the family that works: librdkafka has broker.address.family={family}; "
         f"Java has -Djava.net.preferIPv{family[1]}Stack=true. Or make the broker listen on both, "
         "or remove the other record from DNS.",
-        fill("ini", "broker.address.family={family}", family=family),
+        "broker.address.family={family}",
         "ini",
+        family=family,
     )
 
 
@@ -292,12 +295,6 @@ def packets() -> Remedy:
         "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN "
         "-j TCPMSS --clamp-mss-to-pmtu",
     )
-
-
-def say(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
-    """A remedy; with `values`, `snippet` is a template that they fill, quoted for its `kind`."""
-    filled = fill(kind, snippet, **values) if values else snippet
-    return Remedy(summary, filled, kind if snippet else "text")
 
 
 def _is_address(host: str) -> bool:

@@ -10,6 +10,7 @@ from typing import cast
 
 from kdiag.config.links import page
 from kdiag.config.record import NamedTuple, dataclass
+from kdiag.config.snippet import fill
 from kdiag.config.usage import UsageError, near, word
 from kdiag.walk.areas import AreaId
 from kdiag.walk.facts import Facts, needed
@@ -33,6 +34,12 @@ class Remedy:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "snippet", str(self.snippet))  # a plain one, for JSON
+
+
+def remedy(summary: str, snippet: str = "", kind: str = "shell", **values: object) -> Remedy:
+    """A remedy; with `values`, `snippet` is a template that they fill, quoted for its `kind`."""
+    filled = fill(kind, snippet, **values) if values else snippet
+    return Remedy(summary, filled, kind if snippet else "text")
 
 
 @dataclass(frozen=True, kw_only=True)
