@@ -12,7 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -319,8 +319,19 @@ class AwsApi:
         with self._lock:
             self.calls += 1
 
-    def _tracked(self, call: str, region: str, late_reason: str) -> _TrackedCall:
-        return _TrackedCall(self, call, region, late_reason)
+    @contextmanager
+    def _tracked(self, call: str, region: str, late_reason: str) -> Iterator[None]:
+        """The context of a running call: `_pending` has the call meanwhile. An exception becomes an
+        UnavailableCall."""
+        with self._lock:
+            self._pending[call, region] = late_reason
+        try:
+            yield
+        except Exception as error:
+            self._add_failure(call, region, error)
+        finally:
+            with self._lock:
+                self._pending.pop((call, region), None)
 
     def _add_unavailable(self, unavailable: UnavailableCall) -> None:
         with self._lock:
@@ -359,25 +370,6 @@ class ApiModelLoader:
             with suppress(FileNotFoundError), open_file(path + suffix, "rb") as file:
                 return json.loads(file.read())
         return None
-
-
-class _TrackedCall:
-    """The context of a running call. Inside the context, `AwsApi._pending` contains the call; an
-    exception becomes an UnavailableCall."""
-
-    def __init__(self, api: AwsApi, call: str, region: str, late_reason: str) -> None:
-        self._api, self._call, self._region, self._late_reason = api, call, region, late_reason
-
-    def __enter__(self) -> None:
-        with self._api._lock:
-            self._api._pending[self._call, self._region] = self._late_reason
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, Exception):
-            self._api._add_failure(self._call, self._region, error)
-        with self._api._lock:
-            self._api._pending.pop((self._call, self._region), None)
-        return isinstance(error, Exception)
 
 
 def failure_reason(error: BaseException) -> str:

@@ -1,26 +1,22 @@
-"""The part of a report that comes from AWS (an implementation of report.judge.Extension)."""
+"""The part of a report that comes from AWS."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from kdiag.aws.cloud_view import AwsView
 from kdiag.aws.paths import known_paths
 from kdiag.aws.report import aws_report
 from kdiag.aws.rules import feature_rules
-from kdiag.report.model import HopResult
-from kdiag.rules.rule import Finding, Rule
+from kdiag.report.judge import Extension
+from kdiag.rules.rule import Rule
 from kdiag.walk.facts import Facts
 
 
-class AwsExtension:
+class AwsExtension(Extension):
     """Adds the KD5xx findings and the AWS report to the report of a walk."""
 
     name = "aws"
-
-    def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
-        """The hops of the walk, which include the AWS hop."""
-        return list(walked)
 
     def derive(self, facts: Facts) -> Facts:
         """Adds the paths to all addresses, the CloudView for the rules of the walk, the AWS
@@ -31,7 +27,3 @@ class AwsExtension:
     def rules(self) -> Mapping[str, Rule]:
         """The KD5xx rules by code."""
         return feature_rules()
-
-    def amend(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings without changes."""
-        return list(findings)

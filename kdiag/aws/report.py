@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from kdiag.aws.paths import NetworkPath, NetworkPaths
-from kdiag.aws.verdict import PathVerdict
 from kdiag.report.aws import AwsAddress, AwsGap, AwsReport, AwsStep, Verdict
 
 
@@ -52,7 +53,7 @@ def _address(paths: NetworkPaths, path: NetworkPath) -> AwsAddress:
         steps=[
             AwsStep(
                 layer=s.layer,
-                verdict=_VERDICTS[s.verdict],
+                verdict=cast("Verdict", s.verdict.value),
                 decided_by=s.decided_by,
                 reason=s.message,
             )
@@ -69,7 +70,7 @@ def _verdict(paths: NetworkPaths, path: NetworkPath) -> tuple[Verdict, str | Non
     if paths.contradicted(path):
         reason = f"the walk got an answer, so this is not all that counts: {step.message}"
         return "unknown", step.layer, step.decided_by, reason
-    return _VERDICTS[path.effective.verdict], step.layer, step.decided_by, step.message
+    return cast("Verdict", path.effective.verdict.value), step.layer, step.decided_by, step.message
 
 
 def _walk_result(path: NetworkPath) -> str | None:
@@ -78,10 +79,3 @@ def _walk_result(path: NetworkPath) -> str | None:
         return None
     failed = path.dial.failed
     return failed.failure.value if failed and failed.failure else "ok"
-
-
-_VERDICTS: dict[PathVerdict, Verdict] = {
-    PathVerdict.ALLOWED: "allowed",
-    PathVerdict.BLOCKED: "blocked",
-    PathVerdict.UNKNOWN: "unknown",
-}

@@ -1,4 +1,4 @@
-"""What the REST servers beside Kafka add to the report of a walk (report.judge.Extension)."""
+"""What the REST servers beside Kafka add to the report of a walk."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from collections.abc import Mapping, Sequence
 from kdiag.companions.facts import Companions, RestResult, same_cluster
 from kdiag.companions.rules import HOP, feature_rules
 from kdiag.report.companions import CompanionReport, CompanionsReport
+from kdiag.report.judge import Extension
 from kdiag.report.model import HopResult
-from kdiag.rules.rule import Finding, Rule
+from kdiag.rules.rule import Rule
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.run import INTERRUPTED
 
 
-class CompanionsExtension:
+class CompanionsExtension(Extension):
     """Adds the KD10xx findings and the section `companions`; `companions` is None where the walk
     was interrupted or the deadline passed before all servers had answered."""
 
@@ -45,10 +46,6 @@ class CompanionsExtension:
     def rules(self) -> Mapping[str, Rule]:
         """The KD10xx rules, by code."""
         return feature_rules()
-
-    def amend(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings without changes."""
-        return list(findings)
 
 
 def _row(result: RestResult, cluster: str | None) -> CompanionReport:

@@ -11,8 +11,9 @@ from kdiag.hold.facts import HeldBroker, Hold
 from kdiag.hold.hold import hold
 from kdiag.hold.rules import feature_rules
 from kdiag.report.hold import HeldBrokerReport, HoldReport, SilentReport
+from kdiag.report.judge import Extension
 from kdiag.report.model import HopResult, Report
-from kdiag.rules.rule import Finding, Rule
+from kdiag.rules.rule import Rule
 from kdiag.walk.areas import HOP_IDS
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
@@ -22,7 +23,7 @@ from kdiag.walk.hop import walk_context
 from kdiag.walk.runner import MakeDialer, Observer
 
 
-class HoldExtension:
+class HoldExtension(Extension):
     """Adds KD410, the result in a line of hop 4, and `hold` of the JSON. An `error` of kdiag is
     raised where the report is made, which reports it."""
 
@@ -51,10 +52,6 @@ class HoldExtension:
     def rules(self) -> Mapping[str, Rule]:
         """The rule KD410."""
         return feature_rules()
-
-    def amend(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings, unchanged."""
-        return list(findings)
 
 
 async def held(

@@ -1,4 +1,4 @@
-"""What configuration files add to the report of a walk (report.judge.Extension)."""
+"""What configuration files add to the report of a walk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from kdiag.lint.merge import MergedConfig, merge
 from kdiag.lint.observed import KUBECTL
 from kdiag.lint.rules import kubectl_rules
 from kdiag.lint.sources import ConfigSource
+from kdiag.report.judge import Extension
 from kdiag.report.model import HopResult
 from kdiag.rules.platform import Kind, Platform
 from kdiag.rules.rule import Finding, Rule
@@ -24,7 +25,7 @@ _PLATFORMS = {
 }
 
 
-class ConfigExtension:
+class ConfigExtension(Extension):
     """Compares files, and what kubectl showed, with the cluster that the walk observed."""
 
     name = "config"

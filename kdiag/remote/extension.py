@@ -1,4 +1,4 @@
-"""Adds a vantage point that was not reached to a report (report.judge.Extension)."""
+"""Adds a vantage point that was not reached to a report."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from kdiag.remote.rules import feature_rules
 from kdiag.remote.unreached import Unreached
+from kdiag.report.judge import Extension
 from kdiag.report.model import HopResult
-from kdiag.rules.rule import Finding, Rule
+from kdiag.rules.rule import Rule
 from kdiag.walk.facts import Facts
 
 
-class UnreachedExtension:
+class UnreachedExtension(Extension):
     """Reports why nothing came back from a vantage point."""
 
     name = "vantage"
@@ -33,7 +34,3 @@ class UnreachedExtension:
     def rules(self) -> Mapping[str, Rule]:
         """The rules KD8xx."""
         return feature_rules()
-
-    def amend(self, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings, unchanged."""
-        return list(findings)

@@ -86,63 +86,60 @@ def parse_all(texts: Iterable[str]) -> tuple[Vantage, ...]:
 
 def refuse_unsupported(settings: Settings, vantages: Sequence[Vantage]) -> None:
     """Raises UsageError for settings of a check that no other machine can run."""
-    if settings.options.aws:
-        raise UsageError(
-            "--aws asks about the path from this machine: leave it out with --from, or ask AWS in "
-            "a "
-            "check of its own"
-        )
-    if settings.options.strimzi:
-        raise UsageError(
-            "--strimzi is not asked for together with --from: write the Kafka resource to a file, "
-            "and name that with --config"
-        )
-    if settings.options.hold and any(vantage.scheme != LOCAL for vantage in vantages):
-        raise UsageError(
-            "--hold keeps connections from this machine: leave it out with --from, or run kdiag "
-            "there"
-        )
-    if settings.options.http and any(x.scheme != LOCAL for x in vantages):
-        raise UsageError(
-            "--http is asked from this machine alone: leave it out with --from, or ask for it in a "
-            "check of its own"
-        )
-    if settings.security.secrets and any(
-        vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
+    options, security = settings.options, settings.security
+    remote = [vantage for vantage in vantages if vantage.scheme != LOCAL]
+    kept = any(SCHEMES[vantage.scheme].keeps_input for vantage in remote)
+    kerberos = security.sasl is not None and security.sasl.mechanism == "GSSAPI"
+    for unsupported, message in (
+        (options.aws, _NO_AWS),
+        (options.strimzi, _NO_STRIMZI),
+        (remote and options.hold, _NO_HOLD),
+        (remote and options.http, _NO_HTTP),
+        (kept and security.secrets, _NO_SECRETS),
+        (kept and options.role, _NO_ROLE),
+        (kept and options.proxy, _NO_PROXY),
+        (kept and settings.canonical, _NO_CANONICAL),
+        (remote and kerberos, _NO_KERBEROS),
     ):
-        raise UsageError(
-            "Run Command keeps its input in a history, so no secret may be sent by ssm://: leave "
-            "out the login and the private key, to check the path up to there, or go "
-            "by ssh:// over Session Manager"
-        )
-    if settings.options.role and any(
-        vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
-    ):
-        raise UsageError(
-            "ssm:// has no room for what --group and --as ask: leave them out (for a group.id in a "
-            "file: -X group.id=), or go by ssh:// over Session Manager"
-        )
-    if settings.options.proxy and any(
-        vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
-    ):
-        raise UsageError(
-            "ssm:// has no room for what --proxy takes: leave it out, or go by ssh:// over Session "
-            "Manager"
-        )
-    if settings.canonical and any(
-        vantage.scheme != LOCAL and SCHEMES[vantage.scheme].keeps_input for vantage in vantages
-    ):
-        raise UsageError(
-            "ssm:// has no room for client.dns.lookup=resolve_canonical_bootstrap_servers_only: "
-            "leave it out (-X client.dns.lookup=), or go by ssh:// over Session Manager"
-        )
-    sasl = settings.security.sasl
-    if sasl and sasl.mechanism == "GSSAPI" and any(x.scheme != LOCAL for x in vantages):
-        raise UsageError(
-            "sasl.mechanism=GSSAPI: kdiag does not send a Kerberos ticket there; write "
-            "security.protocol "
-            "without a mechanism, to check the path up to the login"
-        )
+        if unsupported:
+            raise UsageError(message)
+
+
+_NO_AWS = (
+    "--aws asks about the path from this machine: leave it out with --from, or ask AWS in a "
+    "check of its own"
+)
+_NO_STRIMZI = (
+    "--strimzi is not asked for together with --from: write the Kafka resource to a file, "
+    "and name that with --config"
+)
+_NO_HOLD = (
+    "--hold keeps connections from this machine: leave it out with --from, or run kdiag there"
+)
+_NO_HTTP = (
+    "--http is asked from this machine alone: leave it out with --from, or ask for it in a "
+    "check of its own"
+)
+_NO_SECRETS = (
+    "Run Command keeps its input in a history, so no secret may be sent by ssm://: leave "
+    "out the login and the private key, to check the path up to there, or go "
+    "by ssh:// over Session Manager"
+)
+_NO_ROLE = (
+    "ssm:// has no room for what --group and --as ask: leave them out (for a group.id in a "
+    "file: -X group.id=), or go by ssh:// over Session Manager"
+)
+_NO_PROXY = (
+    "ssm:// has no room for what --proxy takes: leave it out, or go by ssh:// over Session Manager"
+)
+_NO_CANONICAL = (
+    "ssm:// has no room for client.dns.lookup=resolve_canonical_bootstrap_servers_only: "
+    "leave it out (-X client.dns.lookup=), or go by ssh:// over Session Manager"
+)
+_NO_KERBEROS = (
+    "sasl.mechanism=GSSAPI: kdiag does not send a Kerberos ticket there; write security.protocol "
+    "without a mechanism, to check the path up to the login"
+)
 
 
 def _refused(text: str) -> UsageError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from kdiag import __version__
 from kdiag.config.settings import Settings
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _LAST = ("KD001", "KD002")
 
 
-class Extension(Protocol):
+class Extension:
     """What a feature (aws, lint, remote) adds to the report of a walk. `name` is the feature's
     area, the `hop` of its findings."""
 
@@ -45,15 +45,19 @@ class Extension(Protocol):
 
     def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
         """The results of the walk's hops, with the feature's own result added."""
+        return list(walked)
 
     def derive(self, facts: Facts) -> Facts:
         """The facts of the walk, with the feature's own added."""
+        return facts
 
     def rules(self) -> Mapping[str, Rule]:
         """The feature's rules, by code."""
+        return {}
 
     def amend(self, findings: Sequence[Finding]) -> list[Finding]:
         """The findings of all rules, with the feature's additions to them."""
+        return list(findings)
 
 
 def interrupted_report(settings: Settings) -> Report:
