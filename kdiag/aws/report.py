@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from kdiag.aws.paths import NetworkPath, NetworkPaths
 from kdiag.report.aws import AwsAddress, AwsGap, AwsReport, AwsStep, Verdict
 
@@ -53,7 +51,7 @@ def _address(paths: NetworkPaths, path: NetworkPath) -> AwsAddress:
         steps=[
             AwsStep(
                 layer=s.layer,
-                verdict=cast("Verdict", s.verdict.value),
+                verdict=s.verdict.value,
                 decided_by=s.decided_by,
                 reason=s.message,
             )
@@ -70,7 +68,7 @@ def _verdict(paths: NetworkPaths, path: NetworkPath) -> tuple[Verdict, str | Non
     if paths.contradicted(path):
         reason = f"the walk got an answer, so this is not all that counts: {step.message}"
         return "unknown", step.layer, step.decided_by, reason
-    return cast("Verdict", path.effective.verdict.value), step.layer, step.decided_by, step.message
+    return path.effective.verdict.value, step.layer, step.decided_by, step.message
 
 
 def _walk_result(path: NetworkPath) -> str | None:
