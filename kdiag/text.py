@@ -49,6 +49,11 @@ def encoded(text: str, like: bytes) -> bytes:
     raise ValueError("its bytes are no text: write it in UTF-8")
 
 
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 broker`, `3 brokers`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def whole_number(text: str, digits: int = 19) -> int | None:
     """The number that a text is, of at most so many digits (19: those of a long); None for any
     other text: Python refuses numbers of thousands of digits."""

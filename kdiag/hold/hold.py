@@ -20,9 +20,8 @@ from kdiag.kafka.messages import API_VERSIONS
 from kdiag.network.attempt import GONE, Failure
 from kdiag.text import whole_number
 from kdiag.walk.areas import Holding
-from kdiag.walk.dial import connect
+from kdiag.walk.dial import connect, target_of
 from kdiag.walk.facts.listeners import Listener
-from kdiag.walk.handshake import DialTarget
 from kdiag.walk.hop import Walk
 from kdiag.walk.questions import broker_configs, configs, metadata_question
 
@@ -52,9 +51,9 @@ def gaps(duration: float, limit: float | None) -> tuple[float, ...]:
 
 async def hold(walk: Walk, reached: Sequence[Listener], duration: float) -> Hold:
     """Holds connections to all brokers at once. Cancelled, it returns what is known."""
-    listeners = list({_address(listener): listener for listener in reversed(reached)}.values())
+    by_address = {_address(listener): listener for listener in reversed(reached)}
     most = max(1, min(MOST_CONNECTIONS, walk.net.keepable) // (MOST_GAPS + 1))
-    held = [_Holding(walk, listener, duration) for listener in reversed(listeners)]
+    held = [_Holding(walk, each, duration) for each in reversed(by_address.values())]
     held, left_out = held[:most], len(held[most:])
     held[0].tells = True
     tasks = [asyncio.ensure_future(each.run()) for each in held]
@@ -73,9 +72,8 @@ async def hold(walk: Walk, reached: Sequence[Listener], duration: float) -> Hold
 
 
 def _address(listener: Listener) -> tuple[str, int]:
-    best = listener.contact.best
-    assert best is not None
-    return best.address, listener.contact.endpoint.port
+    address, endpoint, _ = target_of(listener.contact)
+    return address, endpoint.port
 
 
 class _Kept:
@@ -143,10 +141,8 @@ class _Holding:
     """The connections to one broker. `tells`: it tells the observer how far it is."""
 
     def __init__(self, walk: Walk, listener: Listener, duration: float) -> None:
-        best = listener.contact.best
-        assert best is not None
         self._walk, self._duration = walk, duration
-        self._target = DialTarget(best.address, listener.contact.endpoint)
+        self._target = target_of(listener.contact)
         self._loop = asyncio.get_running_loop()
         self._kept: list[_Kept] = []
         self.tells = False

@@ -97,7 +97,7 @@ async def _answered(
     committed = {}
     if coordinator is not None:
         found = found._replace(groups=tuple(_groups(replies[coordinator])))
-        committed = _committed(replies[coordinator].get("committed"))
+        committed = _offsets(replies[coordinator].get("committed"), "committed_offset")
     elif found.brokers and all(b.group == ELSEWHERE for b in found.brokers):
         found = found._replace(owner=await _owner(options.group or "", flights))
     own = {node: list(_partitions(node, r, committed)) for node, r in replies.items()}
@@ -154,17 +154,14 @@ async def _read_by_client(walk: Walk, metadata: Metadata, found: Consume) -> Cli
     except ImportError:  # it does not travel
         return None
     settings = walk.settings
-    answered = (answer.endpoint for answer in metadata.answers if not answer.failure)
-    servers = ",".join(map(str, dict.fromkeys(answered)))
-    security = settings.security._replace(protocol=walk.protocol, sasl=walk.login.ready)
     wanted = ("isolation.level", "client.rack")
     given = {**settings.client, **{n: v for n, v in settings.of_role.items() if n in wanted}}
     offsets = {p.number: (p.node, max(p.start, p.stable - 1)) for p in partitions}
     topic, wait = partitions[0].topic, settings.options.timeout + settings.options.answer_timeout
     left = walk.until - asyncio.get_running_loop().time() - 1
     most = max(1.0, min(wait, left))
-    run = read_back, servers, topic, offsets, most, given, found.group, security
-    return (await in_thread(*run))._replace(short_of=wait - most)
+    run = read_back, metadata.servers, topic, offsets, most, given, found.group
+    return (await in_thread(*run, walk.client_security))._replace(short_of=wait - most)
 
 
 async def _other_topics(
@@ -281,11 +278,6 @@ def _groups(replies: Replies) -> Iterator[Group]:
     # A group that a protocol does not know is no failure, and "Dead" for an older request.
     failing = [g for g in found if g.error not in ("NONE", "GROUP_ID_NOT_FOUND")]
     yield from (known or failing or [Group(state="Absent")] if found else ())[:1]
-
-
-def _committed(reply: Reply | None) -> dict[tuple[str, int], int]:
-    """(topic, partition) → the group's committed offset."""
-    return _offsets(reply, "committed_offset")
 
 
 def _partitions(

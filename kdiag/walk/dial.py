@@ -77,6 +77,13 @@ async def dial_endpoint(
     return contact, tuple(results)
 
 
+def target_of(contact: EndpointResult) -> DialTarget:
+    """The address at which an endpoint works, to be dialled once more."""
+    best = contact.best
+    assert best is not None
+    return DialTarget(best.address, contact.endpoint)
+
+
 async def connect(walk: Walk, target: DialTarget) -> HandshakeResult:
     """Connects and finds out what the peer is. A peer that ends the TLS handshake is dialled under
     other names, too: a server may route by them (SNI)."""

@@ -248,15 +248,24 @@ async def _resent(
 ) -> HandshakeResult:
     """The questions on a new connection, in versions that the server has: it closes a connection on
     others."""
+    connection = await _reopened(walk, target, result, transport)
+    if connection is None:
+        return result
+    replies = tuple(connection.send(question) for question in questions)
+    return result._replace(connection=connection, replies=replies)
+
+
+async def _reopened(
+    walk: Walk, target: DialTarget, result: HandshakeResult, transport: Transport
+) -> KafkaConnection | None:
+    """A new connection in place of one that the peer closes, and whose versions it keeps."""
     assert result.connection is not None
-    result.connection.close()
+    result.connection.close()  # frees the descriptor
     name = target.endpoint.host if transport.encrypted else None
     again = await walk.net.open(await _reconnected(walk, target), name)
-    if again.connection is None:
-        return result
-    again.connection.apis = result.apis
-    replies = tuple(again.connection.send(question) for question in questions)
-    return result._replace(connection=again.connection, replies=replies)
+    if again.connection:
+        again.connection.apis = result.apis
+    return again.connection
 
 
 async def _logged_in(
@@ -303,19 +312,10 @@ async def _requiring_sasl(
 ) -> HandshakeResult:
     """Finds out whether a listener that closed after ApiVersions requires SASL, and which
     mechanisms it has."""
-    assert result.connection is not None
-    result.connection.close()  # the peer has closed it; frees the descriptor
-    name = target.endpoint.host if transport.encrypted else None
-    again = await walk.net.open(await _reconnected(walk, target), name)
-    if again.connection is None:
-        return result
-    try:
-        again.connection.apis = result.apis
-        reply = await again.connection.send(_sasl_handshake(_NO_MECHANISM))
-    finally:
-        again.connection.close()
-    mechanisms = _mechanisms(reply)
-    if not mechanisms:
+    connection = await _reopened(walk, target, result, transport)
+    reply = await _last_question(connection) if connection else None
+    mechanisms = _mechanisms(reply) if reply else ()
+    if not reply or not mechanisms:
         return result
     sasl = LayerResult("sasl", reply.elapsed, Failure.SASL_REQUIRED, ", ".join(mechanisms))
     attempts = (*result.dial.attempts, sasl)
@@ -330,14 +330,16 @@ async def _with_mechanisms(
 ) -> AddressResult:
     """A dial whose TLS handshake failed, with the mechanisms that the peer requires next, so that
     the fix is complete."""
-    if unverified is None:
-        return dial
-    try:
-        reply = await unverified.send(_sasl_handshake(_NO_MECHANISM))
-    finally:
-        unverified.close()
-    mechanisms = _mechanisms(reply)
+    mechanisms = _mechanisms(await _last_question(unverified)) if unverified else ()
     return dial._replace(protocol="SASL_SSL", mechanisms=mechanisms) if mechanisms else dial
+
+
+async def _last_question(connection: KafkaConnection) -> Reply:
+    """Asks for a mechanism that does not exist, and closes the connection."""
+    try:
+        return await connection.send(_sasl_handshake(_NO_MECHANISM))
+    finally:
+        connection.close()
 
 
 def _mechanisms(reply: Reply) -> tuple[str, ...]:

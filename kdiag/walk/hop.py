@@ -9,12 +9,14 @@ from typing import Any, Optional, Protocol, TypeVar
 
 from kdiag.config.annotations import meanings, members
 from kdiag.config.record import NamedTuple
+from kdiag.config.security import Security
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.kafka.connection import KafkaConnection, Reply
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.login import Login
 from kdiag.kafka.messages import Question, Versions
 from kdiag.network.attempt import AddressResult
+from kdiag.text import plural
 from kdiag.walk.allowance import Allowance
 from kdiag.walk.areas import Progress
 from kdiag.walk.facts import Facts, HopFacts, needed
@@ -85,7 +87,7 @@ class Wire:
         self, total: int, answered: Callable[[Any], bool]
     ) -> Callable[[Awaitable[T]], Awaitable[T]]:
         """What waits for the result of each of `total` brokers and tells how many answered."""
-        count, of = 0, f"{total} broker{'' if total == 1 else 's'}"
+        count, of = 0, plural(total, "broker")
 
         async def counted(waiting: Awaitable[T]) -> T:
             nonlocal count
@@ -141,6 +143,11 @@ class Walk(NamedTuple):
     until: float
     protocol: str | None
     apis: Versions
+
+    @property
+    def client_security(self) -> Security:
+        """The security of the real client: with the protocol that was found, and the token."""
+        return self.settings.security._replace(protocol=self.protocol, sasl=self.login.ready)
 
     @property
     def secrets(self) -> tuple[str, ...]:

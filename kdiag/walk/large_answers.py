@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.messages import LIST_OFFSETS, Question, no_such_topic
 from kdiag.network.attempt import Failure, Received
-from kdiag.walk.dial import connect
+from kdiag.walk.dial import connect, target_of
 from kdiag.walk.facts.consume import AnswerTry, LargeAnswer
 from kdiag.walk.facts.listeners import Listeners
 from kdiag.walk.facts.produce import LARGE
@@ -24,11 +24,7 @@ async def large_answers(
 ) -> tuple[LargeAnswer, ...]:
     """The brokers whose large answer did not arrive on their connection in `flights`; these were
     asked again on a new one."""
-    addresses = {
-        x.broker.node: DialTarget(x.contact.best.address, x.contact.endpoint)
-        for x in listeners.reached
-        if x.contact.best
-    }
+    addresses = {x.broker.node: target_of(x.contact) for x in listeners.reached}
     asked = {n: flight.connection for n, flight in flights.items() if flight.connection}
     found = await asyncio.gather(
         *(_broker(walk, node, addresses[node], each) for node, each in asked.items())

@@ -8,12 +8,11 @@ import math
 from kdiag.network.attempt import ClientRun, Failure
 from kdiag.network.dialer import in_thread
 from kdiag.text import whole_number
-from kdiag.walk.dial import connect
+from kdiag.walk.dial import connect, target_of
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import BrokerProduce, Produce, ProduceResult
-from kdiag.walk.handshake import DialTarget
 from kdiag.walk.hop import Walk, hop
 from kdiag.walk.produce_request import produce_questions, produce_results
 
@@ -73,10 +72,7 @@ async def _alone(
     walk: Walk, listener: Listener, topic: str | None
 ) -> tuple[ProduceResult, ProduceResult]:
     """Sends the two requests on a connection of their own."""
-    best = listener.contact.best
-    assert best is not None
-    endpoint = listener.contact.endpoint
-    result = await connect(walk, DialTarget(best.address, endpoint))
+    result = await connect(walk, target_of(listener.contact))
     failed = result.dial.failed
     if result.connection is None or failed:
         failure = failed.failure if failed else Failure.CLOSED
@@ -100,14 +96,11 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
     # The real client costs an import that only --topic needs, and does not travel with the hops.
     from kdiag.kafka.client import deliver  # 13 ms
 
-    answered = (answer.endpoint for answer in metadata.answers if not answer.failure)
-    servers = ",".join(map(str, dict.fromkeys(answered)))
-    settings = walk.settings
-    security = settings.security._replace(protocol=walk.protocol, sasl=walk.login.ready)
-    topic = metadata.topic.name
     needed, wait = _patience(walk, metadata)
-    ran = await in_thread(deliver, servers, topic, leaders, wait, settings.client, security)
-    own = whole_number(settings.client.get("message.timeout.ms", "")) or math.inf  # 0 for none
+    client, topic = walk.settings.client, metadata.topic.name
+    run = deliver, metadata.servers, topic, leaders, wait, client, walk.client_security
+    ran = await in_thread(*run)
+    own = whole_number(client.get("message.timeout.ms", "")) or math.inf  # 0 for none
     return ran if own <= wait * 1000 else ran._replace(short_of=needed - wait)
 
 

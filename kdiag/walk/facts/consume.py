@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import ClientRun
+from kdiag.text import plural
 
 # Heartbeat of a member that does not exist, by the group's coordinator. While it loads the group it
 # answers NONE, whoever the member is.
@@ -193,8 +194,8 @@ class Consume(NamedTuple):
             if self.coordinator is not None:
                 parts.append(f"coordinator {self.coordinator}")
             if self.described:
-                members = len(self.described.members)
-                parts.append(f"{self.described.state}, {members} member{'s' * (members != 1)}")
+                members = plural(len(self.described.members), "member")
+                parts.append(f"{self.described.state}, {members}")
             if self.lag is not None:
                 parts.append(f"lag {self.lag}")
         replicas = {p.preferred for p in self.partitions if p.preferred not in (None, -1)}

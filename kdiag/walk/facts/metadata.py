@@ -5,6 +5,7 @@ from __future__ import annotations
 from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import Failure
+from kdiag.text import plural
 
 
 class Broker(NamedTuple):
@@ -68,6 +69,12 @@ class Metadata(NamedTuple):
     transaction: str | None = None
 
     @property
+    def servers(self) -> str:
+        """The bootstrap servers that answered, as bootstrap.servers has them."""
+        answered = (answer.endpoint for answer in self.answers if not answer.failure)
+        return ",".join(map(str, dict.fromkeys(answered)))
+
+    @property
     def failed(self) -> tuple[str, ...]:
         """The bootstrap servers, if none of them listed a broker, as subjects of findings."""
         return () if self.brokers else tuple(f"bootstrap {a.endpoint}" for a in self.answers)
@@ -82,15 +89,13 @@ class Metadata(NamedTuple):
         """The result of hop 2, in one line."""
         if all(answer.failure for answer in self.answers):
             return "no answer to the metadata request"
-        count = len(self.brokers)
-        parts = [f"{count} broker{'' if count == 1 else 's'}"]
+        parts = [plural(len(self.brokers), "broker")]
         if self.cluster_id:
             parts.append(f"cluster {self.cluster_id}")
         if self.controller is not None:
             parts.append(f"controller {self.controller}")
         if self.topic:
-            count = len(self.topic.partitions)
-            partitions = f"{count} partition{'' if count == 1 else 's'}"
+            partitions = plural(len(self.topic.partitions), "partition")
             state = partitions if self.topic.error == "NONE" else self.topic.error
             state = "left out" if self.topic.left_out else state
             parts.append(f"topic {self.topic.name}: {state}")

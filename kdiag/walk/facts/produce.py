@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import GONE, ClientRun, Delivery, Failure, Sent
+from kdiag.text import plural
 
 # Bytes of one record: one that fits a packet, and one that fits none, not even a jumbo frame of
 # 9000 bytes. With all else that is in flight the second one fits TCP's first window, ten packets.
@@ -129,11 +130,10 @@ class Produce(NamedTuple):
     @property
     def summary(self) -> str:
         """The result of hop 4, in one line."""
-        answered = sum(produced.answered for produced in self.produced)
-        count = len(self.produced)
         parts = []
         if self.produced:
-            parts.append(f"{answered} of {count} broker{'' if count == 1 else 's'} answered")
+            answered = sum(produced.answered for produced in self.produced)
+            parts.append(f"{answered} of {plural(len(self.produced), 'broker')} answered")
             if self.unreached:
                 parts[0] += f", {len(self.unreached)} not asked"
         if self.client:
