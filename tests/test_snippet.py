@@ -29,6 +29,7 @@ from kdiag.aws import permissions
 from kdiag.aws import remedies as aws
 from kdiag.aws.extension import AwsExtension
 from kdiag.aws.facts import AclEntry, NetworkAcl
+from kdiag.config.security import Sasl, Security
 from kdiag.config.settings import Endpoint, parse_properties
 from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
 from kdiag.config.usage import UsageError
@@ -191,6 +192,7 @@ def replace_advertised(met: Listener, where: Endpoint) -> Listener:
 def _strategy(hint: Any) -> st.SearchStrategy[Any]:
     known: dict[Any, st.SearchStrategy[Any]] = {
         str: TEXT, int: PORTS, bool: st.booleans(), Endpoint: ENDPOINTS, Listener: LISTENERS,
+        Security: st.builds(lambda user: Security("SASL_SSL", sasl=Sasl("PLAIN", user)), TEXT),
         NetworkAcl: ACLS, permissions.Proposal: PROPOSALS, Remedy: st.just(Remedy("x.")),
         Snippet: st.builds(lambda name: fill("shell", "{name}", name=name), TEXT),
         ClientSystem: st.builds(ClientSystem, st.sampled_from(["", "linux", "macos", "windows"])),

@@ -11,7 +11,7 @@ from kdiag.config.snippet import fill
 from kdiag.hold.facts import HeldBroker, Hold, Outcome, Silent, seconds
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Note, Remedy, Rule, Severity, declared, rule
-from kdiag.rules.text import brokers, sentence
+from kdiag.rules.text import broker_subjects, brokers, sentence
 from kdiag.text import whole_number
 
 KAFKA_DEFAULT, ABOUT = 600.0, 15.0  # seconds
@@ -152,7 +152,7 @@ def _dropped(found: Sequence[HeldBroker]) -> Match:
     return Match(
         "produce",
         f"{sentence(message)}{lived}",
-        tuple(f"broker {node}" for node in nodes),
+        broker_subjects(nodes),
         tuple(_evidence(found)),
         tuple(_remedies(alive, dead)),
     )

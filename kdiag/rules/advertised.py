@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.network.attempt import PROXY
 from kdiag.rules.location import Location, evidence
-from kdiag.rules.text import brokers, count_of, listed, sentence
+from kdiag.rules.text import broker_subjects, brokers, count_of, listed, sentence
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners
@@ -30,7 +30,7 @@ def failing_listeners(listeners: Listeners) -> list[Listener]:
 
 def subjects(matching: Sequence[Listener]) -> tuple[str, ...]:
     """The brokers as subjects of a finding: `broker 1`, …"""
-    return tuple(f"broker {listener.broker.node}" for listener in matching)
+    return broker_subjects([listener.broker.node for listener in matching])
 
 
 def count_and_verb(

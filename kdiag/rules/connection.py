@@ -25,7 +25,7 @@ from kdiag.rules.location import (
     split_by_family,
 )
 from kdiag.rules.rule import Match, Remedy, Severity, rule
-from kdiag.rules.text import escaped, listed
+from kdiag.rules.text import escaped, listed, once, sentence
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 
@@ -193,7 +193,7 @@ def address_family(
                     hop,
                     f"{who}: the IP{family} address works, the {dead} address does not",
                     tuple(place.subject for place in hit),
-                    tuple(line for place in hit for line in _met(place, settings.dialect)),
+                    tuple(x for place in hit for x in _by_client(place, settings.dialect)),
                     fix,
                 )
 
@@ -219,36 +219,32 @@ def silent_peer(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[M
     restart the tunnel or the broker that hangs. Where the port is another service's, use Kafka's
     port.
     """
-    said = "{who} accept{s} the connection and then stay{s} silent"
+    silent = "{who} accept{s} the connection and then stay{s} silent"
     for hop, hit, severity in failing({Failure.SILENT}, bootstrap, listeners):
         logins = [p for p in hit if p.contact.failed and p.contact.failed.layer == "sasl"]
         others = [place for place in hit if place not in logins]
         if others:
             more = [x for p in others if ended_in_tls(p) for x in resolved_inside(p)]
-            yield match(hop, others, said, _who_accepts, severity, more)
+            yield match(hop, others, silent, _WHO_ACCEPTS, severity, more)
         if logins:
             unanswered = "No answer to the login at {who}"
             if len(logins) > 1:
                 unanswered = "No login to {who}: the one that was tried got no answer"
             yield match(hop, logins, unanswered, _who_knows_users, severity)
-    yield from judge_others({Failure.SILENT}, bootstrap, listeners, said, _who_accepts)
+    yield from judge_others({Failure.SILENT}, bootstrap, listeners, silent, _WHO_ACCEPTS)
 
 
-def _who_accepts(_: Sequence[Location]) -> tuple[Remedy, ...]:
-    return (
-        remedies.say(
-            "Find out which server accepts there: a broker that hangs (its log, its garbage "
-            "collection, its disks), a proxy, load balancer or tunnel without a working broker "
-            "behind it, or a server of another protocol."
-        ),
-    )
+_WHO_ACCEPTS = remedies.say(
+    "Find out which server accepts there: a broker that hangs (its log, its garbage collection, "
+    "its disks), a proxy, load balancer or tunnel without a working broker behind it, or a server "
+    "of another protocol."
+)
 
 
 def _who_knows_users(hit: Sequence[Location]) -> tuple[Remedy, ...]:
     fix = remedies.say(
         "Find out what the broker waits for: which service it asks about users (LDAP, an OAuth "
-        "endpoint, a "
-        "callback handler of its own), its log, its threads."
+        "endpoint, a callback handler of its own), its log, its threads."
     )
     if len(hit) == 1:
         return (fix,)
@@ -271,14 +267,14 @@ def not_kafka(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Mat
     to forward TCP and not HTTP.
     """
     for hop, hit, severity in failing({Failure.NOT_KAFKA}, bootstrap, listeners):
-        for name in dict.fromkeys(_stranger(place).name for place in hit):
-            these = [place for place in hit if _stranger(place).name == name]
+        for name in dict.fromkeys(_service(place).name for place in hit):
+            these = [place for place in hit if _service(place).name == name]
             what = f": this is {escaped(name)}" if name else ""
             yield match(
                 hop,
                 these,
                 f"{{who}} answer{{s}}, but not as a Kafka broker{what}",
-                lambda hit: (remedies.say(_hint(_stranger(hit[0]))),),
+                remedies.say(sentence(_service(these[0]).hint)),
                 severity,
                 [f"its own words: {banner}" for banner in _banners(these)],
             )
@@ -302,7 +298,7 @@ def controller_port(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
         bootstrap,
         listeners,
         "{who} answer{s} as a KRaft controller, not as a broker",
-        lambda _: (remedies.broker_port(),),
+        remedies.BROKER_PORT,
     )
 
 
@@ -367,8 +363,9 @@ def _who_closes(hit: Sequence[Location]) -> Remedy:
     )
 
 
-def _met(place: Location, dialect: str) -> Iterator[str]:
-    """What clients meet at a name with addresses of both families: that of a dialect, or both."""
+def _by_client(place: Location, dialect: str) -> Iterator[str]:
+    """Evidence: how clients of a dialect ("" for any) fare at a name with addresses of both
+    families."""
     yield from evidence(place)
     first, *_ = place.dials
     order = ", then ".join(dial.address for dial in place.dials)
@@ -376,7 +373,7 @@ def _met(place: Location, dialect: str) -> Iterator[str]:
     good = next(dial for dial in place.dials if not dial.failed)
     works = "works" if not first.failed else "fails"
     if dialect == "librdkafka":
-        yield (f"librdkafka, whose properties these are, tries all: it connects via {good.address}")
+        yield f"librdkafka, whose properties these are, tries all: it connects via {good.address}"
         return
     if not dialect:
         yield (
@@ -390,29 +387,28 @@ def _met(place: Location, dialect: str) -> Iterator[str]:
     )
 
 
-def _stranger(place: Location) -> ServiceFingerprint:
-    """Who answers there, as far as any of its answers tells; over TLS it is the same, encrypted."""
+_UNKNOWN_SERVICE = ServiceFingerprint(
+    "", "", "Use the port of a Kafka listener; the answer in the evidence tells what this one is."
+)
+
+
+def _service(place: Location) -> ServiceFingerprint:
+    """The service that answers there, by the last answer that tells; over TLS it is the same one,
+    encrypted."""
     best = place.contact.best
-    told = [found for said in reversed(best.received if best else ()) if (found := recognise(said))]
-    if not told:
-        return ServiceFingerprint("", "", "")
-    name = told[0].name
-    if best and best.handshake and name == "an HTTP server":
-        name = "an HTTPS server"
-    return told[0]._replace(name=name, banner=told[0].banner if best and best.quotable else "")
-
-
-def _hint(stranger: ServiceFingerprint) -> str:
-    if stranger.hint:
-        return stranger.hint[0].upper() + stranger.hint[1:]
-    return "Use the port of a Kafka listener; the answer in the evidence tells what this one is."
+    answers = best.received if best else ()
+    found = next(filter(None, map(recognise, reversed(answers))), None)
+    if not best or not found:
+        return _UNKNOWN_SERVICE
+    if best.handshake and found.name == "an HTTP server":
+        found = found._replace(name="an HTTPS server")
+    return found if best.quotable else found._replace(banner="")
 
 
 def _banners(hit: Sequence[Location]) -> list[str]:
-    """What is not told already, by the first bytes that it said."""
-    told = "\n".join(line for place in hit for line in evidence(place))
-    found = dict.fromkeys(b for place in hit if (b := _stranger(place).banner))
-    return [banner for banner in found if banner not in told]
+    """The banners of the services that are not in the evidence yet."""
+    known = "\n".join(line for place in hit for line in evidence(place))
+    return once(b for place in hit if (b := _service(place).banner) and b not in known)
 
 
 def _address(place: Location) -> str:

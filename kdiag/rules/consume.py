@@ -11,7 +11,7 @@ from kdiag.rules import remedies
 from kdiag.rules.internal_topics import HOP, OFFSETS_TOPIC, beats, too_few
 from kdiag.rules.principal import secured
 from kdiag.rules.rule import Match, Note, Severity, rule
-from kdiag.rules.text import brokers, listed, once
+from kdiag.rules.text import broker_subjects, brokers, listed, once
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import (
     ELSEWHERE,
@@ -350,9 +350,9 @@ def large_answers(consume: Consume) -> Iterator[Match]:
             yield Match(
                 HOP,
                 f"Small answers of {brokers(nodes)} arrive, and those of {LARGE // 1024} kB {end}",
-                tuple(f"broker {node}" for node in nodes),
+                broker_subjects(nodes),
                 tuple(_vanished(each) for each in found),
-                (remedies.packets(),),
+                (remedies.PACKETS,),
                 None if proven else Severity.WARNING,
             )
 
@@ -408,8 +408,7 @@ def _sent_away(consume: Consume) -> list[PartitionOffsets]:
 
 
 def _tool(name: str, bootstrap: Bootstrap, settings: Settings) -> Snippet:
-    server = (bootstrap.usable or bootstrap.contacts)[0].endpoint
-    return remedies.tool(name, server, secured(settings.security))
+    return remedies.tool(name, bootstrap.first_server, secured(settings.security))
 
 
 def _state(group: Group) -> str:

@@ -67,7 +67,8 @@ _TRIED = {
     "identity": "identity of",
 }
 
-Fix = Callable[[Sequence[Location]], tuple[Remedy, ...]]
+# The fix for contacts that fail alike: the same for all, or by contacts.
+Fix = Remedy | Callable[[Sequence[Location]], tuple[Remedy, ...]]
 
 
 def locations(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Location]:
@@ -192,7 +193,8 @@ def match(
     subjects = tuple(place.subject for place in matching)
     if hop == "listeners":  # a message of another hop begins with an address
         text = sentence(text)
-    return Match(hop, text, subjects, (*lines, *more), fix(matching), severity)
+    fixes = (fix,) if isinstance(fix, Remedy) else fix(matching)
+    return Match(hop, text, subjects, (*lines, *more), fixes, severity)
 
 
 def as_it_speaks(matching: Sequence[Location], sasl: Sasl | None = None) -> tuple[Remedy, ...]:

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence, Set
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import Failure
 from kdiag.rules import acls, remedies
-from kdiag.rules.principal import principal, secured
 from kdiag.rules.rule import Match, Severity, rule
-from kdiag.rules.text import brokers, count_of, listed, sentence
+from kdiag.rules.text import broker_subjects, brokers, count_of, listed, once, sentence
 from kdiag.walk.facts.metadata import Metadata, MetadataAnswer, Partition, Topic
 
 HOP = "metadata"
@@ -187,14 +186,7 @@ def topic_denied(metadata: Metadata, settings: Settings) -> Iterator[Match]:
             f"This client is not allowed to describe topic {topic.name}",
             (f"topic {topic.name}",),
             (f"Metadata for topic {topic.name}: {topic.error}",),
-            (
-                acls.allow_writing(
-                    metadata.answers[0].endpoint,
-                    topic.name,
-                    principal(settings.security),
-                    secured(settings.security),
-                ),
-            ),
+            (acls.allow_writing(metadata.answers[0].endpoint, topic.name, settings.security),),
         )
 
 
@@ -332,7 +324,7 @@ def duplicate_node_id(metadata: Metadata) -> Iterator[Match]:
             HOP,
             f"The metadata lists {brokers(nodes)} more than once: Java's client fails on that, "
             "librdkafka takes one of them",
-            tuple(f"broker {node}" for node in nodes),
+            broker_subjects(nodes),
             tuple(
                 f"broker {broker.node}: {first[broker.node]}, and {broker.advertised} as well"
                 for broker in metadata.twice
@@ -436,11 +428,11 @@ def _unanswered(metadata: Metadata, failed: Sequence[MetadataAnswer], message: s
 
 
 def _who(answers: Sequence[MetadataAnswer]) -> str:
-    return listed(list(dict.fromkeys(str(answer.endpoint) for answer in answers)))
+    return listed(once(str(answer.endpoint) for answer in answers))
 
 
 def _subjects(answers: Sequence[MetadataAnswer]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(f"bootstrap {answer.endpoint}" for answer in answers))
+    return tuple(once(f"bootstrap {answer.endpoint}" for answer in answers))
 
 
 def _partitions(topic: Topic | None) -> tuple[Partition, ...]:

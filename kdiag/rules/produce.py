@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from kdiag.network.attempt import Sent
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Note, Severity, rule
-from kdiag.rules.text import brokers, sentence
+from kdiag.rules.text import broker_subjects, brokers, sentence
 from kdiag.walk.facts.produce import LARGE, BrokerProduce, Produce, ProduceResult
 
 HOP = "produce"
@@ -60,7 +60,7 @@ def _unanswered(found: Sequence[BrokerProduce], severity: Severity | None) -> Ma
         fix = "Name a topic with --topic: then one record to each leader tells whether clients can "
         fix += "write. A proxy that serves only topics it knows may hang up on any other."
     lines = tuple(line for p in found for line in _tries(p))
-    return Match(HOP, message, _brokers(nodes), lines, (remedies.say(fix),), severity)
+    return Match(HOP, message, broker_subjects(nodes), lines, (remedies.say(fix),), severity)
 
 
 def _tries(produced: BrokerProduce) -> Iterator[str]:
@@ -119,24 +119,20 @@ def path_mtu(produce: Produce) -> Iterator[Match | Note]:
 
 def _path_mtu(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [produced.node for produced in found]
-    end = (
-        "that packets are dropped on the path is not proven"
-        if severity
-        else "large packets are lost on"
-    )
-    end += "" if severity else " the way"
+    proven, not_proven = "large packets are lost on the way", "that packets are dropped on the path"
+    end = f"{not_proven} is not proven" if severity else proven
     return Match(
         HOP,
         f"{sentence(brokers(nodes))} {'answers' if len(nodes) == 1 else 'answer'} small "
         f"requests and never those of {SIZE}: {end}",
-        _brokers(nodes),
+        broker_subjects(nodes),
         tuple(
             f"broker {p.node}: 1-byte record answered in {p.small.elapsed * 1000:.0f} ms, "
             f"{SIZE} record: {_ended(p.large)}; "
             f"{_arrival(p.large.sent)}; the same on a second connection"
             for p in found
         ),
-        (remedies.packets(),),
+        (remedies.PACKETS,),
         severity,
     )
 
@@ -150,10 +146,6 @@ def _arrival(sent: Sent | None) -> str:
     if sent.arrived:
         return "its bytes arrived and were acknowledged"
     return "the peer does not read all of its bytes"
-
-
-def _brokers(nodes: Sequence[int]) -> tuple[str, ...]:
-    return tuple(f"broker {node}" for node in nodes)
 
 
 def _ended(outcome: ProduceResult) -> str:

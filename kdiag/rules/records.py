@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from kdiag.config.settings import Endpoint, Settings
+from kdiag.config.settings import Settings
 from kdiag.kafka.refusals import known_refusal
 from kdiag.network.attempt import ClientRun, Delivery, Failure
 from kdiag.rules import acls, remedies
-from kdiag.rules.principal import principal, secured
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
-from kdiag.rules.text import brokers, listed, once, sentence
+from kdiag.rules.text import broker_subjects, brokers, listed, once, sentence
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import Produce
@@ -40,10 +39,8 @@ _MISFIT = "_INVALID_ARG"  # the client does not start with its properties
 def code_of(error: str) -> str:
     """The code of the finding that an error of a record is."""
     known = _known(error)
-    told = [code for code in known.codes if code in _BY_TABLE] if known else []
-    if told:
-        return told[0]
-    return _OWN if error.startswith("_") else _BROKERS
+    codes = [code for code in known.codes if code in _BY_TABLE] if known else []
+    return codes[0] if codes else _OWN if error.startswith("_") else _BROKERS
 
 
 @rule("KD403", "produce-denied", Severity.ERROR, "This client may not write to the topic")
@@ -67,10 +64,10 @@ def produce_denied(
     """
     failed = _failed(produce, "KD403")
     yield from _transactional(bootstrap, metadata, settings)
-    who = _server(bootstrap), principal(settings.security), secured(settings.security)
+    server, security = bootstrap.first_server, settings.security
     plain = [d for d in failed if d.error != _IDEMPOTENT]
     if produce.client and plain:
-        grant = acls.allow_writing(who[0], produce.client.topic, *who[1:])
+        grant = acls.allow_writing(server, produce.client.topic, security)
         yield _rejected(produce.client, plain, "may not be written to by this client", grant)
     idempotent = [d for d in failed if d.error == _IDEMPOTENT]
     if produce.client and idempotent:
@@ -81,9 +78,9 @@ def produce_denied(
             _brokers(idempotent),
             _evidence(produce.client, idempotent),
             (
-                acls.allow_writing(who[0], produce.client.topic, *who[1:])
+                acls.allow_writing(server, produce.client.topic, security)
                 if _DESCRIBE_CLUSTER in bootstrap.apis
-                else acls.allow_idempotence(*who),
+                else acls.allow_idempotence(server, security),
                 remedies.say("Or let the client write without: enable.idempotence=false."),
             ),
         )
@@ -139,7 +136,7 @@ def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
     compare = remedies.say(
         "Compare the topic's configuration with the error in the evidence:",
         "{tool} --describe --all --entity-type topics --entity-name {topic}",
-        tool=remedies.tool("kafka-configs.sh", _server(bootstrap), False),
+        tool=remedies.tool("kafka-configs.sh", bootstrap.first_server, False),
         topic=topic,
     )
     yield from _rejections(produce, "KD406", "does not accept the record", compare, fixed=True)
@@ -172,10 +169,10 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
         agree = {p.node for p in produce.produced if p.answered}
         if {d.node for d in failed} <= agree:
             could_not += ", though every broker answers the probe"
-        said = known_refusal(" ".join([*(d.detail for d in failed), *client.words]))
-        if said:
+        refusal = known_refusal(" ".join([*(d.detail for d in failed), *client.words]))
+        if refusal:
             could_not = f"The real client could not write to {_partitions(client, failed)}: "
-            could_not += said.cause
+            could_not += refusal.cause
         yield Match(
             HOP,
             "The real client does not start with these properties" if misfit else could_not,
@@ -186,8 +183,8 @@ def client_disagrees(produce: Produce, settings: Settings) -> Iterator[Match]:
             (
                 remedies.say("Give the client properties that go together.")
                 if misfit
-                else remedies.say(said.fix)
-                if said
+                else remedies.say(refusal.fix)
+                if refusal
                 else remedies.say(
                     "Read the client's message in the evidence; compare its properties and the "
                     "names it resolves with those of kdiag."
@@ -249,8 +246,7 @@ def throttled(metadata: Metadata | None, produce: Produce) -> Iterator[Match]:
         yield Match(
             HOP,
             "The cluster throttles this client",
-            tuple(f"broker {node}" for node in dict.fromkeys(nodes))
-            or tuple(f"bootstrap {answer.endpoint}" for answer in answers),
+            broker_subjects(nodes) or tuple(f"bootstrap {answer.endpoint}" for answer in answers),
             tuple(lines),
             (remedies.say("Raise the quota of this client id or user, or send less."),),
             Severity.ERROR if refused else None,
@@ -299,29 +295,22 @@ def _transactional(
     name = settings.client.get("transactional.id")
     if not name or settings.options.role == "transactional":
         return
-    said = metadata.transaction if metadata else None
-    if said == "TRANSACTIONAL_ID_AUTHORIZATION_FAILED":
+    error = metadata.transaction if metadata else None
+    if error == "TRANSACTIONAL_ID_AUTHORIZATION_FAILED":
         yield Match(
             HOP,
             f"This client may not use its transactional.id {name}",
             (f"transactional.id {name}",),
-            (f"EndTxn for {name}, by a producer id that nobody has: {said}",),
-            (
-                acls.allow_transactions(
-                    _server(bootstrap),
-                    name,
-                    principal(settings.security),
-                    secured(settings.security),
-                ),
-            ),
+            (f"EndTxn for {name}, by a producer id that nobody has: {error}",),
+            (acls.allow_transactions(bootstrap.first_server, name, settings.security),),
         )
-    elif said in _ALLOWED:
+    elif error in _ALLOWED:
         yield Note(
-            f"this client may use transactional.id {name}: the broker answers {said} to the end of "
-            "a transaction that does not exist; a transaction was not tried"
+            f"this client may use transactional.id {name}: the broker answers {error} to the end "
+            "of a transaction that does not exist; a transaction was not tried"
         )
     else:
-        why = f": the broker answers {said}" if said else ""
+        why = f": the broker answers {error}" if error else ""
         yield Note(f"not proven: that this client may use transactional.id {name}{why}")
 
 
@@ -357,8 +346,8 @@ def _failed(produce: Produce, code: str) -> list[Delivery]:
     """The records whose error is that finding; of one that the deadline cut off none is known."""
     if produce.client is None:
         return []
-    told = [d for d in produce.client.deliveries if d not in produce.client.cut_off]
-    return [delivery for delivery in told if delivery.error and code_of(delivery.error) == code]
+    known = [d for d in produce.client.deliveries if d not in produce.client.cut_off]
+    return [delivery for delivery in known if delivery.error and code_of(delivery.error) == code]
 
 
 def _evidence(client: ClientRun, failed: Sequence[Delivery]) -> tuple[str, ...]:
@@ -379,13 +368,9 @@ def _limits(failed: Sequence[Delivery], settings: Settings) -> tuple[str, ...]:
     return (f"the client is configured to give up after {limit} ms",)
 
 
-def _server(bootstrap: Bootstrap) -> Endpoint:
-    return (bootstrap.usable or bootstrap.contacts)[0].endpoint
-
-
 def _partitions(client: ClientRun, failed: Sequence[Delivery]) -> str:
     return listed([f"{client.topic}-{delivery.partition}" for delivery in failed])
 
 
 def _brokers(failed: Sequence[Delivery]) -> tuple[str, ...]:
-    return tuple(f"broker {delivery.node}" for delivery in failed)
+    return broker_subjects(delivery.node for delivery in failed)

@@ -231,7 +231,7 @@ def certificate_names(
     add_names = Remedy(
         "Add the names that clients dial to the certificate, as subject alternative names (IP "
         "addresses as IP entries):",
-        "\n".join(f"{'IP' if _is_address(host) else 'DNS'}:{host}" for host in safe),
+        "\n".join(f"{'IP' if parse(host) else 'DNS'}:{host}" for host in safe),
     )
     if strimzi:
         add_names = Remedy(
@@ -279,23 +279,16 @@ def credentials(mechanism: str, user: str, endpoint: str, server: Endpoint) -> R
     return say(summary, known.command, tool=configs, user=user or unknown("user"))
 
 
-def broker_port() -> Remedy:
-    """The fix for a client that dials a KRaft controller."""
-    return Remedy(
-        "Use the port of a broker listener: one that `listeners` in server.properties has and "
-        "`controller.listener.names` has not. Clients never talk to a KRaft controller."
-    )
+# For a client that dials a KRaft controller.
+BROKER_PORT = Remedy(
+    "Use the port of a broker listener: one that `listeners` in server.properties has and "
+    "`controller.listener.names` has not. Clients never talk to a KRaft controller."
+)
 
-
-def packets() -> Remedy:
-    """What lets large packets pass, in both directions."""
-    return say(
-        "Let ICMP 'fragmentation needed' (IPv6: 'packet too big') through, or make the packets "
-        "smaller: lower the MTU of the interface or tunnel, or clamp TCP's MSS on the router:",
-        "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN "
-        "-j TCPMSS --clamp-mss-to-pmtu",
-    )
-
-
-def _is_address(host: str) -> bool:
-    return parse(host) is not None
+# What lets large packets pass, in both directions.
+PACKETS = Remedy(
+    "Let ICMP 'fragmentation needed' (IPv6: 'packet too big') through, or make the packets "
+    "smaller: lower the MTU of the interface or tunnel, or clamp TCP's MSS on the router:",
+    "iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu",
+    "shell",
+)

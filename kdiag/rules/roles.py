@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from kdiag.config.settings import Settings
 from kdiag.rules import acls, remedies
 from kdiag.rules.internal_topics import HOP, beats
-from kdiag.rules.principal import principal, secured
 from kdiag.rules.rights import missing, rights
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
 from kdiag.walk.facts.bootstrap import Bootstrap
@@ -125,6 +124,4 @@ def _grant(
     bootstrap: Bootstrap, consume: Consume, produce: Produce | None, settings: Settings
 ) -> Remedy:
     """The commands that grant all rights which the role lacks."""
-    server = (bootstrap.usable or bootstrap.contacts)[0].endpoint
-    who = principal(settings.security), secured(settings.security)
-    return acls.allow_all(server, *who, missing(consume, produce))
+    return acls.allow_all(bootstrap.first_server, missing(consume, produce), settings.security)

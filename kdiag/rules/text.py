@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 MANY = 4
 
@@ -28,6 +31,11 @@ def brokers(nodes: Sequence[int]) -> str:
     return f"broker{'' if len(nodes) == 1 else 's'} {listed([str(node) for node in nodes])}"
 
 
+def broker_subjects(nodes: Iterable[int]) -> tuple[str, ...]:
+    """Brokers as subjects of a finding, each once: `broker 2`, `broker 3`."""
+    return tuple(once(f"broker {node}" for node in nodes))
+
+
 def sentence(text: str) -> str:
     """The text with its first letter in upper case."""
     return text[:1].upper() + text[1:]
@@ -38,6 +46,6 @@ def escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
-def once(texts: Iterable[str]) -> list[str]:
-    """The texts without duplicates, in the order of their first occurrence."""
-    return list(dict.fromkeys(texts))
+def once(values: Iterable[T]) -> list[T]:
+    """The values without duplicates, in the order of their first occurrence."""
+    return list(dict.fromkeys(values))

@@ -9,7 +9,7 @@ from kdiag.network.attempt import ClientRun
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.slow import late_answers
-from kdiag.rules.text import brokers
+from kdiag.rules.text import broker_subjects, brokers
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import Produce
@@ -82,9 +82,8 @@ def _cut_off(client: ClientRun, deadline: float) -> Match:
     return Match(
         "produce",
         f"The deadline of {deadline:g} s ended the real client's attempt to write to "
-        f"{brokers(nodes)}: "
-        "whether it can is not proven",
-        tuple(f"broker {node}" for node in nodes),
+        f"{brokers(nodes)}: whether it can is not proven",
+        broker_subjects(nodes),
         (
             f"it had {client.short_of:.0f} s less than clients may need here; no broker refused "
             "the record",

@@ -8,8 +8,8 @@ from itertools import chain
 
 import pytest
 
+from kdiag.config.security import Security
 from kdiag.config.settings import Endpoint
-from kdiag.config.snippet import fill
 from kdiag.rules import acls, remedies
 from kdiag.rules.advertising import advertise, advertised, better, with_its_own_port
 from kdiag.rules.client import ClientSystem
@@ -172,7 +172,7 @@ def test_a_name_from_a_peer_is_copied_into_no_file_and_one_word_of_a_command(hos
     server = "<endpoint>" if server.startswith("-") else server
     assert shlex.split(compare.snippet)[3] == server
     for fix in (
-        acls.allow_writing(met.broker.advertised, "orders", fill("shell", "User:bob"), True),
+        acls.allow_writing(met.broker.advertised, "orders", Security("SASL_SSL")),
         remedies.credentials("SCRAM-SHA-256", "bob", "", met.broker.advertised),
     ):
         assert server.replace("endpoint", "server") in shlex.split(fix.snippet)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from kdiag.config.record import NamedTuple
+from kdiag.config.settings import Endpoint
 from kdiag.network.attempt import EndpointResult
 
 
@@ -19,6 +20,11 @@ class Bootstrap(NamedTuple):
     def usable(self) -> tuple[EndpointResult, ...]:
         """The results of the bootstrap servers that work."""
         return tuple(contact for contact in self.contacts if contact.usable)
+
+    @property
+    def first_server(self) -> Endpoint:
+        """The first bootstrap server that works, or else the first one, for commands."""
+        return (self.usable or self.contacts)[0].endpoint
 
     @property
     def connected_addresses(self) -> tuple[str, ...]:
