@@ -119,7 +119,10 @@ def path_mtu(produce: Produce) -> Iterator[Match | Note]:
 
 def _path_mtu(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [produced.node for produced in found]
-    proven, not_proven = "large packets are lost on the way", "that packets are dropped on the path"
+    proven, not_proven = (
+        "large packets are lost on the path",
+        "that packets are dropped on the path",
+    )
     end = f"{not_proven} is not proven" if severity else proven
     return Match(
         HOP,
