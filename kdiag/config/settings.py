@@ -239,7 +239,7 @@ def parse_properties(text: str) -> dict[str, str]:
 
     Source: java.util.Properties.load, with its comments, escapes and continued lines.
     """
-    return {name: _unescape(value).rstrip() for name, value in _written(text)}
+    return {name: unescape(value).rstrip() for name, value in _written(text)}
 
 
 def lost_backslashes(text: str) -> dict[str, str]:
@@ -253,7 +253,7 @@ def _written(text: str) -> Iterator[tuple[str, str]]:
     for line in _logical_lines(text):
         match = re.match(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*(?:[=:][ \t\f]*)?(.*)", line, re.DOTALL)
         if match and match.group(1):
-            yield _unescape(match.group(1)), match.group(2)
+            yield unescape(match.group(1)), match.group(2)
 
 
 def _logical_lines(text: str) -> list[str]:
@@ -273,7 +273,9 @@ def _logical_lines(text: str) -> list[str]:
     return list(map("".join, lines))
 
 
-def _unescape(text: str) -> str:
+def unescape(text: str) -> str:
+    """A name or a value of a properties file without its escapes."""
+
     def one(match: re.Match[str]) -> str:
         code = match.group(1)
         if code[0] == "u" and len(code) == 5:

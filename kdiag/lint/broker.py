@@ -62,7 +62,7 @@ class Address:
     """An item of `listeners` or `advertised.listeners`; `begin` and `end` are its offsets in the
     value. `port` is None where it cannot be read as NAME://HOST:PORT."""
 
-    said: str
+    text: str
     begin: int
     end: int
     name: str = ""
@@ -96,8 +96,8 @@ class ConfiguredBroker:
     `depends` names what may change any of its settings and is not in the files, `unseen` what may
     bring further ones: what follows from a setting that is absent is not known then.
 
-    `met` is how a walk fared at it, None where there was none, and `entered` the ports that the
-    walk came in by.
+    `observed` is the result of a walk that dialled the broker, None without one; `entry_ports` are
+    the ports at which the walk bootstrapped.
     """
 
     what: str
@@ -115,25 +115,27 @@ class ConfiguredBroker:
     image_at: Spot | None = None
     depends: str = ""
     unseen: str = ""
-    met: ObservedBroker | None = None
-    entered: tuple[int, ...] = ()
+    observed: ObservedBroker | None = None
+    entry_ports: tuple[int, ...] = ()
 
     @property
     def node(self) -> int | None:
-        """Its node id, None where it is not told."""
-        said = self.get("node.id") or self.get("broker.id")
-        return int(said) if said.isascii() and said.isdecimal() and len(said) < 11 else None
+        """The node id, None where the settings do not have it."""
+        value = self.get("node.id") or self.get("broker.id")
+        return int(value) if value.isascii() and value.isdecimal() and len(value) < 11 else None
 
-    def came_in(self, listener: Address) -> bool:
-        """Whether a walk came in by this listener: by what the broker advertises there, or else by
-        the only one that its port leads to."""
-        if self.met is None:
+    def is_entry(self, listener: Address) -> bool:
+        """Whether a walk bootstrapped at this listener: the listener whose advertised address the
+        walk observed, or else the only listener that the port of the walk leads to."""
+        if self.observed is None:
             return False
-        told = self.advertised or self.listeners
-        same = [each.name for each in told if (each.host, each.port) == self.met.advertised]
-        ports = {*self.entered, self.met.advertised[1]}
-        led = [each.name for each in told if ports & {each.port, *self.outside(each)}]
-        names = same or led
+        listeners = self.advertised or self.listeners
+        by_address = [
+            each.name for each in listeners if (each.host, each.port) == self.observed.advertised
+        ]
+        ports = {*self.entry_ports, self.observed.advertised[1]}
+        by_port = [each.name for each in listeners if ports & {each.port, *self.outside(each)}]
+        names = by_address or by_port
         return names == [listener.name]
 
     def get(self, name: str) -> str:
@@ -163,7 +165,7 @@ class ConfiguredBroker:
     def protocols(self) -> dict[str, str]:
         """Listener name → security protocol, as far as the map says."""
         pairs = [each.partition(":") for each in interpolated(self.get(MAP)).split(",")]
-        return {name.strip().upper(): said.strip().upper() for name, _, said in pairs}
+        return {name.strip().upper(): protocol.strip().upper() for name, _, protocol in pairs}
 
     def protocol(self, name: str) -> str:
         """The security protocol of a listener, "" where none is told."""
@@ -213,13 +215,13 @@ def is_variable(text: str) -> bool:
     return _VARIABLE.search(text) is not None
 
 
-def address(said: str) -> Address:
+def address(text: str) -> Address:
     """One item of a list of listeners."""
-    found = _ADDRESS.match(said)
+    found = _ADDRESS.match(text)
     if not found:
-        return Address(said, 0, len(said))
+        return Address(text, 0, len(text))
     name, host, port = found.groups()
-    return Address(said, 0, len(said), name.upper(), host.strip("[]"), int(port))
+    return Address(text, 0, len(text), name.upper(), host.strip("[]"), int(port))
 
 
 def interpolated(text: str) -> str:
@@ -229,9 +231,9 @@ def interpolated(text: str) -> str:
 
 def _addresses(text: str) -> Iterator[Address]:
     at = 0
-    for said in text.split(","):
-        stripped = said.strip()
-        begin = at + len(said) - len(said.lstrip())
-        at += len(said) + 1
+    for item in text.split(","):
+        stripped = item.strip()
+        begin = at + len(item) - len(item.lstrip())
+        at += len(item) + 1
         found = address(interpolated(stripped))
         yield Address(stripped, begin, begin + len(stripped), found.name, found.host, found.port)

@@ -122,14 +122,14 @@ def _service(each: Entry, file: str, beside: Beside) -> _Service:
         path = text(base, "file")
         if base is None or not name:
             break
-        there, root = beside.compose_of(last.file, path) if path else (last.file, None)
-        root = root if path else beside.composes.get(there)
+        file_named, root = beside.compose_of(last.file, path) if path else (last.file, None)
+        root = root if path else beside.composes.get(file_named)
         found = get(compose_services(root), name)
         if found is None or any(found is layer.node for layer in layers):
             missing = missing or path
             break
-        origin = there if there != file else ""
-        layers.append(_Layer(_moved(found, base.start) if origin else found, there, origin))
+        origin = file_named if file_named != file else ""
+        layers.append(_Layer(_moved(found, base.start) if origin else found, file_named, origin))
     elsewhere = missing or joined.unknown
     return _Service(each.key.text, each.key, tuple(layers), elsewhere, joined.changed)
 
@@ -186,12 +186,16 @@ def _variables(service: _Service, beside: Beside) -> tuple[Environment, str]:
     for layer in reversed(service.layers):
         node = get(layer.node, "env_file")
         for path in env_files(layer.node):
-            there = beside.variables_of(layer.file, path)
+            file_variables = beside.variables_of(layer.file, path)
             key = Scalar(path, path, node.start, node.start) if node else service.key
-            if there is None:
+            if file_variables is None:
                 missing = missing or path
-            said = {e.key.text: e.value.text for e in entries(there) if isinstance(e.value, Scalar)}
-            found.update(implied(said, key, f"in {path}"))
+            values = {
+                e.key.text: e.value.text
+                for e in entries(file_variables)
+                if isinstance(e.value, Scalar)
+            }
+            found.update(implied(values, key, f"in {path}"))
         own = environment(get(layer.node, "environment"))
         origin = f"in {layer.origin}" if layer.origin else ""
         found.update({name: replace(value, implied=origin) for name, value in own.items()})
@@ -265,11 +269,11 @@ def _mentions(services: Sequence[_Service]) -> _Mentions:
             for each in scalars(service.get(name)):
                 named[each.text.partition(":")[0]][service.name] = None
         variables = environment(service.get("environment"))
-        said = [(name, value.text) for name, value in variables.items()]
-        said += [
+        texts = [(name, value.text) for name, value in variables.items()]
+        texts += [
             ("", each.text) for n in ("command", "entrypoint") for each in scalars(service.get(n))
         ]
-        for name, text_ in said:
+        for name, text_ in texts:
             options = ",".join(_OPTION.findall(text_))
             for found in _TARGET.finditer(interpolated(text_)):
                 bootstraps = bool(name and _BOOTSTRAPS.search(name)) or found[0] in options.split(
@@ -295,18 +299,18 @@ def _ports(published: Sequence[Node]) -> Iterator[tuple[int, int]]:
     """(port outside, port inside) of what a service publishes, ranges included."""
     for each in published:
         if isinstance(each, Map):
-            said = f"{text(each, 'published') or text(each, 'target')}:{text(each, 'target')}"
+            written = f"{text(each, 'published') or text(each, 'target')}:{text(each, 'target')}"
         else:
-            said = interpolated(each.text) if isinstance(each, Scalar) else ""
-        found = _PORT.match(said.strip())
-        if not found or (found["out"] is None and found["ip"] is None):
+            written = interpolated(each.text) if isinstance(each, Scalar) else ""
+        match = _PORT.match(written.strip())
+        if not match or (match["out"] is None and match["ip"] is None):
             continue  # a port outside that Docker chooses
-        inside, outside = _range(found["within"]), _range(found["out"] or found["within"])
+        inside, outside = _range(match["within"]), _range(match["out"] or match["within"])
         yield from zip(outside, inside, strict=False)
 
 
-def _range(said: str) -> range:
-    low, _, high = said.partition("-")
+def _range(written: str) -> range:
+    low, _, high = written.partition("-")
     if not low.isdecimal() or len(low) > 5 or len(high) > 5:
         return range(0)
     return range(int(low), (int(high) if high.isdecimal() else int(low)) + 1)[:_MOST_PORTS]

@@ -166,10 +166,10 @@ def _with_defaults(
     def default(name: str, text: str) -> Value:
         return Value(text, place.start, False, Scalar(name, name, place.start, place.end), origin)
 
-    told = given.get("advertised.listeners")
+    advertised = given.get("advertised.listeners")
     roles = given.get("process.roles")
-    if image.derives and told and "listeners" not in given and _serves(roles):
-        listened = re.sub(r"://[^:,]*:", "://0.0.0.0:", interpolated(told.text))
+    if image.derives and advertised and "listeners" not in given and _serves(roles):
+        listened = re.sub(r"://[^:,]*:", "://0.0.0.0:", interpolated(advertised.text))
         settings["listeners"] = default("listeners", listened)
     if not image.alone or not given:
         for name, text in image.defaults.items():

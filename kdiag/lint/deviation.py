@@ -91,23 +91,23 @@ def meant(root: Node, found: Iterable[Deviation]) -> Node:
 
 def _meant(node: Node, near: Mapping[int, Deviation]) -> Node:
     found = near.get(id(node))
-    said = found.near if found else ""
-    if said.startswith(("[", "- ")):
-        if said.startswith("[") and isinstance(node, Scalar):
-            words = json.loads(said)
+    correction = found.near if found else ""
+    if correction.startswith(("[", "- ")):
+        if correction.startswith("[") and isinstance(node, Scalar):
+            words = json.loads(correction)
             return Items(node.start, tuple(Scalar(x, x, node.start, node.end) for x in words))
         return Items(node.start, (_meant(node, {**near, id(node): _NOTHING}),))
-    if said == KEYED and isinstance(node, Map):
-        listed = tuple(_meant(each.meant, near) for each in items_of(node) or ())
+    if correction == KEYED and isinstance(node, Map):
+        listed = tuple(_meant(each.item, near) for each in items_of(node) or ())
         return Items(node.start, listed)
-    if said == UNDASHED and isinstance(node, Items):
+    if correction == UNDASHED and isinstance(node, Items):
         return _meant(node.items[0], near)
     if isinstance(node, Scalar):
-        if not said:
+        if not correction:
             return node
-        plain = resolved(said)
-        unquoted = said.strip('"')
-        value = plain if unquoted == said else unquoted
+        plain = resolved(correction)
+        unquoted = correction.strip('"')
+        value = plain if unquoted == correction else unquoted
         return Scalar(unquoted, value, node.start, node.end, node.plain, node.block)
     if isinstance(node, Items):
         return Items(node.start, tuple(_joined_items(node, near)), node.closed)
@@ -232,7 +232,7 @@ def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[De
             yield from _differences(node.items[0], schema, path, kind)
         return
     taken = {each.key.text for each in node.entries}
-    said = {each.key.text for each in node.entries if not is_null(each.value)}
+    given = {each.key.text for each in node.entries if not is_null(each.value)}
     strays, meant_for = 0, set()
     for each in node.entries:
         below = allowed(schema, each.key.text)
@@ -266,7 +266,7 @@ def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[De
             if meant_ and not isinstance(each.value, Scalar):
                 yield from _differences(each.value, meant_, (*home, name), kind)
     for key in schema.get("required", ()):
-        if key not in said and key not in meant_for:
+        if key not in given and key not in meant_for:
             yield Deviation(Flaw.MISSING, node, path, key=key, parent=node)
 
 
@@ -289,8 +289,8 @@ def _stray(
         return Deviation(
             Flaw.UNKNOWN, entry.key, path, name, entry, parent, near=old[0], value=old[1]
         )
-    said = entry.value.text if isinstance(entry.value, Scalar) else ""
-    near, value = converted(name, said, free)
+    value_text = entry.value.text if isinstance(entry.value, Scalar) else ""
+    near, value = converted(name, value_text, free)
     if not near and kind[1] == "v1" and at((*path, name), (kind[0], "v1beta2")) is not None:
         return Deviation(Flaw.UNKNOWN, entry.key, path, name, entry, parent, gone=True)
     near = near or near_to(name, free)

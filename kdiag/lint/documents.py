@@ -64,7 +64,7 @@ class Document:
     kind: str
     root: Node | None
     broken: Unreadable | None = None
-    twins: tuple[DuplicateKey, ...] = ()
+    duplicates: tuple[DuplicateKey, ...] = ()
     moved: tuple[MovedLine, ...] = ()
     rewritten: tuple[Rewritten, ...] = ()
     deviations: tuple[Deviation, ...] = ()
@@ -92,7 +92,7 @@ def read(name: str, content: str) -> Read:
     plain = properties.kind_of(name, content)
     if plain is not None:
         tree = (properties.variables if plain == "env" else properties.tree)(content)
-        whole = Document(name, plain, tree, twins=tuple(_twins(tree)))
+        whole = Document(name, plain, tree, duplicates=tuple(_duplicate_keys(tree)))
         return Read(name, content, (whole,) if plain else (), ())
     found: list[Document] = []
     lines = split(content)
@@ -112,7 +112,7 @@ def read(name: str, content: str) -> Read:
     return Read(name, "".join(lines), known, tuple(dict.fromkeys(others)))
 
 
-def _twins(tree: Map) -> Iterator[DuplicateKey]:
+def _duplicate_keys(tree: Map) -> Iterator[DuplicateKey]:
     """The settings that have two values in a file of properties, each where the last one is; none
     in a template, which may have one or the other."""
     if any("%" in each.key.text or "{" in each.key.text for each in tree.entries):
@@ -132,7 +132,7 @@ def _documents(
 ) -> Iterator[tuple[Document, str | None]]:
     """The documents of one part of a file, and its text where lines had to move."""
     try:
-        root, twins = document(body, first)
+        root, duplicates = document(body, first)
     except Unreadable as error:
         kind = _spelt(body)
         repaired = _mended(name, kind, first, body, None) if kind in STRIMZI else None
@@ -143,8 +143,8 @@ def _documents(
             for whole, mended in _documents(name, first, made.text, content):
                 both = (whole.shifts, made.shifts)
                 shifts = {x: sum(each.get(x, 0) for each in both) for x in {*both[0], *both[1]}}
-                said = replace(whole, rewritten=made.lines, shifts=shifts)
-                yield said, mended if mended is not None else made.text
+                moved_back = replace(whole, rewritten=made.lines, shifts=shifts)
+                yield moved_back, mended if mended is not None else made.text
             return
         kind = kind or _mentions(name, content)
         yield repaired or (Document(name, kind, None, broken=error), None)
@@ -152,9 +152,9 @@ def _documents(
     listed = items(root, "items") if text(root, "kind").endswith("List") else None
     if listed is not None:
         for each in listed:
-            yield _known(name, each, twins if each is listed[0] else []), None
+            yield _known(name, each, duplicates if each is listed[0] else []), None
         return
-    plain = _known(name, root, twins)
+    plain = _known(name, root, duplicates)
     if plain.kind in STRIMZI and _faults(plain):
         repaired = _mended(name, plain.kind, first, body, plain)
         if repaired:
@@ -163,13 +163,13 @@ def _documents(
     yield plain, None
 
 
-def _known(name: str, root: Node | None, twins: list[DuplicateKey]) -> Document:
+def _known(name: str, root: Node | None, duplicates: list[DuplicateKey]) -> Document:
     kind = kind_of(root)
     version = text(root, "apiVersion")
     wanted = model(kind, version)
     found = deviations(wanted, root) if kind in STRIMZI and root is not None else []
     return Document(
-        name, kind, root, None, tuple(twins), deviations=tuple(found), api_version=version
+        name, kind, root, None, tuple(duplicates), deviations=tuple(found), api_version=version
     )
 
 
@@ -185,10 +185,10 @@ def _mended(
     if mended is None:
         return None
     try:
-        root, twins = document(mended.text, first)
+        root, duplicates = document(mended.text, first)
     except Unreadable:
         return None
-    made = _known(name, root, twins)
+    made = _known(name, root, duplicates)
     if made.kind != kind or (plain and _faults(made) >= _faults(plain)):
         return None
     return replace(made, moved=mended.moved, shifts=mended.shifts), mended.text
@@ -197,7 +197,7 @@ def _mended(
 def _faults(document: Document) -> int:
     """How much is wrong with the shape of a document. A field that is dropped takes all below it
     along."""
-    found = 2 * len(document.twins)
+    found = 2 * len(document.duplicates)
     for each in document.deviations:
         weight = _WEIGHTS.get(each.flaw, 0)
         if each.near and each.flaw is not Flaw.MISPLACED:

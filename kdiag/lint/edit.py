@@ -70,9 +70,9 @@ def comment(line: str) -> str:
 
 def _remark(line: str) -> list[str]:
     """The comment of a line that goes, on a line of its own."""
-    said = comment(line)
+    remark = comment(line)
     margin = line[: len(line) - len(line.lstrip(" "))]
-    return [margin + said + line[len(line.rstrip("\r\n")) :]] if said else []
+    return [margin + remark + line[len(line.rstrip("\r\n")) :]] if remark else []
 
 
 def diff(name: str, before: str, after: str, around: int = 3) -> str:
@@ -143,8 +143,8 @@ def append(items: Items, several: Sequence[Item]) -> Edits:
         return ()
     if items.closed:
         spot = _end(items.items[-1])
-        said = [x if isinstance(x, str) else f"{{{', '.join(_fields(x))}}}" for x in several]
-        return (Edit(spot, spot, "".join(f", {each}" for each in said)),)
+        values = [x if isinstance(x, str) else f"{{{', '.join(_fields(x))}}}" for x in several]
+        return (Edit(spot, spot, "".join(f", {each}" for each in values)),)
     indent = " " * (items.start.column - 1)
     spot = Spot(last_line(items) + 1, 1)
     return (Edit(spot, spot, "".join(f"{indent}{line}\n" for line in item_lines(several))),)
@@ -153,9 +153,9 @@ def append(items: Items, several: Sequence[Item]) -> Edits:
 def item_lines(several: Sequence[Item]) -> list[str]:
     """The items of a list, a line for each value or field."""
     return [
-        f"{'  ' if number else '- '}{said}"
+        f"{'  ' if number else '- '}{line}"
         for each in several
-        for number, said in enumerate([each] if isinstance(each, str) else _fields(each))
+        for number, line in enumerate([each] if isinstance(each, str) else _fields(each))
     ]
 
 

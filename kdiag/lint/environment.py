@@ -49,19 +49,19 @@ def environment(node: Node | None) -> Environment:
         whole = value_of(item, item) if isinstance(item, Scalar) else None
         if whole is None:
             continue
-        name, separator, said = whole.text.partition("=")
+        name, separator, value_text = whole.text.partition("=")
         start = whole.spot(len(name) + 1)
         key = Scalar(name, name, whole.spot(0), start)
-        said = said if separator else f"${{{name}}}"
-        found[name] = Value(said, start, whole.exact and bool(separator), key)
+        value_text = value_text if separator else f"${{{name}}}"
+        found[name] = Value(value_text, start, whole.exact and bool(separator), key)
     return found
 
 
 def implied(variables: Mapping[str, str], key: Scalar, origin: str) -> Environment:
     """Variables that a file does not have itself, at the place that leads to them."""
     return {
-        name: Value(said, key.start, False, Scalar(name, name, key.start, key.start), origin)
-        for name, said in variables.items()
+        name: Value(value, key.start, False, Scalar(name, name, key.start, key.start), origin)
+        for name, value in variables.items()
     }
 
 
@@ -75,10 +75,10 @@ def of_command(nodes: Sequence[Node | None]) -> tuple[Environment, dict[str, Val
         option, before = before == "--override" or "--override" in each.text, each.text.strip()
         for found in _ASSIGNMENT.finditer(each.text) if whole else ():
             quoted = found[2][0] in "\"'"
-            said = found[2][1:-1] if quoted else found[2]
-            variables[found[1]] = _part(whole, found, 1, 2, said, found.start(2) + quoted)
+            value = found[2][1:-1] if quoted else found[2]
+            variables[found[1]] = _part(whole, found, value, found.start(2) + quoted)
         for found in _OVERRIDE.finditer(each.text) if whole and option else ():
-            settings[found[1]] = _part(whole, found, 1, 2, found[2], found.start(2))
+            settings[found[1]] = _part(whole, found, found[2], found.start(2))
     return variables, settings
 
 
@@ -140,23 +140,24 @@ def command_text(nodes: Sequence[Node | None]) -> str:
     return " ".join(each.text for node in nodes for each in scalars(node)).strip()
 
 
-def _part(
-    whole: Value | None, found: re.Match[str], name: int, value: int, said: str, begin: int
-) -> Value:
+def _part(whole: Value | None, match: re.Match[str], text: str, begin: int) -> Value:
     """A value that stands within a command."""
     assert whole
     key = Scalar(
-        found[name], found[name], whole.spot(found.start(name)), whole.spot(found.end(name))
+        match[1],
+        match[1],
+        whole.spot(match.start(1)),
+        whole.spot(match.end(1)),
     )
-    return Value(said, whole.spot(begin), whole.exact, key)
+    return Value(text, whole.spot(begin), whole.exact, key)
 
 
-def _addresses(said: str, whole: Value, start: Spot, exact: bool) -> Value:
+def _addresses(written: str, whole: Value, start: Spot, exact: bool) -> Value:
     """Listeners of Redpanda, which need no name, in Kafka's form."""
-    named = all("://" in each for each in said.split(","))
-    text = said if named else ",".join(_named(each) for each in said.split(","))
+    named = all("://" in each for each in written.split(","))
+    text = written if named else ",".join(_named(each) for each in written.split(","))
     return Value(text, start, exact and named, whole.key)
 
 
-def _named(said: str) -> str:
-    return said if "://" in said else f"DEFAULT://{said}"
+def _named(address: str) -> str:
+    return address if "://" in address else f"DEFAULT://{address}"

@@ -32,16 +32,16 @@ class ConfigExtension(Extension):
 
     def __init__(self, files: Mapping[str, str], strimzi: str, shown: KubectlOutput | None) -> None:
         sources = dict(files)
-        untold = shown.untold if shown else ()
+        unavailable = shown.unavailable if shown else ()
         if shown and shown.text:
             sources[f"{KUBECTL}{strimzi}"] = shown.text
             try:
                 refuse_large(sources)
             except UsageError:  # the files alone are not too large: api.py has refused such
                 del sources[f"{KUBECTL}{strimzi}"]
-                untold = (*untold, no_room(strimzi))
+                unavailable = (*unavailable, no_room(strimzi))
         self._took = shown.elapsed if shown else 0.0
-        self._config = ConfigSource(sources, self._took, strimzi, untold)
+        self._config = ConfigSource(sources, self._took, strimzi, unavailable)
         self._joined: MergedConfig | None = None
 
     def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
@@ -53,7 +53,7 @@ class ConfigExtension(Extension):
     def derive(self, facts: Facts) -> Facts:
         """Adds what the files say."""
         self._joined = merge(self._config, facts)
-        entrance = self._joined.report.entrance
+        entrance = self._joined.report.entry_listener
         kinds = document_kinds(self._config.sources)
         given = next((kind for name, kind in _PLATFORMS.items() if name in kinds), None)
         known = Platform(given, True) if given else None

@@ -11,7 +11,7 @@ from functools import partial
 from kdiag.lint.documents import Read, read
 from kdiag.lint.edit import Edits, apply, comment
 from kdiag.lint.mistake import Problem
-from kdiag.lint.report import Fixed
+from kdiag.lint.report import FixedFile
 from kdiag.rules.rule import Severity
 
 MOST_ALIKE = 100  # findings of one code on one document
@@ -27,23 +27,23 @@ _NAME = re.compile(r"^\s*(?:-\s+)*name:\s*[\"']?([\w.-]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Found:
+class EditableProblem:
     """A problem, and the edits that it brings."""
 
     problem: Problem
     edits: Edits
 
 
-JudgeSources = Callable[[Sequence[Read]], list[Found]]
+JudgeSources = Callable[[Sequence[Read]], list[EditableProblem]]
 
 
 def corrected(
     sources: Mapping[str, str],
     files: Sequence[Read],
-    found: Sequence[Found],
+    found: Sequence[EditableProblem],
     judge: JudgeSources,
     proven: bool,
-) -> tuple[list[Problem], list[Fixed]]:
+) -> tuple[list[Problem], list[FixedFile]]:
     """The problems, each with whether a fix puts it right, and the files that the fixes change.
 
     A fix that would do harm is left out: one that leaves as many mistakes as before, brings a new
@@ -60,7 +60,7 @@ def corrected(
         after, left = _harmless(sources, files, found, judge, harm)
     problems = _marked(found, left)
     fixed = [
-        Fixed(
+        FixedFile(
             name,
             before,
             after[name],
@@ -77,8 +77,8 @@ def corrected(
 
 
 def _all(
-    texts: Mapping[str, str], found: Sequence[Found], judge: JudgeSources
-) -> tuple[dict[str, str], Sequence[Found]]:
+    texts: Mapping[str, str], found: Sequence[EditableProblem], judge: JudgeSources
+) -> tuple[dict[str, str], Sequence[EditableProblem]]:
     """The texts with every fix in them, and what is found in them then."""
     texts = dict(texts)
     for _ in range(1 if len(found) > MOST_ALIKE else _ROUNDS):
@@ -91,33 +91,33 @@ def _all(
 
 def _judged(
     texts: Mapping[str, str], judge: JudgeSources
-) -> tuple[dict[str, str], Sequence[Found]]:
+) -> tuple[dict[str, str], Sequence[EditableProblem]]:
     files = [read(name, text) for name, text in texts.items()]
     return {file.name: file.text for file in files}, judge(files)
 
 
-def _edits(found: Sequence[Found], name: str) -> list[Edits]:
+def _edits(found: Sequence[EditableProblem], name: str) -> list[Edits]:
     return [each.edits for each in found if each.edits and each.problem.file == name]
 
 
 def _harmless(
     sources: Mapping[str, str],
     files: Sequence[Read],
-    found: Sequence[Found],
+    found: Sequence[EditableProblem],
     judge: JudgeSources,
-    harm: Callable[[Mapping[str, str], Sequence[Found]], bool],
-) -> tuple[dict[str, str], Sequence[Found]]:
+    harm: Callable[[Mapping[str, str], Sequence[EditableProblem]], bool],
+) -> tuple[dict[str, str], Sequence[EditableProblem]]:
     """The texts with those fixes that do no harm, tried one after the other."""
     base = {file.name: file.text for file in files}
     size = sum(map(len, base.values()))
-    best: tuple[dict[str, str], Sequence[Found]] = (dict(sources), found)
+    best: tuple[dict[str, str], Sequence[EditableProblem]] = (dict(sources), found)
     if base != dict(sources):  # the lines that stand wrongly, which all else rests on
         best = _judged(base, judge)
         if harm(*best):
             return dict(sources), found
     for _ in range(_ROUNDS):
         tried = [each for each in found if each.edits]
-        kept: list[Found] = []
+        kept: list[EditableProblem] = []
         for each in tried if len(tried) <= _MOST_TRIED and size <= _MOST_TEXT else ():
             edits = [*kept, each]
             made = {name: apply(text, _edits(edits, name)) for name, text in base.items()}
@@ -132,10 +132,10 @@ def _harmless(
 
 def _harm(
     before: Mapping[str, str],
-    found: Sequence[Found],
+    found: Sequence[EditableProblem],
     proven: bool,
     after: Mapping[str, str],
-    left: Sequence[Found],
+    left: Sequence[EditableProblem],
 ) -> bool:
     """Whether fixes do harm, or none of what they are for."""
     were, are = _counts(found), _counts(left)
@@ -156,7 +156,7 @@ def _harm(
     return len(listed) == len(were) and errors[0] + others[0] <= errors[1] + others[1]
 
 
-def _counts(found: Sequence[Found]) -> dict[str, tuple[int, int]]:
+def _counts(found: Sequence[EditableProblem]) -> dict[str, tuple[int, int]]:
     """By code: errors, and warnings."""
     counted = Counter((x.problem.finding.code, x.problem.finding.severity) for x in found)
     return {
@@ -174,15 +174,15 @@ def _lost(before: str, after: str, proven: bool) -> bool:
 
 def _precious(text: str, proven: bool) -> Iterator[str]:
     for line in text.splitlines():
-        said = comment(line)
-        yield said
-        match = None if proven else _VALUE.match(line[: len(line) - len(said)])
+        remark = comment(line)
+        yield remark
+        match = None if proven else _VALUE.match(line[: len(line) - len(remark)])
         if match:
             yield from _ADDRESS.findall(match[1])
     yield from _NAME.findall(text)
 
 
-def _marked(found: Sequence[Found], left: Sequence[Found]) -> list[Problem]:
+def _marked(found: Sequence[EditableProblem], left: Sequence[EditableProblem]) -> list[Problem]:
     """The problems, fixable where they are not in the corrected files: those with a fix of their
     own first, then what goes with them."""
     still = Counter(_key(each.problem) for each in left)

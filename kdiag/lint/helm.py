@@ -86,7 +86,7 @@ class NodePorts:
 
 
 @dataclass(frozen=True)
-class Stray:
+class UnreadValue:
     """A value that the chart does not read. `near` is what was probably meant, `moved` where it is
     now, and `since` the version of the chart that moved it."""
 
@@ -108,7 +108,7 @@ def chart(root: Node | None) -> Map | None:
     return next((each for each in found if isinstance(each, Map) and _is_chart(each)), None)
 
 
-def strays(root: Node | None) -> Iterator[Stray]:
+def unread_values(root: Node | None) -> Iterator[UnreadValue]:
     """The values that the chart does not read, in the parts that decide what is advertised."""
     values = chart(root)
     for path in ((), ("auth",), *_KEYS):
@@ -123,13 +123,13 @@ def strays(root: Node | None) -> Iterator[Stray]:
             if here == "listeners" and not isinstance(each.value, Map):  # a list, or one text
                 moved, since = "listeners.overrideListeners", "24"
             if moved and not _is_empty(each.value):
-                yield Stray(found, each, here, moved=moved, since=since)
+                yield UnreadValue(found, each, here, moved=moved, since=since)
             elif not moved and path in _KEYS:
-                yield Stray(found, each, here, near_to(name, known))
+                yield UnreadValue(found, each, here, near_to(name, known))
             elif not path and not moved and name not in ("listeners", "externalAccess"):
                 near = "externalAccess" if _like(name, "externalAccess") else ""
                 if near and get(found, near) is None:
-                    yield Stray(found, each, here, near)
+                    yield UnreadValue(found, each, here, near)
 
 
 def _is_empty(node: Node) -> bool:
@@ -150,10 +150,13 @@ def of_helm(root: Node | None) -> Iterator[ConfiguredBroker]:
         for host in hosts:
             if not isinstance(host, Scalar) or is_null(host) or not host.text:
                 continue
-            said = Value(f"EXTERNAL://{host.text}:{port}", host.start, False, host)
-            speaks = Value(f"EXTERNAL:{protocol}", host.start, False, host)
+            advertised = Value(f"EXTERNAL://{host.text}:{port}", host.start, False, host)
+            protocol_map = Value(f"EXTERNAL:{protocol}", host.start, False, host)
             yield ConfiguredBroker(
-                what, {ADVERTISED: said, MAP: speaks}, {}, unseen="the chart's own values"
+                what,
+                {ADVERTISED: advertised, MAP: protocol_map},
+                {},
+                unseen="the chart's own values",
             )
     written = {
         "listeners": ("overrideListeners", "listeners"),

@@ -286,8 +286,8 @@ def _lines(text: str) -> tuple[list[_Line] | None, list[str]]:
 
 def _line(number: int, content: str) -> _Line | None:
     """A line taken apart; None for a comment, a blank line or a mark between documents."""
-    said = content.rstrip(" \t\r\n\x85\u2028\u2029")
-    match, ending = _LINE.match(said), content[len(said) :]
+    text = content.rstrip(" \t\r\n\x85\u2028\u2029")
+    match, ending = _LINE.match(text), content[len(text) :]
     if match is None:
         return None
     indent, dashes, body = match.groups()

@@ -29,7 +29,7 @@ class KeyedListener:
     lacks: tuple[tuple[str, str], ...]
 
     @property
-    def meant(self) -> Map:
+    def item(self) -> Map:
         """The item."""
         start = self.entry.key.start
         made = []
@@ -44,7 +44,7 @@ class KeyedListener:
     def edits(self) -> Edits:
         """The entry written as an item, all that it has in its place."""
         key, value = self.entry.key, self.entry.value
-        first, *rest = [f"{name}: {said}" for name, said in self.lacks]
+        first, *rest = [f"{name}: {value_text}" for name, value_text in self.lacks]
         colon = Spot(key.end.line, key.end.column + 1)
         if isinstance(value, Map) and value.closed and value.entries:
             inside = Spot(value.start.line, value.start.column + 1)
@@ -65,7 +65,7 @@ class KeyedListener:
 def items_of(node: Map) -> list[KeyedListener] | None:
     """The listeners of such a mapping; None where it is none, or says too little for a list."""
     found = list(_listeners(node))
-    ports = {text(each.meant, "port") for each in found}
+    ports = {text(each.item, "port") for each in found}
     whole = found and len(found) == len(node.entries) and len(ports) == len(found)
     return found if whole and not node.closed else None
 
@@ -83,9 +83,9 @@ def _listeners(node: Map) -> Iterator[KeyedListener]:
         )
         if each.merged or not re.fullmatch(r"[a-z0-9]{1,11}", name) or (nested and not apart):
             return
-        said = {x.key.text for x in entries(body)}
+        names = {x.key.text for x in entries(body)}
         known = _DEFAULTS.get(name, ("", "", ""))
         fields = [("name", name), *zip(("port", "type", "tls"), known, strict=True)]
-        lacks = tuple((key, default) for key, default in fields if key not in said)
-        if all(default for _, default in lacks) and ("port" not in said or number(body, "port")):
+        lacks = tuple((key, default) for key, default in fields if key not in names)
+        if all(default for _, default in lacks) and ("port" not in names or number(body, "port")):
             yield KeyedListener(each, body, lacks)

@@ -1,4 +1,4 @@
-"""The door to Kubernetes: the user's own kubectl, its contexts and credentials. Read only."""
+"""Reads Kubernetes resources with the user's own kubectl, its contexts and credentials."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KAFKA = "kafkas.kafka.strimzi.io"
 _NEXT = "---\n"
 _KIND = re.compile(r"""kind["']?: *["']?Kafka\b""")
 
-# What kubectl says on standard error → why: its own words are shown beside it.
+# Reason → parts of the messages that kubectl writes to standard error.
 _REASONS = (
     ("forbidden", ("forbidden", "cannot list resource", "cannot get resource")),
     ("credentials", ("unauthorized", "must be logged in", "executable", "getting credentials")),
@@ -33,55 +33,55 @@ class _TooLarge(Exception):
 
 @dataclass(frozen=True)
 class KubectlUnavailable:
-    """A call that kubectl did not answer: the command, why (missing, hanging, large, odd, one of
-    those above, or failed), and its words."""
+    """A call of kubectl without a usable answer: the command, the reason (missing, hanging, large,
+    odd, failed or one of _REASONS), and the error message."""
 
     command: str
     reason: str
-    words: str
+    message: str
 
 
 @dataclass(frozen=True)
 class KubectlOutput:
-    """What kubectl showed: documents of YAML. `elapsed` is in seconds."""
+    """The output of kubectl, as documents of YAML. `elapsed` is in seconds."""
 
     text: str
-    untold: tuple[KubectlUnavailable, ...]
+    unavailable: tuple[KubectlUnavailable, ...]
     elapsed: float
 
 
 async def resources(namespace: str, name: str, seconds: float) -> KubectlOutput:
     """A Kafka resource, its node pools, the Services and the Nodes, each within so many seconds.
 
-    What cannot be had is in `untold`; only where the Kafka resource itself is, nothing is shown.
+    Failed calls are in `unavailable`; without the Kafka resource itself, the text is empty.
     """
     started = time.perf_counter()
-    here = ("-n", namespace)
-    mine = ("-l", f"strimzi.io/cluster={name}")
+    in_namespace = ("-n", namespace)
+    of_cluster = ("-l", f"strimzi.io/cluster={name}")
     calls = (
-        ("get", _KAFKA, name, *here),
-        ("get", "kafkanodepools.kafka.strimzi.io", *here, *mine),
+        ("get", _KAFKA, name, *in_namespace),
+        ("get", "kafkanodepools.kafka.strimzi.io", *in_namespace, *of_cluster),
         ("get", "services", "--all-namespaces"),
         ("get", "nodes"),
     )
-    told = list(await asyncio.gather(*(_asked(call, seconds) for call in calls)))
-    if isinstance(told[2], KubectlUnavailable) and told[2].reason == "forbidden":
-        told[2] = await _asked(("get", "services", *here), seconds)
-    if isinstance(told[0], str) and not _KIND.search(told[0]):
-        told[0] = KubectlUnavailable(_command(calls[0]), "odd", "it shows no Kafka resource")
+    answers = list(await asyncio.gather(*(_answer(call, seconds) for call in calls)))
+    if isinstance(answers[2], KubectlUnavailable) and answers[2].reason == "forbidden":
+        answers[2] = await _answer(("get", "services", *in_namespace), seconds)
+    if isinstance(answers[0], str) and not _KIND.search(answers[0]):
+        answers[0] = KubectlUnavailable(_command(calls[0]), "odd", "it shows no Kafka resource")
     left = MAX_TEXT
-    for n, each in enumerate(told):  # the first ones matter most
+    for n, each in enumerate(answers):  # the first ones matter most
         if isinstance(each, str):
             left -= len(each) + len(_NEXT)
-            told[n] = each if left >= 0 else _too_large(_command(calls[n]))
-    untold = tuple(each for each in told if isinstance(each, KubectlUnavailable))
-    texts = [each for each in told if isinstance(each, str)]
-    if isinstance(told[0], KubectlUnavailable):
-        texts, untold = [], (told[0],)
-    return KubectlOutput(_NEXT.join(texts), untold, time.perf_counter() - started)
+            answers[n] = each if left >= 0 else _too_large(_command(calls[n]))
+    unavailable = tuple(each for each in answers if isinstance(each, KubectlUnavailable))
+    texts = [each for each in answers if isinstance(each, str)]
+    if isinstance(answers[0], KubectlUnavailable):
+        texts, unavailable = [], (answers[0],)
+    return KubectlOutput(_NEXT.join(texts), unavailable, time.perf_counter() - started)
 
 
-async def _asked(call: tuple[str, ...], seconds: float) -> str | KubectlUnavailable:
+async def _answer(call: tuple[str, ...], seconds: float) -> str | KubectlUnavailable:
     """One command's standard output, or why there is none."""
     command = _command(call)
     try:
@@ -106,8 +106,8 @@ async def _asked(call: tuple[str, ...], seconds: float) -> str | KubectlUnavaila
     finally:
         await end_command(process)
     if process.returncode:
-        words = _words(err.decode("utf-8", "replace"))
-        return KubectlUnavailable(command, _reason(words), words)
+        message = _message(err.decode("utf-8", "replace"))
+        return KubectlUnavailable(command, _reason(message), message)
     return out.decode("utf-8", "replace")
 
 
@@ -116,18 +116,18 @@ def _command(call: tuple[str, ...]) -> str:
 
 
 def _too_large(command: str) -> KubectlUnavailable:
-    words = f"its answers are more than kdiag judges, {MAX_TEXT >> 20} MiB of all answers"
-    return KubectlUnavailable(command, "large", words)
+    message = f"its answers are more than kdiag judges, {MAX_TEXT >> 20} MiB of all answers"
+    return KubectlUnavailable(command, "large", message)
 
 
 def no_room(resource: str) -> KubectlUnavailable:
-    """What kubectl showed, where the files of --config leave no room for it."""
-    words = "its answers are not judged: with the files of --config they are more than 4 MiB"
-    return KubectlUnavailable(f"kubectl, for {resource}", "large", words)
+    """The output of kubectl, which does not fit beside the files of --config."""
+    message = "its answers are not judged: with the files of --config they are more than 4 MiB"
+    return KubectlUnavailable(f"kubectl, for {resource}", "large", message)
 
 
 async def _all(stream: asyncio.StreamReader | None) -> bytes:
-    """What a stream gives. Raises _TooLarge as soon as that is too much."""
+    """All bytes of a stream. Raises _TooLarge beyond MAX_TEXT."""
     found = bytearray()
     while stream and (part := await stream.read(1 << 16)):
         found += part
@@ -136,13 +136,15 @@ async def _all(stream: asyncio.StreamReader | None) -> bytes:
     return bytes(found)
 
 
-def _words(said: str) -> str:
-    """What kubectl says to its user; newer ones write a log before it."""
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
-    told = [line for line in lines if not _LOG.match(line)] or lines
-    return clean(" ".join(told[-3:]), 400)
+def _message(output: str) -> str:
+    """The last lines of standard error, without the log that newer kubectls write before them."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    messages = [line for line in lines if not _LOG.match(line)] or lines
+    return clean(" ".join(messages[-3:]), 400)
 
 
-def _reason(words: str) -> str:
-    said = words.lower()
-    return next((why for why, signs in _REASONS if any(sign in said for sign in signs)), "failed")
+def _reason(message: str) -> str:
+    lowered = message.lower()
+    return next(
+        (why for why, signs in _REASONS if any(sign in lowered for sign in signs)), "failed"
+    )

@@ -16,9 +16,9 @@ from kdiag.lint.compose import of_compose
 from kdiag.lint.containers import Container, broker_of, of_properties
 from kdiag.lint.deviation import Flaw, meant
 from kdiag.lint.documents import BESIDE, KINDS, Document, Read, read
-from kdiag.lint.entry_listener import door_in, entrance
+from kdiag.lint.entry_listener import broker_entry, strimzi_entry
 from kdiag.lint.environment import value_of
-from kdiag.lint.fixing import MOST_ALIKE, Found, corrected
+from kdiag.lint.fixing import MOST_ALIKE, EditableProblem, corrected
 from kdiag.lint.helm import node_ports, of_helm
 from kdiag.lint.merged_line import MergedLine, merged_lines
 from kdiag.lint.mistake import Mistake, Problem
@@ -58,21 +58,21 @@ def lint(
     """
     refuse_large(sources)
     files = [_read(name, text) for name, text in sources.items()]
-    around = _around(files, live)
-    notes = _without_broker(files, sources, around) if not skip_unknown else []
-    found = _judged(files, live, around)
+    context = _context(files, live)
+    notes = _without_broker(files, sources, context) if not skip_unknown else []
+    found = _judged(files, live, context)
     problems, fixed = corrected(
         sources, files, found, partial(_judged, live=live), live is not None
     )
-    there = _entrance(files, live) if live else None
+    entry_listener = _entry_listener(files, live) if live else None
     made = tuple(fixed) if fix else ()
-    judged = sum(_is_judged(file, around) or _is_beside(file, around.needed) for file in files)
+    judged = sum(_is_judged(file, context) or _is_beside(file, context.needed) for file in files)
     return LintReport(
         tuple(sources),
         tuple(problems),
         fail_on,
         made,
-        entrance=there,
+        entry_listener=entry_listener,
         notes=tuple(notes),
         judged=judged,
         lines=_lines(files, live) if live else {},
@@ -83,9 +83,9 @@ def after_fixes(report: LintReport) -> LintReport:
     """The same about the corrected files: what no fix could put right."""
     fixed = {each.name for each in report.fixed}
     kept = [each for each in report.problems if each.file not in fixed and not each.fixed]
-    left = [each for corrected in report.fixed for each in corrected.left]
+    left = [each for corrected in report.fixed for each in corrected.remaining]
     made = tuple(each for each in report.problems if each.fixed)
-    return replace(report, problems=(*kept, *left), fixed=(), repaired=made, entrance=None)
+    return replace(report, problems=(*kept, *left), fixed=(), repaired=made, entry_listener=None)
 
 
 def refuse_large(sources: Mapping[str, str]) -> None:
@@ -102,15 +102,17 @@ def refuse_unknown(sources: Mapping[str, str]) -> None:
     large to be judged."""
     refuse_large(sources)
     files = [_read(name, text) for name, text in sources.items()]
-    _without_broker(files, sources, _around(files, None))
+    _without_broker(files, sources, _context(files, None))
 
 
-def _without_broker(files: Sequence[Read], sources: Mapping[str, str], around: Around) -> list[str]:
+def _without_broker(
+    files: Sequence[Read], sources: Mapping[str, str], context: FileContext
+) -> list[str]:
     """What is said of the files that configure no broker, where others do. Raises UsageError where
     there is nothing of Kafka in any of them."""
-    silent = [file for file in files if not _is_judged(file, around)]
+    silent = [file for file in files if not _is_judged(file, context)]
     if len(silent) < len(files) or not files:
-        silent = [file for file in silent if not _is_beside(file, around.needed)]
+        silent = [file for file in silent if not _is_beside(file, context.needed)]
     elif not any(_names_kafka(file, sources[file.name]) for file in silent):
         kinds = ", ".join(name for kind, name in KINDS.items() if kind != "other")
         raise UsageError(f"{_nothing(silent[0], sources)}; kdiag reads {kinds}")
@@ -144,12 +146,12 @@ def _nothing(file: Read, sources: Mapping[str, str]) -> str:
     """`compose.yml: nothing of Kafka is in it (Deployment)`."""
     if any(document.kind == "other" for document in file.documents):
         return f"{file.name}: it configures {KINDS['other']} or the like: kdiag judges brokers"
-    said = f" ({', '.join(file.others)})" if file.others and file.others != ("?",) else ""
+    kinds = f" ({', '.join(file.others)})" if file.others and file.others != ("?",) else ""
     text = sources[file.name]
     what = "no broker" if _names_kafka(file, text) else "nothing of Kafka"
     if what != "no broker" and "kafka" in text.lower():
         what = "nothing that kdiag knows"
-    return f"{file.name}: {what} is configured in it{said}"
+    return f"{file.name}: {what} is configured in it{kinds}"
 
 
 def _names_kafka(file: Read, text: str) -> bool:
@@ -158,12 +160,12 @@ def _names_kafka(file: Read, text: str) -> bool:
     return "other" in kinds or bool(kinds & set(_OF_BROKERS) and "kafka" in text.lower())
 
 
-def _is_judged(file: Read, around: Around) -> bool:
+def _is_judged(file: Read, context: FileContext) -> bool:
     """Whether anything in a file is judged."""
     for each in file.documents:
         if each.kind in (*BESIDE, "other"):
             continue
-        if each.kind not in _OF_BROKERS or each.broken or _brokers(each, around):
+        if each.kind not in _OF_BROKERS or each.broken or _brokers(each, context):
             return True
     return False
 
@@ -180,12 +182,12 @@ def _read(name: str, text: str) -> Read:
 
 
 def _judged(
-    files: Sequence[Read], live: ObservedCluster | None, around: Around | None = None
-) -> list[Found]:
+    files: Sequence[Read], live: ObservedCluster | None, context: FileContext | None = None
+) -> list[EditableProblem]:
     """What all rules find, by file and place."""
-    around = around or _around(files, live)
+    context = context or _context(files, live)
     order = {file.name: number for number, file in enumerate(files)}
-    found = [each for file in files for one in file.documents for each in _of(one, around)]
+    found = [each for file in files for one in file.documents for each in _of(one, context)]
     return sorted(
         found,
         key=lambda f: (order[f.problem.file], f.problem.spot, f.problem.finding.code),
@@ -193,7 +195,7 @@ def _judged(
 
 
 @dataclass(frozen=True)
-class Around:
+class FileContext:
     """What all files tell together: of Strimzi's pools, Services and Nodes, of containers, and the
     paths of the files that others name. `brokers` are those of each document, once known."""
 
@@ -203,7 +205,7 @@ class Around:
     brokers: dict[Document, list[ConfiguredBroker]] = field(default_factory=dict)
 
 
-def _around(files: Sequence[Read], live: ObservedCluster | None) -> Around:
+def _context(files: Sequence[Read], live: ObservedCluster | None) -> FileContext:
     """What all files tell together."""
     documents = [document for file in files for document in file.documents]
     kafkas = sum(document.kind == "Kafka" for document in documents)
@@ -218,45 +220,47 @@ def _around(files: Sequence[Read], live: ObservedCluster | None) -> Around:
         tuple(kube_node(d.root) for d in documents if d.kind == "Node" and d.root),
         live,
     )
-    return Around(strimzi, beside(documents), needed_by(documents))
+    return FileContext(strimzi, beside(documents), needed_by(documents))
 
 
-def _entrance(files: Sequence[Read], live: ObservedCluster) -> EntryListener | None:
+def _entry_listener(files: Sequence[Read], live: ObservedCluster) -> EntryListener | None:
     """The listener that a walk came in by, of the first file that has it."""
-    around = _around(files, live)
+    context = _context(files, live)
     for document in (document for file in files for document in file.documents):
         found: tuple[Spot, EntryListener] | None = None
         if document.kind == "Kafka" and document.root:
-            found = entrance(cluster(meant(document.root, document.deviations), around.strimzi))
-        for each in _met(_brokers(document, around), live):
-            found = found or door_in(each)
+            found = strimzi_entry(
+                cluster(meant(document.root, document.deviations), context.strimzi)
+            )
+        for each in _observed(_brokers(document, context), live):
+            found = found or broker_entry(each)
         if found:
-            spot, there = found
-            return there._replace(place=f"{document.file}:{document.place(spot).line}")
+            spot, listener = found
+            return listener._replace(place=f"{document.file}:{document.place(spot).line}")
     return None
 
 
 def _lines(files: Sequence[Read], live: ObservedCluster) -> Mapping[int, MergedLine]:
     """What the files have their brokers advertise, by node id."""
-    around = _around(files, live)
+    context = _context(files, live)
     documents = [document for file in files for document in file.documents]
     return merged_lines(
         (document, broker)
         for document in documents
-        for broker in _met(list(_brokers(document, around)), live)
+        for broker in _observed(list(_brokers(document, context)), live)
     )
 
 
-def _of(document: Document, around: Around) -> Iterator[Found]:
+def _of(document: Document, context: FileContext) -> Iterator[EditableProblem]:
     """What is wrong with one document."""
-    brokers = _brokers(document, around)
+    brokers = _brokers(document, context)
     if document.kind in _OF_BROKERS and not brokers and not document.broken:
         return
     facts = [Facts((document,))]
     if document.kind == "Kafka" and document.root:
-        found = cluster(meant(document.root, document.deviations), around.strimzi)
+        found = cluster(meant(document.root, document.deviations), context.strimzi)
         facts.append(Facts((found,)))
-    facts += [Facts((each,)) for each in _met(brokers, around.strimzi.live)]
+    facts += [Facts((each,)) for each in _observed(brokers, context.strimzi.live)]
     if document.kind == "helm":
         facts += [Facts((each,)) for each in node_ports(document.root)]
     astray = any(each.flaw is Flaw.MISPLACED for each in document.deviations)
@@ -264,8 +268,8 @@ def _of(document: Document, around: Around) -> Iterator[Found]:
         if document.kind in (*BESIDE, "other") or (astray and rule.code in _ABSENCES):
             continue
         matches = (match for known in facts for match in rule.matches(known))
-        told = (m for m in matches if isinstance(m, Mistake) and m.spot != NOWHERE)
-        mistakes = list(islice(told, MOST_ALIKE + 1))
+        placed = (m for m in matches if isinstance(m, Mistake) and m.spot != NOWHERE)
+        mistakes = list(islice(placed, MOST_ALIKE + 1))
         for number, match in enumerate(mistakes[:MOST_ALIKE], start=1):
             # Rules on shapes give places of the file, the others those of the tree.
             spot = match.spot if rule.needs == (Document,) else document.place(match.spot)
@@ -273,30 +277,30 @@ def _of(document: Document, around: Around) -> Iterator[Found]:
             if number < len(mistakes) and number == MOST_ALIKE:
                 more = f"{finding.message} (there are more of these: {MOST_ALIKE} are listed)"
                 finding = replace(finding, message=more)
-            yield Found(Problem(finding, document.file, spot), match.edits)
+            yield EditableProblem(Problem(finding, document.file, spot), match.edits)
 
 
-def _brokers(document: Document, around: Around) -> list[ConfiguredBroker]:
+def _brokers(document: Document, context: FileContext) -> list[ConfiguredBroker]:
     """The brokers that a document configures itself."""
-    if document not in around.brokers:
-        around.brokers[document] = list(_configured(document, around))
-    return around.brokers[document]
+    if document not in context.brokers:
+        context.brokers[document] = list(_configured(document, context))
+    return context.brokers[document]
 
 
-def _configured(document: Document, around: Around) -> Iterator[ConfiguredBroker]:
+def _configured(document: Document, context: FileContext) -> Iterator[ConfiguredBroker]:
     root = document.root
     if document.kind == "properties":
         found = of_properties(root)
         yield from (found,) if found else ()
     elif document.kind == "compose":
-        yield from of_compose(root, document.file, around.beside)
+        yield from of_compose(root, document.file, context.beside)
     elif document.kind == "workload":
-        yield from of_workload(root, around.beside)
+        yield from of_workload(root, context.beside)
     elif document.kind == "ConfigMap":
         yield from of_config_map(root)
     elif document.kind == "helm":
         yield from of_helm(root)
-    elif document.kind == "env" and normpath(document.file) not in around.needed:
+    elif document.kind == "env" and normpath(document.file) not in context.needed:
         yield from _of_variables(root)
 
 
@@ -312,7 +316,7 @@ def _of_variables(root: Node | None) -> Iterator[ConfiguredBroker]:
         yield replace(found, depends="the container that takes these variables")
 
 
-def _met(
+def _observed(
     brokers: Sequence[ConfiguredBroker], live: ObservedCluster | None
 ) -> list[ConfiguredBroker]:
     """The brokers, each with how a walk fared at it: by node id, or because there is but one."""
@@ -321,7 +325,9 @@ def _met(
     alone = live.brokers[0] if len(brokers) == len(live.brokers) == 1 else None
     ports = tuple(port for _, port in live.entered)
     return [
-        replace(each, met=alone if each.node is None else live.broker(each.node), entered=ports)
+        replace(
+            each, observed=alone if each.node is None else live.broker(each.node), entry_ports=ports
+        )
         for each in brokers
     ]
 

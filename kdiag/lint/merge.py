@@ -1,4 +1,4 @@
-"""Joins what files say of a cluster with what a walk met of it."""
+"""Compares the configuration files of a cluster with the cluster that a walk observed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from kdiag.config.settings import Endpoint
 from kdiag.lint.linter import lint
 from kdiag.lint.merged_line import merged
 from kdiag.lint.mistake import Problem
-from kdiag.lint.observed import HostPort, ObservedBroker, ObservedCluster, at
+from kdiag.lint.observed import ObservedBroker, ObservedCluster, at
 from kdiag.lint.remedies import about, corrected
 from kdiag.lint.report import LintReport
 from kdiag.lint.sources import ConfigSource
@@ -30,7 +29,7 @@ _IN_A_FILE = ("yaml", "properties")
 
 @dataclass(frozen=True)
 class MergedConfig:
-    """What files say, judged by what a walk met."""
+    """The findings on files, judged with the observed cluster."""
 
     report: LintReport
 
@@ -58,45 +57,39 @@ class MergedConfig:
         very listener that was entered, or else what is wrong with them."""
         fixed = {each.finding.code for each in self.report.problems if each.fixed}
         wrong = [each for each in found if each.code in _ADVERTISED]
-        if wrong and self.report.entrance and fixed & _ADVERTISING:
+        if wrong and self.report.entry_listener and fixed & _ADVERTISING:
             return wrong
         return [each for each in found if each.code in fixed and each.hop == "config"]
 
 
 def merge(config: ConfigSource, facts: Facts) -> MergedConfig:
-    """What the files of a walk say."""
-    return MergedConfig(lint(config.sources, skip_unknown=True, fix=True, live=met(facts)))
-
-
-def met(facts: Facts) -> ObservedCluster | None:
-    """The running cluster, None where no broker is known."""
-    bootstrap, metadata, listeners = (
-        facts.get(Bootstrap),
-        facts.get(Metadata),
-        facts.get(Listeners),
+    """Judges the files of a walk."""
+    return MergedConfig(
+        lint(config.sources, skip_unknown=True, fix=True, live=observed_cluster(facts))
     )
+
+
+def observed_cluster(facts: Facts) -> ObservedCluster | None:
+    """The running cluster, None where no broker is known."""
+    bootstrap, metadata = facts.get(Bootstrap), facts.get(Metadata)
+    listeners = facts.get(Listeners)
     if bootstrap is None or metadata is None or not metadata.brokers:
         return None
     dialled = {x.broker.node: x for x in listeners.listeners} if listeners else {}
     cloud = facts.get(CloudView) or CloudView()
     return ObservedCluster(
-        tuple(_where(contact.endpoint) for contact in bootstrap.usable),
+        tuple(contact.endpoint for contact in bootstrap.usable),
         tuple(_broker(each, dialled.get(each.node), cloud) for each in metadata.brokers),
     )
 
 
 def _broker(broker: Broker, listener: Listener | None, cloud: CloudView) -> ObservedBroker:
-    advertised = _where(broker.advertised)
     if listener and listener.contact.usable:
-        return ObservedBroker(broker.node, advertised, True, at(*advertised))
-    met, _ = cloud.found_public([listener] if listener else [])
-    proven = next((each.proven for each in met), None)
-    reached = at(*_where(proven.endpoint)) if proven else None
-    return ObservedBroker(broker.node, advertised, False, reached)
-
-
-def _where(endpoint: Endpoint) -> HostPort:
-    return endpoint.host, endpoint.port
+        return ObservedBroker(broker.node, broker.advertised, True, at(*broker.advertised))
+    found, _ = cloud.found_public([listener] if listener else [])
+    proven = next((each.proven for each in found), None)
+    reached = at(*proven.endpoint) if proven else None
+    return ObservedBroker(broker.node, broker.advertised, False, reached)
 
 
 def _first(fixes: Sequence[Remedy], finding: Finding) -> list[Remedy]:

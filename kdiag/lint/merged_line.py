@@ -34,13 +34,13 @@ def merged_lines(
     found: dict[int, MergedLine] = {}
     for document, broker in configured:
         value = broker.settings.get(ADVERTISED)
-        entry = next((x for x in broker.advertised if broker.came_in(x)), None)
-        if not value or not value.exact or not entry or not broker.met:
+        entry = next((x for x in broker.advertised if broker.is_entry(x)), None)
+        if not value or not value.exact or not entry or not broker.observed:
             continue
-        name, _, _ = entry.said.partition("://")
+        name, _, _ = entry.text.partition("://")
         separator = "=" if document.kind == "properties" else ": "
         before = f"{value.key.text}{separator}{value.text[: entry.begin]}{name}://"
-        found[broker.met.node] = MergedLine(document.file, before, value.text[entry.end :])
+        found[broker.observed.node] = MergedLine(document.file, before, value.text[entry.end :])
     return found
 
 

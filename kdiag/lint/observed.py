@@ -1,4 +1,4 @@
-"""What a walk found of the running cluster, in the terms of the files that configure it."""
+"""The running cluster as a walk observed it, for comparison with its configuration files."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from kdiag.config.endpoint import Endpoint
 from kdiag.config.record import NamedTuple
 from kdiag.config.usage import UsageError
 
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 KUBECTL = "kubectl:"  # begins the name of what kubectl has shown
 MAX_BROKERS = 10_000
 
-HostPort = tuple[str, int]  # a host and its port
-
 _HOST = re.compile(r"[A-Za-z0-9_.-]{1,255}\Z|[0-9A-Fa-f:.]{2,45}\Z")
 
 
@@ -25,13 +24,13 @@ class ObservedBroker(NamedTuple):
     address; `reached` is an address where this very broker answered, None where there is none."""
 
     node: int
-    advertised: HostPort
+    advertised: Endpoint
     works: bool
-    reached: HostPort | None
+    reached: Endpoint | None
 
     @property
-    def instead(self) -> HostPort | None:
-        """The address that it should advertise for this client, None where none is proven."""
+    def instead(self) -> Endpoint | None:
+        """The address to advertise for this client instead, None where none is proven."""
         return None if self.works else self.reached
 
 
@@ -39,7 +38,7 @@ class ObservedCluster(NamedTuple):
     """A running cluster. `entered` are the bootstrap servers with which a Kafka connection was set
     up, `brokers` those in their metadata."""
 
-    entered: tuple[HostPort, ...]
+    entered: tuple[Endpoint, ...]
     brokers: tuple[ObservedBroker, ...]
 
     def broker(self, node: int | None) -> ObservedBroker | None:
@@ -51,15 +50,9 @@ class ObservedCluster(NamedTuple):
         return tuple(sorted(each.node for each in self.brokers))
 
 
-def at(host: str, port: int) -> HostPort | None:
+def at(host: str, port: int) -> Endpoint | None:
     """An address that a file may have; None for what is no host or no port."""
-    return (host, port) if _HOST.match(host) and 0 < port < 65536 else None
-
-
-def shown(address: HostPort) -> str:
-    """`host:port`, with brackets around IPv6."""
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return Endpoint(host, port) if _HOST.match(host) and 0 < port < 65536 else None
 
 
 def of_report(name: str, data: bytes) -> ObservedCluster:
@@ -88,7 +81,7 @@ def _brokers(report: Report) -> Iterator[ObservedBroker]:
         yield ObservedBroker(each.node, advertised, works, reached)
 
 
-def _public(report: Report) -> Iterator[tuple[int, HostPort]]:
+def _public(report: Report) -> Iterator[tuple[int, Endpoint]]:
     """The public address of a broker's private one, by AWS, where the walk reached it."""
     for row in report.aws.addresses if report.aws else ():
         node = row.subject.partition("broker ")[2]
@@ -104,9 +97,10 @@ def _works(layers: Mapping[str, str | None]) -> bool:
     return layers.get("kafka") == "ok" and {"ok", None, "denied"}.issuperset(layers.values())
 
 
-def _host_port(text: str, writable: bool = True) -> HostPort | None:
+def _host_port(text: str, writable: bool = True) -> Endpoint | None:
     """`host:port`; None where the text is not that, or (`writable`) where no file may have it."""
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and len(port) < 6) or len(host) > 255:
         return None
-    return at(host.strip("[]"), int(port)) if writable else (host.strip("[]"), int(port))
+    endpoint = Endpoint(host.strip("[]"), int(port))
+    return at(*endpoint) if writable else endpoint

@@ -12,14 +12,14 @@ from kdiag.lint.tree import Items, Map, get
 
 def advertised(listener: StrimziListener, each: BrokerEntry) -> Edits:
     """The broker's entry with the address that it was reached at; none where it was not."""
-    met = listener.met(each.id)
-    there = met.instead if met else None
-    if met is None or there is None:
+    observed = listener.observed(each.id)
+    address = observed.instead if observed else None
+    if observed is None or address is None:
         return ()
-    host, port = there
+    host, port = address
     edits = put(each.node, "advertisedHost", written(host))
-    told = each.port("advertisedPort") or each.port("nodePort") or met.advertised[1]
-    if edits and port != told:
+    default_port = each.port("advertisedPort") or each.port("nodePort") or observed.advertised[1]
+    if edits and port != default_port:
         more = put(each.node, "advertisedPort", str(port))
         return (*edits, *more) if more else ()
     return edits
@@ -28,10 +28,10 @@ def advertised(listener: StrimziListener, each: BrokerEntry) -> Edits:
 def entries(listener: StrimziListener, nodes: Sequence[int]) -> Edits:
     """Entries for these brokers, each with the address that it was reached at; none where one of
     them was not."""
-    met = [each for node in nodes if (each := listener.met(node)) and each.reached]
-    if not met or len(met) < len(nodes):
+    reached = [each for node in nodes if (each := listener.observed(node)) and each.reached]
+    if not reached or len(reached) < len(nodes):
         return ()
-    fields = [_fields(each) for each in met]
+    fields = [_fields(each) for each in reached]
     found = get(listener.configuration, "brokers")
     if isinstance(found, Items) and found.items:
         return append(found, fields)
@@ -68,8 +68,8 @@ def pinned(listener: StrimziListener) -> Edits:
     )
 
 
-def _fields(met: ObservedBroker) -> list[tuple[str, str]]:
-    assert met.reached
-    host, port = met.reached
-    said = [("broker", str(met.node)), ("advertisedHost", written(host))]
-    return said + [("advertisedPort", str(port))] * (port != met.advertised[1])
+def _fields(broker: ObservedBroker) -> list[tuple[str, str]]:
+    assert broker.reached
+    host, port = broker.reached
+    fields = [("broker", str(broker.node)), ("advertisedHost", written(host))]
+    return fields + [("advertisedPort", str(port))] * (port != broker.advertised[1])

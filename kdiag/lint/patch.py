@@ -53,12 +53,12 @@ def _command(resource: Document, changed: list[Entry], lines: list[str]) -> str:
     if not all(parts) or not all(_FIELD.match(each.key.text) for each in changed):
         return f"kubectl edit {where}\n"
     above = "/spec/kafka" if resource.kind == "Kafka" else "/spec"
-    said = []
+    operations = []
     for each, (first, *rest) in zip(changed, parts, strict=True):
         value = f"value{first[each.key.end.column - each.key.start.column :]}"
-        said += ["- op: add", f"  path: {above}/{each.key.text}"]
-        said += [f"  {line}".rstrip() for line in (value, *rest)]
-    patch = "\n".join(said)
+        operations += ["- op: add", f"  path: {above}/{each.key.text}"]
+        operations += [f"  {line}".rstrip() for line in (value, *rest)]
+    patch = "\n".join(operations)
     return f"kubectl patch {where} --type json --patch-file /dev/stdin <<'EOF'\n{patch}\nEOF\n"
 
 
@@ -99,7 +99,7 @@ def _value(node: Node | None) -> JsonValue:
         return None
     if isinstance(node, Scalar):
         return node.value
-    told = entries(node)
-    if told or not items(node):
-        return {each.key.text: _value(each.value) for each in told}
+    fields = entries(node)
+    if fields or not items(node):
+        return {each.key.text: _value(each.value) for each in fields}
     return [_value(each) for each in items(node)]

@@ -13,28 +13,28 @@ MOST_IDS = 2000  # of all pools; the largest clusters have some hundreds of brok
 
 @dataclass(frozen=True)
 class NodePool:
-    """A KafkaNodePool. `ids` is what its status says; `wanted` the range that an annotation asks
-    for."""
+    """A KafkaNodePool. `ids` is what its status says; `requested_ids` those of the
+    annotation strimzi.io/next-node-ids."""
 
     name: str
     cluster: str
     roles: tuple[str, ...]
     replicas: int
     ids: tuple[int, ...] | None
-    wanted: tuple[int, ...] = ()
+    requested_ids: tuple[int, ...] = ()
 
 
 def pool(root: Node) -> NodePool:
     """The model of a KafkaNodePool."""
-    said = items(root, "status", "nodeIds")
-    ids = [int(each.text) for each in said if isinstance(each, Scalar) and _is_id(each.text)]
+    status_ids = items(root, "status", "nodeIds")
+    ids = [int(each.text) for each in status_ids if isinstance(each, Scalar) and _is_id(each.text)]
     roles = [each.text for each in items(root, "spec", "roles") if isinstance(each, Scalar)]
     return NodePool(
         text(root, "metadata", "name"),
         text(root, "metadata", "labels", "strimzi.io/cluster"),
         tuple(roles),
         min(max(number(root, "spec", "replicas") or 0, 0), MOST_IDS),
-        tuple(ids) if said else None,
+        tuple(ids) if status_ids else None,
         _range(text(root, "metadata", "annotations", "strimzi.io/next-node-ids")),
     )
 
@@ -50,7 +50,7 @@ def node_ids(pools: Sequence[NodePool]) -> tuple[dict[str, tuple[int, ...]], boo
         if pool.name in ids:
             continue
         replicas = min(pool.replicas, max(0, MOST_IDS - len(taken)))
-        free = [one for one in pool.wanted if one not in taken][:replicas]
+        free = [one for one in pool.requested_ids if one not in taken][:replicas]
         taken |= set(free)
         while len(free) < replicas:
             if candidate not in taken:
@@ -61,15 +61,15 @@ def node_ids(pools: Sequence[NodePool]) -> tuple[dict[str, tuple[int, ...]], boo
     return ids, settled
 
 
-def _range(said: str) -> tuple[int, ...]:
+def _range(annotation: str) -> tuple[int, ...]:
     """`[0, 5, 10-20]` of an annotation."""
     found: list[int] = []
-    for low, high in re.findall(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", said):
+    for low, high in re.findall(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?", annotation):
         first, last = int(low), int(high or low)
         step = 1 if last >= first else -1
         found += list(range(first, last + step, step)[:MOST_IDS])
     return tuple(found[:MOST_IDS])
 
 
-def _is_id(said: str) -> bool:
-    return said.isascii() and said.isdecimal() and len(said) < 12
+def _is_id(text_: str) -> bool:
+    return text_.isascii() and text_.isdecimal() and len(text_) < 12

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kdiag.config.settings import unescape
 from kdiag.lint.reader import split
 from kdiag.lint.tree import Entry, Map, Scalar, Spot
 
@@ -31,8 +32,6 @@ _CLIENT = re.compile(
     r"(key|value)\.(de)?serializer|group\.id)\Z"
 )
 _SPLIT = re.compile(r"[ \t\f]*((?:\\.|[^\\=:\s])*)[ \t\f]*(?:[=:][ \t\f]*)?")
-_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|.)", re.DOTALL)
-_ESCAPED = {"t": "\t", "n": "\n", "r": "\r", "f": "\f"}
 
 
 def kind_of(name: str, content: str) -> str | None:
@@ -80,8 +79,8 @@ def variables(content: str) -> Map:
     for number, line in enumerate(split(content), start=1):
         match = _VARIABLE.match(line)
         if match:
-            said = match[2]
-            quoted = len(said) > 1 and said[0] in "\"'" and said[-1] == said[0]
+            written = match[2]
+            quoted = len(written) > 1 and written[0] in "\"'" and written[-1] == written[0]
             start = Spot(number, match.start(2) + 1 + quoted)
             end = Spot(number, match.end(2) + 1 - quoted)
             name = Scalar(
@@ -90,8 +89,8 @@ def variables(content: str) -> Map:
                 Spot(number, match.start(1) + 1),
                 Spot(number, match.end(1) + 1),
             )
-            told = said[1:-1] if quoted else said
-            found.append(Entry(name, Scalar(told, told, start, end)))
+            value = written[1:-1] if quoted else written
+            found.append(Entry(name, Scalar(value, value, start, end)))
     return Map(Spot(1, 1), tuple(found))
 
 
@@ -120,11 +119,11 @@ def tree(content: str) -> Map:
             at += 1
             end = Spot(at, len(more) + 1)
         value = "".join(parts)
-        told = _plain(value).rstrip() if end.line > begin + 1 else _plain(value)
+        plain = unescape(value).rstrip() if end.line > begin + 1 else unescape(value)
         name = Scalar(
-            _plain(key), _plain(key), Spot(begin + 1, match.start(1) + 1), _behind(match, begin)
+            unescape(key), unescape(key), Spot(begin + 1, match.start(1) + 1), _behind(match, begin)
         )
-        found.append(Entry(name, Scalar(told, told, Spot(begin + 1, start + 1), end)))
+        found.append(Entry(name, Scalar(plain, plain, Spot(begin + 1, start + 1), end)))
     return Map(Spot(1, 1), tuple(found))
 
 
@@ -134,15 +133,3 @@ def _behind(match: re.Match[str], begin: int) -> Spot:
 
 def _goes_on(value: str) -> bool:
     return (len(value) - len(value.rstrip("\\"))) % 2 == 1
-
-
-def _plain(text: str) -> str:
-    """Text without its escapes."""
-
-    def meant(match: re.Match[str]) -> str:
-        said = match[1]
-        if said[0] == "u" and len(said) == 5:
-            return chr(int(said[1:], 16))
-        return _ESCAPED.get(said, said)
-
-    return _ESCAPE.sub(meant, text)

@@ -38,9 +38,9 @@ class DuplicateKey:
 class Unreadable(Exception):
     """No YAML, or more than is read of one."""
 
-    def __init__(self, words: str, spot: Spot) -> None:
-        super().__init__(words)
-        self.words, self.spot = words, spot
+    def __init__(self, message: str, spot: Spot) -> None:
+        super().__init__(message)
+        self.message, self.spot = message, spot
 
 
 def document(text: str, first_line: int = 1) -> tuple[Node | None, list[DuplicateKey]]:
@@ -62,7 +62,7 @@ def document(text: str, first_line: int = 1) -> tuple[Node | None, list[Duplicat
         raise Unreadable(f"{error.problem or 'no YAML'}{context}", spot) from None
     except yaml.YAMLError as error:
         raise _odd_character(error, text, first_line) from None
-    return builder.root, builder.twins
+    return builder.root, builder.duplicates
 
 
 def resolved(text: str) -> PlainValue:
@@ -93,8 +93,8 @@ def segments(text: str) -> Iterator[tuple[int, str]]:
         body = lines[begin:end]
         if body and body[0].startswith("..."):
             body, begin = body[1:], begin + 1
-        said = [line.strip() for line in body if not line.lstrip().startswith(("#", "%"))]
-        if any(line and line != "---" for line in said):
+        content = [line.strip() for line in body if not line.lstrip().startswith(("#", "%"))]
+        if any(line and line != "---" for line in content):
             yield begin + 1, "".join(body)
 
 
@@ -123,7 +123,7 @@ class _Builder:
 
     def __init__(self, yaml: Any, first_line: int) -> None:
         self.root: Node | None = None
-        self.twins: list[DuplicateKey] = []
+        self.duplicates: list[DuplicateKey] = []
         self._first = first_line
         self._open: list[_Open] = []
         self._anchors: dict[str, tuple[Node, int]] = {}  # and how many values it holds
@@ -198,7 +198,7 @@ class _Builder:
             frame.key = None
         elif isinstance(node, Scalar):
             if node.text in frame.keys and node.text != "<<":
-                self.twins.append(DuplicateKey(node, frame.keys[node.text]))
+                self.duplicates.append(DuplicateKey(node, frame.keys[node.text]))
             frame.keys.setdefault(node.text, node.start)
             frame.key = node
         else:

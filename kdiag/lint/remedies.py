@@ -39,12 +39,12 @@ def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
             lines.append(f"{'  ' * depth}- broker: <node id>")
             depth += 1
     # What was a number or a truth stays one.
-    said = (
+    written = (
         Snippet(value)
         if _BARE.match(value)
         else value or unknown(name if name.isidentifier() else "value")
     )
-    named = fill("yaml", "{key}: {value}", key=name, value=said)
+    named = fill("yaml", "{key}: {value}", key=name, value=written)
     lines.append(f"{'  ' * depth}{named}")
     wanted = lines[1:] if lines[0] == "listeners:" and len(lines) > 2 else lines
     cut = len(wanted[0]) - len(wanted[0].lstrip())
@@ -218,19 +218,19 @@ def _within(space: str) -> Snippet:
 def corrected(name: str, before: str, after: str) -> Remedy:
     """A file with every fix in it, as a difference to what it is; what kubectl showed, as commands
     that change it there. Lines that look like secrets are not copied: reports are passed on."""
-    typed = "".join(commands(name, before, after)) if name.startswith(KUBECTL) else ""
+    commands_ = "".join(commands(name, before, after)) if name.startswith(KUBECTL) else ""
     name = name.removeprefix(KUBECTL)
-    said = typed or diff(name, before, after)
-    if _TELLING.search(said):
-        said = diff(name, before, after, around=0)
-        typed = ""
-    if _TELLING.search(said):
+    change = commands_ or diff(name, before, after)
+    if _TELLING.search(change):
+        change = diff(name, before, after, around=0)
+        commands_ = ""
+    if _TELLING.search(change):
         return Remedy(
             f"{name} has secrets beside what is wrong: kdiag lint --diff shows the change"
         )
-    if typed:
-        return Remedy(f"Change {name} like this:", typed, "shell")
-    if said.count("\n") > MOST_LINES:
-        said = "".join(said.splitlines(keepends=True)[:MOST_LINES])
-        return Remedy(f"Change {name} as follows (all of it: kdiag lint --diff):", said, "diff")
-    return Remedy(f"Change {name} like this:", said, "diff")
+    if commands_:
+        return Remedy(f"Change {name} like this:", commands_, "shell")
+    if change.count("\n") > MOST_LINES:
+        change = "".join(change.splitlines(keepends=True)[:MOST_LINES])
+        return Remedy(f"Change {name} as follows (all of it: kdiag lint --diff):", change, "diff")
+    return Remedy(f"Change {name} like this:", change, "diff")

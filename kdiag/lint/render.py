@@ -32,8 +32,8 @@ def terminal(report: LintReport, stream: TextIO) -> None:
 def _lines(report: LintReport, style: Style) -> Iterator[str]:
     for each in report.repaired:
         place = style.bold(f"{_place(each)}:")
-        said = f"{each.finding.code} {style.good('fixed:')} {each.finding.message}"
-        yield style.wrapped(f"{place} {said}", 4)
+        message = f"{each.finding.code} {style.good('fixed:')} {each.finding.message}"
+        yield style.wrapped(f"{place} {message}", 4)
     for each in report.problems:
         finding = each.finding
         error = finding.severity is Severity.ERROR
@@ -124,8 +124,8 @@ def github(report: LintReport, stream: TextIO) -> None:
             "col": str(each.spot.column),
             "title": f"{each.finding.code} {each.finding.name}",
         }
-        said = command(each.finding.severity.value, properties, each.finding.message)
-        stream.write(fitted(said, stream))
+        annotation = command(each.finding.severity.value, properties, each.finding.message)
+        stream.write(fitted(annotation, stream))
 
 
 FORMS: Mapping[str, Callable[[LintReport, TextIO], None]] = {
@@ -147,8 +147,8 @@ def _place(each: Problem) -> str:
 
 def _uri(name: str) -> str:
     """A file's name as SARIF has it: relative to where kdiag runs, or with a scheme."""
-    said = quote(name.encode("utf-8", "surrogateescape"))
-    return f"file://{said}" if name.startswith("/") else said.replace(":", "%3A")
+    path = quote(name.encode("utf-8", "surrogateescape"))
+    return f"file://{path}" if name.startswith("/") else path.replace(":", "%3A")
 
 
 def _as_object(each: Problem) -> dict[str, Any]:

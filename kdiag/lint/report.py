@@ -14,28 +14,28 @@ EXIT_CODE = 60
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FixedFile:
     """A file with every fix in it that kdiag can make."""
 
     name: str
     before: str
     after: str
-    left: tuple[Problem, ...] = ()  # what is wrong with it still
+    remaining: tuple[Problem, ...] = ()  # what is wrong with it still
 
 
 @dataclass(frozen=True)
 class LintReport:
     """Problems by file and place; `fixed` are the files that the fixes change, `repaired` the
-    problems that are no longer in these files, `entrance` is where a walk came in, as far as the
+    problems that are no longer in these files, `entry_listener` is where a walk bootstrapped, as far as the
     files tell, `notes` are about files that configure no broker, `judged` is how many do,
     and `lines` are what the brokers of a walk advertise, by node id."""
 
     files: tuple[str, ...]
     problems: tuple[Problem, ...]
     fail_on: str = "error"
-    fixed: tuple[Fixed, ...] = field(default=())
+    fixed: tuple[FixedFile, ...] = field(default=())
     repaired: tuple[Problem, ...] = ()
-    entrance: EntryListener | None = None
+    entry_listener: EntryListener | None = None
     notes: tuple[str, ...] = ()
     judged: int = 0
     lines: Mapping[int, MergedLine] = field(default_factory=dict)

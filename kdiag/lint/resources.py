@@ -58,12 +58,12 @@ def bare(host: str) -> str:
 
 
 @dataclass(frozen=True)
-class Gap:
+class MissingField:
     """Something that is required and missing: which field, where, in words, and what to add."""
 
     field: str
     spot: Spot
-    words: str
+    message: str
     snippet: str
 
 
@@ -80,13 +80,13 @@ def forbidden(root: Node) -> Iterator[tuple[Entry, bool]]:
         yield each, low.startswith(_LISTENERS)
 
 
-def gaps(root: Node, kind: str) -> Iterator[Gap]:
+def missing_fields(root: Node, kind: str) -> Iterator[MissingField]:
     """What a resource lacks, though its schema does not ask for it."""
     whole = text(root, "apiVersion") and text(root, "kind")
     label = get(root, "metadata", "labels", "strimzi.io/cluster")
     if kind == "KafkaNodePool" and whole and is_null(label):
         metadata = get(root, "metadata") or root
-        yield Gap(
+        yield MissingField(
             "metadata.labels",
             metadata.start,
             "`metadata.labels` lacks `strimzi.io/cluster`: the operator passes over a node pool "
@@ -102,22 +102,24 @@ def gaps(root: Node, kind: str) -> Iterator[Gap]:
             yield from _storage(get(root, *path), ".".join(path))
 
 
-def _storage(node: Node | None, path: str) -> Iterator[Gap]:
+def _storage(node: Node | None, path: str) -> Iterator[MissingField]:
     kind = text(node, "type")
     if not isinstance(node, Map):
         return
     if kind == "persistent-claim" and is_null(get(node, "size")):
-        words = f"`{path}` of type persistent-claim lacks `size`, which is required"
-        yield Gap(f"{path}.size", node.start, words, "size: <100Gi>")
+        message = f"`{path}` of type persistent-claim lacks `size`, which is required"
+        yield MissingField(f"{path}.size", node.start, message, "size: <100Gi>")
     if kind != "jbod":
         return
     volumes = items(node, "volumes")
     if not volumes:
-        words = f"`{path}` of type jbod lacks `volumes`, which is required"
-        said = "volumes:\n  - id: 0\n    type: persistent-claim\n    size: <100Gi>"
-        yield Gap(f"{path}.volumes", node.start, words, said)
+        message = f"`{path}` of type jbod lacks `volumes`, which is required"
+        snippet = "volumes:\n  - id: 0\n    type: persistent-claim\n    size: <100Gi>"
+        yield MissingField(f"{path}.volumes", node.start, message, snippet)
     for each in volumes:
         if isinstance(each, Map) and is_null(get(each, "id")):
-            words = f"`{path}.volumes[]` lacks `id`, which is required"
-            yield Gap(f"{path}.volumes[].id", each.start, words, "id: <number of its own>")
+            message = f"`{path}.volumes[]` lacks `id`, which is required"
+            yield MissingField(
+                f"{path}.volumes[].id", each.start, message, "id: <number of its own>"
+            )
         yield from _storage(each, f"{path}.volumes[]")

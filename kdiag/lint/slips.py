@@ -52,19 +52,21 @@ def _may_be(name: str, other: str) -> bool:
 
 def _distance(name: str, other: str) -> int | None:
     """How many slips lead from one to the other; None where they may well be two names."""
-    one, two = _bare(name), _bare(other)
-    if one == two:
+    bare, other_bare = _bare(name), _bare(other)
+    if bare == other_bare:
         return 0
-    mine, its = _words(name), _words(other)
-    if len(mine) == len(its) > 1:
-        far = [_slips(a, b, 1 if len(b) < 6 else 2) for a, b in zip(mine, its, strict=True)]
+    words, other_words = _words(name), _words(other)
+    if len(words) == len(other_words) > 1:
+        far = [
+            _slips(a, b, 1 if len(b) < 6 else 2) for a, b in zip(words, other_words, strict=True)
+        ]
         if None not in far:
             return sum(each or 0 for each in far)
-        if sum(a != b for a, b in zip(mine, its, strict=True)) == 1:
+        if sum(a != b for a, b in zip(words, other_words, strict=True)) == 1:
             return None  # one word of several is another: Seconds, and not Ms
-    if ({*mine} ^ {*its}) & {*_UNITS}:
+    if ({*words} ^ {*other_words}) & {*_UNITS}:
         return None
-    return _slips(one, two, 1 if len(two) < 8 else 2)
+    return _slips(bare, other_bare, 1 if len(other_bare) < 8 else 2)
 
 
 def _slips(one: str, two: str, most: int) -> int | None:

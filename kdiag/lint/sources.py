@@ -1,4 +1,4 @@
-"""What configures the cluster of a walk: files, and what kubectl showed."""
+"""The configuration of the cluster of a walk: files, and the output of kubectl."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from kdiag.lint.kubectl import KubectlUnavailable
 
 @dataclass(frozen=True)
 class ConfigSource:
-    """The facts of config: the texts by name; with --strimzi what was `asked` for, and what
-    kubectl did not tell of it. `elapsed` is in seconds."""
+    """The facts of config: texts by file name; with --strimzi the `resource`, NAMESPACE/NAME, and
+    the calls of kubectl without an answer. `elapsed` is in seconds."""
 
     sources: Mapping[str, str]
     elapsed: float = 0.0
-    asked: str = ""
-    untold: tuple[KubectlUnavailable, ...] = ()
+    resource: str = ""
+    unavailable: tuple[KubectlUnavailable, ...] = ()
 
     @property
     def summary(self) -> str:
-        """What was learnt, in one line."""
+        """One line for the report: which files were read."""
         names = list(self.sources)
         shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if names[3:] else "")
-        return f"read {shown}" if names else f"{self.asked}: kubectl showed nothing"
+        return f"read {shown}" if names else f"{self.resource}: kubectl showed nothing"

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from kdiag.lint.observed import HostPort, ObservedBroker, ObservedCluster
+from kdiag.config.endpoint import Endpoint
+from kdiag.lint.observed import ObservedBroker, ObservedCluster
 from kdiag.lint.pools import MOST_IDS, NodePool, node_ids
 from kdiag.lint.tree import Map, Node, Scalar, get, items, number, text
 
@@ -22,7 +23,7 @@ _MOST_LISTENERS = 64  # of one resource that are judged
 
 @dataclass(frozen=True)
 class BrokerEntry:
-    """An item of `brokers[]`: what one broker is given. `node` is where it stands."""
+    """An item of `brokers[]`, the settings of one broker. `node` is the item in the file."""
 
     node: Map
     id: int | None
@@ -42,9 +43,9 @@ class BrokerEntry:
 
 @dataclass(frozen=True)
 class StrimziListener:
-    """An item of `listeners[]`. `live` is what a walk met that came in by it, None where none did;
-    `node_ports` are those that Services have: of the bootstrap (None) and of brokers, by id;
-    `stands` is where its status says that clients come in: (host, port)."""
+    """An item of `listeners[]`. `live` is the cluster as observed by a walk that bootstrapped at this
+    listener, None without one. `node_ports` are those of the Services: of the bootstrap (None) and
+    of brokers, by id. `status_addresses` are the bootstrap addresses in the status."""
 
     node: Map
     name: str
@@ -55,17 +56,20 @@ class StrimziListener:
     configuration: Map | None
     brokers: tuple[BrokerEntry, ...]
     node_ports: Mapping[int | None, int] = field(default_factory=dict)
-    stands: tuple[HostPort, ...] = ()
+    status_addresses: tuple[Endpoint, ...] = ()
     live: ObservedCluster | None = None
 
-    def met(self, node: int | None) -> ObservedBroker | None:
-        """How a walk that came in by this listener fared at a broker."""
+    def observed(self, node: int | None) -> ObservedBroker | None:
+        """The result of dialling a broker, by a walk that bootstrapped at this listener."""
         return self.live.broker(node) if self.live else None
 
     def proven(self, each: BrokerEntry) -> bool:
-        """Whether a walk met a broker at the very address that its entry has."""
-        met = self.met(each.id)
-        return met is not None and met.reached == (each.host(), each.port("advertisedPort"))
+        """Whether a walk reached a broker at exactly the address of its entry."""
+        observed = self.observed(each.id)
+        return observed is not None and observed.reached == (
+            each.host(),
+            each.port("advertisedPort"),
+        )
 
     @property
     def outside(self) -> bool:
@@ -77,7 +81,7 @@ class StrimziListener:
         return text(self.configuration, *path)
 
     def hosts(self) -> list[str]:
-        """Every host that its brokers are told to advertise, once each."""
+        """The advertisedHost values of its brokers, once each."""
         return list(dict.fromkeys(each.host() for each in self.brokers if each.host()))
 
     def names(self) -> list[str]:
@@ -119,7 +123,7 @@ class KubeNode:
 
 @dataclass(frozen=True)
 class StrimziContext:
-    """What is known beside a Kafka resource: from the same files, and from a walk."""
+    """The resources around a Kafka resource, from the same files, and the cluster of a walk."""
 
     pools: tuple[NodePool, ...] = ()
     services: tuple[KubeService, ...] = ()
@@ -151,7 +155,7 @@ class StrimziCluster:
     name: str
     namespace: str
     listeners: tuple[StrimziListener, ...]
-    around: StrimziContext
+    context: StrimziContext
     brokers: tuple[int, ...] | None
     controllers: tuple[int, ...]
     settled: bool
@@ -164,14 +168,14 @@ class StrimziCluster:
     def service(self, listener: StrimziListener) -> KubeService | None:
         """The bootstrap Service that Strimzi made for a listener."""
         name = f"{self.name}-kafka-{listener.name}-bootstrap"
-        return next((each for each in self.around.services if each.name == name), None)
+        return next((each for each in self.context.services if each.name == name), None)
 
 
-def cluster(root: Node, around: StrimziContext) -> StrimziCluster:
+def cluster(root: Node, context: StrimziContext) -> StrimziCluster:
     """The model of a Kafka resource."""
     name = text(root, "metadata", "name")
     namespace = text(root, "metadata", "namespace")
-    pools = [each for each in around.pools if each.cluster == name or not name]
+    pools = [each for each in context.pools if each.cluster == name or not name]
     ids, known = node_ids(pools)
     replicas = None if pools else _replicas(root)
     settled = (known and bool(pools)) or replicas is not None
@@ -179,24 +183,26 @@ def cluster(root: Node, around: StrimziContext) -> StrimziCluster:
     brokers = {one: f"{name}-{each.name}-{one}" for each in serving for one in ids[each.name]}
     brokers |= {one: f"{name}-kafka-{one}" for one in range(replicas or 0)}
     controllers = [n for each in pools if each not in serving for n in ids[each.name]]
-    listeners = tuple(_beside(each, root, name, brokers, around) for each in _listeners(root))
-    entry = entered(listeners, around.live) if around.live else None
+    listeners = tuple(
+        _with_services_and_status(each, root, name, brokers, context) for each in _listeners(root)
+    )
+    entry = entered(listeners, context.live) if context.live else None
     if entry:
         listeners = tuple(
-            replace(each, live=around.live) if each is entry else each for each in listeners
+            replace(each, live=context.live) if each is entry else each for each in listeners
         )
-    met = around.live.nodes if entry and around.live and not settled else ()
+    observed_ids = context.live.nodes if entry and context.live and not settled else ()
     observed = number(root, "status", "observedGeneration")
     return StrimziCluster(
         name,
         namespace,
         listeners,
-        around,
-        met or (tuple(sorted(brokers)) if settled or pools else None),
-        tuple(sorted(set(controllers).difference(met))),
-        settled or bool(met),
-        bool(met),
-        {} if met or not name else brokers,
+        context,
+        observed_ids or (tuple(sorted(brokers)) if settled or pools else None),
+        tuple(sorted(set(controllers).difference(observed_ids))),
+        settled or bool(observed_ids),
+        bool(observed_ids),
+        {} if observed_ids or not name else brokers,
         observed is not None,
         observed is not None and observed < (number(root, "metadata", "generation") or 0),
         tuple(_complaints(root)),
@@ -219,9 +225,9 @@ def default_port(listener: StrimziListener) -> int | None:
 
 
 def entered(listeners: Sequence[StrimziListener], live: ObservedCluster) -> StrimziListener | None:
-    """The listener that a walk came in by, None where that cannot be told: by the names that
-    brokers have inside, by the ports that lead to it, by what they are told to advertise, or
-    because there is no other."""
+    """The listener at which a walk bootstrapped, None where that is not clear. The clues, in order:
+    the host names of pods, the ports that lead to the listener, the advertisedHost of its brokers,
+    its type, and that there is no other listener inside, or outside."""
     for clue in (_names_pods, _leads_to, _is_told, _has_node_ports, _is_inside, _is_outside):
         found = [each for each in listeners if clue(each, live)]
         if len(found) == 1:
@@ -236,7 +242,7 @@ def _names_pods(listener: StrimziListener, live: ObservedCluster) -> bool:
 
 def _leads_to(listener: StrimziListener, live: ObservedCluster) -> bool:
     ports = {port for _, port in live.entered}
-    known = {*listener.node_ports.values(), *(port for _, port in listener.stands)}
+    known = {*listener.node_ports.values(), *(port for _, port in listener.status_addresses)}
     pinned = number(listener.configuration, "bootstrap", "nodePort")
     own = {each.port("nodePort") for each in listener.brokers}
     if listener.type == "loadbalancer":
@@ -245,8 +251,8 @@ def _leads_to(listener: StrimziListener, live: ObservedCluster) -> bool:
 
 
 def _is_told(listener: StrimziListener, live: ObservedCluster) -> bool:
-    told = {(each.id, each.host()) for each in listener.brokers if each.host()}
-    return bool(told & {(each.node, each.advertised[0]) for each in live.brokers})
+    declared = {(each.id, each.host()) for each in listener.brokers if each.host()}
+    return bool(declared & {(each.node, each.advertised[0]) for each in live.brokers})
 
 
 def _has_node_ports(listener: StrimziListener, live: ObservedCluster) -> bool:
@@ -262,12 +268,12 @@ def _is_outside(listener: StrimziListener, _: ObservedCluster) -> bool:
     return listener.outside
 
 
-def _beside(
+def _with_services_and_status(
     listener: StrimziListener,
     root: Node,
     name: str,
     pods: Mapping[int, str],
-    around: StrimziContext,
+    context: StrimziContext,
 ) -> StrimziListener:
     """The listener with what its Services and its status say."""
     services: dict[str, int | None] = {f"{name}-kafka-{listener.name}-bootstrap": None}
@@ -276,19 +282,21 @@ def _beside(
         services[pod if plain else f"{pod.removesuffix(f'-{one}')}-{listener.name}-{one}"] = one
     ports = {
         services[each.name]: port
-        for each in around.services
+        for each in context.services
         for _, port in each.ports
         if port and each.name in services
     }
-    return replace(listener, node_ports=ports, stands=tuple(_stands(root, listener.name)))
+    return replace(
+        listener, node_ports=ports, status_addresses=tuple(_status_addresses(root, listener.name))
+    )
 
 
-def _stands(root: Node, name: str) -> Iterator[HostPort]:
+def _status_addresses(root: Node, name: str) -> Iterator[Endpoint]:
     for each in items(root, "status", "listeners"):
         for address in items(each, "addresses") if text(each, "name") == name else ():
             port = number(address, "port")
             if port:
-                yield text(address, "host"), port
+                yield Endpoint(text(address, "host"), port)
 
 
 def _complaints(root: Node) -> Iterator[str]:
@@ -296,8 +304,8 @@ def _complaints(root: Node) -> Iterator[str]:
     for each in items(root, "status", "conditions"):
         kind, state = text(each, "type"), text(each, "status")
         if state == "True" and kind in ("NotReady", "Warning"):
-            said = ": ".join(x for x in (text(each, "reason"), text(each, "message")) if x)
-            yield f"{kind}: {said}" if said else kind
+            message = ": ".join(x for x in (text(each, "reason"), text(each, "message")) if x)
+            yield f"{kind}: {message}" if message else kind
 
 
 def service(root: Node) -> KubeService:

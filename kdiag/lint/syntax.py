@@ -26,7 +26,7 @@ _LINES = (
     (rf"([ ]*)-({_HOST})[ ]*(#.*)?\Z", r"\1- \2 \3", "there is no blank behind the dash"),
     (rf"([ ]*)({_HOST}\.\w+)[ ]*(#.*)?\Z", r"\1- \2 \3", "the dash of this item is missing"),
 )  # fmt: skip
-_PATTERNS = tuple((re.compile(shape), new, words) for shape, new, words in _LINES)
+_PATTERNS = tuple((re.compile(shape), new, message) for shape, new, message in _LINES)
 _BLOCK = re.compile(r"[^#]*[|>][+-]?[0-9]?[ \t]*(#.*)?$")
 
 
@@ -35,7 +35,7 @@ class Rewritten:
     """A line that kept a text from being read: where, and why."""
 
     spot: Spot
-    words: str
+    message: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def readable(text: str, first_line: int, error: Unreadable) -> ReadableText | No
         if found is None:
             return None
         lines, changed = found
-        made += [Rewritten(Spot(n + first_line, column), words) for n, column, words in changed]
+        made += [Rewritten(Spot(n + first_line, column), message) for n, column, message in changed]
         try:
             document("".join(lines), first_line)
         except Unreadable as next_error:
@@ -77,7 +77,7 @@ def _line(lines: list[str], at: int) -> _Changed | None:
         body = lines[number].rstrip("\r\n")
         if body.lstrip().startswith("#"):
             continue
-        for shape, new, words in _PATTERNS:
+        for shape, new, message in _PATTERNS:
             match = shape.match(body)
             changed = match.expand(new).rstrip() if match else body
             if match and changed != body:
@@ -85,7 +85,7 @@ def _line(lines: list[str], at: int) -> _Changed | None:
                 whole = [*lines[:number], changed + ending, *lines[number + 1 :]]
                 if _further(whole, lines):
                     column = len(body) - len(body.lstrip()) + 1
-                    return whole, [(number, column, words)]
+                    return whole, [(number, column, message)]
     return None
 
 
@@ -124,8 +124,8 @@ def _without_tabs(lines: list[str], first: int, shifts: dict[int, int]) -> _Chan
     (found,) = fits.values()
     for number in numbers:
         shifts[number + first] = len(found[number]) - len(lines[number])
-    words = "this line is indented with a tab: YAML takes spaces only"
-    return list(found), [(number, 1, words) for number in numbers]
+    message = "this line is indented with a tab: YAML takes spaces only"
+    return list(found), [(number, 1, message) for number in numbers]
 
 
 def _outline(root: Node | None) -> str:

@@ -28,9 +28,9 @@ def is_about_kafka(root: Node | None) -> bool:
     for each in items(pod(root), "containers"):
         if image_of(text(each, "image")):
             return True
-        said = [text(one, "name") for one in items(each, "env")]
-        said += [one.text for key in ("command", "args") for one in scalars(get(each, key))]
-        if any(word in one for one in said for word in _ABOUT):
+        texts = [text(one, "name") for one in items(each, "env")]
+        texts += [one.text for key in ("command", "args") for one in scalars(get(each, key))]
+        if any(word in one for one in texts for word in _ABOUT):
             return True
     return False
 
@@ -66,9 +66,11 @@ def of_workload(root: Node | None, beside: Beside) -> Iterator[ConfiguredBroker]
             for path, name in mounted.items():  # that file is judged by itself
                 known = name and configures_kafka(beside.config_maps.get(name))
                 if known and f"what is mounted at {path}" in (found.unseen, found.depends):
-                    said = f"whether it reads ConfigMap {name}"
+                    condition = f"whether it reads ConfigMap {name}"
                     found = replace(
-                        found, unseen=found.unseen and said, depends=found.depends and said
+                        found,
+                        unseen=found.unseen and condition,
+                        depends=found.depends and condition,
                     )
             yield replace(found, neighbours=tuple(others))
 
@@ -99,8 +101,8 @@ def of_config_map(root: Node | None) -> Iterator[ConfiguredBroker]:
 
 def _is_file(each: Entry) -> bool:
     """Whether an entry of a ConfigMap is a broker's file of properties."""
-    said = each.value.text if isinstance(each.value, Scalar) else ""
-    return properties.is_broker(each.key.text, said) if "\n" in said else False
+    content = each.value.text if isinstance(each.value, Scalar) else ""
+    return properties.is_broker(each.key.text, content) if "\n" in content else False
 
 
 def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
@@ -109,35 +111,35 @@ def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
     missing = ""
     for each in items(container, "envFrom"):
         name = text(each, "configMapRef", "name")
-        there = beside.config_maps.get(name)
-        if there is None:
+        config_map = beside.config_maps.get(name)
+        if config_map is None:
             secret = text(each, "secretRef", "name")
             missing = missing or (f"ConfigMap {name}" if name else f"Secret {secret}")
-        at = get(each, "configMapRef", "name")
+        reference = get(each, "configMapRef", "name")
         prefix = text(each, "prefix")
-        said = {
+        values = {
             prefix + e.key.text: e.value.text
-            for e in entries(there, "data")
+            for e in entries(config_map, "data")
             if isinstance(e.value, Scalar)
         }
-        if isinstance(at, Scalar):
-            found.update(implied(said, at, f"in ConfigMap {name}"))
+        if isinstance(reference, Scalar):
+            found.update(implied(values, reference, f"in ConfigMap {name}"))
     for each in items(container, "env"):
         name_, value = get(each, "name"), get(each, "value")
         if not isinstance(name_, Scalar):
             continue
-        told = value_of(name_, value) or _referred(name_, each, beside)
-        found[name_.text] = told
+        value_ = value_of(name_, value) or _referred(name_, each, beside)
+        found[name_.text] = value_
     return found, missing
 
 
 def _referred(name: Scalar, each: Node, beside: Beside) -> Value:
     """A variable that is taken from elsewhere: of a ConfigMap where it is given."""
     source = get(each, "valueFrom", "configMapKeyRef")
-    there = beside.config_maps.get(text(source, "name"))
-    said = get(there, "data", text(source, "key"))
-    if isinstance(said, Scalar):
-        return Value(said.text, name.start, False, name, f"in ConfigMap {text(source, 'name')}")
+    config_map = beside.config_maps.get(text(source, "name"))
+    value = get(config_map, "data", text(source, "key"))
+    if isinstance(value, Scalar):
+        return Value(value.text, name.start, False, name, f"in ConfigMap {text(source, 'name')}")
     return Value(f"$({name.text})", name.start, False, name)
 
 

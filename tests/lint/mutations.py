@@ -19,7 +19,7 @@ import yaml
 from kdiag.config.usage import UsageError
 from kdiag.lint.linter import after_fixes, lint
 from kdiag.lint.patch import commands
-from kdiag.lint.report import Fixed, LintReport
+from kdiag.lint.report import FixedFile, LintReport
 from tests.lint.corpus import Case, cases, refused_by_strimzi
 
 Slip = Callable[[random.Random, list[str], int], None]
@@ -148,7 +148,7 @@ def _weight(report: LintReport) -> tuple[int, int]:
     return report.errors, len(report.problems) - report.errors
 
 
-def _not_patched(fixed: Fixed) -> Iterator[str]:
+def _not_patched(fixed: FixedFile) -> Iterator[str]:
     """What `--patch` leaves as it was in the resources of the corrected file."""
     resources = _resources(fixed.after)
     for command in commands(fixed.name, fixed.before, fixed.after):

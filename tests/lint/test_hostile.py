@@ -113,9 +113,9 @@ def test_whatever_a_walk_has_met_fixes_leave_a_file_that_can_be_read(
     broken = [p for p in report.problems if p.finding.code == "KD601" and not p.fixed]
     for fixed in report.fixed:
         assert fixed.before == text
-        left = [p.finding.code for p in fixed.left]
+        left = [p.finding.code for p in fixed.remaining]
         assert left.count("KD601") == len(broken)
-        assert not [p for p in fixed.left if p.fixed]
+        assert not [p for p in fixed.remaining if p.fixed]
         again = lint({"a.yaml": fixed.after}, skip_unknown=True, fix=True, live=live)
         assert again.fixed == ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kdiag.config.endpoint import Endpoint
 from kdiag.lint.linter import lint
 from kdiag.lint.merged_line import merged
 from kdiag.lint.observed import ObservedBroker, ObservedCluster
@@ -22,7 +23,8 @@ COMPOSE = f"""services:
       KAFKA_ADVERTISED_LISTENERS: {LISTENERS}
 """
 LIVE = ObservedCluster(
-    (("3.10.139.221", 9094),), (ObservedBroker(1, ("10.0.1.11", 9094), False, None),)
+    (Endpoint("3.10.139.221", 9094),),
+    (ObservedBroker(1, Endpoint("10.0.1.11", 9094), False, None),),
 )
 FIX = Remedy(
     "Advertise it.", f"# server.properties\n{broker_line(1, '<address of it>:9094')}", "properties"
@@ -53,7 +55,7 @@ def test_without_a_line_for_each_broker_it_stays_as_it_is() -> None:
     report = lint({"server.properties": PROPERTIES}, live=LIVE)
     two = Remedy("", f"{FIX.snippet}\n{broker_line(2, 'b:1')}", "properties")
     assert merged(two, report.lines) == two
-    elsewhere = ObservedCluster(LIVE.entered, (ObservedBroker(7, ("b7", 9), False, None),))
+    elsewhere = ObservedCluster(LIVE.entered, (ObservedBroker(7, Endpoint("b7", 9), False, None),))
     assert lint({"server.properties": PROPERTIES}, live=elsewhere).lines == {}
 
 

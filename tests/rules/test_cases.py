@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from kdiag.companions.facts import Companions, HttpAnswer, RestResult
+from kdiag.config.endpoint import Endpoint
 from kdiag.config.security import Sasl, Security, Tls
 from kdiag.config.settings import settings
 from kdiag.hold.facts import HeldBroker, Hold, Outcome, Silent
@@ -497,10 +498,10 @@ BAD_FILES: Mapping[str, Edits] = {
 def cluster(*advertised: str) -> ObservedCluster:
     """The cluster of GOOD; brokers advertise these hosts."""
     found = [
-        ObservedBroker(node, (host, 32000 + node), False, None)
+        ObservedBroker(node, Endpoint(host, 32000 + node), False, None)
         for node, host in enumerate(advertised)
     ]
-    return ObservedCluster(((DOOR, 32100),), tuple(found))
+    return ObservedCluster((Endpoint(DOOR, 32100),), tuple(found))
 
 
 DECLARED = ("3.10.139.221", "3.10.139.222", "3.10.139.223")

@@ -6,20 +6,19 @@ from collections.abc import Iterator
 
 from kdiag.address import internal_name, is_loopback, is_private, is_unusable
 from kdiag.config.snippet import unknown
-from kdiag.lint import observed_fix as proven
-from kdiag.lint import remedies
+from kdiag.lint import observed_fix, remedies
 from kdiag.lint.broker import ADVERTISED, MAP, ConfiguredBroker, Value, is_variable
 from kdiag.lint.edit import Edit, Edits, replace
 from kdiag.lint.resources import bare, certifiable
 from kdiag.lint.rules.advertised import (
     AdvertisedListener,
     advertised_listeners,
+    broker_mistake,
     is_host,
     is_public,
     proven_address,
-    told,
 )
-from kdiag.lint.rules.strimzi import mistake, spot_of
+from kdiag.lint.rules.strimzi import listener_mistake, spot_of
 from kdiag.lint.strimzi import BrokerEntry, StrimziCluster, StrimziListener
 from kdiag.lint.tree import Scalar, Spot, get, is_null
 from kdiag.rules.rule import Match, Severity, rule
@@ -47,18 +46,18 @@ def advertises_private(
     How to fix: advertise an address that clients outside can reach, in a listener of its own. Where
     all clients are inside of that network, nothing has to change.
     """
-    for listener, each, host in _told(cluster):
+    for listener, each, host in _advertised_hosts(cluster):
         if is_private(host):
-            said = f"broker {each.id} will advertise {host}, which is private"
-            yield _at(listener, each, said)
+            message = f"broker {each.id} will advertise {host}, which is private"
+            yield _at(listener, each, message)
     for advertised in _advertised(broker):
         if not is_private(advertised.host):
             continue
-        said = f"{advertised.address.name} will advertise {advertised.host}, which is "
+        message = f"{advertised.address.name} will advertise {advertised.host}, which is "
         if advertised.host in advertised.broker.own and not advertised.clients:
-            yield _of(advertised, f"{said}its own address on the network of the containers")
+            yield _of(advertised, f"{message}its own address on the network of the containers")
         elif not advertised.inward:
-            yield _of(advertised, f"{said}private")
+            yield _of(advertised, f"{message}private")
 
 
 @rule(
@@ -83,7 +82,7 @@ def advertises_loopback(
     How to fix: advertise a name that the client can reach: for other containers the service's name,
     for other machines the host's name or address.
     """
-    for listener, each, host in _told(cluster):
+    for listener, each, host in _advertised_hosts(cluster):
         if is_loopback(host):
             yield _at(listener, each, f"broker {each.id} will advertise {host}: the client itself")
     for advertised in _advertised(broker):
@@ -112,19 +111,21 @@ def advertises_nothing(
     How to fix: write the host alone in `advertisedHost`, and the port in `advertisedPort`; in
     `advertised.listeners` write NAME://HOST:PORT.
     """
-    for listener, each, host in _told(cluster, empty=True):
+    for listener, each, host in _advertised_hosts(cluster, empty=True):
         node = each.scalar("advertisedHost")
         if not host or is_unusable(host, 1):
-            said = f"broker {each.id} will advertise {host or 'no host'}, which no client can dial"
-            yield _at(listener, each, said)
+            message = (
+                f"broker {each.id} will advertise {host or 'no host'}, which no client can dial"
+            )
+            yield _at(listener, each, message)
         elif node and not (is_host(host) and (certifiable(host) or not listener.tls)):
             if is_variable(host) and "<" not in host:
                 continue
             alone = bare(host)
-            said = f"broker {each.id}: {host} is no host name and no address"
+            message = f"broker {each.id}: {host} is no host name and no address"
             if is_host(host):
-                said = f"broker {each.id}: the operator refuses {host}, of which no certificate "
-                said += "can be made: a host name has letters, digits, hyphens and dots"
+                message = f"broker {each.id}: the operator refuses {host}, of which no certificate "
+                message += "can be made: a host name has letters, digits, hyphens and dots"
             edits: Edits = (replace(node, alone),) if alone else ()
             fix = remedies.say(
                 "Write the host alone:",
@@ -134,17 +135,17 @@ def advertises_nothing(
             )
             spot = spot_of(each, "advertisedHost")
             level = Severity.WARNING if is_variable(host) else None
-            yield mistake(listener, said, spot, fix, level, edits, each.id)
+            yield listener_mistake(listener, message, spot, fix, level, edits, each.id)
     for advertised in _advertised(broker):
         name = advertised.address.name
         if advertised.host and is_unusable(advertised.host, 1):
             level = None if advertised.broker.kafka else Severity.WARNING
-            said = f"{name} will advertise {advertised.host}, which no client can dial"
-            yield _of(advertised, said, level)
+            message = f"{name} will advertise {advertised.host}, which no client can dial"
+            yield _of(advertised, message, level)
         elif not advertised.host and not advertised.inward:
             own = _own_name(advertised.broker) or "the name of its host"
-            said = f"{name} advertises no host: clients are sent to {own}"
-            yield _of(advertised, said, None if advertised.dedicated else Severity.WARNING)
+            message = f"{name} advertises no host: clients are sent to {own}"
+            yield _of(advertised, message, None if advertised.dedicated else Severity.WARNING)
 
 
 @rule(
@@ -167,7 +168,7 @@ def advertises_internal_name(
 
     How to fix: advertise a name that clients outside can resolve, in a listener of its own.
     """
-    for listener, each, host in _told(cluster):
+    for listener, each, host in _advertised_hosts(cluster):
         kind = internal_name(host) if is_host(host) else None
         if kind:
             yield _at(listener, each, f"broker {each.id} will advertise {host}, {kind}")
@@ -177,9 +178,9 @@ def advertises_internal_name(
             continue
         if advertised.broker.container:
             published = f"{advertised.address.name} is published as {advertised.ports[0]}"
-            said = f"{published}, and advertises {advertised.host}"
+            message = f"{published}, and advertises {advertised.host}"
             level = Severity.ERROR if advertised.dedicated else Severity.WARNING
-            yield _of(advertised, f"{said}, which only containers know", level)
+            yield _of(advertised, f"{message}, which only containers know", level)
         else:
             yield _of(
                 advertised, f"{advertised.address.name} will advertise {advertised.host}, {kind}"
@@ -243,23 +244,23 @@ def plaintext_to_the_internet(
         public = [host for host in listener.hosts() if is_public(host)]
         if not public or listener.setting("loadBalancerSourceRanges"):
             continue
-        said = f"no TLS and no authentication, advertised to the internet at {listed(public)}"
+        message = f"no TLS and no authentication, advertised to the internet at {listed(public)}"
         fix = remedies.say(
             "Turn on TLS and authentication:",
             "tls: true\nauthentication:\n  type: scram-sha-512",
             "yaml",
         )
         node = get(listener.node, "tls") or listener.node
-        yield mistake(listener, said, node.start, fix)
+        yield listener_mistake(listener, message, node.start, fix)
     for advertised in advertised_listeners(broker) if broker else ():
         speaks = advertised.broker.protocol(advertised.address.name)
         if speaks == "PLAINTEXT" and is_public(advertised.host) and not advertised.inward:
             name, host = advertised.address.name, advertised.host
-            said = f"{name} is plaintext without a login, advertised at {host}"
+            message = f"{name} is plaintext without a login, advertised at {host}"
             pairs = {**advertised.broker.protocols, name: "SASL_SSL"}
             value = ",".join(f"{each}:{protocol}" for each, protocol in pairs.items() if each)
             fix = remedies.setting(MAP, value, "turn on TLS and authentication")
-            yield told(advertised.broker, said, advertised.spot, fix)
+            yield broker_mistake(advertised.broker, message, advertised.spot, fix)
 
 
 def _of_nodes(cluster: StrimziCluster) -> Iterator[Match]:
@@ -270,19 +271,19 @@ def _of_nodes(cluster: StrimziCluster) -> Iterator[Match]:
         if any(each.host() for each in listener.brokers):
             continue  # KD612 has those that are left out
         preferred = listener.setting("preferredNodePortAddressType")
-        found = once(node.advertised(preferred) for node in cluster.around.nodes)
+        found = once(node.advertised(preferred) for node in cluster.context.nodes)
         inside = [host for host in found if host and (is_private(host) or internal_name(host))]
-        if cluster.around.nodes and not inside:
+        if cluster.context.nodes and not inside:
             continue
         if inside:
-            said = f"brokers will advertise the addresses of their nodes: {listed(inside)}"
+            message = f"brokers will advertise the addresses of their nodes: {listed(inside)}"
         elif preferred in ("ExternalIP", "ExternalDNS"):
             continue
         else:
-            said = "no advertisedHost: each broker will advertise the address of its node"
+            message = "no advertisedHost: each broker will advertise the address of its node"
         if listener.live and all(each.works for each in listener.live.brokers):
             continue
-        edits = proven.entries(listener, listener.live.nodes) if listener.live else ()
+        edits = observed_fix.entries(listener, listener.live.nodes) if listener.live else ()
         fix = (
             remedies.entries(cluster.brokers, True)
             if cluster.brokers
@@ -292,7 +293,7 @@ def _of_nodes(cluster: StrimziCluster) -> Iterator[Match]:
                 "yaml",
             )
         )
-        yield mistake(listener, said, listener.node.start, fix, edits=edits)
+        yield listener_mistake(listener, message, listener.node.start, fix, edits=edits)
 
 
 def _advertised(broker: ConfiguredBroker | None) -> Iterator[AdvertisedListener]:
@@ -301,34 +302,38 @@ def _advertised(broker: ConfiguredBroker | None) -> Iterator[AdvertisedListener]
     )
 
 
-def _of(advertised: AdvertisedListener, said: str, severity: Severity | None = None) -> Match:
+def _of(advertised: AdvertisedListener, message: str, severity: Severity | None = None) -> Match:
     fix = remedies.setting(ADVERTISED, advertised.host_instead(), "advertise instead")
-    return told(advertised.broker, said, advertised.spot, fix, severity, advertised.put_right())
+    return broker_mistake(
+        advertised.broker, message, advertised.spot, fix, severity, advertised.put_right()
+    )
 
 
 def _loopback(advertised: AdvertisedListener) -> Iterator[Match]:
     """localhost is right for a port that a container publishes to its own host, beside another
     listener for the other containers; and for a broker that is all on one machine."""
     broker, name = advertised.broker, advertised.address.name
-    said = f"{name} will advertise {advertised.host}{advertised.by_default}: the client itself"
+    message = f"{name} will advertise {advertised.host}{advertised.by_default}: the client itself"
     others = [each for each in advertised_listeners(broker) if not is_loopback(each.host)]
     hosts = {host for host in _quorum(broker) if not is_loopback(host)}
     if advertised.clients:
-        yield _of(advertised, f"{said}, for {listed(advertised.clients)}, which bootstraps there")
+        yield _of(
+            advertised, f"{message}, for {listed(advertised.clients)}, which bootstraps there"
+        )
     elif len(hosts) > 1 and name == broker.inter_broker:
-        yield _of(advertised, f"{said}, for the other nodes of the cluster too")
+        yield _of(advertised, f"{message}, for the other nodes of the cluster too")
     elif broker.on_host or others or (name == broker.inter_broker and len(broker.advertised) > 1):
         return
     elif advertised.value.implied and advertised.ports:
         return  # an image that is made to be tried on one's own machine
     elif not broker.container:
-        yield _of(advertised, f"{said}, so it works on this machine alone", Severity.WARNING)
+        yield _of(advertised, f"{message}, so it works on this machine alone", Severity.WARNING)
     elif broker.published is None and not broker.neighbours and not broker.names:
-        yield _of(advertised, f"{said}, for every other pod")
+        yield _of(advertised, f"{message}, for every other pod")
     elif (not others and not broker.complete) or not advertised.ports or broker.neighbours:
-        yield _of(advertised, said, Severity.WARNING)
+        yield _of(advertised, message, Severity.WARNING)
     else:
-        yield _of(advertised, f"{said}, so it works on its own host alone", Severity.WARNING)
+        yield _of(advertised, f"{message}, so it works on its own host alone", Severity.WARNING)
 
 
 def _quorum(broker: ConfiguredBroker) -> set[str]:
@@ -366,15 +371,15 @@ def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
         spot = value.spot(each.begin)
         published = broker.outside(each)
         if each.host and is_unusable(each.host, 1):
-            said = f"no advertised.listeners, and {each.host} cannot be advertised"
+            message = f"no advertised.listeners, and {each.host} cannot be advertised"
             fatal = Severity.ERROR if broker.kafka else Severity.WARNING
-            yield told(broker, said, spot, fix, fatal, edits)
+            yield broker_mistake(broker, message, spot, fix, fatal, edits)
         elif not each.host and (published or not broker.container):
             own = _own_name(broker) or "the name that its host has"
-            said = f"no advertised.listeners: {each.name} will advertise {own}"
+            message = f"no advertised.listeners: {each.name} will advertise {own}"
             used = any(client.port == each.port for client in broker.clients)
             level = Severity.ERROR if published and inner and not used else None
-            yield told(broker, said, spot, fix, level, edits)
+            yield broker_mistake(broker, message, spot, fix, level, edits)
 
 
 def _line_behind(value: Value, text: str) -> Edits:
@@ -383,7 +388,7 @@ def _line_behind(value: Value, text: str) -> Edits:
     return (Edit(spot, spot, f"{text}\n"),) if value.exact else ()
 
 
-def _told(
+def _advertised_hosts(
     cluster: StrimziCluster | None, empty: bool = False
 ) -> Iterator[tuple[StrimziListener, BrokerEntry, str]]:
     """Every broker that is told what to advertise to clients outside."""
@@ -393,15 +398,15 @@ def _told(
         for each in listener.brokers:
             found = get(each.node, "advertisedHost")
             if isinstance(found, Scalar) and (found.text.strip() or (empty and not is_null(found))):
-                met = listener.met(each.id)
+                met = listener.observed(each.id)
                 if met and met.reached and met.reached[0] == found.text.strip():
                     continue  # it has been seen to work
                 yield listener, each, found.text.strip()
 
 
-def _at(listener: StrimziListener, each: BrokerEntry, said: str) -> Match:
+def _at(listener: StrimziListener, each: BrokerEntry, message: str) -> Match:
     fix = remedies.advertise_instead(each.id, each.host())
-    edits = proven.advertised(listener, each)
-    return mistake(
-        listener, said, spot_of(each, "advertisedHost"), fix, edits=edits, broker=each.id
+    edits = observed_fix.advertised(listener, each)
+    return listener_mistake(
+        listener, message, spot_of(each, "advertisedHost"), fix, edits=edits, broker=each.id
     )

@@ -68,38 +68,38 @@ class AdvertisedListener:
     @property
     def proven(self) -> bool:
         """Whether a walk from here met the broker at this very address."""
-        return self.broker.met is not None and self.broker.met.reached == (
+        return self.broker.observed is not None and self.broker.observed.reached == (
             self.host,
             self.address.port,
         )
 
     def host_instead(self) -> str:
         """What the whole line should say, with the host asked for by name where none is proven."""
-        said = proven_address(self.broker, self.address) or (
+        listener = proven_address(self.broker, self.address) or (
             f"{self.address.name}://<address that clients reach>:{self.address.port}"
         )
-        return whole(self.broker, ADVERTISED, said, self.address)
+        return whole(self.broker, ADVERTISED, listener, self.address)
 
     def put_right(self) -> Edits:
         """The item with the address where a walk met this broker; none where there is none."""
-        said = proven_address(self.broker, self.address)
-        if not said or self.broker.settings.get(ADVERTISED) is not self.value:
+        message = proven_address(self.broker, self.address)
+        if not message or self.broker.settings.get(ADVERTISED) is not self.value:
             return ()
-        return instead(self.value, self.address, said)
+        return instead(self.value, self.address, message)
 
 
 def advertised_listeners(broker: ConfiguredBroker) -> Iterator[AdvertisedListener]:
     """Every address that it advertises to clients, where its host is told; none of a controller."""
     value = broker.settings.get(ADVERTISED)
-    told = broker.addresses(ADVERTISED)
+    broker_mistake = broker.addresses(ADVERTISED)
     if value is None:  # an older Kafka's way to say it
         value = broker.settings.get("advertised.host.name")
         host, port = broker.get("advertised.host.name"), broker.get("advertised.port") or "9092"
         number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else None
-        told = [Address(host, 0, len(host), "PLAINTEXT", host, number)]
+        broker_mistake = [Address(host, 0, len(host), "PLAINTEXT", host, number)]
     if value is None or not broker.is_broker:
         return
-    for each in told:
+    for each in broker_mistake:
         if not each.name or each.name in broker.controllers or not each.known:
             continue
         if each.port is None or each.host.lower() in DOCKER_HOST:
@@ -111,7 +111,7 @@ def advertised_listeners(broker: ConfiguredBroker) -> Iterator[AdvertisedListene
 
 def proven_address(broker: ConfiguredBroker, listener: Address) -> str:
     """What a listener should advertise by what a walk has met, "" where that tells nothing."""
-    there = broker.met.instead if broker.met and broker.came_in(listener) else None
+    there = broker.observed.instead if broker.observed and broker.is_entry(listener) else None
     if there is None:
         return ""
     host, port = there
@@ -126,14 +126,14 @@ def whole(broker: ConfiguredBroker, name: str, item: str, old: Address | None = 
         return item
     if old is None:
         return f"{value.text.strip().strip(',')},{item}"
-    if value.text[old.begin : old.end] != old.said:
+    if value.text[old.begin : old.end] != old.text:
         return item
     return f"{value.text[: old.begin]}{item}{value.text[old.end :]}".strip()
 
 
-def told(
+def broker_mistake(
     broker: ConfiguredBroker,
-    said: str,
+    message: str,
     spot: Spot,
     fix: Remedy,
     severity: Severity | None = None,
@@ -143,7 +143,7 @@ def told(
     what = f"{broker.what}: " if broker.container else ""
     return Mistake(
         HOP,
-        what + said,
+        what + message,
         (broker.what,),
         (),
         (fix,),
@@ -156,9 +156,9 @@ def told(
 
 def instead(value: Value, address: Address, text: str) -> Edits:
     """Another text for one item; none where the file does not have it as it stands here."""
-    if not value.exact or value.text[address.begin : address.end] != address.said:
+    if not value.exact or value.text[address.begin : address.end] != address.text:
         return ()
-    if "$" in address.said:
+    if "$" in address.text:
         return ()
     return (Edit(value.spot(address.begin), value.spot(address.end), text),)
 

@@ -12,9 +12,9 @@ from kdiag.lint.edit import Edit, Edits
 from kdiag.lint.rules.advertised import (
     AdvertisedListener,
     advertised_listeners,
+    broker_mistake,
     instead,
     is_public,
-    told,
     whole,
     without,
 )
@@ -51,11 +51,11 @@ def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
                 continue
             free = [name for name in names if name not in [a.name for a in broker.advertised]]
             near = near_to(each.name, free)
-            said = f"advertises {each.name}, and listens on {listed(names)}"
+            message = f"advertises {each.name}, and listens on {listed(names)}"
             edits = _renamed(broker, each, near) if near else ()
             line = whole(broker, "listeners", f"{each.name}://:{each.port}")
             fix = remedies.setting("listeners", line, "add it, or rename it")
-            yield told(broker, said, value.spot(each.begin), fix, edits=edits)
+            yield broker_mistake(broker, message, value.spot(each.begin), fix, edits=edits)
     yield from _nowhere(broker, names)
 
 
@@ -68,17 +68,19 @@ def _nowhere(broker: ConfiguredBroker, names: list[str]) -> Iterator[Match]:
     serving = [name for name in names if name not in broker.controllers]
     near = near_to(wanted, serving)
     if named:
-        said = f"brokers are to reach each other by {wanted}, and it listens on {listed(names)}"
+        message = f"brokers are to reach each other by {wanted}, and it listens on {listed(names)}"
         spot = named.start
         edits = (Edit(named.spot(0), named.spot(len(named.text)), near),) if near else ()
         edits = edits if named.exact else ()
     else:
-        said = f"brokers reach each other by {wanted} where inter.broker.listener.name is absent, "
-        said += f"and it listens on {listed(names)}"
+        message = (
+            f"brokers reach each other by {wanted} where inter.broker.listener.name is absent, "
+        )
+        message += f"and it listens on {listed(names)}"
         spot, edits = broker.settings["listeners"].start, ()
     name = near or (serving[0] if len(serving) == 1 else "<listener that brokers use>")
     fix = remedies.setting("inter.broker.listener.name", name, "name a listener that there is")
-    yield told(broker, said, spot, fix, edits=edits)
+    yield broker_mistake(broker, message, spot, fix, edits=edits)
 
 
 @rule("KD632", "listener-without-protocol", Severity.ERROR, "A listener has no security protocol")
@@ -114,11 +116,13 @@ def listener_without_protocol(broker: ConfiguredBroker) -> Iterator[Match]:
     fix = remedies.setting(MAP, ",".join(every), "give the protocol of each listener")
     for name, spot in wrong.items():
         speaks = broker.protocol(name)
-        said = f"listener {name} has no security protocol"
+        message = f"listener {name} has no security protocol"
         if speaks and given:
-            said = f"{name} has the protocol {speaks}, which is not a security protocol"
+            message = f"{name} has the protocol {speaks}, which is not a security protocol"
             spot = given.spot(max(0, given.text.upper().find(f"{name}:")))
-        yield told(broker, said, spot, fix, edits=() if speaks else _mapped(broker, name))
+        yield broker_mistake(
+            broker, message, spot, fix, edits=() if speaks else _mapped(broker, name)
+        )
 
 
 @rule("KD633", "controller-advertised", Severity.ERROR, "Clients are sent to the controller")
@@ -141,22 +145,22 @@ def controller_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
     for each in broker.advertised:
         spot = value.spot(each.begin)
         if each.name in broker.controllers:
-            said = (
+            message = (
                 f"{each.name} is the controller's: brokers before Kafka 3.9 refuse to advertise it"
             )
             fix = remedies.say("Leave it out of advertised.listeners; clients have no use for it.")
-            yield told(broker, said, spot, fix, Severity.WARNING)
+            yield broker_mistake(broker, message, spot, fix, Severity.WARNING)
         elif each.port in ports and broker.inside(each) != each.port:
             led = {within for out, within in broker.published or () if out == each.port}
             inward = broker.container and each.host in {*broker.names, *broker.own}
             if led and not led & set(ports) and not inward:
                 continue
             own = broker.inside(each)
-            said = f"{each.name} advertises port {each.port}, which is the controller's"
+            message = f"{each.name} advertises port {each.port}, which is the controller's"
             fix = remedies.say(f"Advertise the port of {each.name}: {own}.")
             edits = instead(value, each, _with_port(each, own))
             level = None if inward or led else Severity.WARNING
-            yield told(broker, said, spot, fix, level, edits)
+            yield broker_mistake(broker, message, spot, fix, level, edits)
 
 
 @rule(
@@ -189,22 +193,24 @@ def published_port_differs(broker: ConfiguredBroker) -> Iterator[Match]:
         if listener.ports and port not in listener.ports and _outward(listener):
             shown = listed([str(each) for each in listener.ports])
             name, inside = listener.address.name, broker.inside(listener.address)
-            said = f"{name} advertises port {port}{listener.by_default} and is published as {shown}"
+            message = (
+                f"{name} advertises port {port}{listener.by_default} and is published as {shown}"
+            )
             fix = remedies.say(f"Advertise port {listener.ports[0]}, or publish {port}:{inside}.")
             edits = instead(
                 listener.value, listener.address, _with_port(listener.address, listener.ports[0])
             )
             here = is_loopback(listener.host) and port not in broker.taken
             level = None if here else Severity.WARNING
-            yield told(broker, said, listener.spot, fix, level, edits)
+            yield broker_mistake(broker, message, listener.spot, fix, level, edits)
         elif not listener.ports and _elsewhere(listener):
             inside = broker.inside(listener.address)
-            said = f"{listener.address.name} advertises {listener.host}:{port}"
-            said += f", and port {inside} is not published"
+            message = f"{listener.address.name} advertises {listener.host}:{port}"
+            message += f", and port {inside} is not published"
             fix = remedies.say(
                 "Publish it:", 'ports:\n  - "{port}:{inside}"', "yaml", port=port, inside=inside
             )
-            yield told(broker, said, listener.spot, fix, Severity.WARNING)
+            yield broker_mistake(broker, message, listener.spot, fix, Severity.WARNING)
 
 
 @rule("KD635", "listener-not-advertised", Severity.WARNING, "A listener is not advertised")
@@ -233,13 +239,13 @@ def listener_not_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
         if each.name not in named and each.name not in broker.controllers and broker.kafka:
             fatal = each.name == broker.inter_broker
             who = "brokers cannot use it among themselves" if fatal else "clients cannot use it"
-            said = f"listener {each.name} is not in advertised.listeners: {who}"
+            message = f"listener {each.name} is not in advertised.listeners: {who}"
             if not fatal and not broker.complete and not broker.controllers:
                 continue  # it may be the controller's
             item = f"{each.name}://<address that clients reach>:{each.port}"
             fix = remedies.setting(ADVERTISED, whole(broker, ADVERTISED, item), "add it")
             level = Severity.ERROR if fatal else None
-            yield told(broker, said, value.spot(each.begin), fix, level)
+            yield broker_mistake(broker, message, value.spot(each.begin), fix, level)
 
 
 @rule(
@@ -274,13 +280,13 @@ def inter_broker_outside(broker: ConfiguredBroker) -> Iterator[Match]:
             and not broker.neighbours
         ):
             continue  # a broker alone on its host
-        said = (
+        message = (
             f"brokers reach each other by {listener.address.name}, which advertises {listener.host}"
         )
         fix = remedies.two_listeners(
             listener.address.name, str(listener.host), listener.address.port or 9092
         )
-        yield told(broker, said, listener.spot, fix)
+        yield broker_mistake(broker, message, listener.spot, fix)
 
 
 @rule("KD637", "listener-not-readable", Severity.ERROR, "A listener is not NAME://HOST:PORT")
@@ -306,18 +312,18 @@ def listener_not_readable(broker: ConfiguredBroker) -> Iterator[Match]:
             if not each.name:
                 if value.opaque or not value.text.strip():
                     continue
-                said = f"{setting}: {each.said or 'an empty item'} is not NAME://HOST:PORT"
-                edits = without(value, each) if not each.said else ()
-                yield told(broker, said, spot, fix, edits=edits)
+                message = f"{setting}: {each.text or 'an empty item'} is not NAME://HOST:PORT"
+                edits = without(value, each) if not each.text else ()
+                yield broker_mistake(broker, message, spot, fix, edits=edits)
                 continue
             keys = [f"name {each.name}"] + [f"port {each.port}"] * (setting == "listeners")
             for key in keys:
                 other = seen.setdefault(key, each)
                 apart = key.startswith("port") and (not each.port or _two_families(each, other))
                 if other is not each and not apart:
-                    said = f"{setting}: {each.said} has the {key} of {other.said}"
+                    message = f"{setting}: {each.text} has the {key} of {other.text}"
                     fix = remedies.say(f"Give it a {key.split()[0]} of its own.")
-                    yield told(broker, said, spot, fix)
+                    yield broker_mistake(broker, message, spot, fix)
 
 
 @rule(
@@ -342,11 +348,13 @@ def listens_on_loopback(broker: ConfiguredBroker) -> Iterator[Match]:
         return
     for each in broker.listeners:
         if is_loopback(each.host) and broker.outside(each):
-            said = f"{each.name} listens on {each.host} inside of the container, and is published"
+            message = (
+                f"{each.name} listens on {each.host} inside of the container, and is published"
+            )
             line = whole(broker, "listeners", f"{each.name}://:{each.port}", each)
             fix = remedies.setting("listeners", line, "bind to all addresses")
             edits = instead(value, each, f"{each.name}://:{each.port}")
-            yield told(broker, said, value.spot(each.begin), fix, edits=edits)
+            yield broker_mistake(broker, message, value.spot(each.begin), fix, edits=edits)
 
 
 def _two_families(one: Address, other: Address) -> bool:
@@ -388,11 +396,11 @@ def _mapped(broker: ConfiguredBroker, name: str) -> Edits:
 
 def _renamed(broker: ConfiguredBroker, address: Address, near: str) -> Edits:
     value = broker.settings[ADVERTISED]
-    return instead(value, address, near + address.said[len(address.name) :])
+    return instead(value, address, near + address.text[len(address.name) :])
 
 
 def _with_port(address: Address, port: int | None) -> str:
-    return f"{address.said.rpartition(':')[0]}:{port}"
+    return f"{address.text.rpartition(':')[0]}:{port}"
 
 
 def _outward(listener: AdvertisedListener) -> bool:

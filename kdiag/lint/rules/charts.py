@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kdiag.lint import remedies
 from kdiag.lint.documents import Document
 from kdiag.lint.edit import Edits, replace
-from kdiag.lint.helm import strays
+from kdiag.lint.helm import unread_values
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.tree import entry
 from kdiag.rules.rule import Match, Severity, rule
@@ -28,19 +28,21 @@ def unread_value(document: Document) -> Iterator[Match]:
     """
     if document.kind != "helm":
         return
-    for each in strays(document.root):
+    for each in unread_values(document.root):
         edits: Edits = ()
         level = Severity.WARNING
         if each.moved:
-            said = f"`{each.path}` is `{each.moved}` since version {each.since} of the chart"
+            message = f"`{each.path}` is `{each.moved}` since version {each.since} of the chart"
             fix = remedies.say("With a newer chart, write it there; `helm list` tells the version.")
         elif each.near:
-            said = f"the chart has no `{each.path}`: did you mean `{each.near}`?"
+            message = f"the chart has no `{each.path}`: did you mean `{each.near}`?"
             fix = remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
             edits = () if entry(each.parent, each.near) else (replace(each.entry.key, each.near),)
             level = Severity.ERROR
         else:
-            said = f"the chart has no `{each.path}`, as far as kdiag knows (version 32)"
+            message = f"the chart has no `{each.path}`, as far as kdiag knows (version 32)"
             fix = remedies.say("Look it up in the values.yaml of your chart's version.")
         where = (f"`{each.path}`",)
-        yield Mistake(HOP, said, where, (), (fix,), level, spot=each.entry.key.start, edits=edits)
+        yield Mistake(
+            HOP, message, where, (), (fix,), level, spot=each.entry.key.start, edits=edits
+        )

@@ -49,11 +49,11 @@ def client_property(document: Document) -> Iterator[Match]:
     for name, value in given.items():
         near = "" if name in KNOWN or "." not in name else near_to(name, KNOWN)
         if near and near not in given:
-            said = f"no client has the property {name}: did you mean {near}?"
+            message = f"no client has the property {name}: did you mean {near}?"
             level = None if near.startswith(_SECURITY) else Severity.WARNING
             fix = remedies.say(f"Write {near}.")
             edits: Edits = (replace(value.key, near),)
-            yield _mistake(name, said, value.key.start, fix, level, edits)
+            yield _mistake(name, message, value.key.start, fix, level, edits)
         meant[near or name] = value
     if "bootstrap.servers" in meant:
         yield from _without_port(meant["bootstrap.servers"])
@@ -64,9 +64,9 @@ def client_property(document: Document) -> Iterator[Match]:
 def _without_port(servers: Value) -> Iterator[Match]:
     for each in servers.text.split(",") if not servers.opaque else ():
         if _BARE_HOST.match(each):
-            said = f"bootstrap.servers: {each.strip()} has no port: Java's client refuses it"
+            message = f"bootstrap.servers: {each.strip()} has no port: Java's client refuses it"
             fix = remedies.say("Write HOST:PORT; librdkafka takes 9092 where there is no port.")
-            yield _mistake("bootstrap.servers", said, servers.start, fix, Severity.WARNING)
+            yield _mistake("bootstrap.servers", message, servers.start, fix, Severity.WARNING)
 
 
 def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
@@ -79,30 +79,30 @@ def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
     try:
         secured(Layers([{name: value.text for name, value in given.items()}]), notes)
     except UsageError as error:
-        said = str(error)
-        if "kdiag" in said:
+        message = str(error)
+        if "kdiag" in message:
             return  # what kdiag cannot do, a client may
-        level = Severity.WARNING if _ABSENT.search(said) else None
+        level = Severity.WARNING if _ABSENT.search(message) else None
         fix = remedies.say("Correct it; kdiag check -F reads the file as a client does.")
-        yield _mistake(said, said, _place(said, given), fix, level)
+        yield _mistake(message, message, _place(message, given), fix, level)
     for note in notes:
         fix = remedies.say("Leave it out, or write the security.protocol that it belongs to.")
         yield _mistake(note, note, _place(note, given), fix, Severity.WARNING)
 
 
-def _place(said: str, given: Mapping[str, Value]) -> Spot:
+def _place(message: str, given: Mapping[str, Value]) -> Spot:
     """Where the property stands that a sentence names first."""
-    found = [(said.find(name), -len(name), name) for name in given if name in said]
+    found = [(message.find(name), -len(name), name) for name in given if name in message]
     return given[min(found)[2]].key.start if found else Spot(1, 1)
 
 
 def _mistake(
     name: str,
-    said: str,
+    message: str,
     spot: Spot,
     fix: Remedy,
     level: Severity | None = None,
     edits: Edits = (),
 ) -> Mistake:
     what = name.split()[0].partition("=")[0].rstrip(":")
-    return Mistake(HOP, said, (f"`{what}`",), (), (fix,), level, spot=spot, edits=edits)
+    return Mistake(HOP, message, (f"`{what}`",), (), (fix,), level, spot=spot, edits=edits)

@@ -9,7 +9,7 @@ from kdiag.lint import remedies
 from kdiag.lint.beside import outside
 from kdiag.lint.broker import ADVERTISED, ConfiguredBroker
 from kdiag.lint.images import absent
-from kdiag.lint.rules.advertised import told
+from kdiag.lint.rules.advertised import broker_mistake
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
 
@@ -37,11 +37,13 @@ def image_needs_setting(broker: ConfiguredBroker) -> Iterator[Match]:
         needed = ("listeners",) if "wurstmeister" in image.name else ()
     if needed and broker.image_at:
         names = [f"KAFKA_{name.upper().replace('.', '_')}" for name in needed]
-        said = f"its image does not start without {' or '.join(names)}"
+        message = f"its image does not start without {' or '.join(names)}"
         value = _EXAMPLES.get(needed[0], "<value>")
         fix = remedies.setting(needed[0], value, "say")
         level = Severity.WARNING if image.alone else None
-        yield replace(told(broker, said, broker.image_at, fix, level), depends=broker.unseen)
+        yield replace(
+            broker_mistake(broker, message, broker.image_at, fix, level), depends=broker.unseen
+        )
 
 
 @rule(
@@ -58,12 +60,12 @@ def settings_elsewhere(broker: ConfiguredBroker) -> Iterator[Match]:
 
     How to fix: give kdiag lint the file that it names together with this one.
     """
-    told_ = broker.get(ADVERTISED) or broker.get("advertised.host.name")
+    advertised = broker.get(ADVERTISED) or broker.get("advertised.host.name")
     judged = broker.unseen.startswith("whether ")  # by itself, or with another file
-    if broker.unseen and broker.image_at and broker.is_broker and not (told_ or judged):
-        said = f"what it advertises depends on {outside(broker.unseen)}"
+    if broker.unseen and broker.image_at and broker.is_broker and not (advertised or judged):
+        message = f"what it advertises depends on {outside(broker.unseen)}"
         fix = remedies.say(f"Give that to kdiag lint as well: {listed([broker.unseen])}.")
-        yield told(broker, said, broker.image_at, fix)
+        yield broker_mistake(broker, message, broker.image_at, fix)
 
 
 _EXAMPLES = {

@@ -37,12 +37,12 @@ def kubernetes_unavailable(config: ConfigSource) -> Iterator[Match]:
     How to fix: choose the right context (`kubectl config use-context`), log in again, or grant the
     right to read the resources that the evidence names.
     """
-    if config.untold:
-        why = listed(once(_WORDS.get(each.reason, "it failed") for each in config.untold))
+    if config.unavailable:
+        why = listed(once(_WORDS.get(each.reason, "it failed") for each in config.unavailable))
         yield Match(
             "config",
-            f"kubectl did not show everything of {config.asked}: {why}",
-            (f"Kafka {config.asked}",),
-            tuple(f"{each.command}: {each.words}" for each in config.untold),
-            tuple(dict.fromkeys(remedies.ask_kubectl(e.reason) for e in config.untold)),
+            f"kubectl did not show everything of {config.resource}: {why}",
+            (f"Kafka {config.resource}",),
+            tuple(f"{each.command}: {each.message}" for each in config.unavailable),
+            tuple(dict.fromkeys(remedies.ask_kubectl(e.reason) for e in config.unavailable)),
         )

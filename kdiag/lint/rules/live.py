@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from kdiag.config.endpoint import Endpoint
 from kdiag.lint import remedies
 from kdiag.lint.broker import ConfiguredBroker
-from kdiag.lint.observed import HostPort, ObservedBroker, shown
-from kdiag.lint.rules.advertised import told
-from kdiag.lint.rules.strimzi import mistake, spot_of
+from kdiag.lint.observed import ObservedBroker
+from kdiag.lint.rules.advertised import broker_mistake
+from kdiag.lint.rules.strimzi import listener_mistake, spot_of
 from kdiag.lint.strimzi import BrokerEntry, StrimziCluster, StrimziListener, default_port
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import brokers, listed
@@ -38,19 +39,29 @@ def not_rolled_out(
     """
     for listener in cluster.listeners if cluster else ():
         assert cluster
-        known = [(each, met) for each in listener.brokers if (met := listener.met(each.id))]
-        said = [(each, met, _declared(listener, each)) for each, met in known if each.host()]
-        hit = [(e, met, where) for e, met, where in said if _differs(met.advertised, where)]
+        entries = [
+            (each, observed)
+            for each in listener.brokers
+            if (observed := listener.observed(each.id))
+        ]
+        declared = [
+            (each, observed, _declared(listener, each)) for each, observed in entries if each.host()
+        ]
+        hit = [
+            (e, observed, where)
+            for e, observed, where in declared
+            if _differs(observed.advertised, where)
+        ]
         if hit:
-            yield _behind(cluster, listener, hit, len(hit) == len(said))
-    if broker and broker.met and broker.advertised and all(x.known for x in broker.advertised):
-        met, listed_ = broker.met, [(x.host, x.port) for x in broker.advertised]
+            yield _behind(cluster, listener, hit, len(hit) == len(declared))
+    if broker and broker.observed and broker.advertised and all(x.known for x in broker.advertised):
+        observed, listed_ = broker.observed, [(x.host, x.port) for x in broker.advertised]
         value = broker.settings["advertised.listeners"]
-        if met.advertised not in listed_ and not broker.met.works:
-            words = f"advertises {shown(met.advertised)}, and its configuration says "
-            words += listed([x.said for x in broker.advertised])
-            found = told(broker, words, value.start, remedies.restart(broker.what))
-            subjects = (f"broker {met.node}",)
+        if observed.advertised not in listed_ and not broker.observed.works:
+            message = f"advertises {observed.advertised}, and its configuration says "
+            message += listed([x.text for x in broker.advertised])
+            found = broker_mistake(broker, message, value.start, remedies.restart(broker.what))
+            subjects = (f"broker {observed.node}",)
             yield replace(found, subjects=subjects)
 
 
@@ -73,7 +84,7 @@ def address_moved(cluster: StrimziCluster) -> Iterator[Match]:
     How to fix: restart the pod, and give the node an elastic IP, or the broker an `advertisedHost`
     that stays.
     """
-    there = {address for node in cluster.around.nodes for _, address in node.addresses}
+    there = {address for node in cluster.context.nodes for _, address in node.addresses}
     for listener in cluster.listeners:
         if listener.type != "nodeport" or listener.live is None or not there:
             continue
@@ -87,10 +98,10 @@ def address_moved(cluster: StrimziCluster) -> Iterator[Match]:
         ]
         if hit:
             verb = "advertises" if len(hit) == 1 else "advertise"
-            said = f"{brokers([each.node for each in hit])} {verb} "
-            said += f"{listed([each.advertised[0] for each in hit])}, which no node has any more"
-            found = mistake(
-                listener, said, listener.node.start, _restart(cluster, hit), _level(hit)
+            message = f"{brokers([each.node for each in hit])} {verb} "
+            message += f"{listed([each.advertised[0] for each in hit])}, which no node has any more"
+            found = listener_mistake(
+                listener, message, listener.node.start, _restart(cluster, hit), _level(hit)
             )
             yield replace(found, subjects=tuple(f"broker {each.node}" for each in hit))
 
@@ -103,22 +114,23 @@ def _behind(
 ) -> Match:
     """Brokers that advertise something else, and why, as far as it is known."""
     first, met, where = hit[0]
-    said = f"broker {met.node} advertises {shown(met.advertised)}, but should advertise "
-    said += _shown(where) + (f"; the same for {len(hit) - 1} more" if hit[1:] else "")
+    message = f"broker {met.node} advertises {met.advertised}, but should advertise "
+    message += _shown(where) + (f"; the same for {len(hit) - 1} more" if hit[1:] else "")
     running = [met for _, met, _ in hit]
     if cluster.pending or cluster.refused:
-        said += ": the operator has not taken it up"
+        message += ": the operator has not taken it up"
         fix = remedies.ask_the_operator(cluster.name, cluster.namespace)
     elif all_of_them and not cluster.reported:
-        said += ": it is not rolled out"
+        message += ": it is not rolled out"
         fix = remedies.apply(cluster.name, cluster.namespace)
     else:
-        said += ": not restarted since"
+        message += ": not restarted since"
         fix = _restart(cluster, running)
-    found = mistake(listener, said, spot_of(first, "advertisedHost"), fix, _level(running))
+    found = listener_mistake(
+        listener, message, spot_of(first, "advertisedHost"), fix, _level(running)
+    )
     evidence = [
-        f"broker {met.node} advertises {shown(met.advertised)}, its configuration says "
-        f"{_shown(where)}"
+        f"broker {met.node} advertises {met.advertised}, its configuration says {_shown(where)}"
         for _, met, where in hit[1:]
     ]
     subjects = tuple(f"broker {each.node}" for each in running)
@@ -134,7 +146,7 @@ def _declared(listener: StrimziListener, each: BrokerEntry) -> tuple[str, int | 
     return each.host(), port
 
 
-def _differs(advertised: HostPort, declared: tuple[str, int | None]) -> bool:
+def _differs(advertised: Endpoint, declared: tuple[str, int | None]) -> bool:
     host, port = declared
     same_host = advertised[0].lower().rstrip(".") == host.lower().rstrip(".")
     return not same_host or port not in (None, advertised[1])
@@ -142,7 +154,7 @@ def _differs(advertised: HostPort, declared: tuple[str, int | None]) -> bool:
 
 def _shown(declared: tuple[str, int | None]) -> str:
     host, port = declared
-    return host if port is None else shown((host, port))
+    return host if port is None else str(Endpoint(host, port))
 
 
 def _level(hit: list[ObservedBroker]) -> Severity | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kdiag.config.snippet import fill, unknown
-from kdiag.lint import observed_fix as proven
-from kdiag.lint import remedies
+from kdiag.lint import observed_fix, remedies
 from kdiag.lint.edit import Edits, append, insert, remove, replace, written
 from kdiag.lint.resources import certifiable
-from kdiag.lint.rules.strimzi import mistake, spot_of
+from kdiag.lint.rules.strimzi import listener_mistake, spot_of
 from kdiag.lint.strimzi import NODE_PORTS, StrimziCluster, StrimziListener
 from kdiag.lint.tree import Items, Map, Scalar, entry, get
 from kdiag.rules.rule import Match, Severity, rule
@@ -44,9 +43,11 @@ def advertised_port_not_exposed(cluster: StrimziCluster) -> Iterator[Match]:
                 continue
             node = each.scalar("advertisedPort")
             if own is not None:
-                said = f"broker {each.id} will advertise port {port}, and its NodePort is {own}"
+                message = f"broker {each.id} will advertise port {port}, and its NodePort is {own}"
             else:
-                said = f"broker {each.id} will advertise port {port}, and nothing pins its NodePort"
+                message = (
+                    f"broker {each.id} will advertise port {port}, and nothing pins its NodePort"
+                )
             outside = port not in NODE_PORTS
             edits: Edits = ()
             if own in NODE_PORTS and not outside and node:
@@ -61,8 +62,8 @@ def advertised_port_not_exposed(cluster: StrimziCluster) -> Iterator[Match]:
                 port=unknown("NodePort") if outside else port,
             )
             level = Severity.WARNING if outside else None
-            yield mistake(
-                listener, said, spot_of(each, "advertisedPort"), fix, level, edits, each.id
+            yield listener_mistake(
+                listener, message, spot_of(each, "advertisedPort"), fix, level, edits, each.id
             )
 
 
@@ -89,7 +90,7 @@ def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
                 continue
             if listener.proven(each):
                 continue
-            said = (
+            message = (
                 f"broker {each.id} will advertise port {port}: the listener's own, not a NodePort"
             )
             if own is not None and isinstance(found.value, Scalar):
@@ -100,7 +101,7 @@ def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
                 "Leave advertisedPort out: the broker advertises its own NodePort then."
             )
             spot = spot_of(each, "advertisedPort")
-            yield mistake(listener, said, spot, fix, None, edits, each.id)
+            yield listener_mistake(listener, message, spot, fix, None, edits, each.id)
 
 
 @rule(
@@ -128,15 +129,17 @@ def node_port_not_pinned(cluster: StrimziCluster) -> Iterator[Match]:
         ports = [port for _, port in service.ports if port] if service else []
         if ports:
             continue  # it has one by now, and keeps it
-        met = proven.bootstrap_port(listener)
-        said = f"clients dial a NodePort, and not port {listener.port}; " + (
+        met = observed_fix.bootstrap_port(listener)
+        message = f"clients dial a NodePort, and not port {listener.port}; " + (
             f"it is {met} now, and nothing keeps it"
             if met
             else "none is pinned, so a firewall would have to open 30000 to 32767"
         )
         fix = remedies.pin(str(met) if met else "<free port, 30000 to 32767>")
         node = get(listener.node, "port") or listener.node
-        yield mistake(listener, said, node.start, fix, edits=proven.pinned(listener))
+        yield listener_mistake(
+            listener, message, node.start, fix, edits=observed_fix.pinned(listener)
+        )
 
 
 @rule(
@@ -164,7 +167,7 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
         hosts, names = listener.hosts(), listener.names()
         template = listener.setting("advertisedHostTemplate")
         if not hosts and not names and not template:
-            said = "TLS, and no certificate will name the addresses that clients dial"
+            message = "TLS, and no certificate will name the addresses that clients dial"
             fix = remedies.say(
                 "Add the names that clients dial: for the bootstrap, and for each broker.",
                 "configuration:\n  bootstrap:\n    alternativeNames:\n"
@@ -174,13 +177,13 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
             )
             node = get(listener.node, "tls") or listener.node
             came = once(host for host, _ in listener.live.entered) if listener.live else []
-            edits = proven.entries(listener, listener.live.nodes) if listener.live else ()
+            edits = observed_fix.entries(listener, listener.live.nodes) if listener.live else ()
             edits = (*_named(listener, came), *edits) if came and edits else ()
-            yield mistake(listener, said, node.start, fix, edits=edits)
+            yield listener_mistake(listener, message, node.start, fix, edits=edits)
             continue
         absent = [host for host in hosts if certifiable(host) and not _names(names, host)]
         if len(hosts) > 1 and absent:
-            said = (
+            message = (
                 f"bootstrap may be answered by any broker, and not every certificate names "
                 f"{listed(absent)}"
             )
@@ -191,7 +194,9 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
                 "yaml",
             )
             spot = spot_of(listener.brokers[0], "advertisedHost")
-            yield mistake(listener, said, spot, fix, Severity.WARNING, _named(listener, hosts))
+            yield listener_mistake(
+                listener, message, spot, fix, Severity.WARNING, _named(listener, hosts)
+            )
 
 
 @rule("KD625", "local-traffic-policy", Severity.WARNING, "Only the node with the pod answers")
@@ -210,18 +215,20 @@ def local_traffic_policy(cluster: StrimziCluster) -> Iterator[Match]:
         if not isinstance(node, Scalar) or node.text != "Local":
             continue
         hosts = listener.hosts()
-        told = [each for each in listener.brokers if each.host()]
-        shared = listener.type == "nodeport" and len(hosts) == 1 and len(told) > 1
-        said = "externalTrafficPolicy Local: a NodePort answers on the node of its pod only"
+        declared = [each for each in listener.brokers if each.host()]
+        shared = listener.type == "nodeport" and len(hosts) == 1 and len(declared) > 1
+        message = "externalTrafficPolicy Local: a NodePort answers on the node of its pod only"
         if shared:
-            said += f", and all brokers advertise {hosts[0]}"
+            message += f", and all brokers advertise {hosts[0]}"
         fix = remedies.say(
             "Unless brokers must see the clients' own addresses, let every node answer:",
             "externalTrafficPolicy: Cluster",
             "yaml",
         )
         edits = (replace(node, "Cluster"),) if shared else ()
-        yield mistake(listener, said, node.start, fix, Severity.ERROR if shared else None, edits)
+        yield listener_mistake(
+            listener, message, node.start, fix, Severity.ERROR if shared else None, edits
+        )
 
 
 def _names(names: list[str], host: str) -> bool:

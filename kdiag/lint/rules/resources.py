@@ -29,10 +29,10 @@ def forbidden_setting(document: Document) -> Iterator[Match]:
         return
     for each, listening in forbidden(meant(document.root, document.deviations)):
         name = each.key.text
-        said = f"the operator ignores `{name}` in spec.kafka.config"
+        message = f"the operator ignores `{name}` in spec.kafka.config"
         fix = remedies.say("Remove it: the operator sets it by the resource's other fields.")
         if listening:
-            said += ": what brokers listen on and advertise is in spec.kafka.listeners"
+            message += ": what brokers listen on and advertise is in spec.kafka.listeners"
             fix = remedies.say(
                 "Write the address in the listener instead:",
                 "configuration:\n  brokers:\n    - broker: <node id>\n"
@@ -41,4 +41,4 @@ def forbidden_setting(document: Document) -> Iterator[Match]:
             )
         level = None if listening else Severity.WARNING
         spot = document.place(each.key.start)
-        yield Mistake(HOP, said, (f"`{name}`",), (), (fix,), level, spot=spot)
+        yield Mistake(HOP, message, (f"`{name}`",), (), (fix,), level, spot=spot)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kdiag.lint import remedies
 from kdiag.lint.broker import ADVERTISED, OLD_SETTINGS, ConfiguredBroker
 from kdiag.lint.edit import Edit, Edits, replace
-from kdiag.lint.rules.advertised import told
+from kdiag.lint.rules.advertised import broker_mistake
 from kdiag.lint.tree import Spot
 from kdiag.rules.rule import Match, Severity, rule
 
@@ -30,14 +30,14 @@ def old_setting(broker: ConfiguredBroker) -> Iterator[Match]:
     instead_ += broker.get("advertised.port") or "9092"
     for name in OLD_SETTINGS:
         found = broker.settings.get(name)
-        said = f"{found.key.text} is gone since Kafka 3.0" if found else ""
+        message = f"{found.key.text} is gone since Kafka 3.0" if found else ""
         refused = image is not None and "cp-kafka" in image.name and name == "advertised.port"
         if not found or not _is_spelt(found.key.text, name) or (old and broker.get(ADVERTISED)):
             continue
         if name == "advertised.port" and broker.get("advertised.host.name") and not refused:
             continue  # goes with the host
-        said += ", and this image does not start with it" if refused else ""
-        said += ": advertised.listeners has host and port"
+        message += ", and this image does not start with it" if refused else ""
+        message += ": advertised.listeners has host and port"
         fix = remedies.setting(ADVERTISED, instead_, "write")
         if old:
             fix = remedies.say(
@@ -48,8 +48,8 @@ def old_setting(broker: ConfiguredBroker) -> Iterator[Match]:
         if name == "advertised.host.name" and not broker.get(ADVERTISED) and not old:
             edits = _modern(broker, instead_)
         harmless = old or (broker.get(ADVERTISED) and not refused)
-        yield told(
-            broker, said, found.key.start, fix, Severity.WARNING if harmless else None, edits
+        yield broker_mistake(
+            broker, message, found.key.start, fix, Severity.WARNING if harmless else None, edits
         )
 
 
@@ -65,11 +65,13 @@ def unknown_setting(broker: ConfiguredBroker) -> Iterator[Match]:
     for near in broker.misspelt.values():
         value = broker.settings[near]
         right = _spelt_like(value.key.text, near)
-        said = f"{value.key.text}: did you mean {right}?"
+        message = f"{value.key.text}: did you mean {right}?"
         width = value.key.end.column - value.key.start.column
         whole = value.key.end.line == value.key.start.line and width == len(value.key.text)
         edits = (replace(value.key, right),) if whole else ()
-        yield told(broker, said, value.key.start, remedies.say(f"Write {right}."), edits=edits)
+        yield broker_mistake(
+            broker, message, value.key.start, remedies.say(f"Write {right}."), edits=edits
+        )
 
 
 def _is_spelt(key: str, name: str) -> bool:

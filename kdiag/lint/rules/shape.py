@@ -12,7 +12,7 @@ from kdiag.lint.edit import Edit, Edits, into_item, replace
 from kdiag.lint.keyed import KEYED, items_of
 from kdiag.lint.mistake import HOP, Mistake
 from kdiag.lint.relocate import relocate
-from kdiag.lint.resources import gaps
+from kdiag.lint.resources import missing_fields
 from kdiag.lint.schema import api_version, strimzi_version
 from kdiag.lint.tree import Items, Map, Node, Scalar, Spot, entry, get, text
 from kdiag.rules.rule import Match, Remedy, Severity, rule
@@ -37,9 +37,9 @@ def unreadable_file(document: Document) -> Iterator[Match]:
     for line in document.rewritten:
         fix = remedies.say("Write it as the corrected file has it: kdiag lint --diff.")
         # The text that is read on is put right already.
-        yield Mistake(HOP, line.words, ("the document",), (), (fix,), spot=line.spot)
+        yield Mistake(HOP, line.message, ("the document",), (), (fix,), spot=line.spot)
     if document.broken:
-        words, spot = document.broken.words, document.broken.spot
+        words, spot = document.broken.message, document.broken.spot
         fix = remedies.say("Correct that line, or the line before it.")
         yield Mistake(HOP, f"cannot be read: {words}", ("the document",), (), (fix,), spot=spot)
 
@@ -60,29 +60,31 @@ def mis_indented(document: Document) -> Iterator[Match]:
     for each in document.moved:
         if each.dash:
             verb = "put one before it" if each.dash == "missing" else "remove it"
-            said = f"`{each.what}` has {'no' if each.dash == 'missing' else 'a'} dash, and "
-            said += f"begins {'an' if each.dash == 'missing' else 'no'} item: {verb}"
+            message = f"`{each.what}` has {'no' if each.dash == 'missing' else 'a'} dash, and "
+            message += f"begins {'an' if each.dash == 'missing' else 'no'} item: {verb}"
         elif each.tabs:
-            said = f"`{each.what}` is indented with a tab: YAML takes spaces only"
+            message = f"`{each.what}` is indented with a tab: YAML takes spaces only"
         else:
             columns = f"{abs(each.by)} column{'' if abs(each.by) == 1 else 's'}"
             way = "right" if each.by > 0 else "left"
-            said = f"`{each.what}` is mis-indented: move it {columns} {way}, {each.owner}"
+            message = f"`{each.what}` is mis-indented: move it {columns} {way}, {each.owner}"
         fix = remedies.say("Indent it as the corrected file has it: kdiag lint --fix.")
         # The text that is read on has it in its place already.
-        yield Mistake(HOP, said, (f"`{each.what}`",), (), (fix,), spot=each.spot)
+        yield Mistake(HOP, message, (f"`{each.what}`",), (), (fix,), spot=each.spot)
     lists = list(_lists(document.root)) if any(_flaws(document, Flaw.SPLIT)) else []
     for flaw in _flaws(document, Flaw.SPLIT):
         holder = next(x for x in lists if any(flaw.node is item for item in x.items))
         name = flaw.node.entries[0].key.text if isinstance(flaw.node, Map) else ""
         start = flaw.node.start
         dash = Spot(start.line, holder.start.column)
-        said = f"`{name}` begins an item of its own: remove its dash, it belongs to the item above"
+        message = (
+            f"`{name}` begins an item of its own: remove its dash, it belongs to the item above"
+        )
         fix = remedies.say("Replace the dash by a blank.")
         edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
         spot = document.place(start)
         what, level = (f"`{name}`",), _level(document)
-        yield Mistake(HOP, said, what, (), (fix,), level, spot=spot, edits=edits)
+        yield Mistake(HOP, message, what, (), (fix,), level, spot=spot, edits=edits)
 
 
 @rule("KD603", "unknown-field", Severity.ERROR, "A field does not exist")
@@ -100,21 +102,21 @@ def unknown_field(document: Document) -> Iterator[Match]:
     field fits. Remove a field of an older version.
     """
     for each in _flaws(document, Flaw.UNKNOWN):
-        said = f"{_where(each)} has no field `{each.key}`"
+        message = f"{_where(each)} has no field `{each.key}`"
         fix = remedies.say("Remove it, or write the field that you mean.")
         if each.near:
             value = f": {each.value}" if each.value else ""
-            said += f": did you mean `{each.near}{value}`?"
+            message += f": did you mean `{each.near}{value}`?"
             fix = remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
         elif each.gone:
-            said += f" in v1, as of Strimzi {strimzi_version()}; v1beta2 had it"
+            message += f" in v1, as of Strimzi {strimzi_version()}; v1beta2 had it"
             fix = remedies.gone(each.key)
         else:
-            said += f" in Strimzi {strimzi_version()}"
-            said += f": it has {each.expected}" if each.expected else ""
+            message += f" in Strimzi {strimzi_version()}"
+            message += f": it has {each.expected}" if each.expected else ""
         # What operators of that time called so is not renamed for them.
         of_then = _level(document) and each.entry and old_name(each.path, each.entry)
-        yield _mistake(document, each, said, fix, () if of_then else _renamed(each))
+        yield _mistake(document, each, message, fix, () if of_then else _renamed(each))
 
 
 @rule("KD604", "misplaced-field", Severity.ERROR, "A field stands where it does not belong")
@@ -133,10 +135,10 @@ def misplaced_field(document: Document) -> Iterator[Match]:
         name = each.near or each.key
         homes = listed([f"`{_dotted(home)}`" for home in each.homes])
         spelt = f" (spelt `{name}`)" if each.near else ""
-        said = f"{_where(each)} has no field `{each.key}`: it belongs to {homes}{spelt}"
+        message = f"{_where(each)} has no field `{each.key}`: it belongs to {homes}{spelt}"
         edits = () if _level(document) else relocate(document.root, each)
         fix = remedies.belongs(each.homes[0], name, text(each.entry.value) if each.entry else "")
-        yield _mistake(document, each, said, fix, edits)
+        yield _mistake(document, each, message, fix, edits)
 
 
 @rule("KD605", "wrong-value", Severity.ERROR, "A field has a value that it cannot take")
@@ -157,26 +159,28 @@ def wrong_value(document: Document) -> Iterator[Match]:
     """
     for each in (*_flaws(document, Flaw.TYPE), *_flaws(document, Flaw.VALUE)):
         shown = f"`{_short(each.node.text)}`" if isinstance(each.node, Scalar) else "this"
-        said = f"`{_dotted(each.path)}` takes {each.expected}, and {shown} is not that"
+        message = f"`{_dotted(each.path)}` takes {each.expected}, and {shown} is not that"
         edits: Edits = ()
         if each.near and isinstance(each.node, Scalar) and not each.node.block:
             edits = (replace(each.node, each.near),)
-            said += f": write {each.near}"
+            message += f": write {each.near}"
         elif each.near == KEYED and isinstance(each.node, Map):
-            said = "`listeners` is a mapping by name, as before Strimzi 0.20: each is an item of a "
-            said += "list, with name, port, type and tls"
+            message = (
+                "`listeners` is a mapping by name, as before Strimzi 0.20: each is an item of a "
+            )
+            message += "list, with name, port, type and tls"
             if _level(document):
-                said += "; with an operator of that time, leave it"
+                message += "; with an operator of that time, leave it"
             else:
                 edits = tuple(edit for one in items_of(each.node) or () for edit in one.edits())
         elif each.near == UNDASHED and isinstance(each.node, Items):
             dash = each.node.start
             edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
-            said += ": remove its dash"
+            message += ": remove its dash"
         elif each.near and isinstance(each.node, Map):
             edits = into_item(each.node)
         fix = remedies.say(f"Give it {each.expected}.")
-        yield _mistake(document, each, said, fix, edits)
+        yield _mistake(document, each, message, fix, edits)
 
 
 @rule("KD606", "missing-field", Severity.ERROR, "A required field is missing")
@@ -192,15 +196,17 @@ def missing_field(document: Document) -> Iterator[Match]:
     if document.kind in STRIMZI and document.root:
         yield from _fragment(document, document.root)
     for each in _flaws(document, Flaw.MISSING):
-        said = f"{_where(each)} lacks `{each.key}`, which is required"
+        message = f"{_where(each)} lacks `{each.key}`, which is required"
         fix = remedies.say("Add it:", "{key}: <{key}>", "yaml", key=each.key)
-        yield _mistake(document, each, said, fix, ())
+        yield _mistake(document, each, message, fix, ())
     if document.kind in STRIMZI and document.root:
-        for gap in gaps(meant(document.root, document.deviations), document.kind):
-            fix = remedies.say("Add it:", gap.snippet, "yaml")
+        for missing in missing_fields(meant(document.root, document.deviations), document.kind):
+            fix = remedies.say("Add it:", missing.snippet, "yaml")
             level = _level(document)
-            spot = document.place(gap.spot)
-            yield Mistake(HOP, gap.words, (f"`{gap.field}`",), (), (fix,), level, spot=spot)
+            spot = document.place(missing.spot)
+            yield Mistake(
+                HOP, missing.message, (f"`{missing.field}`",), (), (fix,), level, spot=spot
+            )
 
 
 @rule("KD607", "duplicate-key", Severity.ERROR, "A mapping has the same key twice")
@@ -219,28 +225,30 @@ def duplicate_key(document: Document) -> Iterator[Match]:
     plain = document.kind in ("properties", "client", "env")
     items = list(_list_items(document.root))
     merged: list[Map] = []  # two items of a list that a missing dash has made one
-    for twin in document.twins:
-        spot = document.place(twin.key.start)
-        whole = next((each for each in items if each.start == twin.first), None)
-        if any(twin.first in [e.key.start for e in each.entries] for each in merged):
+    for duplicate in document.duplicates:
+        spot = document.place(duplicate.key.start)
+        whole = next((each for each in items if each.start == duplicate.first), None)
+        if any(duplicate.first in [e.key.start for e in each.entries] for each in merged):
             continue
-        if whole and twin.key.start.column > 2 and not whole.closed:
+        if whole and duplicate.key.start.column > 2 and not whole.closed:
             merged.append(whole)
-            said = f"`{twin.key.text}` begins another item, and has no dash"
-            fix = remedies.say("Put the dash before it:", "- {key}: …", "yaml", key=twin.key.text)
-            start, column = twin.key.start, twin.key.start.column - 2
+            message = f"`{duplicate.key.text}` begins another item, and has no dash"
+            fix = remedies.say(
+                "Put the dash before it:", "- {key}: …", "yaml", key=duplicate.key.text
+            )
+            start, column = duplicate.key.start, duplicate.key.start.column - 2
             edits = (Edit(Spot(start.line, column), start, "- "),)
-            what = (f"`{twin.key.text}`",)
-            yield Mistake(HOP, said, what, (), (fix,), spot=spot, edits=edits)
+            what = (f"`{duplicate.key.text}`",)
+            yield Mistake(HOP, message, what, (), (fix,), spot=spot, edits=edits)
             continue
-        said = f"`{twin.key.text}` appears twice: it is on line {twin.first.line} too"
+        message = f"`{duplicate.key.text}` appears twice: it is on line {duplicate.first.line} too"
         advice = "; if you mean two items of a list, begin the second with a dash."
         level = None
         if plain:
             level, advice = Severity.WARNING, ": this is the one that counts."
-            said += ", with another value"
+            message += ", with another value"
         fix = remedies.say(f"Keep one of them{advice}")
-        yield Mistake(HOP, said, (f"`{twin.key.text}`",), (), (fix,), level, spot=spot)
+        yield Mistake(HOP, message, (f"`{duplicate.key.text}`",), (), (fix,), level, spot=spot)
 
 
 @rule(
@@ -263,30 +271,30 @@ def old_api_version(document: Document) -> Iterator[Match]:
         found = get(document.root, "apiVersion")
         wanted = api_version(document.kind)
         spot = document.place(found.start if found else Spot(1, 1))
-        said = f"{document.api_version} is gone since Strimzi 1.0, which knows {wanted} only"
+        message = f"{document.api_version} is gone since Strimzi 1.0, which knows {wanted} only"
         fix = remedies.say(
             "With operator 0.49 or newer, convert it; with an older one, leave it:",
             "apiVersion: {wanted}",
             "yaml",
             wanted=wanted,
         )
-        yield Mistake(HOP, said, (document.kind,), (), (fix,), spot=spot)
+        yield Mistake(HOP, message, (document.kind,), (), (fix,), spot=spot)
 
 
 def _fragment(document: Document, root: Node) -> Iterator[Match]:
     """A part of a resource, as a page of documentation shows it."""
-    said = {"apiVersion": document.api_version, "kind": text(root, "kind")}
-    said["metadata.name"] = text(root, "metadata", "name")
-    absent = [f"`{name}`" for name, value in said.items() if not value]
+    fields = {"apiVersion": document.api_version, "kind": text(root, "kind")}
+    fields["metadata.name"] = text(root, "metadata", "name")
+    absent = [f"`{name}`" for name, value in fields.items() if not value]
     if absent:
-        words = f"read as a {document.kind} resource, without its {listed(absent)}"
+        message = f"read as a {document.kind} resource, without its {listed(absent)}"
         header = f"apiVersion: {api_version(document.kind)}\nkind: {document.kind}\n"
         header += "metadata:\n  name: <name of the cluster>"
         fix = remedies.say("kubectl apply takes whole resources only:", header, "yaml")
         spot = document.place(root.start)
         # What has an apiVersion is no part of a page.
-        level = None if document.api_version and not said["kind"] else Severity.WARNING
-        yield Mistake(HOP, words, (document.kind,), (), (fix,), level, spot=spot)
+        level = None if document.api_version and not fields["kind"] else Severity.WARNING
+        yield Mistake(HOP, message, (document.kind,), (), (fix,), level, spot=spot)
 
 
 def _list_items(node: Node | None) -> Iterator[Map]:
@@ -299,12 +307,12 @@ def _flaws(document: Document, flaw: Flaw) -> Iterator[Deviation]:
 
 
 def _mistake(
-    document: Document, deviation: Deviation, said: str, fix: Remedy, edits: Edits
+    document: Document, deviation: Deviation, message: str, fix: Remedy, edits: Edits
 ) -> Mistake:
     """A deviation as a mistake."""
     return Mistake(
         HOP,
-        said,
+        message,
         (f"`{_dotted((*deviation.path, deviation.key) if deviation.key else deviation.path)}`",),
         (),
         (fix,),
@@ -352,5 +360,5 @@ def _lists(node: Node | None) -> Iterator[Items]:
         yield from _lists(each)
 
 
-def _short(said: str) -> str:
-    return (said or '""') if len(said) < 41 else f"{said[:40]}…"
+def _short(value: str) -> str:
+    return (value or '""') if len(value) < 41 else f"{value[:40]}…"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kdiag.lint import observed_fix as proven
-from kdiag.lint import remedies
+from kdiag.lint import observed_fix, remedies
 from kdiag.lint.edit import Edits, remove, replace
 from kdiag.lint.helm import NodePorts
 from kdiag.lint.mistake import HOP, Mistake
@@ -67,7 +66,9 @@ def field_not_for_type(cluster: StrimziCluster) -> Iterator[Match]:
             if fits is None or listener.type in fits or not listener.type:
                 continue
             name = found.key.text
-            said = f"{where} has `{name}`, which is for {listed(fits)} and not for {listener.type}"
+            message = (
+                f"{where} has `{name}`, which is for {listed(fits)} and not for {listener.type}"
+            )
             fix = remedies.say(f"Remove it, or make the listener of type {' or '.join(fits)}.")
             edits: Edits = ()
             if name == "host" and where.startswith("broker") and not entry(parent, _HOST):
@@ -75,12 +76,14 @@ def field_not_for_type(cluster: StrimziCluster) -> Iterator[Match]:
                 edits = (replace(found.key, _HOST),)
             elif name in _WITHOUT_VALUE:
                 edits = remove(parent, found)
-            yield mistake(listener, said, found.key.start, fix, edits=edits)
+            yield listener_mistake(listener, message, found.key.start, fix, edits=edits)
         tls = get(listener.node, "tls")
         if listener.type in BY_NAME and isinstance(tls, Scalar) and tls.value is False:
-            said = f"type {listener.type} routes by the name in the TLS handshake: tls must be true"
+            message = (
+                f"type {listener.type} routes by the name in the TLS handshake: tls must be true"
+            )
             fix = remedies.say("Turn on TLS:", "tls: true", "yaml")
-            yield mistake(listener, said, tls.start, fix, edits=(replace(tls, "true"),))
+            yield listener_mistake(listener, message, tls.start, fix, edits=(replace(tls, "true"),))
 
 
 @rule("KD610", "listener-clash", Severity.ERROR, "Two listeners have one name or one port")
@@ -97,19 +100,19 @@ def listener_clash(cluster: StrimziCluster) -> Iterator[Match]:
         before = cluster.listeners[:number]
         name, port = get(listener.node, "name"), get(listener.node, "port")
         if listener.name and listener.name in [each.name for each in before] and name:
-            said = f"an earlier listener is named {listener.name} as well"
+            message = f"an earlier listener is named {listener.name} as well"
             fix = remedies.say(
                 "Give it a name of its own: at most 11 lowercase letters and digits."
             )
-            yield mistake(listener, said, name.start, fix)
+            yield listener_mistake(listener, message, name.start, fix)
         if listener.port is None or port is None:
             continue
         others = [each.name for each in before if each.port == listener.port]
         owner = f"listener {others[0]}" if others else RESERVED.get(listener.port)
         if owner:
-            said = f"port {listener.port} is that of {owner}"
+            message = f"port {listener.port} is that of {owner}"
             fix = remedies.say("Use another port, 9092 or higher.")
-            yield mistake(listener, said, port.start, fix)
+            yield listener_mistake(listener, message, port.start, fix)
 
 
 @rule(
@@ -137,7 +140,7 @@ def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
             what = "a controller" if each.id in cluster.controllers else "no node"
             verb = "have" if cluster.settled else "would get"
             ids = listed([str(one) for one in cluster.brokers]) or "none"
-            said = f"node {each.id} is {what}: the brokers of this cluster {verb} the ids {ids}"
+            message = f"node {each.id} is {what}: the brokers of this cluster {verb} the ids {ids}"
             new = right.get(each.id or 0)
             node = each.scalar("broker")
             edits = (
@@ -146,7 +149,9 @@ def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
             fix = remedies.say(f"Give each broker its entry: {ids}.")
             sure = cluster.settled and (bool(right) or not cluster.seen)
             level = None if sure else Severity.WARNING
-            yield mistake(listener, said, spot_of(each, "broker"), fix, level, edits, each.id)
+            yield listener_mistake(
+                listener, message, spot_of(each, "broker"), fix, level, edits, each.id
+            )
 
 
 @rule(
@@ -170,8 +175,8 @@ def broker_without_entry(
     """
     for listener in cluster.listeners if cluster else ():
         assert cluster
-        told = [each for each in listener.brokers if each.host()]
-        if not told or listener.setting("advertisedHostTemplate") or not listener.outside:
+        declared = [each for each in listener.brokers if each.host()]
+        if not declared or listener.setting("advertisedHostTemplate") or not listener.outside:
             continue
         silent = [
             each
@@ -185,20 +190,22 @@ def broker_without_entry(
         if _renumbered(cluster, listener) and not silent:
             continue  # the entries are there, under wrong numbers
         for each in silent:
-            said = f"broker {each.id} has no advertisedHost, and others have one"
+            message = f"broker {each.id} has no advertisedHost, and others have one"
             fix = remedies.entries([each.id or 0], listener.type == "nodeport")
-            edits = proven.advertised(listener, each)
-            yield mistake(listener, said, each.node.start, fix, edits=edits, broker=each.id)
+            edits = observed_fix.advertised(listener, each)
+            yield listener_mistake(
+                listener, message, each.node.start, fix, edits=edits, broker=each.id
+            )
         if absent:
             verb = "has" if len(absent) == 1 else "have"
-            said = f"{brokers(absent)} {verb} no entry, and others have one"
+            message = f"{brokers(absent)} {verb} no entry, and others have one"
             fix = remedies.entries(absent, listener.type == "nodeport")
             level = None if cluster.settled else Severity.WARNING
-            edits = proven.entries(listener, absent)
-            yield mistake(listener, said, told[-1].node.start, fix, level, edits)
+            edits = observed_fix.entries(listener, absent)
+            yield listener_mistake(listener, message, declared[-1].node.start, fix, level, edits)
     if chart and chart.brokers is not None and len(chart.ports) < chart.brokers:
-        said = f"{len(chart.ports)} NodePorts for {chart.brokers} brokers: the chart is refused"
-        yield _of_chart(chart, said, chart.ports[0][1])
+        message = f"{len(chart.ports)} NodePorts for {chart.brokers} brokers: the chart is refused"
+        yield _of_chart(chart, message, chart.ports[0][1])
 
 
 @rule(
@@ -222,13 +229,15 @@ def node_port_out_of_range(
         for parent, found, port in node_ports(listener):
             if port in NODE_PORTS:
                 continue
-            said = f"nodePort {port} is none: NodePorts are {NODE_PORTS[0]} to {NODE_PORTS[-1]}"
+            message = f"nodePort {port} is none: NodePorts are {NODE_PORTS[0]} to {NODE_PORTS[-1]}"
             fix = remedies.say(
                 "Use a free port of that range, or leave it out: then Kubernetes chooses one.",
                 "nodePort: <free port, 30000 to 32767>",
                 "yaml",
             )
-            yield mistake(listener, said, found.value.start, fix, edits=remove(parent, found))
+            yield listener_mistake(
+                listener, message, found.value.start, fix, edits=remove(parent, found)
+            )
     for own, spot in chart.ports if chart else ():
         if own not in NODE_PORTS and chart:
             shown = "this" if own is None else str(own)
@@ -255,13 +264,15 @@ def node_port_clash(cluster: StrimziCluster | None, chart: NodePorts | None) -> 
                 f"Service {foreign.namespace or 'default'}/{foreign.name}" if foreign else ""
             )
             if owner:
-                said = f"NodePort {port} is that of {owner} already"
+                message = f"NodePort {port} is that of {owner} already"
                 fix = remedies.say(
                     "Use a free port, or leave it out: then Kubernetes chooses one.",
                     "nodePort: <free port, 30000 to 32767>",
                     "yaml",
                 )
-                yield mistake(listener, said, found.value.start, fix, edits=remove(parent, found))
+                yield listener_mistake(
+                    listener, message, found.value.start, fix, edits=remove(parent, found)
+                )
             seen.setdefault(port, what)
     ports: set[int | None] = set()
     for own, spot in chart.ports if chart else ():
@@ -300,12 +311,12 @@ def brokers_share_address(cluster: StrimziCluster) -> Iterator[Match]:
             shown = default_port(listener) if port is None else port
             key = (each.host(), shown)
             if key in seen:
-                said = f"broker {each.id} would advertise {each.host()}:{shown}"
-                said += f", as broker {seen[key]} does"
+                message = f"broker {each.id} would advertise {each.host()}:{shown}"
+                message += f", as broker {seen[key]} does"
                 fix = remedies.address_of_its_own(each.id or 0, listener.type)
-                yield mistake(
+                yield listener_mistake(
                     listener,
-                    said,
+                    message,
                     spot_of(each, "advertisedHost"),
                     fix,
                     None,
@@ -336,7 +347,7 @@ def _renumbered(cluster: StrimziCluster, listener: StrimziListener) -> dict[int,
 
 def _foreign(cluster: StrimziCluster, port: int) -> KubeService | None:
     """A Service that has this NodePort and is not of this cluster."""
-    for service in cluster.around.by_node_port.get(port, ()):
+    for service in cluster.context.by_node_port.get(port, ()):
         if service.cluster != cluster.name or cluster.name == "":
             return service
     return None
@@ -369,18 +380,18 @@ def spot_of(each: BrokerEntry, key: str) -> Spot:
     return found.value.start if found else each.node.start
 
 
-def _of_chart(chart: NodePorts, said: str, spot: Spot) -> Mistake:
+def _of_chart(chart: NodePorts, message: str, spot: Spot) -> Mistake:
     fix = remedies.say(
         "Give every broker a free NodePort of its own:",
         "nodePorts:\n  - <free port, 30000 to 32767>",
         "yaml",
     )
-    return Mistake(HOP, f"{chart.what}: {said}", (chart.what,), (), (fix,), spot=spot)
+    return Mistake(HOP, f"{chart.what}: {message}", (chart.what,), (), (fix,), spot=spot)
 
 
-def mistake(
+def listener_mistake(
     listener: StrimziListener,
-    said: str,
+    message: str,
     spot: Spot,
     fix: Remedy,
     severity: Severity | None = None,
@@ -389,5 +400,5 @@ def mistake(
 ) -> Mistake:
     """A mistake in a listener; `broker` where it is about one of its brokers."""
     subjects = (f"listener {listener.name}", *((f"broker {broker}",) if broker is not None else ()))
-    said = f"listener {listener.name}: {said}" if listener.name else said
-    return Mistake(HOP, said, subjects, (), (fix,), severity, spot=spot, edits=edits)
+    message = f"listener {listener.name}: {message}" if listener.name else message
+    return Mistake(HOP, message, subjects, (), (fix,), severity, spot=spot, edits=edits)
