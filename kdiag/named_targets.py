@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from kdiag.config.environment import from_environment
 from kdiag.config.options import aws_echo
+from kdiag.config.properties.syntax import lost_backslashes, parse_properties
 from kdiag.config.record import NamedTuple
-from kdiag.config.settings import Settings, lost_backslashes, parse_properties
+from kdiag.config.settings import Settings
 from kdiag.config.settings import settings as checked_settings
 from kdiag.config.usage import UsageError, near, quoted, word
 from kdiag.text import clean, decoded

@@ -23,7 +23,8 @@ from functools import cache
 from pathlib import Path
 
 from kdiag.api import walk
-from kdiag.config.settings import parse_properties, settings
+from kdiag.config.properties.syntax import parse_properties
+from kdiag.config.settings import settings
 from kdiag.config.targets import names, target
 from kdiag.config.usage import UsageError
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode

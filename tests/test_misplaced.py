@@ -26,8 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 from kdiag.cli.group import cli
 from kdiag.config.endpoint import parse_mapped
 from kdiag.config.properties.names import KNOWN
+from kdiag.config.properties.syntax import parse_properties
 from kdiag.config.redaction import without_userinfo
-from kdiag.config.settings import UsageError, parse_properties, parse_property, settings
+from kdiag.config.settings import UsageError, parse_property, settings
 from kdiag.config.targets import target
 from kdiag.config.usage import like
 from kdiag.demo.logins import Logins

@@ -26,8 +26,9 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from kdiag.api import walk
+from kdiag.config.properties.syntax import parse_properties
 from kdiag.config.security import Sasl, Security, Tls
-from kdiag.config.settings import UsageError, parse_properties, settings
+from kdiag.config.settings import UsageError, settings
 from kdiag.demo.broker import HANG_UP, SILENCE
 from kdiag.demo.logins import Logins
 from kdiag.demo.world import CLUSTER_ID, PUBLIC, World, WorldDialer, endpoint

@@ -29,8 +29,9 @@ from kdiag.aws import permissions
 from kdiag.aws import remedies as aws
 from kdiag.aws.extension import AwsExtension
 from kdiag.aws.facts import AclEntry, NetworkAcl
+from kdiag.config.properties.syntax import parse_properties
 from kdiag.config.security import Sasl, Security
-from kdiag.config.settings import Endpoint, parse_properties
+from kdiag.config.settings import Endpoint
 from kdiag.config.snippet import Snippet, fill, namespace, path, resource, unknown
 from kdiag.config.usage import UsageError
 from kdiag.demo.scenarios import SCENARIOS

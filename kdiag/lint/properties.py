@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kdiag.config.settings import unescape
+from kdiag.config.properties.syntax import unescape
 from kdiag.lint.reader import split
 from kdiag.lint.tree import Entry, Map, Scalar, Spot
 

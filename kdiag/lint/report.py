@@ -25,10 +25,10 @@ class FixedFile:
 
 @dataclass(frozen=True)
 class LintReport:
-    """Problems by file and place; `fixed` are the files that the fixes change, `repaired` the
-    problems that are no longer in these files, `entry_listener` is where a walk bootstrapped, as far as the
-    files tell, `notes` are about files that configure no broker, `judged` is how many do,
-    and `lines` are what the brokers of a walk advertise, by node id."""
+    """Problems by file and place. `fixed` are the files that fixes change, `repaired` the problems
+    that are fixed already; `entry_listener` is the listener at which a walk bootstrapped, if known.
+    `notes` are about files that configure no broker, `judged` counts the files that do; `lines` are
+    the advertised.listeners lines of the brokers of a walk, by node id."""
 
     files: tuple[str, ...]
     problems: tuple[Problem, ...]

@@ -43,9 +43,9 @@ class BrokerEntry:
 
 @dataclass(frozen=True)
 class StrimziListener:
-    """An item of `listeners[]`. `live` is the cluster as observed by a walk that bootstrapped at this
-    listener, None without one. `node_ports` are those of the Services: of the bootstrap (None) and
-    of brokers, by id. `status_addresses` are the bootstrap addresses in the status."""
+    """An item of `listeners[]`. `live` is the cluster that a walk observed which bootstrapped here,
+    None without one. `node_ports` are those of the Services: of the bootstrap (None) and of
+    brokers, by id. `status_addresses` are the bootstrap addresses in the status."""
 
     node: Map
     name: str

@@ -12,8 +12,9 @@ from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.properties import stores
 from kdiag.config.properties.dialects import KeySource
 from kdiag.config.properties.names import KNOWN, PROTOCOLS
+from kdiag.config.properties.syntax import parse_properties
 from kdiag.config.security import Sasl, Security, Tls, librdkafka
-from kdiag.config.settings import parse_properties, settings
+from kdiag.config.settings import settings
 from kdiag.rules.matching import matching
 from tests.running import ROOT
 

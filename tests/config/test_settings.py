@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 
 from kdiag.config.endpoint import Endpoint, Mapped, parse_bootstrap, parse_endpoint, parse_mapped
 from kdiag.config.options import Options
-from kdiag.config.settings import (
-    UsageError,
-    lost_backslashes,
-    parse_properties,
-    parse_property,
-    settings,
-)
+from kdiag.config.properties.syntax import lost_backslashes, parse_properties
+from kdiag.config.settings import UsageError, parse_property, settings
 
 MAX_SENTENCE = 320
 quick = hypothesis_settings(max_examples=300, deadline=None, database=None, derandomize=True)

@@ -12,7 +12,8 @@ from confluent_kafka.schema_registry import SchemaRegistryClient, SchemaRegistry
 
 from kdiag.api import walk
 from kdiag.companions.scenarios import ADDRESS
-from kdiag.config.settings import parse_properties, settings
+from kdiag.config.properties.syntax import parse_properties
+from kdiag.config.settings import settings
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World
 from kdiag.report.model import Report

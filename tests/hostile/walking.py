@@ -14,7 +14,8 @@ from typing import Any
 import jsonschema
 
 from kdiag.api import walk
-from kdiag.config.settings import Settings, parse_properties, settings
+from kdiag.config.properties.syntax import parse_properties
+from kdiag.config.settings import Settings, settings
 from kdiag.demo.world import PUBLIC, World, endpoint
 from kdiag.report.model import Report
 from kdiag.report.render import RENDERERS

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kdiag.config.settings import parse_properties
+from kdiag.config.properties.syntax import parse_properties
 from kdiag.config.usage import UsageError
 from kdiag.lint import documents
 from kdiag.lint.documents import MAX_DOCUMENTS

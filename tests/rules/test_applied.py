@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kdiag.config.settings import parse_properties
+from kdiag.config.properties.syntax import parse_properties
 from kdiag.demo.certificates import authority, server_context
 from kdiag.demo.scenario import SCENARIOS, Start
 from kdiag.demo.scenarios.sasl import PASSWORD, USER

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from kdiag.config.properties.dialects import secured
 from kdiag.config.properties.layers import Layers
 from kdiag.config.properties.names import KNOWN, USED
+from kdiag.config.properties.syntax import parse_properties
 from kdiag.config.security import Sasl, Security, Tls
-from kdiag.config.settings import Settings, UsageError, parse_properties, settings
+from kdiag.config.settings import Settings, UsageError, settings
 
 quick = hypothesis_settings(max_examples=200, deadline=None, database=None, derandomize=True)
 
