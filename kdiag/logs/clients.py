@@ -16,7 +16,7 @@ _MARKERS = (
      r"\[Controller (?:id=|\d)|\[RequestSendThread|kafka\.controller\."),
     (LIBRDKAFKA, r"%\d\|\d+\.\d+\||\[thrd:|rdkafka|KafkaError ?[{(]|cimpl\.|RDKAFKA|"
      r"Confluent\.Kafka|#(?:producer|consumer)-\d|/bootstrap: |\bLocal_[A-Z]\w+|"
-     r"(?:^|[\s:])Local: [A-Z]|\(after \d+ms in state [A-Z]"),
+     r"(?:^|[\s:])(?:Local|Broker): [A-Z]\w+ \w|\(after \d+ms in state [A-Z]"),
     (KAFKA_NODE, r"kafka-node|kafkaClient\.js|BrokerNotAvailableError|\bbaseClient\.js"),
     (NODE, r'"logger":"kafkajs"|[Kk]afkajs|KafkaJS|\[BrokerPool\]'),
     (AIOKAFKA, r"aiokafka|Unable connect to"),
@@ -68,7 +68,7 @@ _FAILURE = re.compile(
 _NO_FAILURE = re.compile(
     r"(?i)\b(?:0 (?:failed|errors?)|no errors?|"
     r"errors?[\"']?\s?[=:]\s?(?:0|nil|null|none|<nil>|\[\])|"
-    r"request_error=<nil>|TRACE|retriable)\b"
+    r"request_error=<nil>|TRACE|DEBUG|retriable)\b|%7\|"
 )
 
 # How a client is made to log more.

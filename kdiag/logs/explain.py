@@ -233,7 +233,7 @@ def _outcomes(log: LogFacts, findings: Sequence[LogFinding]) -> list[LogLine]:
     """The lines that report a failure without a code. Lines in unknown words count only where
     nothing else tells of a failure."""
     lines = [_line(e) for e in log.events if is_outcome(e) and has_needed(e, log)]
-    known = [line for line in lines if line.kind not in ("unknown", "idle")]
+    known = [line for line in lines if line.kind not in ("unknown", "idle", "rebalance")]
     return [line for line in lines if line.kind != "unknown" or not (known or findings)]
 
 

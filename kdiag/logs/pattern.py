@@ -35,8 +35,9 @@ PROVES = {
     "nothing": "no server answered",
     "harmless": "the line looks like a failure and is none",
     "stopped": "a broker did not start, or stopped",
+    "rebalance": "a group shares its partitions out anew",
 }
-FAILURES = ("", "lost", "own", "idle", "fenced", "stopped", "unknown")
+FAILURES = ("", "lost", "own", "idle", "fenced", "stopped", "rebalance", "unknown")
 
 
 @dataclass(frozen=True)

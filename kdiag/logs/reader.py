@@ -47,6 +47,7 @@ _OTHER_PORTS = set(
 )
 _OURS = re.compile(r"(?i)kafka|partition leader|bootstrap[._ ]servers?|:909\d\b")
 _PIECES = re.compile(r"(?:\\r)?\\n(?:\\t)*|#012(?:#011)*")
+_ESCAPED_SIGN = re.compile(r"\\{1,8}u00(2[267]|3[c-e])", re.IGNORECASE)
 _ESCAPED_QUOTE = re.compile(r'\\{1,8}"')
 _DOUBLE_QUOTE = re.compile(r'""(?=[\w\[:,}])|(?<=[\w\]}])""')
 _UNKNOWN = Pattern("", "", "", (), proves="unknown")
@@ -322,6 +323,8 @@ def _connection(text: str, line: str, pattern: Pattern, details: dict[str, str])
 
 def _unquoted(text: str) -> str:
     """A line with the quotes that JSON, CSV and HTML write in their own way as plain quotes."""
+    if "\\u00" in text:  # as Go writes <, >, & and quotes in JSON
+        text = _ESCAPED_SIGN.sub(lambda match: chr(int(match[1], 16)), text)
     if '\\"' in text:
         text = _ESCAPED_QUOTE.sub('"', text)
     if "&quot;" in text or "&#34;" in text:

@@ -30,6 +30,13 @@ _COLOURS_AS_TEXT = re.compile(
     rb"(?:\^\[|\\u001[bB]|\\x1[bB]|\\033|#033)?\[(?:\d{1,3}(?:;\d{1,3}){0,4})?[mK]"
 )
 _JOURNAL = re.compile(rb'"MESSAGE"\s{0,4}:\s{0,4}\[([\d,\s]{2,200000})\]')
+# What a web page, a chat or a ticket adds to pasted text: blanks that do not break, and marks
+# without width.
+_BLANK, _BLANKS = b"\xc2\xa0", re.compile(rb"\xc2\xa0|\xe2\x80\xaf")
+_UNSEEN = re.compile(rb"\xe2\x80[\x8b-\x8f\xaa-\xae]|\xef\xbb\xbf")
+# A line that containerd wrote in parts, of which each but the last one is marked with a P.
+_IN_PARTS = re.compile(rb"(?m)(?:^\S+ std(?:out|err) P [^\n]*\n)+\S+ std(?:out|err) F [^\n]*")
+_PART = re.compile(rb"\n\S+ std(?:out|err) [PF] ")
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\x08\x0c\x1b")) + b"\x7f"
 
 _KINDS = (
@@ -92,6 +99,12 @@ class LogStream:
                 data = _COLOURS_AS_TEXT.sub(b"", data)
             if journal:
                 data = _JOURNAL.sub(_message, data)
+            if _BLANK in data:
+                data = _BLANKS.sub(b" ", data)
+            if b"\xe2\x80" in data:
+                data = _UNSEEN.sub(b"", data)
+            if b" stderr P " in data or b" stdout P " in data:
+                data = _IN_PARTS.sub(_whole, data)
             if self.size <= MAX_SMALL:
                 self.small += data
             yield data
@@ -201,8 +214,15 @@ class _Program:
         return data
 
 
+def _whole(match: re.Match[bytes]) -> bytes:
+    """A line that was written in parts, with empty lines for the other parts."""
+    return _PART.sub(b"", match[0]) + b"\n" * match[0].count(b"\n")
+
+
 def _utf_16(head: bytes) -> str:
     """The encoding of a log in UTF-16, which Windows writes, with its mark or without; else ""."""
+    if head[:4] in (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE):
+        return "utf-32"
     if head[:2] in UTF_16:
         return "utf-16"
     half = len(head) // 2

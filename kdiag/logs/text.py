@@ -38,6 +38,12 @@ OUTCOMES: dict[str, tuple[str, str, str]] = {
         "UNKNOWN MESSAGE",
         "a client reports a failure, in a message that kdiag does not know",
     ),
+    "rebalance": (
+        "These lines say that the group shares its partitions out anew, as it does whenever a "
+        "member comes or goes:",
+        "NO FAILURE",
+        "only a rebalance; one that never ends comes from members that poll too late (KD906)",
+    ),
     "idle": (
         "These lines are about connections that worked for long; clients open them again:",
         "NO FAILURE",

@@ -196,6 +196,15 @@ def test_a_stack_of_a_connection_between_brokers_is_no_hop_of_a_client() -> None
     assert explanation_of(cause).confidence == "sure"
 
 
+def test_a_rebalance_alone_is_no_failure() -> None:
+    line = "INFO [Consumer clientId=c] Attempt to heartbeat failed since group is rebalancing"
+    result = explanation_of(line)
+    assert (result.root_cause, [o.kind for o in result.outcomes]) == (None, ["rebalance"])
+    assert "NO FAILURE" in text_of(result)
+    other = f"{line}\nWARN [Consumer clientId=c] Timeout expired while fetching topic metadata"
+    assert "UNEXPLAINED" in text_of(explanation_of(other))
+
+
 @pytest.mark.parametrize(
     "line",
     [

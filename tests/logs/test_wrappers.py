@@ -85,12 +85,20 @@ WRAPPERS: dict[str, Callable[[str], str]] = {
             "stack": "java.lang.X\n" + "\tat x.Y(Y.java:1)\n" * 300 + f"Caused by: {text}",
         }
     ),
+    "CRI in parts": lambda text: "\n".join(
+        f"2026-01-01T00:00:00.{at}Z stderr {'F' if at + 60 >= len(text) else 'P'} {text[at : at + 60]}"
+        for at in range(0, len(text), 60)
+    ),
+    "blanks that do not break": lambda text: text.replace(" ", "\xa0"),
+    "marks without width": lambda text: text.replace(" ", " \u200b"),
+    "Go's escapes": lambda text: text.replace('"', "\\u0022").replace("&", "\\u0026"),
     "escaped newlines": lambda text: 'msg="one\\n' + text.replace('"', '\\"') + '\\nthree"',
 }
 ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "UTF-16": lambda text: text.encode("utf-16"),
     "UTF-16 LE without its mark": lambda text: f"{text}\r\n".encode("utf-16-le"),
     "UTF-16 BE without its mark": lambda text: text.encode("utf-16-be"),
+    "UTF-32": lambda text: text.encode("utf-32"),
     "Windows-1252": lambda text: f"\xe4 {text}".encode("cp1252"),
     "gzip": lambda text: gzip.compress(text.encode()),
     "bzip2": lambda text: bz2.compress(text.encode()),
@@ -193,3 +201,11 @@ def test_a_closed_standard_input_is_no_failure_of_kdiag() -> None:
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert "standard input is closed" in done.stderr
+
+
+def test_lines_after_one_in_parts_keep_their_numbers() -> None:
+    part = "2026-01-01T00:00:00Z stderr"
+    log = f"{part} P one \n{part} P two \n{part} F three\n{part} F {LINES[0]}\n"
+    result = explain(io.BytesIO(log.encode()), "cri")
+    assert result.cause is not None
+    assert (result.cause.lines[0].line, result.lines) == (4, 4)
