@@ -86,7 +86,7 @@ WRAPPERS: dict[str, Callable[[str], str]] = {
         }
     ),
     "CRI in parts": lambda text: "\n".join(
-        f"2026-01-01T00:00:00.{at}Z stderr {'F' if at + 60 >= len(text) else 'P'} {text[at : at + 60]}"
+        f"2026-01-01T00:00:00Z stderr {'P' if text[at + 60 :] else 'F'} {text[at : at + 60]}"
         for at in range(0, len(text), 60)
     ),
     "blanks that do not break": lambda text: text.replace(" ", "\xa0"),
