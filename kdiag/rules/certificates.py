@@ -13,7 +13,6 @@ from kdiag.rules.client import ClientSystem
 from kdiag.rules.handshake import chain_at, day, handshake_at, leaf_at, origin_at, shown, trusted
 from kdiag.rules.location import (
     DIALLING_HOPS,
-    Fix,
     Location,
     as_it_speaks,
     failing,
@@ -21,7 +20,8 @@ from kdiag.rules.location import (
     match,
 )
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
-from kdiag.rules.text import escaped, listed
+from kdiag.rules.text import escaped, listed, once
+from kdiag.text import plural
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 
@@ -99,7 +99,7 @@ def certificate_name(
     `alternativeNames` and `advertisedHost`.
     """
     for hop, matching, severity in failing({Failure.NAME_MISMATCH}, bootstrap, listeners):
-        hosts = listed(list(dict.fromkeys(place.endpoint.host for place in matching)))
+        hosts = listed(once(place.endpoint.host for place in matching))
         yield match(
             hop,
             matching,
@@ -139,9 +139,7 @@ def certificate_expired(
         for reason, fix in dict.fromkeys(late.values()):
             these = [place for place in expired if late.get(place) == (reason, fix)]
             message = f"{{who}} show{{s}} a certificate that is valid now, but {escaped(reason)}"
-            yield match(
-                hop, these, message, _always(fix), severity, (*shown(these), *_clock(these))
-            )
+            yield match(hop, these, message, fix, severity, (*shown(these), *_clock(these)))
         matching = [place for place in expired if place not in late]
         if not matching:
             continue
@@ -154,9 +152,7 @@ def certificate_expired(
             else _RENEW.format(by="") + " If this machine's clock is ahead, correct it."
         )
         message = f"{{who}} show{{s}} a certificate that {state}"
-        yield match(
-            hop, matching, message, _always(fix), severity, (*shown(matching), *_clock(matching))
-        )
+        yield match(hop, matching, message, fix, severity, (*shown(matching), *_clock(matching)))
 
 
 @rule("KD125", "certificate-expires-soon", Severity.WARNING, "The certificate expires soon")
@@ -181,15 +177,7 @@ def certificate_expires_soon(bootstrap: Bootstrap, listeners: Listeners | None) 
             first = min(left[place] for place in soon)
             message = f"The certificate of {{who}} expires in {_duration(first)}"
             fix = remedies.say(_RENEW.format(by=" before that"))
-            yield match(hop, soon, message, _always(fix), None, shown(soon))
-
-
-def _always(fix: Remedy) -> Fix:
-    return lambda _: (fix,)
-
-
-def _counted(count: int, unit: str) -> str:
-    return f"{count} {unit}{'' if count == 1 else 's'}"
+            yield match(hop, soon, message, fix, None, shown(soon))
 
 
 def _expired_ago(matching: Sequence[Location]) -> str:
@@ -199,7 +187,7 @@ def _expired_ago(matching: Sequence[Location]) -> str:
         for place in matching
         if (leaf := leaf_at(place)) and (handshake := handshake_at(place)) and leaf.not_after
     }
-    return f"expired {_counted(ages.pop(), 'day')} ago" if len(ages) == 1 and min(ages) > 0 else ""
+    return f"expired {plural(ages.pop(), 'day')} ago" if len(ages) == 1 and min(ages) > 0 else ""
 
 
 def _clock(matching: Sequence[Location]) -> list[str]:
@@ -270,8 +258,8 @@ def _duration(seconds: float) -> str:
     """A duration in whole days, else hours, else minutes."""
     for unit, size in (("day", 86400), ("hour", 3600)):
         if seconds >= size:
-            return _counted(int(seconds // size), unit)
-    return _counted(int(seconds // 60), "minute")
+            return plural(int(seconds // size), unit)
+    return plural(int(seconds // 60), "minute")
 
 
 def _distrust(place: Location, tls: Tls) -> str:
@@ -375,7 +363,7 @@ def _name_fixes(matching: Sequence[Location]) -> tuple[Remedy, ...]:
     origin = origin_at(matching[0])
     leaf = leaf_at(matching[0])
     strimzi = origin is not None and origin.kind is CertificateKind.STRIMZI
-    hosts = list(dict.fromkeys(place.endpoint.host for place in matching))
+    hosts = once(place.endpoint.host for place in matching)
     return remedies.certificate_names(hosts, leaf.names if leaf else (), strimzi)
 
 
@@ -384,7 +372,7 @@ def _coverage(bootstrap: Bootstrap, listeners: Listeners | None) -> list[str]:
     leaves = [
         (place, leaf) for place in locations(bootstrap, listeners) if (leaf := leaf_at(place))
     ]
-    hosts = list(dict.fromkeys(place.endpoint.host for place, _ in leaves))
+    hosts = once(place.endpoint.host for place, _ in leaves)
     lines: dict[str, list[str]] = {}
     for place, leaf in leaves:
         covered = [host for host in hosts if covers(leaf, host)]

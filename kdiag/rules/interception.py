@@ -12,15 +12,13 @@ from kdiag.network.certificate import CertificateKind
 from kdiag.rules import remedies
 from kdiag.rules.handshake import chain_at, handshake_at, origin_at, shown
 from kdiag.rules.location import DIALLING_HOPS, Location, locations, match
+from kdiag.rules.managed import certified_publicly
 from kdiag.rules.rule import Match, Remedy, Severity, rule
-from kdiag.rules.text import escaped, listed, sentence
+from kdiag.rules.text import escaped, listed, once, sentence
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 
-# Names of services whose certificates are by public authorities, and what is in the names of these.
-_PUBLIC_SERVICES = re.compile(
-    r"\.(?:confluent\.cloud|servicebus\.windows\.net|kafka(?:-serverless)?\.[\w-]+\.amazonaws\.com)\Z"
-)
+# What is in the names of public authorities.
 _PUBLIC_AUTHORITIES = re.compile(
     r"Amazon|Let's Encrypt|ISRG|Internet Security Research Group|DigiCert|Microsoft|Baltimore|"
     r"Google Trust|GTS |Sectigo|Comodo|USERTrust|GlobalSign|Entrust|GoDaddy|Starfield|IdenTrust|"
@@ -91,11 +89,11 @@ def _ends(place: Location) -> Failure | None:
 
 def _signers(places: Sequence[Location]) -> str:
     names = (origin.name for place in places if (origin := origin_at(place)))
-    return listed([re.sub(r".*\((.*)\)", r"\1", name) for name in dict.fromkeys(names)])
+    return listed([re.sub(r".*\((.*)\)", r"\1", name) for name in once(names)])
 
 
 def _issuers(places: Sequence[Location]) -> str:
-    return listed(list(dict.fromkeys(chain_at(place)[-1].issuer for place in places)))
+    return listed(once(chain_at(place)[-1].issuer for place in places))
 
 
 def _by_a_company(place: Location) -> bool:
@@ -104,9 +102,10 @@ def _by_a_company(place: Location) -> bool:
     handshake, chain = handshake_at(place), chain_at(place)
     if _ends(place) is not Failure.UNTRUSTED or not chain or not handshake or origin_at(place):
         return False
-    named = _PUBLIC_SERVICES.search(place.endpoint.host.rstrip(".").lower())
+    if not chain[-1].issuer or not certified_publicly(place.endpoint.host):
+        return False
     issuers = " ".join(certificate.issuer for certificate in chain)
-    return bool(named and chain[-1].issuer) and not _PUBLIC_AUTHORITIES.search(issuers)
+    return not _PUBLIC_AUTHORITIES.search(issuers)
 
 
 def _fixes(matching: Sequence[Location]) -> tuple[Remedy, ...]:
@@ -122,7 +121,7 @@ def _fixes(matching: Sequence[Location]) -> tuple[Remedy, ...]:
 
 def exempt(matching: Sequence[Location]) -> str:
     """What to ask of those who run the network."""
-    targets = listed(list(dict.fromkeys(str(place.endpoint) for place in matching)))
+    targets = listed(once(str(place.endpoint) for place in matching))
     return (
         f"ask those who run this network to exempt {targets}, and the other brokers' names and "
         "ports, from TLS inspection (SSL inspection bypass), also for connections by address."

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from kdiag.config.snippet import Snippet
 from kdiag.rules import remedies
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
+from kdiag.text import plural
 from kdiag.walk.facts.consume import ELSEWHERE, Consume
 from kdiag.walk.facts.listeners import InternalTopic, Listeners
 from kdiag.walk.facts.metadata import Metadata
@@ -53,7 +54,7 @@ def offsets_topic(
     if topic is None or (consume and consume.coordinator is not None):
         return
     count = listeners.room or len(metadata.brokers)
-    there = _counted(count)
+    there = plural(count, "broker")
     if topic.exists is None:
         yield Note(
             f"not proven: whether consumer groups can work: {FACTOR} is {topic.factor}, with "
@@ -115,10 +116,9 @@ def state_topic(
             )
             continue
         sure = (listeners.room is not None or not too_many) and _nowhere(consume)
-        effect = f"takes {topic.factor} replicas, and the cluster has {_counted(room)}"
+        effect = f"takes {topic.factor} replicas, and the cluster has {plural(room, 'broker')}"
         if not too_many:
-            effect = f"gets {topic.factor} replica{'s' * (topic.factor != 1)}, and a write needs "
-            effect += f"{topic.min_isr}"
+            effect = f"gets {plural(topic.factor, 'replica')}, and a write needs {topic.min_isr}"
         unless = "" if sure else ", unless it has more brokers that are down"
         yield Match(
             HOP,
@@ -152,10 +152,6 @@ def _fewer(count: int, *settings: str) -> Remedy:
     )
 
 
-def _counted(count: int) -> str:
-    return f"{count} broker{'' if count == 1 else 's'}"
-
-
 def too_few(metadata: Metadata, listeners: Listeners, name: str) -> InternalTopic | None:
     """The internal topic of this name where it is not known to exist, and takes more replicas than
     a new topic can have; None otherwise."""
@@ -167,8 +163,8 @@ def too_few(metadata: Metadata, listeners: Listeners, name: str) -> InternalTopi
 def registered(listeners: Listeners, count: int) -> str:
     """Evidence: the number of brokers, and whence it is known."""
     if listeners.room is None:
-        return f"the metadata lists {_counted(count)}"
-    return f"the cluster has {_counted(count)} to place replicas on"
+        return f"the metadata lists {plural(count, 'broker')}"
+    return f"the cluster has {plural(count, 'broker')} to place replicas on"
 
 
 def beats(consume: Consume) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from kdiag.rules.cloud import CloudView
 from kdiag.rules.platform import Platform
 from kdiag.rules.routing import behind_another_port
 from kdiag.rules.rule import Match, Severity, rule
-from kdiag.rules.text import listed
+from kdiag.rules.text import listed, once
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners, suspect
 
@@ -302,6 +302,6 @@ def _client_path(bootstrap: Bootstrap) -> tuple[str, ...]:
     dials = [dial for contact in bootstrap.usable for dial in contact.dials if dial.source]
     if not dials:  # through a proxy
         return ()
-    sources = listed(list(dict.fromkeys(dial.source for dial in dials)))
-    addresses = listed(list(dict.fromkeys(dial.address for dial in dials)))
+    sources = listed(once(dial.source for dial in dials))
+    addresses = listed(once(dial.address for dial in dials))
     return (f"this client is {sources} and connected via {addresses}",)

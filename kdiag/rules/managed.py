@@ -13,7 +13,7 @@ from kdiag.config.endpoint import Endpoint
 from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Settings
 from kdiag.rules.rule import Finding, Remedy
-from kdiag.rules.text import listed
+from kdiag.rules.text import listed, once
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
@@ -28,13 +28,15 @@ _LOGIN = ("KD117", "KD119", "KD120")
 class ManagedService(NamedTuple):
     """One service. `hosts` is a pattern of its brokers' names, `ports` says what listens where, for
     a service whose ports are fixed; `hints` maps codes of findings to what is different there;
-    `source` is the vendor's page that says so."""
+    `source` is the vendor's page that says so. `public` are the domains in which certificates are
+    by public authorities."""
 
     name: str
     hosts: str
     source: str
     ports: Mapping[int, str] = {}
     hints: Mapping[tuple[str, ...], str] = {}
+    public: tuple[str, ...] = ()
 
 
 SERVICES = (
@@ -49,6 +51,7 @@ SERVICES = (
             _LOGIN: "The user is $ConnectionString, written so, and the password is the whole "
             "connection string, by SASL_SSL and PLAIN; in a shell, quote the dollar sign.",
         },
+        (".servicebus.windows.net",),
     ),
     ManagedService(
         "Confluent Cloud",
@@ -61,6 +64,7 @@ SERVICES = (
             _LOGIN: "User and password are an API key of this very cluster, and its secret; a key "
             "for the cloud's own API is another one.",
         },
+        (".confluent.cloud",),
     ),
     ManagedService(
         "Amazon MSK Serverless",
@@ -71,6 +75,7 @@ SERVICES = (
             _NOT_REACHED: "MSK Serverless is reached from the VPCs that it was made for, at 9098.",
             _LOGIN: "MSK Serverless takes IAM alone: SASL_SSL with AWS_MSK_IAM.",
         },
+        (".amazonaws.com",),
     ),
     ManagedService(
         "Amazon MSK",
@@ -94,6 +99,7 @@ SERVICES = (
             _LOGIN: "On MSK the port decides about the login: 9096 and 9196 take SCRAM-SHA-512, "
             "9098 and 9198 IAM, 9094 and 9194 TLS alone.",
         },
+        (".amazonaws.com",),
     ),
     ManagedService(
         "Aiven",
@@ -134,6 +140,9 @@ SERVICES = (
     ),
 )
 
+_BY_NAME = {service.name: service for service in SERVICES}
+CONFLUENT, EVENT_HUBS = _BY_NAME["Confluent Cloud"], _BY_NAME["Azure Event Hubs"]
+MSK = (_BY_NAME["Amazon MSK"], _BY_NAME["Amazon MSK Serverless"])
 _CONNECTION_STRING = "$ConnectionString"
 # A broker of Confluent Cloud in a private network: e-0013-az1-43860 or e-0013.az1.43860.
 _ZONE = re.compile(r"^(?:e|lkc)-[0-9a-z]+[.-]([a-z0-9]*-?az[0-9]+|[a-z0-9]+-[a-z0-9]+-[a-z])[.-]")
@@ -141,8 +150,18 @@ _ZONE = re.compile(r"^(?:e|lkc)-[0-9a-z]+[.-]([a-z0-9]*-?az[0-9]+|[a-z0-9]+-[a-z
 
 def service_of(host: str) -> ManagedService | None:
     """The service that a broker of this name belongs to; None for any other name."""
-    name = host.rstrip(".").lower()
+    name = _plain(host)
     return next((each for each in SERVICES if re.search(rf"{each.hosts}\Z", name)), None)
+
+
+def certified_publicly(host: str) -> bool:
+    """Whether the service of a broker of this name has certificates by public authorities."""
+    service = service_of(host)
+    return service is not None and _plain(host).endswith(service.public)
+
+
+def _plain(host: str) -> str:
+    return host.rstrip(".").lower()
 
 
 def managed_service(facts: Facts) -> ManagedService | None:
@@ -173,8 +192,8 @@ def _hinted(service: ManagedService, hosts: Iterable[str], finding: Finding) -> 
     text = "\n".join((finding.message, *finding.subjects, *finding.evidence))
     named = [host for host in hosts if host in text]
     hints = [hint for codes, hint in service.hints.items() if named and finding.code in codes]
-    zones = list(dict.fromkeys(z[1] for host in named if (z := _ZONE.match(host.lower()))))
-    if zones and service.name == "Confluent Cloud" and finding.code in _BY_ZONE:
+    zones = once(z[1] for host in named if (z := _ZONE.match(host.lower())))
+    if zones and service is CONFLUENT and finding.code in _BY_ZONE:
         hints.insert(
             0,
             f"The name of a broker has its zone (here {listed(zones)}): its record in the private "
@@ -198,7 +217,7 @@ def notes(facts: Facts) -> Iterator[str]:
             yield f"{server}: by its name this is {service.name}, which has other ports: {known}"
     sasl, client_id = settings.security.sasl, settings.client.get("client.id", "")
     user = sasl.username if sasl and sasl.mechanism == "PLAIN" else _CONNECTION_STRING
-    if service.name == "Azure Event Hubs" and user != _CONNECTION_STRING:
+    if service is EVENT_HUBS and user != _CONNECTION_STRING:
         yield "the user of Azure Event Hubs by PLAIN is $ConnectionString, and another is given"
     if service.name == "WarpStream" and not re.search(r"(?:ws|warpstream)_az=", client_id):
         yield (

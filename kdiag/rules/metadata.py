@@ -319,7 +319,7 @@ def duplicate_node_id(metadata: Metadata) -> Iterator[Match]:
     """
     if metadata.twice:
         first = {broker.node: broker.advertised for broker in metadata.brokers}
-        nodes = list(dict.fromkeys(broker.node for broker in metadata.twice))
+        nodes = once(broker.node for broker in metadata.twice)
         yield Match(
             HOP,
             f"The metadata lists {brokers(nodes)} more than once: Java's client fails on that, "

@@ -22,7 +22,7 @@ from kdiag.rules.entry_listener import EntryListener
 from kdiag.rules.location import evidence, locations
 from kdiag.rules.platform import Kind, Platform
 from kdiag.rules.rule import Match, Remedy, Severity, rule
-from kdiag.rules.text import listed
+from kdiag.rules.text import listed, once
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners, outlier, suspect
 
@@ -183,7 +183,7 @@ def protocol_differs(bootstrap: Bootstrap, listeners: Listeners) -> Iterator[Mat
         yield Match(
             HOP,
             f"{count_and_verb(matching, listeners, 'speaks', 'speak')} "
-            f"{listed(list(dict.fromkeys(spoken)))} at the advertised address; "
+            f"{listed(once(spoken))} at the advertised address; "
             f"you connected to {used[0]} via {usable_servers(bootstrap)}",
             subjects(matching),
             dial_evidence(matching),

@@ -10,6 +10,7 @@ from kdiag.address import internal_name, is_loopback, parse
 from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import AddressResult
 from kdiag.network.certificate import CertificateKind, read, recognise
+from kdiag.rules.managed import CONFLUENT, MSK, service_of
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
@@ -22,8 +23,6 @@ _STRIMZI = re.compile(
     r"(?:^|\.)([a-z0-9][a-z0-9-]*)-kafka-(?:brokers|(?:[a-z0-9-]+-)?bootstrap)"
     r"(?:\.([a-z0-9-]+)\.svc(?:\.|$)|$)"
 )
-_MSK = re.compile(r"\.kafka(-serverless|-beta)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$")
-_CONFLUENT = re.compile(r"\.(confluent\.cloud|confluentgov\.com)$")
 _DOCKER_NETWORK = re.compile(r"172\.(1[7-9]|2\d|3[01])\.")
 
 
@@ -82,10 +81,10 @@ def _by_name(hosts: Sequence[str]) -> Platform | None:
     for host in hosts:
         if found := _STRIMZI.search(host):
             return Platform(Kind.STRIMZI, True, found[1], found[2] or "")
-    for kind, name in ((Kind.MSK, _MSK), (Kind.CONFLUENT, _CONFLUENT)):
-        if any(name.search(host) for host in hosts):
-            return Platform(kind, True)
-    return None
+    services = [service_of(host) for host in hosts]
+    if any(service in MSK for service in services):
+        return Platform(Kind.MSK, True)
+    return Platform(Kind.CONFLUENT, True) if CONFLUENT in services else None
 
 
 def _docker(hosts: Sequence[str], own: bool) -> Platform | None:

@@ -119,11 +119,9 @@ def path_mtu(produce: Produce) -> Iterator[Match | Note]:
 
 def _path_mtu(found: Sequence[BrokerProduce], severity: Severity | None) -> Match:
     nodes = [produced.node for produced in found]
-    proven, not_proven = (
-        "large packets are lost on the path",
-        "that packets are dropped on the path",
-    )
-    end = f"{not_proven} is not proven" if severity else proven
+    end = "large packets are lost on the path"
+    if severity:
+        end = "that packets are dropped on the path is not proven"
     return Match(
         HOP,
         f"{sentence(brokers(nodes))} {'answers' if len(nodes) == 1 else 'answer'} small "

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import Failure
 from kdiag.rules import remedies
-from kdiag.rules.location import Location, failing, match
+from kdiag.rules.location import Fix, Location, failing, match
 from kdiag.rules.rule import Match, Note, Remedy, Severity, rule
 from kdiag.rules.text import listed
 from kdiag.walk.facts.bootstrap import Bootstrap
@@ -61,23 +61,15 @@ def _of_clients(settings: Settings) -> Note:
     return Note(text)
 
 
-def _check_url(_: Sequence[Location]) -> tuple[Remedy, ...]:
-    return (
-        remedies.say(
-            "Check host, port and scheme of the proxy's URL: socks5h:// for SOCKS5, http:// for "
-            "HTTP CONNECT. Without --proxy kdiag dials the servers directly."
-        ),
-    )
-
-
-def _check_login(_: Sequence[Location]) -> tuple[Remedy, ...]:
-    return (
-        remedies.say(
-            "Give the proxy's user and password in its URL, characters such as @ and : as %40 and "
-            "%3A; kafka-python sends them as they stand in its URL. kdiag and Kafka clients log in "
-            "with user and password alone, and not by Kerberos or NTLM."
-        ),
-    )
+_CHECK_URL = remedies.say(
+    "Check host, port and scheme of the proxy's URL: socks5h:// for SOCKS5, http:// for "
+    "HTTP CONNECT. Without --proxy kdiag dials the servers directly."
+)
+_CHECK_LOGIN = remedies.say(
+    "Give the proxy's user and password in its URL, characters such as @ and : as %40 and "
+    "%3A; kafka-python sends them as they stand in its URL. kdiag and Kafka clients log in "
+    "with user and password alone, and not by Kerberos or NTLM."
+)
 
 
 def _allow(matching: Sequence[Location]) -> tuple[Remedy, ...]:
@@ -90,10 +82,10 @@ def _allow(matching: Sequence[Location]) -> tuple[Remedy, ...]:
     )
 
 
-_FIXES = {
-    Failure.PROXY_UNREACHABLE: _check_url,
-    Failure.NOT_PROXY: _check_url,
-    Failure.PROXY_CREDENTIALS: _check_login,
+_FIXES: Mapping[Failure, Fix] = {
+    Failure.PROXY_UNREACHABLE: _CHECK_URL,
+    Failure.NOT_PROXY: _CHECK_URL,
+    Failure.PROXY_CREDENTIALS: _CHECK_LOGIN,
     Failure.PROXY_DENIED: _allow,
 }
 

@@ -20,7 +20,7 @@ from kdiag.rules.location import (
     match,
 )
 from kdiag.rules.rule import Match, Remedy, Severity, rule
-from kdiag.rules.text import escaped, listed
+from kdiag.rules.text import escaped, listed, once
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 
@@ -106,12 +106,12 @@ def sasl_mechanism(
     client's mechanism on the listener (`sasl.enabled.mechanisms`).
     """
     sasl = settings.security.sasl
-    mine = sasl.mechanism if sasl else "the mechanism asked for"
+    mechanism = sasl.mechanism if sasl else "the mechanism asked for"
     yield from judge(
         {Failure.MECHANISM},
         bootstrap,
         listeners,
-        f"{{who}} {{verb}} not take {escaped(mine)}",
+        f"{{who}} {{verb}} not take {escaped(mechanism)}",
         as_it_speaks,
     )
 
@@ -151,12 +151,12 @@ def sasl_credentials(
         return (remedies.credentials(mechanism, user, endpoint, hit[0].endpoint),)
 
     for hop, hit, severity in failing({Failure.CREDENTIALS}, bootstrap, listeners):
-        for cause in dict.fromkeys(cause for cause in map(_said, hit) if not _limit(cause)):
-            these = [place for place in hit if _said(place) is cause]
+        for cause in once(cause for cause in map(_refusal, hit) if not _limit(cause)):
+            these = [place for place in hit if _refusal(place) is cause]
             if cause is None:
                 yield match(hop, these, message, fix, severity)
             else:
-                yield _known_words(hop, these, cause, severity)
+                yield _known_refusal(hop, these, cause, severity)
     yield from judge_others({Failure.CREDENTIALS}, bootstrap, listeners, message, fix)
 
 
@@ -175,28 +175,28 @@ def login_limited(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator
     Amazon MSK use a larger broker type, or ask for a higher limit.
     """
     for hop, hit, severity in failing({Failure.CREDENTIALS}, bootstrap, listeners):
-        for cause in dict.fromkeys(filter(_limit, map(_said, hit))):
-            these = [place for place in hit if _said(place) is cause]
-            yield _known_words(hop, these, cause, severity)
+        for cause in once(filter(None, map(_refusal, hit))):
+            if cause.connections:
+                these = [place for place in hit if _refusal(place) is cause]
+                yield _known_refusal(hop, these, cause, severity)
 
 
 def _limit(cause: KnownRefusal | None) -> bool:
     return cause is not None and cause.connections
 
 
-def _said(place: Location) -> KnownRefusal | None:
-    """What is known of the words in which a login was refused."""
+def _refusal(place: Location) -> KnownRefusal | None:
+    """The known refusal that the error message of a login is."""
     failed = place.contact.failed
     return known_refusal(failed.detail) if failed else None
 
 
-def _known_words(
-    hop: str, hit: Sequence[Location], cause: KnownRefusal | None, severity: Severity | None
+def _known_refusal(
+    hop: str, hit: Sequence[Location], cause: KnownRefusal, severity: Severity | None
 ) -> Match:
-    assert cause is not None
     what = "accept{s} no login now" if cause.connections else "refuse{s} the login"
     message = f"{{who}} {what}: {escaped(cause.cause)}"
-    return match(hop, hit, message, lambda _: (remedies.say(cause.fix),), severity)
+    return match(hop, hit, message, remedies.say(cause.fix), severity)
 
 
 @rule("KD122", "credentials-in-clear", Severity.WARNING, "Credentials are sent unencrypted")

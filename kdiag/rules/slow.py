@@ -9,7 +9,7 @@ from kdiag.config.snippet import unknown
 from kdiag.rules import remedies
 from kdiag.rules.location import locations
 from kdiag.rules.rule import Match, Remedy, Severity, rule
-from kdiag.rules.text import listed
+from kdiag.rules.text import listed, once
 from kdiag.walk.areas import HOP_IDS
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
@@ -63,8 +63,8 @@ def slow_answer(
     for hop in HOP_IDS:
         of_hop = [answer for answer in late if answer.hop == hop]
         if of_hop:
-            subjects = tuple(dict.fromkeys(answer.subject for answer in of_hop))
-            servers = list(dict.fromkeys(answer.server for answer in of_hop))
+            subjects = tuple(once(answer.subject for answer in of_hop))
+            servers = once(answer.server for answer in of_hop)
             slowest = max(answer.seconds for answer in of_hop)
             yield Match(
                 hop,
@@ -82,11 +82,7 @@ def late_answers(
     produce: Produce | None = None,
 ) -> list[LateAnswer]:
     """Every answer that took SLOW seconds or more, in the order of the hops."""
-    return [
-        *_connections(bootstrap, listeners),
-        *_metadata(metadata),
-        *_produced(produce),
-    ]
+    return [*_connections(bootstrap, listeners), *_metadata(metadata), *_produced(produce)]
 
 
 def _connections(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[LateAnswer]:
@@ -132,8 +128,7 @@ def _fixes(late: Sequence[LateAnswer]) -> tuple[Remedy, ...]:
         fixes.append(
             remedies.say(
                 "If that is fast, check what the broker asks about users (LDAP, an OAuth endpoint, "
-                "a "
-                "callback handler of its own)."
+                "a callback handler of its own)."
             )
         )
     if len(logins) < len(late):

@@ -11,7 +11,7 @@ from kdiag.rules import remedies
 from kdiag.rules.handshake import handshake_at, leaf_at, names_of, origin_at, own_certificate, shown
 from kdiag.rules.location import Location, as_it_speaks, failing, judge, locations, match
 from kdiag.rules.rule import Match, Remedy, Severity, rule
-from kdiag.rules.text import listed
+from kdiag.rules.text import listed, once
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listeners
 
@@ -92,7 +92,7 @@ def client_certificate(
             message = "{who} require{s} a client certificate, and this client has none"
         else:
             message = "{who} refuse{s} the client certificate that it was shown"
-        wanted = list(dict.fromkeys(name for place in matching for name in _authorities(place)))
+        wanted = once(name for place in matching for name in _authorities(place))
         more = [f"the listener accepts certificates by {listed(wanted)}"] if wanted else []
         if own:
             more.append(f"this client showed {own.subject}, issued by {own.issuer}")
