@@ -9,6 +9,7 @@ from kdiag.address import is_loopback, is_private, is_unusable, parse
 from kdiag.report.model import BrokerReport, HopResult, Report, ServerReport
 from kdiag.report.render import presentation
 from kdiag.rules.rule import Finding
+from kdiag.text import plural
 from kdiag.walk.areas import AreaId
 
 MANY_ROWS = 6  # of more brokers, those with the same result share a row
@@ -220,10 +221,8 @@ def cluster(report: Report) -> str:
     """The number of brokers and the cluster id, as text."""
     if not report.cluster:
         return "cluster: not known"
-    many = len(report.cluster.brokers)
-    return (
-        f"{many} broker{'s' if many != 1 else ''}, cluster {report.cluster.id or 'without an id'}"
-    )
+    count = plural(len(report.cluster.brokers), "broker")
+    return f"{count}, cluster {report.cluster.id or 'without an id'}"
 
 
 def described(rows: Sequence[Row]) -> Iterator[str]:

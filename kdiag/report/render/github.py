@@ -36,13 +36,13 @@ def write_all(reports: Reports, stream: TextIO) -> None:
 def _annotate(report: Report, stream: TextIO, whose: str = "") -> None:
     for finding, follows in presentation.causes(report):
         title = f"{whose}{finding.code} {finding.name}"
-        said = "\n".join(_lines(finding, follows, root=finding is report.cause))
-        annotation = command(finding.severity.value, {"title": title}, said)
+        text = "\n".join(_lines(finding, follows, root=finding is report.cause))
+        annotation = command(finding.severity.value, {"title": title}, text)
         stream.write(encoding.fitted(annotation, stream))
     target = whose + ", ".join(report.target)
-    said = f"kdiag: {report.verdict} · {target} · {presentation.verdict(report)}"
-    said = " ".join(said.split()).replace("##[", "## [")  # an older syntax of workflow commands
-    stream.write(encoding.fitted(f"{said}\n", stream))
+    line = f"kdiag: {report.verdict} · {target} · {presentation.verdict(report)}"
+    line = " ".join(line.split()).replace("##[", "## [")  # an older syntax of workflow commands
+    stream.write(encoding.fitted(f"{line}\n", stream))
 
 
 def _summarise(lines: Iterable[str]) -> None:
@@ -56,13 +56,9 @@ def _lines(finding: Finding, follows: Sequence[Finding], *, root: bool) -> Itera
     """The lines of an annotation."""
     cause = "root cause, " if root else ""
     yield f"{finding.message} ({cause}{presentation.place(finding.hop, ', ')})"
-    first, cut, last = presentation.shortened(finding.evidence)
-    yield from (f"- {line}" for line in first)
-    if cut:
-        yield f"... {cut} more lines with -o json"
-    yield from (f"- {line}" for line in last)
+    yield from presentation.plain_lines(finding.evidence, "- ")
     if finding.remedies:
         yield f"fix: {finding.remedies[0].summary.rstrip(':')}"
     if follows:
-        yield f"explains: {', '.join(dict.fromkeys(f'{f.code} {f.name}' for f in follows))}"
+        yield f"explains: {presentation.explains(follows)}"
     yield f"see {presentation.see(finding)}"

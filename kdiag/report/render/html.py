@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import TextIO
 from xml.etree.ElementTree import Element, tostring
 
-from kdiag.report.model import UNKNOWN, Report
+from kdiag.report.model import Report
 from kdiag.report.render import presentation, tables
 from kdiag.report.render.context import environment
 from kdiag.report.render.diagram_svg import NARROW, WIDE, draw
@@ -31,19 +31,19 @@ def write(report: Report, stream: TextIO) -> None:
     body = add(root, "body")
     _title(add(body, "header"), "h1", report)
     _contents(add(body, "main"), report)
-    said = f"kdiag {report.kdiag_version} · {report.started_at} · exit {report.exit_code}"
-    finish(root, body, said, stream)
+    footer = f"kdiag {report.kdiag_version} · {report.started_at} · exit {report.exit_code}"
+    finish(root, body, footer, stream)
 
 
 def write_all(reports: Reports, stream: TextIO) -> None:
     """Writes one page: a list of all checks, then each check in full."""
-    said = presentation.verdict_of_all(reports)
+    verdict = presentation.verdict_of_all(reports)
     root = Element("html", lang="en")
-    head(root, f"kdiag {reports.verdict}: {said}", reports.kdiag_version)
+    head(root, f"kdiag {reports.verdict}: {verdict}", reports.kdiag_version)
     body = add(root, "body")
     title = add(add(body, "header"), "h1")
     add(title, "span", reports.verdict, class_=f"badge {reports.verdict}")
-    append_text(title, said)
+    append_text(title, verdict)
     main = add(body, "main")
     checks = titled(main, "checks", "Checks")
     if reports.comparison:
@@ -94,9 +94,9 @@ def _contents(main: Element, report: Report) -> None:
     environment(main, report)
 
 
-def finish(root: Element, body: Element, said: str, stream: TextIO) -> None:
-    """Ends a page with `said` in its footer, and writes it."""
-    add(add(body, "footer"), "p", said)
+def finish(root: Element, body: Element, footer: str, stream: TextIO) -> None:
+    """Ends a page with its footer, and writes it."""
+    add(add(body, "footer"), "p", footer)
     add(body, "script", _part("page.js"))
     text = tostring(root, encoding="us-ascii", method="html").decode()
     stream.write(f"<!DOCTYPE html>\n{text}\n")
@@ -137,16 +137,14 @@ def _title(header: Element, tag: str, report: Report) -> None:
     for place, target in enumerate(report.target):
         append_text(line, ", " if place else "")
         add(line, "code", target)
-    spoken = "" if report.protocol == UNKNOWN else f" · {report.protocol}"
-    append_text(line, f"{spoken} · {presentation.verdict(report)}")
+    append_text(line, f"{presentation.spoken(report)} · {presentation.verdict(report)}")
 
 
 def pictures(main: Element, report: Report) -> None:
     """Adds the picture of the path of a client, for wide and for narrow screens."""
     section = titled(main, "picture", "The path of a client")
     for paper in (WIDE, NARROW):
-        svg = draw(report, paper)
-        section.append(svg)
+        section.append(draw(report, paper))
 
 
 def _hops(main: Element, report: Report) -> None:
@@ -156,11 +154,8 @@ def _hops(main: Element, report: Report) -> None:
         item = add(hops, "li")
         add(item, "span", _WORDS[step.status], class_=f"status {step.status}")
         add(item, "span", presentation.numbered(step.hop), class_="name")
-        because = f"skipped: {step.skipped_because}" if step.skipped_because else ""
-        learnt = "; ".join(part for part in (step.summary, because) if part) or "did not end"
-        add(item, "span", learnt, class_="learnt")
-        took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
-        add(item, "span", took, class_="time")
+        add(item, "span", presentation.learnt(step), class_="learnt")
+        add(item, "span", presentation.took(step), class_="time")
     if presentation.found_out(report):
         add(section, "h3", "The listener speaks")
         _snippet(section, report.client_properties["librdkafka"])
@@ -235,12 +230,7 @@ def _evidence(main: Element, report: Report) -> None:
 def _evidence_of(section: Element, finding: Finding, lines: Sequence[str], how: str = "") -> None:
     head = add(section, "h3")
     _named(head, finding)
-    add(
-        head,
-        "span",
-        f" · {presentation.place(finding.hop, ', ')}{how}",
-        class_="quiet",
-    )
+    add(head, "span", f" · {presentation.place(finding.hop, ', ')}{how}", class_="quiet")
     if how:
         add(section, "p", finding.message)
     bulleted(section, lines)

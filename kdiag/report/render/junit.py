@@ -93,9 +93,9 @@ def _suite(root: Element, report: Report, step: HopResult, failing: Sequence[Fin
     suite.set("time", _seconds(step.elapsed_ms))
     suite.set("timestamp", report.started_at)
     warned = [f for f in report.findings if f.hop == step.hop and f not in failing]
-    said = [step.summary, *("\n".join(_finding_lines(finding)) for finding in warned)]
-    if any(said):
-        add(suite, "system-out", "\n\n".join(part for part in said if part))
+    texts = [step.summary, *("\n".join(_finding_lines(finding)) for finding in warned)]
+    if any(texts):
+        add(suite, "system-out", "\n\n".join(filter(None, texts)))
 
 
 def _properties(suite: Element, report: Report) -> None:
@@ -225,19 +225,11 @@ def _finding_lines(finding: Finding) -> Iterator[str]:
     if finding.consequence_of:
         yield f"follows from {finding.consequence_of}"
         return
-    yield from _listed([f"- {line}" for line in finding.evidence])
+    yield from presentation.plain_lines(finding.evidence, "- ")
     for remedy in finding.remedies:
         yield f"fix: {remedy.summary}"
         yield from (f"    {line}" for line in _snippet(remedy.snippet))
     yield f"see {presentation.see(finding)}"
-
-
-def _listed(lines: Sequence[str]) -> Iterator[str]:
-    first, cut, last = presentation.shortened(lines)
-    yield from first
-    if cut:
-        yield f"... {cut} more lines with -o json"
-    yield from last
 
 
 def _snippet(snippet: str) -> Iterator[str]:

@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from kdiag.report.aws import AwsAddress
-from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report
+from kdiag.report.model import BrokerReport, HopResult, Report
 from kdiag.report.render import encoding, presentation
 from kdiag.report.render.presentation import MANY_BROKERS
 from kdiag.report.several import Reports
 from kdiag.rules.rule import Finding, Remedy
+from kdiag.text import plural
 
 _MARKS = {"pass": "✅ ", "warn": "⚠️ ", "fail": "❌ ", "skipped": "➖ "}
 _NO_MARKS = dict.fromkeys(_MARKS, "")
@@ -68,8 +69,8 @@ def document(report: Report, marks: dict[str, str] = _MARKS) -> Iterator[str]:
     """The lines of the document on one report."""
     yield f"## {marks[report.verdict]}kdiag: {report.verdict}"
     yield ""
-    spoken = "" if report.protocol == UNKNOWN else f" · {prose(report.protocol)}"
-    yield f"{', '.join(code(target) for target in report.target)}{spoken}"
+    spoken = prose(presentation.spoken(report))
+    yield " ".join(filter(None, (", ".join(map(code, report.target)), spoken)))
     yield ""
     yield f"**{prose(presentation.verdict(report))}**"
     yield from _hops(report.hops, marks)
@@ -125,13 +126,15 @@ def _word(word: str) -> str:
 
 
 def _hops(hops: Sequence[HopResult], marks: dict[str, str]) -> Iterator[str]:
-    rows = []
-    for step in hops:
-        because = f"skipped: {step.skipped_because}" if step.skipped_because else ""
-        learnt = "; ".join(part for part in (step.summary, because) if part) or "did not end"
-        took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
-        status = f"{marks[step.status]}{step.status}"
-        rows.append([status, presentation.numbered(step.hop), prose(learnt), took])
+    rows = [
+        [
+            f"{marks[step.status]}{step.status}",
+            presentation.numbered(step.hop),
+            prose(presentation.learnt(step)),
+            presentation.took(step),
+        ]
+        for step in hops
+    ]
     yield from _table(["status", "hop", "what was learnt", "time"], rows)
 
 
@@ -145,10 +148,8 @@ def _brokers(brokers: Sequence[BrokerReport]) -> Iterator[str]:
         cells = [f"**{code(how)}**" if how not in ("ok", None) else how or "–" for how in outcomes]
         rows.append([str(broker.node), code(broker.advertised), *cells])
     yield from _table(["broker", "advertised", *layers, "produce"], rows)
-    if len(ordered) > MANY_BROKERS:
-        more = ordered[MANY_BROKERS:]
-        well = sum(presentation.healthy(broker) for broker in more)
-        yield from ("", f"… and {len(more)} more brokers, {well} of them well")
+    if more := presentation.more_brokers(ordered):
+        yield from ("", more)
 
 
 def _aws(rows: Sequence[AwsAddress]) -> Iterator[str]:
@@ -156,21 +157,12 @@ def _aws(rows: Sequence[AwsAddress]) -> Iterator[str]:
     cells = []
     for row in rows[:MANY_BROKERS]:
         inner = f" = {code(row.address)}" if row.address != row.judged else ""
-        address = f"[{row.judged}]" if ":" in row.judged else row.judged
-        owner = [row.instance or row.interface, *row.groups]
-        cells.append(
-            [
-                code(f"{address}:{row.port}") + inner,
-                row.verdict,
-                code(row.decided_by or ""),
-                ", ".join(code(name) for name in owner if name),
-            ]
-        )
+        owner = ", ".join(map(code, presentation.aws_owner(row)))
+        address = code(presentation.aws_address(row)) + inner
+        cells.append([address, row.verdict, code(row.decided_by or ""), owner])
     yield from _table(["in AWS", "verdict", "decided by", "instance, groups"], cells)
-    if len(rows) > MANY_BROKERS:
-        more = rows[MANY_BROKERS:]
-        well = sum(row.verdict == "allowed" for row in more)
-        yield from ("", f"… and {len(more)} more addresses, {well} of them allowed")
+    if more := presentation.more_addresses(rows):
+        yield from ("", more)
 
 
 def _finding(
@@ -217,7 +209,7 @@ def _remedy(remedy: Remedy) -> Iterator[str]:
 
 
 def _more(cut: int) -> str:
-    return f"… {cut} more line{'s' if cut > 1 else ''} with `-o json`"
+    return f"… {plural(cut, 'more line')} with `-o json`"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -4,16 +4,25 @@ verdict."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from kdiag.config import links
+from kdiag.config.endpoint import Endpoint
 from kdiag.config.record import NamedTuple
 from kdiag.network.attempt import LAYERS, PROXY
 from kdiag.report.aws import AwsAddress
-from kdiag.report.model import BrokerReport, Report, RightReport, ServerReport
+from kdiag.report.model import (
+    UNKNOWN,
+    BrokerReport,
+    HopResult,
+    Report,
+    RightReport,
+    ServerReport,
+)
 from kdiag.rules.rule import Finding, rule_url
+from kdiag.text import plural
 from kdiag.walk.areas import HOP_IDS
 
 if TYPE_CHECKING:
@@ -112,6 +121,12 @@ def healthy(broker: BrokerReport) -> bool:
     return bool(layers) and {*layers, broker.produce} == {"ok"}
 
 
+def more_brokers(ordered: Sequence[BrokerReport]) -> str:
+    """The count of the brokers that a table leaves out; "" where it has all."""
+    more = ordered[MANY_BROKERS:]
+    return f"… and {len(more)} more brokers, {sum(map(healthy, more))} of them well" if more else ""
+
+
 def differs(brokers: Sequence[BrokerReport]) -> bool:
     """Whether the table of brokers adds to the lines of the hops: some broker is not healthy."""
     seen = any(outcome for broker in brokers for outcome in broker.layers.values())
@@ -127,6 +142,23 @@ def in_aws(report: Report) -> list[AwsAddress]:
     return sorted(once.values(), key=lambda row: VERDICTS.index(row.verdict))
 
 
+def aws_address(row: AwsAddress) -> str:
+    """The address and port that AWS's verdict is about."""
+    return str(Endpoint(row.judged, row.port))
+
+
+def aws_owner(row: AwsAddress) -> list[str]:
+    """The instance or the interface of an address in AWS, and its security groups."""
+    return [name for name in (row.instance or row.interface, *row.groups) if name]
+
+
+def more_addresses(rows: Sequence[AwsAddress]) -> str:
+    """The count of the addresses that a table leaves out; "" where it has all."""
+    more = rows[MANY_BROKERS:]
+    well = sum(row.verdict == "allowed" for row in more)
+    return f"… and {len(more)} more addresses, {well} of them allowed" if more else ""
+
+
 def needed(report: Report) -> list[RightReport]:
     """The rights that the role needs, those that are denied first."""
     found = report.consume.rights if report.consume else []
@@ -136,6 +168,20 @@ def needed(report: Report) -> list[RightReport]:
 def resource(right: RightReport) -> str:
     """What a right is on: the kind of the resource and its name."""
     return f"{right.resource} {right.name}".rstrip()
+
+
+def plain_lines(lines: Sequence[str], lead: str = "") -> Iterator[str]:
+    """The lines of evidence or of a fix, shortened, for a format that is plain text."""
+    first, cut, last = shortened(lines)
+    yield from (f"{lead}{line}" for line in first)
+    if cut:
+        yield f"... {cut} more lines with -o json"
+    yield from (f"{lead}{line}" for line in last)
+
+
+def explains(follows: Sequence[Finding]) -> str:
+    """The findings that one explains, each once."""
+    return ", ".join(dict.fromkeys(f"{f.code} {f.name}" for f in follows))
 
 
 def shortened(lines: Sequence[Line]) -> tuple[Sequence[Line], int, Sequence[Line]]:
@@ -151,6 +197,22 @@ def found_out(report: Report) -> bool:
     PLAINTEXT, and the bootstrap server was reached."""
     reached = report.hops[0].status != "fail"
     return report.protocol_found and report.protocol != "PLAINTEXT" and reached
+
+
+def learnt(step: HopResult) -> str:
+    """What a hop learnt, or why it was skipped."""
+    because = f"skipped: {step.skipped_because}" if step.skipped_because else ""
+    return "; ".join(filter(None, (step.summary, because))) or "did not end"
+
+
+def took(step: HopResult) -> str:
+    """How long a hop took; "" where it learnt nothing."""
+    return milliseconds(step.elapsed_ms) if step.summary else ""
+
+
+def spoken(report: Report) -> str:
+    """The protocol of the listener, behind its target; "" where it is not known."""
+    return "" if report.protocol == UNKNOWN else f" · {report.protocol}"
 
 
 def milliseconds(elapsed: int) -> str:
@@ -255,10 +317,7 @@ def distinct(reports: Reports) -> list[tuple[str, Report]]:
     """The reports to show, each with its label; of equal vantage points the first one."""
     if reports.comparison is None:
         return list(reports.reports.items())
-    return [
-        (outcome.whose, reports.reports[outcome.labels[0]])
-        for outcome in outcomes(reports.comparison)
-    ]
+    return [(each.whose, reports.reports[each.labels[0]]) for each in outcomes(reports.comparison)]
 
 
 def outcomes(compared: Comparison) -> list[SharedView]:
@@ -302,11 +361,8 @@ def remarks(compared: Comparison) -> list[str]:
 
 def sentence(compared: Comparison) -> str:
     """The comparison of several vantage points, as a sentence."""
-    return (
-        f"It {compared.sentence}."
-        if compared.outcomes[0].failing_hop != "vantage"
-        else (f"{compared.sentence}.")
-    )
+    unreached = compared.outcomes[0].failing_hop == "vantage"
+    return f"{compared.sentence}." if unreached else f"It {compared.sentence}."
 
 
 def brokers(outcome: SharedView) -> str:
@@ -328,5 +384,5 @@ def verdict_of_all(reports: Reports) -> str:
     count, failed = len(reports.reports), reports.failed
     text = f"{failed} of {count} fail" if failed else f"all {count} pass"
     files = len(reports.skipped)
-    skipped = f" · {files} file{'s' * (files > 1)} skipped" if files else ""
+    skipped = f" · {plural(files, 'file')} skipped" if files else ""
     return f"{text}{skipped} · exit {reports.exit_code}"

@@ -52,13 +52,11 @@ def aws(main: Element, report: Report) -> None:
 
     def row(body: Element, each: AwsAddress) -> None:
         line = add(body, "tr")
-        address = f"[{each.judged}]" if ":" in each.judged else each.judged
         inner = f" = {each.address}" if each.address != each.judged else ""
-        add(line, "td", f"{address}:{each.port}{inner}", class_="address mono")
+        add(line, "td", f"{presentation.aws_address(each)}{inner}", class_="address mono")
         add(line, "td", each.verdict, class_=_VERDICTS[each.verdict])
         add(line, "td", each.decided_by or "–", class_="mono")
-        owner = [each.instance or each.interface, *each.groups]
-        add(line, "td", ", ".join(name for name in owner if name), class_="mono")
+        add(line, "td", ", ".join(presentation.aws_owner(each)), class_="mono")
         add(line, "td", each.reason, class_="words")
 
     if known:

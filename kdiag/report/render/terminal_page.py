@@ -16,12 +16,13 @@ from rich.text import Text
 from rich.theme import Theme
 
 from kdiag.report.aws import AwsAddress
-from kdiag.report.model import UNKNOWN, BrokerReport, HopResult, Report, RightReport
+from kdiag.report.model import BrokerReport, HopResult, Report, RightReport
 from kdiag.report.render import encoding, presentation
 from kdiag.report.render.palette import COLOURS, FEW_COLOURS
 from kdiag.report.render.presentation import MANY_BROKERS
 from kdiag.report.render.workflow import no_command
 from kdiag.rules.rule import Finding, Remedy
+from kdiag.text import plural
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -162,22 +163,16 @@ class Page:
         """Prints the first line: version, target and protocol."""
         target = ", ".join(report.target)
         version = (f"kdiag {report.kdiag_version}", "bold")
-        spoken = "" if report.protocol == UNKNOWN else f" · {report.protocol}"
-        self.line(version, f" · {target}{spoken}")
+        self.line(version, f" · {target}{presentation.spoken(report)}")
         self.gap()
 
     def step(self, step: HopResult) -> None:
         """A hop's line: mark, name, what was learnt, and how long it took at the right edge."""
-        learnt = step.summary
-        if step.skipped_because:
-            learnt = "; ".join(
-                part for part in (learnt, f"skipped: {step.skipped_because}") if part
-            )
         style = _style(step.status)
-        took = presentation.milliseconds(step.elapsed_ms) if step.summary else ""
         mark = Text(self.marks[step.status], style=style)
         name = Text(step.hop, style="bold" if step.status != "skipped" else style)
-        text, at_the_edge = self.text(learnt or "did not end"), Text(f" {took}", "dim")
+        text = self.text(presentation.learnt(step))
+        at_the_edge = Text(f" {presentation.took(step)}", "dim")
         name_gap = " " * max(1, _HOP_WIDTH + 1 - len(name))
         line = Text.assemble(" ", mark, " ", name, name_gap, text)
         room = self.console.width - line.cell_len - at_the_edge.cell_len
@@ -223,10 +218,8 @@ class Page:
             )
         self.gap()
         self.console.print(Padding(table, (0, 0, 0, 1)))
-        if len(ordered) > MANY_BROKERS:
-            more = ordered[MANY_BROKERS:]
-            well = sum(presentation.healthy(broker) for broker in more)
-            self.line(f"… and {len(more)} more brokers, {well} of them well", indent=1)
+        if more := presentation.more_brokers(ordered):
+            self.line(more, indent=1)
 
     def aws(self, rows: Sequence[AwsAddress]) -> None:
         """The table of addresses with AWS's verdict on each."""
@@ -236,21 +229,17 @@ class Page:
         table.add_column("decided by", overflow="fold")
         table.add_column("instance, groups", overflow="fold")
         for row in rows[:MANY_BROKERS]:
-            address = f"[{row.judged}]" if ":" in row.judged else row.judged
             inner = f"\n= {row.address}" if row.address != row.judged else ""
-            owner = [row.instance or row.interface, *row.groups]
             table.add_row(
-                self.text(f"{address}:{row.port}{inner}"),
+                self.text(f"{presentation.aws_address(row)}{inner}"),
                 Text(row.verdict, style=_VERDICTS[row.verdict]),
                 self.text(row.decided_by or ""),
-                self.text("\n".join(name for name in owner if name)),
+                self.text("\n".join(presentation.aws_owner(row))),
             )
         self.gap()
         self.console.print(Padding(table, (0, 0, 0, 1)))
-        if len(rows) > MANY_BROKERS:
-            more = rows[MANY_BROKERS:]
-            well = sum(row.verdict == "allowed" for row in more)
-            self.line(f"… and {len(more)} more addresses, {well} of them allowed", indent=1)
+        if more := presentation.more_addresses(rows):
+            self.line(more, indent=1)
 
     def rights(self, rights: Sequence[RightReport]) -> None:
         """The table of the rights that the role needs; nothing without any."""
@@ -299,8 +288,8 @@ class Page:
         for remedy in finding.remedies:
             self.remedy(remedy)
         if follows:
-            codes = ", ".join(dict.fromkeys(f"{f.code} {f.name}" for f in follows))
-            self.line((codes, "dim"), lead=("explains: ", "dim"), indent=2)
+            codes = (presentation.explains(follows), "dim")
+            self.line(codes, lead=("explains: ", "dim"), indent=2)
         self.line((presentation.see(finding), "dim"), lead=("see ", "dim"), indent=2)
 
     def short(self, finding: Finding, others: Sequence[Finding], left: int) -> None:
@@ -328,12 +317,11 @@ class Page:
         self.put("".join(more[: room.others]))
         if count := len(others[room.others :]):
             which = "more" if room.others else "other"
-            text = f"{count} {which} finding{'s'[count == 1 :]} with -v"
-            self.line((text, "dim"), indent=2)
+            self.line((f"{plural(count, f'{which} finding')} with -v", "dim"), indent=2)
 
     def hint(self, finding: Finding, cut: int, fixes: int) -> None:
         """Where to read on about a finding, and how much `-v` adds to it."""
-        more = [f"{cut} more line{'s'[cut == 1 :]}"] if cut else []
+        more = [plural(cut, "more line")] if cut else []
         more += [f"{fixes} other fix{'es' if fixes > 1 else ''}"] if fixes else []
         text = f"kdiag explain {finding.code}" + (f"; with -v: {', '.join(more)}" if more else "")
         self.line((text, "dim"), lead=("more: ", "dim"), indent=2)
@@ -366,11 +354,7 @@ class Page:
         for finding in findings:
             what = f"ignored: {finding.code} {finding.name}"
             mark = f"{self.marks['skipped']} "
-            self.line(
-                (what, "bold.dim"),
-                (f" · {finding.message}", "dim"),
-                lead=(mark, "dim"),
-            )
+            self.line((what, "bold.dim"), (f" · {finding.message}", "dim"), lead=(mark, "dim"))
 
     def evidence(self, lines: Sequence[str]) -> None:
         """The evidence of a finding, shortened."""
@@ -397,7 +381,7 @@ class Page:
     def cut(self, more: int, indent: int) -> None:
         """Says that lines were left out, where some were."""
         if more > 0:
-            self.line(f"… {more} more line{'s' if more > 1 else ''} with -o json", indent=indent)
+            self.line(f"… {plural(more, 'more line')} with -o json", indent=indent)
 
     def verdict(self, report: Report, *, wrapped: bool = True) -> None:
         """The last line: verdict, hop, cause and exit code."""
