@@ -97,7 +97,7 @@ async def test_one_more_round_trip_would_be_noticed(
     """What the test above rests on: a flight that is shorter than the broker's gets no answer."""
     enforce(await many(world, 3), *flights)
     bootstrap = endpoint(world.cluster.nodes[0].host)
-    report = await walked(world, bootstrap, timeout=0.5, answer_timeout=0.5)
+    report = await walked(world, bootstrap, timeout=1.0, answer_timeout=1.0)
     assert report.exit_code == exit_code
 
 
@@ -142,7 +142,7 @@ async def counted(
         nets[0].together, nets[0].capacity = together, capacity
         return nets[0]
 
-    asked = settings(bootstrap, timeout=0.3, answer_timeout=0.3, deadline=ENOUGH / 2)
+    asked = settings(bootstrap, timeout=1.0, answer_timeout=1.0, deadline=ENOUGH / 2)
     return await walk(asked, net, lambda hop, said: None), nets[0]
 
 

@@ -353,7 +353,7 @@ FIELD = (
         topic="orders",
     ),
     Met(84, "listeners", "KD303", ["0.0.0.0:9092"]),
-    Met(85, "metadata", "KD201", [f"{EC2}:9092"], control=_mute, timeout=0.25),
+    Met(85, "metadata", "KD201", [f"{EC2}:9092"], control=_mute),
     # TLS and logins.
     Met(
         21,

@@ -140,7 +140,7 @@ def report(
         world = World()
         await build(world)
         try:
-            asked = settings(endpoint(), timeout=0.5, answer_timeout=0.5)._replace(
+            asked = settings(endpoint(), timeout=1.0, answer_timeout=1.0)._replace(
                 security=security
             )
             return await walk(asked, lambda _: net(world, asked), observe)

@@ -44,7 +44,7 @@ async def aws_facts(
     world, cloud = World(), RecordingAwsClient(account_facts)
     try:
         await build(world)
-        walk_settings = settings(bootstrap, timeout=0.5, properties=PLAINTEXT)
+        walk_settings = settings(bootstrap, timeout=1.0, properties=PLAINTEXT)
         walk = walk_context(walk_settings, world.net(walk_settings))
         facts = Facts()
         for hop in HOPS[:3]:

@@ -233,6 +233,6 @@ async def test_it_comes_to_the_same_where_no_socket_can_be_bound_to_loopback(
     """As on macOS and Windows: nothing is sent to an address that does not answer."""
     monkeypatch.setattr(worlds, "bindable", lambda: False)
     monkeypatch.setattr(worlds, "sys", SimpleNamespace(platform="win32"))
-    report = await play(name, timeout=0.3)
+    report = await play(name, timeout=1.0)
     expected = walks.scenarios()[name]
     assert (report.exit_code, report.root_cause) == (expected.exit_code, expected.root_cause)

@@ -12,7 +12,7 @@ public class Trust {
             given.put("security.protocol", "SSL");
             given.put("ssl.truststore.type", "PEM");
             given.put("ssl.truststore.location", arguments[at]);
-            given.put("max.block.ms", "4000");
+            given.put("max.block.ms", "30000");
             ByteArraySerializer bytes = new ByteArraySerializer();
             try (KafkaProducer<byte[], byte[]> client = new KafkaProducer<>(given, bytes, bytes)) {
                 client.partitionsFor("orders");

@@ -40,7 +40,7 @@ PRIVATE_WORLD = advertising(*((address, PORT) for address in PRIVATE))
 
 
 def joined(build: Build, text: str, bootstrap: str = DOORS, **more: Any) -> Report:
-    return walked(build, bootstrap=bootstrap, timeout=0.4, config={"kafka.yaml": text}, **more)
+    return walked(build, bootstrap=bootstrap, timeout=1.0, config={"kafka.yaml": text}, **more)
 
 
 def codes(report: Report, hop: str = "config") -> list[str]:

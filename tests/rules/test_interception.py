@@ -112,8 +112,8 @@ async def test_a_client_that_spoke_tls_is_told_nothing_of_plaintext(serve: Serve
         report = await check_async(
             f"127.0.0.1:{port}",
             properties={"security.protocol": "SSL"},
-            timeout=0.5,
-            answer_timeout=0.5,
+            timeout=1.0,
+            answer_timeout=1.0,
         )
     (finding,) = report.findings
     assert finding.code in ("KD107", "KD121")

@@ -109,7 +109,7 @@ async def notes(host: str, **given: str) -> str:
     """The notes of a check of a host that does not exist."""
     world = World()
     named = {name.replace("_", "."): value for name, value in given.items()}
-    asked = settings(host, properties=named, timeout=0.2, answer_timeout=0.2)
+    asked = settings(host, properties=named, timeout=1.0, answer_timeout=1.0)
     report = await walk(asked, world.net, lambda hop, said: None)
     return " ".join(report.notes)
 

@@ -81,7 +81,7 @@ async def test_a_client_that_waits_in_between_would_be_noticed(world: World) -> 
     """What the test above rests on: three requests in a flight of two are one too many."""
     await world.three()
     world.brokers[1].flights = lambda _: (3,)
-    found = await collect_facts(world, until="metadata", timeout=0.3)
+    found = await collect_facts(world, until="metadata", timeout=1.0)
     assert found.bootstrap.contacts[0].layers["kafka"] == "silent"
 
 

@@ -336,7 +336,7 @@ async def test_a_candidate_of_many_brokers_is_dialled_once_and_judged_for_each(
 ) -> None:
     await world.three(*((address, PORT) for address in PRIVATE))
     servers = ",".join(endpoint(address) for address in PUBLIC)
-    found = await collect_facts(world, servers, until=LISTENERS, timeout=0.3)
+    found = await collect_facts(world, servers, until=LISTENERS, timeout=1.0)
     assert [world.brokers[node].connections for node in (1, 2, 3)] == [2, 2, 2]  # hop 1 and this
     for node in (1, 2, 3):
         listener = found.listener(node)

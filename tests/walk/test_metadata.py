@@ -357,7 +357,7 @@ async def test_who_does_not_list_its_topics_has_answered_all_the_same(world: Wor
 
     await world.three()
     world.brokers[1].control = unlisted
-    told = (await collect_facts(world, until="metadata", topic="ordres", timeout=0.5)).metadata
+    told = (await collect_facts(world, until="metadata", topic="ordres", timeout=1.0)).metadata
     assert told.brokers
     assert told.alike is None
 
@@ -430,7 +430,7 @@ async def test_a_broker_that_does_not_tell_whether_it_creates_topics(
 ) -> None:
     await world.three()
     world.brokers[1].control = control
-    told = (await collect_facts(world, until="metadata", topic="orders", timeout=0.5)).metadata
+    told = (await collect_facts(world, until="metadata", topic="orders", timeout=1.0)).metadata
     assert (told.creates, told.alike) == (creates, ())
 
 
