@@ -62,66 +62,52 @@ _SERVICES = {"elbv2": "elasticloadbalancing"}
 
 # The class of a botocore exception, or of one of its base classes → the reason of a failed call.
 REASONS_BY_EXCEPTION = {
-    "NoCredentialsError": "credentials",
-    "PartialCredentialsError": "credentials",
-    "CredentialRetrievalError": "credentials",
-    "UnknownCredentialError": "credentials",
-    "NoAuthTokenError": "credentials",
-    "UnknownTokenProviderError": "credentials",
-    "MetadataRetrievalError": "credentials",
-    "RefreshWithMFAUnsupportedError": "credentials",
-    "InvalidIMDSEndpointError": "credentials",
-    "InvalidIMDSEndpointModeError": "credentials",
-    "ProfileNotFound": "credentials",
-    "ConfigNotFound": "credentials",
-    "ConfigParseError": "credentials",
-    "InvalidConfigError": "credentials",
-    "MissingDependencyException": "credentials",
-    "TokenRetrievalError": "expired",
-    "SSOError": "expired",
-    "LoginError": "expired",
-    "LoginInsufficientPermissions": "denied",
-    "UnknownRegionError": "region",
-    "ServiceNotInRegionError": "region",
-    "InvalidRegionError": "region",
-    "BaseEndpointResolverError": "region",
-    "EndpointProviderError": "region",
-    "ConnectionError": "unreachable",
-    "HTTPClientError": "unreachable",
-    "IncompleteReadError": "unreachable",
-    "InvalidProxiesConfigError": "unreachable",
-    "InvalidEndpointConfigurationError": "unreachable",
-    "BotoCoreError": "failed",
+    name: reason
+    for reason, names in {
+        "credentials": """
+            NoCredentialsError PartialCredentialsError CredentialRetrievalError
+            UnknownCredentialError NoAuthTokenError UnknownTokenProviderError
+            MetadataRetrievalError RefreshWithMFAUnsupportedError InvalidIMDSEndpointError
+            InvalidIMDSEndpointModeError ProfileNotFound ConfigNotFound ConfigParseError
+            InvalidConfigError MissingDependencyException
+        """,
+        "expired": "TokenRetrievalError SSOError LoginError",
+        "denied": "LoginInsufficientPermissions",
+        "region": """
+            UnknownRegionError ServiceNotInRegionError InvalidRegionError
+            BaseEndpointResolverError EndpointProviderError
+        """,
+        "unreachable": """
+            ConnectionError HTTPClientError IncompleteReadError InvalidProxiesConfigError
+            InvalidEndpointConfigurationError
+        """,
+        "failed": "BotoCoreError",
+    }.items()
+    for name in names.split()
 }
 
 # The error code of an AWS response → the reason of a failed call. Source: the error codes of the
 # EC2 API, and the common errors of the other services.
 REASONS_BY_CODE = {
-    "AuthFailure": "credentials",
-    "IncompleteSignature": "credentials",
-    "InvalidAccessKeyId": "credentials",
-    "InvalidClientTokenId": "credentials",
-    "InvalidSignatureException": "credentials",
-    "MissingAuthenticationToken": "credentials",
-    "SignatureDoesNotMatch": "credentials",
-    "UnrecognizedClientException": "credentials",
-    "ExpiredToken": "expired",
-    "ExpiredTokenException": "expired",
-    "RequestExpired": "expired",
-    "AccessDenied": "denied",
-    "AccessDeniedException": "denied",
-    "ForbiddenException": "denied",
-    "UnauthorizedException": "denied",
-    "UnauthorizedOperation": "denied",
-    "OptInRequired": "region",
-    "RequestLimitExceeded": "throttled",
-    "RequestThrottled": "throttled",
-    "RequestThrottledException": "throttled",
-    "SlowDown": "throttled",
-    "Throttling": "throttled",
-    "ThrottledException": "throttled",
-    "ThrottlingException": "throttled",
-    "TooManyRequestsException": "throttled",
+    name: reason
+    for reason, names in {
+        "credentials": """
+            AuthFailure IncompleteSignature InvalidAccessKeyId InvalidClientTokenId
+            InvalidSignatureException MissingAuthenticationToken SignatureDoesNotMatch
+            UnrecognizedClientException
+        """,
+        "expired": "ExpiredToken ExpiredTokenException RequestExpired",
+        "denied": """
+            AccessDenied AccessDeniedException ForbiddenException UnauthorizedException
+            UnauthorizedOperation
+        """,
+        "region": "OptInRequired",
+        "throttled": """
+            RequestLimitExceeded RequestThrottled RequestThrottledException SlowDown Throttling
+            ThrottledException ThrottlingException TooManyRequestsException
+        """,
+    }.items()
+    for name in names.split()
 }
 
 # botocore puts this text before the message of AWS. Only the error code in it is useful.

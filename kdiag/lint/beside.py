@@ -92,13 +92,13 @@ def beside(documents: Iterable[Document]) -> Beside:
     variables: dict[str, Node | None] = {}
     composes: dict[str, Node | None] = {}
     maps: dict[str, Node] = {}
-    for each in documents:
-        if each.kind == "env":
-            variables[each.file] = each.root
-        elif each.kind == "compose":
-            composes[each.file] = each.root
-        elif each.kind == "ConfigMap" and each.root:
-            maps[text(each.root, "metadata", "name")] = each.root
+    for document in documents:
+        if document.kind == "env":
+            variables[document.file] = document.root
+        elif document.kind == "compose":
+            composes[document.file] = document.root
+        elif document.kind == "ConfigMap" and document.root:
+            maps[text(document.root, "metadata", "name")] = document.root
     bases = {name: base for name in composes if (base := _base(name, composes))}
     return Beside(variables, composes, maps, bases)
 
@@ -135,8 +135,8 @@ def _folder(file: str) -> str:
 
 def included(root: Node | None) -> Iterator[str]:
     """The files that a Compose file includes."""
-    for each in items(root, "include"):
-        path = each if isinstance(each, Scalar) else get(each, "path")
+    for item in items(root, "include"):
+        path = item if isinstance(item, Scalar) else get(item, "path")
         for one in path.items if isinstance(path, Items) else (path,):
             if isinstance(one, Scalar):
                 yield one.text
@@ -168,20 +168,20 @@ def _named_in(root: Node | None) -> Iterator[str]:
 def env_files(service: Node | None) -> Iterator[str]:
     """The files of variables that a service names."""
     found = get(service, "env_file")
-    for each in found.items if isinstance(found, Items) else (found,):
-        if isinstance(each, Scalar):
-            yield each.text
-        elif text(each, "path"):
-            yield text(each, "path")
+    for item in found.items if isinstance(found, Items) else (found,):
+        if isinstance(item, Scalar):
+            yield item.text
+        elif text(item, "path"):
+            yield text(item, "path")
 
 
 def needed_by(documents: Iterable[Document]) -> set[str]:
     """The paths of files that the Compose files among these documents name, as they were given."""
     found = set()
-    for each in documents:
-        if each.kind == "compose":
-            paths = islice(_named_in(each.root), MOST_COMPANIONS)
-            found |= {_joined(each.file, path) for path in paths}
+    for document in documents:
+        if document.kind == "compose":
+            paths = islice(_named_in(document.root), MOST_COMPANIONS)
+            found |= {_joined(document.file, path) for path in paths}
     return found
 
 

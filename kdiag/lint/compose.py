@@ -150,10 +150,10 @@ def _undefined(services: Sequence[_Service]) -> str:
     """The first service that another one needs and that no file has: the rest is in another file,
     without which `docker compose` does not take this one."""
     known = {each.name for each in services}
-    for each in services:
-        needed = each.get("depends_on")
+    for service in services:
+        needed = service.get("depends_on")
         for name in [x.key.text for x in entries(needed)] or [
-            x.text for x in each.items("depends_on") if isinstance(x, Scalar)
+            x.text for x in service.items("depends_on") if isinstance(x, Scalar)
         ]:
             if name not in known:
                 return f"the file that has the service {name}"
@@ -286,22 +286,22 @@ def _mentions(services: Sequence[_Service]) -> _Mentions:
 
 def _mounted(service: _Service) -> Iterator[str]:
     """The paths at which something is mounted into a service."""
-    for each in (*service.items("volumes"), *service.items("configs")):
-        if isinstance(each, Map):
-            target = text(each, "target")
-            yield target or f"/{text(each, 'source')}"
-        elif isinstance(each, Scalar):
-            parts = interpolated(each.text).split(":")
+    for volume in (*service.items("volumes"), *service.items("configs")):
+        if isinstance(volume, Map):
+            target = text(volume, "target")
+            yield target or f"/{text(volume, 'source')}"
+        elif isinstance(volume, Scalar):
+            parts = interpolated(volume.text).split(":")
             yield parts[1] if len(parts) > 1 else parts[0]
 
 
 def _ports(published: Sequence[Node]) -> Iterator[tuple[int, int]]:
     """(port outside, port inside) of what a service publishes, ranges included."""
-    for each in published:
-        if isinstance(each, Map):
-            written = f"{text(each, 'published') or text(each, 'target')}:{text(each, 'target')}"
+    for port in published:
+        if isinstance(port, Map):
+            written = f"{text(port, 'published') or text(port, 'target')}:{text(port, 'target')}"
         else:
-            written = interpolated(each.text) if isinstance(each, Scalar) else ""
+            written = interpolated(port.text) if isinstance(port, Scalar) else ""
         match = _PORT.match(written.strip())
         if not match or (match["out"] is None and match["ip"] is None):
             continue  # a port outside that Docker chooses

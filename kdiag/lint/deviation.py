@@ -112,20 +112,20 @@ def _meant(node: Node, near: Mapping[int, Deviation]) -> Node:
     if isinstance(node, Items):
         return Items(node.start, tuple(_joined_items(node, near)), node.closed)
     fields = []
-    for each in node.entries:
-        key, slip = each.key, near.get(id(each))
+    for field in node.entries:
+        key, slip = field.key, near.get(id(field))
         if slip:
             key = Scalar(slip.near, slip.near, key.start, key.end, key.plain)
-        fields.append(Entry(key, _meant(each.value, near), each.merged))
+        fields.append(Entry(key, _meant(field.value, near), field.merged))
     return Map(node.start, tuple(fields), node.closed)
 
 
 def _joined_items(node: Items, near: Mapping[int, Deviation]) -> Iterator[Node]:
     """The items, those that are split as the one that was meant."""
     open_: Node | None = None
-    for each in node.items:
-        made = _meant(each, near)
-        slip = near.get(id(each))
+    for item in node.items:
+        made = _meant(item, near)
+        slip = near.get(id(item))
         if slip and slip.flaw is Flaw.SPLIT and isinstance(open_, Map) and isinstance(made, Map):
             open_ = Map(open_.start, (*open_.entries, *made.entries))
             continue
@@ -234,37 +234,37 @@ def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[De
     taken = {each.key.text for each in node.entries}
     given = {each.key.text for each in node.entries if not is_null(each.value)}
     strays, meant_for = 0, set()
-    for each in node.entries:
-        below = allowed(schema, each.key.text)
-        if path == _SETTINGS and not isinstance(each.value, Scalar):
-            homes = homes_of(kind, each.key.text, path)
+    for field in node.entries:
+        below = allowed(schema, field.key.text)
+        if path == _SETTINGS and not isinstance(field.value, Scalar):
+            homes = homes_of(kind, field.key.text, path)
             flaw = Flaw.MISPLACED if homes else Flaw.TYPE
-            at_fault = each.key if homes else each.value
+            at_fault = field.key if homes else field.value
             yield Deviation(
                 flaw,
                 at_fault,
-                (*path, each.key.text) if not homes else path,
-                each.key.text if homes else "",
-                each if homes else None,
+                (*path, field.key.text) if not homes else path,
+                field.key.text if homes else "",
+                field if homes else None,
                 node,
                 expected="a single value",
                 homes=homes,
             )
         elif below is not None:
-            yield from _differences(each.value, below, (*path, each.key.text), kind)
-        elif not each.merged:
+            yield from _differences(field.value, below, (*path, field.key.text), kind)
+        elif not field.merged:
             strays += 1
             if strays > _MOST_SLIPS:
-                yield Deviation(Flaw.UNKNOWN, each.key, path, each.key.text, each, node)
+                yield Deviation(Flaw.UNKNOWN, field.key, path, field.key.text, field, node)
                 continue
-            stray = _stray(each, node, taken, schema, path, kind)
+            stray = _stray(field, node, taken, schema, path, kind)
             yield stray
             meant_for.add("" if stray.homes else stray.near)
             home = (stray.homes or (path,))[0]
-            name = stray.near or (each.key.text if stray.homes else "")
+            name = stray.near or (field.key.text if stray.homes else "")
             meant_ = at((*home, name), kind) if name and not stray.value else None
-            if meant_ and not isinstance(each.value, Scalar):
-                yield from _differences(each.value, meant_, (*home, name), kind)
+            if meant_ and not isinstance(field.value, Scalar):
+                yield from _differences(field.value, meant_, (*home, name), kind)
     for key in schema.get("required", ()):
         if key not in given and key not in meant_for:
             yield Deviation(Flaw.MISSING, node, path, key=key, parent=node)

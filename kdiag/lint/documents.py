@@ -100,8 +100,8 @@ def read(name: str, content: str) -> Read:
     if len(parts) > MAX_DOCUMENTS:
         raise UsageError(f"{name}: it has more than {MAX_DOCUMENTS:,} documents: split it")
     for first, body in parts:
-        for each, mended in _documents(name, first, body, content):
-            found.append(each)
+        for document_, mended in _documents(name, first, body, content):
+            found.append(document_)
             if mended is not None:
                 begin = first - 1
                 lines[begin : begin + len(split(body))] = split(mended)
@@ -198,12 +198,12 @@ def _faults(document: Document) -> int:
     """How much is wrong with the shape of a document. A field that is dropped takes all below it
     along."""
     found = 2 * len(document.duplicates)
-    for each in document.deviations:
-        weight = _WEIGHTS.get(each.flaw, 0)
-        if each.near and each.flaw is not Flaw.MISPLACED:
+    for deviation in document.deviations:
+        weight = _WEIGHTS.get(deviation.flaw, 0)
+        if deviation.near and deviation.flaw is not Flaw.MISPLACED:
             weight = min(weight, 1)
-        elif each.entry and each.flaw in (Flaw.MISPLACED, Flaw.UNKNOWN):
-            weight += _leaves(each.entry.value)
+        elif deviation.entry and deviation.flaw in (Flaw.MISPLACED, Flaw.UNKNOWN):
+            weight += _leaves(deviation.entry.value)
         found += weight
     return found
 

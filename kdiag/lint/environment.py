@@ -40,11 +40,11 @@ def environment(node: Node | None) -> Environment:
     taken from the environment of whoever starts the container is `${NAME}`, and so is one that a
     template fills in: without quotes, YAML takes `{{ host }}` for a mapping."""
     found: Environment = {}
-    for each in entries(node):
-        value = value_of(each.key, each.value)
-        if value is None or (isinstance(each.value, Scalar) and each.value.value is None):
-            value = Value(f"${{{each.key.text}}}", each.value.start, False, each.key)
-        found[each.key.text] = value
+    for variable in entries(node):
+        value = value_of(variable.key, variable.value)
+        if value is None or (isinstance(variable.value, Scalar) and variable.value.value is None):
+            value = Value(f"${{{variable.key.text}}}", variable.value.start, False, variable.key)
+        found[variable.key.text] = value
     for item in items(node):
         whole = value_of(item, item) if isinstance(item, Scalar) else None
         if whole is None:
@@ -70,14 +70,14 @@ def of_command(nodes: Sequence[Node | None]) -> tuple[Environment, dict[str, Val
     variables: Environment = {}
     settings: dict[str, Value] = {}
     before = ""
-    for each in (each for node in nodes for each in scalars(node)):
-        whole = value_of(each, each)
-        option, before = before == "--override" or "--override" in each.text, each.text.strip()
-        for found in _ASSIGNMENT.finditer(each.text) if whole else ():
+    for word in (word for node in nodes for word in scalars(node)):
+        whole = value_of(word, word)
+        option, before = before == "--override" or "--override" in word.text, word.text.strip()
+        for found in _ASSIGNMENT.finditer(word.text) if whole else ():
             quoted = found[2][0] in "\"'"
             value = found[2][1:-1] if quoted else found[2]
             variables[found[1]] = _part(whole, found, value, found.start(2) + quoted)
-        for found in _OVERRIDE.finditer(each.text) if whole and option else ():
+        for found in _OVERRIDE.finditer(word.text) if whole and option else ():
             settings[found[1]] = _part(whole, found, found[2], found.start(2))
     return variables, settings
 
@@ -86,18 +86,18 @@ def of_redpanda(nodes: Sequence[Node | None]) -> dict[str, Value]:
     """What `redpanda start` is given of its listeners, in the names that Kafka has for it."""
     found: dict[str, Value] = {}
     waiting = ""
-    for each in (each for node in nodes for each in scalars(node)):
-        whole = value_of(each, each)
+    for word in (word for node in nodes for word in scalars(node)):
+        whole = value_of(word, word)
         if whole is None:
             continue
-        if waiting and not each.text.startswith("-"):
-            found[waiting] = _addresses(each.text, whole, whole.spot(0), whole.exact)
+        if waiting and not word.text.startswith("-"):
+            found[waiting] = _addresses(word.text, whole, whole.spot(0), whole.exact)
         waiting = ""
-        for option in _REDPANDA.finditer(each.text):
+        for option in _REDPANDA.finditer(word.text):
             name = "advertised.listeners" if option[1] else "listeners"
             if option[2]:
                 found[name] = _addresses(option[2], whole, whole.spot(option.start(2)), whole.exact)
-            elif option.end() == len(each.text):
+            elif option.end() == len(word.text):
                 waiting = name
     return found
 

@@ -118,8 +118,8 @@ def _harmless(
     for _ in range(_ROUNDS):
         tried = [each for each in found if each.edits]
         kept: list[EditableProblem] = []
-        for each in tried if len(tried) <= _MOST_TRIED and size <= _MOST_TEXT else ():
-            edits = [*kept, each]
+        for candidate in tried if len(tried) <= _MOST_TRIED and size <= _MOST_TEXT else ():
+            edits = [*kept, candidate]
             made = {name: apply(text, _edits(edits, name)) for name, text in base.items()}
             texts, left = _judged(made, judge)
             if not harm(texts, left) and len(left) < len(best[1]):

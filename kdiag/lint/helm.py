@@ -114,22 +114,22 @@ def unread_values(root: Node | None) -> Iterator[UnreadValue]:
     for path in ((), ("auth",), *_KEYS):
         found = get(values, *path)
         known = _KEYS.get(path, ())
-        for each in found.entries if isinstance(found, Map) else ():
-            name = each.key.text
-            if name in known or not isinstance(found, Map) or each.merged:
+        for entry in found.entries if isinstance(found, Map) else ():
+            name = entry.key.text
+            if name in known or not isinstance(found, Map) or entry.merged:
                 continue
             here = ".".join((*path, name))
             moved, since = _MOVED.get((*path, name), ("", ""))
-            if here == "listeners" and not isinstance(each.value, Map):  # a list, or one text
+            if here == "listeners" and not isinstance(entry.value, Map):  # a list, or one text
                 moved, since = "listeners.overrideListeners", "24"
-            if moved and not _is_empty(each.value):
-                yield UnreadValue(found, each, here, moved=moved, since=since)
+            if moved and not _is_empty(entry.value):
+                yield UnreadValue(found, entry, here, moved=moved, since=since)
             elif not moved and path in _KEYS:
-                yield UnreadValue(found, each, here, near_to(name, known))
+                yield UnreadValue(found, entry, here, near_to(name, known))
             elif not path and not moved and name not in ("listeners", "externalAccess"):
                 near = "externalAccess" if _like(name, "externalAccess") else ""
                 if near and get(found, near) is None:
-                    yield UnreadValue(found, each, here, near)
+                    yield UnreadValue(found, entry, here, near)
 
 
 def _is_empty(node: Node) -> bool:

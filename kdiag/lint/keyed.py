@@ -71,21 +71,22 @@ def items_of(node: Map) -> list[KeyedListener] | None:
 
 
 def _listeners(node: Map) -> Iterator[KeyedListener]:
-    for each in node.entries:
-        name, value = each.key.text, each.value
+    for listener in node.entries:
+        name, value = listener.key.text, listener.value
         flat = Map(value.start)
         if not is_null(value) and not isinstance(value, Map):
             return
         body = value if isinstance(value, Map) else flat
         nested = body.entries and not body.closed
         apart = (
-            body.start.line > each.key.start.line and body.start.column > each.key.start.column + 1
+            body.start.line > listener.key.start.line
+            and body.start.column > listener.key.start.column + 1
         )
-        if each.merged or not re.fullmatch(r"[a-z0-9]{1,11}", name) or (nested and not apart):
+        if listener.merged or not re.fullmatch(r"[a-z0-9]{1,11}", name) or (nested and not apart):
             return
         names = {x.key.text for x in entries(body)}
         known = _DEFAULTS.get(name, ("", "", ""))
         fields = [("name", name), *zip(("port", "type", "tls"), known, strict=True)]
         lacks = tuple((key, default) for key, default in fields if key not in names)
         if all(default for _, default in lacks) and ("port" not in names or number(body, "port")):
-            yield KeyedListener(each, body, lacks)
+            yield KeyedListener(listener, body, lacks)

@@ -70,10 +70,10 @@ async def resources(namespace: str, name: str, seconds: float) -> KubectlOutput:
     if isinstance(answers[0], str) and not _KIND.search(answers[0]):
         answers[0] = KubectlUnavailable(_command(calls[0]), "odd", "it shows no Kafka resource")
     left = MAX_TEXT
-    for n, each in enumerate(answers):  # the first ones matter most
-        if isinstance(each, str):
-            left -= len(each) + len(_NEXT)
-            answers[n] = each if left >= 0 else _too_large(_command(calls[n]))
+    for n, answer in enumerate(answers):  # the first ones matter most
+        if isinstance(answer, str):
+            left -= len(answer) + len(_NEXT)
+            answers[n] = answer if left >= 0 else _too_large(_command(calls[n]))
     unavailable = tuple(each for each in answers if isinstance(each, KubectlUnavailable))
     texts = [each for each in answers if isinstance(each, str)]
     if isinstance(answers[0], KubectlUnavailable):

@@ -50,8 +50,8 @@ def lint(
     live: ObservedCluster | None = None,
 ) -> LintReport:
     """What is wrong with these files: names and their texts, judged together; with `fix`, also what
-    they are with every fix in them that does no harm. `live` is what a walk met of the cluster that
-    they configure.
+    they are with every fix in them that does no harm. `live` is their cluster as a walk observed
+    it.
 
     Raises UsageError when a file has no document of a kind that kdiag knows, unless those are to be
     skipped, and where PyYAML is missing.
@@ -64,7 +64,7 @@ def lint(
     problems, fixed = corrected(
         sources, files, found, partial(_judged, live=live), live is not None
     )
-    entry_listener = _entry_listener(files, live) if live else None
+    entry_listener = _entry_listener(files, context) if live else None
     made = tuple(fixed) if fix else ()
     judged = sum(_is_judged(file, context) or _is_beside(file, context.needed) for file in files)
     return LintReport(
@@ -75,7 +75,7 @@ def lint(
         entry_listener=entry_listener,
         notes=tuple(notes),
         judged=judged,
-        lines=_lines(files, live) if live else {},
+        lines=_lines(files, context) if live else {},
     )
 
 
@@ -162,10 +162,10 @@ def _names_kafka(file: Read, text: str) -> bool:
 
 def _is_judged(file: Read, context: FileContext) -> bool:
     """Whether anything in a file is judged."""
-    for each in file.documents:
-        if each.kind in (*BESIDE, "other"):
+    for document in file.documents:
+        if document.kind in (*BESIDE, "other"):
             continue
-        if each.kind not in _OF_BROKERS or each.broken or _brokers(each, context):
+        if document.kind not in _OF_BROKERS or document.broken or _brokers(document, context):
             return True
     return False
 
@@ -223,31 +223,29 @@ def _context(files: Sequence[Read], live: ObservedCluster | None) -> FileContext
     return FileContext(strimzi, beside(documents), needed_by(documents))
 
 
-def _entry_listener(files: Sequence[Read], live: ObservedCluster) -> EntryListener | None:
-    """The listener that a walk came in by, of the first file that has it."""
-    context = _context(files, live)
+def _entry_listener(files: Sequence[Read], context: FileContext) -> EntryListener | None:
+    """The listener at which a walk bootstrapped, in the first file that has it."""
     for document in (document for file in files for document in file.documents):
         found: tuple[Spot, EntryListener] | None = None
         if document.kind == "Kafka" and document.root:
             found = strimzi_entry(
                 cluster(meant(document.root, document.deviations), context.strimzi)
             )
-        for each in _observed(_brokers(document, context), live):
-            found = found or broker_entry(each)
+        for broker in _observed(_brokers(document, context), context.strimzi.live):
+            found = found or broker_entry(broker)
         if found:
             spot, listener = found
             return listener._replace(place=f"{document.file}:{document.place(spot).line}")
     return None
 
 
-def _lines(files: Sequence[Read], live: ObservedCluster) -> Mapping[int, MergedLine]:
-    """What the files have their brokers advertise, by node id."""
-    context = _context(files, live)
-    documents = [document for file in files for document in file.documents]
+def _lines(files: Sequence[Read], context: FileContext) -> Mapping[int, MergedLine]:
+    """The advertised.listeners lines of the files, by node id."""
     return merged_lines(
         (document, broker)
-        for document in documents
-        for broker in _observed(list(_brokers(document, context)), live)
+        for file in files
+        for document in file.documents
+        for broker in _observed(_brokers(document, context), context.strimzi.live)
     )
 
 
@@ -319,7 +317,7 @@ def _of_variables(root: Node | None) -> Iterator[ConfiguredBroker]:
 def _observed(
     brokers: Sequence[ConfiguredBroker], live: ObservedCluster | None
 ) -> list[ConfiguredBroker]:
-    """The brokers, each with how a walk fared at it: by node id, or because there is but one."""
+    """The brokers, each with what a walk observed of it: by node id, or the only one of both."""
     if live is None:
         return list(brokers)
     alone = live.brokers[0] if len(brokers) == len(live.brokers) == 1 else None

@@ -70,15 +70,15 @@ def of_report(name: str, data: bytes) -> ObservedCluster:
 
 def _brokers(report: Report) -> Iterator[ObservedBroker]:
     public = dict(_public(report))
-    for each in report.cluster.brokers[:MAX_BROKERS] if report.cluster else ():
-        advertised = _host_port(each.advertised, writable=False)
+    for broker in report.cluster.brokers[:MAX_BROKERS] if report.cluster else ():
+        advertised = _host_port(broker.advertised, writable=False)
         if advertised is None:
             continue
-        works = _works(each.layers)
-        answered = each.candidates.items()
-        proven = [_host_port(candidate) for candidate, node in answered if node == each.node]
-        reached = at(*advertised) if works else next(iter(proven), public.get(each.node))
-        yield ObservedBroker(each.node, advertised, works, reached)
+        works = _works(broker.layers)
+        answered = broker.candidates.items()
+        proven = [_host_port(candidate) for candidate, node in answered if node == broker.node]
+        reached = at(*advertised) if works else next(iter(proven), public.get(broker.node))
+        yield ObservedBroker(broker.node, advertised, works, reached)
 
 
 def _public(report: Report) -> Iterator[tuple[int, Endpoint]]:

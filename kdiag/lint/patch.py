@@ -22,13 +22,17 @@ def commands(name: str, before: str, after: str) -> list[str]:
     person can type it. What is in no Strimzi resource has no command."""
     known = dict(_resources(before))
     found = []
-    for each in read(name, after).documents:
-        if each.kind not in STRIMZI or each.root is None:
+    for resource in read(name, after).documents:
+        if resource.kind not in STRIMZI or resource.root is None:
             continue
-        old = known.get(_key(each.root, each.kind))
-        changed = [x for x in _parts(each.root, each.kind) if _value(x.value) != _of(old, each, x)]
+        old = known.get(_key(resource.root, resource.kind))
+        changed = [
+            x
+            for x in _parts(resource.root, resource.kind)
+            if _value(x.value) != _of(old, resource, x)
+        ]
         if changed:
-            found.append(_command(each, changed, split(after)))
+            found.append(_command(resource, changed, split(after)))
     return found
 
 
@@ -54,9 +58,9 @@ def _command(resource: Document, changed: list[Entry], lines: list[str]) -> str:
         return f"kubectl edit {where}\n"
     above = "/spec/kafka" if resource.kind == "Kafka" else "/spec"
     operations = []
-    for each, (first, *rest) in zip(changed, parts, strict=True):
-        value = f"value{first[each.key.end.column - each.key.start.column :]}"
-        operations += ["- op: add", f"  path: {above}/{each.key.text}"]
+    for field, (first, *rest) in zip(changed, parts, strict=True):
+        value = f"value{first[field.key.end.column - field.key.start.column :]}"
+        operations += ["- op: add", f"  path: {above}/{field.key.text}"]
         operations += [f"  {line}".rstrip() for line in (value, *rest)]
     patch = "\n".join(operations)
     return f"kubectl patch {where} --type json --patch-file /dev/stdin <<'EOF'\n{patch}\nEOF\n"

@@ -209,10 +209,10 @@ def _merged(own: list[Entry]) -> tuple[Entry, ...]:
     """The entries of a mapping, and behind them what `<<` brings."""
     kept = [each for each in own if each.key.text != "<<"]
     known = {each.key.text for each in kept}
-    for each in own:
-        if each.key.text != "<<":
+    for entry in own:
+        if entry.key.text != "<<":
             continue
-        sources = each.value.items if isinstance(each.value, Items) else (each.value,)
+        sources = entry.value.items if isinstance(entry.value, Items) else (entry.value,)
         for source in sources:
             brought = source.entries if isinstance(source, Map) else ()
             kept += [Entry(e.key, e.value, True) for e in brought if e.key.text not in known]

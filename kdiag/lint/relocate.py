@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdiag.lint.deviation import Deviation
 from kdiag.lint.edit import Edits, insert, remove
-from kdiag.lint.schema import Path_
+from kdiag.lint.schema import Path_, shared_steps
 from kdiag.lint.tree import Items, Map, Node, Scalar, entry, get, is_null
 
 
@@ -42,11 +42,7 @@ def relocate(root: Node | None, deviation: Deviation) -> Edits:
 
 def _above(path: Path_, home: Path_, parent: Map, root: Node) -> tuple[Map, Path_] | None:
     """The mapping that both places share, and the way from there to the home."""
-    shared = 0
-    for one, other in zip(path, home, strict=False):
-        if one != other:
-            break
-        shared += 1
+    shared = shared_steps(path, home)
     if "[]" in home[shared:]:
         return None
     if path[:shared] == path:

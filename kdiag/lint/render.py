@@ -30,17 +30,19 @@ def terminal(report: LintReport, stream: TextIO) -> None:
 
 
 def _lines(report: LintReport, style: Style) -> Iterator[str]:
-    for each in report.repaired:
-        place = style.bold(f"{_place(each)}:")
-        message = f"{each.finding.code} {style.good('fixed:')} {each.finding.message}"
+    for problem in report.repaired:
+        place = style.bold(f"{_place(problem)}:")
+        message = f"{problem.finding.code} {style.good('fixed:')} {problem.finding.message}"
         yield style.wrapped(f"{place} {message}", 4)
-    for each in report.problems:
-        finding = each.finding
+    for problem in report.problems:
+        finding = problem.finding
         error = finding.severity is Severity.ERROR
         code = style.error(finding.code) if error else style.warning(f"{finding.code} warning:")
-        mark = f" {style.good('[fixable]')}" if each.fixed else ""
-        yield style.wrapped(f"{style.bold(f'{_place(each)}:')} {code} {finding.message}{mark}", 4)
-        for remedy in () if each.fixed else finding.remedies:
+        mark = f" {style.good('[fixable]')}" if problem.fixed else ""
+        yield style.wrapped(
+            f"{style.bold(f'{_place(problem)}:')} {code} {finding.message}{mark}", 4
+        )
+        for remedy in () if problem.fixed else finding.remedies:
             yield style.wrapped(f"    {remedy.summary}", 4)
             yield from (f"      {line}\n" for line in remedy.snippet.splitlines())
     yield from (f"note: {clean(note)}\n" for note in report.notes)
@@ -80,35 +82,38 @@ def as_json(report: LintReport, stream: TextIO) -> None:
 
 def sarif(report: LintReport, stream: TextIO) -> None:
     """SARIF 2.1.0, for code scanning."""
-    findings = {each.finding.code: each.finding for each in report.problems}
+    findings = {problem.finding.code: problem.finding for problem in report.problems}
     rules = [
         {
-            "id": each.code,
-            "name": each.name,
-            "shortDescription": {"text": each.title},
+            "id": finding.code,
+            "name": finding.name,
+            "shortDescription": {"text": finding.title},
             # A URI: the page's address is one where a site has it.
-            **({"helpUri": each.url} if links.SITE else {}),
+            **({"helpUri": finding.url} if links.SITE else {}),
         }
-        for each in findings.values()
+        for finding in findings.values()
     ]
     home = {"informationUri": links.SITE} if links.SITE else {}
     driver = {"name": "kdiag", "version": __version__, **home, "rules": rules}
     results = [
         {
-            "ruleId": each.finding.code,
-            "ruleIndex": list(findings).index(each.finding.code),
-            "level": each.finding.severity.value,
-            "message": {"text": each.finding.message},
+            "ruleId": problem.finding.code,
+            "ruleIndex": list(findings).index(problem.finding.code),
+            "level": problem.finding.severity.value,
+            "message": {"text": problem.finding.message},
             "locations": [
                 {
                     "physicalLocation": {
-                        "artifactLocation": {"uri": _uri(each.file)},
-                        "region": {"startLine": each.spot.line, "startColumn": each.spot.column},
+                        "artifactLocation": {"uri": _uri(problem.file)},
+                        "region": {
+                            "startLine": problem.spot.line,
+                            "startColumn": problem.spot.column,
+                        },
                     }
                 }
             ],
         }
-        for each in report.problems
+        for problem in report.problems
     ]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     log = {"$schema": _SARIF, "version": "2.1.0", "runs": [run]}
@@ -117,14 +122,14 @@ def sarif(report: LintReport, stream: TextIO) -> None:
 
 def github(report: LintReport, stream: TextIO) -> None:
     """Workflow commands: GitHub Actions shows each at its line."""
-    for each in report.problems:
+    for problem in report.problems:
         properties = {
-            "file": clean(each.file),
-            "line": str(each.spot.line),
-            "col": str(each.spot.column),
-            "title": f"{each.finding.code} {each.finding.name}",
+            "file": clean(problem.file),
+            "line": str(problem.spot.line),
+            "col": str(problem.spot.column),
+            "title": f"{problem.finding.code} {problem.finding.name}",
         }
-        annotation = command(each.finding.severity.value, properties, each.finding.message)
+        annotation = command(problem.finding.severity.value, properties, problem.finding.message)
         stream.write(fitted(annotation, stream))
 
 
@@ -141,8 +146,8 @@ def render(form: str, report: LintReport, stream: TextIO) -> None:
     FORMS[form](report, stream)
 
 
-def _place(each: Problem) -> str:
-    return f"{clean(each.file)}:{each.spot.line}:{each.spot.column}"
+def _place(problem: Problem) -> str:
+    return f"{clean(problem.file)}:{problem.spot.line}:{problem.spot.column}"
 
 
 def _uri(name: str) -> str:
@@ -151,9 +156,9 @@ def _uri(name: str) -> str:
     return f"file://{path}" if name.startswith("/") else path.replace(":", "%3A")
 
 
-def _as_object(each: Problem) -> dict[str, Any]:
-    place = {"file": clean(each.file), "line": each.spot.line, "column": each.spot.column}
-    return {**asdict(each.finding), **place, "fixable": each.fixed}
+def _as_object(problem: Problem) -> dict[str, Any]:
+    place = {"file": clean(problem.file), "line": problem.spot.line, "column": problem.spot.column}
+    return {**asdict(problem.finding), **place, "fixable": problem.fixed}
 
 
 def _count(number: int, noun: str) -> str:

@@ -70,14 +70,14 @@ class MissingField:
 def forbidden(root: Node) -> Iterator[tuple[Entry, bool]]:
     """The settings of a Kafka resource that the operator ignores, and whether they are about
     listeners."""
-    for each in entries(root, "spec", "kafka", "config"):
-        name = each.key.text
+    for setting in entries(root, "spec", "kafka", "config"):
+        name = setting.key.text
         low = name.lower()
         if name in _ALLOWED or not low.startswith(_FORBIDDEN):
             continue
         if low.startswith("listener.name.") and low.endswith(_PER_LISTENER):
             continue
-        yield each, low.startswith(_LISTENERS)
+        yield setting, low.startswith(_LISTENERS)
 
 
 def missing_fields(root: Node, kind: str) -> Iterator[MissingField]:
@@ -116,10 +116,10 @@ def _storage(node: Node | None, path: str) -> Iterator[MissingField]:
         message = f"`{path}` of type jbod lacks `volumes`, which is required"
         snippet = "volumes:\n  - id: 0\n    type: persistent-claim\n    size: <100Gi>"
         yield MissingField(f"{path}.volumes", node.start, message, snippet)
-    for each in volumes:
-        if isinstance(each, Map) and is_null(get(each, "id")):
+    for volume in volumes:
+        if isinstance(volume, Map) and is_null(get(volume, "id")):
             message = f"`{path}.volumes[]` lacks `id`, which is required"
             yield MissingField(
-                f"{path}.volumes[].id", each.start, message, "id: <number of its own>"
+                f"{path}.volumes[].id", volume.start, message, "id: <number of its own>"
             )
-        yield from _storage(each, f"{path}.volumes[]")
+        yield from _storage(volume, f"{path}.volumes[]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -113,16 +114,13 @@ def field_names(kind: Model) -> list[str]:
 
 def homes_of(kind: Model, name: str, path: Path_) -> tuple[Path_, ...]:
     """The places nearest to `path` that have a field of this name."""
-
-    def shared(home: Path_) -> int:
-        same = 0
-        for one, other in zip(home, path, strict=False):
-            if one != other:
-                break
-            same += 1
-        return same
-
     homes = [home for home in _fields(kind).get(name, ()) if home != path]
-    most = max(map(shared, homes), default=0)
-    near = [home for home in homes if shared(home) == most and most > 0]
+    most = max((shared_steps(home, path) for home in homes), default=0)
+    near = [home for home in homes if shared_steps(home, path) == most > 0]
     return tuple(near) if len(near) <= 3 else ()
+
+
+def shared_steps(path: Path_, other: Path_) -> int:
+    """How many steps two paths share, from the root on."""
+    pairs = zip(path, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

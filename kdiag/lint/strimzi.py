@@ -292,8 +292,8 @@ def _with_services_and_status(
 
 
 def _status_addresses(root: Node, name: str) -> Iterator[Endpoint]:
-    for each in items(root, "status", "listeners"):
-        for address in items(each, "addresses") if text(each, "name") == name else ():
+    for listener in items(root, "status", "listeners"):
+        for address in items(listener, "addresses") if text(listener, "name") == name else ():
             port = number(address, "port")
             if port:
                 yield Endpoint(text(address, "host"), port)
@@ -301,10 +301,12 @@ def _status_addresses(root: Node, name: str) -> Iterator[Endpoint]:
 
 def _complaints(root: Node) -> Iterator[str]:
     """What the operator says in the resource's status, unless all is well."""
-    for each in items(root, "status", "conditions"):
-        kind, state = text(each, "type"), text(each, "status")
+    for condition in items(root, "status", "conditions"):
+        kind, state = text(condition, "type"), text(condition, "status")
         if state == "True" and kind in ("NotReady", "Warning"):
-            message = ": ".join(x for x in (text(each, "reason"), text(each, "message")) if x)
+            message = ": ".join(
+                x for x in (text(condition, "reason"), text(condition, "message")) if x
+            )
             yield f"{kind}: {message}" if message else kind
 
 
@@ -328,19 +330,19 @@ def kube_node(root: Node) -> KubeNode:
 
 def _listeners(root: Node) -> list[StrimziListener]:
     found = []
-    for each in items(root, "spec", "kafka", "listeners")[:_MOST_LISTENERS]:
-        if not isinstance(each, Map):
+    for listener in items(root, "spec", "kafka", "listeners")[:_MOST_LISTENERS]:
+        if not isinstance(listener, Map):
             continue
-        configuration = get(each, "configuration")
-        tls = get(each, "tls")
+        configuration = get(listener, "configuration")
+        tls = get(listener, "tls")
         found.append(
             StrimziListener(
-                each,
-                text(each, "name"),
-                number(each, "port"),
-                text(each, "type"),
+                listener,
+                text(listener, "name"),
+                number(listener, "port"),
+                text(listener, "type"),
                 isinstance(tls, Scalar) and tls.value is True,
-                text(each, "authentication", "type"),
+                text(listener, "authentication", "type"),
                 configuration if isinstance(configuration, Map) else None,
                 tuple(
                     BrokerEntry(one, number(one, "broker"))

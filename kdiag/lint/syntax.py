@@ -113,12 +113,12 @@ def _without_tabs(lines: list[str], first: int, shifts: dict[int, int]) -> _Chan
     numbers = _tabs(lines)
     made = list(dict.fromkeys(tuple(_expanded(lines, numbers, width)) for width in _TAB_WIDTHS))
     fits: dict[str, tuple[str, ...]] = {}
-    for each in made:
+    for text in made:
         try:
-            root, _ = document("".join(each))
+            root, _ = document("".join(text))
         except Unreadable:
             continue
-        fits.setdefault(_outline(root), each)
+        fits.setdefault(_outline(root), text)
     if len(fits) != 1:
         return None
     (found,) = fits.values()

@@ -25,12 +25,12 @@ def pod(root: Node | None) -> Node | None:
 
 def is_about_kafka(root: Node | None) -> bool:
     """Whether a workload runs a broker, or has settings of one."""
-    for each in items(pod(root), "containers"):
-        if image_of(text(each, "image")):
+    for container in items(pod(root), "containers"):
+        if image_of(text(container, "image")):
             return True
-        texts = [text(one, "name") for one in items(each, "env")]
-        texts += [one.text for key in ("command", "args") for one in scalars(get(each, key))]
-        if any(word in one for one in texts for word in _ABOUT):
+        texts = [text(item, "name") for item in items(container, "env")]
+        texts += [item.text for key in ("command", "args") for item in scalars(get(container, key))]
+        if any(word in item for item in texts for word in _ABOUT):
             return True
     return False
 
@@ -78,19 +78,19 @@ def of_workload(root: Node | None, beside: Beside) -> Iterator[ConfiguredBroker]
 def of_config_map(root: Node | None) -> Iterator[ConfiguredBroker]:
     """The brokers whose server.properties a ConfigMap has. Scripts may change it before Kafka
     reads it."""
-    for each in entries(root, "data"):
-        if _is_file(each) and isinstance(each.value, Scalar):
-            tree = properties.tree(each.value.text)
-            first = each.value.start.line + each.value.block
+    for file in entries(root, "data"):
+        if _is_file(file) and isinstance(file.value, Scalar):
+            tree = properties.tree(file.value.text)
+            first = file.value.start.line + file.value.block
             settings = {
-                one.key.text: Value(
-                    one.value.text,
-                    replace(each.key.start, line=first + one.key.start.line - 1, column=1),
+                setting.key.text: Value(
+                    setting.value.text,
+                    replace(file.key.start, line=first + setting.key.start.line - 1, column=1),
                     False,
-                    replace(one.key, start=each.key.start, end=each.key.start),
+                    replace(setting.key, start=file.key.start, end=file.key.start),
                 )
-                for one in tree.entries
-                if isinstance(one.value, Scalar)
+                for setting in tree.entries
+                if isinstance(setting.value, Scalar)
             }
             broker = of_properties(tree)
             if broker:
@@ -109,14 +109,14 @@ def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
     """The variables of a container, and the ConfigMap that is not given."""
     found: Environment = {}
     missing = ""
-    for each in items(container, "envFrom"):
-        name = text(each, "configMapRef", "name")
+    for source in items(container, "envFrom"):
+        name = text(source, "configMapRef", "name")
         config_map = beside.config_maps.get(name)
         if config_map is None:
-            secret = text(each, "secretRef", "name")
+            secret = text(source, "secretRef", "name")
             missing = missing or (f"ConfigMap {name}" if name else f"Secret {secret}")
-        reference = get(each, "configMapRef", "name")
-        prefix = text(each, "prefix")
+        reference = get(source, "configMapRef", "name")
+        prefix = text(source, "prefix")
         values = {
             prefix + e.key.text: e.value.text
             for e in entries(config_map, "data")
@@ -124,11 +124,11 @@ def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
         }
         if isinstance(reference, Scalar):
             found.update(implied(values, reference, f"in ConfigMap {name}"))
-    for each in items(container, "env"):
-        name_, value = get(each, "name"), get(each, "value")
+    for variable in items(container, "env"):
+        name_, value = get(variable, "name"), get(variable, "value")
         if not isinstance(name_, Scalar):
             continue
-        value_ = value_of(name_, value) or _referred(name_, each, beside)
+        value_ = value_of(name_, value) or _referred(name_, variable, beside)
         found[name_.text] = value_
     return found, missing
 

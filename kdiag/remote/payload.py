@@ -61,27 +61,32 @@ SHELL = (
     f'$p -IS -c "{_ONE}"; s=$?; [ $s = {NO_PYTHON} ] || exit $s; done; exit {NO_PYTHON}'
 )
 
+# Imports modules from `sources`: their text by path without the suffix.
+_FINDER = """
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+    def find_spec(self, name, path=None, target=None):
+        for end in ("/__init__", ""):
+            if name.replace(".", "/") + end in sources:
+                return importlib.util.spec_from_loader(
+                    name, self, origin=name.replace(".", "/") + end, is_package=end != "")
+    def is_package(self, name):
+        return name.replace(".", "/") + "/__init__" in sources
+    def get_source(self, name):
+        return sources[self.find_spec(name).origin]
+    def exec_module(self, module):
+        origin = module.__spec__.origin
+        exec(compile(sources[origin], origin + ".py", "exec"), module.__dict__)
+sys.meta_path.insert(0, Finder())
+"""
+
 # Reads the archive, its length in a line before it, and runs it from memory: no file is written.
-_LOADER = """
+_LOADER = f"""
 import importlib.abc, importlib.util, io, os, sys, zipfile
 source = sys.stdin.buffer
 packed = zipfile.ZipFile(io.BytesIO(source.read(int(source.readline()))))
-names = set(packed.namelist())
-class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    def find_spec(self, name, path=None, target=None):
-        for end in ("/__init__.py", ".py"):
-            if name.replace(".", "/") + end in names:
-                return importlib.util.spec_from_loader(
-                    name, self, origin=name.replace(".", "/") + end, is_package=end[0] == "/")
-    def is_package(self, name):
-        return name.replace(".", "/") + "/__init__.py" in names
-    def get_source(self, name):
-        return packed.read(self.find_spec(name).origin).decode()
-    def exec_module(self, module):
-        origin = module.__spec__.origin
-        exec(compile(packed.read(origin), origin, "exec"), module.__dict__)
-sys.meta_path.insert(0, Finder())
-exec(packed.read("__main__.py"))
+sources = {{name[:-3]: packed.read(name).decode() for name in packed.namelist()}}
+{_FINDER}
+exec(sources["__main__"])
 """
 
 
@@ -130,37 +135,19 @@ async def consume(walk: Walk) -> Consume | None: return None
 # The remote side needs only the classes of these.
 TYPES_ALONE = ("config/endpoint", "config/options", "config/proxy", "config/settings")
 
-_NARROW = """
-import sys; sys.version_info < {oldest} and sys.exit({no_python})
+_NARROW = f"""
+import sys; sys.version_info < {OLDEST} and sys.exit({NO_PYTHON})
 import base64, importlib.abc, importlib.util, json, lzma, os
-parts = json.loads(lzma.decompress(base64.b85decode("{packed}")))
-class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    def find_spec(self, name, path=None, target=None):
-        for end in ("/__init__", ""):
-            if name.replace(".", "/") + end in parts:
-                return importlib.util.spec_from_loader(
-                    name, self, origin=name.replace(".", "/") + end, is_package=end != "")
-    def is_package(self, name):
-        return name.replace(".", "/") + "/__init__" in parts
-    def get_source(self, name):
-        return parts[self.find_spec(name).origin]
-    def exec_module(self, module):
-        origin = module.__spec__.origin
-        exec(compile(parts[origin], origin + ".py", "exec"), module.__dict__)
-sys.meta_path.insert(0, Finder())
+sources = json.loads(lzma.decompress(base64.b85decode("{{packed}}")))
+{_FINDER}
 from kdiag.remote.probe import narrow
-os._exit(narrow(base64.b64decode("{request}")))
+os._exit(narrow(base64.b64decode("{{request}}")))
 """
 
 
 def script(request: bytes) -> str:
     """A shell script that runs a request and needs no other input."""
-    program = _NARROW.strip().format(
-        oldest=OLDEST,
-        no_python=NO_PYTHON,
-        packed=_packed(),
-        request=base64.b64encode(request).decode(),
-    )
+    program = _NARROW.strip().format(packed=_packed(), request=base64.b64encode(request).decode())
     return (
         f"for p in {_NAMES}; do command -v $p >/dev/null 2>&1 || continue\n"
         f"$p -IS - <<'KDIAG'\n{program}\nKDIAG\n"

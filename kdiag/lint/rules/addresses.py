@@ -46,10 +46,10 @@ def advertises_private(
     How to fix: advertise an address that clients outside can reach, in a listener of its own. Where
     all clients are inside of that network, nothing has to change.
     """
-    for listener, each, host in _advertised_hosts(cluster):
+    for listener, entry, host in _advertised_hosts(cluster):
         if is_private(host):
-            message = f"broker {each.id} will advertise {host}, which is private"
-            yield _at(listener, each, message)
+            message = f"broker {entry.id} will advertise {host}, which is private"
+            yield _at(listener, entry, message)
     for advertised in _advertised(broker):
         if not is_private(advertised.host):
             continue
@@ -82,9 +82,11 @@ def advertises_loopback(
     How to fix: advertise a name that the client can reach: for other containers the service's name,
     for other machines the host's name or address.
     """
-    for listener, each, host in _advertised_hosts(cluster):
+    for listener, entry, host in _advertised_hosts(cluster):
         if is_loopback(host):
-            yield _at(listener, each, f"broker {each.id} will advertise {host}: the client itself")
+            yield _at(
+                listener, entry, f"broker {entry.id} will advertise {host}: the client itself"
+            )
     for advertised in _advertised(broker):
         if is_loopback(advertised.host):
             yield from _loopback(advertised)
@@ -111,20 +113,22 @@ def advertises_nothing(
     How to fix: write the host alone in `advertisedHost`, and the port in `advertisedPort`; in
     `advertised.listeners` write NAME://HOST:PORT.
     """
-    for listener, each, host in _advertised_hosts(cluster, empty=True):
-        node = each.scalar("advertisedHost")
+    for listener, entry, host in _advertised_hosts(cluster, empty=True):
+        node = entry.scalar("advertisedHost")
         if not host or is_unusable(host, 1):
             message = (
-                f"broker {each.id} will advertise {host or 'no host'}, which no client can dial"
+                f"broker {entry.id} will advertise {host or 'no host'}, which no client can dial"
             )
-            yield _at(listener, each, message)
+            yield _at(listener, entry, message)
         elif node and not (is_host(host) and (certifiable(host) or not listener.tls)):
             if is_variable(host) and "<" not in host:
                 continue
             alone = bare(host)
-            message = f"broker {each.id}: {host} is no host name and no address"
+            message = f"broker {entry.id}: {host} is no host name and no address"
             if is_host(host):
-                message = f"broker {each.id}: the operator refuses {host}, of which no certificate "
+                message = (
+                    f"broker {entry.id}: the operator refuses {host}, of which no certificate "
+                )
                 message += "can be made: a host name has letters, digits, hyphens and dots"
             edits: Edits = (replace(node, alone),) if alone else ()
             fix = remedies.say(
@@ -133,9 +137,9 @@ def advertises_nothing(
                 "yaml",
                 host=alone or unknown("host"),
             )
-            spot = spot_of(each, "advertisedHost")
+            spot = spot_of(entry, "advertisedHost")
             level = Severity.WARNING if is_variable(host) else None
-            yield listener_mistake(listener, message, spot, fix, level, edits, each.id)
+            yield listener_mistake(listener, message, spot, fix, level, edits, entry.id)
     for advertised in _advertised(broker):
         name = advertised.address.name
         if advertised.host and is_unusable(advertised.host, 1):
@@ -168,10 +172,10 @@ def advertises_internal_name(
 
     How to fix: advertise a name that clients outside can resolve, in a listener of its own.
     """
-    for listener, each, host in _advertised_hosts(cluster):
+    for listener, entry, host in _advertised_hosts(cluster):
         kind = internal_name(host) if is_host(host) else None
         if kind:
-            yield _at(listener, each, f"broker {each.id} will advertise {host}, {kind}")
+            yield _at(listener, entry, f"broker {entry.id} will advertise {host}, {kind}")
     for advertised in _advertised(broker):
         kind = internal_name(advertised.host)
         if advertised.inward or advertised.spared or kind is None:
@@ -395,18 +399,18 @@ def _advertised_hosts(
     for listener in cluster.listeners if cluster else ():
         if not listener.outside:
             continue
-        for each in listener.brokers:
-            found = get(each.node, "advertisedHost")
+        for entry in listener.brokers:
+            found = get(entry.node, "advertisedHost")
             if isinstance(found, Scalar) and (found.text.strip() or (empty and not is_null(found))):
-                met = listener.observed(each.id)
+                met = listener.observed(entry.id)
                 if met and met.reached and met.reached[0] == found.text.strip():
                     continue  # it has been seen to work
-                yield listener, each, found.text.strip()
+                yield listener, entry, found.text.strip()
 
 
-def _at(listener: StrimziListener, each: BrokerEntry, message: str) -> Match:
-    fix = remedies.advertise_instead(each.id, each.host())
-    edits = observed_fix.advertised(listener, each)
+def _at(listener: StrimziListener, entry: BrokerEntry, message: str) -> Match:
+    fix = remedies.advertise_instead(entry.id, entry.host())
+    edits = observed_fix.advertised(listener, entry)
     return listener_mistake(
-        listener, message, spot_of(each, "advertisedHost"), fix, edits=edits, broker=each.id
+        listener, message, spot_of(entry, "advertisedHost"), fix, edits=edits, broker=entry.id
     )

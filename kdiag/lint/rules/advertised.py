@@ -91,22 +91,22 @@ class AdvertisedListener:
 def advertised_listeners(broker: ConfiguredBroker) -> Iterator[AdvertisedListener]:
     """Every address that it advertises to clients, where its host is told; none of a controller."""
     value = broker.settings.get(ADVERTISED)
-    broker_mistake = broker.addresses(ADVERTISED)
+    listeners = broker.addresses(ADVERTISED)
     if value is None:  # an older Kafka's way to say it
         value = broker.settings.get("advertised.host.name")
         host, port = broker.get("advertised.host.name"), broker.get("advertised.port") or "9092"
         number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else None
-        broker_mistake = [Address(host, 0, len(host), "PLAINTEXT", host, number)]
+        listeners = [Address(host, 0, len(host), "PLAINTEXT", host, number)]
     if value is None or not broker.is_broker:
         return
-    for each in broker_mistake:
-        if not each.name or each.name in broker.controllers or not each.known:
+    for address in listeners:
+        if not address.name or address.name in broker.controllers or not address.known:
             continue
-        if each.port is None or each.host.lower() in DOCKER_HOST:
+        if address.port is None or address.host.lower() in DOCKER_HOST:
             continue
-        ports = tuple(broker.outside(each))
+        ports = tuple(broker.outside(address))
         inward = broker.container and not ports
-        yield AdvertisedListener(broker, value, each, ports, inward)
+        yield AdvertisedListener(broker, value, address, ports, inward)
 
 
 def proven_address(broker: ConfiguredBroker, listener: Address) -> str:

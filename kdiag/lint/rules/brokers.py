@@ -46,16 +46,16 @@ def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
         return
     names = [each.name for each in broker.listeners]
     if value and names:
-        for each in broker.advertised:
-            if each.name in names or not broker.is_broker:
+        for address in broker.advertised:
+            if address.name in names or not broker.is_broker:
                 continue
             free = [name for name in names if name not in [a.name for a in broker.advertised]]
-            near = near_to(each.name, free)
-            message = f"advertises {each.name}, and listens on {listed(names)}"
-            edits = _renamed(broker, each, near) if near else ()
-            line = whole(broker, "listeners", f"{each.name}://:{each.port}")
+            near = near_to(address.name, free)
+            message = f"advertises {address.name}, and listens on {listed(names)}"
+            edits = _renamed(broker, address, near) if near else ()
+            line = whole(broker, "listeners", f"{address.name}://:{address.port}")
             fix = remedies.setting("listeners", line, "add it, or rename it")
-            yield broker_mistake(broker, message, value.spot(each.begin), fix, edits=edits)
+            yield broker_mistake(broker, message, value.spot(address.begin), fix, edits=edits)
     yield from _nowhere(broker, names)
 
 
@@ -142,23 +142,22 @@ def controller_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
     if value is None or not broker.is_broker:
         return
     ports = {each.port: each.name for each in broker.listeners if each.name in broker.controllers}
-    for each in broker.advertised:
-        spot = value.spot(each.begin)
-        if each.name in broker.controllers:
-            message = (
-                f"{each.name} is the controller's: brokers before Kafka 3.9 refuse to advertise it"
-            )
+    for address in broker.advertised:
+        spot = value.spot(address.begin)
+        if address.name in broker.controllers:
+            message = f"{address.name} is the controller's: brokers before Kafka 3.9 refuse to "
+            message += "advertise it"
             fix = remedies.say("Leave it out of advertised.listeners; clients have no use for it.")
             yield broker_mistake(broker, message, spot, fix, Severity.WARNING)
-        elif each.port in ports and broker.inside(each) != each.port:
-            led = {within for out, within in broker.published or () if out == each.port}
-            inward = broker.container and each.host in {*broker.names, *broker.own}
+        elif address.port in ports and broker.inside(address) != address.port:
+            led = {within for out, within in broker.published or () if out == address.port}
+            inward = broker.container and address.host in {*broker.names, *broker.own}
             if led and not led & set(ports) and not inward:
                 continue
-            own = broker.inside(each)
-            message = f"{each.name} advertises port {each.port}, which is the controller's"
-            fix = remedies.say(f"Advertise the port of {each.name}: {own}.")
-            edits = instead(value, each, _with_port(each, own))
+            own = broker.inside(address)
+            message = f"{address.name} advertises port {address.port}, which is the controller's"
+            fix = remedies.say(f"Advertise the port of {address.name}: {own}.")
+            edits = instead(value, address, _with_port(address, own))
             level = None if inward or led else Severity.WARNING
             yield broker_mistake(broker, message, spot, fix, level, edits)
 
@@ -235,17 +234,17 @@ def listener_not_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
         broker.settings[ADVERTISED].opaque and len(broker.addresses(ADVERTISED)) != len(named)
     ):
         return
-    for each in broker.listeners:
-        if each.name not in named and each.name not in broker.controllers and broker.kafka:
-            fatal = each.name == broker.inter_broker
+    for address in broker.listeners:
+        if address.name not in named and address.name not in broker.controllers and broker.kafka:
+            fatal = address.name == broker.inter_broker
             who = "brokers cannot use it among themselves" if fatal else "clients cannot use it"
-            message = f"listener {each.name} is not in advertised.listeners: {who}"
+            message = f"listener {address.name} is not in advertised.listeners: {who}"
             if not fatal and not broker.complete and not broker.controllers:
                 continue  # it may be the controller's
-            item = f"{each.name}://<address that clients reach>:{each.port}"
+            item = f"{address.name}://<address that clients reach>:{address.port}"
             fix = remedies.setting(ADVERTISED, whole(broker, ADVERTISED, item), "add it")
             level = Severity.ERROR if fatal else None
-            yield broker_mistake(broker, message, value.spot(each.begin), fix, level)
+            yield broker_mistake(broker, message, value.spot(address.begin), fix, level)
 
 
 @rule(
@@ -305,23 +304,25 @@ def listener_not_readable(broker: ConfiguredBroker) -> Iterator[Match]:
         seen: dict[str, Address] = {}
         judged = value is not None and not value.implied.startswith("by")
         judged = judged and (setting == "listeners" or broker.is_broker)
-        for each in broker.addresses(setting) if judged else ():
+        for address in broker.addresses(setting) if judged else ():
             assert value
-            spot = value.spot(each.begin)
+            spot = value.spot(address.begin)
             fix = remedies.say("Write NAME://HOST:PORT, separated by commas.")
-            if not each.name:
+            if not address.name:
                 if value.opaque or not value.text.strip():
                     continue
-                message = f"{setting}: {each.text or 'an empty item'} is not NAME://HOST:PORT"
-                edits = without(value, each) if not each.text else ()
+                message = f"{setting}: {address.text or 'an empty item'} is not NAME://HOST:PORT"
+                edits = without(value, address) if not address.text else ()
                 yield broker_mistake(broker, message, spot, fix, edits=edits)
                 continue
-            keys = [f"name {each.name}"] + [f"port {each.port}"] * (setting == "listeners")
+            keys = [f"name {address.name}"] + [f"port {address.port}"] * (setting == "listeners")
             for key in keys:
-                other = seen.setdefault(key, each)
-                apart = key.startswith("port") and (not each.port or _two_families(each, other))
-                if other is not each and not apart:
-                    message = f"{setting}: {each.text} has the {key} of {other.text}"
+                other = seen.setdefault(key, address)
+                apart = key.startswith("port") and (
+                    not address.port or _two_families(address, other)
+                )
+                if other is not address and not apart:
+                    message = f"{setting}: {address.text} has the {key} of {other.text}"
                     fix = remedies.say(f"Give it a {key.split()[0]} of its own.")
                     yield broker_mistake(broker, message, spot, fix)
 
@@ -346,15 +347,14 @@ def listens_on_loopback(broker: ConfiguredBroker) -> Iterator[Match]:
     value = broker.settings.get("listeners")
     if not broker.container or not value:
         return
-    for each in broker.listeners:
-        if is_loopback(each.host) and broker.outside(each):
-            message = (
-                f"{each.name} listens on {each.host} inside of the container, and is published"
-            )
-            line = whole(broker, "listeners", f"{each.name}://:{each.port}", each)
+    for address in broker.listeners:
+        if is_loopback(address.host) and broker.outside(address):
+            message = f"{address.name} listens on {address.host} inside of the container"
+            message += ", and is published"
+            line = whole(broker, "listeners", f"{address.name}://:{address.port}", address)
             fix = remedies.setting("listeners", line, "bind to all addresses")
-            edits = instead(value, each, f"{each.name}://:{each.port}")
-            yield broker_mistake(broker, message, value.spot(each.begin), fix, edits=edits)
+            edits = instead(value, address, f"{address.name}://:{address.port}")
+            yield broker_mistake(broker, message, value.spot(address.begin), fix, edits=edits)
 
 
 def _two_families(one: Address, other: Address) -> bool:

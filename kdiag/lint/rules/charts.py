@@ -28,21 +28,27 @@ def unread_value(document: Document) -> Iterator[Match]:
     """
     if document.kind != "helm":
         return
-    for each in unread_values(document.root):
+    for unread in unread_values(document.root):
         edits: Edits = ()
         level = Severity.WARNING
-        if each.moved:
-            message = f"`{each.path}` is `{each.moved}` since version {each.since} of the chart"
+        if unread.moved:
+            message = (
+                f"`{unread.path}` is `{unread.moved}` since version {unread.since} of the chart"
+            )
             fix = remedies.say("With a newer chart, write it there; `helm list` tells the version.")
-        elif each.near:
-            message = f"the chart has no `{each.path}`: did you mean `{each.near}`?"
-            fix = remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
-            edits = () if entry(each.parent, each.near) else (replace(each.entry.key, each.near),)
+        elif unread.near:
+            message = f"the chart has no `{unread.path}`: did you mean `{unread.near}`?"
+            fix = remedies.say(f"Write {unread.near}.", "{near}:", "yaml", near=unread.near)
+            edits = (
+                ()
+                if entry(unread.parent, unread.near)
+                else (replace(unread.entry.key, unread.near),)
+            )
             level = Severity.ERROR
         else:
-            message = f"the chart has no `{each.path}`, as far as kdiag knows (version 32)"
+            message = f"the chart has no `{unread.path}`, as far as kdiag knows (version 32)"
             fix = remedies.say("Look it up in the values.yaml of your chart's version.")
-        where = (f"`{each.path}`",)
+        where = (f"`{unread.path}`",)
         yield Mistake(
-            HOP, message, where, (), (fix,), level, spot=each.entry.key.start, edits=edits
+            HOP, message, where, (), (fix,), level, spot=unread.entry.key.start, edits=edits
         )

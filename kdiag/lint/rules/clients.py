@@ -62,9 +62,9 @@ def client_property(document: Document) -> Iterator[Match]:
 
 
 def _without_port(servers: Value) -> Iterator[Match]:
-    for each in servers.text.split(",") if not servers.opaque else ():
-        if _BARE_HOST.match(each):
-            message = f"bootstrap.servers: {each.strip()} has no port: Java's client refuses it"
+    for server in servers.text.split(",") if not servers.opaque else ():
+        if _BARE_HOST.match(server):
+            message = f"bootstrap.servers: {server.strip()} has no port: Java's client refuses it"
             fix = remedies.say("Write HOST:PORT; librdkafka takes 9092 where there is no port.")
             yield _mistake("bootstrap.servers", message, servers.start, fix, Severity.WARNING)
 

@@ -36,34 +36,36 @@ def advertised_port_not_exposed(cluster: StrimziCluster) -> Iterator[Match]:
     for listener in cluster.listeners:
         if listener.type != "nodeport":
             continue
-        for each in listener.brokers:
-            port, pinned = each.port("advertisedPort"), each.port("nodePort")
-            own = pinned if pinned is not None else listener.node_ports.get(each.id)
-            if port is None or port in (own, listener.port) or listener.proven(each):
+        for broker in listener.brokers:
+            port, pinned = broker.port("advertisedPort"), broker.port("nodePort")
+            own = pinned if pinned is not None else listener.node_ports.get(broker.id)
+            if port is None or port in (own, listener.port) or listener.proven(broker):
                 continue
-            node = each.scalar("advertisedPort")
+            node = broker.scalar("advertisedPort")
             if own is not None:
-                message = f"broker {each.id} will advertise port {port}, and its NodePort is {own}"
+                message = (
+                    f"broker {broker.id} will advertise port {port}, and its NodePort is {own}"
+                )
             else:
                 message = (
-                    f"broker {each.id} will advertise port {port}, and nothing pins its NodePort"
+                    f"broker {broker.id} will advertise port {port}, and nothing pins its NodePort"
                 )
             outside = port not in NODE_PORTS
             edits: Edits = ()
             if own in NODE_PORTS and not outside and node:
                 edits = (replace(node, str(own)),)
             elif own is None and not outside:
-                edits = insert(each.node, "nodePort", str(port))
+                edits = insert(broker.node, "nodePort", str(port))
             fix = remedies.say(
                 "Advertise the broker's NodePort: leave advertisedPort out, or pin nodePort to it.",
                 "- broker: {broker}\n  nodePort: {port}",
                 "yaml",
-                broker=each.id,
+                broker=broker.id,
                 port=unknown("NodePort") if outside else port,
             )
             level = Severity.WARNING if outside else None
             yield listener_mistake(
-                listener, message, spot_of(each, "advertisedPort"), fix, level, edits, each.id
+                listener, message, spot_of(broker, "advertisedPort"), fix, level, edits, broker.id
             )
 
 
@@ -83,25 +85,25 @@ def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
     How to fix: leave `advertisedPort` out: Strimzi then advertises the NodePort.
     """
     for listener in cluster.listeners:
-        for each in listener.brokers:
-            port, own = each.port("advertisedPort"), each.port("nodePort")
-            found = entry(each.node, "advertisedPort")
-            if listener.type != "nodeport" or port is None or port != listener.port or not found:
+        for broker in listener.brokers:
+            port, own = broker.port("advertisedPort"), broker.port("nodePort")
+            field = entry(broker.node, "advertisedPort")
+            if listener.type != "nodeport" or port is None or port != listener.port or not field:
                 continue
-            if listener.proven(each):
+            if listener.proven(broker):
                 continue
             message = (
-                f"broker {each.id} will advertise port {port}: the listener's own, not a NodePort"
+                f"broker {broker.id} will advertise port {port}: the listener's own, not a NodePort"
             )
-            if own is not None and isinstance(found.value, Scalar):
-                edits: Edits = (replace(found.value, str(own)),)
+            if own is not None and isinstance(field.value, Scalar):
+                edits: Edits = (replace(field.value, str(own)),)
             else:
-                edits = remove(each.node, found)
+                edits = remove(broker.node, field)
             fix = remedies.say(
                 "Leave advertisedPort out: the broker advertises its own NodePort then."
             )
-            spot = spot_of(each, "advertisedPort")
-            yield listener_mistake(listener, message, spot, fix, None, edits, each.id)
+            spot = spot_of(broker, "advertisedPort")
+            yield listener_mistake(listener, message, spot, fix, None, edits, broker.id)
 
 
 @rule(

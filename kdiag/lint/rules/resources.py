@@ -27,8 +27,8 @@ def forbidden_setting(document: Document) -> Iterator[Match]:
     """
     if document.kind != "Kafka" or document.root is None:
         return
-    for each, listening in forbidden(meant(document.root, document.deviations)):
-        name = each.key.text
+    for setting, listening in forbidden(meant(document.root, document.deviations)):
+        name = setting.key.text
         message = f"the operator ignores `{name}` in spec.kafka.config"
         fix = remedies.say("Remove it: the operator sets it by the resource's other fields.")
         if listening:
@@ -40,5 +40,5 @@ def forbidden_setting(document: Document) -> Iterator[Match]:
                 "yaml",
             )
         level = None if listening else Severity.WARNING
-        spot = document.place(each.key.start)
+        spot = document.place(setting.key.start)
         yield Mistake(HOP, message, (f"`{name}`",), (), (fix,), level, spot=spot)

@@ -57,20 +57,20 @@ def mis_indented(document: Document) -> Iterator[Match]:
     How to fix: indent the line as the report says; `kdiag lint --fix FILE` does so where it is
     sure.
     """
-    for each in document.moved:
-        if each.dash:
-            verb = "put one before it" if each.dash == "missing" else "remove it"
-            message = f"`{each.what}` has {'no' if each.dash == 'missing' else 'a'} dash, and "
-            message += f"begins {'an' if each.dash == 'missing' else 'no'} item: {verb}"
-        elif each.tabs:
-            message = f"`{each.what}` is indented with a tab: YAML takes spaces only"
+    for line in document.moved:
+        if line.dash:
+            verb = "put one before it" if line.dash == "missing" else "remove it"
+            message = f"`{line.what}` has {'no' if line.dash == 'missing' else 'a'} dash, and "
+            message += f"begins {'an' if line.dash == 'missing' else 'no'} item: {verb}"
+        elif line.tabs:
+            message = f"`{line.what}` is indented with a tab: YAML takes spaces only"
         else:
-            columns = f"{abs(each.by)} column{'' if abs(each.by) == 1 else 's'}"
-            way = "right" if each.by > 0 else "left"
-            message = f"`{each.what}` is mis-indented: move it {columns} {way}, {each.owner}"
+            columns = f"{abs(line.by)} column{'' if abs(line.by) == 1 else 's'}"
+            way = "right" if line.by > 0 else "left"
+            message = f"`{line.what}` is mis-indented: move it {columns} {way}, {line.owner}"
         fix = remedies.say("Indent it as the corrected file has it: kdiag lint --fix.")
         # The text that is read on has it in its place already.
-        yield Mistake(HOP, message, (f"`{each.what}`",), (), (fix,), spot=each.spot)
+        yield Mistake(HOP, message, (f"`{line.what}`",), (), (fix,), spot=line.spot)
     lists = list(_lists(document.root)) if any(_flaws(document, Flaw.SPLIT)) else []
     for flaw in _flaws(document, Flaw.SPLIT):
         holder = next(x for x in lists if any(flaw.node is item for item in x.items))
@@ -101,22 +101,22 @@ def unknown_field(document: Document) -> Iterator[Match]:
     How to fix: write the field as the schema has it; `kdiag lint --fix FILE` does so where only one
     field fits. Remove a field of an older version.
     """
-    for each in _flaws(document, Flaw.UNKNOWN):
-        message = f"{_where(each)} has no field `{each.key}`"
+    for deviation in _flaws(document, Flaw.UNKNOWN):
+        message = f"{_where(deviation)} has no field `{deviation.key}`"
         fix = remedies.say("Remove it, or write the field that you mean.")
-        if each.near:
-            value = f": {each.value}" if each.value else ""
-            message += f": did you mean `{each.near}{value}`?"
-            fix = remedies.say(f"Write {each.near}.", "{near}:", "yaml", near=each.near)
-        elif each.gone:
+        if deviation.near:
+            value = f": {deviation.value}" if deviation.value else ""
+            message += f": did you mean `{deviation.near}{value}`?"
+            fix = remedies.say(f"Write {deviation.near}.", "{near}:", "yaml", near=deviation.near)
+        elif deviation.gone:
             message += f" in v1, as of Strimzi {strimzi_version()}; v1beta2 had it"
-            fix = remedies.gone(each.key)
+            fix = remedies.gone(deviation.key)
         else:
             message += f" in Strimzi {strimzi_version()}"
-            message += f": it has {each.expected}" if each.expected else ""
+            message += f": it has {deviation.expected}" if deviation.expected else ""
         # What operators of that time called so is not renamed for them.
-        of_then = _level(document) and each.entry and old_name(each.path, each.entry)
-        yield _mistake(document, each, message, fix, () if of_then else _renamed(each))
+        of_then = _level(document) and deviation.entry and old_name(deviation.path, deviation.entry)
+        yield _mistake(document, deviation, message, fix, () if of_then else _renamed(deviation))
 
 
 @rule("KD604", "misplaced-field", Severity.ERROR, "A field stands where it does not belong")
@@ -131,14 +131,18 @@ def misplaced_field(document: Document) -> Iterator[Match]:
 
     How to fix: move the field to the place that the report names.
     """
-    for each in _flaws(document, Flaw.MISPLACED):
-        name = each.near or each.key
-        homes = listed([f"`{_dotted(home)}`" for home in each.homes])
-        spelt = f" (spelt `{name}`)" if each.near else ""
-        message = f"{_where(each)} has no field `{each.key}`: it belongs to {homes}{spelt}"
-        edits = () if _level(document) else relocate(document.root, each)
-        fix = remedies.belongs(each.homes[0], name, text(each.entry.value) if each.entry else "")
-        yield _mistake(document, each, message, fix, edits)
+    for deviation in _flaws(document, Flaw.MISPLACED):
+        name = deviation.near or deviation.key
+        homes = listed([f"`{_dotted(home)}`" for home in deviation.homes])
+        spelt = f" (spelt `{name}`)" if deviation.near else ""
+        message = (
+            f"{_where(deviation)} has no field `{deviation.key}`: it belongs to {homes}{spelt}"
+        )
+        edits = () if _level(document) else relocate(document.root, deviation)
+        fix = remedies.belongs(
+            deviation.homes[0], name, text(deviation.entry.value) if deviation.entry else ""
+        )
+        yield _mistake(document, deviation, message, fix, edits)
 
 
 @rule("KD605", "wrong-value", Severity.ERROR, "A field has a value that it cannot take")
@@ -157,14 +161,14 @@ def wrong_value(document: Document) -> Iterator[Match]:
     How to fix: write a value of the type that the report names: quote versions, do not quote ports
     and truth values.
     """
-    for each in (*_flaws(document, Flaw.TYPE), *_flaws(document, Flaw.VALUE)):
-        shown = f"`{_short(each.node.text)}`" if isinstance(each.node, Scalar) else "this"
-        message = f"`{_dotted(each.path)}` takes {each.expected}, and {shown} is not that"
+    for deviation in (*_flaws(document, Flaw.TYPE), *_flaws(document, Flaw.VALUE)):
+        shown = f"`{_short(deviation.node.text)}`" if isinstance(deviation.node, Scalar) else "this"
+        message = f"`{_dotted(deviation.path)}` takes {deviation.expected}, and {shown} is not that"
         edits: Edits = ()
-        if each.near and isinstance(each.node, Scalar) and not each.node.block:
-            edits = (replace(each.node, each.near),)
-            message += f": write {each.near}"
-        elif each.near == KEYED and isinstance(each.node, Map):
+        if deviation.near and isinstance(deviation.node, Scalar) and not deviation.node.block:
+            edits = (replace(deviation.node, deviation.near),)
+            message += f": write {deviation.near}"
+        elif deviation.near == KEYED and isinstance(deviation.node, Map):
             message = (
                 "`listeners` is a mapping by name, as before Strimzi 0.20: each is an item of a "
             )
@@ -172,15 +176,17 @@ def wrong_value(document: Document) -> Iterator[Match]:
             if _level(document):
                 message += "; with an operator of that time, leave it"
             else:
-                edits = tuple(edit for one in items_of(each.node) or () for edit in one.edits())
-        elif each.near == UNDASHED and isinstance(each.node, Items):
-            dash = each.node.start
+                edits = tuple(
+                    edit for one in items_of(deviation.node) or () for edit in one.edits()
+                )
+        elif deviation.near == UNDASHED and isinstance(deviation.node, Items):
+            dash = deviation.node.start
             edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
             message += ": remove its dash"
-        elif each.near and isinstance(each.node, Map):
-            edits = into_item(each.node)
-        fix = remedies.say(f"Give it {each.expected}.")
-        yield _mistake(document, each, message, fix, edits)
+        elif deviation.near and isinstance(deviation.node, Map):
+            edits = into_item(deviation.node)
+        fix = remedies.say(f"Give it {deviation.expected}.")
+        yield _mistake(document, deviation, message, fix, edits)
 
 
 @rule("KD606", "missing-field", Severity.ERROR, "A required field is missing")
@@ -195,10 +201,10 @@ def missing_field(document: Document) -> Iterator[Match]:
     """
     if document.kind in STRIMZI and document.root:
         yield from _fragment(document, document.root)
-    for each in _flaws(document, Flaw.MISSING):
-        message = f"{_where(each)} lacks `{each.key}`, which is required"
-        fix = remedies.say("Add it:", "{key}: <{key}>", "yaml", key=each.key)
-        yield _mistake(document, each, message, fix, ())
+    for deviation in _flaws(document, Flaw.MISSING):
+        message = f"{_where(deviation)} lacks `{deviation.key}`, which is required"
+        fix = remedies.say("Add it:", "{key}: <{key}>", "yaml", key=deviation.key)
+        yield _mistake(document, deviation, message, fix, ())
     if document.kind in STRIMZI and document.root:
         for missing in missing_fields(meant(document.root, document.deviations), document.kind):
             fix = remedies.say("Add it:", missing.snippet, "yaml")

@@ -136,13 +136,15 @@ def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
     for listener in cluster.listeners:
         stray = [e for e in listener.brokers if e.id is not None and e.id not in cluster.brokers]
         right = _renumbered(cluster, listener)
-        for each in stray:
-            what = "a controller" if each.id in cluster.controllers else "no node"
+        for broker in stray:
+            what = "a controller" if broker.id in cluster.controllers else "no node"
             verb = "have" if cluster.settled else "would get"
             ids = listed([str(one) for one in cluster.brokers]) or "none"
-            message = f"node {each.id} is {what}: the brokers of this cluster {verb} the ids {ids}"
-            new = right.get(each.id or 0)
-            node = each.scalar("broker")
+            message = (
+                f"node {broker.id} is {what}: the brokers of this cluster {verb} the ids {ids}"
+            )
+            new = right.get(broker.id or 0)
+            node = broker.scalar("broker")
             edits = (
                 (replace(node, str(new)),) if node and new is not None and cluster.settled else ()
             )
@@ -150,7 +152,7 @@ def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
             sure = cluster.settled and (bool(right) or not cluster.seen)
             level = None if sure else Severity.WARNING
             yield listener_mistake(
-                listener, message, spot_of(each, "broker"), fix, level, edits, each.id
+                listener, message, spot_of(broker, "broker"), fix, level, edits, broker.id
             )
 
 
@@ -189,12 +191,12 @@ def broker_without_entry(
         absent = [one for one in cluster.brokers or () if one not in named]
         if _renumbered(cluster, listener) and not silent:
             continue  # the entries are there, under wrong numbers
-        for each in silent:
-            message = f"broker {each.id} has no advertisedHost, and others have one"
-            fix = remedies.entries([each.id or 0], listener.type == "nodeport")
-            edits = observed_fix.advertised(listener, each)
+        for broker in silent:
+            message = f"broker {broker.id} has no advertisedHost, and others have one"
+            fix = remedies.entries([broker.id or 0], listener.type == "nodeport")
+            edits = observed_fix.advertised(listener, broker)
             yield listener_mistake(
-                listener, message, each.node.start, fix, edits=edits, broker=each.id
+                listener, message, broker.node.start, fix, edits=edits, broker=broker.id
             )
         if absent:
             verb = "has" if len(absent) == 1 else "have"
@@ -301,35 +303,35 @@ def brokers_share_address(cluster: StrimziCluster) -> Iterator[Match]:
     """
     for listener in cluster.listeners:
         seen: dict[tuple[str, int | None], int | None] = {}
-        for each in listener.brokers:
-            port = each.port("advertisedPort")
+        for broker in listener.brokers:
+            port = broker.port("advertisedPort")
             own = listener.type == "nodeport" and port is None
-            if not each.host() or own or listener.setting("advertisedPortTemplate"):
+            if not broker.host() or own or listener.setting("advertisedPortTemplate"):
                 continue
-            if listener.proven(each):
+            if listener.proven(broker):
                 continue
             shown = default_port(listener) if port is None else port
-            key = (each.host(), shown)
+            key = (broker.host(), shown)
             if key in seen:
-                message = f"broker {each.id} would advertise {each.host()}:{shown}"
+                message = f"broker {broker.id} would advertise {broker.host()}:{shown}"
                 message += f", as broker {seen[key]} does"
-                fix = remedies.address_of_its_own(each.id or 0, listener.type)
+                fix = remedies.address_of_its_own(broker.id or 0, listener.type)
                 yield listener_mistake(
                     listener,
                     message,
-                    spot_of(each, "advertisedHost"),
+                    spot_of(broker, "advertisedHost"),
                     fix,
                     None,
-                    _own_port(listener, each),
-                    each.id,
+                    _own_port(listener, broker),
+                    broker.id,
                 )
-            seen.setdefault(key, each.id)
+            seen.setdefault(key, broker.id)
 
 
-def _own_port(listener: StrimziListener, each: BrokerEntry) -> Edits:
+def _own_port(listener: StrimziListener, broker: BrokerEntry) -> Edits:
     """Leaves the advertised port to be the broker's own NodePort."""
-    found = entry(each.node, "advertisedPort")
-    return remove(each.node, found) if listener.type == "nodeport" and found else ()
+    found = entry(broker.node, "advertisedPort")
+    return remove(broker.node, found) if listener.type == "nodeport" and found else ()
 
 
 def _renumbered(cluster: StrimziCluster, listener: StrimziListener) -> dict[int, int]:
