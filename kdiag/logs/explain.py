@@ -14,6 +14,7 @@ from kdiag.logs.locate import (
     LocatedEvent,
     has_needed,
     is_outcome,
+    kind_of,
     located,
     protocol_in_size,
 )
@@ -193,6 +194,7 @@ def _evidence(group: Sequence[LocatedEvent]) -> Iterator[str]:
             f"the size {size} is no size: its four bytes are {protocol}" if protocol else "",
             f"the listener offers {details['offered']}" if details.get("offered") else "",
             f"it was dialled as {details['wanted']}" if details.get("wanted") else "",
+            f"the server says: {details['says']}" if details.get("says") else "",
             f"the same line comes from {also}" if guess and also else "",
         ):
             if text and text not in seen:
@@ -238,7 +240,10 @@ def _outcomes(log: LogFacts, findings: Sequence[LogFinding]) -> list[LogLine]:
 
 
 def _line(event: LogEvent) -> LogLine:
-    kind = event.pattern.proves if not event.pattern.code else ""
     return LogLine(
-        line=event.line, count=event.count, client=event.client, text=event.text, kind=kind
+        line=event.line,
+        count=event.count,
+        client=event.client,
+        text=event.text,
+        kind=kind_of(event) or "",
     )

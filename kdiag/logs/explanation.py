@@ -18,7 +18,8 @@ class LogLine:
     and has no secrets. `kind` is "" for a line of a finding and for one that does not say why
     something failed; else "own" (the client's own settings), "idle" (a connection that worked and
     that nobody used), "lost" (records), "fenced" (by another producer), "stopped" (a broker),
-    "rebalance" (of a group) or "unknown" (words that kdiag does not know)."""
+    "large" (a request or a response), "rebalance" (of a group) or "unknown" (words that kdiag does
+    not know)."""
 
     line: int
     count: int

@@ -52,7 +52,7 @@ def _counts(event: LogEvent, log: LogFacts) -> bool:
     clients = [client for client in log.clients if client != GO]
     if event.client == GO and clients and not any(same_family(c, GO) for c in clients):
         return False
-    return has_needed(event, log)
+    return kind_of(event) is None and has_needed(event, log)
 
 
 def has_needed(event: LogEvent, log: LogFacts) -> bool:
@@ -110,6 +110,8 @@ def _locate(event: LogEvent, log: LogFacts) -> LocatedEvent:
         address = log.bootstrap[0]
     # An advertised address may prove a 3xx code, so the code is a guess without hop and address.
     guess = code in CODES_OF_ADDRESSES and (not hop_known or (hop == "listeners" and not address))
+    # A size that is no size, and no known protocol either, may be of a damaged stream.
+    guess = guess or ("size" in event.details and not protocol_in_size(event))
     sure = event.pattern.sure and not guess and _of_kafka(event, log)
     return LocatedEvent(event, code, hop, hop_known, node, address, sure, brokers)
 
@@ -241,4 +243,14 @@ def _address_causes(event: LocatedEvent, log: LogFacts) -> Iterator[LocatedEvent
 
 def is_outcome(event: LogEvent) -> bool:
     """True for a line that reports a failure without a code."""
-    return not event.pattern.code and event.pattern.proves in FAILURES
+    return kind_of(event) in FAILURES
+
+
+def kind_of(event: LogEvent) -> str | None:
+    """What the line of an event proves; None for a line of a finding. A size whose first byte is a
+    control character, and that is not of TLS, is no other protocol: the message is that large."""
+    if not event.pattern.code:
+        return event.pattern.proves
+    size = event.details.get("size", "")
+    plausible = size.isdecimal() and len(size) < 10 and int(size) < 0x20 << 24
+    return "large" if plausible and not protocol_in_size(event) else None

@@ -35,9 +35,10 @@ PROVES = {
     "nothing": "no server answered",
     "harmless": "the line looks like a failure and is none",
     "stopped": "a broker did not start, or stopped",
+    "large": "a request or a response is larger than its reader's limit",
     "rebalance": "a group shares its partitions out anew",
 }
-FAILURES = ("", "lost", "own", "idle", "fenced", "stopped", "rebalance", "unknown")
+FAILURES = ("", "lost", "own", "idle", "fenced", "stopped", "large", "rebalance", "unknown")
 
 
 @dataclass(frozen=True)

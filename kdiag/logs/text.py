@@ -18,10 +18,16 @@ OUTCOMES: dict[str, tuple[str, str, str]] = {
         "a broker did not start, or stopped, and its own lines say why",
     ),
     "fenced": (
-        "These lines say that another producer has begun with the same transactional.id; Kafka "
-        "refuses the older one:",
+        "These lines say that another producer has begun with the same transactional.id, or that a "
+        "transaction took longer than its timeout; Kafka refuses the older producer:",
         "FENCED",
-        "another producer has the same transactional.id; the connection works",
+        "Kafka refuses an older producer of the same transactional.id; the connection works",
+    ),
+    "large": (
+        "These lines say that a request or a response is larger than who reads it allows:",
+        "TOO LARGE",
+        "a message is larger than its reader allows: socket.request.max.bytes of a broker, "
+        "receive.message.max.bytes of librdkafka",
     ),
     "": (
         "These lines only say that something failed, and not why:",

@@ -196,6 +196,48 @@ def test_a_stack_of_a_connection_between_brokers_is_no_hop_of_a_client() -> None
     assert explanation_of(cause).confidence == "sure"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "InvalidReceiveException: Invalid receive (size = 11957258 larger than 1048576) org.apache.kafka",  # noqa: E501
+        "%3|1|FAIL|rdkafka#c-1| [thrd:k:9092/1]: k:9092/1: Receive failed: Invalid response size 100000039 (0..100000000): increase receive.message.max.bytes",  # noqa: E501
+        "%3|1|FAIL|rdkafka#c-1| [thrd:k:9092/1]: k:9092/1: Receive failed: Invalid message size 100663755 (0..100000000): increase receive.message.max.bytes",  # noqa: E501
+    ],
+)
+def test_a_size_that_no_protocol_has_is_that_of_a_message(line: str) -> None:
+    result = explanation_of(line)
+    assert (result.root_cause, [o.kind for o in result.outcomes]) == (None, ["large"])
+    size = line.split("size ")[1].removeprefix("= ").split()[0]
+    http = explanation_of(line.replace(size, "1213486160"))
+    assert (http.root_cause, http.confidence) == ("KD108", "sure")
+    tls = explanation_of(line.replace(size, "369295616"))
+    assert (tls.root_cause in ("KD111", "KD312"), tls.confidence) == (True, "sure")
+    other = explanation_of(line.replace(size, "-1717986919"))
+    assert (other.root_cause, other.confidence) == ("KD108", "likely")
+
+
+def test_the_server_s_own_reason_to_refuse_a_login_is_shown() -> None:
+    result = explanation_of(
+        f"{SASL}SASL authentication error: The request was rejected by firewall checks. (after 3ms in state AUTH_REQ)"  # noqa: E501
+    )
+    assert (result.root_cause, result.confidence) == ("KD120", "likely")
+    assert "the server says: The request was rejected by firewall checks." in text_of(result)
+    wrong = explanation_of(
+        f"{SASL}SASL authentication error: Authentication failed: Invalid username or password (after 3ms in state AUTH_REQ)"  # noqa: E501
+    )
+    assert (wrong.root_cause, wrong.confidence) == ("KD120", "sure")
+
+
+def test_the_broker_s_own_keystore_is_no_handshake_of_a_client() -> None:
+    text = (
+        "javax.net.ssl.SSLHandshakeException: No available authentication scheme for configuration "
+        "A client SSLEngine created with the provided settings can't connect (org.apache.kafka)"
+    )
+    own = explanation_of(f"org.apache.kafka.common.config.ConfigException: Invalid value {text}")
+    assert (own.root_cause, [o.kind for o in own.outcomes]) == (None, ["own"])
+    assert explanation_of(f"Caused by: {text}").root_cause == "KD116"
+
+
 def test_a_rebalance_alone_is_no_failure() -> None:
     line = "INFO [Consumer clientId=c] Attempt to heartbeat failed since group is rebalancing"
     result = explanation_of(line)
