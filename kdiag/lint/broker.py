@@ -89,9 +89,11 @@ class ConfiguredBroker:
 
     `container`: it runs in one. `published` are (port outside, port inside), None where the file
     does not tell what becomes of ports, and `taken` those of services that are no brokers; `names`
-    are those that other containers know it by, `own` its addresses on the containers' network, and
+    are those that other containers know it by, `hostname` the one it has for itself where that is
+    given, `own` its addresses on the containers' network, and
     `neighbours` the others that mention it, `clients` how they bootstrap.
-    `on_host`: its container has the network of its host. `image_at` is where its image is named.
+    `on_host`: its container has the network of its host. `image_at` is where its image is named;
+    `old`: that is of a Kafka before 3.0.
 
     `depends` names what may change any of its settings and is not in the files, `unseen` what may
     bring further ones: what follows from a setting that is absent is not known then.
@@ -110,9 +112,11 @@ class ConfiguredBroker:
     clients: tuple[Client, ...] = ()
     taken: frozenset[int] = frozenset()
     own: frozenset[str] = frozenset()
+    hostname: str = ""
     on_host: bool = False
     image: Image | None = None
     image_at: Spot | None = None
+    old: bool = False
     depends: str = ""
     unseen: str = ""
     observed: ObservedBroker | None = None
@@ -213,6 +217,12 @@ class ConfiguredBroker:
 def is_variable(text: str) -> bool:
     """Whether a part of it is a variable, a placeholder, or of a template."""
     return _VARIABLE.search(text) is not None
+
+
+def is_filled_in(text: str) -> bool:
+    """Whether a tool puts a part of it in before anybody reads it; a placeholder in angle brackets
+    stays as it is."""
+    return is_variable(text) and not set(text) & set("<>`")
 
 
 def address(text: str) -> Address:

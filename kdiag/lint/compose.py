@@ -212,7 +212,8 @@ def _placed(
     """A broker with what its file says of its network and of its clients."""
     mode = service.text("network_mode")
     networks = service.get("networks")
-    names = {service.name, service.text("hostname"), service.text("container_name")} - {""}
+    hostname = service.text("hostname")
+    names = {service.name, hostname, service.text("container_name")} - {""}
     own: set[str] = set()
     for each in entries(networks):
         names |= {node.text for node in items(each.value, "aliases") if isinstance(node, Scalar)}
@@ -228,6 +229,7 @@ def _placed(
         clients=tuple(mentions.clients(reached, service.name, published)),
         taken=taken,
         own=frozenset(own),
+        hostname=hostname,
         on_host=on_host,
     )
 

@@ -16,7 +16,7 @@ from kdiag.lint.environment import (
     settings_of,
     value_of,
 )
-from kdiag.lint.images import Image, image_of, is_other
+from kdiag.lint.images import Image, image_of, is_old, is_other
 from kdiag.lint.slips import near_to
 from kdiag.lint.tree import Node, Scalar, entries
 
@@ -105,6 +105,7 @@ def broker_of(container: Container) -> ConfiguredBroker | None:
             container=True,
             image=image,
             image_at=container.place.start if container.place else None,
+            old=image.old if image and image.old else is_old(container.reference),
             depends=depends,
             unseen=unseen,
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 _NONE: Mapping[str, str] = MappingProxyType({})
-_DIGEST = re.compile(r"@sha256:.*|:[^/:]*\Z")
+_DIGEST = re.compile(r"(:[^/:@]*)?(@.*)?\Z")
 _VARIABLE = re.compile(r"\$\{[^}]*\}|\$\w+|\{\{.*?\}\}")
 _EVERY = "PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL"
 _CONTROLLER = "CONTROLLER"
@@ -179,6 +179,14 @@ def image_of(reference: str) -> Image | None:
 def is_other(reference: str) -> bool:
     """Whether an image is known for something else than a broker, by its name."""
     return image_of(reference) is None and bool(_OTHERS.search(_name(reference).rpartition("/")[2]))
+
+
+def is_old(reference: str) -> bool:
+    """Whether the tag of an image names a Kafka before 3.0, which is Confluent's 7.0; that of
+    wurstmeister's begins with Scala's version."""
+    tag = re.search(r":(?:2\.1[0-3]-)?v?(\d{1,2})\.\d[^/:@]*(@.*)?\Z", reference.strip())
+    name = _name(reference).rpartition("/")[2]
+    return bool(tag and "kafka" in name) and int(tag[1]) < (7 if name.startswith("cp-") else 3)
 
 
 def _name(reference: str) -> str:

@@ -26,6 +26,7 @@ _OTHER = re.compile(
     r"((key|value)\.converter|connector\.class|offset\.storage\.|config\.storage\.|kafkastore\.|"
     r"schema\.registry\.url|ksql\.|clusters\Z|confluent\.controlcenter|spring\.kafka)"
 )
+_BRACES = re.compile(r"^[ \t]*\w[^#=\n]*\{[ \t]*$", re.MULTILINE)  # HOCON, JAAS, nginx
 _LISTENERS = re.compile(r"^[ \t]*listeners[ \t]*[=:].*://", re.MULTILINE)
 _CLIENT = re.compile(
     r"(bootstrap\.servers?|metadata\.broker\.list|security\.protocol|sasl\.\w[\w.]*|ssl\.\w[\w.]*|"
@@ -46,7 +47,8 @@ def kind_of(name: str, content: str) -> str | None:
         like = "=" in content and not _YAML_BLOCK.search(content)
         if plain.endswith((".yaml", ".yml", ".json")) or not like:
             return None
-    found = _kind(content)
+    braces = not plain.endswith(".properties") and _BRACES.search(content)
+    found = "" if braces else _kind(content)
     return found if found or named else None
 
 

@@ -36,7 +36,7 @@ _ALLOWED = {
     )),
 }  # fmt: skip
 # What clients are sent to depends on these: here they are without effect.
-_LISTENERS = ("listeners", "advertised.", "listener.", "host.name", "port", "inter.broker.")
+_LISTENERS = ("listeners", "advertised.", "host.name", "port", "inter.broker.")
 _PER_LISTENER = ("connections.max.reauth.ms", "max.connections", "max.connection.creation.rate")
 
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kdiag.lint.images import IMAGES, Image, image_of, is_other
+from kdiag.lint.images import IMAGES, Image, image_of, is_old, is_other
+from kdiag.lint.properties import kind_of
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "lint.md"
 
@@ -61,3 +62,35 @@ def test_the_documentation_has_it_with_its_source(image: Image) -> None:
     text = DOCS.read_text("utf-8")
     rows = [row for row in text.splitlines() if row.startswith(f"| {image.name} |")]
     assert any(f"({image.source})" in row for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("reference", "old"),
+    [
+        ("example/kafka:0.10.1.0", True),
+        ("example/kafka:2.8.1", True),
+        ("example/kafka:3.0.0", False),
+        ("wurstmeister/kafka:2.13-2.8.1", True),
+        ("confluentinc/cp-kafka:6.2.1@sha256:0123", True),
+        ("registry:5000/confluentinc/cp-kafka:7.0.0", False),
+        ("example/kafka:latest", False),
+        ("example/kafka", False),
+        ("example/other:1.0", False),
+    ],
+)
+def test_a_tag_tells_of_a_kafka_before_its_third_version(reference: str, old: bool) -> None:
+    assert is_old(reference) is old
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("application.conf", 'kafka {\n  bootstrap.servers = "a:9092"\n}\n', ""),
+        ("kafka.conf", "bootstrap.servers = a:9092\n", "client"),
+        ("client.properties", "bootstrap.servers=a:9092\nnote = {\n", "client"),
+    ],
+)
+def test_a_file_with_blocks_in_braces_is_no_file_of_properties(
+    name: str, text: str, kind: str
+) -> None:
+    assert kind_of(name, text) == kind

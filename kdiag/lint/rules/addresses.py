@@ -74,8 +74,9 @@ def advertises_loopback(
     at this listener, the other pods of Kubernetes, the other nodes of the cluster.
 
     On a cluster that lives on the developer's own machine (kind, minikube, Docker) with its ports
-    published there, that is meant, and works from there only: a warning. Other containers need a
-    listener of their own, which advertises the service's name.
+    published there, that is meant, and works from there only: a warning, as `advertisedHost` of
+    Strimzi is, which is for clients outside. Other containers need a listener of their own, which
+    advertises the service's name.
 
     Prove it: `kdiag check BOOTSTRAP` from another machine.
 
@@ -84,9 +85,8 @@ def advertises_loopback(
     """
     for listener, entry, host in _advertised_hosts(cluster):
         if is_loopback(host):
-            yield _at(
-                listener, entry, f"broker {entry.id} will advertise {host}: the client itself"
-            )
+            message = f"broker {entry.id} will advertise {host}: the client itself"
+            yield _at(listener, entry, message, Severity.WARNING)
     for advertised in _advertised(broker):
         if is_loopback(advertised.host):
             yield from _loopback(advertised)
@@ -149,7 +149,8 @@ def advertises_nothing(
         elif not advertised.host and not advertised.inward:
             own = _own_name(advertised.broker) or "the name of its host"
             message = f"{name} advertises no host: clients are sent to {own}"
-            yield _of(advertised, message, None if advertised.dedicated else Severity.WARNING)
+            fatal = advertised.dedicated and not advertised.broker.hostname
+            yield _of(advertised, message, None if fatal else Severity.WARNING)
 
 
 @rule(
@@ -164,9 +165,8 @@ def advertises_internal_name(
     """The advertised host is a name that only its own network resolves: a Kubernetes service, a
     private DNS name of EC2, a bare host name.
 
-    A container that publishes such a listener serves other containers well. Clients outside need an
-    entry in their hosts file, or better a listener of their own. It is an error where it is such a
-    listener of its own: published, beside one that is not, and no service of the file uses it.
+    A container that publishes such a listener serves other containers well, those of other Compose
+    files too. Clients outside need an entry in their hosts file, or better a listener of their own.
 
     Prove it: `getent ahosts NAME` from where the clients are.
 
@@ -183,8 +183,7 @@ def advertises_internal_name(
         if advertised.broker.container:
             published = f"{advertised.address.name} is published as {advertised.ports[0]}"
             message = f"{published}, and advertises {advertised.host}"
-            level = Severity.ERROR if advertised.dedicated else Severity.WARNING
-            yield _of(advertised, f"{message}, which only containers know", level)
+            yield _of(advertised, f"{message}, which only containers know")
         else:
             yield _of(
                 advertised, f"{advertised.address.name} will advertise {advertised.host}, {kind}"
@@ -376,13 +375,14 @@ def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
         published = broker.outside(each)
         if each.host and is_unusable(each.host, 1):
             message = f"no advertised.listeners, and {each.host} cannot be advertised"
-            fatal = Severity.ERROR if broker.kafka else Severity.WARNING
-            yield broker_mistake(broker, message, spot, fix, fatal, edits)
+            level = Severity.ERROR if broker.kafka else Severity.WARNING
+            yield broker_mistake(broker, message, spot, fix, level, edits)
         elif not each.host and (published or not broker.container):
             own = _own_name(broker) or "the name that its host has"
             message = f"no advertised.listeners: {each.name} will advertise {own}"
             used = any(client.port == each.port for client in broker.clients)
-            level = Severity.ERROR if published and inner and not used else None
+            fatal = published and inner and not used and not broker.hostname
+            level = Severity.ERROR if fatal else None
             yield broker_mistake(broker, message, spot, fix, level, edits)
 
 
@@ -408,9 +408,10 @@ def _advertised_hosts(
                 yield listener, entry, found.text.strip()
 
 
-def _at(listener: StrimziListener, entry: BrokerEntry, message: str) -> Match:
+def _at(
+    listener: StrimziListener, entry: BrokerEntry, message: str, severity: Severity | None = None
+) -> Match:
     fix = remedies.advertise_instead(entry.id, entry.host())
     edits = observed_fix.advertised(listener, entry)
-    return listener_mistake(
-        listener, message, spot_of(entry, "advertisedHost"), fix, edits=edits, broker=entry.id
-    )
+    spot = spot_of(entry, "advertisedHost")
+    return listener_mistake(listener, message, spot, fix, severity, edits, entry.id)

@@ -239,8 +239,8 @@ def listener_not_advertised(broker: ConfiguredBroker) -> Iterator[Match]:
             fatal = address.name == broker.inter_broker
             who = "brokers cannot use it among themselves" if fatal else "clients cannot use it"
             message = f"listener {address.name} is not in advertised.listeners: {who}"
-            if not fatal and not broker.complete and not broker.controllers:
-                continue  # it may be the controller's
+            if not fatal and (not broker.complete or address.name == "CONTROLLER"):
+                continue  # the image may advertise it, or it is the controller's by default
             item = f"{address.name}://<address that clients reach>:{address.port}"
             fix = remedies.setting(ADVERTISED, whole(broker, ADVERTISED, item), "add it")
             level = Severity.ERROR if fatal else None
@@ -413,5 +413,8 @@ def _outward(listener: AdvertisedListener) -> bool:
 
 
 def _elsewhere(listener: AdvertisedListener) -> bool:
-    """Whether it advertises a public host for a port that nobody publishes."""
-    return is_public(listener.host) and listener.broker.published is not None
+    """Whether it advertises a public host for a port that nobody publishes. A name that containers
+    know is theirs, however public it looks."""
+    broker = listener.broker
+    inner = listener.host in {*broker.names, *broker.own}
+    return is_public(listener.host) and broker.published is not None and not inner

@@ -21,7 +21,7 @@ _SECURITY = ("security.", "sasl.", "ssl.", "bootstrap.")
 # What another file may bring, a JAAS file of the JVM for instance, and a file on another machine.
 _MOST_NAMES = 250  # of one file that are judged; clients have some 200
 _BARE_HOST = re.compile(r"\s*(\w+://)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\s*\Z")
-_ABSENT = re.compile(r" needs | without |cannot read it")
+_ABSENT = re.compile(r" needs | without |cannot read it|on this machine")
 
 
 @rule("KD643", "client-property", Severity.ERROR, "A client property is wrong")
@@ -82,6 +82,7 @@ def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
         message = str(error)
         if "kdiag" in message:
             return  # what kdiag cannot do, a client may
+        message = message.replace("cannot read it: No such", "on this machine there is no such")
         level = Severity.WARNING if _ABSENT.search(message) else None
         fix = remedies.say("Correct it; kdiag check -F reads the file as a client does.")
         yield _mistake(message, message, _place(message, given), fix, level)

@@ -147,7 +147,7 @@ def node_port_not_pinned(cluster: StrimziCluster) -> Iterator[Match]:
 @rule(
     "KD624",
     "name-not-in-certificate",
-    Severity.ERROR,
+    Severity.WARNING,
     "No certificate will have the addresses that clients dial",
 )
 def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
@@ -155,6 +155,9 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
     a broker in its certificate, and `alternativeNames` in all of them; the addresses of nodes it
     does not. The bootstrap NodePort leads to any broker, so a host that clients bootstrap at has to
     be in all certificates.
+
+    It is a warning: whether the clients check the name (`ssl.endpoint.identification.algorithm`),
+    the file does not tell.
 
     Prove it: `openssl s_client -connect HOST:PORT | openssl x509 -noout -text`.
 
@@ -169,7 +172,8 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
         hosts, names = listener.hosts(), listener.names()
         template = listener.setting("advertisedHostTemplate")
         if not hosts and not names and not template:
-            message = "TLS, and no certificate will name the addresses that clients dial"
+            message = "TLS, and no certificate will name the addresses that clients dial: clients "
+            message += "that check the name, as they do by default, refuse it"
             fix = remedies.say(
                 "Add the names that clients dial: for the bootstrap, and for each broker.",
                 "configuration:\n  bootstrap:\n    alternativeNames:\n"
@@ -196,9 +200,7 @@ def name_not_in_certificate(cluster: StrimziCluster) -> Iterator[Match]:
                 "yaml",
             )
             spot = spot_of(listener.brokers[0], "advertisedHost")
-            yield listener_mistake(
-                listener, message, spot, fix, Severity.WARNING, _named(listener, hosts)
-            )
+            yield listener_mistake(listener, message, spot, fix, edits=_named(listener, hosts))
 
 
 @rule("KD625", "local-traffic-policy", Severity.WARNING, "Only the node with the pod answers")

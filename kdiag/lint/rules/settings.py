@@ -17,15 +17,16 @@ def old_setting(broker: ConfiguredBroker) -> Iterator[Match]:
     """`advertised.host.name`, `advertised.port` and `host.name` are gone since Kafka 3.0: they are
     ignored, and clients are sent to the host's own name instead. `advertised.listeners` says both.
 
-    In images of an older Kafka, as wurstmeister's, they still work. Where neither the image nor the
-    other settings (`process.roles`, `node.id`) tell of a newer one, it is a warning.
+    In images of an older Kafka, as wurstmeister's, they still work, and nothing is said. Where
+    neither the image nor the other settings (`process.roles`, `node.id`) tell of a newer one, it is
+    a warning.
 
     Prove it: the broker's log has `advertised.listeners` among its values.
 
     How to fix: replace the settings by `advertised.listeners=NAME://HOST:PORT`.
     """
     image = broker.image
-    old = image.old if image else not _is_new(broker)
+    old = not image and not _is_new(broker)
     instead_ = f"PLAINTEXT://{broker.get('advertised.host.name') or '<host>'}:"
     instead_ += broker.get("advertised.port") or "9092"
     for name in OLD_SETTINGS:
@@ -34,6 +35,8 @@ def old_setting(broker: ConfiguredBroker) -> Iterator[Match]:
         refused = image is not None and "cp-kafka" in image.name and name == "advertised.port"
         if not found or not _is_spelt(found.key.text, name) or (old and broker.get(ADVERTISED)):
             continue
+        if broker.old and not refused:
+            continue  # it works there
         if name == "advertised.port" and broker.get("advertised.host.name") and not refused:
             continue  # goes with the host
         message += ", and this image does not start with it" if refused else ""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from kdiag.lint import remedies
 from kdiag.lint.aliases import old_name
+from kdiag.lint.broker import is_filled_in
 from kdiag.lint.deviation import UNDASHED, Deviation, Flaw, meant
 from kdiag.lint.documents import STRIMZI, Document
 from kdiag.lint.edit import Edit, Edits, into_item, replace
@@ -160,8 +161,12 @@ def wrong_value(document: Document) -> Iterator[Match]:
 
     How to fix: write a value of the type that the report names: quote versions, do not quote ports
     and truth values.
+
+    A variable, `${REPLICAS}`, is not judged: what stands there at last, the file does not tell.
     """
     for deviation in (*_flaws(document, Flaw.TYPE), *_flaws(document, Flaw.VALUE)):
+        if isinstance(deviation.node, Scalar) and is_filled_in(deviation.node.text):
+            continue  # envsubst, Terraform or Helm writes the value
         shown = f"`{_short(deviation.node.text)}`" if isinstance(deviation.node, Scalar) else "this"
         message = f"`{_dotted(deviation.path)}` takes {deviation.expected}, and {shown} is not that"
         edits: Edits = ()
