@@ -186,7 +186,8 @@ def is_old(reference: str) -> bool:
     wurstmeister's begins with Scala's version."""
     tag = re.search(r":(?:2\.1[0-3]-)?v?(\d{1,2})\.\d[^/:@]*(@.*)?\Z", reference.strip())
     name = _name(reference).rpartition("/")[2]
-    return bool(tag and "kafka" in name) and int(tag[1]) < (7 if name.startswith("cp-") else 3)
+    first = 7 if name.startswith("cp-") else 3
+    return tag is not None and "kafka" in name and int(tag[1]) < first
 
 
 def _name(reference: str) -> str:

@@ -375,8 +375,8 @@ def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
         published = broker.outside(each)
         if each.host and is_unusable(each.host, 1):
             message = f"no advertised.listeners, and {each.host} cannot be advertised"
-            level = Severity.ERROR if broker.kafka else Severity.WARNING
-            yield broker_mistake(broker, message, spot, fix, level, edits)
+            refused = Severity.ERROR if broker.kafka else Severity.WARNING
+            yield broker_mistake(broker, message, spot, fix, refused, edits)
         elif not each.host and (published or not broker.container):
             own = _own_name(broker) or "the name that its host has"
             message = f"no advertised.listeners: {each.name} will advertise {own}"
