@@ -4,7 +4,7 @@ address, without."""
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdiag.config.environment import from_environment
@@ -102,15 +102,37 @@ def settings_of(bootstrap: str | None, given: Given = Given()) -> Settings:  # n
 def named_targets(*, trust_project: bool = False) -> dict[str, Settings]:
     """The settings of every target of kdiag.toml, by name. Raises UsageError, with the name of the
     target, where one of them cannot be used."""
-    from kdiag.config.targets import names  # 7.8 ms
+    return dict(NamedTargets(trust_project))
 
-    found = {}
-    for name in names(os.environ):
+
+class NamedTargets(Mapping[str, Settings]):
+    """The targets of kdiag.toml for somebody else, who does not wait for the minutes of --hold:
+    each is read when it is looked up. Raises UsageError, with the name of the target."""
+
+    def __init__(self, trust_project: bool) -> None:
+        self._given = Given(trust_project=trust_project)
+
+    def __getitem__(self, name: str) -> Settings:
         try:
-            found[name] = settings_of(f"@{name}", Given(trust_project=trust_project))
+            settings = settings_of(f"@{name}", self._given)
         except UsageError as error:
             raise UsageError(of_target(f"@{name}", str(error))) from None
-    return found
+        return settings._replace(options=settings.options._replace(hold=0.0))
+
+    @staticmethod
+    def _names() -> Sequence[str]:
+        from kdiag.config.targets import names  # 7.8 ms
+
+        return names(os.environ)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names()
 
 
 class RequestedTargets:
@@ -118,11 +140,7 @@ class RequestedTargets:
     and with `allow_any` also other addresses, never with a credential."""
 
     def __init__(self, named: Mapping[str, Settings], *, allow_any: bool = False) -> None:
-        self.allow_any = allow_any
-        self.named = {  # whoever asks does not wait for minutes
-            name: settings._replace(options=settings.options._replace(hold=0.0))
-            for name, settings in named.items()
-        }
+        self.named, self.allow_any = named, allow_any
 
     def settings(self, target: str) -> Settings:
         """The settings of "NAME", "@NAME", or where allowed "HOST:PORT[,HOST:PORT...]". Raises

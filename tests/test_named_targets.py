@@ -8,7 +8,7 @@ import pytest
 
 from kdiag.config.security import Security
 from kdiag.config.usage import UsageError
-from kdiag.named_targets import MOST_SERVERS, RequestedTargets, named_targets
+from kdiag.named_targets import MOST_SERVERS, NamedTargets, RequestedTargets, named_targets
 
 TOML = """
 [targets.prod]
@@ -59,6 +59,19 @@ def test_an_error_names_the_target(own_file: Path) -> None:
 def test_a_target_is_found_by_its_name() -> None:
     requested = RequestedTargets(named_targets())
     assert requested.settings("prod") is requested.settings("@prod") is requested.named["prod"]
+
+
+def test_a_target_that_cannot_be_used_stops_no_other(own_file: Path) -> None:
+    own_file.write_text(f'{TOML}\n[targets.odd]\nbootstrap = "a:99999999"\n')
+    requested = RequestedTargets(NamedTargets(trust_project=False))
+    assert requested.settings("prod").bootstrap[0].host == "broker.example.com"
+    with pytest.raises(UsageError, match="@odd"):
+        requested.settings("odd")
+
+
+def test_nobody_else_waits_for_hold(own_file: Path) -> None:
+    own_file.write_text(TOML.replace("timeout = 2", 'hold = "6m"'))
+    assert named_targets()["prod"].options.hold == 0
 
 
 def test_only_named_targets_are_walked_to_unless_others_are_allowed() -> None:

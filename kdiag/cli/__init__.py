@@ -8,7 +8,8 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from kdiag.cli.exits import INTERNAL, INTERRUPTED, USAGE
+from kdiag.cli.exits import USAGE
+from kdiag.walk.areas import EXIT_INTERNAL, EXIT_INTERRUPTED
 
 if TYPE_CHECKING:
     from kdiag.__main__ import PlainCheck
@@ -41,40 +42,29 @@ def main(plain: PlainCheck | None = None) -> NoReturn:
         import warnings  # 0.5 ms
 
         warnings.simplefilter("ignore")  # a walk that had not begun was "never awaited"
-        code = INTERRUPTED
+        code = EXIT_INTERRUPTED
     except (BrokenPipeError, SystemExit):  # click's way to say that nobody reads any more
         code = 0
     except Exception as error:
-        from kdiag.config.usage import NO_THREAD, UsageError, no_thread  # 0.4 ms
+        from kdiag.config.usage import NO_THREAD, UsageError, no_thread, raised_at  # 0.4 ms
 
         if isinstance(error, UsageError):
             code = _refused(str(error))
-        elif no_thread(error):
-            _say(NO_THREAD)
-            code = INTERNAL
         else:
-            _say(f"failed itself: {_place(error)}")
-            code = INTERNAL
+            _say(NO_THREAD if no_thread(error) else f"failed itself: {raised_at(error)}")
+            code = EXIT_INTERNAL
     _exit(code if isinstance(code, int) else 0)
-
-
-def _place(error: Exception) -> str:
-    """Which error, and where; never its text, in which any secret of the configuration may be."""
-    from traceback import extract_tb  # 2.2 ms
-
-    *_, last = extract_tb(error.__traceback__)
-    return f"{type(error).__name__} at {os.path.basename(last.filename)}:{last.lineno}"  # noqa: PTH119
 
 
 def _nowhere() -> TextIO:
     return os.fdopen(os.open(os.devnull, os.O_WRONLY), "w", encoding="utf-8")
 
 
-def _refused(words: str) -> int:
+def _refused(message: str) -> int:
     from kdiag.report.render.workflow import no_command  # 0.8 ms
     from kdiag.text import clean
 
-    _say(no_command(clean(" ".join(words.split()), LONGEST)))
+    _say(no_command(clean(" ".join(message.split()), LONGEST)))
     return USAGE
 
 

@@ -12,7 +12,8 @@ from kdiag.config.settings import Settings
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.report.judge import interrupted_report
 from kdiag.report.logins import not_again
-from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, Report
+from kdiag.report.model import Report
+from kdiag.walk.areas import EXIT_INTERNAL, EXIT_INTERRUPTED
 from kdiag.walk.runner import MakeDialer, nobody, plain_dialer
 
 AT_ONCE = 4  # walks; more would slow each other down

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from kdiag.walk.areas import AREAS, HOP_IDS
+from kdiag.walk.areas import AREAS, EXIT_INTERNAL, EXIT_INTERRUPTED, HOP_IDS
 
-USAGE, INTERNAL, INTERRUPTED = 2, 1, 130
+USAGE = 2
 
 _HOPS = " ".join(str(area.exit_code) for area in AREAS if area.number)
 _ROWS = (
     ("0", "the path works (warnings allowed, see --fail-on)"),
-    (str(INTERNAL), "kdiag itself failed"),
+    (str(EXIT_INTERNAL), "kdiag itself failed"),
     (str(USAGE), "wrong usage: option, file or property"),
     (_HOPS, f"the first hop that fails: {', '.join(HOP_IDS)}"),
     *((str(area.exit_code), area.fails) for area in AREAS if area.fails),
-    (str(INTERRUPTED), "interrupted"),
+    (str(EXIT_INTERRUPTED), "interrupted"),
 )
 
 

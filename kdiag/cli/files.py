@@ -28,6 +28,13 @@ def read(name: str, most: int, what: str) -> bytes:
     return data
 
 
+def saved_report(name: str) -> bytes:
+    """The bytes of a report that was saved with -o json. Raises click.UsageError."""
+    from kdiag.report.load import MOST  # 58 ms
+
+    return read(name, MOST, "a report: 32 MiB at most")
+
+
 def configuration(name: str) -> str:
     """The text of a configuration file of Kafka, with its own line endings."""
     return text(read(name, MAX_CONFIGURATION, CONFIGURATION), name)

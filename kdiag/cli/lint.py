@@ -11,7 +11,7 @@ import click
 
 from kdiag.cli.completion import paths
 from kdiag.cli.exits import EXIT_CODES, epilog
-from kdiag.cli.files import CONFIGURATION, MAX_CONFIGURATION, named, read, text
+from kdiag.cli.files import CONFIGURATION, MAX_CONFIGURATION, named, read, saved_report, text
 from kdiag.cli.options import option, output
 
 if TYPE_CHECKING:
@@ -92,11 +92,7 @@ def lint(
     beside = [name for name in companions(sources) if os.path.isfile(name)]  # noqa: PTH113 - pathlib takes 5 ms to load
     given |= {name: read(name, MAX_CONFIGURATION, CONFIGURATION) for name in beside}
     sources |= {name: text(given[name], name) for name in beside}
-    live = None
-    if saved:
-        from kdiag.report.load import MOST  # 58 ms
-
-        live = of_report(saved, read(saved, MOST, "a report: 32 MiB at most"))
+    live = of_report(saved, saved_report(saved)) if saved else None
     report = lint(
         sources,
         choice("fail_on", fail_on or "error"),

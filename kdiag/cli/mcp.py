@@ -7,6 +7,7 @@ import os
 import click
 
 from kdiag.cli.exits import epilog
+from kdiag.cli.extra import require
 from kdiag.cli.options import option
 from kdiag.config.usage import UsageError
 
@@ -33,18 +34,11 @@ def mcp(allow_any: bool, root: str | None, trust_project: bool) -> int:
     """
     if root is not None and not os.path.isdir(root):  # noqa: PTH112
         raise UsageError(f"--root {root}: there is no such folder")
+    require("mcp", "mcp", "mcp_types", text="the package mcp, 2.0 or newer")
     import asyncio  # 34 ms
 
-    try:
-        from kdiag.mcp.server import serve  # 900 ms
-        from kdiag.mcp.tools import Tools
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
-            raise
-        raise UsageError(
-            "kdiag mcp takes the package mcp, 2.0 or newer, which is not installed: "
-            "pip install 'kdiag[mcp]'"
-        ) from None
+    from kdiag.mcp.server import serve  # 900 ms
+    from kdiag.mcp.tools import Tools
 
     async def run() -> None:
         await serve(Tools(allow_any=allow_any, root=root, trust_project=trust_project))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Literal
 
 import click
 
 from kdiag.cli.exits import epilog
+from kdiag.cli.extra import require
 from kdiag.cli.options import option
 from kdiag.config.usage import UsageError, quoted
 
-_EXTRA = ("prometheus_client", "starlette", "uvicorn")
 LISTEN = "127.0.0.1:9797"
 
 
@@ -68,12 +67,7 @@ def serve(
     Prometheus says when and how often. A line on standard error tells each change of a target's
     verdict or cause. SIGHUP or POST /-/reload reads kdiag.toml again; SIGTERM ends the server.
     """
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"kdiag serve takes {', '.join(missing)}, which is not installed: "
-            "pip install 'kdiag[serve]'"
-        )
+    require("serve", "prometheus_client", "starlette", "uvicorn")
     address = _address(listen)
     from kdiag.network.sockets import raise_limit  # 36 ms
     from kdiag.serve.server import ServeOptions

@@ -8,7 +8,7 @@ import click
 
 from kdiag.cli.completion import paths
 from kdiag.cli.exits import epilog
-from kdiag.cli.files import read
+from kdiag.cli.files import saved_report
 from kdiag.cli.options import REPORTED, details, output, shown
 from kdiag.report.render import render
 
@@ -24,11 +24,11 @@ def show(report: str, verbose: bool, quiet: bool, outputs: Sequence[str]) -> int
     ended: that is in the report.
     """
     from kdiag.cli.outputs import deliver, destinations  # 0.4 ms
-    from kdiag.report.load import MOST, read_any
+    from kdiag.report.load import read_any
 
     detail = shown(verbose, quiet)
     name = "standard input" if report == "-" else report
-    saved = read_any(read(report, MOST, "a report: 32 MiB at most"), name)
+    saved = read_any(saved_report(report), name)
 
     with destinations(outputs) as opened:
         deliver(lambda form, stream: render(form, saved, stream, detail), opened)

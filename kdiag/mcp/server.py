@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import secrets
-from pathlib import Path
-from traceback import extract_tb
 from typing import Any
 
 import mcp_types as types
@@ -16,7 +14,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 
 from kdiag import __version__
-from kdiag.config.usage import UsageError
+from kdiag.config.usage import UsageError, raised_at
 from kdiag.mcp.tools import TOOLS, Result, Tools
 from kdiag.text import clean
 
@@ -96,10 +94,7 @@ async def called(tools: Tools, name: str, arguments: dict[str, Any]) -> types.Ca
     except asyncio.CancelledError:
         raise
     except Exception as error:
-        # Never the error's text: any secret of the configuration may be in it.
-        *_, last = extract_tb(error.__traceback__)
-        place = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
-        return _refused(f"kdiag failed itself: {place}")
+        return _refused(f"kdiag failed itself: {raised_at(error)}")
 
 
 def _refused(why: str) -> types.CallToolResult:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import os
 import stat
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, cast
 
@@ -19,10 +18,9 @@ from kdiag.api import play, prepare, walk
 from kdiag.config.options import checked
 from kdiag.config.reading import read
 from kdiag.config.settings import Settings
-from kdiag.config.targets import names
 from kdiag.config.usage import UsageError, near, quoted
 from kdiag.kafka.dialer import KafkaDialer
-from kdiag.named_targets import Given, RequestedTargets, of_target, settings_of
+from kdiag.named_targets import NamedTargets, RequestedTargets
 from kdiag.report.load import read_any
 from kdiag.report.logins import not_again
 from kdiag.report.model import Report
@@ -124,28 +122,6 @@ class Findings(_Arguments):
     pass
 
 
-class _Targets(Mapping[str, Settings]):
-    """The targets of kdiag.toml, read anew at each look."""
-
-    def __init__(self, trust_project: bool) -> None:
-        self._given = Given(trust_project=trust_project)
-
-    def __getitem__(self, name: str) -> Settings:
-        try:
-            return settings_of(f"@{name}", self._given)
-        except UsageError as error:
-            raise UsageError(of_target(f"@{name}", str(error))) from None
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(names(os.environ))
-
-    def __len__(self) -> int:
-        return len(names(os.environ))
-
-    def __contains__(self, name: object) -> bool:
-        return name in names(os.environ)
-
-
 class Tools:
     """What an agent may have kdiag do: nothing of it writes, and files are read in `root` alone.
 
@@ -159,7 +135,7 @@ class Tools:
         root: str | None = None,
         trust_project: bool = False,
     ) -> None:
-        self._named = _Targets(trust_project)
+        self._named = NamedTargets(trust_project)
         self._allow_any = allow_any
         self._root = Path(root).resolve() if root else None
         self._turns = asyncio.Semaphore(AT_ONCE)

@@ -14,6 +14,7 @@ from kdiag.network.attempt import LAYERS, clean
 from kdiag.report.model import SCHEMA_VERSION, Report
 from kdiag.report.several import Reports, together
 from kdiag.text import decoded
+from kdiag.walk.facts.run import MOMENT
 
 MOST = 32 << 20  # bytes of a file; a report on a thousand failing brokers has a tenth of it
 
@@ -137,7 +138,7 @@ def _errors(report: Report) -> Iterator[str]:
 def _format_errors(report: Report) -> Iterator[str]:
     """Errors in the start time, the layers and the client properties, each as a text."""
     try:
-        datetime.strptime(report.started_at, "%Y-%m-%dT%H:%M:%SZ")
+        datetime.strptime(report.started_at, MOMENT)
     except ValueError:
         yield "`started_at` is not a time as in 2026-01-31T12:00:00Z"
     reached = [server.layers for server in report.bootstrap]

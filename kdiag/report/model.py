@@ -20,14 +20,14 @@ from kdiag.report.hold import HoldReport
 from kdiag.rules.matching import matching, preferred
 from kdiag.rules.root_cause import explained, following, ignored, of_hop, root
 from kdiag.rules.rule import Finding, Severity
-from kdiag.walk.areas import EXIT_CODES, AreaId
+from kdiag.walk.areas import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED, AreaId
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.consume import Consume
 from kdiag.walk.facts.listeners import Listener, Listeners
 from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import Produce
-from kdiag.walk.facts.run import INTERRUPTED
+from kdiag.walk.facts.run import INTERRUPTED, MOMENT
 
 if TYPE_CHECKING:
     from kdiag.rules.expectations import CheckedExpectations
@@ -36,8 +36,6 @@ SCHEMA_VERSION = 1
 
 MOST_NAMES = 4096  # characters of the names of one certificate
 UNKNOWN = "UNKNOWN"  # the protocol of a listener that never spoke
-
-EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130
 
 Status = Literal["pass", "warn", "fail", "skipped"]
 
@@ -468,7 +466,7 @@ def _first_names(names: Sequence[str]) -> list[str]:
 def _rfc3339(seconds: int | None) -> str | None:
     if seconds is None:
         return None
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(seconds, UTC).strftime(MOMENT)
 
 
 def _produced(produce: Produce) -> dict[int, str]:

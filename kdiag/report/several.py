@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from kdiag.report.compare import Comparison, compare
-from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, SCHEMA_VERSION, Report
+from kdiag.report.model import SCHEMA_VERSION, Report
+from kdiag.walk.areas import EXIT_INTERNAL, EXIT_INTERRUPTED
 
 
 @dataclass(frozen=True, kw_only=True)

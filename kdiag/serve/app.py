@@ -6,15 +6,13 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from traceback import extract_tb
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from kdiag.config.usage import UsageError
+from kdiag.config.usage import UsageError, raised_at
 from kdiag.serve.metrics import CONTENT_TYPE, ServerMetrics, probe_text
 from kdiag.serve.pages import index
 from kdiag.serve.probing import OFFSET, BusyError, Prober
@@ -70,12 +68,9 @@ class Endpoints:
         )
 
     async def _failed(self, _: Request, error: Exception) -> Response:
-        """The answer where kdiag itself failed; never the error's text, in which any secret may
-        be."""
-        *_frames, last = extract_tb(error.__traceback__)
-        where = f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
-        self._say(f"failed itself: {where}")
-        return _refused(f"kdiag failed itself: {where}", 500)
+        """The answer where kdiag itself failed."""
+        self._say(f"failed itself: {raised_at(error)}")
+        return _refused(f"kdiag failed itself: {raised_at(error)}", 500)
 
     async def _probe(self, request: Request) -> Response:
         try:

@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Literal
 
 import uvicorn
@@ -24,6 +23,7 @@ from kdiag.serve.app import Endpoints
 from kdiag.serve.history import Change
 from kdiag.serve.metrics import ServerMetrics
 from kdiag.serve.probing import OFFSET, Prober, ready
+from kdiag.walk.facts.run import timestamp
 
 MOST_CLIENTS = 400  # connections of HTTP clients; more get 503
 LONGEST_REQUEST = 16 << 10  # bytes of a request's line and headers
@@ -97,7 +97,7 @@ class Service:
 
     def say(self, text: str) -> None:
         """Logs what the server itself does."""
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = timestamp()
         as_json = self._options.log_format == "json"
         self._log(json.dumps({"time": now, "event": text}) if as_json else f"kdiag: {now} {text}")
 

@@ -70,6 +70,7 @@ AREAS = (
 HOP_IDS = tuple(area.id for area in AREAS if area.number)
 WALKED_IDS = tuple(area.id for area in AREAS if area.number or area.after)
 AREA_IDS = tuple(area.id for area in AREAS)
+EXIT_INTERNAL, EXIT_INTERRUPTED = 1, 130  # kdiag itself failed; Ctrl-C
 EXIT_CODES: Mapping[str, int] = {area.id: area.exit_code for area in AREAS}
 
 

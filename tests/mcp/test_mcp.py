@@ -344,8 +344,7 @@ def test_standard_output_has_the_protocol_alone(tmp_path: Path) -> None:
 
 
 def test_without_the_extra_a_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "mcp_types", None)
-    monkeypatch.delitem(sys.modules, "kdiag.mcp.server")
+    monkeypatch.setattr("kdiag.cli.extra.find_spec", lambda name: None if "_" in name else True)
     done = CliRunner().invoke(cli, ["mcp"], standalone_mode=False)
     assert isinstance(done.exception, UsageError)
     assert "pip install 'kdiag[mcp]'" in str(done.exception)

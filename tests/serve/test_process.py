@@ -95,7 +95,7 @@ def test_without_the_extra_it_says_what_is_missing(toml: Path) -> None:
     def spec(name: str) -> Any:
         return None if name in ("uvicorn", "starlette") else find_spec(name)
 
-    with patch("kdiag.cli.serve.find_spec", spec):
+    with patch("kdiag.cli.extra.find_spec", spec):
         error = run()
     assert str(error) == (
         "kdiag serve takes starlette, uvicorn, which is not installed: pip install 'kdiag[serve]'"

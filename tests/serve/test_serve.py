@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -319,6 +320,16 @@ async def test_the_last_reports_are_kept_in_little_room(start: Start) -> None:
     assert sum(len(past.packed) for past in history.past) < MOST * 2000
 
 
+@pytest.fixture
+def frozen() -> Iterator[None]:
+    """What earlier tests have left is neither counted nor looked through each time."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("frozen")
 async def test_a_hundred_probes_leave_nothing_behind(start: Start, brokers: Brokers) -> None:
     """Neither descriptors nor objects: the benchmark does it for ten thousand."""
     served = await start(prod=at(brokers.many(1).bootstrap), closed=at("127.0.0.1:1"))

@@ -8,9 +8,9 @@ from typing import Any, TextIO
 import msgspec
 
 from kdiag.network.attempt import LAYERS, PROXY, Failure
-from kdiag.report.model import EXIT_INTERNAL, EXIT_INTERRUPTED, Report
+from kdiag.report.model import Report
 from kdiag.report.several import Reports
-from kdiag.walk.areas import EXIT_CODES
+from kdiag.walk.areas import EXIT_CODES, EXIT_INTERNAL, EXIT_INTERRUPTED
 
 
 def write(report: Report, stream: TextIO) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
 from kdiag.config.record import NamedTuple
 from kdiag.config.redaction import redacted
-from kdiag.config.usage import NO_THREAD, no_thread
+from kdiag.config.usage import NO_THREAD, no_thread, raised_at
 from kdiag.network.attempt import clean
 from kdiag.walk.areas import HOP_IDS
 from kdiag.walk.facts import Facts
@@ -83,9 +81,7 @@ def error_location(error: Exception, secrets: Sequence[str]) -> str:
     """The error as text, with the file and line that raised it; secrets are redacted."""
     if no_thread(error):
         return NO_THREAD
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{os.path.basename(frame.filename)}:{frame.lineno}"  # noqa: PTH119
-    return clean(f"{type(error).__name__} at {where}: {redacted(str(error), secrets)}", 300)
+    return clean(f"{raised_at(error)}: {redacted(str(error), secrets)}", 300)
 
 
 def this_system() -> str:
