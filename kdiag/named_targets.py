@@ -203,10 +203,10 @@ class _RestrictedTarget:
     """A target of the current folder's file, which may decide less. Raises UsageError."""
 
     def __init__(self, target: Target, name: str) -> None:
-        from kdiag.config.project import hold_files  # 9.7 ms
+        from kdiag.config.project import refuse_outside_files  # 9.7 ms
 
         self._target, self._name = target, name
-        hold_files(target, name)
+        refuse_outside_files(target, name)
 
     def check(
         self,
@@ -217,9 +217,11 @@ class _RestrictedTarget:
     ) -> None:
         """Raises UsageError where the target's properties (`theirs`) must not be used with the
         user's (`mine`) and the options `written`."""
-        from kdiag.config.project import TrustedServers, hold  # 9.7 ms
+        from kdiag.config.project import TrustedServers, refuse_decisions  # 9.7 ms
         from kdiag.config.targets import own_targets
 
         servers = [text for text in bootstraps if not text.startswith("@")]
         named = TrustedServers.by(servers, mine, own_targets(os.environ))
-        hold(self._target, self._name, [*theirs, self._target.properties], mine, written, named)
+        refuse_decisions(
+            self._target, self._name, [*theirs, self._target.properties], mine, written, named
+        )

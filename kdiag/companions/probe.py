@@ -42,8 +42,10 @@ async def ask_all(settings: Settings, net: TcpDialer) -> Companions:
 
     async def ask(server: RestServer) -> RestResult:
         async with gate:
-            asked = _Asked(server, RestClient(server, net, settings.options.answer_timeout))
-            result = await asked.result()
+            questioning = _Questioning(
+                server, RestClient(server, net, settings.options.answer_timeout)
+            )
+            result = await questioning.result()
         public = (server.url, server.user_info.partition(":")[0])
         hidden = secrets((*settings.security.secrets, *server.secrets), public)
         shown: RestResult = without(result, hidden)
@@ -54,7 +56,7 @@ async def ask_all(settings: Settings, net: TcpDialer) -> Companions:
     return Companions(tuple(results), time.perf_counter() - started)
 
 
-class _Asked:
+class _Questioning:
     """One server while it is asked."""
 
     def __init__(self, server: RestServer, client: RestClient) -> None:

@@ -55,13 +55,16 @@ class TrustedServers(NamedTuple):
 
     @classmethod
     def by(
-        cls, bootstraps: Iterable[str], mine: Sequence[Mapping[str, str]], own: Iterable[Target]
+        cls,
+        bootstraps: Iterable[str],
+        user_layers: Sequence[Mapping[str, str]],
+        user_targets: Iterable[Target],
     ) -> TrustedServers:
         """Those of the command line with its properties, and those of the user's own targets."""
         servers: set[Endpoint] = set()
         endpoints: set[str] = set()
-        texts = [*bootstraps, *(layer.get("bootstrap.servers", "") for layer in mine)]
-        for target in own:
+        texts = [*bootstraps, *(layer.get("bootstrap.servers", "") for layer in user_layers)]
+        for target in user_targets:
             texts.append(target.bootstrap or target.properties.get("bootstrap.servers", ""))
             endpoints.add(Layers([target.properties]).get(_URL, ""))
         for text in texts:
@@ -70,7 +73,7 @@ class TrustedServers(NamedTuple):
         return cls(frozenset(servers), frozenset(endpoints))
 
 
-def hold_files(target: Target, name: str) -> None:
+def refuse_outside_files(target: Target, name: str) -> None:
     """Raises UsageError where a project's target has a file read that is not in its folder."""
     given = [(FILE, FILE)]
     for field, value in target.options.items():
@@ -80,13 +83,13 @@ def hold_files(target: Target, name: str) -> None:
     _stays_inside(target, name, given)
 
 
-def hold(
+def refuse_decisions(
     target: Target,
     name: str,
-    theirs: Sequence[Mapping[str, str]],
-    mine: Sequence[Mapping[str, str]],
+    project_layers: Sequence[Mapping[str, str]],
+    user_layers: Sequence[Mapping[str, str]],
     written: Collection[str],
-    named: TrustedServers,
+    trusted: TrustedServers,
 ) -> None:
     """Raises UsageError for what a project's target may not decide.
 
@@ -98,10 +101,10 @@ def hold(
         if option.own and value and field not in written:
             key = option_word(field)
             raise _refused(target, name, f"its {key} {option.own}", f"give --{key} yourself")
-    their = Layers(theirs)
+    project = Layers(project_layers)
     files = []
-    for key, value in their.items():
-        shown = their.named(key)
+    for key, value in project.items():
+        shown = project.named(key)
         if _RUN.fullmatch(key):
             raise _refused(target, name, f"{shown} runs what it names", "give it with -X")
         if key == _URL and _scheme(value) == "file":
@@ -111,11 +114,11 @@ def hold(
         if _FILE_NAME.search(key) and value != "probe":
             files.append((shown, value))
     _stays_inside(target, name, files)
-    asked = _registry(their, Layers(mine), Layers([*theirs, *mine]))
-    if asked:
-        raise _refused(target, name, asked, f"give {REGISTRY} and its login yourself")
-    secret = _own_secret(Layers(mine), Layers([*theirs, *mine]))
-    whose = _decides(target, their, Layers(mine), named) if secret else ""
+    reason = _registry(project, Layers(user_layers), Layers([*project_layers, *user_layers]))
+    if reason:
+        raise _refused(target, name, reason, f"give {REGISTRY} and its login yourself")
+    secret = _own_secret(Layers(user_layers), Layers([*project_layers, *user_layers]))
+    whose = _decides(target, project, Layers(user_layers), trusted) if secret else ""
     if whose:
         raise _refused(
             target,
@@ -165,17 +168,17 @@ def _scheme(url: str) -> str:
         return ""
 
 
-def _own_secret(mine: Layers, all_of_it: Layers) -> str:
+def _own_secret(user: Layers, merged: Layers) -> str:
     """What of the user's own a login would use, in words; "" for nothing."""
-    if all_of_it.get("security.protocol", "").upper() in ("PLAINTEXT", "SSL"):
+    if merged.get("security.protocol", "").upper() in ("PLAINTEXT", "SSL"):
         return ""  # nobody logs in
-    for name in mine:
+    for name in user:
         if name in _SECRETS or name.startswith("sasl.oauthbearer.assertion."):
-            return f"{mine.named(name)} is yours"
-    mechanism = all_of_it.get("sasl.mechanism", "")
-    handler = all_of_it.get("sasl.login.callback.handler.class", "")
-    tokens = {"kdiag.oauthbearer.token", _URL, "sasl.oauthbearer.config"} & set(all_of_it)
-    unsecured = any(name.startswith("jaas.unsecured") for name in all_of_it)
+            return f"{user.named(name)} is yours"
+    mechanism = merged.get("sasl.mechanism", "")
+    handler = merged.get("sasl.login.callback.handler.class", "")
+    tokens = {"kdiag.oauthbearer.token", _URL, "sasl.oauthbearer.config"} & set(merged)
+    unsecured = any(name.startswith("jaas.unsecured") for name in merged)
     by_aws = mechanism == "OAUTHBEARER" and not tokens and not unsecured
     if (
         mechanism == "AWS_MSK_IAM"
@@ -183,45 +186,41 @@ def _own_secret(mine: Layers, all_of_it: Layers) -> str:
         or handler.endswith("IAMOAuthBearerLoginCallbackHandler")
     ):
         return "its login signs with your AWS credentials"
-    module = all_of_it.get("jaas.module", "")
-    if (
-        mechanism == "GSSAPI"
-        or module == "Krb5LoginModule"
-        or "sasl.kerberos.principal" in all_of_it
-    ):
+    module = merged.get("jaas.module", "")
+    if mechanism == "GSSAPI" or module == "Krb5LoginModule" or "sasl.kerberos.principal" in merged:
         return "its login uses your Kerberos tickets"
     return ""
 
 
-def _registry(their: Layers, mine: Layers, all_of_it: Layers) -> str:
+def _registry(project: Layers, user: Layers, merged: Layers) -> str:
     """What of the user's own would go to a Schema Registry of which the project's file decides
     something, in words; "" for nothing."""
     source = "basic.auth.credentials.source"
-    own = [name for name in mine if _REGISTRY_SECRET.fullmatch(name)]
-    if all_of_it.get(source) == "SASL_INHERIT" and "sasl.password" in mine:
+    own = [name for name in user if _REGISTRY_SECRET.fullmatch(name)]
+    if merged.get(source) == "SASL_INHERIT" and "sasl.password" in user:
         own.append("sasl.password")
-    decided = [name for name in their if of_registry(name) and name not in mine]
-    if not own or not decided or REGISTRY not in all_of_it:
+    decided = [name for name in project if of_registry(name) and name not in user]
+    if not own or not decided or REGISTRY not in merged:
         return ""
-    return f"{their.named(decided[0])} decides where {mine.named(own[0])} goes, which is yours"
+    return f"{project.named(decided[0])} decides where {user.named(own[0])} goes, which is yours"
 
 
-def _decides(target: Target, their: Layers, mine: Layers, named: TrustedServers) -> str:
+def _decides(target: Target, project: Layers, user: Layers, trusted: TrustedServers) -> str:
     """What the project's file says of where a secret goes, in words; "" where the user said it."""
     servers = target.bootstrap
-    if not servers and "bootstrap.servers" not in mine:
-        servers = their.get("bootstrap.servers")
-    if servers and not set(parse_bootstrap(servers)) <= named.servers:
+    if not servers and "bootstrap.servers" not in user:
+        servers = project.get("bootstrap.servers")
+    if servers and not set(parse_bootstrap(servers)) <= trusted.servers:
         return "it names the servers"
     if target.options.get("mapped"):
         return "its map names other servers"
-    url = their.get(_URL)
-    if url and _URL not in mine and url not in named.endpoints:
+    url = project.get(_URL)
+    if url and _URL not in user and url not in trusted.endpoints:
         return "it names the token endpoint"
-    protocol = their.get("security.protocol", "SASL_SSL")
-    if protocol.upper() != "SASL_SSL" and "security.protocol" not in mine:
+    protocol = project.get("security.protocol", "SASL_SSL")
+    if protocol.upper() != "SASL_SSL" and "security.protocol" not in user:
         return "it makes the login unencrypted"
-    for name in their:
-        if _PROTECTS.fullmatch(name) and name not in mine:
-            return f"by {their.named(name)} it decides which servers are trusted"
+    for name in project:
+        if _PROTECTS.fullmatch(name) and name not in user:
+            return f"by {project.named(name)} it decides which servers are trusted"
     return ""

@@ -99,12 +99,12 @@ def librdkafka(security: Security) -> dict[str, str]:
     for its callback, and AWS_MSK_IAM is OAUTHBEARER there.
     """
     protocol = security.protocol or "PLAINTEXT"
-    given = {"security.protocol": protocol}
+    properties = {"security.protocol": protocol}
     if protocol.endswith("SSL"):
-        given.update(_librdkafka_tls(security.tls))
+        properties.update(_librdkafka_tls(security.tls))
     if protocol.startswith("SASL") and security.sasl:
-        given.update(_librdkafka_sasl(security.sasl))
-    return {name: value for name, value in given.items() if value}
+        properties.update(_librdkafka_sasl(security.sasl))
+    return {name: value for name, value in properties.items() if value}
 
 
 def _librdkafka_tls(tls: Tls) -> dict[str, str]:

@@ -85,20 +85,20 @@ def settings(
                 f"{near(name, KNOWN)}"
             )
     layers = [from_file or {}, *between, properties or {}]
-    given = Layers(layers)
-    target = bootstrap if bootstrap is not None else given.get("bootstrap.servers")
+    merged = Layers(layers)
+    target = bootstrap if bootstrap is not None else merged.get("bootstrap.servers")
     if target is None:
         raise UsageError(NO_SERVER)
-    if given.get("bootstrap.servers", target) != target:
+    if merged.get("bootstrap.servers", target) != target:
         notes.append(f"bootstrap.servers is not used: {target} is given beside the properties")
     values = {
         name: checked(name, value, spelled) for name, value in written.items() if value is not None
     }
     topic = values.get("topic")
-    _resolve_role(values, given, spelled, notes)
-    notes.extend(_unused({name for layer in layers for name in layer}, given, values))
+    _resolve_role(values, merged, spelled, notes)
+    notes.extend(_unused({name for layer in layers for name in layer}, merged, values))
     limit = values.get("deadline", Options().deadline)
-    reaching, answering = _limits(given, limit, notes) if any(layers) else (None, None)
+    reaching, answering = _limits(merged, limit, notes) if any(layers) else (None, None)
     values.setdefault("timeout", reaching or TIMEOUT)
     values.setdefault("answer_timeout", answering or ANSWER_TIMEOUT)
     endpoints = parse_bootstrap(target, notes)
@@ -106,24 +106,24 @@ def settings(
     if idle and not values.get("aws"):
         named = ", ".join(spelled(name, "") for name in idle)
         notes.append(f"not used without {spelled('aws', '')}: {named}")
-    security = _security(given, notes) if any(layers) else Security()
+    security = _security(merged, notes) if any(layers) else Security()
     _has_token(security, endpoints)
-    if values.get("proxy") or any(given.get(name) for name in PROXY_PROPERTIES):
-        _through_proxy(values, given, security, spelled, notes)
-    rest = _rest(given, values.get("http", ()), spelled, security, notes)
+    if values.get("proxy") or any(merged.get(name) for name in PROXY_PROPERTIES):
+        _through_proxy(values, merged, security, spelled, notes)
+    rest = _rest(merged, values.get("http", ()), spelled, security, notes)
     values["http"] = tuple(server.url for server in rest if not server.registry)  # no password
-    canonical = given.get("client.dns.lookup") == CANONICAL
+    canonical = merged.get("client.dns.lookup") == CANONICAL
     if canonical and values.get("proxy"):
         notes.append(f"client.dns.lookup={CANONICAL} is not followed: the proxy resolves names")
-    whose = dialect(given, given.names())
+    whose = dialect(merged, merged.names())
     return Settings(
         bootstrap=endpoints,
         options=Options(**values),
-        family=_choice("broker.address.family", given, FAMILIES, "any"),
+        family=_choice("broker.address.family", merged, FAMILIES, "any"),
         security=security,
-        client=_client(given, topic, hold=bool(values.get("hold"))),
+        client=_client(merged, topic, hold=bool(values.get("hold"))),
         dialect=whose,
-        of_role={n: given[n] for n in OF_ROLE if n in given} if values.get("role") else {},
+        of_role={n: merged[n] for n in OF_ROLE if n in merged} if values.get("role") else {},
         rest=rest,
         notes=tuple(notes),
         canonical=(whose or "librdkafka") if canonical and not values.get("proxy") else "",
@@ -131,23 +131,23 @@ def settings(
 
 
 def _rest(
-    given: Layers, urls: Sequence[str], spelled: Spelling, security: Security, notes: list[str]
+    properties: Layers, urls: Sequence[str], spelled: Spelling, security: Security, notes: list[str]
 ) -> tuple[RestServer, ...]:
-    if not urls and "schema.registry.url" not in given:
+    if not urls and "schema.registry.url" not in properties:
         return ()
     from kdiag.config.properties.registry import rest_servers  # 10 ms: few checks ask these
 
-    return rest_servers(given, urls, spelled("http", ""), security, notes)
+    return rest_servers(properties, urls, spelled("http", ""), security, notes)
 
 
 def _resolve_role(
-    values: dict[str, Any], given: Layers, spelled: Spelling, notes: list[str]
+    values: dict[str, Any], properties: Layers, spelled: Spelling, notes: list[str]
 ) -> None:
     """Sets the group and the role that the properties name where no option does. A producer is
     idempotent where its properties say so, or where they are Java's and do not say otherwise.
     Raises UsageError for a role without what it needs."""
-    if "group" not in values and given.get("group.id"):
-        values["group"] = checked("group", given["group.id"], spelled)
+    if "group" not in values and properties.get("group.id"):
+        values["group"] = checked("group", properties["group.id"], spelled)
     if not values.get("role"):
         if values.get("group"):
             values["role"] = "consumer"
@@ -156,19 +156,19 @@ def _resolve_role(
     named = spelled("role", role)
     if role in ("consumer", "share") and not values.get("group"):
         raise UsageError(f"{named}: of which group? Add {spelled('group', 'NAME')}, or group.id")
-    if role == "transactional" and not given.get("transactional.id"):
+    if role == "transactional" and not properties.get("transactional.id"):
         raise UsageError(f"{named}: of which transactional.id? Add it to the properties")
     if role == "producer":
-        java = dialect(given, given.names()) == "java"
-        if given.get("enable.idempotence", "true" if java else "false") == "true":
+        java = dialect(properties, properties.names()) == "java"
+        if properties.get("enable.idempotence", "true" if java else "false") == "true":
             values["role"] = "idempotent"
             why = (
                 "enable.idempotence=true"
-                if "enable.idempotence" in given
+                if "enable.idempotence" in properties
                 else ("the properties are of Java's client, whose producers are since 3.0")
             )
             notes.append(f"{named}: an idempotent one, as {why}")
-        elif "enable.idempotence" not in given:
+        elif "enable.idempotence" not in properties:
             notes.append(
                 f"{named}: not an idempotent one, as those of librdkafka; Java's are since 3.0: "
                 f"for these write {spelled('role', 'idempotent')}"
@@ -177,7 +177,7 @@ def _resolve_role(
 
 def _through_proxy(
     values: dict[str, Any],
-    given: Layers,
+    properties: Layers,
     security: Security,
     spelled: Spelling,
     notes: list[str],
@@ -188,9 +188,9 @@ def _through_proxy(
         notes += [
             f"{n} is not used: {spelled('proxy', '')} is given"
             for n in PROXY_PROPERTIES
-            if n in given
+            if n in properties
         ]
-    elif found := of_properties(given):
+    elif found := of_properties(properties):
         values["proxy"] = found
     if not values.get("proxy"):
         return
@@ -213,17 +213,21 @@ def _through_proxy(
         notes.append("the token is fetched from its endpoint directly, and not through the proxy")
 
 
-def _limits(given: Layers, deadline: float, notes: list[str]) -> tuple[float | None, float | None]:
+def _limits(
+    properties: Layers, deadline: float, notes: list[str]
+) -> tuple[float | None, float | None]:
     from kdiag.config.properties import limits  # 0.2 ms: as _security
 
-    return limits.reaching(given, deadline, notes), limits.answering(given, deadline, notes)
+    return limits.reaching(properties, deadline, notes), limits.answering(
+        properties, deadline, notes
+    )
 
 
-def _security(given: Layers, notes: list[str]) -> Security:
+def _security(properties: Layers, notes: list[str]) -> Security:
     # 9.9 ms; without properties there is nothing to read
     from kdiag.config.properties.dialects import secured
 
-    return secured(given, notes)
+    return secured(properties, notes)
 
 
 def parse_property(text: str) -> tuple[str, str]:
@@ -234,18 +238,18 @@ def parse_property(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _client(given: Layers, topic: str | None, *, hold: bool) -> dict[str, str]:
+def _client(properties: Layers, topic: str | None, *, hold: bool) -> dict[str, str]:
     """What the real client is given; how it writes is asked for where it is to write, and its idle
     limit where connections are held."""
     passed = ["client.id", "broker.address.family", *([IDLE] if hold else [])]
-    if given.get("sasl.mechanism", "GSSAPI") == "GSSAPI":
+    if properties.get("sasl.mechanism", "GSSAPI") == "GSSAPI":
         passed += ["sasl.kerberos.principal", "sasl.kerberos.keytab"]
-    found = {name: given[name] for name in passed if name in given}
-    return found if topic is None else {**handed_over(given, given.names()), **found}
+    found = {name: properties[name] for name in passed if name in properties}
+    return found if topic is None else {**handed_over(properties, properties.names()), **found}
 
 
 def _unused(
-    names: Collection[str], given: Mapping[str, str], values: Mapping[str, Any]
+    names: Collection[str], properties: Mapping[str, str], values: Mapping[str, Any]
 ) -> Iterator[str]:
     """A note for each kind of property that was given and has no part in this check."""
     topic = values.get("topic")
@@ -258,7 +262,7 @@ def _unused(
         yield f"used with --topic alone: {', '.join(of_client)}"
     if other:
         yield f"not used by kdiag: {', '.join(_named(other))}"
-    if topic is not None and "transactional.id" in given:
+    if topic is not None and "transactional.id" in properties:
         yield (
             "transactional.id is not given to the real client of --topic: that would fence the "
             "producer which uses it"

@@ -43,17 +43,17 @@ def fill(kind: str, template: str, /, **values: object) -> Snippet:
     Snippet and a number are taken as they are. `{name!q}` has quotes also where it could do
     without (shell), several values are words of their own. A brace is written twice.
     """
-    write, said = _KINDS[kind], ""
+    write, filled = _KINDS[kind], ""
     for before, name, _, conversion in Formatter().parse(template):
-        said += before
+        filled += before
         if name is None:
             continue
         value = values[name]
         if isinstance(value, (str, int)) or not isinstance(value, Iterable):
             value = [value]
-        words = (_written(write, each, name, said, conversion == "q") for each in value)
-        said += " ".join(words)
-    return Snippet(said)
+        written = (_written(write, each, name, filled, conversion == "q") for each in value)
+        filled += " ".join(written)
+    return Snippet(filled)
 
 
 def unknown(what: str) -> Snippet:
@@ -123,10 +123,10 @@ def _double_quoted(value: str) -> str:
 
 
 def _properties(value: str, _: str, before: str, __: bool) -> str:
-    said = value.replace("\\", "\\\\")
+    escaped = value.replace("\\", "\\\\")
     if before.rpartition("\n")[2]:
-        return f"\\{said}" if said.startswith(" ") else said
-    return re.sub(r"([ :=#!])", r"\\\1", said)  # a key
+        return f"\\{escaped}" if escaped.startswith(" ") else escaped
+    return re.sub(r"([ :=#!])", r"\\\1", escaped)  # a key
 
 
 def _hosts(value: str, placeholder: str, _: str, __: bool) -> str:
@@ -134,13 +134,13 @@ def _hosts(value: str, placeholder: str, _: str, __: bool) -> str:
 
 
 def _json(value: str, _: str, before: str, __: bool) -> str:
-    said = _double_quoted(value)
-    return said[1:-1] if before.endswith('"') else said
+    quoted = _double_quoted(value)
+    return quoted[1:-1] if before.endswith('"') else quoted
 
 
 def _hcl(value: str, _: str, before: str, __: bool) -> str:
-    said = _json(value, "", before, False)
-    return said.replace("${", "$${").replace("%{", "%%{")
+    quoted = _json(value, "", before, False)
+    return quoted.replace("${", "$${").replace("%{", "%%{")
 
 
 def _text(value: str, _: str, __: str, ___: bool) -> str:

@@ -96,8 +96,8 @@ class FakeProxy:
         await asyncio.get_running_loop().sock_connect(
             sock, ("127.0.0.1", self.world.nat[found[0], port])
         )
-        there, back = await asyncio.open_connection(sock=sock)
-        await asyncio.gather(_copied(reader, back), _copied(there, writer))
+        upstream_reader, upstream_writer = await asyncio.open_connection(sock=sock)
+        await asyncio.gather(_copied(reader, upstream_writer), _copied(upstream_reader, writer))
 
 
 async def _copied(reader: StreamReader, writer: StreamWriter) -> None:

@@ -1,1 +1,1 @@
-"""What configuration files say, each with its line and column: the facts of the KD6xx rules."""
+"""Judges configuration files: reads them with lines and columns, and applies the rules KD6xx."""

@@ -1,4 +1,4 @@
-"""Names that fields of Strimzi's resources had once, or that people take for theirs."""
+"""Former names of fields of Strimzi's resources, and common wrong names."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _NAMES: Mapping[tuple[tuple[str, ...], str], tuple[str, Sequence[str]]] = {
 
 
 def old_name(path: Sequence[str], entry: Entry) -> tuple[str, str] | None:
-    """What a field is called and its value as it is written, "" where that stays; None where it is
-    known by no other name, or its value does not fit."""
+    """The current name of a field, and its value as it must be written, "" for an unchanged value.
+    None if the field has no other name, or if the value does not fit."""
     for holder in (_LISTENER, _BROKER, _BOOTSTRAP):
         found = _NAMES.get((holder, entry.key.text))
         if found is None or tuple(path[-len(holder) :]) != holder:
@@ -47,8 +47,8 @@ def old_name(path: Sequence[str], entry: Entry) -> tuple[str, str] | None:
 
 
 def known_as(name: str, fields: Collection[str], below: str) -> str:
-    """Which of these fields a name stands for, "" where it stands for none; `below` is the first
-    field of its value."""
+    """The field, of `fields`, that a wrong name stands for; "" for none. `below` is the first field
+    of the value."""
     for (_, alias), (field, needs) in _NAMES.items():
         if alias == name and field in fields and (not needs or needs == _LIST or below in needs):
             return field

@@ -1,4 +1,4 @@
-"""What files say for one another: variables and services of Compose, ConfigMaps of Kubernetes."""
+"""Files that are judged together: variables and Compose files, ConfigMaps of Kubernetes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ MOST_COMPANIONS = 20  # files that one Compose file reads settings from
 
 @dataclass(frozen=True)
 class Joined:
-    """What Docker Compose joins a service with: the services of that name in the files below and
-    above, each with the path. `unknown` says what else may be joined with it, `changed` what may
-    change what it has; "" for nothing."""
+    """The services that Docker Compose merges with one service: those of the same name in the base
+    file (`below`) and in the override file (`above`), each with its path. `unknown` names a further
+    file that may be merged, `changed` one that may change settings; "" for none."""
 
     below: tuple[str, Node] | None = None
     above: tuple[str, Node] | None = None
@@ -30,8 +30,8 @@ class Joined:
 
 @dataclass(frozen=True)
 class Beside:
-    """Files that are given together: variables and Compose files by path, ConfigMaps by name.
-    `bases` are the Compose files that others go over, by the path of the other."""
+    """Files that are judged together: variables and Compose files by path, ConfigMaps by name.
+    `bases` maps an override file to its base file."""
 
     variables: Mapping[str, Node | None] = field(default_factory=dict)
     composes: Mapping[str, Node | None] = field(default_factory=dict)
@@ -39,14 +39,13 @@ class Beside:
     bases: Mapping[str, str] = field(default_factory=dict)
 
     def variables_of(self, file: str, path: str) -> Node | None:
-        """The variables in the file that another one names by a path, None where it is absent."""
+        """The variables of the file that `file` names by a path, None if it was not given."""
         return _named(self.variables, file, path)
 
     def joined(self, file: str, service: str) -> Joined:
-        """What a service of a Compose file is joined with. An override file goes over the file of
-        its name, as `docker compose` has it; so does a file whose service is none by itself, where
-        one other has the rest. Files that may be given together, or one for another, are unknown:
-        nothing tells."""
+        """The services that Docker Compose merges with a service. A file overrides the base file of
+        its name, as `docker compose` has it, or the only file that has the rest of an incomplete
+        service. If several files fit, it is unknown which of them are used together."""
         base = self.bases.get(file, "")
         found = {
             name: node
@@ -66,8 +65,8 @@ class Beside:
         return Joined(below, on_top, unknown, changed)
 
     def project(self, file: str) -> dict[str, Node | None]:
-        """The other Compose files of the project that one belongs to: the one that it goes over or
-        that goes over it, and those that it includes or that include it."""
+        """The other Compose files of the same project: the base file, the override files, and the
+        included or including files."""
         found = {self.bases.get(file, ""), *(o for o, base in self.bases.items() if base == file)}
         found |= {_path_of(self.composes, file, path) for path in included(self.composes[file])}
         for name, root in self.composes.items():
@@ -76,19 +75,19 @@ class Beside:
         return {name: self.composes[name] for name in sorted(found - {"", file})}
 
     def compose_of(self, file: str, path: str) -> tuple[str, Node | None]:
-        """The Compose file that another one names by a path, and its own; ("", None) where it is
-        absent."""
+        """The path and the tree of the Compose file that `file` names by a path; ("", None) if it
+        was not given."""
         name = _path_of(self.composes, file, path)
         return name, self.composes.get(name)
 
 
 def outside(what: str) -> str:
-    """What a finding depends on, as a message says it."""
+    """The condition of a finding, as text for a message."""
     return what if what.startswith("whether ") else f"{what}, which is not among these files"
 
 
 def beside(documents: Iterable[Document]) -> Beside:
-    """What these documents say for one another."""
+    """Collects the variables, Compose files and ConfigMaps among these documents."""
     variables: dict[str, Node | None] = {}
     composes: dict[str, Node | None] = {}
     maps: dict[str, Node] = {}
@@ -104,7 +103,8 @@ def beside(documents: Iterable[Document]) -> Beside:
 
 
 def _base(file: str, composes: Mapping[str, Node | None]) -> str:
-    """The file that a Compose file goes over, "" where it is none of these or not known."""
+    """The base file that a Compose file overrides, "" if none of the files is certainly the
+    base."""
     services = {each.key.text: each.value for each in entries(compose_services(composes[file]))}
     shared = []
     for name, root in composes.items():
@@ -143,7 +143,7 @@ def included(root: Node | None) -> Iterator[str]:
 
 
 def partners(file: str) -> list[str]:
-    """The files that `docker compose` would join with one of this name, by its own rules."""
+    """The paths of the files that `docker compose` merges with a file of this name by default."""
     folder, name = posixpath.split(file)
     stem, _, ending = name.rpartition(".")
     base = stem.removesuffix(".override")
@@ -154,8 +154,7 @@ def partners(file: str) -> list[str]:
 
 
 def _named_in(root: Node | None) -> Iterator[str]:
-    """The files that a Compose file takes settings from, as it names them: those below its own
-    folder."""
+    """The paths below its own folder that a Compose file reads settings from, as written."""
     named = [*included(root)]
     for service in entries(compose_services(root)):
         named += [*env_files(service.value), text(service.value, "extends", "file")]
@@ -176,7 +175,7 @@ def env_files(service: Node | None) -> Iterator[str]:
 
 
 def needed_by(documents: Iterable[Document]) -> set[str]:
-    """The paths of files that the Compose files among these documents name, as they were given."""
+    """The paths of the files that the Compose files among these documents read."""
     found = set()
     for document in documents:
         if document.kind == "compose":
@@ -190,7 +189,7 @@ def _named(files: Mapping[str, Node | None], file: str, path: str) -> Node | Non
 
 
 def _path_of(files: Mapping[str, Node | None], file: str, path: str) -> str:
-    """Which of these files another one names by a path, "" where it is none of them."""
+    """The one of `files` that `file` names by a path, "" for none."""
     wanted = _joined(file, path)
     known = {posixpath.normpath(name.replace("\\", "/")): name for name in files}
     if wanted in known:

@@ -1,4 +1,4 @@
-"""What a broker is configured with, whoever spells it: properties, Compose, a manifest."""
+"""The configuration of a broker, from properties, Compose or Kubernetes manifests alike."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ _VARIABLE = re.compile(r"\$[\w{(]|\{[{%]|\}\}|[<>`]|@\w+@|%\w+%|__\w+__|\{\w+\}"
 
 @dataclass(frozen=True)
 class Value:
-    """The value of one setting, and where its first character is; `exact` where every character of
-    it is in the file as it stands here, so that a part of it can be changed. `implied` says where
-    it comes from if the file does not have it: the image's own default, a file of variables."""
+    """The value of one setting, and the place of its first character. `exact` is True if the file
+    has every character of the value at its place, so that a part of it can be edited. `implied`
+    names the source of a value that the file does not have: the image's default, a file of
+    variables."""
 
     text: str
     start: Spot
@@ -48,12 +49,12 @@ class Value:
 
     @property
     def opaque(self) -> bool:
-        """Whether a part of it is a variable, or of a template, so that what it is going to be is
-        not known."""
+        """Whether a part of the value is a variable or a template, so that the final value is
+        unknown."""
         return is_variable(interpolated(self.text))
 
     def spot(self, offset: int) -> Spot:
-        """Where a character of it is."""
+        """The place of the character at an offset."""
         return Spot(self.start.line, self.start.column + offset) if self.exact else self.start
 
 
@@ -71,7 +72,7 @@ class Address:
 
     @property
     def known(self) -> bool:
-        """Whether its host is said, and not left to a variable or a command."""
+        """Whether the host is a literal, and no variable or command."""
         return not is_variable(self.host)
 
 
@@ -167,35 +168,36 @@ class ConfiguredBroker:
 
     @cached_property
     def protocols(self) -> dict[str, str]:
-        """Listener name → security protocol, as far as the map says."""
+        """Listener name → security protocol, from listener.security.protocol.map."""
         pairs = [each.partition(":") for each in interpolated(self.get(MAP)).split(",")]
         return {name.strip().upper(): protocol.strip().upper() for name, _, protocol in pairs}
 
     def protocol(self, name: str) -> str:
-        """The security protocol of a listener, "" where none is told."""
+        """The security protocol of a listener, "" if unknown."""
         known = self.protocols if self.get(MAP) else dict(zip(PROTOCOLS, PROTOCOLS, strict=True))
         return known.get(name, "")
 
     @property
     def is_broker(self) -> bool:
-        """Whether it serves clients: not only a controller."""
+        """Whether the node serves clients, and is not only a controller."""
         roles = self.get("process.roles")
         return not roles or "broker" in roles
 
     @property
     def complete(self) -> bool:
-        """Whether a setting that is absent here is not set at all."""
+        """Whether all settings are known, so that an absent one is certainly not set."""
         return not self.depends and not self.unseen
 
     @property
     def kafka(self) -> bool:
-        """Whether it is Kafka itself, which refuses what Kafka refuses."""
+        """Whether the broker is Apache Kafka itself, whose checks apply to its settings."""
         return self.image is None or self.image.kafka
 
     @property
     def inter_broker(self) -> str:
-        """The listener that brokers reach each other by, "" where it cannot be told. Kafka takes
-        the one whose name is that of the security protocol where none is named."""
+        """The name of the listener between brokers, "" if unknown. Without
+        inter.broker.listener.name, Kafka uses the listener that is named like the security
+        protocol."""
         for name in ("inter.broker.listener.name", "security.inter.broker.protocol"):
             found = self.settings.get(name)
             if found and found.text.strip():
@@ -215,7 +217,7 @@ class ConfiguredBroker:
 
 
 def is_variable(text: str) -> bool:
-    """Whether a part of it is a variable, a placeholder, or of a template."""
+    """Whether a text contains a variable, a placeholder or a template."""
     return _VARIABLE.search(text) is not None
 
 

@@ -43,7 +43,8 @@ _OPTION = re.compile(r"(?:--bootstrap-servers?|--broker-list|--brokers)[\s=]+[\"
 
 @dataclass(frozen=True)
 class _Layer:
-    """A mapping of a service and the file that has it; `origin` names that where it is another."""
+    """The mapping of a service, and its file; `origin` is that file if it is another one than the
+    judged file."""
 
     node: Node
     file: str
@@ -52,8 +53,9 @@ class _Layer:
 
 @dataclass(frozen=True)
 class _Service:
-    """A service with what it is joined with and extends: `layers` are the mappings, what counts
-    most first. What is of another file stands at the place that leads there, or nowhere."""
+    """A service, merged with its overrides and the services that it extends: `layers` are the
+    mappings, the strongest first. Settings of another file have the place of the reference to that
+    file, or NOWHERE."""
 
     name: str
     key: Scalar
@@ -107,7 +109,7 @@ def of_compose(root: Node | None, file: str, beside: Beside) -> Iterator[Configu
 
 
 def _service(each: Entry, file: str, beside: Beside) -> _Service:
-    """A service with the services of that name in other files, and those that it extends."""
+    """A service, merged with its namesakes in other files and the services that it extends."""
     joined = beside.joined(file, each.key.text)
     layers = [_Layer(each.value, file)]
     if joined.above:
@@ -135,7 +137,8 @@ def _service(each: Entry, file: str, beside: Beside) -> _Service:
 
 
 def _moved(node: Node, spot: Spot) -> Node:
-    """The same with all that it has at one place: that of another file means nothing here."""
+    """A copy of a node with all its places set to `spot`, because places in another file do not
+    apply."""
     if isinstance(node, Scalar):
         return Scalar(node.text, node.value, spot, spot, node.plain, node.block)
     if isinstance(node, Items):
@@ -147,8 +150,8 @@ def _moved(node: Node, spot: Spot) -> Node:
 
 
 def _undefined(services: Sequence[_Service]) -> str:
-    """The first service that another one needs and that no file has: the rest is in another file,
-    without which `docker compose` does not take this one."""
+    """Names a missing file if a service depends on one that no file has: `docker compose` needs
+    that file as well. "" for none."""
     known = {each.name for each in services}
     for service in services:
         needed = service.get("depends_on")
@@ -179,8 +182,8 @@ def _container(service: _Service, beside: Beside) -> Container:
 
 
 def _variables(service: _Service, beside: Beside) -> tuple[Environment, str]:
-    """The variables of a service, and the first file of variables that is not given. Its own stand
-    before those of files, and both before those of what it extends."""
+    """The variables of a service, and the first missing file of variables. The service's own
+    variables override those of files; both override those of extended services."""
     found: Environment = {}
     missing = ""
     for layer in reversed(service.layers):
@@ -209,7 +212,7 @@ def _placed(
     taken: frozenset[int],
     mentions: _Mentions,
 ) -> ConfiguredBroker:
-    """A broker with what its file says of its network and of its clients."""
+    """A broker with its network settings and its clients from the file."""
     mode = service.text("network_mode")
     networks = service.get("networks")
     hostname = service.text("hostname")
@@ -236,7 +239,7 @@ def _placed(
 
 @dataclass(frozen=True)
 class _Mentions:
-    """Which services speak of which, by the names that they dial or depend on: `dialled` are
+    """Which services refer to which: `named` are dependencies and links by name, `dialled` are
     (service, port, whether it bootstraps there) by host."""
 
     named: Mapping[str, Mapping[str, None]]
@@ -244,7 +247,8 @@ class _Mentions:
     apart: frozenset[str]  # in the network of the host, or of another container
 
     def of(self, names: set[str], but: str) -> list[str]:
-        """The services, but one, that mention any of these names: the first _MOST_NEIGHBOURS."""
+        """The services, other than `but`, that refer to any of these names; at most
+        _MOST_NEIGHBOURS."""
         found: dict[str, None] = {}
         for name in sorted(names):
             found.update(dict.fromkeys(self.named.get(name, ())))
@@ -254,7 +258,7 @@ class _Mentions:
     def clients(
         self, names: set[str], but: str, published: Sequence[tuple[int, int]]
     ) -> Iterator[Client]:
-        """How other services bootstrap: by these names, or by way of the host's own ports."""
+        """The services that bootstrap at these names, or at a published port of the Docker host."""
         inside = dict(published)
         for name in (*sorted(names), *DOCKER_HOST):
             for service, port, bootstraps in self.dialled.get(name, ()):

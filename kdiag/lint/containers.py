@@ -1,4 +1,4 @@
-"""Brokers in files: server.properties, and what containers of every kind have in common."""
+"""Brokers in server.properties, and in containers of Compose and Kubernetes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def of_properties(root: Node | None) -> ConfiguredBroker | None:
 
 
 def broker_of(container: Container) -> ConfiguredBroker | None:
-    """The broker that a container is, None where it is none."""
+    """The broker that runs in a container, None for a container of something else."""
     image = image_of(container.reference)
     if is_other(container.reference):
         return None
@@ -113,7 +113,7 @@ def broker_of(container: Container) -> ConfiguredBroker | None:
 
 
 def configured(broker: ConfiguredBroker) -> ConfiguredBroker:
-    """The same, with its misspelt settings under the names that were meant."""
+    """The broker with misspelt settings under the intended names."""
     settings = broker.settings
     listening = (settings.get(name) for name in LISTENER_SETTINGS)
     if broker.complete and any(value.opaque for value in listening if value):
@@ -127,8 +127,7 @@ def configured(broker: ConfiguredBroker) -> ConfiguredBroker:
 def _unknown(
     container: Container, image: Image | None, command: str, started: bool
 ) -> tuple[str, str]:
-    """What may change any setting of a container, and what may bring further ones; "" for
-    nothing."""
+    """What may change any setting of a container, and what may add settings; "" for nothing."""
     mounts = [each for each in container.mounted if _configures(image, each)]
     if container.changed:
         return container.changed, ""
@@ -144,7 +143,7 @@ def _unknown(
 
 
 def _configures(image: Image | None, target: str) -> bool:
-    """Whether what is mounted at a path may be the configuration of the broker."""
+    """Whether a mounted path may be the broker's configuration."""
     if _NO_CONFIGURATION.search(target):
         return False
     below = (
@@ -158,7 +157,7 @@ def _configures(image: Image | None, target: str) -> bool:
 def _with_defaults(
     image: Image | None, given: Mapping[str, Value], place: Scalar | None, changed: bool
 ) -> dict[str, Value]:
-    """The settings of a container, and those that its image has for it."""
+    """The settings of a container, and the defaults of its image."""
     settings = dict(given)
     if image is None or place is None or changed:
         return settings
@@ -183,7 +182,7 @@ def _serves(roles: Value | None) -> bool:
 
 
 def _meant(name: str, settings: Mapping[str, Value]) -> str:
-    """The setting that a misspelt one resembles, "" where it is none of those for listeners."""
+    """The setting of listeners that a misspelt name resembles, "" for none."""
     near = near_to(name, [known for known in LISTENER_SETTINGS if known not in settings])
     slip = abs(len(name) - len(near)) < 3 and name.count(".") == near.count(".")
     return near if slip and name not in OLD_SETTINGS else ""

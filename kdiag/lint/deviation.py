@@ -1,4 +1,4 @@
-"""How a resource differs from its schema, and what was meant."""
+"""Compares a resource with its schema, and finds what was intended."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _LIST = "a list, each item with a dash"
 
 
 class Flaw(Enum):
-    """In what a document differs from its schema."""
+    """The kind of a difference from the schema."""
 
     UNKNOWN = "unknown"  # a field that is nowhere
     MISPLACED = "misplaced"  # a field that is elsewhere
@@ -83,8 +83,8 @@ def deviations(kind: Model, root: Node) -> list[Deviation]:
 
 
 def meant(root: Node, found: Iterable[Deviation]) -> Node:
-    """The resource as if every slip that has a fix were put right, all in their places: so that a
-    mistyped field is one mistake, and not also a missing one."""
+    """The resource with every deviation corrected whose correction is known, at the original
+    places, so that a misspelt field is not reported as a missing field as well."""
     near = {id(x.entry or x.node): x for x in found if x.near or x.flaw is Flaw.SPLIT}
     return _meant(root, near) if near else root
 
@@ -121,7 +121,7 @@ def _meant(node: Node, near: Mapping[int, Deviation]) -> Node:
 
 
 def _joined_items(node: Items, near: Mapping[int, Deviation]) -> Iterator[Node]:
-    """The items, those that are split as the one that was meant."""
+    """The items of a list; parts of a split item are joined."""
     open_: Node | None = None
     for item in node.items:
         made = _meant(item, near)
@@ -169,8 +169,8 @@ def _differences(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterat
 
 
 def _whole_items(node: Items, item: Schema) -> Iterator[Sequence[Node]]:
-    """The items of a list, one by one, or those that belong together: where some lack what is
-    required, and all have it once those with other fields are joined."""
+    """The items of a list, each as its parts. Several items are parts of one if some lack required
+    fields and all have them after joining neighbours with different fields."""
     alone = [[each] for each in node.items]
     required = set(item.get("required", ()))
     fields = [{each.key.text for each in entries(part)} for part in node.items]
@@ -192,7 +192,7 @@ def _whole_items(node: Items, item: Schema) -> Iterator[Sequence[Node]]:
 
 
 def _listed(node: Node, item: Schema) -> str:
-    """How a value is to be written as a list, "" where it is none."""
+    """The value written as a list, "" if it cannot be one."""
     if isinstance(node, Scalar):
         if item.get("type") != "string" or node.block:
             return ""
@@ -212,7 +212,7 @@ def _listed(node: Node, item: Schema) -> str:
 
 
 def _as_mapping(node: Node, schema: Schema) -> str:
-    """How a value is to be written as a mapping, "" where it is none."""
+    """The value written as a mapping, "" if it cannot be one."""
     if isinstance(node, Items):
         fields = entries(node.items[0]) if len(node.items) == 1 and not node.closed else ()
         fits = all(allowed(schema, each.key.text) is not None for each in fields)
@@ -273,7 +273,7 @@ def _object(node: Node, schema: Schema, path: Path_, kind: Model) -> Iterator[De
 def _below(
     node: Node, schema: Schema, path: Path_, kind: Model, keyed: object
 ) -> Iterator[Deviation]:
-    """The differences of one item; an item that has its name as its key lacks nothing."""
+    """The deviations of one item. A keyed item misses nothing: its name is its key."""
     found = _differences(node, schema, path, kind)
     return (x for x in found if not (keyed and x.flaw is Flaw.MISSING and x.node is node))
 
@@ -281,7 +281,8 @@ def _below(
 def _stray(
     entry: Entry, parent: Map, taken: Collection[str], schema: Schema, path: Path_, kind: Model
 ) -> Deviation:
-    """A field that has no place there: a slip of the pen, its older name, or at home elsewhere."""
+    """The deviation for a field that the schema does not have here: misspelt, renamed or
+    misplaced."""
     name, fields = entry.key.text, schema.get("properties", {})
     free = {key: below for key, below in fields.items() if key not in taken}
     old = old_name(path, entry)
@@ -313,7 +314,7 @@ def _stray(
 
 
 def _fits(value: Node, schema: Schema) -> bool:
-    """Whether a value is of the shape that a field takes."""
+    """Whether a value is a mapping, a list or a scalar as the schema of a field demands."""
     if is_null(value) or not schema or schema.get("x-kubernetes-int-or-string"):
         return True
     shapes = {"object": Map, "array": Items}
@@ -355,7 +356,7 @@ def _scalar(node: Node, schema: Schema, path: Path_) -> Iterator[Deviation]:
 
 
 def _as(text: str, wanted: str) -> str:
-    """How the value is to be written so that it is of the wanted type, "" where it cannot be."""
+    """The text written as a value of the wanted type, "" if that is impossible."""
     if wanted == "string":
         return json.dumps(text)
     if wanted == "boolean":

@@ -1,4 +1,4 @@
-"""A file's text → its documents, each with its kind, its tree and what is wrong with its shape."""
+"""Reads a file into documents, each with its kind, its tree and its deviations from the schema."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ class Document:
     api_version: str = ""
 
     def place(self, spot: Spot) -> Spot:
-        """Where a spot of the tree is in the file as it was given."""
+        """The place in the original file for a place in the tree."""
         return Spot(spot.line, max(1, spot.column - self.shifts.get(spot.line, 0)))
 
 
 @dataclass(frozen=True)
 class Read:
-    """A file that was read: its documents, its text with every line where it belongs, and the kinds
-    of documents that kdiag knows nothing of."""
+    """A file and its documents. `text` is the file with repaired lines, `others` are the kinds of
+    unknown documents."""
 
     name: str
     text: str
@@ -88,7 +88,7 @@ class Read:
 
 
 def read(name: str, content: str) -> Read:
-    """Everything that a file says. Raises UsageError where PyYAML is missing."""
+    """Reads a file. Raises UsageError if PyYAML is missing."""
     plain = properties.kind_of(name, content)
     if plain is not None:
         tree = (properties.variables if plain == "env" else properties.tree)(content)
@@ -113,8 +113,8 @@ def read(name: str, content: str) -> Read:
 
 
 def _duplicate_keys(tree: Map) -> Iterator[DuplicateKey]:
-    """The settings that have two values in a file of properties, each where the last one is; none
-    in a template, which may have one or the other."""
+    """The settings with two different values in a properties file, at the last place. None in a
+    template, where one of them may be left out."""
     if any("%" in each.key.text or "{" in each.key.text for each in tree.entries):
         return
     first: dict[str, Entry] = {}
@@ -130,7 +130,7 @@ def _duplicate_keys(tree: Map) -> Iterator[DuplicateKey]:
 def _documents(
     name: str, first: int, body: str, content: str
 ) -> Iterator[tuple[Document, str | None]]:
-    """The documents of one part of a file, and its text where lines had to move."""
+    """The documents of one part of a file, and the text of the part if lines were repaired."""
     try:
         root, duplicates = document(body, first)
     except Unreadable as error:
@@ -176,7 +176,7 @@ def _known(name: str, root: Node | None, duplicates: list[DuplicateKey]) -> Docu
 def _mended(
     name: str, kind: str, first: int, body: str, plain: Document | None
 ) -> tuple[Document, str] | None:
-    """The document with its lines where they belong, if that makes it better."""
+    """The document with repaired indentation, if that has fewer deviations."""
     if len(body) > MOST_MENDED:
         return None
     version = re.search(r"^apiVersion:[ \t]*[\"']?([\w./]+)", body, re.MULTILINE)
@@ -195,8 +195,8 @@ def _mended(
 
 
 def _faults(document: Document) -> int:
-    """How much is wrong with the shape of a document. A field that is dropped takes all below it
-    along."""
+    """A measure of the deviations of a document. A dropped field counts with all values below
+    it."""
     found = 2 * len(document.duplicates)
     for deviation in document.deviations:
         weight = _WEIGHTS.get(deviation.flaw, 0)
@@ -220,7 +220,7 @@ def _leaves(node: Node) -> int:
 
 
 def kind_of(root: Node | None) -> str:
-    """One of KINDS, by what a document says; "" where it is none of them."""
+    """The kind of a document, a key of KINDS; "" for none of them."""
     kind, version = text(root, "kind"), text(root, "apiVersion")
     strimzi = "strimzi" in version
     if kind in STRIMZI and (strimzi or (not version and _has_strimzi_shape(root))):
@@ -243,7 +243,8 @@ def kind_of(root: Node | None) -> str:
 
 
 def _has_strimzi_shape(root: Node | None) -> bool:
-    """Whether a Kafka or KafkaNodePool without apiVersion is Strimzi's: others have those too."""
+    """Whether a Kafka or KafkaNodePool without apiVersion is one of Strimzi: other operators have
+    the same kinds."""
     if get(root, "spec", "kafka") is not None or get(root, "spec", "roles") is not None:
         return True
     return bool(items(root, "spec", "listeners")) or get(root, "spec") is None
@@ -251,14 +252,14 @@ def _has_strimzi_shape(root: Node | None) -> bool:
 
 @lru_cache(maxsize=1)
 def _mentions(name: str, content: str) -> str:
-    """Whether a text that cannot be read was to be YAML about Kafka."""
+    """ "yaml" if an unreadable text was certainly YAML about Kafka, else ""."""
     meant = name.endswith((".yaml", ".yml")) or name == "stdin"
     about = _ABOUT.search(content) and not _SPELT.search(content)
     return "yaml" if meant and about else ""
 
 
 def _spelt(body: str) -> str:
-    """The kind that a text spells which cannot be read, "" where it is none that kdiag knows."""
+    """The kind that an unreadable text names, "" if kdiag does not judge that kind."""
     if _TEMPLATE.search(body):
         return _OF_TEMPLATE
     found = re.search(r"^kind:[ \t]*[\"']?(\w+)", body, re.MULTILINE)

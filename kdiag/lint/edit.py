@@ -1,4 +1,4 @@
-"""Corrections of a text: only what is wrong changes, comments, order and style stay."""
+"""Edits of a text that keep comments, order and style."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kdiag.text import clean
 
 @dataclass(frozen=True)
 class Edit:
-    """What stands from `start` to before `end` gives way to `text`."""
+    """Replaces the text from `start` to before `end`."""
 
     start: Spot
     end: Spot
@@ -69,7 +69,7 @@ def comment(line: str) -> str:
 
 
 def _remark(line: str) -> list[str]:
-    """The comment of a line that goes, on a line of its own."""
+    """The comment of a removed line, as a line of its own."""
     remark = comment(line)
     margin = line[: len(line) - len(line.lstrip(" "))]
     return [margin + remark + line[len(line.rstrip("\r\n")) :]] if remark else []
@@ -88,12 +88,12 @@ def diff(name: str, before: str, after: str, around: int = 3) -> str:
 
 
 def replace(node: Scalar, text: str) -> Edit:
-    """Another value, or key, in its place."""
+    """Replaces a value or a key."""
     return Edit(node.start, node.end, text)
 
 
 def remove(parent: Map, gone: Entry) -> Edits:
-    """Takes an entry out; none where nothing would be left of its mapping."""
+    """Removes an entry; no edits for the only entry of a mapping."""
     own = [each for each in parent.entries if not each.merged]
     at = next((number for number, each in enumerate(own) if each is gone), -1)
     if at < 0 or len(own) == 1:
@@ -109,8 +109,8 @@ def remove(parent: Map, gone: Entry) -> Edits:
 
 
 def insert(parent: Map, key: str, value: str) -> Edits:
-    """A new entry at the end of a mapping. `value` may have lines of its own, as they would stand
-    at the left margin, and begins with a line break then."""
+    """Adds an entry at the end of a mapping. A `value` of several lines begins with a line break,
+    and its lines are written without the indentation of the mapping."""
     own = [each for each in parent.entries if not each.merged]
     if not own:
         return ()
@@ -127,7 +127,7 @@ def insert(parent: Map, key: str, value: str) -> Edits:
 
 
 def put(parent: Map, key: str, value: str) -> Edits:
-    """A value for a key, in the place of the one that it has, or as a new entry."""
+    """Sets a key: replaces its value, or adds an entry."""
     found = entry(parent, key)
     if found is None:
         return insert(parent, key, value)
@@ -138,7 +138,7 @@ def put(parent: Map, key: str, value: str) -> Edits:
 
 
 def append(items: Items, several: Sequence[Item]) -> Edits:
-    """New items at the end of a list; none to an empty one."""
+    """Adds items at the end of a list; no edits for an empty list."""
     if not items.items:
         return ()
     if items.closed:
@@ -164,20 +164,20 @@ def _fields(item: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def written(text: str) -> str:
-    """A text as YAML takes it for one: without quotes where it can do without."""
+    """A text as a YAML value, quoted if necessary."""
     plain = re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", text) and resolved(text) == text
     return text if plain else '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def into_item(node: Map) -> Edits:
-    """A mapping as the only item of a list: a dash before it, all of it further in."""
+    """Makes a mapping the only item of a list: adds a dash, and indents the mapping."""
     lines = range(node.start.line, last_line(node) + 1)
     spots = [Spot(line, node.start.column) for line in lines]
     return tuple(Edit(spot, spot, "  " if number else "- ") for number, spot in enumerate(spots))
 
 
 def _end(node: Node) -> Spot:
-    """The place behind a value on one line."""
+    """The place after a value on one line."""
     if isinstance(node, Scalar):
         return node.end
     if node.closed:
@@ -187,7 +187,7 @@ def _end(node: Node) -> Spot:
 
 
 def _lines(edit: Edit) -> range:
-    """The lines that it has something to do with."""
+    """The numbers of the lines that an edit touches."""
     return range(edit.start.line, edit.end.line + 1)
 
 

@@ -1,4 +1,4 @@
-"""Kafka's settings in the environment and the command of a container."""
+"""Kafka's settings in the variables and the command of a container."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Environment = dict[str, Value]  # by the variables' names
 
 
 def value_of(key: Scalar, node: Node | None) -> Value | None:
-    """The value of a setting, None where it is no single one."""
+    """The value of a setting, None for a mapping or a list."""
     if not isinstance(node, Scalar):
         return None
     quoted = 0 if node.plain else 1
@@ -36,9 +36,9 @@ def value_of(key: Scalar, node: Node | None) -> Value | None:
 
 
 def environment(node: Node | None) -> Environment:
-    """The variables of an environment, written as a mapping or as a list of NAME=VALUE. One that is
-    taken from the environment of whoever starts the container is `${NAME}`, and so is one that a
-    template fills in: without quotes, YAML takes `{{ host }}` for a mapping."""
+    """The variables of a container, from a mapping or from a list of NAME=VALUE. A variable without
+    a value, which the environment of `docker compose` provides, is `${NAME}`; so is a template
+    without quotes, which YAML reads as a mapping."""
     found: Environment = {}
     for variable in entries(node):
         value = value_of(variable.key, variable.value)
@@ -58,7 +58,7 @@ def environment(node: Node | None) -> Environment:
 
 
 def implied(variables: Mapping[str, str], key: Scalar, origin: str) -> Environment:
-    """Variables that a file does not have itself, at the place that leads to them."""
+    """Variables from another file or the image, at the place of the reference to them."""
     return {
         name: Value(value, key.start, False, Scalar(name, name, key.start, key.start), origin)
         for name, value in variables.items()
@@ -66,7 +66,7 @@ def implied(variables: Mapping[str, str], key: Scalar, origin: str) -> Environme
 
 
 def of_command(nodes: Sequence[Node | None]) -> tuple[Environment, dict[str, Value]]:
-    """The variables that a command assigns, and the settings that it gives as options."""
+    """The variables and the settings (--override) in a command."""
     variables: Environment = {}
     settings: dict[str, Value] = {}
     before = ""
@@ -83,7 +83,7 @@ def of_command(nodes: Sequence[Node | None]) -> tuple[Environment, dict[str, Val
 
 
 def of_redpanda(nodes: Sequence[Node | None]) -> dict[str, Value]:
-    """What `redpanda start` is given of its listeners, in the names that Kafka has for it."""
+    """The listeners in the options of `redpanda start`, under Kafka's names."""
     found: dict[str, Value] = {}
     waiting = ""
     for word in (word for node in nodes for word in scalars(node)):
@@ -103,7 +103,7 @@ def of_redpanda(nodes: Sequence[Node | None]) -> dict[str, Value]:
 
 
 def settings_of(variables: Mapping[str, Value], image: Image | None) -> dict[str, Value]:
-    """Kafka's settings among variables, as the scripts of an image read them."""
+    """The settings in variables, as the entry script of an image reads them."""
     found: dict[str, Value] = {}
     for name, value in variables.items():
         own = image.variables.get(name) if image else None
@@ -117,13 +117,14 @@ def settings_of(variables: Mapping[str, Value], image: Image | None) -> dict[str
 
 
 def property_name(variable: str) -> str:
-    """Kafka's own name: KAFKA_ADVERTISED_LISTENERS, with Bitnami KAFKA_CFG_ADVERTISED_LISTENERS."""
+    """Kafka's property for a variable such as KAFKA_ADVERTISED_LISTENERS or, of Bitnami,
+    KAFKA_CFG_ADVERTISED_LISTENERS."""
     name = variable.removeprefix("KAFKA_").removeprefix("CFG_").lower()
     return name.replace("___", "-").replace("__", "\0").replace("_", ".").replace("\0", "_")
 
 
 def scalars(node: Node | None) -> Iterator[Scalar]:
-    """Every single value below a node, keys included."""
+    """All scalars below a node, keys included."""
     if isinstance(node, Scalar):
         yield node
     elif isinstance(node, Map):
@@ -136,12 +137,12 @@ def scalars(node: Node | None) -> Iterator[Scalar]:
 
 
 def command_text(nodes: Sequence[Node | None]) -> str:
-    """A command in one line."""
+    """A command as one line."""
     return " ".join(each.text for node in nodes for each in scalars(node)).strip()
 
 
 def _part(whole: Value | None, match: re.Match[str], text: str, begin: int) -> Value:
-    """A value that stands within a command."""
+    """The value of an assignment within a command."""
     assert whole
     key = Scalar(
         match[1],
@@ -153,7 +154,7 @@ def _part(whole: Value | None, match: re.Match[str], text: str, begin: int) -> V
 
 
 def _addresses(written: str, whole: Value, start: Spot, exact: bool) -> Value:
-    """Listeners of Redpanda, which need no name, in Kafka's form."""
+    """Listeners of Redpanda, which need no name, as Kafka writes listeners."""
     named = all("://" in each for each in written.split(","))
     text = written if named else ",".join(_named(each) for each in written.split(","))
     return Value(text, start, exact and named, whole.key)

@@ -26,7 +26,7 @@ _PLATFORMS = {
 
 
 class ConfigExtension(Extension):
-    """Compares files, and what kubectl showed, with the cluster that the walk observed."""
+    """Compares files and the output of kubectl with the cluster that the walk observed."""
 
     name = "config"
 
@@ -45,13 +45,13 @@ class ConfigExtension(Extension):
         self._joined: MergedConfig | None = None
 
     def steps(self, walked: Sequence[HopResult]) -> list[HopResult]:
-        """Those of the walk, and reading the files."""
+        """The results of the hops, and one for reading the files."""
         took = round(self._took * 1000)
         own = HopResult(hop="config", status="pass", elapsed_ms=took, summary=self._config.summary)
         return [*walked, own]
 
     def derive(self, facts: Facts) -> Facts:
-        """Adds what the files say."""
+        """Adds the facts from files: the configuration, the entry listener, the platform."""
         self._joined = merge(self._config, facts)
         entrance = self._joined.report.entry_listener
         kinds = document_kinds(self._config.sources)
@@ -60,7 +60,7 @@ class ConfigExtension(Extension):
         return facts.adding(self._config, *(x for x in (entrance, known) if x))
 
     def rules(self) -> Mapping[str, Rule]:
-        """KD629: what kubectl could not show; files are judged by themselves."""
+        """KD629, on failed calls of kubectl. The rules on files run in `derive`."""
         return kubectl_rules()
 
     def amend(self, findings: Sequence[Finding]) -> list[Finding]:

@@ -1,4 +1,4 @@
-"""Makes the corrected files, and proves of each fix that it does no harm."""
+"""Applies fixes to files, and checks that each fix does no harm."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NAME = re.compile(r"^\s*(?:-\s+)*name:\s*[\"']?([\w.-]+)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class EditableProblem:
-    """A problem, and the edits that it brings."""
+    """A problem and the edits that fix it."""
 
     problem: Problem
     edits: Edits
@@ -79,7 +79,7 @@ def corrected(
 def _all(
     texts: Mapping[str, str], found: Sequence[EditableProblem], judge: JudgeSources
 ) -> tuple[dict[str, str], Sequence[EditableProblem]]:
-    """The texts with every fix in them, and what is found in them then."""
+    """The texts with all fixes, and the problems that remain in them."""
     texts = dict(texts)
     for _ in range(1 if len(found) > MOST_ALIKE else _ROUNDS):
         made = {name: apply(text, _edits(found, name)) for name, text in texts.items()}
@@ -107,7 +107,7 @@ def _harmless(
     judge: JudgeSources,
     harm: Callable[[Mapping[str, str], Sequence[EditableProblem]], bool],
 ) -> tuple[dict[str, str], Sequence[EditableProblem]]:
-    """The texts with those fixes that do no harm, tried one after the other."""
+    """The texts with the harmless fixes, which are tried one by one, and the remaining problems."""
     base = {file.name: file.text for file in files}
     size = sum(map(len, base.values()))
     best: tuple[dict[str, str], Sequence[EditableProblem]] = (dict(sources), found)
@@ -137,7 +137,7 @@ def _harm(
     after: Mapping[str, str],
     left: Sequence[EditableProblem],
 ) -> bool:
-    """Whether fixes do harm, or none of what they are for."""
+    """Whether fixes do harm or improve nothing."""
     were, are = _counts(found), _counts(left)
     if any(
         _lost(text, after[name], proven) for name, text in before.items() if after[name] != text
@@ -157,7 +157,7 @@ def _harm(
 
 
 def _counts(found: Sequence[EditableProblem]) -> dict[str, tuple[int, int]]:
-    """By code: errors, and warnings."""
+    """Code → number of errors, number of warnings."""
     counted = Counter((x.problem.finding.code, x.problem.finding.severity) for x in found)
     return {
         code: (counted[code, Severity.ERROR], counted[code, Severity.WARNING])
@@ -167,8 +167,7 @@ def _counts(found: Sequence[EditableProblem]) -> dict[str, tuple[int, int]]:
 
 
 def _lost(before: str, after: str, proven: bool) -> bool:
-    """Whether an address, a name or a comment of a file is no longer in it; proven addresses take
-    the place of others."""
+    """Whether a file loses an address, a name or a comment. Proven addresses may replace others."""
     return any(each not in after for each in {*_precious(before, proven)})
 
 
@@ -183,8 +182,8 @@ def _precious(text: str, proven: bool) -> Iterator[str]:
 
 
 def _marked(found: Sequence[EditableProblem], left: Sequence[EditableProblem]) -> list[Problem]:
-    """The problems, fixable where they are not in the corrected files: those with a fix of their
-    own first, then what goes with them."""
+    """The problems, `fixed` if they are not in the corrected files: first those with own edits,
+    then those that disappear with them."""
     still = Counter(_key(each.problem) for each in left)
     less = Counter(_key(each.problem)[:2] for each in found)
     less.subtract(_key(each.problem)[:2] for each in left)

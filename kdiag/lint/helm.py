@@ -1,4 +1,4 @@
-"""Values of the Bitnami chart, as far as its listeners for clients outside go."""
+"""Values of the Bitnami chart for Kafka: the listeners for clients outside."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kdiag.lint.edit import Edits
 from kdiag.lint.tree import Spot
-from kdiag.rules.rule import Finding, Match
+from kdiag.rules.rule import Finding, Match, Remedy, Severity
 
 HOP = "config"
 
@@ -20,6 +20,18 @@ class Mistake(Match):
     spot: Spot
     edits: Edits = ()
     depends: str = ""
+
+
+def mistake(
+    message: str,
+    subject: str,
+    spot: Spot,
+    fix: Remedy,
+    severity: Severity | None = None,
+    edits: Edits = (),
+) -> Mistake:
+    """A mistake in one subject, such as "`listeners`", with one remedy and no further evidence."""
+    return Mistake(HOP, message, (subject,), (), (fix,), severity, spot=spot, edits=edits)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Strimzi's own schemas of its resources."""
+"""The schemas of Strimzi's resources."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _METADATA: Schema = {
 
 
 def model(kind: str, version: str) -> Model:
-    """The schema for a resource of this apiVersion. v1beta2 and what is older have one, and a part
-    of a resource that has no apiVersion is held to it too: it takes what v1 takes."""
+    """The schema for a resource of this apiVersion. v1beta2, older versions and a resource without
+    apiVersion have the schema of v1beta2, which accepts all that v1 accepts."""
     return kind, "v1" if version.endswith("/v1") else "v1beta2"
 
 
@@ -74,14 +74,14 @@ def allowed(schema: Schema, key: str) -> Schema | None:
 
 
 def is_open(schema: Schema) -> bool:
-    """Whether it takes fields that it does not name."""
+    """Whether a schema accepts fields that it does not name."""
     if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get("additionalProperties"):
         return True
     return "properties" not in schema and "items" not in schema and schema.get("type") == "object"
 
 
 def at(path: Path_, kind: Model) -> Schema | None:
-    """The schema of what is at a path."""
+    """The schema at a path."""
     schema: Schema | None = resource(*kind)
     for step in path:
         if schema is None:
@@ -113,7 +113,7 @@ def field_names(kind: Model) -> list[str]:
 
 
 def homes_of(kind: Model, name: str, path: Path_) -> tuple[Path_, ...]:
-    """The places nearest to `path` that have a field of this name."""
+    """The places of a field that are nearest to `path`."""
     homes = [home for home in _fields(kind).get(name, ()) if home != path]
     most = max((shared_steps(home, path) for home in homes), default=0)
     near = [home for home in homes if shared_steps(home, path) == most > 0]

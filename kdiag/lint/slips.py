@@ -1,4 +1,4 @@
-"""Mistyped names: which name was meant, where another one can be ruled out."""
+"""Misspelt names: finds the intended name if only one is possible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNITS: Mapping[str, tuple[str, int]] = {
 
 
 def near_to(name: str, names: Iterable[str]) -> str:
-    """The one of these that a mistyped name can only be, "" where there is none, or several."""
+    """The intended name, of `names`, for a misspelt one; "" if none or several are possible."""
     return _near(name, tuple(names)) if 0 < len(name) <= _LONGEST else ""
 
 
@@ -46,12 +46,12 @@ def _near(name: str, names: tuple[str, ...]) -> str:
 
 
 def _may_be(name: str, other: str) -> bool:
-    """Whether a slip can make one of the other: quick, for most names have nothing in common."""
+    """Whether one name can be a misspelling of the other; a quick check."""
     return abs(len(name) - len(other)) <= 4
 
 
 def _distance(name: str, other: str) -> int | None:
-    """How many slips lead from one to the other; None where they may well be two names."""
+    """The number of typing errors between two names; None if they may be two different names."""
     bare, other_bare = _bare(name), _bare(other)
     if bare == other_bare:
         return 0
@@ -70,7 +70,7 @@ def _distance(name: str, other: str) -> int | None:
 
 
 def _slips(one: str, two: str, most: int) -> int | None:
-    """Letters too many, missing, wrong or exchanged; None for more than `most`."""
+    """The number of extra, missing, wrong or swapped letters; None for more than `most`."""
     if one == two:
         return 0
     if abs(len(one) - len(two)) > most or one.isdecimal() or two.isdecimal():

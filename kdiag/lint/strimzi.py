@@ -1,4 +1,4 @@
-"""What Strimzi resources say, and what kubectl shows beside them: Services and Nodes."""
+"""The models of Strimzi's resources, and of Services and Nodes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class BrokerEntry:
     id: int | None
 
     def scalar(self, key: str) -> Scalar | None:
-        """A value that it has, None where it has not."""
+        """The scalar of a key, None without one."""
         found = get(self.node, key)
         return found if isinstance(found, Scalar) and found.value is not None else None
 
@@ -113,7 +113,7 @@ class KubeNode:
     addresses: tuple[tuple[str, str], ...]
 
     def advertised(self, preferred: str = "") -> str:
-        """The address that brokers on it advertise, "" where it has none."""
+        """The address that brokers on the node advertise, "" without one."""
         for kind in (preferred, *ADDRESS_TYPES):
             for has, address in self.addresses:
                 if has == kind:
@@ -210,8 +210,8 @@ def cluster(root: Node, context: StrimziContext) -> StrimziCluster:
 
 
 def _replicas(root: Node) -> int | None:
-    """How many brokers a cluster without node pools has, with the ids from 0 on; None where node
-    pools say it, as they always do with v1."""
+    """The number of brokers of a cluster without node pools, whose ids begin at 0; None if node
+    pools have the numbers, as always with v1."""
     pools = text(root, "metadata", "annotations", "strimzi.io/node-pools")
     if pools == "enabled" or text(root, "apiVersion").endswith("/v1"):
         return None
@@ -220,7 +220,7 @@ def _replicas(root: Node) -> int | None:
 
 
 def default_port(listener: StrimziListener) -> int | None:
-    """What a listener advertises where it is told no port."""
+    """The port that a listener advertises without advertisedPort."""
     return 443 if listener.type in BY_NAME else listener.port
 
 
@@ -300,7 +300,7 @@ def _status_addresses(root: Node, name: str) -> Iterator[Endpoint]:
 
 
 def _complaints(root: Node) -> Iterator[str]:
-    """What the operator says in the resource's status, unless all is well."""
+    """The problems in the status conditions of the resource."""
     for condition in items(root, "status", "conditions"):
         kind, state = text(condition, "type"), text(condition, "status")
         if state == "True" and kind in ("NotReady", "Warning"):

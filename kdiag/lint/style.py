@@ -17,8 +17,7 @@ _NARROWEST = 40
 
 @dataclass(frozen=True)
 class Style:
-    """How text is shown: in colours or not, in lines of so many columns, 0 for any length; `few`
-    where the terminal has 16 colours."""
+    """Colours and width of the output: `width` 0 is unlimited, `few` means 16 colours."""
 
     coloured: bool = False
     width: int = 0
@@ -51,7 +50,7 @@ class Style:
 
 
 class _Wrapper(TextWrapper):
-    """A wrapper that gives colours no room."""
+    """A wrapper that does not count escape codes of colours."""
 
     def _split(self, text: str) -> list[str]:
         return [_Word(chunk) for chunk in super()._split(text)]

@@ -1,4 +1,4 @@
-"""What keeps a text from being YAML, where one line shows it: tabs, brackets, quotes, blanks."""
+"""Repairs text that is not YAML because of tabs, brackets, quotes or missing blanks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BLOCK = re.compile(r"[^#]*[|>][+-]?[0-9]?[ \t]*(#.*)?$")
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A line that kept a text from being read: where, and why."""
+    """The place of a repaired line, and what was wrong with it."""
 
     spot: Spot
     message: str
@@ -40,7 +40,7 @@ class Rewritten:
 
 @dataclass(frozen=True)
 class ReadableText:
-    """A text that can be read, what was changed for it, and by how much lines went to the right."""
+    """A repaired text, its repaired lines, and by how many columns each line moved to the right."""
 
     text: str
     lines: tuple[Rewritten, ...]
@@ -48,7 +48,7 @@ class ReadableText:
 
 
 def readable(text: str, first_line: int, error: Unreadable) -> ReadableText | None:
-    """The text as YAML; None where it takes more than a line here and there."""
+    """The repaired text, None if repairing a few lines is not enough."""
     made: list[Rewritten] = []
     shifts: dict[int, int] = {}
     lines = split(text)
@@ -72,7 +72,7 @@ _Changed = tuple[list[str], list[tuple[int, int, str]]]  # lines; number, column
 
 
 def _line(lines: list[str], at: int) -> _Changed | None:
-    """The text with one line put right, the first at the place or above it that can be."""
+    """Repairs one line, the nearest at or above a place that can be repaired."""
     for number in range(min(at, len(lines) - 1), max(at - _NEAR, 0) - 1, -1):
         body = lines[number].rstrip("\r\n")
         if body.lstrip().startswith("#"):
@@ -90,7 +90,7 @@ def _line(lines: list[str], at: int) -> _Changed | None:
 
 
 def _further(lines: list[str], before: list[str]) -> bool:
-    """Whether more of the text can be read than before."""
+    """Whether the parser gets further than before."""
     return _end(lines) > _end(before)
 
 
@@ -103,13 +103,13 @@ def _end(lines: list[str]) -> Spot:
 
 
 def _tabs(lines: list[str]) -> list[int]:
-    """The lines that are indented with tabs, but those of a text in a block."""
+    """The numbers of lines with tabs in the indentation, without those of block scalars."""
     return [number for number, line in _outside_blocks(lines) if "\t" in _margin(line)]
 
 
 def _without_tabs(lines: list[str], first: int, shifts: dict[int, int]) -> _Changed | None:
-    """The text with spaces for tabs; None where no width of a tab makes it YAML, or several make it
-    two different texts."""
+    """Replaces tabs by spaces; None if no tab width makes the text YAML, or if several give
+    different texts."""
     numbers = _tabs(lines)
     made = list(dict.fromkeys(tuple(_expanded(lines, numbers, width)) for width in _TAB_WIDTHS))
     fits: dict[str, tuple[str, ...]] = {}
@@ -129,7 +129,7 @@ def _without_tabs(lines: list[str], first: int, shifts: dict[int, int]) -> _Chan
 
 
 def _outline(root: Node | None) -> str:
-    """What a tree says, without its places."""
+    """The content of a tree without places."""
     if isinstance(root, Scalar):
         return repr(root.text)
     if isinstance(root, Map):
@@ -151,7 +151,10 @@ def _margin(line: str) -> str:
 
 
 def _outside_blocks(lines: list[str]) -> Iterator[tuple[int, str]]:
-    """The lines that say something, without those of texts in blocks (`|`, `>`)."""
+    """The lines with content, without those of block scalars (`
+
+    `, `>`).
+    """
     block: int | None = None
     for number, line in enumerate(lines):
         if not line.strip():

@@ -1,4 +1,4 @@
-"""What a document says, as a tree in which everything knows its line and column."""
+"""The tree of a document, whose nodes know their lines and columns."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ NOWHERE = Spot(0, 0)  # of what another file has that is judged too: it is told 
 
 @dataclass(frozen=True, eq=False)
 class Scalar:
-    """A single value. `text` is what it spells, `value` what YAML takes it for; `plain` is one
-    without quotes, `block` one that stands on lines of its own (`|`, `>`)."""
+    """A scalar. `text` is its content, `value` its YAML value; `plain` is one without quotes,
+    `block` a block scalar (`
+
+    `, `>`).
+    """
 
     text: str
     value: PlainValue
@@ -33,7 +36,7 @@ class Scalar:
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """A key and its value. `merged` where it stands in another mapping, and `<<` brought it."""
+    """A key and its value. `merged` is True if `<<` brought it from another mapping."""
 
     key: Scalar
     value: Node
@@ -42,8 +45,8 @@ class Entry:
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """A mapping, in the order of the text. `closed` is the place behind the brace of one that is
-    written in braces."""
+    """A mapping, in the order of the text. `closed` is the place after the closing brace, None for
+    a block mapping."""
 
     start: Spot
     entries: tuple[Entry, ...] = ()
@@ -63,13 +66,13 @@ Node = Scalar | Map | Items
 
 
 def entry(node: Node | None, key: str) -> Entry | None:
-    """The entry of that key: the last where there are several, as YAML has it."""
+    """The entry of a key; the last one of several, as in YAML."""
     found = node.entries if isinstance(node, Map) else ()
     return next((each for each in reversed(found) if each.key.text == key), None)
 
 
 def get(node: Node | None, *path: str | int) -> Node | None:
-    """What stands at a path of keys and indices; None where there is nothing."""
+    """The node at a path of keys and indices, None without one."""
     for step in path:
         if isinstance(step, str):
             found = entry(node, step)
@@ -80,37 +83,37 @@ def get(node: Node | None, *path: str | int) -> Node | None:
 
 
 def text(node: Node | None, *path: str | int) -> str:
-    """The text of the value at a path; "" where there is none, or null, or no single value."""
+    """The text of the scalar at a path; "" for null, and for other nodes."""
     found = get(node, *path)
     return found.text if isinstance(found, Scalar) and found.value is not None else ""
 
 
 def number(node: Node | None, *path: str | int) -> int | None:
-    """The whole number at a path, also where it is in quotes; None where there is none."""
+    """The whole number at a path, quoted or not; None without one."""
     found = text(node, *path).strip()
     digits = found.removeprefix("-")
     return int(found) if digits.isascii() and digits.isdecimal() and len(digits) < 12 else None
 
 
 def items(node: Node | None, *path: str | int) -> tuple[Node, ...]:
-    """The items of the sequence at a path; none where there is no sequence."""
+    """The items of the sequence at a path; empty without one."""
     found = get(node, *path)
     return found.items if isinstance(found, Items) else ()
 
 
 def entries(node: Node | None, *path: str | int) -> tuple[Entry, ...]:
-    """The entries of the mapping at a path; none where there is no mapping."""
+    """The entries of the mapping at a path; empty without one."""
     found = get(node, *path)
     return found.entries if isinstance(found, Map) else ()
 
 
 def is_null(node: Node | None) -> bool:
-    """Nothing, or a key that has no value."""
+    """Whether there is no node, or a null."""
     return node is None or (isinstance(node, Scalar) and node.value is None)
 
 
 def last_line(node: Node) -> int:
-    """The last line on which something of it stands."""
+    """The number of the last line of a node."""
     if isinstance(node, Scalar):
         ends_before = node.end.column == 1 and node.end.line > node.start.line
         return node.end.line - 1 if ends_before else node.end.line

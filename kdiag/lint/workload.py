@@ -1,4 +1,4 @@
-"""The brokers among the containers of Kubernetes manifests, and those in their ConfigMaps."""
+"""The brokers in Kubernetes workloads and ConfigMaps."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _ABOUT = ("KAFKA_", "kafka-server-start", "advertise-kafka-addr", "server.proper
 
 
 def pod(root: Node | None) -> Node | None:
-    """The specification of a workload's pods."""
+    """The pod specification of a workload."""
     paths = (("spec", "jobTemplate", "spec", "template", "spec"), ("spec", "template", "spec"))
     return get(root, *paths[0]) or get(root, *paths[1]) or get(root, "spec")
 
 
 def is_about_kafka(root: Node | None) -> bool:
-    """Whether a workload runs a broker, or has settings of one."""
+    """Whether a workload runs a broker or has broker settings."""
     for container in items(pod(root), "containers"):
         if image_of(text(container, "image")):
             return True
@@ -36,7 +36,7 @@ def is_about_kafka(root: Node | None) -> bool:
 
 
 def configures_kafka(root: Node | None) -> bool:
-    """Whether a ConfigMap has settings of a broker."""
+    """Whether a ConfigMap has broker settings."""
     return any(
         each.key.text.startswith("KAFKA_") or _is_file(each) for each in entries(root, "data")
     )
@@ -106,7 +106,7 @@ def _is_file(each: Entry) -> bool:
 
 
 def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
-    """The variables of a container, and the ConfigMap that is not given."""
+    """The variables of a container, and the first missing ConfigMap or Secret."""
     found: Environment = {}
     missing = ""
     for source in items(container, "envFrom"):
@@ -134,7 +134,7 @@ def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
 
 
 def _referred(name: Scalar, each: Node, beside: Beside) -> Value:
-    """A variable that is taken from elsewhere: of a ConfigMap where it is given."""
+    """A variable from a ConfigMap key; a placeholder if the ConfigMap was not given."""
     source = get(each, "valueFrom", "configMapKeyRef")
     config_map = beside.config_maps.get(text(source, "name"))
     value = get(config_map, "data", text(source, "key"))
@@ -144,8 +144,8 @@ def _referred(name: Scalar, each: Node, beside: Beside) -> Value:
 
 
 def _mounted(container: Node, spec: Node | None) -> Iterator[tuple[str, str]]:
-    """The paths at which files, and not storage, are mounted into a container, and the names of
-    their ConfigMaps, "" for a Secret."""
+    """The paths at which files are mounted into a container, with the names of their ConfigMaps, ""
+    for a Secret."""
     files = {
         text(each, "name"): text(each, "configMap", "name")
         for each in items(spec, "volumes")

@@ -223,9 +223,9 @@ class _Unannotated(ast.NodeTransformer):
     imported for them, and assertions; and what only a report says of a service's fingerprint."""
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
-        for each in node.body:
-            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef):
-                self.generic_visit(each)
+        for statement in node.body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+                self.generic_visit(statement)
         return node
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:
@@ -254,9 +254,9 @@ class _TypesAlone(ast.NodeTransformer):
         return ast.parse(f"{node.name} = None").body[0]
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
-        for each in node.body:
-            if isinstance(each, ast.AnnAssign):
-                self.visit(each)
+        for statement in node.body:
+            if isinstance(statement, ast.AnnAssign):
+                self.visit(statement)
         return node
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -272,10 +272,16 @@ def _unannotated(function: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
     if function.decorator_list:
         return
     function.returns = None
-    given = function.args
-    for each in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
-        if each:
-            each.annotation = None
+    arguments = function.args
+    for argument in (
+        *arguments.posonlyargs,
+        *arguments.args,
+        *arguments.kwonlyargs,
+        arguments.vararg,
+        arguments.kwarg,
+    ):
+        if argument:
+            argument.annotation = None
 
 
 def _emptied(found: re.Match[str]) -> str:

@@ -161,7 +161,7 @@ def _check_complete(found: WalkFacts, settings: Settings) -> None:
         if not listed.issuperset(seen) or len(set(seen)) < min(len(listed), MAX_BROKERS):
             raise SerializationError("other brokers than were listed")
     if listeners and produce:
-        tried = [each.node for each in produce.produced]
+        tried = [produced.node for produced in produce.produced]
         if set(tried) != {x.broker.node for x in listeners.reached} or len(set(tried)) < len(tried):
             raise SerializationError("other brokers than were reached")
         if set(produce.unreached) != {

@@ -48,7 +48,7 @@ def deserialize(kind: type[T], data: bytes, text: Text | None = None) -> T:
         read = json.loads(data)
     except (ValueError, RecursionError):
         raise SerializationError("it is no JSON") from None
-    made: T = _Unpacking(text or _as_it_is).one(kind, read, kind.__name__)
+    made: T = _Unpacking(text or _as_it_is).value(kind, read, kind.__name__)
     return made
 
 
@@ -93,13 +93,13 @@ class _Unpacking:
         self._text = text
         self._values = 0
 
-    def one(self, kind: Any, data: Any, where: str) -> Any:
+    def value(self, kind: Any, data: Any, where: str) -> Any:
         """The value of a type that the data stands for."""
         self._values += 1
         if self._values > MAX_VALUES:
             raise SerializationError(f"more than {MAX_VALUES:,} values")
         if may_be_none(kind):
-            return None if data is None else self.one(members(kind)[0], data, where)
+            return None if data is None else self.value(members(kind)[0], data, where)
         if kind is Facts:
             return self._facts(data, where)
         origin = getattr(kind, "__origin__", None)
@@ -118,15 +118,15 @@ class _Unpacking:
         if not isinstance(data, dict) or data.keys() != HOP_FACTS.keys():
             raise SerializationError(f"{where}: not the hops of a walk")
         found = {hop: data[hop] for hop in HOP_FACTS if data[hop] is not None}
-        return Facts(tuple(self.one(HOP_FACTS[hop], item, hop) for hop, item in found.items()))
+        return Facts(tuple(self.value(HOP_FACTS[hop], item, hop) for hop, item in found.items()))
 
     def _tuple(self, kinds: tuple[Any, ...], data: Any, where: str) -> tuple[Any, ...]:
         items = self._list(data, where)
         if kinds[-1:] == (...,):
-            return tuple([self.one(kinds[0], item, where) for item in items])
+            return tuple([self.value(kinds[0], item, where) for item in items])
         if len(items) != len(kinds):
             raise SerializationError(f"{where}: {len(kinds)} values expected")
-        return tuple(self.one(kind, item, where) for kind, item in zip(kinds, items))
+        return tuple(self.value(kind, item, where) for kind, item in zip(kinds, items))
 
     def _mapping(self, kinds: tuple[Any, ...], data: Any, where: str) -> dict[Any, Any]:
         pairs = [self._tuple(kinds, pair, where) for pair in self._list(data, where)]
@@ -144,7 +144,7 @@ class _Unpacking:
         fields = _fields(kind)
         if not isinstance(data, dict) or data.keys() != fields.keys():
             raise SerializationError(f"{where}: not the fields of {kind.__name__}")
-        return kind(**{name: self.one(fields[name], item, name) for name, item in data.items()})
+        return kind(**{name: self.value(fields[name], item, name) for name, item in data.items()})
 
     def _enum(self, kind: type[Enum], data: Any, where: str) -> Enum:
         try:

@@ -47,7 +47,7 @@ class RunCommand:
                 ),
             )
         except self._errors as error:
-            raise SsmError(_words(error)) from None
+            raise SsmError(_message(error)) from None
 
     def send(
         self, script: str, seconds: int, *, instance: str = "", tag: str = "", value: str = ""
@@ -58,7 +58,7 @@ class RunCommand:
             target = {"Targets": [{"Key": f"tag:{tag}", "Values": [value]}]}
             # One that fails does not keep the others from their turn.
             target |= {"MaxConcurrency": AT_ONCE, "MaxErrors": "100%"}
-        told = self._asked(
+        response = self._call(
             "send_command",
             DocumentName="AWS-RunShellScript",
             Comment="kdiag check: looks from there, and changes nothing",
@@ -66,37 +66,42 @@ class RunCommand:
             Parameters={"commands": script.splitlines(), "executionTimeout": [str(seconds)]},
             **target,
         )
-        return str(told["Command"]["CommandId"])
+        return str(response["Command"]["CommandId"])
 
     def states(self, command: str) -> dict[str, str]:
         """The state of each instance: Pending, InProgress, Success, Failed, TimedOut, …"""
         found: dict[str, str] = {}
         more: dict[str, str] = {}
         while True:
-            told = self._asked("list_command_invocations", CommandId=command, MaxResults=50, **more)
-            for one in told["CommandInvocations"]:
-                found[clean(one["InstanceId"], 40)] = clean(one["Status"], 40)
-            if not told.get("NextToken"):
+            response = self._call(
+                "list_command_invocations", CommandId=command, MaxResults=50, **more
+            )
+            for invocation in response["CommandInvocations"]:
+                found[clean(invocation["InstanceId"], 40)] = clean(invocation["Status"], 40)
+            if not response.get("NextToken"):
                 return found
-            more = {"NextToken": told["NextToken"]}
+            more = {"NextToken": response["NextToken"]}
 
     def output(self, command: str, instance: str) -> tuple[int, str, str]:
         """Exit code, standard output and standard error of an instance that has ended."""
-        told = self._asked("get_command_invocation", CommandId=command, InstanceId=instance)
-        said, words = told.get("StandardOutputContent"), told.get("StandardErrorContent")
-        return int(told.get("ResponseCode", -1)), str(said or ""), str(words or "")
+        response = self._call("get_command_invocation", CommandId=command, InstanceId=instance)
+        printed, errors = (
+            response.get("StandardOutputContent"),
+            response.get("StandardErrorContent"),
+        )
+        return int(response.get("ResponseCode", -1)), str(printed or ""), str(errors or "")
 
     def cancel(self, command: str) -> None:
         """Cancels a command on every instance."""
-        self._asked("cancel_command", CommandId=command)
+        self._call("cancel_command", CommandId=command)
 
-    def _asked(self, call: str, **given: Any) -> dict[str, Any]:
+    def _call(self, call: str, **parameters: Any) -> dict[str, Any]:
         try:
-            told: dict[str, Any] = getattr(self._client, call)(**given)
+            response: dict[str, Any] = getattr(self._client, call)(**parameters)
         except self._errors as error:
-            raise SsmError(_words(error)) from None
-        return told
+            raise SsmError(_message(error)) from None
+        return response
 
 
-def _words(error: BaseException) -> str:
+def _message(error: BaseException) -> str:
     return clean(str(error) or type(error).__name__, _WORDS)

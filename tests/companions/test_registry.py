@@ -150,12 +150,12 @@ def test_a_repr_has_no_secret() -> None:
 def test_a_foreign_project_never_decides_where_a_login_goes(
     theirs: Mapping[str, str], mine: Mapping[str, str], refused: bool
 ) -> None:
-    from kdiag.config.project import TrustedServers, hold
+    from kdiag.config.project import TrustedServers, refuse_decisions
 
     target = Target(bootstrap="k:1", properties=theirs, file="kdiag.toml", project=True)
     named = TrustedServers.by(["k:1"], [mine], [])
     if not refused:
-        hold(target, "t", [theirs], [mine], (), named)
+        refuse_decisions(target, "t", [theirs], [mine], (), named)
         return
     with pytest.raises(UsageError, match="which is yours"):
-        hold(target, "t", [theirs], [mine], (), named)
+        refuse_decisions(target, "t", [theirs], [mine], (), named)

@@ -47,25 +47,25 @@ class KeySource(NamedTuple):
         return f"{self.name}={quoted(self.path, _LONGEST)}"
 
 
-def secured(given: Layers, notes: list[str]) -> Security:
+def secured(properties: Layers, notes: list[str]) -> Security:
     """The security that client properties ask for.
 
     `notes` gets a sentence for each property that has no effect. Raises UsageError with a sentence
     that names the property, and never a secret.
     """
-    _no_providers(given)
-    protocol = given.get("security.protocol")
+    _no_providers(properties)
+    protocol = properties.get("security.protocol")
     if protocol is not None:
         protocol = protocol.upper()
         if protocol not in PROTOCOLS:
             raise UsageError(
-                f"security.protocol={like(given['security.protocol'], PROTOCOLS)}: "
+                f"security.protocol={like(properties['security.protocol'], PROTOCOLS)}: "
                 f"write one of {', '.join(PROTOCOLS)}"
             )
-    reader = _PropertyReader(given)
+    reader = _PropertyReader(properties)
     tls, sasl = Tls(), None
     if protocol is None and reader.tls_names:
-        return _over_tls(given, reader, notes)
+        return _over_tls(properties, reader, notes)
     if protocol is None or protocol.endswith("SSL"):
         tls = reader.tls()
     elif reader.tls_names:
@@ -73,11 +73,11 @@ def secured(given: Layers, notes: list[str]) -> Security:
             f"{reader.tls_names[0]} has no effect: security.protocol={protocol} does not use TLS"
         )
     if protocol is None or protocol.startswith("SASL"):
-        sasl = logins.sasl(given, reader.endpoint_ca, reader.token, notes)
-    elif "sasl.mechanism" in given:
+        sasl = logins.sasl(properties, reader.endpoint_ca, reader.token, notes)
+    elif "sasl.mechanism" in properties:
         notes.append(
-            f"{given.named('sasl.mechanism')} has no effect: security.protocol={protocol} does not "
-            "use SASL"
+            f"{properties.named('sasl.mechanism')} has no effect: security.protocol={protocol} "
+            "does not use SASL"
         )
     if protocol == "SASL_PLAINTEXT" and sasl and sasl.mechanism in READABLE:
         notes.append(
@@ -87,10 +87,10 @@ def secured(given: Layers, notes: list[str]) -> Security:
     return Security(protocol, tls, sasl)
 
 
-def _over_tls(given: Layers, reader: _PropertyReader, notes: list[str]) -> Security:
+def _over_tls(properties: Layers, reader: _PropertyReader, notes: list[str]) -> Security:
     """The security of a client with TLS properties and without security.protocol: TLS is meant."""
     tls = reader.tls()
-    sasl = logins.sasl(given, reader.endpoint_ca, reader.token, notes)
+    sasl = logins.sasl(properties, reader.endpoint_ca, reader.token, notes)
     protocol = "SASL_SSL" if sasl else "SSL"
     notes.append(
         f"no security.protocol is given, and {reader.tls_names[0]} means TLS: kdiag speaks "
@@ -99,34 +99,36 @@ def _over_tls(given: Layers, reader: _PropertyReader, notes: list[str]) -> Secur
     return Security(protocol, tls, sasl, inferred=True)
 
 
-def _no_providers(given: Layers) -> None:
+def _no_providers(properties: Layers) -> None:
     """Raises UsageError for a value that Java's client would look up: `${env:NAME}`."""
-    if "config.providers" not in given:
+    if "config.providers" not in properties:
         return
-    for name, value in given.items():
+    for name, value in properties.items():
         if _REFERENCE.search(value):
             variable = f"KDIAG_X_{name.upper().replace('.', '_')}"
             raise UsageError(
-                f"{given.named(name)} refers to a config provider, which kdiag does not use: set "
-                f"{variable if name in USED else 'it'} instead"
+                f"{properties.named(name)} refers to a config provider, which kdiag does not use: "
+                f"set {variable if name in USED else 'it'} instead"
             )
 
 
-def tls_of(given: Layers) -> Tls:
+def tls_of(properties: Layers) -> Tls:
     """The TLS settings alone. Raises UsageError as `secured`."""
-    return _PropertyReader(given).tls()
+    return _PropertyReader(properties).tls()
 
 
 class _PropertyReader:
     """Reads the certificates and keys that the properties name."""
 
-    def __init__(self, given: Layers) -> None:
-        self._given = given
+    def __init__(self, properties: Layers) -> None:
+        self._properties = properties
 
     @property
     def tls_names(self) -> list[str]:
         """The given properties that configure TLS."""
-        return [name for name in self._given.names() if name.startswith(("ssl.", "enable.ssl."))]
+        return [
+            name for name in self._properties.names() if name.startswith(("ssl.", "enable.ssl."))
+        ]
 
     def tls(self) -> Tls:
         ca, ca_from, java_trust = self._ca()
@@ -140,7 +142,7 @@ class _PropertyReader:
             ca_from=ca_from,
             certificate=certificate,
             key=key,
-            verify=self._given.flag("enable.ssl.certificate.verification", True),
+            verify=self._properties.flag("enable.ssl.certificate.verification", True),
             verify_name=self._verify_name(),
             versions=versions,
             ciphers=ciphers,
@@ -202,12 +204,12 @@ class _PropertyReader:
             if certificate and key:
                 found[certificate.name] = _stores().pair(certificate, key)
             elif certificate or key:
-                there, missing = (
+                name, missing = (
                     (certificate.name, key_names)
                     if certificate
                     else (_name(key), certificate_names)
                 )
-                raise UsageError(f"{there} is given without {' or '.join(missing)}")
+                raise UsageError(f"{name} is given without {' or '.join(missing)}")
         _agree(found, "different identities")
         for certificate_pem, key_pem in found.values():
             return certificate_pem, key_pem
@@ -223,11 +225,11 @@ class _PropertyReader:
 
     def _store(self, prefix: str, shown: str = "") -> KeySource | None:
         """The store at `<prefix>.location`, with its passwords."""
-        given, location = self._given, f"{prefix}.location"
-        path = given.get(location)
+        properties, location = self._properties, f"{prefix}.location"
+        path = properties.get(location)
         if path is None:
             return None
-        type_ = given.get(f"{prefix}.type", "JKS").upper()
+        type_ = properties.get(f"{prefix}.type", "JKS").upper()
         if type_ not in _STORE_TYPES:
             raise UsageError(
                 f"{prefix}.type={like(type_, _STORE_TYPES)}: kdiag reads stores of type "
@@ -237,26 +239,26 @@ class _PropertyReader:
             shown or location,
             path=path,
             kind=_STORE_TYPES[type_],
-            password=given.get(f"{prefix}.password"),
+            password=properties.get(f"{prefix}.password"),
             password_name=f"{prefix}.password",
-            key_password=given.get("ssl.key.password"),
+            key_password=properties.get("ssl.key.password"),
         )
 
     def _file(self, name: str) -> KeySource | None:
-        path = self._given.get(name)
+        path = self._properties.get(name)
         if path is None:
             return None
-        return KeySource(name, path=path, key_password=self._given.get("ssl.key.password"))
+        return KeySource(name, path=path, key_password=self._properties.get("ssl.key.password"))
 
     def _text(self, name: str) -> KeySource | None:
-        text = self._given.get(name)
+        text = self._properties.get(name)
         if text is None:
             return None
-        return KeySource(name, text=text, key_password=self._given.get("ssl.key.password"))
+        return KeySource(name, text=text, key_password=self._properties.get("ssl.key.password"))
 
     def _verify_name(self) -> bool:
         name = "ssl.endpoint.identification.algorithm"
-        value = self._given.get(name, "https")
+        value = self._properties.get(name, "https")
         if value.lower() not in ("https", "", "none"):
             raise UsageError(
                 f"{name}={like(value, ('https', 'none'))}: write https, or nothing to switch it off"
@@ -274,7 +276,7 @@ class _PropertyReader:
         return found
 
     def _listed(self, name: str) -> tuple[str, ...]:
-        return tuple(filter(None, re.split(r"[\s,:]+", self._given.get(name, ""))))
+        return tuple(filter(None, re.split(r"[\s,:]+", self._properties.get(name, ""))))
 
 
 def _name(source: KeySource | None) -> str:

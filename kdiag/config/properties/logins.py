@@ -36,7 +36,7 @@ ReadToken = Callable[[str, str], str]
 
 
 def sasl(
-    given: Layers,
+    properties: Layers,
     endpoint_ca: Callable[[], str | None],
     read: ReadToken,
     notes: list[str],
@@ -45,101 +45,104 @@ def sasl(
 
     `read` gives the text of a file by the property's name and the file's. Raises UsageError.
     """
-    module = given.get("jaas.module", "")
+    module = properties.get("jaas.module", "")
     if module and module not in _MODULES:
         raise UsageError(
             f"sasl.jaas.config: kdiag does not know its login module"
             f"{near(module, _MODULES)}: write one of {', '.join(_MODULES)}"
         )
-    mechanism = given.get("sasl.mechanism")
+    mechanism = properties.get("sasl.mechanism")
     if mechanism is None:
-        return _by_default(given, module)
+        return _by_default(properties, module)
     if mechanism not in MECHANISMS:
         raise UsageError(
-            f"{given.named('sasl.mechanism')}={like(mechanism, MECHANISMS)}: write one of "
+            f"{properties.named('sasl.mechanism')}={like(mechanism, MECHANISMS)}: write one of "
             f"{', '.join(MECHANISMS)}"
         )
     known = MECHANISMS[mechanism]
     if module and module not in known.modules:
         raise UsageError(
-            f"{given.named('sasl.mechanism')}={mechanism} goes with {known.modules[0]}, and "
+            f"{properties.named('sasl.mechanism')}={mechanism} goes with {known.modules[0]}, and "
             f"sasl.jaas.config names {module}"
         )
     if mechanism == "OAUTHBEARER":
-        return _bearer(given, endpoint_ca, read, notes)
-    return _by_record(given, mechanism)
+        return _bearer(properties, endpoint_ca, read, notes)
+    return _by_record(properties, mechanism)
 
 
-def _by_default(given: Layers, module: str) -> Sasl | None:
+def _by_default(properties: Layers, module: str) -> Sasl | None:
     """The login without sasl.mechanism: GSSAPI, as in both clients. Raises UsageError where the
     properties have credentials of another mechanism."""
-    if module == "Krb5LoginModule" or "sasl.kerberos.principal" in given:
-        return _by_record(given, "GSSAPI")
-    credentials = [name for name in _CREDENTIALS if name in given]
+    if module == "Krb5LoginModule" or "sasl.kerberos.principal" in properties:
+        return _by_record(properties, "GSSAPI")
+    credentials = [name for name in _CREDENTIALS if name in properties]
     if credentials:
         fitting = [name for name in MECHANISMS if not module or module in MECHANISMS[name].modules]
         raise UsageError(
-            f"{given.named(credentials[0])} is given without sasl.mechanism, and clients then use "
-            f"GSSAPI: write sasl.mechanism={' or '.join(reversed(fitting))}"
+            f"{properties.named(credentials[0])} is given without sasl.mechanism, and clients then "
+            f"use GSSAPI: write sasl.mechanism={' or '.join(reversed(fitting))}"
         )
     return None
 
 
-def _by_record(given: Layers, mechanism: str) -> Sasl:
+def _by_record(properties: Layers, mechanism: str) -> Sasl:
     """The login of a mechanism whose properties are all in its record in MECHANISMS."""
     known = MECHANISMS[mechanism]
-    if known.needs and given.get("jaas.tokenauth", "").lower() == "true":
+    if known.needs and properties.get("jaas.tokenauth", "").lower() == "true":
         raise UsageError(
             "tokenauth in sasl.jaas.config: kdiag does not log in with delegation tokens"
         )
-    missing = [name for name in known.needs if name not in given]
+    missing = [name for name in known.needs if name not in properties]
     if missing:
         raise UsageError(
-            f"{given.named('sasl.mechanism')}={mechanism} needs {' and '.join(missing)}, or both "
-            f"in sasl.jaas.config with {known.modules[0]}"
+            f"{properties.named('sasl.mechanism')}={mechanism} needs {' and '.join(missing)}, or "
+            f"both in sasl.jaas.config with {known.modules[0]}"
         )
     for name, reason in known.refuses.items():
-        if name in given:
+        if name in properties:
             raise UsageError(reason)
     for name, pattern in known.shell_safe.items():
-        if name in given and not re.match(pattern, given[name]):
+        if name in properties and not re.match(pattern, properties[name]):
             raise UsageError(
-                f"{given.named(name)} has a character that it cannot have: clients run kinit with "
-                "it, by the shell"
+                f"{properties.named(name)} has a character that it cannot have: clients run kinit "
+                "with it, by the shell"
             )
-    properties = {**known.needs, **known.takes}
     fields: dict[str, Any] = {
-        field: given[name] for name, field in properties.items() if name in given
+        field: properties[name]
+        for name, field in {**known.needs, **known.takes}.items()
+        if name in properties
     }
     return Sasl(mechanism, **fields)
 
 
 def _bearer(
-    given: Layers, endpoint_ca: Callable[[], str | None], read: ReadToken, notes: list[str]
+    properties: Layers, endpoint_ca: Callable[[], str | None], read: ReadToken, notes: list[str]
 ) -> Sasl:
-    handler = given.get("sasl.login.callback.handler.class", "").rpartition(".")[2]
+    handler = properties.get("sasl.login.callback.handler.class", "").rpartition(".")[2]
     if handler == _IAM_HANDLER:
         notes.append(f"with {_IAM_HANDLER} kdiag logs in as AWS_MSK_IAM does: the same identity")
-        return _by_record(given, "AWS_MSK_IAM")
-    extensions = _extensions(given)
-    token, endpoint = given.get("kdiag.oauthbearer.token", ""), ""
-    url = given.get("sasl.oauthbearer.token.endpoint.url", "")
+        return _by_record(properties, "AWS_MSK_IAM")
+    extensions = _extensions(properties)
+    token, endpoint = properties.get("kdiag.oauthbearer.token", ""), ""
+    url = properties.get("sasl.oauthbearer.token.endpoint.url", "")
     if url and token:
         raise UsageError(
-            f"{given.named('kdiag.oauthbearer.token')} and "
-            f"{given.named('sasl.oauthbearer.token.endpoint.url')} both give a token: keep one"
+            f"{properties.named('kdiag.oauthbearer.token')} and "
+            f"{properties.named('sasl.oauthbearer.token.endpoint.url')} both give a token: keep one"
         )
-    if given.get("sasl.oauthbearer.method", "").lower() == "oidc" and not url:
+    if properties.get("sasl.oauthbearer.method", "").lower() == "oidc" and not url:
         raise UsageError(
             "sasl.oauthbearer.method=oidc needs sasl.oauthbearer.token.endpoint.url, and kdiag "
             "cannot get a token in another way"
         )
     if url:
-        token, endpoint = _from_endpoint(given, url, read)
+        token, endpoint = _from_endpoint(properties, url, read)
     if not token and not endpoint:
-        token = _unsecured(given)
+        token = _unsecured(properties)
     if token and not _TOKEN.match(token):
-        raise UsageError(f"{given.named('kdiag.oauthbearer.token')}: a token has no blanks in it")
+        raise UsageError(
+            f"{properties.named('kdiag.oauthbearer.token')}: a token has no blanks in it"
+        )
     if not token and not endpoint and handler and handler not in _OWN_HANDLERS:
         raise UsageError(
             "sasl.login.callback.handler.class: kdiag cannot run that one; give a ready token with "
@@ -150,17 +153,17 @@ def _bearer(
         token=token,
         endpoint=endpoint,
         endpoint_ca=endpoint_ca() if endpoint else None,
-        client_id=given.get("sasl.oauthbearer.client.id", "") if endpoint else "",
-        client_secret=given.get("sasl.oauthbearer.client.secret", "") if endpoint else "",
-        scope=given.get("sasl.oauthbearer.scope", "") if endpoint else "",
+        client_id=properties.get("sasl.oauthbearer.client.id", "") if endpoint else "",
+        client_secret=properties.get("sasl.oauthbearer.client.secret", "") if endpoint else "",
+        scope=properties.get("sasl.oauthbearer.scope", "") if endpoint else "",
         extensions=extensions,
     )
 
 
-def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]:
+def _from_endpoint(properties: Layers, text: str, read: ReadToken) -> tuple[str, str]:
     """A ready token from a file:// URL, as in Java's client, or the URL of a token endpoint; the
     other one is ""."""
-    name = given.named("sasl.oauthbearer.token.endpoint.url")
+    name = properties.named("sasl.oauthbearer.token.endpoint.url")
     try:
         url = urlsplit(text)
         host = url.hostname
@@ -170,7 +173,7 @@ def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]
         return read(name, unquote(url.path)), ""
     if url.scheme not in ("http", "https") or not host:
         raise UsageError(f"{name}: write an http, https or file URL")
-    if url.scheme == "http" and not _may_be_http(given, host):
+    if url.scheme == "http" and not _may_be_http(properties, host):
         raise UsageError(
             f"{name}: over http anyone on the path can read the client's secret and the token: "
             "write https, or -X kdiag.oauthbearer.allow.http=true if you accept that"
@@ -180,42 +183,42 @@ def _from_endpoint(given: Layers, text: str, read: ReadToken) -> tuple[str, str]
             f"{name}: leave the credentials out of the URL; they are sasl.oauthbearer.client.id "
             "and sasl.oauthbearer.client.secret"
         )
-    grant = given.get("sasl.oauthbearer.grant.type", "client_credentials")
+    grant = properties.get("sasl.oauthbearer.grant.type", "client_credentials")
     if grant != "client_credentials":
         raise UsageError(
             f"sasl.oauthbearer.grant.type={like(grant, _GRANTS)}: kdiag fetches tokens by "
             "client_credentials only; give a ready token with KDIAG_OAUTHBEARER_TOKEN"
         )
     for needed in ("sasl.oauthbearer.client.id", "sasl.oauthbearer.client.secret"):
-        if needed not in given:
+        if needed not in properties:
             raise UsageError(f"{name} needs {needed}")
     return "", text
 
 
-def _may_be_http(given: Layers, host: str) -> bool:
+def _may_be_http(properties: Layers, host: str) -> bool:
     """Whether http is allowed: on this machine, or by kdiag.oauthbearer.allow.http."""
-    return is_loopback(host) or given.flag("kdiag.oauthbearer.allow.http", False)
+    return is_loopback(host) or properties.flag("kdiag.oauthbearer.allow.http", False)
 
 
-def _extensions(given: Layers) -> dict[str, str]:
+def _extensions(properties: Layers) -> dict[str, str]:
     """The SASL extensions of OAUTHBEARER, from each property that a client reads them from."""
     found: dict[str, str] = {}
-    for part in filter(None, given.get("sasl.oauthbearer.extensions", "").split(",")):
+    for part in filter(None, properties.get("sasl.oauthbearer.extensions", "").split(",")):
         name, separator, value = part.strip().partition("=")
         if not separator or not name:
             raise UsageError("sasl.oauthbearer.extensions: write NAME=VALUE[,NAME=VALUE...]")
         found[name] = value
     for prefix in ("jaas.extension_", "jaas.unsecuredLoginExtension_"):
-        for option in given:
+        for option in properties:
             if option.startswith(prefix):
-                found[option[len(prefix) :]] = given[option]
-    for option, value in _config(given).items():
+                found[option[len(prefix) :]] = properties[option]
+    for option, value in _config(properties).items():
         if option.startswith("extension_"):
             found[option[len("extension_") :]] = value
     return found
 
 
-def _unsecured(given: Layers) -> str:
+def _unsecured(properties: Layers) -> str:
     """An unsecured token, which clients make for brokers that verify none; "" without properties
     for it.
 
@@ -223,15 +226,15 @@ def _unsecured(given: Layers) -> str:
     """
     options = {
         name[len("jaas.unsecuredLogin") :]: value
-        for name, value in given.items()
+        for name, value in properties.items()
         if name.startswith("jaas.unsecuredLogin")
     }
     if options:
         return _unsigned(_claims(options), options.get("LifetimeSeconds", ""))
-    config = _config(given)
+    config = _config(properties)
     if not config:
         return ""
-    if not given.flag("enable.sasl.oauthbearer.unsecure.jwt", False):
+    if not properties.flag("enable.sasl.oauthbearer.unsecure.jwt", False):
         raise UsageError(
             "sasl.oauthbearer.config makes an unsecured token, which needs "
             "enable.sasl.oauthbearer.unsecure.jwt=true"
@@ -263,9 +266,9 @@ def _unsigned(claims: Mapping[str, Any], lifetime: str) -> str:
     return ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts) + "."
 
 
-def _config(given: Layers) -> dict[str, str]:
+def _config(properties: Layers) -> dict[str, str]:
     """librdkafka's sasl.oauthbearer.config: name=value, with blanks between."""
-    pairs = given.get("sasl.oauthbearer.config", "").split()
+    pairs = properties.get("sasl.oauthbearer.config", "").split()
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 

@@ -30,18 +30,20 @@ class _RegistryLogin(NamedTuple):
 
 
 def rest_servers(
-    given: Layers, urls: Sequence[str], option: str, security: Security, notes: list[str]
+    properties: Layers, urls: Sequence[str], option: str, security: Security, notes: list[str]
 ) -> tuple[RestServer, ...]:
     """The servers of schema.registry.url, and those of `urls`, which `option` named. Raises
     UsageError."""
-    tls = _tls(given)
-    login = _login(given, security, notes) if REGISTRY in given else _RegistryLogin()
-    found = [*_registries(given, login, notes), *(parse_rest(url, option) for url in urls)]
+    tls = _tls(properties)
+    login = _login(properties, security, notes) if REGISTRY in properties else _RegistryLogin()
+    found = [*_registries(properties, login, notes), *(parse_rest(url, option) for url in urls)]
     return tuple(each._replace(tls=tls) if each.tls else each for each in found)
 
 
-def _registries(given: Layers, login: _RegistryLogin, notes: list[str]) -> Iterator[RestServer]:
-    for url in filter(None, map(str.strip, given.get(REGISTRY, "").split(","))):
+def _registries(
+    properties: Layers, login: _RegistryLogin, notes: list[str]
+) -> Iterator[RestServer]:
+    for url in filter(None, map(str.strip, properties.get(REGISTRY, "").split(","))):
         if url.startswith("mock://"):
             notes.append(f"{REGISTRY}: mock:// names no server, and none is asked")
             continue
@@ -50,15 +52,15 @@ def _registries(given: Layers, login: _RegistryLogin, notes: list[str]) -> Itera
         yield server._replace(user_info=user_info, token=login.token)
 
 
-def _login(given: Layers, security: Security, notes: list[str]) -> _RegistryLogin:
+def _login(properties: Layers, security: Security, notes: list[str]) -> _RegistryLogin:
     """The login that these properties make Java's client use."""
-    user_info = next((given[name] for name in _USER_INFO if name in given), "")
-    basic, bearer = given.get(_BASIC, ""), given.get(_BEARER, "")
+    user_info = next((properties[name] for name in _USER_INFO if name in properties), "")
+    basic, bearer = properties.get(_BASIC, ""), properties.get(_BEARER, "")
     if basic and bearer:
         raise UsageError(f"{_BASIC} and {_BEARER} are both given: keep one of them")
     if bearer:
         if bearer == "STATIC_TOKEN":
-            return _RegistryLogin(token=given.get("bearer.auth.token", ""))
+            return _RegistryLogin(token=properties.get("bearer.auth.token", ""))
         notes.append(f"{_BEARER}={like(bearer, ('STATIC_TOKEN',))} is not used: kdiag asks the "
                      "Schema Registry without a login")  # fmt: skip
         return _RegistryLogin()
@@ -80,12 +82,12 @@ def _login(given: Layers, security: Security, notes: list[str]) -> _RegistryLogi
     return _RegistryLogin(by_url=True)
 
 
-def _tls(given: Layers) -> Tls:
+def _tls(properties: Layers) -> Tls:
     """TLS as schema.registry.ssl.* says. With stores of its own, Java's client does not compare the
     name unless ssl.endpoint.identification.algorithm is https."""
     own = {
         name[len(_PREFIX) :]: value
-        for name, value in given.items()
+        for name, value in properties.items()
         if name.startswith(f"{_PREFIX}ssl.")
     }
     if not own:

@@ -1,4 +1,4 @@
-"""KD616 to KD620 and KD626, what brokers will advertise, and whether clients can use it."""
+"""KD616 to KD620 and KD626, the addresses that brokers will advertise."""
 
 from __future__ import annotations
 
@@ -340,7 +340,7 @@ def _loopback(advertised: AdvertisedListener) -> Iterator[Match]:
 
 
 def _quorum(broker: ConfiguredBroker) -> set[str]:
-    """The hosts of the controllers, in whatever form they are told."""
+    """The hosts of the controller quorum."""
     told_ = (broker.get(f"controller.quorum.{name}") for name in ("voters", "bootstrap.servers"))
     items = (each.strip().rpartition("@")[2] for value in told_ for each in value.split(","))
     return {
@@ -349,12 +349,13 @@ def _quorum(broker: ConfiguredBroker) -> set[str]:
 
 
 def _own_name(broker: ConfiguredBroker) -> str:
-    """The name that a container gives for itself, "" where it is no container."""
+    """The host name of a container, "" for a broker outside of containers."""
     return "the container's id, or its hostname" if broker.container else ""
 
 
 def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
-    """What a broker advertises that is not told to: what it listens on, or else its own name."""
+    """KD620 for a broker without advertised.listeners, which advertises its listeners or its host
+    name."""
     value = broker.settings.get("listeners")
     if not broker.is_broker or broker.get(ADVERTISED) or broker.get("advertised.host.name"):
         return
@@ -387,7 +388,7 @@ def _unsaid(broker: ConfiguredBroker) -> Iterator[Match]:
 
 
 def _line_behind(value: Value, text: str) -> Edits:
-    """A line of its own for another setting, behind that of a value."""
+    """Edits that add a line with another setting after a value."""
     spot = Spot(value.start.line + 1, 1)
     return (Edit(spot, spot, f"{text}\n"),) if value.exact else ()
 
@@ -395,7 +396,7 @@ def _line_behind(value: Value, text: str) -> Edits:
 def _advertised_hosts(
     cluster: StrimziCluster | None, empty: bool = False
 ) -> Iterator[tuple[StrimziListener, BrokerEntry, str]]:
-    """Every broker that is told what to advertise to clients outside."""
+    """The entries of Strimzi's brokers with an advertised host for clients outside."""
     for listener in cluster.listeners if cluster else ():
         if not listener.outside:
             continue

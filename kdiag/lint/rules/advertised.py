@@ -1,4 +1,4 @@
-"""Each address that a broker advertises, by whom it is used, and how a mistake in it is told."""
+"""The addresses that a broker advertises, their clients, and the mistakes in them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kdiag.rules.text import once
 
 @dataclass(frozen=True)
 class AdvertisedListener:
-    """An item of advertised.listeners. `ports` are those by which it is reached from outside of the
-    container, `inward` whether it is for other containers only."""
+    """An item of advertised.listeners. `ports` are the published ports, `inward` is True for a
+    listener for other containers only."""
 
     broker: ConfiguredBroker
     value: Value
@@ -35,31 +35,31 @@ class AdvertisedListener:
 
     @property
     def by_default(self) -> str:
-        """How a message tells that the file does not say this itself."""
+        """A suffix for messages if the value is not in the file itself."""
         return f" ({self.value.implied})" if self.value.implied else ""
 
     @property
     def clients(self) -> list[str]:
-        """The other services that bootstrap here, in the network of the containers."""
+        """The other services that bootstrap at this listener, in the network of the containers."""
         inside = self.broker.inside(self.address)
         return once(client.service for client in self.broker.clients if client.port == inside)
 
     @property
     def dedicated(self) -> bool:
-        """Whether it is there for clients outside of the containers alone: it is published, one for
-        the containers is not, and no service of the file bootstraps here."""
+        """Whether the listener is only for clients outside of the containers: it is published,
+        another listener is not, and no service of the file bootstraps here."""
         others = [each for each in self.broker.advertised if each.name != self.address.name]
         inner = any(not self.broker.outside(each) and self._is_inner(each) for each in others)
         return bool(self.ports) and inner and not self.clients
 
     @property
     def spared(self) -> bool:
-        """Whether clients outside have another listener that is published."""
+        """Whether another published listener is for clients outside."""
         others = [each for each in self.broker.advertised if each.name != self.address.name]
         return any(self.broker.outside(each) and not self._is_inner(each) for each in others)
 
     def _is_inner(self, other: Address) -> bool:
-        """Whether it advertises a name or an address of the network of containers."""
+        """Whether a listener advertises a name or an address of the network of containers."""
         if other.name in self.broker.controllers or other.host.lower() in DOCKER_HOST:
             return False
         known = other.host in {*self.broker.names, *self.broker.own}
@@ -67,21 +67,21 @@ class AdvertisedListener:
 
     @property
     def proven(self) -> bool:
-        """Whether a walk from here met the broker at this very address."""
+        """Whether the walk reached the broker at exactly this address."""
         return self.broker.observed is not None and self.broker.observed.reached == (
             self.host,
             self.address.port,
         )
 
     def host_instead(self) -> str:
-        """What the whole line should say, with the host asked for by name where none is proven."""
+        """The corrected value of the setting, with a placeholder for an unknown host."""
         listener = proven_address(self.broker, self.address) or (
             f"{self.address.name}://<address that clients reach>:{self.address.port}"
         )
         return whole(self.broker, ADVERTISED, listener, self.address)
 
     def put_right(self) -> Edits:
-        """The item with the address where a walk met this broker; none where there is none."""
+        """The edits that write the proven address; none without one."""
         message = proven_address(self.broker, self.address)
         if not message or self.broker.settings.get(ADVERTISED) is not self.value:
             return ()
@@ -89,7 +89,7 @@ class AdvertisedListener:
 
 
 def advertised_listeners(broker: ConfiguredBroker) -> Iterator[AdvertisedListener]:
-    """Every address that it advertises to clients, where its host is told; none of a controller."""
+    """The advertised listeners for clients with a known host, without those of controllers."""
     value = broker.settings.get(ADVERTISED)
     listeners = broker.addresses(ADVERTISED)
     if value is None:  # an older Kafka's way to say it
@@ -110,7 +110,7 @@ def advertised_listeners(broker: ConfiguredBroker) -> Iterator[AdvertisedListene
 
 
 def proven_address(broker: ConfiguredBroker, listener: Address) -> str:
-    """What a listener should advertise by what a walk has met, "" where that tells nothing."""
+    """The listener with the address at which the walk reached the broker, "" without one."""
     there = broker.observed.instead if broker.observed and broker.is_entry(listener) else None
     if there is None:
         return ""
@@ -119,8 +119,8 @@ def proven_address(broker: ConfiguredBroker, listener: Address) -> str:
 
 
 def whole(broker: ConfiguredBroker, name: str, item: str, old: Address | None = None) -> str:
-    """The value of a list with another text for one item, or with one item more: alone in its line
-    it would take the others' place, and Kafka would not start."""
+    """The value of a list with `item` in place of `old`, or with `item` added. The remedy shows the
+    whole value, because a line with one item would replace the others."""
     value = broker.settings.get(name)
     if value is None or not value.text.strip():
         return item
@@ -155,7 +155,7 @@ def broker_mistake(
 
 
 def instead(value: Value, address: Address, text: str) -> Edits:
-    """Another text for one item; none where the file does not have it as it stands here."""
+    """Edits that replace one item; none if the file does not have it at its place."""
     if not value.exact or value.text[address.begin : address.end] != address.text:
         return ()
     if "$" in address.text:
@@ -164,7 +164,7 @@ def instead(value: Value, address: Address, text: str) -> Edits:
 
 
 def without(value: Value, address: Address) -> Edits:
-    """The list without one item; none where it is the only one."""
+    """Edits that remove one item; none for the only item."""
     if not value.exact or "," not in value.text:
         return ()
     begin, end = address.begin, address.end
@@ -177,12 +177,12 @@ def without(value: Value, address: Address) -> Edits:
 
 
 def is_host(host: str) -> bool:
-    """Whether it is a host alone: no URL, and no port behind it."""
+    """Whether a text is a host alone, and no URL or host with a port."""
     return parse(host) is not None or not set(host) & set(":/ @[]")
 
 
 def is_public(host: str) -> bool:
-    """Whether it is meant for everybody: no private address, and no name from inside."""
+    """Whether a host is a public address, or a name that is not internal."""
     if not host or not is_host(host) or is_unusable(host, 1):
         return False
     return not is_private(host) and not is_loopback(host) and internal_name(host) is None

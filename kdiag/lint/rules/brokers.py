@@ -60,7 +60,7 @@ def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
 
 
 def _nowhere(broker: ConfiguredBroker, names: list[str]) -> Iterator[Match]:
-    """The listener for other brokers, where it is none of those that the broker has."""
+    """KD631 for an inter-broker listener that the broker does not have."""
     wanted = broker.inter_broker
     if not names or not wanted or wanted in names or not broker.is_broker:
         return
@@ -364,7 +364,7 @@ def _two_families(one: Address, other: Address) -> bool:
 
 
 def _names(broker: ConfiguredBroker) -> Iterator[tuple[str, Spot]]:
-    """Every listener that needs a protocol, and where it is named."""
+    """The listeners that need a security protocol, and their places."""
     value = broker.settings.get("listeners")
     named = {each.name for each in broker.listeners}
     for each in broker.listeners if value else ():
@@ -378,12 +378,12 @@ def _names(broker: ConfiguredBroker) -> Iterator[tuple[str, Spot]]:
 
 
 def _default(broker: ConfiguredBroker, name: str) -> str:
-    """What a listener speaks where no map says it."""
+    """The security protocol of a listener without an entry in the map."""
     return broker.protocol(name) or "PLAINTEXT"  # a controller's
 
 
 def _mapped(broker: ConfiguredBroker, name: str) -> Edits:
-    """The map with one listener more, where all others speak the same."""
+    """Edits that add a listener to the map, if all others have the same protocol."""
     given = broker.settings.get(MAP)
     speak = set(broker.protocols.values())
     if not given or not given.exact or not given.text.strip() or "$" in given.text:
@@ -404,7 +404,7 @@ def _with_port(address: Address, port: int | None) -> str:
 
 
 def _outward(listener: AdvertisedListener) -> bool:
-    """Whether its host is one that clients outside are meant to use."""
+    """Whether the host is meant for clients outside."""
     return listener.host not in listener.broker.names and (
         is_loopback(listener.host)
         or parse(listener.host) is not None

@@ -8,7 +8,7 @@ from kdiag.lint import remedies
 from kdiag.lint.documents import Document
 from kdiag.lint.edit import Edits, replace
 from kdiag.lint.helm import unread_values
-from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.mistake import mistake
 from kdiag.lint.tree import entry
 from kdiag.rules.rule import Match, Severity, rule
 
@@ -48,7 +48,5 @@ def unread_value(document: Document) -> Iterator[Match]:
         else:
             message = f"the chart has no `{unread.path}`, as far as kdiag knows (version 32)"
             fix = remedies.say("Look it up in the values.yaml of your chart's version.")
-        where = (f"`{unread.path}`",)
-        yield Mistake(
-            HOP, message, where, (), (fix,), level, spot=unread.entry.key.start, edits=edits
-        )
+        spot = unread.entry.key.start
+        yield mistake(message, f"`{unread.path}`", spot, fix, level, edits)

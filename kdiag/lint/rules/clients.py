@@ -12,7 +12,7 @@ from kdiag.lint.broker import Value
 from kdiag.lint.documents import Document
 from kdiag.lint.edit import Edits, replace
 from kdiag.lint.environment import value_of
-from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.mistake import Mistake, mistake
 from kdiag.lint.slips import near_to
 from kdiag.lint.tree import Scalar, Spot, entries
 from kdiag.rules.rule import Match, Remedy, Severity, rule
@@ -70,7 +70,7 @@ def _without_port(servers: Value) -> Iterator[Match]:
 
 
 def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
-    """What a client says of its properties before it connects."""
+    """The errors and notes of reading the properties as a client does."""
     # 4.5 ms
     from kdiag.config.properties.dialects import secured  # for files of client properties alone
     from kdiag.config.properties.layers import Layers
@@ -92,7 +92,7 @@ def _contradictions(given: Mapping[str, Value]) -> Iterator[Match]:
 
 
 def _place(message: str, given: Mapping[str, Value]) -> Spot:
-    """Where the property stands that a sentence names first."""
+    """The place of the first property that a message names."""
     found = [(message.find(name), -len(name), name) for name in given if name in message]
     return given[min(found)[2]].key.start if found else Spot(1, 1)
 
@@ -106,4 +106,4 @@ def _mistake(
     edits: Edits = (),
 ) -> Mistake:
     what = name.split()[0].partition("=")[0].rstrip(":")
-    return Mistake(HOP, message, (f"`{what}`",), (), (fix,), level, spot=spot, edits=edits)
+    return mistake(message, f"`{what}`", spot, fix, level, edits)

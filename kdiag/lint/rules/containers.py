@@ -1,4 +1,4 @@
-"""KD641 and KD642, containers: what their image needs, and what other files say of them."""
+"""KD641 and KD642, containers: settings that an image needs, and settings in other files."""
 
 from __future__ import annotations
 

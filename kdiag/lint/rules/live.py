@@ -1,4 +1,4 @@
-"""KD627 to KD629, the running cluster: what it advertises beside what its files declare."""
+"""KD627 and KD628, the running cluster: differences between its addresses and its files."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _behind(
     hit: list[tuple[BrokerEntry, ObservedBroker, tuple[str, int | None]]],
     all_of_them: bool,
 ) -> Match:
-    """Brokers that advertise something else, and why, as far as it is known."""
+    """KD627 for brokers of a listener, with the likely reason."""
     first, met, where = hit[0]
     message = f"broker {met.node} advertises {met.advertised}, but should advertise "
     message += _shown(where) + (f"; the same for {len(hit) - 1} more" if hit[1:] else "")
@@ -138,7 +138,7 @@ def _behind(
 
 
 def _declared(listener: StrimziListener, each: BrokerEntry) -> tuple[str, int | None]:
-    """What a broker is told to advertise; a port of None is left to Kubernetes."""
+    """The address that a broker should advertise; a port of None is left to Kubernetes."""
     port = each.port("advertisedPort")
     if port is None and not listener.setting("advertisedPortTemplate"):
         own = each.port("nodePort") or listener.node_ports.get(each.id)

@@ -1,4 +1,4 @@
-"""KD621 to KD625, Strimzi's NodePorts and what certificates name: what keeps clients from them."""
+"""KD621 to KD625, Strimzi: NodePorts, and the names in certificates."""
 
 from __future__ import annotations
 
@@ -236,12 +236,12 @@ def local_traffic_policy(cluster: StrimziCluster) -> Iterator[Match]:
 
 
 def _names(names: list[str], host: str) -> bool:
-    """Whether a certificate with these names is one for a host, by a wildcard too."""
+    """Whether a certificate with these names is valid for a host, wildcards included."""
     return host in names or f"*.{host.partition('.')[2]}" in names
 
 
 def _named(listener: StrimziListener, hosts: list[str]) -> Edits:
-    """The alternative names with these hosts among them."""
+    """Edits that add these hosts to the alternative names."""
     bootstrap = get(listener.configuration, "bootstrap")
     if not isinstance(listener.configuration, Map):
         return ()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kdiag.lint import remedies
 from kdiag.lint.deviation import meant
 from kdiag.lint.documents import Document
-from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.mistake import mistake
 from kdiag.lint.resources import forbidden
 from kdiag.rules.rule import Match, Severity, rule
 
@@ -41,4 +41,4 @@ def forbidden_setting(document: Document) -> Iterator[Match]:
             )
         level = None if listening else Severity.WARNING
         spot = document.place(setting.key.start)
-        yield Mistake(HOP, message, (f"`{name}`",), (), (fix,), level, spot=spot)
+        yield mistake(message, f"`{name}`", spot, fix, level)

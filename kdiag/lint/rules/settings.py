@@ -78,17 +78,17 @@ def unknown_setting(broker: ConfiguredBroker) -> Iterator[Match]:
 
 
 def _is_spelt(key: str, name: str) -> bool:
-    """Whether a key is one of Kafka's, and not a variable that an image has for it."""
+    """Whether a key is Kafka's property or its standard variable, and no variable of an image."""
     return key in (name, _spelt_like("KAFKA_", name), _spelt_like("KAFKA_CFG_", name))
 
 
 def _is_new(broker: ConfiguredBroker) -> bool:
-    """Whether the settings are those of a Kafka without ZooKeeper, which has no old ones."""
+    """Whether the settings are those of Kafka in KRaft mode, which never had the old settings."""
     return any(broker.get(name) for name in ("process.roles", "node.id"))
 
 
 def _spelt_like(key: str, name: str) -> str:
-    """Kafka's name as this file spells names: KAFKA_ADVERTISED_LISTENERS."""
+    """A property in the spelling of `key`: KAFKA_ADVERTISED_LISTENERS."""
     if not key.startswith("KAFKA_"):
         return name
     prefix = "KAFKA_CFG_" if key.startswith("KAFKA_CFG_") else "KAFKA_"
@@ -96,7 +96,7 @@ def _spelt_like(key: str, name: str) -> str:
 
 
 def _modern(broker: ConfiguredBroker, text: str) -> Edits:
-    """advertised.listeners in the place of advertised.host.name."""
+    """Edits that replace advertised.host.name by advertised.listeners."""
     found = broker.settings["advertised.host.name"]
     if not found.exact or found.key.start.line != found.start.line:
         return ()

@@ -1,4 +1,4 @@
-"""KD601 to KD608, configuration files: whether what is written is what was meant."""
+"""KD601 to KD608, the syntax of configuration files and their schema."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kdiag.lint.deviation import UNDASHED, Deviation, Flaw, meant
 from kdiag.lint.documents import STRIMZI, Document
 from kdiag.lint.edit import Edit, Edits, into_item, replace
 from kdiag.lint.keyed import KEYED, items_of
-from kdiag.lint.mistake import HOP, Mistake
+from kdiag.lint.mistake import Mistake, mistake
 from kdiag.lint.relocate import relocate
 from kdiag.lint.resources import missing_fields
 from kdiag.lint.schema import api_version, strimzi_version
@@ -38,11 +38,11 @@ def unreadable_file(document: Document) -> Iterator[Match]:
     for line in document.rewritten:
         fix = remedies.say("Write it as the corrected file has it: kdiag lint --diff.")
         # The text that is read on is put right already.
-        yield Mistake(HOP, line.message, ("the document",), (), (fix,), spot=line.spot)
+        yield mistake(line.message, "the document", line.spot, fix)
     if document.broken:
         words, spot = document.broken.message, document.broken.spot
         fix = remedies.say("Correct that line, or the line before it.")
-        yield Mistake(HOP, f"cannot be read: {words}", ("the document",), (), (fix,), spot=spot)
+        yield mistake(f"cannot be read: {words}", "the document", spot, fix)
 
 
 @rule("KD602", "mis-indented", Severity.ERROR, "A line has the wrong indentation")
@@ -71,7 +71,7 @@ def mis_indented(document: Document) -> Iterator[Match]:
             message = f"`{line.what}` is mis-indented: move it {columns} {way}, {line.owner}"
         fix = remedies.say("Indent it as the corrected file has it: kdiag lint --fix.")
         # The text that is read on has it in its place already.
-        yield Mistake(HOP, message, (f"`{line.what}`",), (), (fix,), spot=line.spot)
+        yield mistake(message, f"`{line.what}`", line.spot, fix)
     lists = list(_lists(document.root)) if any(_flaws(document, Flaw.SPLIT)) else []
     for flaw in _flaws(document, Flaw.SPLIT):
         holder = next(x for x in lists if any(flaw.node is item for item in x.items))
@@ -84,8 +84,7 @@ def mis_indented(document: Document) -> Iterator[Match]:
         fix = remedies.say("Replace the dash by a blank.")
         edits = (Edit(dash, Spot(dash.line, dash.column + 1), " "),)
         spot = document.place(start)
-        what, level = (f"`{name}`",), _level(document)
-        yield Mistake(HOP, message, what, (), (fix,), level, spot=spot, edits=edits)
+        yield mistake(message, f"`{name}`", spot, fix, _level(document), edits)
 
 
 @rule("KD603", "unknown-field", Severity.ERROR, "A field does not exist")
@@ -215,9 +214,7 @@ def missing_field(document: Document) -> Iterator[Match]:
             fix = remedies.say("Add it:", missing.snippet, "yaml")
             level = _level(document)
             spot = document.place(missing.spot)
-            yield Mistake(
-                HOP, missing.message, (f"`{missing.field}`",), (), (fix,), level, spot=spot
-            )
+            yield mistake(missing.message, f"`{missing.field}`", spot, fix, level)
 
 
 @rule("KD607", "duplicate-key", Severity.ERROR, "A mapping has the same key twice")
@@ -249,8 +246,7 @@ def duplicate_key(document: Document) -> Iterator[Match]:
             )
             start, column = duplicate.key.start, duplicate.key.start.column - 2
             edits = (Edit(Spot(start.line, column), start, "- "),)
-            what = (f"`{duplicate.key.text}`",)
-            yield Mistake(HOP, message, what, (), (fix,), spot=spot, edits=edits)
+            yield mistake(message, f"`{duplicate.key.text}`", spot, fix, edits=edits)
             continue
         message = f"`{duplicate.key.text}` appears twice: it is on line {duplicate.first.line} too"
         advice = "; if you mean two items of a list, begin the second with a dash."
@@ -259,7 +255,7 @@ def duplicate_key(document: Document) -> Iterator[Match]:
             level, advice = Severity.WARNING, ": this is the one that counts."
             message += ", with another value"
         fix = remedies.say(f"Keep one of them{advice}")
-        yield Mistake(HOP, message, (f"`{duplicate.key.text}`",), (), (fix,), level, spot=spot)
+        yield mistake(message, f"`{duplicate.key.text}`", spot, fix, level)
 
 
 @rule(
@@ -289,11 +285,11 @@ def old_api_version(document: Document) -> Iterator[Match]:
             "yaml",
             wanted=wanted,
         )
-        yield Mistake(HOP, message, (document.kind,), (), (fix,), spot=spot)
+        yield mistake(message, document.kind, spot, fix)
 
 
 def _fragment(document: Document, root: Node) -> Iterator[Match]:
-    """A part of a resource, as a page of documentation shows it."""
+    """KD606 for a part of a resource, as documentation shows it."""
     fields = {"apiVersion": document.api_version, "kind": text(root, "kind")}
     fields["metadata.name"] = text(root, "metadata", "name")
     absent = [f"`{name}`" for name, value in fields.items() if not value]
@@ -305,7 +301,7 @@ def _fragment(document: Document, root: Node) -> Iterator[Match]:
         spot = document.place(root.start)
         # What has an apiVersion is no part of a page.
         level = None if document.api_version and not fields["kind"] else Severity.WARNING
-        yield Mistake(HOP, message, (document.kind,), (), (fix,), level, spot=spot)
+        yield mistake(message, document.kind, spot, fix, level)
 
 
 def _list_items(node: Node | None) -> Iterator[Map]:
@@ -320,21 +316,20 @@ def _flaws(document: Document, flaw: Flaw) -> Iterator[Deviation]:
 def _mistake(
     document: Document, deviation: Deviation, message: str, fix: Remedy, edits: Edits
 ) -> Mistake:
-    """A deviation as a mistake."""
-    return Mistake(
-        HOP,
+    """The mistake for a deviation."""
+    return mistake(
         message,
-        (f"`{_dotted((*deviation.path, deviation.key) if deviation.key else deviation.path)}`",),
-        (),
-        (fix,),
+        f"`{_dotted((*deviation.path, deviation.key) if deviation.key else deviation.path)}`",
+        document.place(deviation.node.start),
+        fix,
         _level(document),
-        spot=document.place(deviation.node.start),
-        edits=edits,
+        edits,
     )
 
 
 def _level(document: Document) -> Severity | None:
-    """A warning where the schema is that of a later version: operators of that time know more."""
+    """A warning for a resource of an older version than the schema, whose operator knows other
+    fields."""
     return Severity.WARNING if document.api_version in _ANCIENT else None
 
 
@@ -343,13 +338,13 @@ def _where(deviation: Deviation) -> str:
 
 
 def _dotted(path: tuple[str, ...]) -> str:
-    """`listeners[].configuration`: the end of a path, as people say it."""
+    """The end of a path as text: `listeners[].configuration`."""
     shown = path[2:] if path[:2] == ("spec", "kafka") and len(path) > 2 else path
     return ".".join(shown).replace(".[]", "[]")
 
 
 def _renamed(deviation: Deviation) -> Edits:
-    """The field by its right name, unless there is one of that name already."""
+    """Edits that rename a field, unless the new name is taken."""
     if not deviation.near or not isinstance(deviation.node, Scalar) or deviation.entry is None:
         return ()
     if entry(deviation.parent, deviation.near):

@@ -1,4 +1,4 @@
-"""KD609 to KD615, Strimzi's listeners: fields of another type, node ids, NodePorts."""
+"""KD609 to KD615, Strimzi's listeners: fields of other types, node ids, NodePorts."""
 
 from __future__ import annotations
 
@@ -329,14 +329,14 @@ def brokers_share_address(cluster: StrimziCluster) -> Iterator[Match]:
 
 
 def _own_port(listener: StrimziListener, broker: BrokerEntry) -> Edits:
-    """Leaves the advertised port to be the broker's own NodePort."""
+    """Edits that remove advertisedPort, so that the broker advertises its own NodePort."""
     found = entry(broker.node, "advertisedPort")
     return remove(broker.node, found) if listener.type == "nodeport" and found else ()
 
 
 def _renumbered(cluster: StrimziCluster, listener: StrimziListener) -> dict[int, int]:
-    """Wrong id → right id, where there are as many entries as brokers and none has the id of one:
-    else it cannot be told which address is whose."""
+    """Wrong node id → right node id, if there are as many entries as brokers and no entry has a
+    right id; else empty."""
     ids = [each.id for each in listener.brokers if each.id is not None]
     known = cluster.brokers or ()
     stray = sorted(one for one in ids if one not in known)
@@ -348,7 +348,7 @@ def _renumbered(cluster: StrimziCluster, listener: StrimziListener) -> dict[int,
 
 
 def _foreign(cluster: StrimziCluster, port: int) -> KubeService | None:
-    """A Service that has this NodePort and is not of this cluster."""
+    """A Service of another cluster that has this NodePort."""
     for service in cluster.context.by_node_port.get(port, ()):
         if service.cluster != cluster.name or cluster.name == "":
             return service
@@ -356,7 +356,7 @@ def _foreign(cluster: StrimziCluster, port: int) -> KubeService | None:
 
 
 def _fields(listener: StrimziListener) -> Iterator[tuple[Map, Entry, str]]:
-    """Every field of a configuration, the mapping it is in, and how that is called."""
+    """The fields of a configuration, each with its mapping and the name of that mapping."""
     parts = [(listener.configuration, "configuration")]
     bootstrap = get(listener.configuration, "bootstrap")
     if isinstance(bootstrap, Map):
@@ -368,7 +368,7 @@ def _fields(listener: StrimziListener) -> Iterator[tuple[Map, Entry, str]]:
 
 
 def node_ports(listener: StrimziListener) -> Iterator[tuple[Map, Entry, int]]:
-    """Every NodePort that a listener asks for."""
+    """The NodePorts in the configuration of a listener."""
     for parent, found, _ in _fields(listener):
         if found.key.text == "nodePort" and isinstance(found.value, Scalar):
             value = found.value.value
@@ -377,7 +377,7 @@ def node_ports(listener: StrimziListener) -> Iterator[tuple[Map, Entry, int]]:
 
 
 def spot_of(each: BrokerEntry, key: str) -> Spot:
-    """Where a broker's value is, or where its entry begins."""
+    """The place of a broker's value, or of its entry."""
     found = entry(each.node, key)
     return found.value.start if found else each.node.start
 
