@@ -42,10 +42,8 @@ async def ask_all(settings: Settings, net: TcpDialer) -> Companions:
 
     async def ask(server: RestServer) -> RestResult:
         async with gate:
-            questioning = _Questioning(
-                server, RestClient(server, net, settings.options.answer_timeout)
-            )
-            result = await questioning.result()
+            client = RestClient(server, net, settings.options.answer_timeout)
+            result = await _ServerProbe(server, client).result()
         public = (server.url, server.user_info.partition(":")[0])
         hidden = secrets((*settings.security.secrets, *server.secrets), public)
         shown: RestResult = without(result, hidden)
@@ -56,8 +54,8 @@ async def ask_all(settings: Settings, net: TcpDialer) -> Companions:
     return Companions(tuple(results), time.perf_counter() - started)
 
 
-class _Questioning:
-    """One server while it is asked."""
+class _ServerProbe:
+    """Asks one server, each request by the answers so far."""
 
     def __init__(self, server: RestServer, client: RestClient) -> None:
         self._server, self._client = server, client
