@@ -20,8 +20,8 @@ _MARKERS = (
     (KAFKA_NODE, r"kafka-node|kafkaClient\.js|BrokerNotAvailableError|\bbaseClient\.js"),
     (NODE, r'"logger":"kafkajs"|[Kk]afkajs|KafkaJS|\[BrokerPool\]'),
     (AIOKAFKA, r"aiokafka|Unable connect to"),
-    (PYTHON, r"(?<![\w.])kafka[.:](?:conn|net|client|cluster|coord|prod|err|consumer)|"
-     r"<(?:Broker|Kafka)Conn|_ssl\.c:|KafkaTimeoutError|NoBrokersAvailable"),
+    (PYTHON, r"(?<![\w.])kafka[.:](?:conn|net|client|cluster|coord|prod|err|consumer)"
+     r"(?!group|\w*:type|[\w.]*\.[A-Z])|<(?:Broker|Kafka)Conn|_ssl\.c:|KafkaTimeoutError|NoBrokersAvailable"),
     (RUBY, r"kafka(?:\+ssl)?://|Kafka::[A-Z]\w+|ruby-kafka|racecar|any of the seed brokers|"
      r"\(node_id=\d+\)|leader for partition \S+/\d"),
     (ERLANG, r"\bkpro_|\bbrod_|\bbrod\b|kafka_protocol"),

@@ -79,7 +79,8 @@ _THREAD = re.compile(r"\[thrd:(?:[^][]|\[[^][]{0,60}\]){0,300}\](?=: \S)")
 
 # Text that only a connection to a broker of the metadata has.
 _OF_A_BROKER = re.compile(
-    r"kafka\.\(\*Client\)\.(?:Produce|Fetch|OffsetCommit|OffsetFetch|JoinGroup|SyncGroup|Heartbeat)\b"
+    r"[Ff]ailed to deliver \d+ messages"
+    r"|kafka\.\(\*Client\)\.(?:Produce|Fetch|OffsetCommit|OffsetFetch|JoinGroup|SyncGroup|Heartbeat)\b"
     r"|[Ff]ailed to produce message to topic|[Ff]ailed to send messages? to (?:topic|partition)"
     r"|[Jj]oin group session|partition leader|to the leader|leader broker"
     r"|(?:[Gg]roup|[Tt]ransaction) ?[Cc]oordinator|coordinator-\d|consumer/broker/\d"

@@ -66,8 +66,8 @@ def index_words(pattern: Pattern) -> set[bytes]:
     found = set()
     for key in pattern.keys:
         if key.isalpha() and key[0].isupper():
-            names = (key, f"{key}Exception", f"{key}Error", f"{key}FailedError", f"Err{key}")
-            found |= {name.lower().encode() for name in names}
+            names = [f"{key}{end}" for end in ("", "Exception", "Error", "Failed", "FailedError")]
+            found |= {name.lower().encode() for name in (*names, f"Err{key}")}
             continue
         of_key = [words for example, words in examples if key in example]
         whole = [word for word in words_of(key) if all(word in words for words in of_key)]

@@ -238,6 +238,19 @@ def test_the_broker_s_own_keystore_is_no_handshake_of_a_client() -> None:
     assert explanation_of(f"Caused by: {text}").root_cause == "KD116"
 
 
+def test_a_record_that_the_producer_itself_refuses_is_not_rejected_by_a_broker() -> None:
+    error = "org.apache.kafka.common.errors.RecordTooLargeException: "
+    own = explanation_of(
+        f"{error}The message is 4794004 bytes when serialized which is larger than the maximum "
+        "request size you have configured with the max.request.size configuration."
+    )
+    assert (own.root_cause, [o.kind for o in own.outcomes]) == (None, ["own"])
+    server = explanation_of(
+        f"{error}The request included a message larger than the max message size the server will accept."  # noqa: E501
+    )
+    assert (server.root_cause, server.confidence) == ("KD406", "sure")
+
+
 def test_a_rebalance_alone_is_no_failure() -> None:
     line = "INFO [Consumer clientId=c] Attempt to heartbeat failed since group is rebalancing"
     result = explanation_of(line)
