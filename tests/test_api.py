@@ -320,7 +320,7 @@ async def test_nothing_is_left_open(world: World) -> None:
     await world.three((PUBLIC[0], PORT), (PUBLIC[1], PORT), (PRIVATE[2], PORT))
     world.brokers[2].control = hang
     before = asyncio.all_tasks()
-    await walked(world, timeout=0.5)
+    await walked(world, timeout=1.0, answer_timeout=1.0)
     for _ in range(20):
         left = {task for task in asyncio.all_tasks() - before if "_serve" not in repr(task)}
         if not left:
