@@ -96,9 +96,7 @@ async def _answer(call: tuple[str, ...], seconds: float) -> str | KubectlUnavail
     except OSError as error:
         return KubectlUnavailable(command, "failed", error.strerror or "it cannot be run")
     try:
-        reading = asyncio.gather(_all(process.stdout), _all(process.stderr))
-        out, err = await asyncio.wait_for(reading, seconds)
-        await asyncio.wait_for(process.wait(), seconds)
+        out, err = await asyncio.wait_for(_output(process), seconds)
     except TimeoutError:
         return KubectlUnavailable(command, "hanging", f"it did not answer in {seconds:g} s")
     except _TooLarge:
@@ -109,6 +107,13 @@ async def _answer(call: tuple[str, ...], seconds: float) -> str | KubectlUnavail
         message = _message(err.decode("utf-8", "replace"))
         return KubectlUnavailable(command, _reason(message), message)
     return out.decode("utf-8", "replace")
+
+
+async def _output(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
+    """Standard output and error of a process, once it has ended."""
+    out_and_err = await asyncio.gather(_all(process.stdout), _all(process.stderr))
+    await process.wait()
+    return out_and_err
 
 
 def _command(call: tuple[str, ...]) -> str:

@@ -164,7 +164,7 @@ EXITS = {
 
 @pytest.mark.parametrize(("name", "code"), EXITS.items())
 def test_the_first_hop_that_fails_is_the_exit_code(name: str, code: int) -> None:
-    done = kdiag("demo", name, "--timeout", "0.5")
+    done = kdiag("demo", name, "--timeout", "1")
     assert done.returncode == code
     assert done.stdout.split()[-2:] == ["exit", str(code)]
     assert done.stderr == ""
@@ -374,7 +374,7 @@ def test_a_path_of_windows_in_a_file_of_properties(tmp_path: Path) -> None:
 
 # How it looks.
 
-FAILING = ("demo", "private-address", "--timeout", "0.3")
+FAILING = ("demo", "private-address", "--timeout", "1")
 
 
 def test_a_pipe_gets_no_colour() -> None:
@@ -413,8 +413,8 @@ def test_lines_are_as_long_as_columns_say(columns: int) -> None:
 
 @pytest.mark.parametrize("name", ["private-address", "not-kafka", "healthy", "throttled"])
 def test_ascii_alone_says_it_all(name: str) -> None:
-    plain = kdiag("demo", name, "--timeout", "0.3", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
-    full = kdiag("demo", name, "--timeout", "0.3")
+    plain = kdiag("demo", name, "--timeout", "1", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    full = kdiag("demo", name, "--timeout", "1")
     assert plain.returncode == full.returncode
     assert plain.stdout.isascii()
     assert not full.stdout.isascii()
@@ -709,7 +709,7 @@ def test_all_findings_are_listed() -> None:
 
 
 def test_the_tour() -> None:
-    done = kdiag("demo", "--timeout", "0.3")
+    done = kdiag("demo", "--timeout", "1")
     assert done.returncode == 0
     assert done.stderr == ""
     healthy, private = (done.stdout.index(f"$ kdiag demo {n}") for n in ("healthy", "private-addr"))

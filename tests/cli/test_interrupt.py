@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -99,6 +100,17 @@ def test_while_the_metadata_is_waited_for(brokers: Brokers) -> None:
     with started("check", brokers.bootstrap, *PATIENT) as process:
         met.wait()
         assert "interrupted" in interrupted(process)
+
+
+def test_while_kubectl_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kubectl, called = tmp_path / "kubectl", tmp_path / "called"
+    kubectl.write_text(f"#!/bin/sh\ntouch {called}\nsleep {2 * ENOUGH:.0f}\n")
+    kubectl.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with started("check", "127.0.0.1:1", "--strimzi", "shop/kafka") as process:
+        while process.poll() is None and not called.exists():
+            time.sleep(0.01)
+        interrupted(process)
 
 
 def test_what_is_known_is_json_too_and_a_file_is_whole(brokers: Brokers, tmp_path: Path) -> None:
@@ -301,7 +313,7 @@ def test_nothing_is_loaded_before_ctrl_c_is_taken_care_of() -> None:
 
 LONG = [
     ["demo", "healthy"],
-    ["demo", "private-address", "--timeout", "0.2"],
+    ["demo", "private-address", "--timeout", "2"],
     ["demo", "healthy", "-o", "json"],
     ["demo", "--list"],
     ["explain", "KD301"],
