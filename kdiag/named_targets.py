@@ -75,8 +75,8 @@ def settings_of(bootstrap: str | None, given: Given = Given()) -> Settings:  # n
     from_file = parse_properties(file_text)
     if restricted:
         own = [{} if file_of_target else from_file, environment, given.properties]
-        theirs = [from_file if file_of_target else {}]
-        restricted.check(theirs, own, list(given.options), given.servers)
+        of_file = from_file if file_of_target else {}
+        restricted.check(of_file, own, list(given.options), given.servers)
     if "config" in values:
         values["config"] = given.config or {
             name: given.configuration(name) for name in from_target["config"]
@@ -210,18 +210,17 @@ class _RestrictedTarget:
 
     def check(
         self,
-        theirs: Sequence[Mapping[str, str]],
-        mine: Sequence[Mapping[str, str]],
+        of_file: Mapping[str, str],
+        own: Sequence[Mapping[str, str]],
         written: Sequence[str],
         bootstraps: Sequence[str],
     ) -> None:
-        """Raises UsageError where the target's properties (`theirs`) must not be used with the
-        user's (`mine`) and the options `written`."""
+        """Raises UsageError where the target's properties, those of its file among them, must not
+        be used with the user's `own` ones and the options `written`."""
         from kdiag.config.project import TrustedServers, refuse_decisions  # 9.7 ms
         from kdiag.config.targets import own_targets
 
         servers = [text for text in bootstraps if not text.startswith("@")]
-        named = TrustedServers.by(servers, mine, own_targets(os.environ))
-        refuse_decisions(
-            self._target, self._name, [*theirs, self._target.properties], mine, written, named
-        )
+        named = TrustedServers.by(servers, own, own_targets(os.environ))
+        properties = [of_file, self._target.properties]
+        refuse_decisions(self._target, self._name, properties, own, written, named)

@@ -98,4 +98,4 @@ def words(*known: str) -> Callable[..., list[CompletionItem]]:
 def _items(known: Iterable[tuple[str, str]], begun: str) -> list[CompletionItem]:
     from click.shell_completion import CompletionItem  # 1.1 ms
 
-    return [CompletionItem(name, help=said) for name, said in known if name.startswith(begun)]
+    return [CompletionItem(name, help=title) for name, title in known if name.startswith(begun)]

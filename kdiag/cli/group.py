@@ -54,8 +54,8 @@ class Commands(click.Group):
         first, *others = args
         server = _SERVER.search(first) or ("".join(others[:1]).isdigit() and "." in first)
         if first in ("help", "version"):
-            asked = [*others[:1], "--help"] if first == "help" else ["--version"]
-            cli.main(asked, prog_name=ctx.info_name, parent=ctx.parent, standalone_mode=False)
+            option = [*others[:1], "--help"] if first == "help" else ["--version"]
+            cli.main(option, prog_name=ctx.info_name, parent=ctx.parent, standalone_mode=False)
             ctx.exit()
         if first.startswith("@") or server:
             args = ["check", *args]

@@ -55,7 +55,7 @@ async def hold(walk: Walk, reached: Sequence[Listener], duration: float) -> Hold
     most = max(1, min(MOST_CONNECTIONS, walk.net.keepable) // (MOST_GAPS + 1))
     held = [_Holding(walk, each, duration) for each in reversed(by_address.values())]
     held, left_out = held[:most], len(held[most:])
-    held[0].tells = True
+    held[0].reports = True
     tasks = [asyncio.ensure_future(each.run()) for each in held]
     interrupted = False
     try:
@@ -138,14 +138,14 @@ async def _ask(connection: KafkaConnection) -> Reply:
 
 
 class _Holding:
-    """The connections to one broker. `tells`: it tells the observer how far it is."""
+    """The connections to one broker. `reports`: the observer learns from it how far --hold is."""
 
     def __init__(self, walk: Walk, listener: Listener, duration: float) -> None:
         self._walk, self._duration = walk, duration
         self._target = target_of(listener.contact)
         self._loop = asyncio.get_running_loop()
         self._kept: list[_Kept] = []
-        self.tells = False
+        self.reports = False
         node, advertised = listener.broker.node, str(listener.broker.advertised)
         self.found = HeldBroker(node, advertised, None, 0.0, 0.0, 0, "not opened", ())
 
@@ -153,8 +153,8 @@ class _Holding:
         """Opens the connections, waits, and asks. What is known is in `found`, also when it is
         cancelled."""
         node = self.found.node
-        asked = (metadata_question(raw=True), broker_configs(node, (IDLE,)))
-        opened = await connect(self._walk, self._target._replace(questions=asked))
+        questions = (metadata_question(raw=True), broker_configs(node, (IDLE,)))
+        opened = await connect(self._walk, self._target._replace(questions=questions))
         if opened.connection is None:
             return
         busy, began = opened.connection, self._loop.time()
@@ -186,7 +186,7 @@ class _Holding:
         has answered just then. `session` is how many seconds the login still lasts."""
         start, asking = self._loop.time(), []
         left = list(self._kept)
-        self._tell(left)
+        self._report(left)
         try:
             for tick in range(1, math.ceil(left[-1].gap / interval) + 1):
                 if all(each.over for each in self._kept) or (session < tick * interval):
@@ -196,7 +196,7 @@ class _Holding:
                     break
                 while left and left[0].gap <= tick * interval * (1 + 1e-9):
                     asking.append(asyncio.ensure_future(left.pop(0).ask(session_ends=False)))
-                    self._tell(left)
+                    self._report(left)
             for each in left:
                 if session < each.gap:
                     await each.ask(session_ends=True)
@@ -219,8 +219,8 @@ class _Holding:
         )
         return not reply.failure
 
-    def _tell(self, left: Sequence[_Kept]) -> None:
-        if self.tells and left:
+    def _report(self, left: Sequence[_Kept]) -> None:
+        if self.reports and left:
             first, last = seconds(left[0].gap), seconds(left[-1].gap)
             text = f"silent connections are asked after {first}"
             text += f", the last after {last}" if len(left) > 1 else ""

@@ -109,7 +109,7 @@ def deliver(
 
     `leaders` maps node id → partition; `given` are client properties beside those of `security`,
     whose token, if it needs one, must be there. Blocks for about `timeout` seconds at most, and
-    _TO_TELL more when it is over, and ends with the first login that fails: the client would try
+    _REPORTING more when it is over, and ends with the first login that fails: the client would try
     again and again. Every failure is in the result.
     """
     logging_in = signed(security)
@@ -168,8 +168,8 @@ def read_back(
 
     try:
         configured = _configured(servers, timeout, given, logging_in)
-        mine = {name: value for name, value in configured.items() if name not in _PRODUCERS}
-        reader = Consumer({**mine, **_READS, "group.id": group, "error_cb": log.fail})
+        common = {name: value for name, value in configured.items() if name not in _PRODUCERS}
+        reader = Consumer({**common, **_READS, "group.id": group, "error_cb": log.fail})
         try:
             reader.assign([TopicPartition(topic, n, at) for n, (_, at) in offsets.items()])
             while len(found) < len(offsets) and time.perf_counter() < started + timeout:
@@ -272,7 +272,7 @@ class _Deliveries:
 
 def _tried(given: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
     """The properties that this client takes by themselves, and a text for each other: its name and
-    value, and what the client says of it."""
+    value, and the client's error."""
     taken, refused = dict(given), []
     for name, value in given.items():
         if name in NEVER:
@@ -283,10 +283,10 @@ def _tried(given: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
             del taken[name]
             number = value.isdigit() and len(value) < 10
             shown = value if number else like(value, ("true", "false"))
-            said = error.args[0].str().strip()
+            message = error.args[0].str().strip()
             if shown != value:  # it may be a secret in the wrong place
-                said = said.replace(value, shown)
-            refused.append(f"{name}={shown}: {clean(said)}")
+                message = message.replace(value, shown)
+            refused.append(f"{name}={shown}: {clean(message)}")
     return taken, tuple(refused)
 
 
@@ -366,7 +366,7 @@ def _as_on_the_wire(metadata: Any, topic: str | None) -> dict[str, Any]:
 
 
 def _opened(configuration: Mapping[str, object], log: _ClientLog) -> Producer:
-    """A client that tells `words` all it has to say. Raises KafkaException."""
+    """A client whose log lines and errors go to `log`. Raises KafkaException."""
     logger = logging.Logger("kdiag.client", logging.DEBUG)
     logger.addHandler(log)
     return Producer({**configuration, "error_cb": log.fail, "throttle_cb": log.slow}, logger=logger)
@@ -394,12 +394,11 @@ def given_up(deliveries: Sequence[Delivery]) -> tuple[Delivery, ...]:
 
 def _explained(delivery: Delivery, refusals: Mapping[int, Sequence[str]]) -> Delivery:
     """The delivery; where the client retried until its time was over, with the broker's error."""
-    said = refusals.get(delivery.partition, ())
-    if not said or delivery.error not in ("_MSG_TIMED_OUT", "_TIMED_OUT"):
+    errors = refusals.get(delivery.partition, ())
+    if not errors or delivery.error not in ("_MSG_TIMED_OUT", "_TIMED_OUT"):
         return delivery
     codes = [code for code in vars(KafkaError).values() if isinstance(code, int)]
     names = {KafkaError(code).str(): KafkaError(code).name() for code in codes}
-    often = f", {len(said)} times in {delivery.elapsed:.1f} s" if len(said) > 1 else ""
-    return delivery._replace(
-        error=names.get(said[-1], delivery.error), detail=clean(said[-1]) + often
-    )
+    last, count = errors[-1], len(errors)
+    often = f", {count} times in {delivery.elapsed:.1f} s" if count > 1 else ""
+    return delivery._replace(error=names.get(last, delivery.error), detail=clean(last) + often)

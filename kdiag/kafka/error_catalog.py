@@ -32,10 +32,10 @@ class KafkaError:
         return "kdiag check HOST:PORT"
 
 
-def find(said: str) -> KafkaError | None:
+def find(error: str) -> KafkaError | None:
     """The error of that number or name, as any client writes it: `72`, `-195`, `_TRANSPORT`,
     `RD_KAFKA_RESP_ERR__TRANSPORT`, `LEADER_NOT_AVAILABLE`, `LeaderNotAvailableException`."""
-    text = said.strip()
+    text = error.strip()
     if re.fullmatch(r"-?\d{1,6}", text):
         return _BY_NUMBER.get(int(text))
     name = re.sub(r"^(RD_KAFKA_RESP_ERR_|ERR_|KafkaError\.)", "", text)

@@ -102,10 +102,10 @@ class AddressResult(NamedTuple):
     `address` is an IP literal, `source` our own address on that connection ("" for none).
     `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
     `protocol` is the security.protocol that the listener turned out to speak ("" if unknown),
-    `mechanisms` the SASL mechanisms it offers, as far as it told. `received` has the first bytes
+    `mechanisms` the SASL mechanisms it offers, as far as known. `received` has the first bytes
     of the answers of a peer that speaks no Kafka, the most telling last; `quotable` is False where
     the report may not quote them. `apis` is the table of ApiVersions, each request's key with its
-    least and its most version, empty where it was not told. `serves` are the node ids whose
+    least and its most version, empty where it is not known. `serves` are the node ids whose
     partitions are served there, `refuses` those whose partitions it does not lead, as it says
     (ListOffsets); `recognised` tells whether it takes itself for the node and cluster that were
     meant (ApiVersions 5), None where it was not asked. `other_name` is a TLS handshake that the

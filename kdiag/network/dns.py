@@ -77,13 +77,17 @@ def configured() -> ResolverConfiguration:
 
 def _links() -> tuple[tuple[str, int], ...]:
     """The servers of systemd-resolved's links; empty where it does not tell."""
+    printed = _printed("resolvectl", "dns")
+    return servers_of_links(printed) if printed else ()
+
+
+def _printed(*command: str) -> str | None:
+    """What a command prints; None where it fails or takes too long."""
     try:
-        printed = subprocess.run(
-            ["resolvectl", "dns"], capture_output=True, timeout=_PATIENCE, check=True
-        ).stdout.decode("utf-8", "replace")
+        done = subprocess.run(command, capture_output=True, timeout=_PATIENCE, check=True)
     except (OSError, subprocess.SubprocessError):
-        return ()
-    return servers_of_links(printed)
+        return None
+    return done.stdout.decode("utf-8", "replace")
 
 
 def servers_of_links(printed: str) -> tuple[tuple[str, int], ...]:
@@ -99,11 +103,8 @@ def _of_domain(host: str, configuration: ResolverConfiguration) -> ResolverConfi
     servers, and resolv.conf does not have them."""
     if sys.platform != "darwin":
         return configuration
-    try:
-        printed = subprocess.run(
-            ["scutil", "--dns"], capture_output=True, timeout=_PATIENCE, check=True
-        ).stdout.decode("utf-8", "replace")
-    except (OSError, subprocess.SubprocessError):
+    printed = _printed("scutil", "--dns")
+    if printed is None:
         return replace(configuration, servers=(), flaw="the system does not tell its DNS servers")
     servers = servers_of_domain(host, printed)
     return replace(configuration, servers=servers) if servers else configuration

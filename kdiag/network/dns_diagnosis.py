@@ -71,10 +71,8 @@ class DnsDiagnosis(NamedTuple):
         if self.flaw:
             lines.append(self.flaw)
         if self.silent:
-            lines.append(
-                f"DNS server{'s' * (len(self.silent) > 1)} that did not answer: "
-                + ", ".join(self.silent)
-            )
+            servers = "DNS server" if len(self.silent) == 1 else "DNS servers"
+            lines.append(f"{servers} that did not answer: {', '.join(self.silent)}")
         if self.hosts:
             lines.append(f"the hosts file has {', '.join(self.hosts)} for it")
         if self.search and any(answer.server for answer in self.answers):

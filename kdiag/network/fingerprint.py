@@ -34,8 +34,8 @@ class ServiceFingerprint(NamedTuple):
 
 class _Kind(NamedTuple):
     """A kind of server, and the pattern that its first bytes match from the start; the pattern's
-    group `said`, where it has one, is what to show of them. Patterns are compiled when a stranger
-    is met, which seldom happens."""
+    group `banner`, where it has one, is what to show of them. Patterns are compiled when a peer is
+    no broker, which seldom happens."""
 
     name: str
     pattern: bytes
@@ -52,16 +52,16 @@ def recognise(first: bytes) -> ServiceFingerprint | None:
     for kind in _KINDS:
         found = re.match(kind.pattern, head)
         if found:
-            said = found.groupdict().get("said") or head.partition(b"\n")[0]
-            return ServiceFingerprint(kind.name, _banner(head, said), kind.hint)
+            banner = found.groupdict().get("banner") or head.partition(b"\n")[0]
+            return ServiceFingerprint(kind.name, _banner(head, banner), kind.hint)
     return None
 
 
 def follow_ups(first: bytes) -> tuple[bytes, ...]:
     """What to send, each on a connection of its own, to learn more about a peer that is no broker.
 
-    Nothing for one that named itself; a web server is asked for its front page, which tells a
-    Schema Registry from a metrics exporter; one that said nothing is asked for that and for
+    Nothing for a peer whose first bytes name it; a web server is asked for its front page, which
+    tells a Schema Registry from a metrics exporter; a silent peer is asked for that and for
     ZooKeeper's name. What `recognise` makes of a later answer is worth more.
     """
     if first.startswith(b"HTTP/"):
@@ -84,9 +84,9 @@ def decode_size(size: int) -> str | None:
     return f"the text {head.decode()!r}" if head.isalnum() else None
 
 
-def _banner(head: bytes, said: bytes) -> str:
+def _banner(head: bytes, banner: bytes) -> str:
     server = re.search(rb"(?i)\r?\nserver:[ \t]*([^\r\n]+)", head.partition(b"\r\n\r\n")[0])
-    text = clean_bytes(said, _BANNER_LIMIT)
+    text = clean_bytes(banner, _BANNER_LIMIT)
     if head.startswith(b"HTTP/") and server:
         text += f" ({clean_bytes(server[1], _BANNER_LIMIT)})"
     return clean(text, _BANNER_LIMIT * 2)
@@ -154,7 +154,7 @@ _KINDS = (
     ),
     _Kind(
         "an SSH server",
-        _bytes(rb"(?P<said>SSH-[12]\.[^\r\n]*)"),
+        _bytes(rb"(?P<banner>SSH-[12]\.[^\r\n]*)"),
         f"This is the SSH port of the machine; Kafka clients {_BROKER_PORT}.",
     ),
     _Kind(
@@ -174,13 +174,13 @@ _KINDS = (
     ),
     _Kind(
         "PostgreSQL",
-        _bytes(rb"E(\0\0.{2}S\w+\0([^M\0][^\0]*\0)*M(?P<said>[^\0]*)\0|FATAL: )"),
+        _bytes(rb"E(\0\0.{2}S\w+\0([^M\0][^\0]*\0)*M(?P<banner>[^\0]*)\0|FATAL: )"),
         f"This is the port of a PostgreSQL; Kafka clients {_BROKER_PORT}.",
     ),
     _Kind(
         "MySQL or MariaDB",
         _bytes(
-            rb".{2}\0[\0\x01](\n(5\.5\.5-)?(?P<said>[3-9][ -~]{2,80}|1\d\.[ -~]{2,80})\0"
+            rb".{2}\0[\0\x01](\n(5\.5\.5-)?(?P<banner>[3-9][ -~]{2,80}|1\d\.[ -~]{2,80})\0"
             rb"|\xff.{2}(?=[^\r\n]{0,200}(MySQL|MariaDB)))"
         ),
         f"This is the port of a MySQL; Kafka clients {_BROKER_PORT}.",

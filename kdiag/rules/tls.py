@@ -121,8 +121,8 @@ def tls_handshake(
     `ssl.cipher.suites` on the client or on the broker. Where the name is unknown (SNI), dial the
     name that the server has.
     """
-    mine = settings.security.tls.versions
-    only = f" (this client takes {listed(mine)} only)" if mine else ""
+    versions = settings.security.tls.versions
+    only = f" (this client takes {listed(versions)} only)" if versions else ""
     yield from judge(
         {Failure.HANDSHAKE},
         bootstrap,

@@ -124,15 +124,15 @@ async def _preferred(
     """(topic, partition) → the node id of the replica that its leader prefers for the client's
     rack, for one partition of each leader."""
     rack = walk.settings.of_role.get("client.rack")
-    asked = {node: partitions[0] for node, partitions in own.items() if partitions}
+    first = {node: partitions[0] for node, partitions in own.items() if partitions}
     if not rack or found.role != "consumer" or found.failed:
         return {}
-    for node in asked:
+    for node in first:
         connection = flights[node].connection
         if connection:  # a record written meanwhile may be as large as it likes
             connection.max_frame = MAX_FRAME
     replies = await asyncio.gather(
-        *(flights[n].ask({"": nearest(p.topic, p.number, p.end, rack)}) for n, p in asked.items())
+        *(flights[n].ask({"": nearest(p.topic, p.number, p.end, rack)}) for n, p in first.items())
     )
     return {
         key: p.get("preferred_read_replica", -1)
@@ -146,8 +146,8 @@ async def _read_by_client(walk: Walk, metadata: Metadata, found: Consume) -> Cli
     """The real client reads what it can of the topic, where the group has a coordinator: it looks
     for that one, and elsewhere Kafka would create the topic of offsets."""
     partitions = [p for p in found.partitions if p.topic == found.topic]
-    asked = found.role == "consumer" and found.coordinator is not None and not found.failed
-    if not (asked and partitions and walk.net.outside):
+    readable = found.role == "consumer" and found.coordinator is not None and not found.failed
+    if not (readable and partitions and walk.net.outside):
         return None
     try:
         from kdiag.kafka.client import read_back  # 14 ms: as in hop 4

@@ -303,8 +303,8 @@ async def _logged_in(
     if entered.done():  # only the real client is logged in, so only its reply is known
         result.connection.close()
         return result._replace(dial=dial, connection=None, replies=(entered,))
-    asked = [result.connection.send(question) for question in target.questions]
-    return result._replace(dial=dial, replies=tuple(asked))
+    replies = tuple(result.connection.send(question) for question in target.questions)
+    return result._replace(dial=dial, replies=replies)
 
 
 async def _requiring_sasl(

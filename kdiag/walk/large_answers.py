@@ -25,9 +25,9 @@ async def large_answers(
     """The brokers whose large answer did not arrive on their connection in `flights`; these were
     asked again on a new one."""
     addresses = {x.broker.node: target_of(x.contact) for x in listeners.reached}
-    asked = {n: flight.connection for n, flight in flights.items() if flight.connection}
+    connections = {n: flight.connection for n, flight in flights.items() if flight.connection}
     found = await asyncio.gather(
-        *(_broker(walk, node, addresses[node], each) for node, each in asked.items())
+        *(_broker(walk, node, addresses[node], each) for node, each in connections.items())
     )
     return tuple(each for each in found if each)
 

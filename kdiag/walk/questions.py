@@ -41,8 +41,8 @@ ALL_TOPICS = metadata_question(None)
 def offsets_body(partitions: Partitions, timestamp: int = LATEST, isolation_level: int = 0) -> Body:
     """The body of a ListOffsets request; it is answered for a topic that does not exist, too, and
     creates none."""
-    asked = {"current_leader_epoch": -1, "timestamp": timestamp}
-    topics = by_topic(partitions, asked)
+    fields = {"current_leader_epoch": -1, "timestamp": timestamp}
+    topics = by_topic(partitions, fields)
     return {"replica_id": -1, "isolation_level": isolation_level, "topics": topics}
 
 

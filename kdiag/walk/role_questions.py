@@ -86,17 +86,17 @@ def group_questions(group: str, role: str) -> dict[str, Question]:
 
 def offsets(partitions: Partitions) -> dict[str, Question]:
     """The questions for the first offset, the end, and the last stable offset of partitions."""
-    asked = {"start": (EARLIEST, 0), "end": (LATEST, 0), "stable": (LATEST, 1)}
+    offsets = {"start": (EARLIEST, 0), "end": (LATEST, 0), "stable": (LATEST, 1)}
     return {
         name: Question(ISOLATED_OFFSETS, offsets_body(partitions, *how), side=True)
-        for name, how in asked.items()
+        for name, how in offsets.items()
     }
 
 
 def _fetch(partitions: Partitions, offset: int = _BEYOND, rack: str = "") -> dict[str, Any]:
     """A Fetch without a session, whose answer has no records: offsets beyond the end. A broker
     looks first whether the client may read the topic."""
-    asked = {
+    fields = {
         "current_leader_epoch": -1,
         "fetch_offset": offset,
         "log_start_offset": -1,
@@ -110,7 +110,7 @@ def _fetch(partitions: Partitions, offset: int = _BEYOND, rack: str = "") -> dic
         "isolation_level": 0,
         "session_id": 0,
         "session_epoch": -1,
-        "topics": by_topic(partitions, asked),
+        "topics": by_topic(partitions, fields),
         "forgotten": [],
         "rack_id": rack,
     }

@@ -80,11 +80,11 @@ async def signed_in(sasl: Sasl, host: str, timeout: float) -> ReadyLogin:
         return ReadyLogin(sasl, f"no AWS region: {clean(host)} names none, and none is configured")
     if sasl.mechanism == "OAUTHBEARER":
         token = bearer(region, key_id, secret, session_token, time.time())
-        said = f"the token is signed for {_service(region)}: every MSK cluster there takes it"
-        return ReadyLogin(sasl._replace(region=region, token=token), notes=(said,))
+        note = f"the token is signed for {_service(region)}: every MSK cluster there takes it"
+        return ReadyLogin(sasl._replace(region=region, token=token), notes=(note,))
     keys = sasl._replace(region=region, username=key_id, password=secret, token=session_token)
-    said = f"AWS_MSK_IAM signs for the host that is dialled, first for {clean(host)} in {region}"
-    return ReadyLogin(keys, notes=(said,))
+    note = f"AWS_MSK_IAM signs for the host that is dialled, first for {clean(host)} in {region}"
+    return ReadyLogin(keys, notes=(note,))
 
 
 def bearer(region: str, key_id: str, secret: str, session_token: str, now: float) -> str:

@@ -107,12 +107,12 @@ class Scram:
         return f"n,,{self._bare}".encode()
 
     def next(self, challenge: bytes) -> bytes | None:
-        said = _ascii(challenge)
+        message = _ascii(challenge)
         if self._expected is None:
-            return self._prove(said)
-        if said.startswith("e="):
-            raise SaslError(f"the broker refused: {clean(said[2:], 200)}")
-        signature = _base64(said[2:].split(",")[0]) if said.startswith("v=") else b""
+            return self._prove(message)
+        if message.startswith("e="):
+            raise SaslError(f"the broker refused: {clean(message[2:], 200)}")
+        signature = _base64(message[2:].split(",")[0]) if message.startswith("v=") else b""
         if not hmac.compare_digest(signature, self._expected):
             raise SaslError(
                 "the broker's signature is wrong: it does not know this user's password itself"
@@ -124,10 +124,10 @@ class Scram:
         name = self._user.replace("=", "=3D").replace(",", "=2C")
         return f"n={name},r={self._nonce}"
 
-    def _prove(self, said: str) -> bytes:
-        found = _SERVER_FIRST.fullmatch(said)
+    def _prove(self, challenge: str) -> bytes:
+        found = _SERVER_FIRST.fullmatch(challenge)
         if not found:
-            raise SaslError(f"no SCRAM challenge: {clean(said, 200)}")
+            raise SaslError(f"no SCRAM challenge: {clean(challenge, 200)}")
         nonce, iterations = found["nonce"], int(found["iterations"])
         if not nonce.startswith(self._nonce) or nonce == self._nonce:
             raise SaslError("the broker's nonce does not continue the client's")
@@ -138,7 +138,7 @@ class Scram:
             )
         salted = _salted(self._digest, self._password, _base64(found["salt"]), iterations)
         final = f"c=biws,r={nonce}"
-        messages = f"{self._bare},{said},{final}"
+        messages = f"{self._bare},{challenge},{final}"
         key = self._mac(salted, "Client Key")
         mask = self._mac(hashlib.new(self._digest, key).digest(), messages)
         proof = bytes(a ^ b for a, b in zip(key, mask))
@@ -181,7 +181,7 @@ class Bearer:
             raise SaslError(f"the broker refused the token: {self.refused}")
         if not challenge:
             return None
-        self.refused = _bearer_words(challenge)
+        self.refused = _bearer_error(challenge)
         return b"\x01"
 
 
@@ -260,17 +260,17 @@ def _base64(text: str) -> bytes:
         raise SaslError("no valid base64 in the broker's SCRAM message") from None
 
 
-def _bearer_words(challenge: bytes) -> str:
-    """What RFC 7628's error says: status, the scope that is missing, where to ask for a token."""
+def _bearer_error(challenge: bytes) -> str:
+    """RFC 7628's error as text: status, the scope that is missing, where to ask for a token."""
     text = challenge[:MAX_CHALLENGE].decode("utf-8", "replace")
     try:
-        said: Any = json.loads(text)
+        error: Any = json.loads(text)
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict) or not isinstance(said.get("status"), str):
+        error = None
+    if not isinstance(error, dict) or not isinstance(error.get("status"), str):
         return clean(text, 200)
-    found = [clean(said["status"], 200)]
+    found = [clean(error["status"], 200)]
     for field, name in (("scope", "scope"), ("openid-configuration", "configuration")):
-        if isinstance(said.get(field), str):
-            found.append(f"{name} {clean(said[field], 200)}")
+        if isinstance(error.get(field), str):
+            found.append(f"{name} {clean(error[field], 200)}")
     return ", ".join(found)

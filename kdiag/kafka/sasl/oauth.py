@@ -49,19 +49,19 @@ def claims(token: str) -> Claims | None:
     """The claims of a JWT, unverified; None if the text is no JWT."""
     try:
         header, payload, _ = token.split(".")
-        head, said = json.loads(_base64url(header)), json.loads(_base64url(payload))
+        head, body = json.loads(_base64url(header)), json.loads(_base64url(payload))
     except (ValueError, RecursionError):
         return None
-    if not isinstance(head, dict) or not isinstance(said, dict):
+    if not isinstance(head, dict) or not isinstance(body, dict):
         return None
-    told = said.get("aud")
-    audience = told if isinstance(told, list) else [told]
+    audience = body.get("aud")
+    audience = audience if isinstance(audience, list) else [audience]
     return Claims(
-        subject=_text(said.get("sub")),
+        subject=_text(body.get("sub")),
         audience=tuple(filter(None, map(_text, audience[:20]))),
-        issuer=_text(said.get("iss")),
-        expires=_seconds(said.get("exp")),
-        not_before=_seconds(said.get("nbf")),
+        issuer=_text(body.get("iss")),
+        expires=_seconds(body.get("exp")),
+        not_before=_seconds(body.get("nbf")),
         algorithm=_text(head.get("alg")),
     )
 
@@ -94,7 +94,7 @@ async def fetched(sasl: Sasl, timeout: float) -> ReadyLogin:
     except asyncio.TimeoutError:
         return ReadyLogin(sasl, f"{where} did not answer within {timeout:g} s", notes)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        return ReadyLogin(sasl, f"{where}: {clean(_words(error), 200)}", notes)
+        return ReadyLogin(sasl, f"{where}: {clean(_message(error), 200)}", notes)
     finally:
         _cut(connection)
     token, flaw = _granted(status, body)
@@ -143,33 +143,29 @@ def _cut(connection: http.client.HTTPConnection) -> None:
 
 def _granted(status: int, body: bytes) -> tuple[str, str]:
     """The token, or what is wrong with the answer."""
-
-    def text_of(value: object) -> str:
-        return clean(value, 200) if isinstance(value, str) else ""
-
     if len(body) > MAX_ANSWER:
         return "", f"answered with more than {MAX_ANSWER} bytes"
     try:
-        said: Any = json.loads(body)
+        answer: Any = json.loads(body)
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
-        text = text_of(body[:1000].decode("utf-8", "replace").strip())
+        answer = None
+    if not isinstance(answer, dict):
+        text = _text(body[:1000].decode("utf-8", "replace").strip())
         return "", f"answered {status}: {text or 'nothing'}"
     if status != http.client.OK:
-        reasons = filter(None, (text_of(said.get("error")), text_of(said.get("error_description"))))
+        reasons = filter(None, (_text(answer.get(x)) for x in ("error", "error_description")))
         return "", f"answered {status}: {', '.join(reasons) or 'no reason given'}"
-    token = said.get("access_token")
+    token = answer.get("access_token")
     if not isinstance(token, str) or not token:
         return "", "answered 200 without an access_token"
     return token, ""
 
 
-def _words(error: Exception) -> str:
+def _message(error: Exception) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
-    said = error.strerror if isinstance(error, OSError) else None
-    return said or str(error) or type(error).__name__
+    message = error.strerror if isinstance(error, OSError) else None
+    return message or str(error) or type(error).__name__
 
 
 def _text(value: object) -> str:

@@ -16,19 +16,19 @@ MANY_ROWS = 6  # of more brokers, those with the same result share a row
 MANY_SERVERS = 3
 MANY_NODES = 4  # node ids named in a shared row
 
-WENT = {"pass": "ok", "warn": "warn", "fail": "fail", "skipped": "none"}
+OUTCOMES = {"pass": "ok", "warn": "warn", "fail": "fail", "skipped": "none"}
 WORST_FIRST = ("fail", "warn", "none", "ok")
 
 
 @dataclass(frozen=True)
 class Arrow:
-    """The arrow of one hop between the client and a server or broker. `went` is "ok", "warn",
-    "fail" or "none"; `said` is the text on the arrow; `back` is true where it points to the
+    """The arrow of one hop between the client and a server or broker. `outcome` is "ok", "warn",
+    "fail" or "none"; `text` stands on the arrow; `back` is true where it points to the
     client."""
 
     hop: str
-    went: str
-    said: str
+    outcome: str
+    text: str
     cause: Finding | None = None
     back: bool = False
 
@@ -57,25 +57,26 @@ def bootstrap_rows(report: Report) -> Iterator[Row]:
     for server in servers:
         broken = presentation.broken(server)
         failed = "fail" if hop.status == "fail" else "warn"
-        went = failed if broken else "ok" if any(server.layers.values()) else "none"
+        outcome = failed if broken else "ok" if any(server.layers.values()) else "none"
         cause = causes.get(("bootstrap", f"bootstrap {server.server}"))
-        if cause and went == "ok":
-            went = WENT[hop.status]
-        said = _how(broken) or (
-            ", ".join(x for x in [server.protocol] if x) if went == "ok" else ""
-        )
-        arrow = Arrow("bootstrap", went, said or _not(hop), cause if went != "ok" else None)
+        if cause and outcome == "ok":
+            outcome = OUTCOMES[hop.status]
+        text = _failure_text(broken) or (server.protocol or "" if outcome == "ok" else "")
+        cause = cause if outcome != "ok" else None
+        arrow = Arrow("bootstrap", outcome, text or _why_not(hop), cause)
         address = ", ".join(server.addresses) if server.addresses else ""
         kind = _kind(server.addresses[0]) if server.addresses else ""
         via = f"{kind} {address}".strip() if address not in server.server else kind
         rows.append(Row(server.server, via, "bootstrap", "", (arrow,)))
     rows = _alike(rows, MANY_SERVERS, "servers")
-    answered = next((n for n, row in enumerate(rows) if row.arrows[0].went == "ok"), len(rows) - 1)
+    answered = next(
+        (n for n, row in enumerate(rows) if row.arrows[0].outcome == "ok"), len(rows) - 1
+    )
     metadata = _step(report, "metadata")
     back = Arrow(
         "metadata",
-        WENT[metadata.status],
-        metadata.summary or _not(metadata),
+        OUTCOMES[metadata.status],
+        metadata.summary or _why_not(metadata),
         _of_hop(report, "metadata"),
         back=True,
     )
@@ -112,7 +113,7 @@ def _listener(
     broken = presentation.broken(broker)
     cause = causes.get(("listeners", f"broker {broker.node}"))
     if broken or (cause and cause.severity == "error"):
-        return Arrow("listeners", "fail", _how(broken), cause)
+        return Arrow("listeners", "fail", _failure_text(broken), cause)
     if not any(broker.layers.values()):
         return _untried(step)
     if cause:
@@ -127,8 +128,8 @@ def _produced(
     if broker.produce is None:
         return _untried(step)
     if broker.produce != "ok" or (cause and cause.severity == "error"):
-        said = "" if broker.produce == "ok" else broker.produce
-        return Arrow("produce", "fail", said, cause)
+        text = "" if broker.produce == "ok" else broker.produce
+        return Arrow("produce", "fail", text, cause)
     return Arrow("produce", "warn" if cause else "ok", "answers", cause)
 
 
@@ -139,14 +140,14 @@ def _step(report: Report, hop: AreaId) -> HopResult:
 
 
 def _untried(step: HopResult) -> Arrow:
-    return Arrow(step.hop, "none", _not(step))
+    return Arrow(step.hop, "none", _why_not(step))
 
 
-def _not(step: HopResult) -> str:
+def _why_not(step: HopResult) -> str:
     return step.skipped_because or ("not tried" if step.status == "skipped" else "")
 
 
-def _how(broken: tuple[str, str] | None) -> str:
+def _failure_text(broken: tuple[str, str] | None) -> str:
     return f"{broken[0]}: {broken[1]}" if broken else ""
 
 
@@ -182,7 +183,7 @@ def _alike(rows: Sequence[Row], many: int, noun: str) -> list[Row]:
     for row in rows:
         groups.setdefault(_result(row), []).append(row)
     ranked = sorted(
-        groups.values(), key=lambda g: min(WORST_FIRST.index(a.went) for a in g[0].arrows)
+        groups.values(), key=lambda g: min(WORST_FIRST.index(a.outcome) for a in g[0].arrows)
     )
     if len(ranked) > many:
         rest = [row for group in ranked[many - 1 :] for row in group]
@@ -198,12 +199,12 @@ def _together(group: Sequence[Row], noun: str) -> Row:
     named = some if noun == "brokers" else ""
     arrows = group[0].arrows
     if len({_result(row) for row in group}) > 1:
-        arrows = tuple(replace(arrow, said="in several ways", cause=None) for arrow in arrows)
+        arrows = tuple(replace(arrow, text="in several ways", cause=None) for arrow in arrows)
     return Row(f"{group[0].address}, …", group[0].kind, f"{len(group)} {noun}", named, arrows)
 
 
 def _result(row: Row) -> tuple[object, ...]:
-    return tuple((a.went, a.said, a.cause.code if a.cause else "") for a in row.arrows)
+    return tuple((a.outcome, a.text, a.cause.code if a.cause else "") for a in row.arrows)
 
 
 def _kind(host: str) -> str:
@@ -233,4 +234,4 @@ def described(rows: Sequence[Row]) -> Iterator[str]:
         for arrow in row.arrows:
             cause = f" for {arrow.cause.code} {arrow.cause.name}" if arrow.cause else ""
             number = presentation.number(arrow.hop)
-            yield f"Hop {number}, {arrow.hop}, {who}: {results[arrow.went]}{cause}."
+            yield f"Hop {number}, {arrow.hop}, {who}: {results[arrow.outcome]}{cause}."

@@ -91,7 +91,7 @@ def _end(svg: Element, paper: Paper, row: Row, y: float) -> float:
     height = paper.step * len(row.arrows) + 6
     group = add(svg, "g")
     add(group, "title", f"{row.who} {row.address}")
-    worst = min((arrow.went for arrow in row.arrows), key=WORST_FIRST.index)
+    worst = min((arrow.outcome for arrow in row.arrows), key=WORST_FIRST.index)
     _box(group, paper.right, y, paper.end, height, f"end {worst}", _INK[worst])
     if paper.wide:
         split = paper.right + paper.end - 132
@@ -118,14 +118,14 @@ def _end(svg: Element, paper: Paper, row: Row, y: float) -> float:
 
 def _arrow(svg: Element, paper: Paper, arrow: Arrow, y: float) -> None:
     """Draws one arrow: the hop's number and name, its text, and the cause of a failure."""
-    ink = _INK[arrow.went]
-    group = add(svg, "g", class_=f"arrow {arrow.went}")
+    ink = _INK[arrow.outcome]
+    group = add(svg, "g", class_=f"arrow {arrow.outcome}")
     left, right = paper.left + 4.0, paper.right - 4.0
     line = add(group, "line", x1=left, y1=y, x2=right, y2=y, stroke=ink, stroke_width=2)
-    if arrow.went == "none":
+    if arrow.outcome == "none":
         line.set("stroke-dasharray", "2 5")
     tip, away = (left, 9) if arrow.back else (right, -9)
-    if arrow.went == "fail":
+    if arrow.outcome == "fail":
         line.set("x1" if arrow.back else "x2", f"{tip + away * 1.6:g}")
         cross = f"M{tip + away * 1.5:g} {y - 6:g} l{-away * 1.3:g} 12 m0 -12 l{away * 1.3:g} 12"
         add(group, "path", d=cross, stroke=ink, stroke_width=2.5, fill="none")
@@ -137,16 +137,16 @@ def _arrow(svg: Element, paper: Paper, arrow: Arrow, y: float) -> None:
     add(group, "circle", class_="number", cx=at, cy=y, r=size, fill=ink)
     number = str(presentation.number(arrow.hop))
     _text(group, paper, at, y + paper.font * 0.34, number, "digit", anchor="middle", fill="#ffffff")
-    text = at + size + 5
-    _text(group, paper, text, y - 6, arrow.hop, "name", fill=ink)
-    said, end = arrow.said, right
+    begin = at + size + 5
+    _text(group, paper, begin, y - 6, arrow.hop, "name", fill=ink)
+    text, end = arrow.text, right
     if arrow.cause and paper.wide:
         end = _tag(group, paper, arrow, f"{arrow.cause.code} {arrow.cause.name}", y) - 8
     elif arrow.cause:
         _tag(group, paper, arrow, arrow.cause.code, y)
-        said = said or arrow.cause.name
+        text = text or arrow.cause.name
     below = paper.font + (3 if paper.wide else 6)
-    _text(group, paper, text, y + below, _fit(said, paper.chars(end - text), 1)[0], "label")
+    _text(group, paper, begin, y + below, _fit(text, paper.chars(end - begin), 1)[0], "label")
 
 
 def _tag(svg: Element, paper: Paper, arrow: Arrow, tag: str, y: float) -> float:
@@ -155,7 +155,7 @@ def _tag(svg: Element, paper: Paper, arrow: Arrow, tag: str, y: float) -> float:
     height = paper.font + (9 if paper.wide else 5)
     x = paper.right - width - (34 if paper.wide else 8 if arrow.back else 17)
     add(svg, "rect", class_="tag", x=f"{x:g}", y=f"{y - height / 2:g}", width=f"{width:g}",
-        height=f"{height:g}", rx=f"{height / 2:g}", fill=_INK[arrow.went])  # fmt: skip
+        height=f"{height:g}", rx=f"{height / 2:g}", fill=_INK[arrow.outcome])  # fmt: skip
     middle = x + width / 2
     _text(svg, paper, middle, y + paper.font * 0.35, tag, "on", anchor="middle", fill="#ffffff")
     return x
@@ -199,18 +199,18 @@ def _text(
     paper: Paper,
     x: float,
     y: float,
-    said: str,
+    text: str,
     kind: str,
     anchor: str = "start",
     fill: str = "#1f2328",
 ) -> None:
-    if not said:
+    if not text:
         return
     size = paper.font - (1.5 if kind in ("label", "mono", "on", "digit") else 0)
-    text = add(svg, "text", said, class_=kind, x=f"{x:g}", y=f"{y:g}", fill=fill)
-    text.set("font-size", f"{size:g}")
+    element = add(svg, "text", text, class_=kind, x=f"{x:g}", y=f"{y:g}", fill=fill)
+    element.set("font-size", f"{size:g}")
     if anchor != "start":
-        text.set("text-anchor", anchor)
+        element.set("text-anchor", anchor)
 
 
 _LABEL = re.compile(r"[^.:/\s-]*[.:/\s-]*")

@@ -20,8 +20,8 @@ def no_command(text: str) -> str:
     return _COMMAND.sub(lambda found: f"{found.group()} ", text)
 
 
-def _escaped(said: str, more: str = "") -> str:
+def _escaped(text: str, more: str = "") -> str:
     """The text escaped by GitHub's rules: percent, line breaks, and `more` in properties."""
     for char in f"%\r\n{more}":
-        said = said.replace(char, f"%{ord(char):02X}")
-    return said
+        text = text.replace(char, f"%{ord(char):02X}")
+    return text
