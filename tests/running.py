@@ -62,24 +62,21 @@ def _at_start(given: Iterable[str]) -> list[str]:
 
 def ended(
     arguments: Sequence[str], told: Mapping[str, str], cwd: Path, timeout: float,
-    *, stdin: bytes = b"", fresh: bool = False, forks: Forks | None = None,
+    *, stdin: bytes = b"", fresh: bool = False, forks: Forks = FORKS,
 ) -> subprocess.CompletedProcess[str]:  # fmt: skip
-    """kdiag in this environment, when it has ended: forked, or by a `fresh` interpreter."""
-    done = None if fresh else (forks or FORKS).run(arguments, stdin, cwd, told, timeout)
+    """kdiag (or what else `forks` runs) in this environment, when it has ended: forked, or by a
+    `fresh` interpreter."""
+    command = [*forks.inside, sys.executable, "-m", forks.program, *arguments]
+    done = None if fresh else forks.run(arguments, stdin, cwd, told, timeout)
     if done is None:
         process = subprocess.run(
-            command(*arguments),
-            input=stdin,
-            capture_output=True,
-            cwd=cwd,
-            env=told,
-            timeout=timeout,
+            command, input=stdin, capture_output=True, cwd=cwd, env=told, timeout=timeout
         )
         done = process.returncode, process.stdout, process.stderr
     code, *streams = done
     texts = (stream.decode("utf-8", "surrogateescape") for stream in streams)
     out, err = (text.replace("\r\n", "\n").replace("\r", "\n") for text in texts)
-    return subprocess.CompletedProcess(command(*arguments), code, out, err)
+    return subprocess.CompletedProcess(command, code, out, err)
 
 
 def on_terminal(*arguments: str, **given: str) -> tuple[str, str]:

@@ -41,7 +41,7 @@ EVERYWHERE = {
 def each(folder: Path) -> dict[str, tuple[list[str], int, subprocess.CompletedProcess[str]]]:
     """Every command of the copy in `folder`: its arguments, the exit code where nothing is missing,
     and how it ended. They are forked from one process, which has loaded whatever is there."""
-    forks, told = Forks(folder), {**environment(), "PYTHONPATH": str(folder)}
+    forks, told = Forks(folder=folder), {**environment(), "PYTHONPATH": str(folder)}
     try:
         return {
             name: (arguments, code, ended(arguments, told, folder, ENOUGH, forks=forks))

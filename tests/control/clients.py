@@ -8,7 +8,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.forked import Forks
 from tests.lab.kafka import JAVA, cache, jars
 from tests.lab.processes import ROOT, end, spawn
-from tests.running import environment
+from tests.running import ended, environment
 
 COMPILER = ("org.eclipse.jdt", "ecj", "3.38.0")  # compiles where there is no JDK
 _SOURCE = Path(__file__).with_name("JavaClient.java")
+LIBRDKAFKA = Forks("tests.control.librdkafka")
 SLACK = 20.0  # seconds more than a client may take, for a machine that is busy
 
 
@@ -71,10 +72,8 @@ def check(
 ) -> Checked:
     """Runs `kdiag check` with these client properties."""
     given = [part for pair in properties.items() for part in ("-X", "=".join(pair))]
-    command = [sys.executable, "-m", "kdiag", "check", bootstrap, *given, *options, "-o", "json"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, env=environment(), timeout=seconds, check=False
-    )
+    arguments = ["check", bootstrap, *given, *options, "-o", "json"]
+    done = ended(arguments, environment(), ROOT, seconds)
     assert done.stdout, f"no report, exit code {done.returncode}: {done.stderr}"
     report = json.loads(done.stdout)
     assert report["exit_code"] == done.returncode
@@ -95,16 +94,8 @@ def librdkafka(
         "partitions": partitions,
         "seconds": seconds,
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.control.librdkafka"],
-        input=json.dumps(told),
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=environment(),
-        timeout=seconds + SLACK,
-        check=False,
-    )
+    stdin = json.dumps(told).encode()
+    done = ended((), environment(), ROOT, seconds + SLACK, stdin=stdin, forks=LIBRDKAFKA)
     assert done.stdout, done.stderr
     return Run(json.loads(done.stdout))
 

@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 
+from tests.forked import Forks
 from tests.lab import goldens
 from tests.lab.listeners import USERS
 from tests.lab.processes import ROOT
-from tests.running import ended
+from tests.running import FORKS, ended
 
-SCHEMA = json.loads((ROOT / "kdiag" / "schema.json").read_text())
+VALID = jsonschema.Draft202012Validator(json.loads((ROOT / "kdiag" / "schema.json").read_text()))
 PATIENCE = 90  # seconds; nothing takes that long unless it hangs
+
+# What a process is forked from, by what it has loaded; those in a namespace end with their client.
+HERE = {("kdiag",): FORKS}
+FOR_AWS = ("kdiag.aws", "boto3", "botocore.config")
 
 Verdict = tuple[str | None, str | None, int]  # failing hop, root cause, exit code
 HEALTHY: Verdict = (None, None, 0)
@@ -27,9 +31,12 @@ HEALTHY: Verdict = (None, None, 0)
 
 @dataclass(frozen=True)
 class Client:
-    """A place to run commands in. `inside` is the prefix that gets there."""
+    """A place to run commands in. `inside` is the prefix that gets there; `fresh` has a new
+    interpreter for each rather than a fork."""
 
     inside: tuple[str, ...] = ()
+    fresh: bool = False
+    _forks: dict[tuple[str, ...], Forks] = field(default_factory=dict, repr=False, compare=False)
 
     def check(
         self,
@@ -48,7 +55,7 @@ class Client:
         assert not any(secret in done.stdout + done.stderr for secret in USERS.values())
         report = Report(json.loads(done.stdout))
         assert report.told["exit_code"] == done.returncode
-        jsonschema.validate(report.told, SCHEMA)
+        VALID.validate(report.told)
         goldens.hold(report.told)
         return report
 
@@ -59,20 +66,20 @@ class Client:
         return json.loads(done.stdout)
 
     def _run(
-        self, module: str, *arguments: str, folder: Path = ROOT, **variables: str
+        self, module: str, *arguments: str, folder: Path = ROOT, **more: str
     ) -> subprocess.CompletedProcess[str]:
         mine = {k: v for k, v in os.environ.items() if not k.startswith("KDIAG_")}
-        told = {**mine, "PYTHONPATH": str(ROOT), **variables}
-        if module == "kdiag" and not self.inside and "PYTHONPATH" not in variables:
-            return ended(arguments, told, folder, PATIENCE)
-        return subprocess.run(
-            [*self.inside, sys.executable, "-m", module, *arguments],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env=told,
-            timeout=PATIENCE,
-            check=False,
+        loaded = (module, *(FOR_AWS if "--aws" in arguments else ()))
+        forks = (self._forks if self.inside else HERE).setdefault(
+            loaded, Forks(*loaded, inside=self.inside)
+        )
+        return ended(
+            arguments,
+            {**mine, "PYTHONPATH": str(ROOT), **more},
+            folder,
+            PATIENCE,
+            fresh=self.fresh or "PYTHONPATH" in more,
+            forks=forks,
         )
 
 

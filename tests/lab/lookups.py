@@ -47,11 +47,7 @@ class Lookups:
 
     folder: Path
     place: Namespace
-
-    @property
-    def client(self) -> Client:
-        """kdiag and the real client, in there."""
-        return Client(self.place.inside)
+    client: Client  # kdiag and the real client, in there
 
     def last_words(self) -> str:
         """The end of the broker's log, for a test that fails."""
@@ -75,7 +71,7 @@ def lookups(folder: Path) -> Iterator[Lookups]:
         formatted(folder / "data")
         with (folder / "broker.log").open("wb") as log:
             running.append(spawn([*tool, "kafka.Kafka", properties], log, log))
-        started = Lookups(folder, place)
+        started = Lookups(folder, place, Client(place.inside))
         started.client.tool("create", f"{BROKER}:{INTERNAL_PORT}", "orders")
         yield started
     finally:

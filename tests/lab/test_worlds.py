@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -165,10 +165,10 @@ class Cloud:
     lab: Lab
     variables: Mapping[str, Any]
 
-    def check(self, listener: str) -> Report:
+    def check(self, listener: str, *, fresh: bool = False) -> Report:
         port = NODE_PORT if listener == "NODEPORT" else PORTS[listener]
         bootstrap = f"{PUBLICS[0]}:{port}"
-        return self.laptop.check(bootstrap, "--aws", *SOON, **self.variables)
+        return replace(self.laptop, fresh=fresh).check(bootstrap, "--aws", *SOON, **self.variables)
 
     @contextmanager
     def packets(self) -> Iterator[None]:
@@ -216,11 +216,12 @@ def test_world(cloud: Cloud, case: Case, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_rules_allow_and_packets_vanish(cloud: Cloud) -> None:
-    """A firewall on a host: EC2 is cleared, step by step, and the report looks there."""
+    """A firewall on a host: EC2 is cleared, step by step, and the report looks there. A fresh
+    interpreter loads what it needs of AWS by itself."""
     build(World(), cloud.account)
     dropped = f"ip daddr {HOMES[2]} tcp dport 9094 drop"
     with cloud.packets(), cloud.lab.network.rule(dropped):
-        report = cloud.check("PUBLIC")
+        report = cloud.check("PUBLIC", fresh=True)
     assert report.verdict == ("listeners", "KD306", 30), report
     assert report.cause["subjects"] == ["broker 3"]
     (cleared,) = (line for line in report.cause["evidence"] if line.startswith("EC2 lets"))
