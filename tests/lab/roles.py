@@ -71,7 +71,8 @@ def checking(server: str, folder: Path) -> Checked:
                 found["logs"] = {
                     n: size for n, size in found["logs"].items() if f"/{topic}-" not in n
                 }
-        assert after == before
+        changed = {what: (before[what], after[what]) for what in before}
+        assert all(was == now for was, now in changed.values()), changed
         return report
 
     return check

@@ -288,6 +288,8 @@ def test_the_rights_of_a_consumer(kafka: Lab, used: str, group: bool, topic: boo
     name = f"rights-{group}-{topic}"
     admin = AdminClient({"bootstrap.servers": used})
     admin.create_topics([NewTopic(name, 3, 3)])[name].result(PATIENCE)
+    while len(list(kafka.kafka.folder.glob(f"data-*/{name}-*/*.log"))) < 9:
+        time.sleep(0.1)  # each broker makes its replicas when it hears of them
     if not group:
         denied(used, ResourceType.GROUP, name, AclOperation.READ)
     if not topic:
