@@ -110,9 +110,15 @@ def _meanings(address: str) -> tuple[IPAddress, ...]:
 
 
 def is_unusable(host: str, port: int) -> bool:
-    """Nobody can dial it: empty host, 0.0.0.0, ::, or a port outside 1 to 65535."""
+    """No client elsewhere can use it: empty host, 0.0.0.0, ::, or a port outside 1 to 65535."""
     ip = parse(host)
-    return not host or not 0 < port < 65536 or (ip is not None and ip.is_unspecified)
+    return is_undialable(host, port) or (ip is not None and ip.is_unspecified)
+
+
+def is_undialable(host: str, port: int) -> bool:
+    """Nobody can dial it: empty host, or a port outside 1 to 65535. 0.0.0.0 and :: can be dialled
+    on Linux and macOS, and lead to the machine itself."""
+    return not host or not 0 < port < 65536
 
 
 def same_network(one: str, other: str) -> bool:

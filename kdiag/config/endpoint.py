@@ -56,21 +56,23 @@ def parse_bootstrap(text: str, notes: list[str] | None = None) -> tuple[Endpoint
 
 
 def parse_endpoint(text: str, notes: list[str] | None = None) -> Endpoint:
-    """`host:port`, `host` (port 9092 is assumed, and said in `notes`) or `[ipv6]:port`."""
+    """`host:port`, `host` (port 9092 is assumed, and said in `notes`) or `[ipv6]:port`; with a
+    security protocol in front, as listeners have it and clients take it, and which is left out."""
     scheme = re.match(_SCHEME, text) if "://" in text else None
     if scheme:
-        from kdiag.config.properties.names import PROTOCOLS  # 0.7 ms: for an error alone
+        from kdiag.config.properties.names import PROTOCOLS  # 0.7 ms: for this alone
 
-        name = scheme.group(1)
-        security = (
-            f" -X security.protocol={name.upper()}"
-            if name.upper() in PROTOCOLS and name.upper() != "PLAINTEXT"
-            else ""
-        )
-        raise UsageError(
-            f"{_address(text)} is a URL; a bootstrap server is HOST:PORT: write "
-            f"{_server(scheme.group(2))}{security}"
-        )
+        protocol, rest = scheme.group(1).upper(), scheme.group(2)
+        known = protocol in PROTOCOLS
+        wanted = f" -X security.protocol={protocol}" if known and protocol != "PLAINTEXT" else ""
+        if not known or "/" in rest or "@" in rest:
+            raise UsageError(
+                f"{_address(text)} is a URL; a bootstrap server is HOST:PORT: write "
+                f"{_server(rest)}{wanted}"
+            )
+        if wanted and notes is not None:
+            notes.append(f"{text}: {protocol}:// is left out; to set the protocol, write{wanted}")
+        text = rest
     host, port = _split(text)
     if not _is_host(host):
         raise UsageError(f"{_address(text)}: {_address(host)} is not a host name or an IP address")

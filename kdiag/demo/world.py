@@ -19,11 +19,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from kdiag.address import is_unusable
 from kdiag.config.settings import Endpoint, Settings
 from kdiag.demo.broker import FakeBroker, FakeCluster, FakeNode
 from kdiag.demo.logins import Logins
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.dialer import ConnectionResult, KafkaDialer
+from kdiag.kafka.messages import CLIENT_ID
 from kdiag.kafka.proxy_dialer import ProxyDialer
 from kdiag.network.attempt import LayerResult, Received, Sent
 from kdiag.network.dialer import TcpConnection, connect_failure
@@ -159,6 +161,7 @@ class WorldDialer(KafkaDialer):
             lookup=world.lookup,
             device="lo" if bindable() else None,
             tls=settings.security.tls,
+            client_id=settings.client.get("client.id") or CLIENT_ID,
         )
         self._nat, self._narrow, self._deaf = world.nat, world.narrow, world.deaf
         self.reverse = world.reverse
@@ -166,6 +169,10 @@ class WorldDialer(KafkaDialer):
     async def connect(self, address: str, port: int, *, again: bool = False) -> TcpConnection:
         """Connects to the port on 127.0.0.1 that stands for this address."""
         if (address, port) not in self._nat:
+            if is_unusable(address, port):  # this machine itself, and not its services
+                refused = ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+                failed = LayerResult("tcp", 0.0, *connect_failure(refused, 0.0))
+                return TcpConnection(address, port, failed)
             if self._device:
                 return await super().connect(address, port, again=again)
             if ":" in address:  # Linux has no route to it over loopback either

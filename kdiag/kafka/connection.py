@@ -15,6 +15,7 @@ from kdiag.config.record import NamedTuple
 from kdiag.kafka.codec import Body, WireError
 from kdiag.kafka.messages import (
     API_VERSIONS,
+    CLIENT_ID,
     MAX_FRAME,
     SASL_AUTHENTICATE,
     SASL_HANDSHAKE,
@@ -117,7 +118,8 @@ class KafkaConnection:
     `answer_timeout` (seconds) bounds the wait for each response, from the response before it:
     brokers serve the requests of a connection one after the other. A response during a login may
     take PATIENCE_AT_LOGIN times as long. `apis` is the table of ApiVersions, None before its
-    response. `on_close` is called when the connection is closed.
+    response. `on_close` is called when the connection is closed. `client_id` is sent with each
+    request.
     """
 
     def __init__(
@@ -132,7 +134,7 @@ class KafkaConnection:
         self._reader, self._writer = reader, writer
         self._unsent, self._sent_before, self._waited = b"", sent, waited
         self.max_frame = max_frame
-        self._timeout = answer_timeout
+        self._timeout, self.client_id = answer_timeout, CLIENT_ID
         self._pending: deque[_Pending] = deque()
         self._correlation = 0
         self._ended: tuple[Failure, str, bytes] | None = None
@@ -197,7 +199,7 @@ class KafkaConnection:
     ) -> asyncio.Future[Reply]:
         """Sends a request in this version; its Reply is there within the timeout."""
         self._correlation += 1
-        frame = encode_request(api, version, self._correlation, body)
+        frame = encode_request(api, version, self._correlation, body, self.client_id)
         return self._send(frame, _Pending(api, version, self._correlation, raw, *self._now()))
 
     def send_bare(self, data: bytes) -> asyncio.Future[Reply]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from kdiag.config.record import NamedTuple
 from kdiag.config.security import Tls
 from kdiag.kafka.connection import KafkaConnection
-from kdiag.kafka.messages import MAX_FRAME
+from kdiag.kafka.messages import CLIENT_ID, MAX_FRAME
 from kdiag.network.attempt import LayerResult, TlsHandshake
 from kdiag.network.dialer import Lookup, TcpConnection, TcpDialer, connect_failure
 
@@ -32,8 +32,9 @@ class ConnectionResult(NamedTuple):
 
 
 class KafkaDialer(TcpDialer):
-    """Opens the Kafka connections of one walk. `timeout` also bounds each TLS handshake,
-    `answer_timeout` (seconds) each answer of a peer that accepted the connection (None: the same).
+    """Opens the Kafka connections of one walk. `answer_timeout` (seconds; None: the timeout) bounds
+    each lookup, each TLS handshake and each answer of a peer that accepted the connection.
+    `client_id` goes with each request: servers may choose by it which addresses they advertise.
     `max_frame` is the most bytes of one answer, on connections that are opened from now on."""
 
     def __init__(
@@ -46,9 +47,19 @@ class KafkaDialer(TcpDialer):
         device: str | None = None,
         tls: Tls | None = None,
         started: Iterable[StartedConnection] = (),
+        client_id: str = CLIENT_ID,
     ) -> None:
-        super().__init__(timeout, family=family, lookup=lookup, device=device, started=started)
         self.answer_timeout = timeout if answer_timeout is None else answer_timeout
+        patience = self.answer_timeout
+        super().__init__(
+            timeout,
+            patience=patience,
+            family=family,
+            lookup=lookup,
+            device=device,
+            started=started,
+        )
+        self._client_id = client_id if len(client_id) < 1000 else CLIENT_ID
         self.max_frame = MAX_FRAME
         self._tls = tls or Tls()
         self._open: set[KafkaConnection] = set()
@@ -58,7 +69,7 @@ class KafkaDialer(TcpDialer):
         from kdiag.kafka.tls_dialer import TlsDialer  # 3 ms that plaintext does not need
 
         again = partial(self.connect, again=True)
-        return TlsDialer(self._tls, self.timeout, self.answer_timeout, again, self._keep)
+        return TlsDialer(self._tls, self.answer_timeout, again, self._keep)
 
     async def open(self, tcp: TcpConnection, name: str | None = None) -> ConnectionResult:
         """Opens a Kafka connection over a TCP connection; with a `name`, over TLS with the server
@@ -94,6 +105,7 @@ class KafkaDialer(TcpDialer):
 
     def _keep(self, connection: KafkaConnection) -> None:
         self._open.add(connection)
+        connection.client_id = self._client_id
         connection.on_close = self._open.discard
 
     async def close(self) -> None:

@@ -235,11 +235,17 @@ class Request(NamedTuple):
     body: Body
 
 
-def encode_request(api: Api, version: int, correlation: int, body: Mapping[str, Any]) -> bytes:
+def encode_request(
+    api: Api,
+    version: int,
+    correlation: int,
+    body: Mapping[str, Any],
+    client_id: str = CLIENT_ID,
+) -> bytes:
     """Encodes a request, with its length in front."""
     flexible = version >= api.flexible_since
     out = bytearray(struct.pack(">hhi", api.key, version, correlation))
-    NULLABLE_STRING.write(out, CLIENT_ID, version, False)
+    NULLABLE_STRING.write(out, client_id, version, False)
     if flexible:
         out.append(0)
     api.request.write(out, body, version, flexible)

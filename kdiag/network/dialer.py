@@ -59,8 +59,9 @@ class TcpConnection(NamedTuple):
 class TcpDialer:
     """Resolves names and opens TCP connections for one walk.
 
-    `timeout` (seconds) bounds each lookup and each connect, which on Windows may take three seconds
-    in any case. `lookup` resolves names as getaddrinfo does, `device` is the one interface that
+    `timeout` (seconds) bounds each connect, which on Windows may take three seconds in any case;
+    `patience` (None: the same) bounds each lookup: clients wait for a resolver whose first server
+    is down. `lookup` resolves names as getaddrinfo does, `device` is the one interface that
     packets may leave by: the demo sets both, so that no packet leaves loopback. `started` are
     connections that were started before; `connect` to such an address continues with the started
     one, and the walk `began` (by time.perf_counter()) with the first. `capacity` bounds the file
@@ -74,12 +75,14 @@ class TcpDialer:
         self,
         timeout: float,
         *,
+        patience: float | None = None,
         family: str = "any",
         lookup: Lookup = socket.getaddrinfo,
         device: str | None = None,
         started: Iterable[StartedConnection] = (),
     ) -> None:
         self.timeout = timeout
+        self._patience = max(timeout, patience or 0.0)
         windows = sys.platform == "win32"
         self._connect_timeout = max(timeout, _REFUSED_ON_WINDOWS) if windows else timeout
         self.capacity = capacity()
@@ -130,9 +133,9 @@ class TcpDialer:
             return LayerResult("dns", time.perf_counter() - started, failure, detail)
 
         try:
-            found = await asyncio.wait_for(self._look_up(host), self.timeout)
+            found = await asyncio.wait_for(self._look_up(host), self._patience)
         except asyncio.TimeoutError:
-            message = f"no answer from the resolver within {self.timeout:g} s"
+            message = f"no answer from the resolver within {self._patience:g} s"
             return result(Failure.RESOLVER_FAILED, message), ()
         except (OSError, UnicodeError) as error:
             text = error.strerror if isinstance(error, OSError) else None

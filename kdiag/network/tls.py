@@ -137,6 +137,8 @@ class TlsHandshakes:
             context.load_verify_locations(cadata=self.tls.ca)
             if self.tls.java_trust:
                 context.verify_flags |= _PARTIAL_CHAIN | _NO_CHECK_TIME
+                context.set_ciphers("DEFAULT@SECLEVEL=0")  # Java takes RSA keys of 1024 bits
+                context.minimum_version = ssl.TLSVersion.TLSv1_2
         elif self.tls.verify:
             self.empty_store = _load_machine(context)
         if self.tls.versions:

@@ -13,6 +13,7 @@ from kdiag.rules import expect_rules, managed, versions, walk_rules
 from kdiag.rules.advertised import unmatched_maps
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
+from kdiag.rules.idle import tempered
 from kdiag.rules.platform import platform
 from kdiag.rules.rule import Finding, Match, Rule
 from kdiag.rules.text import listed
@@ -97,7 +98,7 @@ def judge(
     findings, notes = _judge(facts, rules, failures, result.secrets, working)
     if any(f.hop == "consume" for f in findings) and all(s.hop != "consume" for s in steps):
         steps.append(_step(HopRun("consume", 0, summary="no role was named, and so none checked")))
-    findings = managed.hinted(facts, findings)
+    findings = managed.hinted(facts, list(tempered(facts, findings)))
     notes += [*versions.notes(facts), *unmatched_maps(facts), *managed.notes(facts)]
     return report(
         settings,

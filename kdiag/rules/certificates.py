@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from kdiag.address import parse
 from kdiag.config.security import Tls
 from kdiag.config.settings import Settings
 from kdiag.network.attempt import Failure
@@ -32,7 +33,9 @@ SOON, LAST_PART = 30 * 86400, 1 / 3  # seconds, part of the lifetime
 _SELF_SIGNED, _SELF_SIGNED_ROOT = 18, 19
 _NO_ISSUER_OF_TRUSTED = 2  # the trust store has a certificate of the path, but not its issuer
 _NO_ISSUER = (_NO_ISSUER_OF_TRUSTED, 20, 21)
-_TOO_WEAK = (66, 67, 68)
+_TOO_WEAK, _NO_AUTHORITY = (66, 67, 68), (24, 79)
+# What OpenSSL says where the trust store has another key under the issuer's name.
+_OTHER_KEY = (7, _SELF_SIGNED_ROOT, 30, *_NO_ISSUER)
 
 _RENEW = (
     "Renew the broker's certificate{by}, and let the broker load it; where cert-manager, "
@@ -100,13 +103,17 @@ def certificate_name(
     """
     for hop, matching, severity in failing({Failure.NAME_MISMATCH}, bootstrap, listeners):
         hosts = listed(once(place.endpoint.host for place in matching))
+        addresses = _only_as_names(matching)
+        as_names = ""
+        if addresses:
+            as_names = f": it has {listed(addresses)} as a DNS name, and not as an IP address"
         yield match(
             hop,
             matching,
-            f"{{who}} show{{s}} a certificate that is not for {escaped(hosts)}",
+            f"{{who}} show{{s}} a certificate that is not for {escaped(hosts)}{escaped(as_names)}",
             _name_fixes,
             severity,
-            (*shown(matching), *_coverage(bootstrap, listeners)),
+            (*shown(matching), *_coverage(bootstrap, listeners, addresses)),
         )
 
 
@@ -176,6 +183,8 @@ def certificate_expires_soon(bootstrap: Bootstrap, listeners: Listeners | None) 
         if soon:
             first = min(left[place] for place in soon)
             message = f"The certificate of {{who}} expires in {_duration(first)}"
+            if first <= 0:
+                message = "The certificate of {who} has expired, and this client does not check it"
             fix = remedies.say(_RENEW.format(by=" before that"))
             yield match(hop, soon, message, fix, None, shown(soon))
 
@@ -280,7 +289,12 @@ def _distrust(place: Location, tls: Tls) -> str:
     for_java_only = _trusted_by_java_only(chain, code, tls)
     if for_java_only:
         return for_java_only
-    if any(own.subject == top.issuer for own in trusted(tls)) and code != _SELF_SIGNED:
+    if code in _NO_AUTHORITY:
+        return (
+            f"the certificate of {top.issuer}, who issued it, is not one of an authority (basic "
+            "constraint CA:TRUE)"
+        )
+    if any(own.subject == top.issuer for own in trusted(tls)) and code in _OTHER_KEY:
         return (
             f"it is by {top.issuer}, and the authority of that name in {tls.ca_from or 'the trust'}"
             " has another key: it was renewed, or is that of another cluster"
@@ -337,6 +351,24 @@ def _trust_fixes(
             _fill_store(handshake.empty_store),
             *remedies.trust(matching[0].endpoint, "", False, False, client),
         )
+    code = handshake.verify_code if handshake else None
+    if code in _TOO_WEAK:
+        return (
+            remedies.say(
+                "Issue the certificate, or that of its authority, with a key of 2048 bits (RSA) or "
+                "256 (EC) and signed with SHA-256 at least: this machine's OpenSSL takes none that "
+                "is weaker. A Java client may."
+            ),
+            *login,
+        )
+    if code in _NO_AUTHORITY:
+        return (
+            remedies.say(
+                "Issue the authority's certificate anew with the basic constraint CA:TRUE, and the "
+                "brokers' by it."
+            ),
+            *login,
+        )
     self_signed = bool(chain) and chain[0].self_signed
     incomplete = len(chain) == 1 and not self_signed
     return (
@@ -367,15 +399,29 @@ def _name_fixes(matching: Sequence[Location]) -> tuple[Remedy, ...]:
     return remedies.certificate_names(hosts, leaf.names if leaf else (), strimzi)
 
 
-def _coverage(bootstrap: Bootstrap, listeners: Listeners | None) -> list[str]:
-    """Which of the dialled hosts each certificate covers, a line for each group of subjects."""
+def _only_as_names(matching: Sequence[Location]) -> list[str]:
+    """The dialled addresses that the refused certificates have, as DNS names only."""
+    hosts = [
+        place.endpoint.host
+        for place in matching
+        if (leaf := leaf_at(place)) and parse(place.endpoint.host)
+        if covers(leaf, place.endpoint.host)
+    ]
+    return once(hosts)
+
+
+def _coverage(
+    bootstrap: Bootstrap, listeners: Listeners | None, names_only: Sequence[str]
+) -> list[str]:
+    """Which of the dialled hosts each certificate covers, a line for each group of subjects; none
+    covers an address that it has as a DNS name only."""
     leaves = [
         (place, leaf) for place in locations(bootstrap, listeners) if (leaf := leaf_at(place))
     ]
     hosts = once(place.endpoint.host for place, _ in leaves)
     lines: dict[str, list[str]] = {}
     for place, leaf in leaves:
-        covered = [host for host in hosts if covers(leaf, host)]
+        covered = [h for h in hosts if covers(leaf, h) and h not in names_only]
         missing = [host for host in hosts if host not in covered]
         line = f"covers {listed(covered) or 'none of the names dialled'}"
         if covered and missing:

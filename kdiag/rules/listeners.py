@@ -28,6 +28,8 @@ from kdiag.rules.text import listed, once
 from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners, suspect
 
+_WARNING = Severity.WARNING
+
 
 @rule(
     "KD301",
@@ -118,7 +120,9 @@ def unusable_address(listeners: Listeners, platform: Platform) -> Iterator[Match
     """A broker advertises 0.0.0.0, ::, an empty host or port 0: a place to listen, not to dial.
 
     It happens when `advertised.listeners` is left out and `listeners` binds to all interfaces, or
-    when a template left the host empty. kdiag does not dial such an address.
+    when a template left the host empty. On Linux and macOS 0.0.0.0 and :: lead to the client's own
+    machine: where the broker runs there and answers, this is a warning, since clients on other
+    machines fail.
 
     Prove it: the metadata answer, as quoted in the evidence.
 
@@ -126,18 +130,24 @@ def unusable_address(listeners: Listeners, platform: Platform) -> Iterator[Match
     only.
     """
     matching = [x for x in listeners.listeners if is_unusable(*_pair(x.broker.advertised))]
-    if matching:
-        yield Match(
-            HOP,
-            f"{count_and_verb(matching, listeners, 'advertises', 'advertise')} "
-            f"{str(matching[0].broker.advertised)!r}, which cannot be dialled",
-            subjects(matching),
-            tuple(
-                f"broker {x.broker.node} advertises {str(x.broker.advertised)!r}" for x in matching
+    local = [x for x in matching if x.contact.usable]
+    for found, why, severity in (
+        ([x for x in matching if x not in local], "which cannot be dialled", None),
+        (local, "which leads each client to its own machine: it works on this one", _WARNING),
+    ):
+        if found:
+            yield Match(
+                HOP,
+                f"{count_and_verb(found, listeners, 'advertises', 'advertise')} "
+                f"{str(found[0].broker.advertised)!r}, {why}",
+                subjects(found),
+                tuple(
+                    f"broker {x.broker.node} advertises {str(x.broker.advertised)!r}" for x in found
+                )
+                + candidate_evidence(found),
+                advertise(found, platform),
+                severity,
             )
-            + candidate_evidence(matching),
-            advertise(matching, platform),
-        )
 
 
 @rule(

@@ -7,6 +7,7 @@ Which finding an error is, why it comes and what to do stands in one table,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kdiag.config.settings import Settings
@@ -26,6 +27,7 @@ HOP = "produce"
 
 _BY_TABLE = ("KD403", "KD404", "KD405", "KD406", "KD408")
 _OWN, _BROKERS = "KD407", "KD409"  # the client's own words, and any other answer of a broker
+_CONTENT = "INVALID_RECORD"
 _IDEMPOTENT = "CLUSTER_AUTHORIZATION_FAILED"
 _DESCRIBE_CLUSTER = 60  # a request that brokers have since 2.8
 # What a broker says to the end of a transaction that does not exist, once the client was allowed.
@@ -124,8 +126,11 @@ def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
     """The broker took the request and rejected the record: its size, form, time or compression.
 
     The path works. The topic's configuration asks for something that the record does not meet, for
-    example a compacted topic, a size limit, or a policy; or the client's own asks for an `acks` or
-    a compression that the broker does not have. The evidence has what the error means.
+    example a size limit or a policy; or the client's own asks for an `acks` or a compression that
+    the broker does not have. The evidence has what the error means.
+
+    INVALID_RECORD is about what is in the record: a broker that checks schemas refuses kdiag's,
+    which has none, and takes those of a client that has. So it is a warning.
 
     Prove it: `kafka-configs.sh --describe --entity-type topics --entity-name NAME`.
 
@@ -139,7 +144,11 @@ def record_rejected(bootstrap: Bootstrap, produce: Produce) -> Iterator[Match]:
         tool=remedies.tool("kafka-configs.sh", bootstrap.first_server, False),
         topic=topic,
     )
-    yield from _rejections(produce, "KD406", "does not accept the record", compare, fixed=True)
+    for content, what in (
+        (False, "does not accept the record"),
+        (True, "does not accept what is in kdiag's record; of your client's, nothing is proven"),
+    ):
+        yield from _rejections(produce, "KD406", what, compare, content=content)
 
 
 @rule("KD407", "client-disagrees", Severity.ERROR, "The probe succeeds, the real client fails")
@@ -321,15 +330,19 @@ def _known(error: str) -> KafkaError | None:
 
 
 def _rejections(
-    produce: Produce, code: str, what: str, fix: Remedy, *, fixed: bool = False
+    produce: Produce, code: str, what: str, fix: Remedy, *, content: bool | None = None
 ) -> Iterator[Match]:
-    """A match where records failed with the errors of a finding; with `fixed`, what the table has
-    to do about each error comes before `fix`."""
+    """A match where records failed with the errors of a finding. Where `content` is given, only
+    records that were refused for what is in them, or only the others; then what the table has to do
+    about each error comes before `fix`."""
     failed = _failed(produce, code)
+    if content is not None:
+        failed = [d for d in failed if (d.error == _CONTENT) is content]
     if produce.client and failed:
         known = [_known(error) for error in once(d.error for d in failed if d.error)]
-        first = [remedies.say(error.fix) for error in known if fixed and error and error.fix]
-        yield _rejected(produce.client, failed, what, *first, fix)
+        first = [remedies.say(e.fix) for e in known if content is not None and e and e.fix]
+        match = _rejected(produce.client, failed, what, *first, fix)
+        yield replace(match, severity=Severity.WARNING) if content else match
 
 
 def _rejected(client: ClientRun, failed: Sequence[Delivery], what: str, *fixes: Remedy) -> Match:

@@ -17,8 +17,13 @@ from kdiag.walk.facts.metadata import Metadata
 from kdiag.walk.facts.produce import Produce
 
 SLOW = 2.0  # seconds; a healthy broker answers in milliseconds
-
-_LAYERS = {"kafka": "ApiVersions", "sasl": "the login", "identity": "the questions of hop 3"}
+_LOOKUP = "the lookup of its name"
+_LAYERS = {
+    "tls": "the TLS handshake",
+    "kafka": "ApiVersions",
+    "sasl": "the login",
+    "identity": "the questions of hop 3",
+}
 
 
 class LateAnswer(NamedTuple):
@@ -42,6 +47,9 @@ def slow_answer(
 ) -> Iterator[Match]:
     """An answer came after two seconds or more. Clients wait for it; each new connection takes as
     long, and a client with a shorter time-out fails.
+
+    A late lookup is this machine's resolver: its first DNS server is down, or it waits for an IPv6
+    address that never comes.
 
     A late login is most often the broker's own reverse DNS: at each login a broker looks its own
     address up by name, and where its resolver does not answer, this takes 5 seconds and more. A
@@ -87,6 +95,9 @@ def late_answers(
 
 def _connections(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[LateAnswer]:
     for place in locations(bootstrap, listeners):
+        dns = place.contact.dns
+        if dns and dns.elapsed >= SLOW and not dns.failure:
+            yield LateAnswer(place.hop, place.subject, place.where, _LOOKUP, dns.elapsed)
         for dial in place.dials:
             for attempt in dial.attempts:
                 if attempt.layer in _LAYERS and attempt.elapsed >= SLOW and not attempt.failure:
@@ -131,7 +142,15 @@ def _fixes(late: Sequence[LateAnswer]) -> tuple[Remedy, ...]:
                 "a callback handler of its own)."
             )
         )
-    if len(logins) < len(late):
+    lookups = [answer for answer in late if answer.request == _LOOKUP]
+    if lookups:
+        fixes.append(
+            remedies.say(
+                "Check the DNS servers of this machine: the first of them may be down, or one "
+                "drops queries for IPv6 addresses; a search domain or mDNS (.local) costs time too."
+            )
+        )
+    if len(logins) + len(lookups) < len(late):
         fixes.append(
             remedies.say(
                 "Check whether the broker is busy: RequestHandlerAvgIdlePercent, disks, garbage "

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from kdiag.address import is_unusable
+from kdiag.address import is_undialable
 from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Endpoint
 from kdiag.kafka.connection import KafkaConnection
@@ -141,7 +141,7 @@ async def identified(
     node ids of the brokers that advertise it, this one included; empty where no broker advertises
     it. For an advertised address the produce requests of hop 4 are sent together with the
     questions, and hop 4 reads their results."""
-    if is_unusable(endpoint.host, endpoint.port):
+    if is_undialable(endpoint.host, endpoint.port):
         return EndpointResult(endpoint, None)
     questions = identity_questions(broker, apis, settings_to_ask(walk.settings))
     about_identity = len(questions)

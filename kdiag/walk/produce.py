@@ -41,7 +41,11 @@ async def produce(
     )
     found = Produce(tuple(produced), (), client, loop.time() - started)
     out_of_reach = [x.broker.node for x in listeners.listeners if not x.contact.usable]
-    return found._replace(unreached=tuple(n for n in out_of_reach if not found.acknowledged(n)))
+    left = tuple(n for n in out_of_reach if not found.acknowledged(n))
+    leaders = {p.leader for p in metadata.topic.partitions} if metadata.topic else set()
+    proven = bool(leaders) and all(found.acknowledged(node) for node in leaders)
+    idle = tuple(n for n in left if n not in leaders) if proven else ()
+    return found._replace(unreached=left, idle=idle)
 
 
 def _writable(listener: Listener) -> bool:

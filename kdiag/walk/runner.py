@@ -19,6 +19,7 @@ from kdiag.config.settings import Settings
 from kdiag.kafka.dialer import KafkaDialer
 from kdiag.kafka.errors import NAMES
 from kdiag.kafka.login_notes import CUT_OFF
+from kdiag.kafka.messages import CLIENT_ID
 from kdiag.network.attempt import LAYERS, PROXY
 from kdiag.walk.facts import Facts, HopFacts
 from kdiag.walk.facts.bootstrap import Bootstrap
@@ -197,6 +198,7 @@ def plain_dialer(settings: Settings, started: Iterable[StartedConnection] = ()) 
         family=settings.family,
         tls=settings.security.tls,
         started=started,
+        client_id=settings.client.get("client.id") or CLIENT_ID,
     )
 
 

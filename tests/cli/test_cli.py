@@ -46,7 +46,7 @@ REFUSED: dict[str, tuple[Sequence[str], str]] = {
     "IPv6 and port without": (["check", "BROKER,2001:db8::1:9092"], "[2001:db8::1]:9092"),
     "half a bracket": (["check", "BROKER,[::1:9092"], "[2001:db8::1]:9092"),
     "kafka://": (["check", "kafka://BROKER"], "is a URL; a bootstrap server is HOST:PORT"),
-    "PLAINTEXT://": (["check", "PLAINTEXT://BROKER"], "is a URL"),
+    "PLAINTEXT:// and a path": (["check", "PLAINTEXT://BROKER/a"], "is a URL"),
     "https:// and a path": (["check", "https://BROKER/topics"], "is a URL"),
     "an unknown property": (
         ["check", "BROKER", "-X", "bootstrap.server=b"],

@@ -139,9 +139,9 @@ def test_an_endpoint_is_written_as_it_is_read(endpoint: Endpoint, text: str) -> 
         ("kafka://", "write HOST:PORT"),
         ("kafka://" + "a" * 200, "write HOST:PORT"),
         ("kafka://\x1b[31m:1", "write HOST:PORT"),
-        ("PLAINTEXT://broker:9092", "write broker:9092"),
-        ("SSL://broker:9093", "write broker:9093 -X security.protocol=SSL"),
-        ("sasl_ssl://[::1]:9096", "write [::1]:9096 -X security.protocol=SASL_SSL"),
+        ("PLAINTEXT://broker:9092/", "write broker:9092"),
+        ("SSL://user@broker:9093", "write broker:9093 -X security.protocol=SSL"),
+        ("sasl_ssl://[::1]:9096/a", "write [::1]:9096 -X security.protocol=SASL_SSL"),
         ("kafka://user:hunter2@broker:9092", "write broker:9092"),
     ],
 )  # fmt: skip
@@ -151,9 +151,17 @@ def test_what_is_no_endpoint_is_answered_with_what_to_write(text: str, says: str
     assert "hunter2" not in answer
 
 
-@pytest.mark.parametrize("text", ["PLAINTEXT://broker:9092", "kafka://broker:9092", "a://b"])
+@pytest.mark.parametrize("text", ["PLAINTEXT://broker:9092/", "kafka://broker:9092", "a://b"])
 def test_a_url_that_says_nothing_of_security_suggests_no_property(text: str) -> None:
     assert "security.protocol" not in refused(lambda: parse_endpoint(text))
+
+
+def test_a_security_protocol_in_front_is_left_out() -> None:
+    notes: list[str] = []
+    for text in ("PLAINTEXT://broker:9092", "sasl_ssl://broker:9092"):
+        assert str(parse_endpoint(text, notes)) == "broker:9092"
+    (note,) = notes
+    assert note.endswith("write -X security.protocol=SASL_SSL")
 
 
 def test_what_is_too_long_to_show_is_cut() -> None:

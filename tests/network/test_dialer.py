@@ -175,6 +175,23 @@ async def test_a_resolver_that_hangs_is_given_up_on() -> None:
     assert 0.1 < dns.elapsed < GENEROUS / 2
 
 
+async def test_a_resolver_that_is_slow_is_waited_for_as_an_answer_is() -> None:
+    """Clients wait while the machine's resolver goes on to its second server."""
+    release = threading.Event()
+
+    def slow(*_: object) -> list[Any]:
+        release.wait(GENEROUS)
+        return [(0, 0, 0, "", ("192.0.2.1", 0))]
+
+    resolving = KafkaDialer(0.05, answer_timeout=GENEROUS, lookup=slow).resolve("name")
+    task = asyncio.ensure_future(resolving)
+    await asyncio.sleep(0.2)
+    assert not task.done()
+    release.set()
+    dns, addresses = await task
+    assert (dns.failure, addresses) == (None, ("192.0.2.1",))
+
+
 async def test_a_lookup_that_fails_too_late_is_not_logged() -> None:
     """asyncio reports a failure that nobody has looked at; a server would log it for months."""
     release, reported = threading.Event(), []

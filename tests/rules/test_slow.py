@@ -68,6 +68,18 @@ def test_what_is_no_late_answer(bootstrap: Bootstrap) -> None:
     assert found(bootstrap) == []
 
 
+def test_a_late_lookup_is_of_this_machines_resolver() -> None:
+    there = working_bootstrap()
+    (contact,) = there.contacts
+    slow = there._replace(contacts=(contact._replace(dns=LayerResult("dns", LATE)),))
+    (finding,) = found(slow)
+    assert finding.evidence == ["3.10.139.221:9094: the lookup of its name took 5 s"]
+    assert "DNS servers of this machine" in fixes(finding)
+    assert "RequestHandlerAvgIdlePercent" not in fixes(finding)
+    failed = contact._replace(dns=LayerResult("dns", LATE, Failure.RESOLVER_FAILED))
+    assert found(there._replace(contacts=(failed,))) == []
+
+
 def test_every_hop_says_so_for_itself() -> None:
     answer = MetadataAnswer(at("3.10.139.221:9094"), LATE)
     slow = BrokerProduce(2, ProduceResult(0.1, "NONE"), ProduceResult(LATE, "NONE"))

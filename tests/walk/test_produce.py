@@ -302,7 +302,6 @@ async def test_a_client_that_the_deadline_cuts_off_proves_nothing(
         (6, "KD405"),
         (74, "KD405"),
         (10, "KD406"),
-        (87, "KD406"),
         (32, "KD406"),
         (44, "KD406"),
         (89, "KD408"),

@@ -80,12 +80,15 @@ class BrokerProduce(NamedTuple):
 
 class Produce(NamedTuple):
     """The facts of hop 4. `unreached` are the node ids of brokers that hop 3 did not reach;
-    `produced` is empty where only the real client can log in. `elapsed` is in seconds."""
+    `produced` is empty where only the real client can log in. `elapsed` is in seconds. `idle` are
+    those of `unreached` that lead no partition of the topic, where every leader acknowledged a
+    record."""
 
     produced: tuple[BrokerProduce, ...]
     unreached: tuple[int, ...]
     client: ClientRun | None
     elapsed: float
+    idle: tuple[int, ...] = ()
 
     def acknowledged(self, node: int) -> bool:
         """Whether that broker acknowledged a record of the real client."""
@@ -121,7 +124,7 @@ class Produce(NamedTuple):
     @property
     def skipped_because(self) -> str | None:
         """Why these facts do not cover every broker; None where they do."""
-        if self.unreached:
+        if set(self.unreached) - set(self.idle):
             return "not every broker was reached"
         if not self.produced and self.client is None:
             return "only the real client can log in, and it writes to what --topic names"
