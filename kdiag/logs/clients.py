@@ -21,7 +21,7 @@ _MARKERS = (
     (NODE, r'"logger":"kafkajs"|[Kk]afkajs|KafkaJS|\[BrokerPool\]'),
     (AIOKAFKA, r"aiokafka|Unable connect to"),
     (PYTHON, r"(?<![\w.])kafka[.:](?:conn|net|client|cluster|coord|prod|err|consumer)"
-     r"(?!group|\w*:type|[\w.]*\.[A-Z])|<(?:Broker|Kafka)Conn|_ssl\.c:|KafkaTimeoutError|NoBrokersAvailable"),
+     r"(?!group|\w*:type|[\w.]*\.[A-Z])|<(?:Broker|Kafka)Conn|KafkaTimeoutError|NoBrokersAvailable"),
     (RUBY, r"kafka(?:\+ssl)?://|Kafka::[A-Z]\w+|ruby-kafka|racecar|any of the seed brokers|"
      r"\(node_id=\d+\)|leader for partition \S+/\d"),
     (ERLANG, r"\bkpro_|\bbrod_|\bbrod\b|kafka_protocol"),

@@ -49,10 +49,32 @@ def located(log: LogFacts) -> list[LocatedEvent]:
 def _counts(event: LogEvent, log: LogFacts) -> bool:
     """Whether an event is about Kafka, and the log has what its pattern needs. An error of Go's own
     packages is not of Kafka in the log of a client in another language."""
+    if _of_other_software(event, log):
+        return False
     clients = [client for client in log.clients if client != GO]
     if event.client == GO and clients and not any(same_family(c, GO) for c in clients):
         return False
     return kind_of(event) is None and has_needed(event, log)
+
+
+def _of_other_software(event: LogEvent, log: LogFacts) -> bool:
+    """Whether a line that names no client of Kafka is about other software: it, or a line near it,
+    names that, and no line of a client of Kafka is nearer."""
+    if event.client not in ("", GO):
+        return False
+    far = _NEAR + 1
+    others = [_distance(o, event) for o in log.events if o.pattern.proves == "other"]
+    ours = [
+        _distance(o, event)
+        for o in log.events
+        if o.client not in ("", GO) and o.pattern.proves not in ("unknown", "other")
+    ]
+    return min(others, default=far) < min(*ours, far, far)
+
+
+def _distance(event: LogEvent, other: LogEvent) -> int:
+    """How many lines are between two events."""
+    return min(abs(event.line - other.line), abs(event.last - other.line))
 
 
 def has_needed(event: LogEvent, log: LogFacts) -> bool:

@@ -33,6 +33,7 @@ PROVES = {
     "unknown": "a failure of a client, in words that no pattern has",
     "client": "a line of a client of Kafka is near, or the log is short",
     "nothing": "no server answered",
+    "other": "the lines around this one are about a connection of other software",
     "harmless": "the line looks like a failure and is none",
     "stopped": "a broker did not start, or stopped",
     "large": "a request or a response is larger than its reader's limit",

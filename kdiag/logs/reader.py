@@ -180,7 +180,8 @@ class _LogReader:
         for number, pattern, details in matching_patterns(text, client, entries):
             known |= pattern.proves != "servers" and not pattern.needs
             connection = _connection(text, line, pattern, details)
-            if client in ("", GO) and _of_another_service(connection.address, line):
+            other = client in ("", GO) and _of_another_service(connection.address, line)
+            if other and pattern.proves != "other":
                 continue
             self._add(number, pattern, connection, details, shape, client, text)
         ours = client or _OURS.search(text)

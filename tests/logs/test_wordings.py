@@ -312,3 +312,48 @@ def test_lines_are_counted_apart_by_node_and_error() -> None:
 )
 def test_the_command_has_what_the_log_has(line: str, command: str) -> None:
     assert explanation_of(line).command == command
+
+
+PKIX = (
+    "Caused by: javax.net.ssl.SSLHandshakeException: PKIX path building failed: "
+    "sun.security.provider.certpath.SunCertPathBuilderException: unable to find valid "
+    "certification path to requested target\n"
+    "\tat java.base/sun.security.ssl.Alert.createSSLException(Alert.java:131)\n"
+)
+JAVA_LOGIN = (
+    "ERROR [Producer clientId=p] Connection to node -1 (k.example.com/203.0.113.5:9093) failed "
+    "authentication due to: SSL handshake failed (org.apache.kafka.clients.NetworkClient)\n"
+    "org.apache.kafka.common.errors.SslAuthenticationException: SSL handshake failed\n"
+)
+
+
+@together(
+    "text",
+    [
+        "requests.exceptions.SSLError: HTTPSConnectionPool(host='api', port=443): Max retries "
+        "exceeded with url: / (Caused by SSLError(SSLCertVerificationError(1, '[SSL: "
+        "CERTIFICATE_VERIFY_FAILED] certificate verify failed: unable to get local issuer "
+        "certificate (_ssl.c:1129)')))",
+        "org.springframework.web.client.ResourceAccessException: I/O error on GET request for "
+        f'"https://api.example.com/v1"\n{PKIX}',
+        "ERROR Failed to send HTTP request to endpoint: https://sr.example.com:8081/subjects "
+        f"(io.confluent.kafka.schemaregistry.client.rest.RestService)\n{PKIX}",
+        "npm ERR! code SELF_SIGNED_CERT_IN_CHAIN",
+        "postfix/smtpd[1]: warning: unknown[203.0.113.9]: SASL LOGIN authentication failed: "
+        "authentication failure",
+        "http: TLS handshake error from 10.0.0.1:51234: EOF",
+        "dial tcp: lookup kubernetes.default.svc on 10.96.0.10:53: no such host",
+        "java.net.UnknownHostException: eureka-server\n"
+        "\tat java.net.InetAddress.getAllByName(InetAddress.java:1281)\n"
+        "\tat com.netflix.discovery.shared.transport.X.y(Z.java:1)",
+    ],
+)
+def test_a_failure_of_other_software_has_no_code(text: str) -> None:
+    assert explanation_of(text).root_cause is None
+
+
+def test_a_client_of_kafka_near_other_software_keeps_its_failure() -> None:
+    other = "org.postgresql.util.PSQLException: The connection attempt failed.\n"
+    result = explanation_of(JAVA_LOGIN + PKIX + "INFO started\n" * 3 + other)
+    assert (result.root_cause, result.confidence) == ("KD112", "sure")
+    assert explanation_of(other + PKIX + "INFO started\n" * 3 + JAVA_LOGIN).root_cause != "KD112"
