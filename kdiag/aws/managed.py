@@ -7,13 +7,7 @@ from functools import partial
 
 from kdiag.address import msk_label
 from kdiag.aws.ec2 import ApiResponse, AwsApi, items_of
-from kdiag.aws.facts import (
-    MSK_PORTS,
-    LoadBalancer,
-    LoadBalancerListener,
-    MskCluster,
-    TargetHealth,
-)
+from kdiag.aws.facts import MSK_PORTS, LoadBalancer, LoadBalancerListener, MskCluster, TargetHealth
 
 # Each load balancer and each target group needs two calls.
 MAX_BALANCERS, MAX_TARGET_GROUPS = 32, 64

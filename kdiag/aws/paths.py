@@ -16,7 +16,7 @@ from kdiag.walk.facts.listeners import Listeners
 
 if TYPE_CHECKING:  # the analysis loads only if there are paths to analyze
     from kdiag.aws.facts import NetworkInterface, Snapshot
-    from kdiag.aws.reachability import PathStep, Reachability
+    from kdiag.aws.verdict import PathStep, Reachability
 
 _NO_ANSWER = (Failure.TIMEOUT, Failure.UNREACHABLE)
 

@@ -32,7 +32,7 @@ from kdiag.aws.ranges import (
     ports_of,
     within,
 )
-from kdiag.aws.verdict import PathVerdict
+from kdiag.aws.verdict import PathStep, PathVerdict, Reachability
 
 # The source ports of Linux clients. AWS recommends to allow responses to 1024-65535, because NAT
 # devices and load balancers use these ports, so kdiag proposes that range. A network ACL with
@@ -47,53 +47,6 @@ MAX_SIMILAR_RULES = 3  # rules with the right port or the right peer, for compar
 _INTERNET_TARGETS = ("igw-",)
 _PRIVATE_TARGETS = ("local", "pcx-", "tgw-", "vgw-", "lgw-")
 _KNOWN_TARGETS = ("local", "nat-", "eigw-", "igw-")
-
-
-@dataclass(frozen=True)
-class PathStep:
-    """One check of AWS on a path. `layer` is instance, address, route, acl-in, acl-out or group,
-    with the prefix "client-" on the client's side; `decided_by` is the id that decides; `message`
-    is the reason; `partial` is True if the verdict is only for some addresses or ports."""
-
-    layer: str
-    verdict: PathVerdict
-    decided_by: str
-    message: str
-    partial: bool = False
-
-
-@dataclass(frozen=True)
-class Reachability:
-    """The verdict of AWS on the path from a client to one address and port of a network interface.
-    `source` is the address of the client, "" if unknown. `steps` are in the order in which AWS
-    decides; `inside` is True if the client and the interface are in the same VPC."""
-
-    address: str
-    port: int
-    interface: NetworkInterface
-    source: str
-    inside: bool
-    steps: tuple[PathStep, ...]
-
-    @property
-    def verdict(self) -> PathVerdict:
-        """BLOCKED if one step blocks, else UNKNOWN if one step is unknown, else ALLOWED."""
-        verdicts = {step.verdict for step in self.steps}
-        for verdict in (PathVerdict.BLOCKED, PathVerdict.UNKNOWN):
-            if verdict in verdicts:
-                return verdict
-        return PathVerdict.ALLOWED
-
-    @property
-    def deciding_step(self) -> PathStep:
-        """The first step with the verdict of the path. If all steps allow, the last step, because
-        it names the rule of the security group."""
-        steps = [step for step in self.steps if step.verdict is self.verdict]
-        return steps[-1] if self.verdict is PathVerdict.ALLOWED else steps[0]
-
-    def steps_of(self, *layers: str) -> tuple[PathStep, ...]:
-        """The steps of these layers. A path that a step ends has no later steps."""
-        return tuple(step for step in self.steps if step.layer in layers)
 
 
 def analyze(
@@ -324,8 +277,10 @@ class _PathAnalysis:
         if self.is_unknown_list(rule.prefix_list):
             yield f"{rule.id} is for {rule.prefix_list}, whose networks are not known"
         if rule.peer_group and not out and self.uses_private_address and not self.client.interface:
-            yield f"{rule.id} is for members of {rule.peer_group}, and whether this client is one "
-            "is not known"
+            yield (
+                f"{rule.id} is for members of {rule.peer_group}, and whether this client is one "
+                "is not known"
+            )
 
     def is_unknown_list(self, network: str) -> bool:
         """Whether `network` is a prefix list whose networks are not known."""
@@ -385,26 +340,14 @@ def _route_step(
 ) -> PathStep:
     decided_by = f"{table.id} {route.network} → {route.target}"
     if route.blackhole:
-        return PathStep(
-            layer,
-            PathVerdict.BLOCKED,
-            decided_by,
-            f"{decided_by} is a blackhole: its target is gone",
-        )
-    if route.target.startswith(targets):
-        return PathStep(
-            layer, PathVerdict.ALLOWED, decided_by, f"{decided_by} leads to {peer.label}"
-        )
-    if route.target.startswith(_KNOWN_TARGETS):
-        return PathStep(
-            layer, PathVerdict.BLOCKED, decided_by, f"{decided_by} does not lead to {peer.label}"
-        )
-    return PathStep(
-        layer,
-        PathVerdict.UNKNOWN,
-        decided_by,
-        f"{decided_by}: kdiag cannot see what is behind it",
-    )
+        verdict, reason = PathVerdict.BLOCKED, " is a blackhole: its target is gone"
+    elif route.target.startswith(targets):
+        verdict, reason = PathVerdict.ALLOWED, f" leads to {peer.label}"
+    elif route.target.startswith(_KNOWN_TARGETS):
+        verdict, reason = PathVerdict.BLOCKED, f" does not lead to {peer.label}"
+    else:
+        verdict, reason = PathVerdict.UNKNOWN, ": kdiag cannot see what is behind it"
+    return PathStep(layer, verdict, decided_by, f"{decided_by}{reason}")
 
 
 def _first_entry(

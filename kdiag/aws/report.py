@@ -16,12 +16,7 @@ def aws_report(paths: NetworkPaths) -> AwsReport:
         calls=snapshot.calls,
         addresses=[_address(paths, path) for path in paths.paths],
         gaps=[
-            AwsGap(
-                call=call.call,
-                region=call.region,
-                reason=call.reason,
-                words=call.message,
-            )
+            AwsGap(call=call.call, region=call.region, reason=call.reason, words=call.message)
             for call in snapshot.unavailable
         ],
     )
@@ -50,10 +45,7 @@ def _address(paths: NetworkPaths, path: NetworkPath) -> AwsAddress:
         walk=_walk_result(path),
         steps=[
             AwsStep(
-                layer=s.layer,
-                verdict=s.verdict.value,
-                decided_by=s.decided_by,
-                reason=s.message,
+                layer=s.layer, verdict=s.verdict.value, decided_by=s.decided_by, reason=s.message
             )
             for s in (reachability.steps if reachability else ())
         ],

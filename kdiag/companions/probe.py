@@ -87,9 +87,7 @@ class _ServerProbe:
 
     def _is(self, service: str, unhealthy: str = "", cluster_id: str = "") -> bool:
         self._found = self._found._replace(
-            service=service,
-            unhealthy=unhealthy,
-            cluster_id=cluster_id or self._found.cluster_id,
+            service=service, unhealthy=unhealthy, cluster_id=cluster_id or self._found.cluster_id
         )
         return True
 

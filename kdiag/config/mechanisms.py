@@ -140,10 +140,7 @@ MECHANISMS: Mapping[str, Mechanism] = {
         modules=("Krb5LoginModule",),
         exchange="",
         needs={},
-        takes={
-            "sasl.kerberos.principal": "username",
-            "sasl.kerberos.service.name": "service_name",
-        },
+        takes={"sasl.kerberos.principal": "username", "sasl.kerberos.service.name": "service_name"},
         shell_safe={
             "sasl.kerberos.principal": _PRINCIPAL,
             "sasl.kerberos.service.name": _PRINCIPAL,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -78,19 +78,10 @@ def settings(
     Raises UsageError with a sentence that says what to write instead.
     """
     notes = list(noted)
-    for name in properties or {}:
-        if not is_known(name):
-            raise UsageError(
-                f"{spelled('properties', like(name, KNOWN))}: no Kafka client has such a property"
-                f"{near(name, KNOWN)}"
-            )
+    _refuse_unknown(properties or {}, spelled)
     layers = [from_file or {}, *between, properties or {}]
     merged = Layers(layers)
-    target = bootstrap if bootstrap is not None else merged.get("bootstrap.servers")
-    if target is None:
-        raise UsageError(NO_SERVER)
-    if merged.get("bootstrap.servers", target) != target:
-        notes.append(f"bootstrap.servers is not used: {target} is given beside the properties")
+    servers = _servers(bootstrap, merged, notes)
     values = {
         name: checked(name, value, spelled) for name, value in written.items() if value is not None
     }
@@ -101,7 +92,7 @@ def settings(
     reaching, answering = _limits(merged, limit, notes) if any(layers) else (None, None)
     values.setdefault("timeout", reaching or TIMEOUT)
     values.setdefault("answer_timeout", answering or ANSWER_TIMEOUT)
-    endpoints = parse_bootstrap(target, notes)
+    endpoints = parse_bootstrap(servers, notes)
     idle = [name for name in ("aws_source", "aws_region", "aws_profile") if values.get(name)]
     if idle and not values.get("aws"):
         named = ", ".join(spelled(name, "") for name in idle)
@@ -128,6 +119,27 @@ def settings(
         notes=tuple(notes),
         canonical=(whose or "librdkafka") if canonical and not values.get("proxy") else "",
     )
+
+
+def _refuse_unknown(names: Iterable[str], spelled: Spelling) -> None:
+    """Raises UsageError for a property that no Kafka client has."""
+    for name in names:
+        if not is_known(name):
+            raise UsageError(
+                f"{spelled('properties', like(name, KNOWN))}: no Kafka client has such a property"
+                f"{near(name, KNOWN)}"
+            )
+
+
+def _servers(bootstrap: str | None, properties: Layers, notes: list[str]) -> str:
+    """The bootstrap servers as written, of `bootstrap` or else of the properties. Raises
+    UsageError where there are none."""
+    servers = bootstrap if bootstrap is not None else properties.get("bootstrap.servers")
+    if servers is None:
+        raise UsageError(NO_SERVER)
+    if properties.get("bootstrap.servers", servers) != servers:
+        notes.append(f"bootstrap.servers is not used: {servers} is given beside the properties")
+    return servers
 
 
 def _rest(

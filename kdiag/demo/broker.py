@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kdiag.demo.groups import GROUP_APIS, FakeRoles
+from kdiag.demo.groups import GROUP_APIS, FakeRoles, by_topic
 from kdiag.demo.logins import ILLEGAL_SASL_STATE, Logins, ServerLogin
 from kdiag.kafka.codec import WireError
 from kdiag.kafka.messages import (
@@ -271,28 +271,19 @@ class FakeBroker:
         return 0 if expected else REBOOTSTRAP_REQUIRED
 
     def _offsets(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        topics = [
-            {
-                "name": topic["name"],
-                "partitions": [
-                    {
-                        "partition_index": p["partition_index"],
-                        "error_code": self._leader_error(topic["name"], p["partition_index"]),
-                        "timestamp": -1,
-                        "offset": self.cluster.roles.offset(
-                            topic["name"],
-                            p["partition_index"],
-                            p["timestamp"],
-                            body.get("isolation_level", 0),
-                        ),
-                        "leader_epoch": 0,
-                    }
-                    for p in topic["partitions"]
-                ],
+        def one(topic: str, partition: Mapping[str, Any]) -> dict[str, Any]:
+            number, isolation = partition["partition_index"], body.get("isolation_level", 0)
+            return {
+                "partition_index": number,
+                "error_code": self._leader_error(topic, number),
+                "timestamp": -1,
+                "offset": self.cluster.roles.offset(
+                    topic, number, partition["timestamp"], isolation
+                ),
+                "leader_epoch": 0,
             }
-            for topic in body["topics"]
-        ]
-        return {"topics": topics, "throttle_time_ms": 0}
+
+        return {"topics": by_topic(body, one), "throttle_time_ms": 0}
 
     def _leader_error(self, topic: str, number: int) -> int:
         """The error code for a request for a partition: 0 where this broker leads it."""
@@ -396,14 +387,7 @@ class FakeBroker:
         }
 
     def _produce(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        topics = [
-            {
-                "name": topic["name"],
-                "partitions": [self._written(topic["name"], p) for p in topic["partitions"]],
-            }
-            for topic in body["topics"]
-        ]
-        return {"topics": topics, "throttle_time_ms": 0}
+        return {"topics": by_topic(body, self._written), "throttle_time_ms": 0}
 
     def _written(self, topic: str, partition: Mapping[str, Any]) -> dict[str, Any]:
         known = partition["index"] < len(self.cluster.topics.get(topic, ()))

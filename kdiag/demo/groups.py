@@ -153,9 +153,10 @@ class FakeRoles:
     def _fetched(
         self, body: Mapping[str, Any], leader_error: Callable[[str, int], int]
     ) -> dict[str, Any]:
-        def one(topic: str, number: int, offset: int) -> dict[str, Any]:
+        def one(topic: str, partition: Mapping[str, Any]) -> dict[str, Any]:
+            number = partition["partition_index"]
             start, end, _ = self.offsets.get((topic, number), (0, 0, 0))
-            outside = 0 if start <= offset <= end else OFFSET_OUT_OF_RANGE
+            outside = 0 if start <= partition["fetch_offset"] <= end else OFFSET_OUT_OF_RANGE
             error = leader_error(topic, number) or outside
             return {
                 "partition_index": number,
@@ -166,15 +167,12 @@ class FakeRoles:
                 "records": b"",
             }
 
-        topics = [
-            {
-                "name": t["name"],
-                "partitions": [one(t["name"], p["partition_index"], p["fetch_offset"])],
-            }
-            for t in body["topics"]
-            for p in t["partitions"]
-        ]
-        return {"throttle_time_ms": 0, "error_code": 0, "session_id": 0, "topics": topics}
+        return {
+            "throttle_time_ms": 0,
+            "error_code": 0,
+            "session_id": 0,
+            "topics": by_topic(body, one),
+        }
 
     def offset(self, topic: str, number: int, timestamp: int, isolation: int) -> int:
         """The offset that ListOffsets tells: the first for -2, else the end or the last stable."""
@@ -182,33 +180,41 @@ class FakeRoles:
         return start if timestamp == -2 else stable if isolation else end
 
     def _producers(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        def producers(topic: str, number: int) -> Iterator[dict[str, Any]]:
-            for producer, start, last in filter(None, [self.open.get((topic, number))]):
-                yield {
+        def one(topic: str, number: int) -> dict[str, Any]:
+            producers = [
+                {
                     "producer_id": producer,
-                    "producer_epoch": 0,
-                    "last_sequence": 0,
                     "last_timestamp": last,
-                    "coordinator_epoch": 0,
                     "current_txn_start_offset": start,
+                    **dict.fromkeys(("producer_epoch", "last_sequence", "coordinator_epoch"), 0),
                 }
-
-        topics = [
-            {
-                "name": topic["name"],
-                "partitions": [
-                    {
-                        "partition_index": number,
-                        "error_code": 0,
-                        "error_message": None,
-                        "active_producers": list(producers(topic["name"], number)),
-                    }
-                    for number in topic["partition_indexes"]
-                ],
+                for producer, start, last in filter(None, [self.open.get((topic, number))])
+            ]
+            return {
+                "partition_index": number,
+                "error_code": 0,
+                "error_message": None,
+                "active_producers": producers,
             }
-            for topic in body["topics"]
-        ]
-        return {"throttle_time_ms": 0, "topics": topics}
+
+        return {"throttle_time_ms": 0, "topics": by_topic(body, one)}
+
+
+def by_topic(
+    body: Mapping[str, Any], answer: Callable[[str, Any], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The topics of an answer: `answer` makes the part of one partition, of the topic's name and
+    the partition of the request."""
+    return [
+        {
+            "name": topic["name"],
+            "partitions": [
+                answer(topic["name"], partition)
+                for partition in topic.get("partitions") or topic.get("partition_indexes", ())
+            ],
+        }
+        for topic in body["topics"]
+    ]
 
 
 def _members(group: FakeGroup) -> Iterator[dict[str, Any]]:

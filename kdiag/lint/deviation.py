@@ -13,16 +13,7 @@ from kdiag.lint.broker import is_variable
 from kdiag.lint.keyed import KEYED, items_of
 from kdiag.lint.reader import resolved
 from kdiag.lint.resources import bare, certifiable
-from kdiag.lint.schema import (
-    Model,
-    Path_,
-    Schema,
-    allowed,
-    at,
-    field_names,
-    homes_of,
-    resource,
-)
+from kdiag.lint.schema import Model, Path_, Schema, allowed, at, field_names, homes_of, resource
 from kdiag.lint.slips import converted, near_to
 from kdiag.lint.tree import Entry, Items, Map, Node, Scalar, Spot, entries, is_null
 

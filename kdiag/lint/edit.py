@@ -54,10 +54,7 @@ def apply(text: str, fixes: Iterable[Edits]) -> str:
             head = "\n"  # behind a last line that does not end
         gone = edit.text == "" and edit.start.column == edit.end.column == 1
         kept = [x for line in lines[begin:end] for x in _remark(line)] if gone else []
-        lines[begin : end + 1] = [
-            *kept,
-            *split(head + edit.text.replace("\n", ending) + tail),
-        ]
+        lines[begin : end + 1] = [*kept, *split(head + edit.text.replace("\n", ending) + tail)]
     return "".join(lines)
 
 

@@ -144,12 +144,7 @@ def command_text(nodes: Sequence[Node | None]) -> str:
 def _part(whole: Value | None, match: re.Match[str], text: str, begin: int) -> Value:
     """The value of an assignment within a command."""
     assert whole
-    key = Scalar(
-        match[1],
-        match[1],
-        whole.spot(match.start(1)),
-        whole.spot(match.end(1)),
-    )
+    key = Scalar(match[1], match[1], whole.spot(match.start(1)), whole.spot(match.end(1)))
     return Value(text, whole.spot(begin), whole.exact, key)
 
 

@@ -189,8 +189,7 @@ def _judged(
     order = {file.name: number for number, file in enumerate(files)}
     found = [each for file in files for one in file.documents for each in _of(one, context)]
     return sorted(
-        found,
-        key=lambda f: (order[f.problem.file], f.problem.spot, f.problem.finding.code),
+        found, key=lambda f: (order[f.problem.file], f.problem.spot, f.problem.finding.code)
     )
 
 

@@ -86,10 +86,7 @@ def variables(content: str) -> Map:
             start = Spot(number, match.start(2) + 1 + quoted)
             end = Spot(number, match.end(2) + 1 - quoted)
             name = Scalar(
-                match[1],
-                match[1],
-                Spot(number, match.start(1) + 1),
-                Spot(number, match.end(1) + 1),
+                match[1], match[1], Spot(number, match.start(1) + 1), Spot(number, match.end(1) + 1)
             )
             value = written[1:-1] if quoted else written
             found.append(Entry(name, Scalar(value, value, start, end)))

@@ -13,11 +13,7 @@ from operator import itemgetter
 from typing import BinaryIO
 
 from kdiag.logs import settings
-from kdiag.logs.clients import (
-    GO,
-    client_of,
-    tells_failure,
-)
+from kdiag.logs.clients import GO, client_of, tells_failure
 from kdiag.logs.connection import advertised, connection_of, of_a_broker
 from kdiag.logs.facts import BETWEEN_BROKERS, LogConnection, LogEvent, LogFacts
 from kdiag.logs.index import FAILURE, TO_WORDS, matching_patterns, of_interest, pattern_index

@@ -87,10 +87,7 @@ def _print(page: Page, explanation: Explanation) -> None:
 
 
 def _print_finding(
-    page: Page,
-    explanation: Explanation,
-    found: LogFinding,
-    consequences: Sequence[LogFinding],
+    page: Page, explanation: Explanation, found: LogFinding, consequences: Sequence[LogFinding]
 ) -> None:
     finding = found.finding
     root = found is explanation.cause

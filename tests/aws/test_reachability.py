@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from kdiag.aws.facts import ClientAddress, NetworkInterface, Snapshot
-from kdiag.aws.reachability import Reachability, analyze
-from kdiag.aws.verdict import PathVerdict
+from kdiag.aws.reachability import analyze
+from kdiag.aws.verdict import PathVerdict, Reachability
 from tests.clouds import (
     EVERYBODY,
     OPEN_ACL,
@@ -398,3 +398,9 @@ def test_a_partly_blocked_response_names_the_blocked_ports() -> None:
     (step,) = verdict.steps_of("acl-out")
     assert step.partial
     assert step.message == "acl-1 rule 9 denies TCP 40000-45000 out to 203.0.113.10"
+
+
+def test_a_rule_for_a_group_that_this_client_may_have_says_so_to_its_end() -> None:
+    world = snapshot(groups=[group("r1 tcp 9094 sg-9")])
+    step = reachability(world, "10.0.7.7", PRIVATE[0]).deciding_step
+    assert step.message == "r1 is for members of sg-9, and whether this client is one is not known"

@@ -16,9 +16,9 @@ from kdiag.aws.facts import (
     Snapshot,
 )
 from kdiag.aws.paths import NetworkPath, NetworkPaths
-from kdiag.aws.reachability import PathStep, Reachability, analyze_groups
+from kdiag.aws.reachability import analyze_groups
 from kdiag.aws.rules.text import HOP
-from kdiag.aws.verdict import PathVerdict
+from kdiag.aws.verdict import PathStep, PathVerdict, Reachability
 from kdiag.rules.location import Location, evidence
 from kdiag.rules.rule import Match, Remedy, Severity, rule
 from kdiag.rules.text import listed, once

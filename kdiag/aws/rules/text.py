@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from kdiag.aws.paths import BlockedPath, NetworkPaths
 from kdiag.aws.ranges import format_ports, port_ranges
-from kdiag.aws.reachability import PathStep
-from kdiag.aws.verdict import PathVerdict
+from kdiag.aws.verdict import PathStep, PathVerdict
 from kdiag.rules.rule import Severity
 from kdiag.rules.text import brokers, listed, once
 
@@ -129,9 +128,7 @@ def _labels(blocked: Sequence[BlockedPath]) -> list[str]:
     return once(block.path.label for block in blocked)
 
 
-def _grouped(
-    steps: Iterable[tuple[BlockedPath, PathStep]],
-) -> list[tuple[str, list[BlockedPath]]]:
+def _grouped(steps: Iterable[tuple[BlockedPath, PathStep]]) -> list[tuple[str, list[BlockedPath]]]:
     """The messages of steps with their paths. Messages that differ only in the port become one
     message with all ports."""
     by_message: dict[str, list[BlockedPath]] = defaultdict(list)

@@ -37,12 +37,7 @@ _OPTIONS = {
 
 # A property of a stronger layer replaces all others of its group.
 _INSTEAD = (
-    {
-        "ssl.truststore.location",
-        "ssl.truststore.certificates",
-        "ssl.ca.location",
-        "ssl.ca.pem",
-    },
+    {"ssl.truststore.location", "ssl.truststore.certificates", "ssl.ca.location", "ssl.ca.pem"},
     {
         "ssl.keystore.location",
         "ssl.keystore.certificate.chain",
@@ -50,11 +45,7 @@ _INSTEAD = (
         "ssl.certificate.pem",
     },
     {"ssl.keystore.location", "ssl.keystore.key", "ssl.key.location", "ssl.key.pem"},
-    {
-        "kdiag.oauthbearer.token",
-        "sasl.oauthbearer.token.endpoint.url",
-        "sasl.oauthbearer.config",
-    },
+    {"kdiag.oauthbearer.token", "sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.config"},
     {"https.ca.location", "https.ca.pem", "jaas.ssl.truststore.location"},
 )
 

@@ -36,10 +36,7 @@ ReadToken = Callable[[str, str], str]
 
 
 def sasl(
-    properties: Layers,
-    endpoint_ca: Callable[[], str | None],
-    read: ReadToken,
-    notes: list[str],
+    properties: Layers, endpoint_ca: Callable[[], str | None], read: ReadToken, notes: list[str]
 ) -> Sasl | None:
     """The login that the properties ask for, None when they ask for none.
 

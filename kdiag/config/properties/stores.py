@@ -239,9 +239,7 @@ def _pkcs8(key: object) -> str:
     from cryptography.hazmat.primitives import serialization  # 18 ms
 
     return key.private_bytes(  # type: ignore[attr-defined,no-any-return]
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode("ascii")
 
 

@@ -25,10 +25,7 @@ from kdiag.rules.text import listed
 
 
 @rule(
-    "KD631",
-    "advertised-without-listener",
-    Severity.ERROR,
-    "An advertised listener does not exist",
+    "KD631", "advertised-without-listener", Severity.ERROR, "An advertised listener does not exist"
 )
 def advertised_without_listener(broker: ConfiguredBroker) -> Iterator[Match]:
     """A name in `advertised.listeners` is not in `listeners`, or the listener for other brokers is

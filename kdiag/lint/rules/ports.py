@@ -106,12 +106,7 @@ def listener_port_advertised(cluster: StrimziCluster) -> Iterator[Match]:
             yield listener_mistake(listener, message, spot, fix, None, edits, broker.id)
 
 
-@rule(
-    "KD623",
-    "node-port-not-pinned",
-    Severity.WARNING,
-    "The port that clients dial is not fixed",
-)
+@rule("KD623", "node-port-not-pinned", Severity.WARNING, "The port that clients dial is not fixed")
 def node_port_not_pinned(cluster: StrimziCluster) -> Iterator[Match]:
     """A nodeport listener is meant for given addresses, and its bootstrap NodePort is left to
     Kubernetes, which takes any from 30000 to 32767. Clients cannot dial the listener's port: 9094

@@ -157,10 +157,7 @@ def unknown_node_id(cluster: StrimziCluster) -> Iterator[Match]:
 
 
 @rule(
-    "KD612",
-    "broker-without-entry",
-    Severity.ERROR,
-    "Only some brokers have an advertised address",
+    "KD612", "broker-without-entry", Severity.ERROR, "Only some brokers have an advertised address"
 )
 def broker_without_entry(
     cluster: StrimziCluster | None, chart: NodePorts | None
