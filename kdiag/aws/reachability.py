@@ -340,14 +340,14 @@ def _route_step(
 ) -> PathStep:
     decided_by = f"{table.id} {route.network} → {route.target}"
     if route.blackhole:
-        verdict, reason = PathVerdict.BLOCKED, " is a blackhole: its target is gone"
+        verdict, message = PathVerdict.BLOCKED, f"{decided_by} is a blackhole: its target is gone"
     elif route.target.startswith(targets):
-        verdict, reason = PathVerdict.ALLOWED, f" leads to {peer.label}"
+        verdict, message = PathVerdict.ALLOWED, f"{decided_by} leads to {peer.label}"
     elif route.target.startswith(_KNOWN_TARGETS):
-        verdict, reason = PathVerdict.BLOCKED, f" does not lead to {peer.label}"
+        verdict, message = PathVerdict.BLOCKED, f"{decided_by} does not lead to {peer.label}"
     else:
-        verdict, reason = PathVerdict.UNKNOWN, ": kdiag cannot see what is behind it"
-    return PathStep(layer, verdict, decided_by, f"{decided_by}{reason}")
+        verdict, message = PathVerdict.UNKNOWN, f"{decided_by}: kdiag cannot see what is behind it"
+    return PathStep(layer, verdict, decided_by, message)
 
 
 def _first_entry(

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 
 from kdiag.network.attempt import clean
-from kdiag.network.child_process import end_command, start_command
+from kdiag.network.child_process import OutputTooLarge, run_command
 
 MAX_TEXT = 1 << 20  # bytes of all answers together: what is judged as one file
 _LOG = re.compile(r"[EWIF]\d{4} \d\d:")
@@ -25,10 +25,6 @@ _REASONS = (
     ("absent", ("notfound", "not found")),
     ("unreachable", ("unable to connect", "refused", "no such host", "timeout", "i/o", "eof")),
 )
-
-
-class _TooLarge(Exception):
-    """More than is read."""
 
 
 @dataclass(frozen=True)
@@ -85,35 +81,19 @@ async def _answer(call: tuple[str, ...], seconds: float) -> str | KubectlUnavail
     """One command's standard output, or why there is none."""
     command = _command(call)
     try:
-        process = await start_command(
-            ("kubectl", *call, "-o", "yaml"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        result = await run_command(("kubectl", *call, "-o", "yaml"), seconds, MAX_TEXT)
     except FileNotFoundError:
         return KubectlUnavailable(command, "missing", "kubectl is not on the PATH")
-    except OSError as error:
-        return KubectlUnavailable(command, "failed", error.strerror or "it cannot be run")
-    try:
-        out, err = await asyncio.wait_for(_output(process), seconds)
     except TimeoutError:
         return KubectlUnavailable(command, "hanging", f"it did not answer in {seconds:g} s")
-    except _TooLarge:
+    except OutputTooLarge:
         return _too_large(command)
-    finally:
-        await end_command(process)
-    if process.returncode:
-        message = _message(err.decode("utf-8", "replace"))
+    except OSError as error:
+        return KubectlUnavailable(command, "failed", error.strerror or "it cannot be run")
+    if result.code:
+        message = _message(result.stderr.decode("utf-8", "replace"))
         return KubectlUnavailable(command, _reason(message), message)
-    return out.decode("utf-8", "replace")
-
-
-async def _output(process: asyncio.subprocess.Process) -> tuple[bytes, bytes]:
-    """Standard output and error of a process, once it has ended."""
-    out_and_err = await asyncio.gather(_all(process.stdout), _all(process.stderr))
-    await process.wait()
-    return out_and_err
+    return result.stdout.decode("utf-8", "replace")
 
 
 def _command(call: tuple[str, ...]) -> str:
@@ -129,16 +109,6 @@ def no_room(resource: str) -> KubectlUnavailable:
     """The output of kubectl, which does not fit beside the files of --config."""
     message = "its answers are not judged: with the files of --config they are more than 4 MiB"
     return KubectlUnavailable(f"kubectl, for {resource}", "large", message)
-
-
-async def _all(stream: asyncio.StreamReader | None) -> bytes:
-    """All bytes of a stream. Raises _TooLarge beyond MAX_TEXT."""
-    found = bytearray()
-    while stream and (part := await stream.read(1 << 16)):
-        found += part
-        if len(found) > MAX_TEXT:
-            raise _TooLarge
-    return bytes(found)
 
 
 def _message(output: str) -> str:

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 _SUSPENDED_IN_NEW_GROUP = 0x204
@@ -17,6 +17,48 @@ _RIGHTS = 0x901  # PROCESS_SUSPEND_RESUME, PROCESS_SET_QUOTA, PROCESS_TERMINATE
 
 # Windows alone has them: what a process starts belongs to its job.
 _jobs: WeakKeyDictionary[asyncio.subprocess.Process, int] = WeakKeyDictionary()
+
+
+class CommandOutput(NamedTuple):
+    """The end of a command: its exit code, and all that it wrote."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+class OutputTooLarge(Exception):
+    """A command writes more than is read."""
+
+
+async def run_command(command: Sequence[str], seconds: float, most: int) -> CommandOutput:
+    """Runs a command without input to its end, or ends it after `seconds`. Raises OSError where it
+    does not start, TimeoutError, and OutputTooLarge for more than `most` bytes of one stream."""
+    pipe = asyncio.subprocess.PIPE
+    process = await start_command(
+        command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe
+    )
+    try:
+        stdout, stderr = await asyncio.wait_for(_output(process, most), seconds)
+    finally:
+        await end_command(process)
+    return CommandOutput(process.returncode or 0, stdout, stderr)
+
+
+async def _output(process: asyncio.subprocess.Process, most: int) -> tuple[bytes, bytes]:
+    """Standard output and error of a process, once it has ended."""
+    streams = await asyncio.gather(_read(process.stdout, most), _read(process.stderr, most))
+    await process.wait()
+    return streams
+
+
+async def _read(stream: asyncio.StreamReader | None, most: int) -> bytes:
+    found = bytearray()
+    while stream and (part := await stream.read(1 << 16)):
+        found += part
+        if len(found) > most:
+            raise OutputTooLarge
+    return bytes(found)
 
 
 async def start_command(command: Sequence[str], **streams: int) -> asyncio.subprocess.Process:

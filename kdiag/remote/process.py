@@ -7,11 +7,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from kdiag.network.attempt import clean
-from kdiag.network.child_process import end_command, start_command
+from kdiag.network.child_process import (
+    OutputTooLarge,
+    end_command,
+    run_command,
+    start_command,
+)
 from kdiag.remote.reply import RemoteWalk
 from kdiag.remote.serialization import SerializationError
 from kdiag.remote.unreached import NotReached
 
+MAX_OUTPUT = 1 << 20  # bytes
 MAX_ERRORS = 8192  # bytes of what a command says on standard error
 MAX_LINES = 5
 _READ = 1 << 16
@@ -68,37 +74,33 @@ async def _reply(
         reading.cancel()
 
 
-async def output(command: Sequence[str], longest: float, most: int = 1 << 20) -> str:
+async def output(command: Sequence[str], longest: float) -> str:
     """The output of a command without input. Raises CommandEnded where it fails, and NotReached."""
-    process = await _started(command)
-    errors = bytearray()
-    assert process.stdin and process.stdout
-    process.stdin.close()
-    reading = asyncio.ensure_future(_read_errors(process, errors))
     try:
-        received = await asyncio.wait_for(process.stdout.read(most), longest)
-        code = await asyncio.wait_for(process.wait(), longest)
-        await asyncio.wait_for(asyncio.shield(reading), _TO_END)
+        result = await run_command(command, longest, MAX_OUTPUT)
     except TimeoutError:
         raise NotReached(f"{command[0]} did not answer within {longest:g} s") from None
-    finally:
-        await _ended(process)
-        reading.cancel()
-    if code:
-        raise CommandEnded(code, _lines(errors))
-    return received.decode("utf-8", "replace")
+    except OutputTooLarge:
+        raise NotReached(f"{command[0]} shows more than {MAX_OUTPUT >> 20} MiB") from None
+    except OSError as error:
+        raise _not_run(command[0], error) from None
+    if result.code:
+        raise CommandEnded(result.code, _lines(result.stderr))
+    return result.stdout.decode("utf-8", "replace")
 
 
 async def _started(command: Sequence[str]) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     try:
         return await start_command(command, stdin=pipe, stdout=pipe, stderr=pipe)
-    except FileNotFoundError:
-        raise NotReached(
-            f"there is no {command[0]} on this machine", (), f"Install {command[0]}."
-        ) from None
     except OSError as error:
-        raise NotReached(f"{command[0]} cannot be run: {error.strerror}") from None
+        raise _not_run(command[0], error) from None
+
+
+def _not_run(program: str, error: OSError) -> NotReached:
+    if isinstance(error, FileNotFoundError):
+        return NotReached(f"there is no {program} on this machine", (), f"Install {program}.")
+    return NotReached(f"{program} cannot be run: {error.strerror}")
 
 
 async def _exchange(
@@ -142,6 +144,6 @@ async def _ended(process: asyncio.subprocess.Process) -> int:
     return process.returncode or 0
 
 
-def _lines(errors: bytearray) -> tuple[str, ...]:
+def _lines(errors: bytes | bytearray) -> tuple[str, ...]:
     lines = [line.strip() for line in errors.decode("utf-8", "replace").splitlines()]
     return tuple(clean(line, 300) for line in lines if line)[-MAX_LINES:]

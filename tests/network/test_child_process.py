@@ -14,7 +14,13 @@ from typing import Any
 import pytest
 
 from kdiag.network import child_process
-from kdiag.network.child_process import kill_command, start_command
+from kdiag.network.child_process import (
+    CommandOutput,
+    OutputTooLarge,
+    kill_command,
+    run_command,
+    start_command,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -129,3 +135,10 @@ def test_a_command_and_its_child_with_the_means_of_windows(monkeypatch: pytest.M
     asyncio.run(asyncio.wait_for(started_and_killed(), 20))
     assert groups == [0x204]  # suspended, in a process group of its own: it gets no Ctrl-C
     assert not kernel32.open
+
+
+async def test_all_that_a_command_writes_is_read() -> None:
+    command = ("sh", "-c", "head -c 300000 /dev/zero; echo no >&2; exit 3")
+    assert await run_command(command, 20, 1 << 20) == CommandOutput(3, bytes(300_000), b"no\n")
+    with pytest.raises(OutputTooLarge):
+        await run_command(command, 20, 299_999)

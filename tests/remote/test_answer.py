@@ -15,6 +15,7 @@ from kdiag.config.security import Sasl, Security
 from kdiag.config.settings import Settings, settings
 from kdiag.demo.scenarios import SCENARIOS
 from kdiag.demo.world import World
+from kdiag.remote.process import output
 from kdiag.remote.reply import MAX_HEAD, MAX_NOTES, MAX_TEXT, RemoteWalk
 from kdiag.remote.serialization import MAX_BYTES, SerializationError, serialize
 from kdiag.report.judge import judge
@@ -237,3 +238,7 @@ def test_a_flood_of_failures_is_refused_before_it_is_taken_in(size: int) -> None
     finally:
         sys.setprofile(None)
     assert calls < 1_000_000, "a second of a processor at most"
+
+
+async def test_a_long_list_of_pods_is_read_to_its_end() -> None:
+    assert len(await output(("sh", "-c", "head -c 300000 /dev/zero"), 20)) == 300_000
