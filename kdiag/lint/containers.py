@@ -172,7 +172,10 @@ def _with_defaults(
         listened = re.sub(r"://[^:,]*:", "://0.0.0.0:", interpolated(advertised.text))
         settings["listeners"] = default("listeners", listened)
     if not image.alone or not given:
+        zookeeper = "zookeeper.connect" in given  # what is KRaft's has no effect then
         for name, text in image.defaults.items():
+            if zookeeper and name == "controller.listener.names":
+                continue
             settings.setdefault(name, default(name, text))
     return settings
 

@@ -126,6 +126,7 @@ IMAGES = (
             "BROKER_ID": "node.id",
             "ADVERTISED_HOST_NAME": "advertised.host.name",
             "ADVERTISED_PORT": "advertised.port",
+            "ZOOKEEPER_CONNECT": "zookeeper.connect",
         },
         old=True,  # its script makes advertised.listeners of it
         starts=r"^start\b",

@@ -401,12 +401,11 @@ def _with_port(address: Address, port: int | None) -> str:
 
 
 def _outward(listener: AdvertisedListener) -> bool:
-    """Whether the host is meant for clients outside."""
-    return listener.host not in listener.broker.names and (
-        is_loopback(listener.host)
-        or parse(listener.host) is not None
-        or internal_name(listener.host) is None
-    )
+    """Whether the host is meant for clients outside. None is said: the container's own name."""
+    host = listener.host
+    if not host or host in listener.broker.names:
+        return False
+    return is_loopback(host) or parse(host) is not None or internal_name(host) is None
 
 
 def _elsewhere(listener: AdvertisedListener) -> bool:

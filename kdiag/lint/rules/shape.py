@@ -219,12 +219,10 @@ def missing_field(document: Document) -> Iterator[Match]:
 
 @rule("KD607", "duplicate-key", Severity.ERROR, "A mapping has the same key twice")
 def duplicate_key(document: Document) -> Iterator[Match]:
-    """A key stands twice in one mapping. Most readers take the last one silently, `kubectl`
-    refuses, so the same file means different things.
+    """A key stands twice in one mapping. Docker Compose refuses the file. Helm, many versions of
+    kubectl and readers of properties take the last one silently: a warning.
 
-    Often two listeners were meant, and the dash before the second one is missing.
-
-    In a file of properties the last value counts: a warning.
+    Often two listeners were meant, and the dash before the second one is missing: that is an error.
 
     Prove it: `kubectl apply --dry-run=server -f FILE`.
 
@@ -250,7 +248,7 @@ def duplicate_key(document: Document) -> Iterator[Match]:
             continue
         message = f"`{duplicate.key.text}` appears twice: it is on line {duplicate.first.line} too"
         advice = "; if you mean two items of a list, begin the second with a dash."
-        level = None
+        level = None if document.kind == "compose" else Severity.WARNING
         if plain:
             level, advice = Severity.WARNING, ": this is the one that counts."
             message += ", with another value"
