@@ -290,12 +290,18 @@ def listener_not_readable(broker: ConfiguredBroker) -> Iterator[Match]:
     """An item of `listeners` or `advertised.listeners` is not of the form NAME://HOST:PORT, or two
     items have one name or one port. Kafka does not start.
 
+    Images that make `listeners` of `advertised.listeners` need ports of their own there as well,
+    where `listeners` is not given.
+
     Prove it: the broker's log ends with `Unable to parse`, or `Each listener must have a
     different`.
 
     How to fix: write each item as NAME://HOST:PORT, with a name and a port of its own, separated by
     commas.
     """
+    derived = broker.image is not None and broker.image.derives and broker.is_broker
+    listens = broker.settings.get("listeners")
+    derived = derived and listens is not None and listens.implied.startswith("by")
     for setting in ("listeners", ADVERTISED) if broker.kafka else ():
         value = broker.settings.get(setting)
         seen: dict[str, Address] = {}
@@ -312,7 +318,8 @@ def listener_not_readable(broker: ConfiguredBroker) -> Iterator[Match]:
                 edits = without(value, address) if not address.text else ()
                 yield broker_mistake(broker, message, spot, fix, edits=edits)
                 continue
-            keys = [f"name {address.name}"] + [f"port {address.port}"] * (setting == "listeners")
+            bound = setting == "listeners" or derived
+            keys = [f"name {address.name}"] + [f"port {address.port}"] * bound
             for key in keys:
                 other = seen.setdefault(key, address)
                 apart = key.startswith("port") and (
