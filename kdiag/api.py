@@ -229,22 +229,18 @@ async def walk(
         await asyncio.wait(beside)
     resources, companions = _result(kubectl), _result(asking)
     walked = time.perf_counter()
-    from kdiag.report.judge import judge  # 41 ms
+    from kdiag.report.judge import Judgement  # 41 ms
 
     started += time.perf_counter() - walked  # loading is no part of the walk
-    extensions = list(_extensions(settings, result, resources, companions))
-    report = judge(settings, result, started, extensions)
+    judgement = Judgement(settings, result, _extensions(settings, result, resources, companions))
+    report = judgement.report(started)
     if settings.options.hold:
         from kdiag.hold.extension import held  # 20 ms: loads where it is asked for
 
         holding = await held(settings, make_dialer, observe, result, report)
-        if holding.found.interrupted:
-            result = result._replace(walk=result.walk._replace(interrupted=True))
-        extensions = list(_extensions(settings, result, resources, companions))
-        report = judge(settings, result, started, [*extensions, holding])
-    with suppress(
-        asyncio.CancelledError
-    ):  # Ctrl-C while this loaded or judged: the report is whole
+        judgement.add(holding)
+        report = judgement.report(started, interrupted=holding.found.interrupted)
+    with suppress(asyncio.CancelledError):  # while this loaded or judged: the report is whole
         await asyncio.sleep(0)
     return report
 

@@ -23,7 +23,6 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
-import kdiag.report.judge
 from kdiag.api import play
 from kdiag.aws import permissions
 from kdiag.aws import remedies as aws
@@ -38,6 +37,7 @@ from kdiag.demo.scenarios import SCENARIOS
 from kdiag.lint import remedies as config
 from kdiag.lint.linter import lint
 from kdiag.lint.mistake import Problem
+from kdiag.report.judge import Judgement
 from kdiag.rules import acls, advertising
 from kdiag.rules import remedies as kafka
 from kdiag.rules.catalog import every_rule
@@ -49,6 +49,7 @@ from kdiag.rules.rule import Remedy
 from kdiag.text import clean
 from kdiag.walk.facts import Facts
 from kdiag.walk.facts.listeners import Listener
+from kdiag.walk.facts.run import HopFailures
 from tests.copying import HOSTILE, holds, powershell_words
 from tests.facts import listener
 from tests.lint.corpus import cases
@@ -342,11 +343,12 @@ def facts() -> Sequence[Facts]:
     """What was gathered in every scenario of the demo, in their order, whichever ends first."""
     seen: dict[str, Facts] = {}
     playing: ContextVar[str] = ContextVar("playing")
-    judge = kdiag.report.judge._judge
+    apply = Judgement._apply
 
-    def noting(found: Facts, *more: Any) -> Any:
-        seen[playing.get()] = found
-        return judge(found, *more)
+    def noting(judgement: Judgement, rules: Any) -> None:
+        failures = HopFailures(tuple(judgement._failures))
+        seen[playing.get()] = judgement._facts.adding(failures)
+        apply(judgement, rules)
 
     async def play_all() -> None:
         gate = asyncio.Semaphore(AT_ONCE)
@@ -359,7 +361,7 @@ def facts() -> Sequence[Facts]:
         await asyncio.gather(*map(one, SCENARIOS))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kdiag.report.judge, "_judge", noting)
+        patch.setattr(Judgement, "_apply", noting)
         asyncio.run(play_all())
     return [seen[name] for name in SCENARIOS]
 

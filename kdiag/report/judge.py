@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import cast
 
 from kdiag import __version__
 from kdiag.config.settings import Settings
@@ -30,9 +30,6 @@ from kdiag.walk.facts.run import (
     not_walked,
 )
 from kdiag.walk.facts.table import HOP_FACTS
-
-if TYPE_CHECKING:
-    from kdiag.rules.expectations import CheckedExpectations
 
 # These rules report hops and rules that failed, so they are applied last.
 _LAST = ("KD001", "KD002")
@@ -68,49 +65,116 @@ def interrupted_report(settings: Settings) -> Report:
 
 
 def judge(
-    settings: Settings, result: WalkResult, started: float, extensions: Sequence[Extension] = ()
+    settings: Settings, result: WalkResult, started: float, extensions: Iterable[Extension] = ()
 ) -> Report:
     """The report on the facts of a walk, collected on this machine or on another one. `started` is
     the time.perf_counter() at which the collection began here."""
-    walk = result.walk
-    facts = Facts(
-        (settings, ClientSystem(walk.system), *walk.facts.values, *result.companion.values)
-    )
-    steps = [_step(run) for run in walk.runs]
-    failures = list(walk.failures)
-    rules = dict(walk_rules())
-    working: list[Extension] = []
-    for extension in extensions:
-        steps = extension.steps(steps)
+    return Judgement(settings, result, extensions).report(started)
+
+
+class Judgement:
+    """The facts of a walk and of the features, and what the rules find in them."""
+
+    def __init__(
+        self, settings: Settings, result: WalkResult, extensions: Iterable[Extension] = ()
+    ) -> None:
+        walk = result.walk
+        self._settings, self._walk, self._secrets = settings, walk, result.secrets
+        self._facts = Facts(
+            (settings, ClientSystem(walk.system), *walk.facts.values, *result.companion.values)
+        )
+        self._steps = [_step(run) for run in walk.runs]
+        self._failures = list(walk.failures)
+        self._extensions: list[Extension] = []
+        self._findings: list[Finding] = []
+        self._notes: list[str] = []
+        rules = dict(walk_rules())
+        for extension in extensions:
+            rules |= self._rules_of(extension)
+        if settings.options.expect:
+            self._expect()
+            rules |= expect_rules()
+        if CloudView not in self._facts:
+            self._facts = self._facts.adding(CloudView())
+        self._facts = self._facts.adding(platform(self._facts))
+        self._apply(rules)
+
+    def add(self, extension: Extension) -> None:
+        """Adds the facts of a feature that ran after the walk, and what its own rules find."""
+        self._apply(self._rules_of(extension))
+
+    def report(self, started: float, *, interrupted: bool = False) -> Report:
+        """The report on all of it; `interrupted`: what followed the walk was."""
+        findings, steps = self._findings, list(self._steps)
+        for extension in self._extensions:
+            findings = extension.amend(findings)
+        failures = (*self._failures, *_unexplained(self._facts, findings))
+        facts = self._facts.adding(HopFailures(failures))
+        for code in _LAST:
+            findings = [*findings, *walk_rules()[code].apply(facts)]
+        if any(f.hop == "consume" for f in findings) and all(s.hop != "consume" for s in steps):
+            nothing = HopRun("consume", 0, summary="no role was named, and so none checked")
+            steps.append(_step(nothing))
+        notes = (*versions.notes(facts), *unmatched_maps(facts), *managed.notes(facts))
+        return report(
+            self._settings,
+            facts,
+            managed.hinted(facts, list(tempered(facts, findings))),
+            steps,
+            version=__version__,
+            started_at=self._walk.started_at,
+            elapsed_ms=round((time.perf_counter() - started) * 1000),
+            interrupted=self._walk.interrupted or interrupted,
+            notes=[*self._walk.notes, *self._notes, *notes],
+        )
+
+    def _rules_of(self, extension: Extension) -> Mapping[str, Rule]:
+        """The rules of a feature, whose facts are added; none where it fails."""
+        self._steps = extension.steps(self._steps)
         try:
-            facts = extension.derive(facts)
-            rules |= extension.rules()
-            working.append(extension)
+            self._facts = extension.derive(self._facts)
+            rules = extension.rules()
         except Exception as error:
-            failures.append(HopFailure(extension.name, 0.0, error_location(error, result.secrets)))
-    if settings.options.expect:
-        step, checked = _expect(settings, facts, steps, failures, result.secrets)
-        steps.append(step)
-        facts = facts.adding(checked) if checked else facts
-        rules |= expect_rules()
-    facts = facts if CloudView in facts else facts.adding(CloudView())
-    facts = facts.adding(platform(facts), HopFailures(tuple(failures)))
-    findings, notes = _judge(facts, rules, failures, result.secrets, working)
-    if any(f.hop == "consume" for f in findings) and all(s.hop != "consume" for s in steps):
-        steps.append(_step(HopRun("consume", 0, summary="no role was named, and so none checked")))
-    findings = managed.hinted(facts, list(tempered(facts, findings)))
-    notes += [*versions.notes(facts), *unmatched_maps(facts), *managed.notes(facts)]
-    return report(
-        settings,
-        facts,
-        findings,
-        steps,
-        version=__version__,
-        started_at=walk.started_at,
-        elapsed_ms=round((time.perf_counter() - started) * 1000),
-        interrupted=walk.interrupted,
-        notes=[*walk.notes, *notes],
-    )
+            self._fail(extension.name, error)
+            return {}
+        self._extensions.append(extension)
+        return rules
+
+    def _expect(self) -> None:
+        """Compares the user's expectations with the facts, as a step of its own."""
+        from kdiag.rules.expectations import check_expectations  # 8.7 ms
+
+        began = time.perf_counter()
+        unseen = [step for step in self._steps if step.status == "skipped" and not step.summary]
+        because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""
+        try:
+            checked = check_expectations(self._settings.options.expect, self._facts, because)
+        except Exception as error:
+            self._fail("expect", error)
+            self._steps.append(_step(HopRun("expect", 0, "kdiag failed")))
+            return
+        took = round((time.perf_counter() - began) * 1000)
+        self._steps.append(_step(HopRun("expect", took, summary=checked.summary)))
+        self._facts = self._facts.adding(checked)
+
+    def _apply(self, rules: Mapping[str, Rule]) -> None:
+        """Adds the findings and notes of rules. A rule that raises an exception becomes KD001."""
+        for rule in rules.values():
+            if rule.code in _LAST:
+                continue
+            try:
+                for outcome in rule.judged(self._facts):
+                    if isinstance(outcome, Match):
+                        self._findings.append(rule.finding(outcome))
+                    else:
+                        self._notes.append(outcome.text)
+            except Exception as error:
+                self._fail(HOP_IDS[-1], error, f"rule {rule.code}: ")
+
+    def _fail(self, hop: str, error: Exception, what: str = "") -> None:
+        """Keeps an error of kdiag: KD001 will report it."""
+        where = f"{what}{error_location(error, self._secrets)}"
+        self._failures.append(HopFailure(hop, 0.0, where))
 
 
 def _step(run: HopRun) -> HopResult:
@@ -121,62 +185,6 @@ def _step(run: HopRun) -> HopResult:
         skipped_because=run.skipped_because,
         summary=run.summary,
     )
-
-
-def _expect(
-    settings: Settings,
-    facts: Facts,
-    before: Sequence[HopResult],
-    failures: list[HopFailure],
-    secrets: Sequence[str],
-) -> tuple[HopResult, CheckedExpectations | None]:
-    """The result of the `expect` area, and the expectations compared with the facts."""
-    from kdiag.rules.expectations import check_expectations  # 8.7 ms
-
-    started = time.perf_counter()
-    unseen = [step for step in before if step.status == "skipped" and not step.summary]
-    because = f"hop {unseen[0].hop} was skipped, {unseen[0].skipped_because}" if unseen else ""
-    try:
-        checked = check_expectations(settings.options.expect, facts, because)
-    except Exception as error:
-        failures.append(
-            HopFailure("expect", settings.options.deadline, error_location(error, secrets))
-        )
-        return _step(HopRun("expect", 0, "kdiag failed")), None
-    took = round((time.perf_counter() - started) * 1000)
-    return _step(HopRun("expect", took, summary=checked.summary)), checked
-
-
-def _judge(
-    facts: Facts,
-    rules: Mapping[str, Rule],
-    failures: Sequence[HopFailure],
-    secrets: Sequence[str],
-    extensions: Sequence[Extension],
-) -> tuple[list[Finding], list[str]]:
-    """The findings and notes of all rules. A rule that raises an exception becomes KD001."""
-    findings: list[Finding] = []
-    notes: list[str] = []
-    all_failures = list(failures)
-    for rule in rules.values():
-        if rule.code in _LAST:
-            continue
-        try:
-            for outcome in rule.judged(facts):
-                if isinstance(outcome, Match):
-                    findings.append(rule.finding(outcome))
-                else:
-                    notes.append(outcome.text)
-        except Exception as error:
-            all_failures.append(
-                HopFailure(HOP_IDS[-1], 0.0, f"rule {rule.code}: {error_location(error, secrets)}")
-            )
-    for extension in extensions:
-        findings = extension.amend(findings)
-    all_failures += _unexplained(facts, findings)
-    for code in _LAST:
-        findings += rules[code].apply(facts.adding(HopFailures(tuple(all_failures))))
-    return findings, notes
 
 
 def _unexplained(facts: Facts, findings: Sequence[Finding]) -> Iterator[HopFailure]:
