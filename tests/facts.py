@@ -7,6 +7,7 @@ before the colon, tcp where there is none.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from kdiag.aws.extension import AwsExtension
@@ -23,7 +24,8 @@ from kdiag.network.attempt import (
     LayerResult,
     Sent,
 )
-from kdiag.report.model import HopResult, Report, report
+from kdiag.report.build import report
+from kdiag.report.model import HopResult, Report
 from kdiag.rules.catalog import every_rule
 from kdiag.rules.client import ClientSystem
 from kdiag.rules.cloud import CloudView
@@ -36,7 +38,7 @@ from kdiag.walk.facts.bootstrap import Bootstrap
 from kdiag.walk.facts.listeners import Listener, Listeners
 from kdiag.walk.facts.metadata import Broker, Metadata, MetadataAnswer, Partition, Topic
 from kdiag.walk.facts.produce import BrokerProduce, Produce, ProduceResult
-from kdiag.walk.facts.run import HopFailure, HopFailures
+from kdiag.walk.facts.run import HopFailure, HopFailures, WalkFacts
 from kdiag.walk.hops import HOPS
 
 RULES = every_rule()
@@ -243,7 +245,8 @@ def reported(
     expect: Sequence[str] = (),
     ignore: Sequence[str] = (),
     topic: str | None = None,
-    **more: Any,
+    notes: Sequence[str] = (),
+    interrupted: bool = False,
 ) -> Report:
     """The report on a walk that gathered these facts."""
     gathered = known(*facts)
@@ -267,13 +270,7 @@ def reported(
                 summary=gathered[CheckedExpectations].summary,
             )
         )
-    return report(
-        settings(target, fail_on=fail_on, expect=wanted, ignore=ignorable(ignore, RULES)),
-        gathered,
-        list(_all(gathered)),
-        steps,
-        version="X.Y.Z",
-        started_at="2026-11-23T11:20:00Z",
-        elapsed_ms=21,
-        **more,
-    )
+    asked = settings(target, fail_on=fail_on, expect=wanted, ignore=ignorable(ignore, RULES))
+    walk = WalkFacts("2026-11-23T11:20:00Z", 21, (), notes=(*notes,), interrupted=interrupted)
+    made = report(asked, walk, gathered, list(_all(gathered)), steps, (), 21)
+    return replace(made, kdiag_version="X.Y.Z")

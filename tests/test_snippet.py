@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
+import kdiag.api
 from kdiag.api import play
 from kdiag.aws import permissions
 from kdiag.aws import remedies as aws

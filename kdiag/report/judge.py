@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
-from kdiag import __version__
 from kdiag.config.settings import Settings
-from kdiag.report.model import HopResult, Report, report
+from kdiag.report.build import report
+from kdiag.report.model import HopResult, Report
 from kdiag.rules import expect_rules, managed, versions, walk_rules
 from kdiag.rules.advertised import unmatched_maps
 from kdiag.rules.client import ClientSystem
@@ -116,17 +116,11 @@ class Judgement:
             nothing = HopRun("consume", 0, summary="no role was named, and so none checked")
             steps.append(_step(nothing))
         notes = (*versions.notes(facts), *unmatched_maps(facts), *managed.notes(facts))
-        return report(
-            self._settings,
-            facts,
-            managed.hinted(facts, list(tempered(facts, findings))),
-            steps,
-            version=__version__,
-            started_at=self._walk.started_at,
-            elapsed_ms=round((time.perf_counter() - started) * 1000),
-            interrupted=self._walk.interrupted or interrupted,
-            notes=[*self._walk.notes, *self._notes, *notes],
-        )
+        walk = self._walk._replace(interrupted=self._walk.interrupted or interrupted)
+        elapsed_ms = round((time.perf_counter() - started) * 1000)
+        findings = managed.hinted(facts, list(tempered(facts, findings)))
+        notes = (*self._notes, *notes)
+        return report(self._settings, walk, facts, findings, steps, notes, elapsed_ms)
 
     def _rules_of(self, extension: Extension) -> Mapping[str, Rule]:
         """The rules of a feature, whose facts are added; none where it fails."""
