@@ -110,6 +110,7 @@ class AddressResult(NamedTuple):
     (ListOffsets); `recognised` tells whether it takes itself for the node and cluster that were
     meant (ApiVersions 5), None where it was not asked. `other_name` is a TLS handshake that the
     peer completes under that name ("" for none), while it ends each one under the host's own.
+    `dropped`: the first connection ended without an answer, and this is the result of the second.
     """
 
     address: str
@@ -127,6 +128,7 @@ class AddressResult(NamedTuple):
     recognised: bool | None = None
     quotable: bool = True
     other_name: TlsHandshake | None = None
+    dropped: bool = False
 
     @property
     def failed(self) -> LayerResult | None:

@@ -302,13 +302,17 @@ def controller_port(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterat
     )
 
 
+_AGAIN = "the first connection ended without an answer, the second one was answered"
+
+
 @rule("KD121", "closed-early", Severity.ERROR, "The connection is closed without an answer")
 def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[Match]:
     """The connection is accepted and then closed or reset, without one byte of an answer.
 
     A load balancer without a healthy target does that, a proxy that refuses this client, a port
     forward to a port that is closed, a TLS listener that dislikes plaintext, or a broker that is
-    shutting down. Where other connections of the same walk stand, it may also be a broker at its
+    shutting down. Clients connect again, and so does kdiag, once: where a broker answers then, this
+    is a warning. Where other connections of the same walk stand, it may also be a broker at its
     limit of connections: `max.connections`, `max.connections.per.ip` or its rate of new ones. All
     of them look alike from here.
 
@@ -346,6 +350,11 @@ def closed_early(bootstrap: Bootstrap, listeners: Listeners | None) -> Iterator[
         if others:
             yield match(hop, others, closed, fix, severity)
     yield from judge_others({Failure.CLOSED, Failure.RESET}, bootstrap, listeners, closed, fix)
+    dropped = [p for p in locations(bootstrap, listeners) if any(d.dropped for d in p.dials)]
+    for hop in DIALLING_HOPS:
+        if hit := [place for place in dropped if place.hop == hop and place.contact.usable]:
+            once_closed = "{who} closed a connection without an answer, and answered on the next"
+            yield match(hop, hit, once_closed, fix, Severity.WARNING, [_AGAIN])
 
 
 def _who_closes(hit: Sequence[Location]) -> Remedy:

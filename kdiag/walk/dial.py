@@ -153,7 +153,8 @@ async def _resumed(
     ends on a question that no client sends. It costs no time here, so its layers have none."""
     replies = tuple(connection.send(question) for question in target.questions)
     layers = tuple(attempt._replace(elapsed=0.0) for attempt in dial.attempts)
-    result = HandshakeResult(dial._replace(attempts=layers), connection, connection.apis, replies)
+    dial = dial._replace(attempts=layers, dropped=False)  # hop 1 says so
+    result = HandshakeResult(dial, connection, connection.apis, replies)
     ended = bool(replies) and (await replies[0]).failure in GONE
     if ended or await ended_by_a_side_question(target, result):
         connection.close()

@@ -71,22 +71,26 @@ class DialTarget(NamedTuple):
 
 class Transport(NamedTuple):
     """How to speak with an address: over TLS or in plaintext, and whether credentials may be sent.
-    `answered` is set as soon as an answer shows that the peer speaks this transport."""
+    `answered` is set as soon as an answer shows that the peer speaks this transport. `in_turn`: the
+    questions wait for the answer to ApiVersions, as those of clients do."""
 
     encrypted: bool
     may_log_in: bool
     answered: asyncio.Event
+    in_turn: bool = False
 
 
 async def handshake_over(
     walk: Walk, target: DialTarget, opened: TcpConnection, transport: Transport
 ) -> HandshakeResult:
     """Sends ApiVersions, the login and the questions over a TCP connection. A login that a
-    connection limit refused is tried again after a while. Where the peer closes the connection on a
+    connection limit refused is tried again after a while, and so is, at once, a connection that
+    ends without an answer: clients connect again. Where the peer closes the connection on a
     question that no client sends (`side`), the other questions are sent again without it."""
     result = await _handshake_once(walk, target, opened, transport)
-    if len(target.questions) > 1 and _dropped(result.dial):
-        result = await _first_question_alone(walk, target, result, transport)
+    if _dropped(result.dial):
+        retry = _first_question_alone if len(target.questions) > 1 else _second_connection
+        result = await retry(walk, target, result, transport._replace(in_turn=True))
     for _ in range(_TRIES - 1):
         failed = result.dial.failed
         if not (failed and failed.layer == "sasl" and limits_connections(failed.detail)):
@@ -112,6 +116,16 @@ def _dropped(dial: AddressResult) -> bool:
     """Whether the connection ended with ApiVersions unanswered."""
     failed = dial.failed
     return failed is not None and failed.layer == "kafka" and failed.failure in GONE
+
+
+async def _second_connection(
+    walk: Walk, target: DialTarget, dropped: HandshakeResult, transport: Transport
+) -> HandshakeResult:
+    """The result of a second connection, where a broker answers there."""
+    again = await _handshake_once(walk, target, await _reconnected(walk, target), transport)
+    if not again.dial.protocol:
+        return dropped
+    return again._replace(dial=again.dial._replace(dropped=True))
 
 
 async def _first_question_alone(
@@ -193,7 +207,7 @@ async def _kafka_handshake(
     )
     versions = connection.request(API_VERSIONS, 0, {})
     replies: tuple[asyncio.Future[Reply], ...] = ()
-    if walk.apis or not logs_in:
+    if (walk.apis or not logs_in) and not transport.in_turn:
         replies = tuple(connection.send(question, walk.apis) for question in questions)
     reply = await versions
     kafka, apis = _kafka_layer(reply)

@@ -108,6 +108,42 @@ class Encrypted(Served):
         await super()._serve(node, reader, writer)
 
 
+class Flaky(Served):
+    """A balancer with a dead target: it closes the first connection of each client."""
+
+    _closes = True
+
+    def begin(self) -> None:
+        self._closes = True
+
+    def _accept(self, node: int) -> Callable[..., None]:
+        accept = super()._accept(node)
+
+        def first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            closes, self._closes = self._closes, False
+            if closes:
+                writer.close()
+            else:
+                accept(reader, writer)
+
+        return first
+
+
+class OneAtATime(Served):
+    """A server that closes where a second request comes before the first one is answered."""
+
+    async def _serve(
+        self, node: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        connection = Connection(node, entered=True)
+        while len(data := await reader.read(1 << 20)) > 4:
+            (size,) = struct.unpack(">i", data[:4])
+            data += await reader.readexactly(max(0, 4 + size - len(data)))
+            if len(data) > 4 + size or not await self._handle(data[4:], connection, writer):
+                break
+        writer.close()
+
+
 class LedByFirst(Served):
     """A server whose first broker alone leads partitions of the topic."""
 
@@ -241,6 +277,13 @@ SITUATIONS: dict[str, Situation] = {
     "a security protocol in front of the server": Situation(
         lambda: Served(ONE), True, bootstrap="PLAINTEXT://{}"
     ),
+    # confluent-kafka-dotnet#1402: now and then a connection ends without a word
+    "a balancer that closes the first connection": Situation(
+        lambda: Flaky(ONE), True, "KD121", "answered on the next"
+    ),
+    "a server that takes one request at a time": Situation(
+        lambda: OneAtATime(ONE), True, "KD121", "answered on the next"
+    ),
     "a broker that checks schemas": Situation(
         lambda: Served(Partial(nodes=(1,), rule=validates)), True, "KD406", "nothing is proven"
     ),
@@ -265,10 +308,13 @@ def test_one_verdict(situation: Situation, served: Served) -> None:
     assert (client is None) is situation.works, client
     options: CheckOptions = {**situation.options, "properties": given}
     with_topic: CheckOptions = {**options, "topic": TOPIC}
+    begin = getattr(served, "begin", lambda: None)
+    begin()
     named = kdiag.check(bootstrap, **with_topic)
     assert (named.exit_code == 0) is situation.works, named.findings
     if situation.code:
         _found(named.findings, situation)
+    begin()
     bare = kdiag.check(bootstrap, **options)
     expected = named.exit_code if situation.bare is None else situation.bare
     assert bare.exit_code == expected, bare.findings
