@@ -49,7 +49,7 @@ def client_source(
     """
     version = ip_address(address).version
     unknown = ClientSource(internet_ranges(version))
-    network = _network(source.network)
+    network = ip_network(source.network, strict=False) if source.network else None
     if network is None or network.version != version:
         return unknown
     own = _own_interface(snapshot, interface, network)
@@ -69,10 +69,6 @@ def broker_source(address: str) -> ClientSource:
 def same_or_peered(snapshot: Snapshot, vpc: str, other_vpc: str) -> bool:
     """Whether two VPCs are the same VPC, or have a peering connection."""
     return vpc == other_vpc or any({vpc, other_vpc} == set(pair) for pair in snapshot.peered)
-
-
-def _network(text: str) -> IPv4Network | IPv6Network | None:
-    return ip_network(text, strict=False) if text else None
 
 
 def _own_interface(

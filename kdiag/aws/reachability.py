@@ -169,7 +169,8 @@ class _PathAnalysis:
                 message = f"{table.id}: the networks of {unknown_list} are not known"
                 return PathStep(layer, PathVerdict.UNKNOWN, f"{table.id} {unknown_list}", message)
             if not matching:
-                message = f"{_table_name(table, interface)} has no route to {peer.label}"
+                is_main = "" if interface.subnet in table.subnets else " (the main table)"
+                message = f"{table.id}{is_main} has no route to {peer.label}"
                 return PathStep(layer, PathVerdict.BLOCKED, table.id, message)
             return _route_step(table, _longest_prefix(matching), targets, peer, layer)
 
@@ -324,10 +325,6 @@ def _route_table(snapshot: Snapshot, interface: NetworkInterface) -> RouteTable 
     tables = [table for table in snapshot.tables if table.vpc == interface.vpc]
     own = next((table for table in tables if interface.subnet in table.subnets), None)
     return own or next((table for table in tables if table.main), None)
-
-
-def _table_name(table: RouteTable, interface: NetworkInterface) -> str:
-    return table.id if interface.subnet in table.subnets else f"{table.id} (the main table)"
 
 
 def _longest_prefix(matching: Sequence[tuple[Range, Route]]) -> Route:

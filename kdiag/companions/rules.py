@@ -299,7 +299,7 @@ def _line(result: RestResult, answer: HttpAnswer) -> str:
         return f"{start}{words_of(answer.failed)}{detail}"
     more = [answer.headers[name] for name in ("location", "www-authenticate", "server")
             if answer.headers.get(name)]  # fmt: skip
-    return f"{start}{answer.status}{f' ({chr(44).join(more)})' if more else ''}"
+    return f"{start}{answer.status}" + (f" ({','.join(more)})" if more else "")
 
 
 def feature_rules() -> Mapping[str, Rule]:

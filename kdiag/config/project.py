@@ -74,7 +74,7 @@ class TrustedServers(NamedTuple):
 
 
 def refuse_outside_files(target: Target, name: str) -> None:
-    """Raises UsageError where a project's target has a file read that is not in its folder."""
+    """Raises UsageError for a project's target that names a file outside of its folder."""
     given = [(FILE, FILE)]
     for field, value in target.options.items():
         if EVERY[field].kind in ("file", "files"):
@@ -93,8 +93,8 @@ def refuse_decisions(
 ) -> None:
     """Raises UsageError for what a project's target may not decide.
 
-    `theirs` are the layers of properties that come from the project, `mine` those that do not;
-    `written` are the options that the user has given, `named` the servers.
+    `project_layers` are the properties of the project, `user_layers` all others; `written` are the
+    options that the user has given, `trusted` the servers.
     """
     for field, value in target.options.items():
         option = EVERY[field]

@@ -82,11 +82,7 @@ Writer = Callable[[str, str, str, bool], str]
 def _written(write: Writer, value: object, name: str, before: str, quoted: bool) -> str:
     if isinstance(value, Snippet) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value)
-    return write(clean(str(value), LONGEST), _placeholder(name), before, quoted)
-
-
-def _placeholder(name: str) -> str:
-    return f"<{name.replace('_', ' ')}>"
+    return write(clean(str(value), LONGEST), f"<{name.replace('_', ' ')}>", before, quoted)
 
 
 def _shell(value: str, placeholder: str, before: str, quoted: bool) -> str:

@@ -40,7 +40,7 @@ class Beside:
 
     def variables_of(self, file: str, path: str) -> Node | None:
         """The variables of the file that `file` names by a path, None if it was not given."""
-        return _named(self.variables, file, path)
+        return self.variables.get(_path_of(self.variables, file, path))
 
     def joined(self, file: str, service: str) -> Joined:
         """The services that Docker Compose merges with a service. A file overrides the base file of
@@ -182,10 +182,6 @@ def needed_by(documents: Iterable[Document]) -> set[str]:
             paths = islice(_named_in(document.root), MOST_COMPANIONS)
             found |= {_joined(document.file, path) for path in paths}
     return found
-
-
-def _named(files: Mapping[str, Node | None], file: str, path: str) -> Node | None:
-    return files.get(_path_of(files, file, path))
 
 
 def _path_of(files: Mapping[str, Node | None], file: str, path: str) -> str:

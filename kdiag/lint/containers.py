@@ -168,7 +168,12 @@ def _with_defaults(
 
     advertised = given.get("advertised.listeners")
     roles = given.get("process.roles")
-    if image.derives and advertised and "listeners" not in given and _serves(roles):
+    if (
+        image.derives
+        and advertised
+        and "listeners" not in given
+        and (roles is None or "broker" in roles.text)
+    ):
         listened = re.sub(r"://[^:,]*:", "://0.0.0.0:", interpolated(advertised.text))
         settings["listeners"] = default("listeners", listened)
     if not image.alone or not given:
@@ -178,10 +183,6 @@ def _with_defaults(
                 continue
             settings.setdefault(name, default(name, text))
     return settings
-
-
-def _serves(roles: Value | None) -> bool:
-    return roles is None or "broker" in roles.text
 
 
 def _meant(name: str, settings: Mapping[str, Value]) -> str:

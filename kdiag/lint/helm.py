@@ -118,18 +118,18 @@ def unread_values(root: Node | None) -> Iterator[UnreadValue]:
             name = entry.key.text
             if name in known or not isinstance(found, Map) or entry.merged:
                 continue
-            here = ".".join((*path, name))
+            dotted_path = ".".join((*path, name))
             moved, since = _MOVED.get((*path, name), ("", ""))
-            if here == "listeners" and not isinstance(entry.value, Map):  # a list, or one text
+            if dotted_path == "listeners" and not isinstance(entry.value, Map):  # a list, or text
                 moved, since = "listeners.overrideListeners", "24"
             if moved and not _is_empty(entry.value):
-                yield UnreadValue(found, entry, here, moved=moved, since=since)
+                yield UnreadValue(found, entry, dotted_path, moved=moved, since=since)
             elif not moved and path in _KEYS:
-                yield UnreadValue(found, entry, here, near_to(name, known))
+                yield UnreadValue(found, entry, dotted_path, near_to(name, known))
             elif not path and not moved and name not in ("listeners", "externalAccess"):
                 near = "externalAccess" if _like(name, "externalAccess") else ""
                 if near and get(found, near) is None:
-                    yield UnreadValue(found, entry, here, near)
+                    yield UnreadValue(found, entry, dotted_path, near)
 
 
 def _is_empty(node: Node) -> bool:

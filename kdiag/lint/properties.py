@@ -120,14 +120,13 @@ def tree(content: str) -> Map:
         value = "".join(parts)
         plain = unescape(value).rstrip() if end.line > begin + 1 else unescape(value)
         name = Scalar(
-            unescape(key), unescape(key), Spot(begin + 1, match.start(1) + 1), _behind(match, begin)
+            unescape(key),
+            unescape(key),
+            Spot(begin + 1, match.start(1) + 1),
+            Spot(begin + 1, match.end(1) + 1),
         )
         found.append(Entry(name, Scalar(plain, plain, Spot(begin + 1, start + 1), end)))
     return Map(Spot(1, 1), tuple(found))
-
-
-def _behind(match: re.Match[str], begin: int) -> Spot:
-    return Spot(begin + 1, match.end(1) + 1)
 
 
 def _goes_on(value: str) -> bool:

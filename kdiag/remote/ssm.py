@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import suppress
+from functools import partial
 
 from kdiag.config.usage import UsageError
 from kdiag.network.attempt import clean
@@ -69,7 +70,8 @@ class Fleet:
         named = {part: self._vantage[part] for part in ("instance", "tag", "value")}
         try:
             self._client = await in_thread(RunCommand)
-            self._command = await in_thread(self._send, script, named)
+            send = partial(self._client.send, script, max(30, round(self._longest)), **named)
+            self._command = await in_thread(send)
             instances = [named["instance"]] if named["instance"] else await self._appeared()
         except SsmError as error:
             raise NotReached("AWS does not run a command there", (str(error),)) from None
@@ -109,9 +111,6 @@ class Fleet:
         if self._command and any(state in _RUNNING for state in self._states.values()):
             with suppress(SsmError, asyncio.TimeoutError):
                 await asyncio.wait_for(in_thread(self._client.cancel, self._command), 10)
-
-    def _send(self, script: str, named: dict[str, str]) -> str:
-        return self._client.send(script, max(30, round(self._longest)), **named)
 
     async def _appeared(self) -> list[str]:
         """The instances of a command for a tag; AWS lists them a moment later."""

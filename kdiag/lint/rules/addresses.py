@@ -403,8 +403,8 @@ def _advertised_hosts(
         for entry in listener.brokers:
             found = get(entry.node, "advertisedHost")
             if isinstance(found, Scalar) and (found.text.strip() or (empty and not is_null(found))):
-                met = listener.observed(entry.id)
-                if met and met.reached and met.reached[0] == found.text.strip():
+                observed = listener.observed(entry.id)
+                if observed and observed.reached and observed.reached[0] == found.text.strip():
                     continue  # it has been seen to work
                 yield listener, entry, found.text.strip()
 

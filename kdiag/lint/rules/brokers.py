@@ -105,9 +105,11 @@ def listener_without_protocol(broker: ConfiguredBroker) -> Iterator[Match]:
         if broker.protocol(name) not in PROTOCOLS and name not in by_default
     }
     right = [f"{k}:{v}" for k, v in broker.protocols.items() if k and k not in wrong]
-    # Once there is a map, it has to name every listener.
+    # Once there is a map, it has to name every listener; one without a protocol is a controller's.
     right += [
-        f"{x}:{_default(broker, x)}" for x, _ in _names(broker) if not given and x not in wrong
+        f"{x}:{broker.protocol(x) or 'PLAINTEXT'}"
+        for x, _ in _names(broker)
+        if not given and x not in wrong
     ]
     every = [*dict.fromkeys(right), *(f"{name}:<{', '.join(PROTOCOLS)}>" for name in wrong)]
     fix = remedies.setting(MAP, ",".join(every), "give the protocol of each listener")
@@ -379,11 +381,6 @@ def _names(broker: ConfiguredBroker) -> Iterator[tuple[str, Spot]]:
         assert names
         if name not in named:
             yield name, names.start
-
-
-def _default(broker: ConfiguredBroker, name: str) -> str:
-    """The security protocol of a listener without an entry in the map."""
-    return broker.protocol(name) or "PLAINTEXT"  # a controller's
 
 
 def _mapped(broker: ConfiguredBroker, name: str) -> Edits:

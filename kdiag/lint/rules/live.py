@@ -39,21 +39,14 @@ def not_rolled_out(
     """
     for listener in cluster.listeners if cluster else ():
         assert cluster
-        entries = [
-            (each, observed)
-            for each in listener.brokers
-            if (observed := listener.observed(each.id))
-        ]
         declared = [
-            (each, observed, _declared(listener, each)) for each, observed in entries if each.host()
+            (entry, observed, _declared(listener, entry))
+            for entry in listener.brokers
+            if entry.host() and (observed := listener.observed(entry.id))
         ]
-        hit = [
-            (e, observed, where)
-            for e, observed, where in declared
-            if _differs(observed.advertised, where)
-        ]
-        if hit:
-            yield _behind(cluster, listener, hit, len(hit) == len(declared))
+        behind = [each for each in declared if _differs(each[1].advertised, each[2])]
+        if behind:
+            yield _behind(cluster, listener, behind, len(behind) == len(declared))
     if broker and broker.observed and broker.advertised and all(x.known for x in broker.advertised):
         observed, listed_ = broker.observed, [(x.host, x.port) for x in broker.advertised]
         value = broker.settings["advertised.listeners"]
@@ -84,39 +77,40 @@ def address_moved(cluster: StrimziCluster) -> Iterator[Match]:
     How to fix: restart the pod, and give the node an elastic IP, or the broker an `advertisedHost`
     that stays.
     """
-    there = {address for node in cluster.context.nodes for _, address in node.addresses}
+    node_addresses = {address for node in cluster.context.nodes for _, address in node.addresses}
     for listener in cluster.listeners:
-        if listener.type != "nodeport" or listener.live is None or not there:
+        if listener.type != "nodeport" or listener.live is None or not node_addresses:
             continue
-        hosts = {each.id for each in listener.brokers if each.host()}
+        hosts = {entry.id for entry in listener.brokers if entry.host()}
         if listener.setting("advertisedHostTemplate"):
             continue
-        hit = [
-            met
-            for met in listener.live.brokers
-            if met.node not in hosts and met.advertised[0] not in there
+        moved = [
+            broker
+            for broker in listener.live.brokers
+            if broker.node not in hosts and broker.advertised.host not in node_addresses
         ]
-        if hit:
-            verb = "advertises" if len(hit) == 1 else "advertise"
-            message = f"{brokers([each.node for each in hit])} {verb} "
-            message += f"{listed([each.advertised[0] for each in hit])}, which no node has any more"
+        if moved:
+            verb = "advertises" if len(moved) == 1 else "advertise"
+            message = f"{brokers([entry.node for entry in moved])} {verb} "
+            message += listed([entry.advertised.host for entry in moved])
+            message += ", which no node has any more"
             found = listener_mistake(
-                listener, message, listener.node.start, _restart(cluster, hit), _level(hit)
+                listener, message, listener.node.start, _restart(cluster, moved), _level(moved)
             )
-            yield replace(found, subjects=tuple(f"broker {each.node}" for each in hit))
+            yield replace(found, subjects=tuple(f"broker {entry.node}" for entry in moved))
 
 
 def _behind(
     cluster: StrimziCluster,
     listener: StrimziListener,
-    hit: list[tuple[BrokerEntry, ObservedBroker, tuple[str, int | None]]],
+    behind: list[tuple[BrokerEntry, ObservedBroker, tuple[str, int | None]]],
     all_of_them: bool,
 ) -> Match:
     """KD627 for brokers of a listener, with the likely reason."""
-    first, met, where = hit[0]
-    message = f"broker {met.node} advertises {met.advertised}, but should advertise "
-    message += _shown(where) + (f"; the same for {len(hit) - 1} more" if hit[1:] else "")
-    running = [met for _, met, _ in hit]
+    first, broker, declared = behind[0]
+    message = f"broker {broker.node} advertises {broker.advertised}, but should advertise "
+    message += _shown(declared) + (f"; the same for {len(behind) - 1} more" if behind[1:] else "")
+    running = [broker for _, broker, _ in behind]
     if cluster.pending or cluster.refused:
         message += ": the operator has not taken it up"
         fix = remedies.ask_the_operator(cluster.name, cluster.namespace)
@@ -130,10 +124,11 @@ def _behind(
         listener, message, spot_of(first, "advertisedHost"), fix, _level(running)
     )
     evidence = [
-        f"broker {met.node} advertises {met.advertised}, its configuration says {_shown(where)}"
-        for _, met, where in hit[1:]
+        f"broker {broker.node} advertises {broker.advertised}, its configuration says "
+        f"{_shown(declared)}"
+        for _, broker, declared in behind[1:]
     ]
-    subjects = tuple(f"broker {each.node}" for each in running)
+    subjects = tuple(f"broker {broker_.node}" for broker_ in running)
     return replace(found, subjects=subjects, evidence=(*evidence, *cluster.refused))
 
 
@@ -148,8 +143,8 @@ def _declared(listener: StrimziListener, each: BrokerEntry) -> tuple[str, int | 
 
 def _differs(advertised: Endpoint, declared: tuple[str, int | None]) -> bool:
     host, port = declared
-    same_host = advertised[0].lower().rstrip(".") == host.lower().rstrip(".")
-    return not same_host or port not in (None, advertised[1])
+    same_host = advertised.host.lower().rstrip(".") == host.lower().rstrip(".")
+    return not same_host or port not in (None, advertised.port)
 
 
 def _shown(declared: tuple[str, int | None]) -> str:
@@ -157,10 +152,10 @@ def _shown(declared: tuple[str, int | None]) -> str:
     return host if port is None else str(Endpoint(host, port))
 
 
-def _level(hit: list[ObservedBroker]) -> Severity | None:
-    return Severity.WARNING if all(each.works for each in hit) else None
+def _level(brokers_: list[ObservedBroker]) -> Severity | None:
+    return Severity.WARNING if all(broker.works for broker in brokers_) else None
 
 
-def _restart(cluster: StrimziCluster, hit: list[ObservedBroker]) -> Remedy:
-    names = [cluster.pods.get(each.node, f"<pod of broker {each.node}>") for each in hit]
+def _restart(cluster: StrimziCluster, brokers_: list[ObservedBroker]) -> Remedy:
+    names = [cluster.pods.get(broker.node, f"<pod of broker {broker.node}>") for broker in brokers_]
     return remedies.restart_pods(names, cluster.namespace)

@@ -126,13 +126,13 @@ def node_port_not_pinned(cluster: StrimziCluster) -> Iterator[Match]:
         ports = [port for _, port in service.ports if port] if service else []
         if ports:
             continue  # it has one by now, and keeps it
-        met = observed_fix.bootstrap_port(listener)
+        current = observed_fix.bootstrap_port(listener)
         message = f"clients dial a NodePort, and not port {listener.port}; " + (
-            f"it is {met} now, and nothing keeps it"
-            if met
+            f"it is {current} now, and nothing keeps it"
+            if current
             else "none is pinned, so a firewall would have to open 30000 to 32767"
         )
-        fix = remedies.pin(str(met) if met else "<free port, 30000 to 32767>")
+        fix = remedies.pin(str(current) if current else "<free port, 30000 to 32767>")
         node = get(listener.node, "port") or listener.node
         yield listener_mistake(
             listener, message, node.start, fix, edits=observed_fix.pinned(listener)
