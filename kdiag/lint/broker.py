@@ -138,7 +138,7 @@ class ConfiguredBroker:
         by_address = [
             each.name for each in listeners if (each.host, each.port) == self.observed.advertised
         ]
-        ports = {*self.entry_ports, self.observed.advertised[1]}
+        ports = {*self.entry_ports, self.observed.advertised.port}
         by_port = [each.name for each in listeners if ports & {each.port, *self.outside(each)}]
         names = by_address or by_port
         return names == [listener.name]

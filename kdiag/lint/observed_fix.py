@@ -18,7 +18,7 @@ def advertised(listener: StrimziListener, each: BrokerEntry) -> Edits:
         return ()
     host, port = address
     edits = put(each.node, "advertisedHost", written(host))
-    default_port = each.port("advertisedPort") or each.port("nodePort") or observed.advertised[1]
+    default_port = each.port("advertisedPort") or each.port("nodePort") or observed.advertised.port
     if edits and port != default_port:
         more = put(each.node, "advertisedPort", str(port))
         return (*edits, *more) if more else ()
@@ -48,7 +48,7 @@ def entries(listener: StrimziListener, nodes: Sequence[int]) -> Edits:
 def bootstrap_port(listener: StrimziListener) -> int | None:
     """The NodePort that the walk came in by, None where it is a broker's own, or none."""
     live = listener.live
-    own = {each.advertised[1] for each in live.brokers} if live else set()
+    own = {each.advertised.port for each in live.brokers} if live else set()
     found = [port for _, port in live.entered if port in NODE_PORTS] if live else []
     return next((port for port in found if port not in own), None)
 
@@ -72,4 +72,4 @@ def _fields(broker: ObservedBroker) -> list[tuple[str, str]]:
     assert broker.reached
     host, port = broker.reached
     fields = [("broker", str(broker.node)), ("advertisedHost", written(host))]
-    return fields + [("advertisedPort", str(port))] * (port != broker.advertised[1])
+    return fields + [("advertisedPort", str(port))] * (port != broker.advertised.port)

@@ -252,11 +252,11 @@ def _leads_to(listener: StrimziListener, live: ObservedCluster) -> bool:
 
 def _is_told(listener: StrimziListener, live: ObservedCluster) -> bool:
     declared = {(each.id, each.host()) for each in listener.brokers if each.host()}
-    return bool(declared & {(each.node, each.advertised[0]) for each in live.brokers})
+    return bool(declared & {(each.node, each.advertised.host) for each in live.brokers})
 
 
 def _has_node_ports(listener: StrimziListener, live: ObservedCluster) -> bool:
-    ports = [port for _, port in live.entered] + [each.advertised[1] for each in live.brokers]
+    ports = [port for _, port in live.entered] + [each.advertised.port for each in live.brokers]
     return listener.type == "nodeport" and any(port in NODE_PORTS for port in ports)
 
 

@@ -404,7 +404,7 @@ def _advertised_hosts(
             found = get(entry.node, "advertisedHost")
             if isinstance(found, Scalar) and (found.text.strip() or (empty and not is_null(found))):
                 observed = listener.observed(entry.id)
-                if observed and observed.reached and observed.reached[0] == found.text.strip():
+                if observed and observed.reached and observed.reached.host == found.text.strip():
                     continue  # it has been seen to work
                 yield listener, entry, found.text.strip()
 
