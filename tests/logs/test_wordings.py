@@ -357,3 +357,57 @@ def test_a_client_of_kafka_near_other_software_keeps_its_failure() -> None:
     result = explanation_of(JAVA_LOGIN + PKIX + "INFO started\n" * 3 + other)
     assert (result.root_cause, result.confidence) == ("KD112", "sure")
     assert explanation_of(other + PKIX + "INFO started\n" * 3 + JAVA_LOGIN).root_cause != "KD112"
+
+
+@pytest.mark.parametrize(
+    ("line", "kinds"),
+    [
+        (
+            "%4|1|SESSTMOUT|rdkafka#consumer-1| [thrd:main]: Consumer group session timed out (in "
+            "join-state steady) after 45000 ms without a successful response from the group "
+            "coordinator (broker 1, last error was Success)",
+            [""],
+        ),
+        (
+            'KafkaError{code=NOT_COORDINATOR,val=16,str="Commit failed: Broker: Not coordinator"}',
+            [""],
+        ),
+        (
+            "org.apache.kafka.connect.errors.ConnectException: Creation of database history topic "
+            "failed, please create the topic manually",
+            [""],
+        ),
+        (
+            "WARN WorkerSinkTask{id=s-0} Commit of offsets timed out "
+            "(org.apache.kafka.connect.runtime.WorkerSinkTask)",
+            [""],
+        ),
+        ("kafka: tls: failed to parse private key", ["own"]),
+        (
+            "INFO [GroupCoordinator 1]: Member sr-1-a6e1 in group schema-registry has failed, "
+            "removing it from the group (kafka.coordinator.group.GroupCoordinator)",
+            ["rebalance"],
+        ),
+        (
+            "INFO [QuorumController id=0] registerBroker: event failed with "
+            "NotControllerException in 117 microseconds. "
+            "(org.apache.kafka.controller.QuorumController)",
+            [],
+        ),
+        (
+            "WARN [main-SendThread(kafka:31283)] --- ClientCnxn: Session 0x0 for server null, "
+            "unexpected error, closing socket connection and attempting reconnect\n"
+            "java.net.ConnectException: Connection refused: no further information",
+            [],
+        ),
+    ],
+)
+def test_a_line_without_a_code_is_known(line: str, kinds: list[str]) -> None:
+    result = explanation_of(line)
+    assert (result.root_cause, [o.kind for o in result.outcomes]) == (None, kinds)
+
+
+def test_a_denied_topic_alone_names_what_else_is_denied() -> None:
+    result = explanation_of("ERROR not sent: TOPIC_AUTHORIZATION_FAILED")
+    assert (result.root_cause, result.confidence) == ("KD403", "likely")
+    assert "KD205" in text_of(result)
