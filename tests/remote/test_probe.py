@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -35,18 +36,18 @@ TRIES = 3  # a peer that closes at once is met as closed or as reset, as it happ
 
 
 async def by_probe(
-    world: World, asked: Settings, folder: Path, python: str, probe: Path | None
+    world: World, asked: Settings, folder: Path, python: str, server: Path | None
 ) -> Report:
     """The report on a walk by the probe."""
     started, asking = time.perf_counter(), remote_walk(asked)
-    answer = await run_walk(far.command(world, folder, python, probe), asking, LONGEST)
+    answer = await run_walk(far.command(world, folder, python, server), asking, LONGEST)
     return judge(
         asked, WalkResult(asking.gathered(answer), secrets=asked.security.secrets), started
     )
 
 
 async def both(
-    name: str, folder: Path, python: str, probe: Path | None = None
+    name: str, folder: Path, python: str, server: Path | None = None
 ) -> tuple[Report, Report]:
     """A scenario, walked here and by the probe."""
     world = World()
@@ -55,27 +56,34 @@ async def both(
         asked = settings(start.bootstrap, topic=start.topic, timeout=2.0, answer_timeout=2.0)
         asked = asked._replace(security=start.security)
         here = await walk(asked, world.net, lambda hop, summary: None)
-        return here, await by_probe(world, asked, folder, python, probe)
+        return here, await by_probe(world, asked, folder, python, server)
     finally:
         await world.end()
 
 
 def test_every_scenario_ends_in_the_same_report(tmp_path: Path) -> None:
-    async def all_of_them() -> list[tuple[Report, Report]]:
-        gate, probe = asyncio.Semaphore(AT_ONCE), far.unpacked(tmp_path / "probe")
+    """The probe is forked here, from a Python that has it and the standard library alone."""
+
+    async def all_of_them(server: Path | None) -> list[tuple[Report, Report]]:
+        gate = asyncio.Semaphore(AT_ONCE)
 
         async def one(name: str) -> tuple[Report, Report]:
             async with gate:
                 for _ in range(TRIES):
-                    here, there = await both(name, tmp_path, sys.executable, probe)
+                    here, there = await both(name, tmp_path, sys.executable, server)
                     if scrubbed(here) == scrubbed(there):
                         break
                 return here, there
 
         return await asyncio.gather(*(one(name) for name in SCENARIOS))
 
+    with ExitStack() as stack:
+        server = None
+        if sys.platform == "linux":
+            server = stack.enter_context(far.served(far.unpacked(tmp_path / "probe"), tmp_path))
+        reports = asyncio.run(all_of_them(server))
     differ = {}
-    for name, (here, there) in zip(SCENARIOS, asyncio.run(all_of_them()), strict=True):
+    for name, (here, there) in zip(SCENARIOS, reports, strict=True):
         if scrubbed(here) != scrubbed(there):
             differ[name] = (scrubbed(here), scrubbed(there))
     assert differ == {}
