@@ -256,13 +256,18 @@ def running_account() -> Iterator[Account]:
 @contextmanager
 def models_read_once() -> Iterator[None]:
     """kdiag parses an API model of botocore once for all tests: EC2's takes 0.1 s, and to look for
-    all 400 takes as long. What it gets is a copy, since botocore changes it."""
+    all 400 takes as long. Of what botocore changes, endpoints and paginators, it gets a copy."""
     load_file, own = ApiModelLoader.load_file, ApiModelLoader()
-    parsed = cache(lambda path: marshal.dumps(load_file(own, path)))
+    parsed = cache(lambda path: load_file(own, path))
+    packed = cache(lambda path: marshal.dumps(parsed(path)))
     there = cache(own.exists)
+
+    def load(_: ApiModelLoader, path: str) -> Any:
+        return parsed(path) if path.endswith("service-2") else marshal.loads(packed(path))
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ApiModelLoader, "exists", lambda _, path: there(path))
-        patch.setattr(ApiModelLoader, "load_file", lambda _, path: marshal.loads(parsed(path)))
+        patch.setattr(ApiModelLoader, "load_file", load)
         yield
 
 

@@ -205,6 +205,7 @@ def _spoilt(value: Any, draw: random.Random) -> Any:
 def test_facts_that_mean_harm_end_in_a_report_or_are_refused() -> None:
     draw = random.Random(20261124)
     whole, taken = serialize(FACTS), 0
+    valid = jsonschema.Draft202012Validator(SCHEMA)
     for _ in range(900):
         said = json.dumps(_spoilt(json.loads(whole), draw)).encode()
         try:
@@ -215,7 +216,7 @@ def test_facts_that_mean_harm_end_in_a_report_or_are_refused() -> None:
         report = judge(ASKED, WalkResult(facts), 0.0)
         for form in RENDERERS:
             assert "\x1b[2J" not in shown(report, form)
-        jsonschema.validate(json.loads(shown(report, "json")), SCHEMA)
+        valid.validate(json.loads(shown(report, "json")))
     assert taken > 15
 
 
