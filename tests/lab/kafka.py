@@ -29,11 +29,14 @@ IDLE_MS = 10_000  # after which a broker closes a silent connection
 Artifact = tuple[str, str, str]  # group, name, version
 
 LOGGING = ("org.slf4j", "slf4j-simple", "1.7.36")
+# Nothing here runs for long: a second compilation does not pay, nor a look at what Kafka's build
+# has compiled, which takes a tenth of a start.
 JAVA = (
     "java",
     "-Xmx320m",
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
+    *("-XX:+UnlockDiagnosticVMOptions", "-XX:-BytecodeVerificationRemote"),
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
 )
 # The same for keytool.
