@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from kdiag.config.environment import from_environment
 from kdiag.config.options import aws_echo
-from kdiag.config.properties.syntax import lost_backslashes, parse_properties
 from kdiag.config.record import NamedTuple
 from kdiag.config.settings import Settings
 from kdiag.config.settings import settings as checked_settings
@@ -71,8 +70,11 @@ def settings_of(bootstrap: str | None, given: Given = Given()) -> Settings:  # n
     file = values.pop("command_config", None)
     file_of_target = bool(file) and "command_config" not in given.options
     read = read_text if file_of_target else given.read
-    file_text = read(file) if file else ""
-    from_file = parse_properties(file_text)
+    file_text, from_file = read(file) if file else "", {}
+    if file:
+        from kdiag.config.properties.syntax import parse_properties  # 0.3 ms: few checks have one
+
+        from_file = parse_properties(file_text)
     if restricted:
         own = [{} if file_of_target else from_file, environment, given.properties]
         of_file = from_file if file_of_target else {}
@@ -176,6 +178,8 @@ def _backslashes(message: str, text: str, properties: Mapping[str, str]) -> str:
     """What to add to an error about a file that is not there, and whose name has lost its
     backslashes: the line to write."""
     from pathlib import Path  # 4.9 ms
+
+    from kdiag.config.properties.syntax import lost_backslashes
 
     for name, value in lost_backslashes(text).items():
         if f"{name}=" in message and not Path(properties[name]).exists():
