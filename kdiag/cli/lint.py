@@ -75,7 +75,7 @@ def lint(
     """
     from kdiag.cli.outputs import deliver, destinations  # 0.6 ms
     from kdiag.config.options import choice
-    from kdiag.lint.linter import after_fixes, companions, lint
+    from kdiag.lint.linter import after_fixes, lint
     from kdiag.lint.observed import of_report  # 1.2 ms
     from kdiag.lint.render import FORMS
     from kdiag.lint.render import render as say
@@ -87,11 +87,7 @@ def lint(
         raise click.UsageError(
             "corrections go to standard output alone: leave out -o, or --diff and --patch"
         )
-    given = {name: read(name, MAX_CONFIGURATION, CONFIGURATION) for name in files}
-    sources = {named(name): text(data, name) for name, data in given.items()}
-    beside = [name for name in companions(sources) if os.path.isfile(name)]  # noqa: PTH113 - pathlib takes 5 ms to load
-    given |= {name: read(name, MAX_CONFIGURATION, CONFIGURATION) for name in beside}
-    sources |= {name: text(given[name], name) for name in beside}
+    given, sources = _read_all(files)
     live = of_report(saved, saved_report(saved)) if saved else None
     report = lint(
         sources,
@@ -119,6 +115,18 @@ def lint(
         else:
             deliver(lambda form, stream: say(form, left, stream), opened)
     return left.exit_code
+
+
+def _read_all(files: Sequence[str]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The bytes of these files, and of those that they take settings from, by name; and their
+    texts, by the names in a report."""
+    from kdiag.lint.linter import companions  # 76 ms
+
+    given = {name: read(name, MAX_CONFIGURATION, CONFIGURATION) for name in files}
+    sources = {named(name): text(data, name) for name, data in given.items()}
+    beside = [name for name in companions(sources) if os.path.isfile(name)]  # noqa: PTH113 - pathlib takes 5 ms to load
+    given |= {name: read(name, MAX_CONFIGURATION, CONFIGURATION) for name in beside}
+    return given, sources | {name: text(given[name], name) for name in beside}
 
 
 def _patch(report: LintReport, left: LintReport) -> LintReport:

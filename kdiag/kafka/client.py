@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from confluent_kafka import (
@@ -172,18 +172,10 @@ def read_back(
         reader = Consumer({**common, **_READS, "group.id": group, "error_cb": log.fail})
         try:
             reader.assign([TopicPartition(topic, n, at) for n, (_, at) in offsets.items()])
-            while len(found) < len(offsets) and time.perf_counter() < started + timeout:
-                message = reader.poll(0.1)
-                error = message.error() if message else None
-                if log.login:
+            for polled in _polled(reader, offsets, started + timeout, log):
+                settle(*polled)
+                if len(found) == len(offsets):
                     break
-                number = message.partition() if message else None
-                if message and number is not None and number in offsets:
-                    ended = error is not None and error.code() == KafkaError._PARTITION_EOF
-                    settle(number, message.offset(), None if ended else error)
-                elif error:  # about no partition of its own: the topic, or the group
-                    for number in offsets:
-                        settle(number, None, error)
         finally:
             reader.close()
     except KafkaException as error:  # properties that do not go together
@@ -193,6 +185,24 @@ def read_back(
     for number in offsets.keys() - found.keys():
         settle(number, None, log.login or KafkaError(KafkaError._TIMED_OUT))
     return ClientRun(topic, tuple(found[number] for number in offsets), tuple(log.lines))
+
+
+def _polled(
+    reader: Consumer, partitions: Collection[int], until: float, log: _ClientLog
+) -> Iterator[tuple[int, int | None, KafkaError | None]]:
+    """What a reader gets of these partitions: each one's number, with the offset of a record or of
+    the end, or with an error. It ends at `until`, by time.perf_counter(), or with a failed login.
+    """
+    while time.perf_counter() < until:
+        message = reader.poll(0.1)
+        if log.login:
+            return
+        error, number = (message.error(), message.partition()) if message else (None, None)
+        if message and number is not None and number in partitions:
+            ended = error is not None and error.code() == KafkaError._PARTITION_EOF
+            yield number, message.offset(), None if ended else error
+        elif error:  # about no partition of its own: the topic, or the group
+            yield from ((each, None, error) for each in partitions)
 
 
 # Properties of kdiag's own for a producer; and those of its reader.

@@ -211,15 +211,8 @@ async def _kafka_handshake(
         replies = tuple(connection.send(question, walk.apis) for question in questions)
     reply = await versions
     kafka, apis = _kafka_layer(reply)
-    if connected.handshake and connected.handshake.wants_certificate and kafka.failure in _ENDED:
-        # Under TLS 1.3 the server judges the client's certificate after the handshake.
-        refused = connected.attempts[-1]._replace(
-            failure=Failure.CLIENT_CERTIFICATE, detail=kafka.detail
-        )
-        connection.close()
-        return HandshakeResult(dial._replace(attempts=(*connected.attempts[:-1], refused)))
     received = (reply.frame,) if reply.frame else ()
-    dial = dial._replace(attempts=(*connected.attempts, kafka), received=received)
+    dial = dial._replace(attempts=_attempts(connected, kafka), received=received)
     if kafka.failure:
         connection.close()
         return HandshakeResult(dial)
@@ -238,6 +231,16 @@ async def _kafka_handshake(
     if replies and (await result.replies[0]).failure in GONE:
         return await _requiring_sasl(walk, target, result, transport)
     return result
+
+
+def _attempts(connected: ConnectionResult, kafka: LayerResult) -> tuple[LayerResult, ...]:
+    """The layers up to ApiVersions. Under TLS 1.3 the server judges the client's certificate after
+    the handshake: TLS is the layer that fails then."""
+    handshake = connected.handshake
+    if handshake and handshake.wants_certificate and kafka.failure in _ENDED:
+        *before, tls = connected.attempts
+        return (*before, tls._replace(failure=Failure.CLIENT_CERTIFICATE, detail=kafka.detail))
+    return (*connected.attempts, kafka)
 
 
 def _sasl_handshake(mechanism: str) -> Question:

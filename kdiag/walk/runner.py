@@ -102,7 +102,6 @@ async def collect(
         await net.close()
     except asyncio.CancelledError:
         interrupted = True
-    found = tuple(end.facts for end in ends[: len(hops)] if end.facts)
     collected = WalkFacts(
         started_at,
         round((time.perf_counter() - started) * 1000),
@@ -113,19 +112,28 @@ async def collect(
         system=this_system(),
     )
     secrets = _to_hide(walk)
-    beside = Facts(tuple(end.facts for end in ends[len(hops) :] if end.facts))
-    shown, found = without((collected, found), secrets, _OWN)
-    return WalkResult(shown._replace(facts=Facts(found)), beside, secrets)
+    shown = _without(collected._replace(facts=_facts(ends[: len(hops)])), secrets)
+    return WalkResult(shown, _facts(ends[len(hops) :]), secrets)
+
+
+def _facts(ends: Sequence[_End]) -> Facts:
+    return Facts(tuple(end.facts for end in ends if end.facts))
+
+
+def _without(collected: WalkFacts, secrets: tuple[str, ...]) -> WalkFacts:
+    """The facts of a walk, in whose texts these secrets are hidden."""
+    shown, found = without(
+        (collected._replace(facts=Facts()), collected.facts.values), secrets, _OWN
+    )
+    facts: WalkFacts = shown._replace(facts=Facts(found))
+    return facts
 
 
 def without_secrets(collected: WalkFacts, settings: Settings) -> WalkFacts:
     """The facts from another machine, without the secrets that were sent there."""
     proxy = settings.options.proxy
     known = (*settings.security.secrets, *(proxy.secrets if proxy else ()))
-    secrets = _hidden(settings, known, settings.security.sasl)
-    shown, found = without((collected, collected.facts.values), secrets, _OWN)
-    found_facts: WalkFacts = shown._replace(facts=Facts(found))
-    return found_facts
+    return _without(collected, _hidden(settings, known, settings.security.sasl))
 
 
 def _to_hide(walk: Walk) -> tuple[str, ...]:
