@@ -317,12 +317,13 @@ def _loopback(advertised: AdvertisedListener) -> Iterator[Match]:
     listener for the other containers; and for a broker that is all on one machine."""
     broker, name = advertised.broker, advertised.address.name
     message = f"{name} will advertise {advertised.host}{advertised.by_default}: the client itself"
-    others = [each for each in advertised_listeners(broker) if not is_loopback(each.host)]
+    # A host that is a variable may be any: it is no localhost of this file.
+    serving = [each for each in broker.advertised if each.name not in broker.controllers]
+    others = [each for each in serving if not is_loopback(each.host)]
     hosts = {host for host in _quorum(broker) if not is_loopback(host)}
     if advertised.clients:
-        yield _of(
-            advertised, f"{message}, for {listed(advertised.clients)}, which bootstraps there"
-        )
+        dial = "bootstrap" if len(advertised.clients) > 1 else "bootstraps"
+        yield _of(advertised, f"{message}, for {listed(advertised.clients)}, which {dial} there")
     elif len(hosts) > 1 and name == broker.inter_broker:
         yield _of(advertised, f"{message}, for the other nodes of the cluster too")
     elif broker.on_host or others or (name == broker.inter_broker and len(broker.advertised) > 1):
