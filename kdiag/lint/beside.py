@@ -17,7 +17,7 @@ MOST_COMPANIONS = 20  # files that one Compose file reads settings from
 
 
 @dataclass(frozen=True)
-class Joined:
+class MergedServices:
     """The services that Docker Compose merges with one service: those of the same name in the base
     file (`below`) and in the override file (`above`), each with its path. `unknown` names a further
     file that may be merged, `changed` one that may change settings; "" for none."""
@@ -29,7 +29,7 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class Beside:
+class RelatedFiles:
     """Files that are judged together: variables and Compose files by path, ConfigMaps by name.
     `bases` maps an override file to its base file."""
 
@@ -42,7 +42,7 @@ class Beside:
         """The variables of the file that `file` names by a path, None if it was not given."""
         return self.variables.get(_path_of(self.variables, file, path))
 
-    def joined(self, file: str, service: str) -> Joined:
+    def joined(self, file: str, service: str) -> MergedServices:
         """The services that Docker Compose merges with a service. A file overrides the base file of
         its name, as `docker compose` has it, or the only file that has the rest of an incomplete
         service. If several files fit, it is unknown which of them are used together."""
@@ -62,7 +62,7 @@ class Beside:
         if _is_override(file) and not base:
             unknown = unknown or "the file that this one overrides"
         below, on_top = ((x, found[x]) if x in found else None for x in (base, above))
-        return Joined(below, on_top, unknown, changed)
+        return MergedServices(below, on_top, unknown, changed)
 
     def project(self, file: str) -> dict[str, Node | None]:
         """The other Compose files of the same project: the base file, the override files, and the
@@ -86,7 +86,7 @@ def outside(what: str) -> str:
     return what if what.startswith("whether ") else f"{what}, which is not among these files"
 
 
-def beside(documents: Iterable[Document]) -> Beside:
+def related_files(documents: Iterable[Document]) -> RelatedFiles:
     """Collects the variables, Compose files and ConfigMaps among these documents."""
     variables: dict[str, Node | None] = {}
     composes: dict[str, Node | None] = {}
@@ -99,7 +99,7 @@ def beside(documents: Iterable[Document]) -> Beside:
         elif document.kind == "ConfigMap" and document.root:
             maps[text(document.root, "metadata", "name")] = document.root
     bases = {name: base for name in composes if (base := _base(name, composes))}
-    return Beside(variables, composes, maps, bases)
+    return RelatedFiles(variables, composes, maps, bases)
 
 
 def _base(file: str, composes: Mapping[str, Node | None]) -> str:

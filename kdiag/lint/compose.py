@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from kdiag.lint.beside import Beside, env_files, included
+from kdiag.lint.beside import RelatedFiles, env_files, included
 from kdiag.lint.broker import DOCKER_HOST, Client, ConfiguredBroker, interpolated
 from kdiag.lint.containers import Container, broker_of
 from kdiag.lint.environment import Environment, environment, implied, scalars
@@ -76,19 +76,19 @@ class _Service:
         return [each for layer in self.layers for each in items(layer.node, key)]
 
 
-def of_compose(root: Node | None, file: str, beside: Beside) -> Iterator[ConfiguredBroker]:
+def of_compose(root: Node | None, file: str, related: RelatedFiles) -> Iterator[ConfiguredBroker]:
     """The brokers among the services of a Compose file."""
-    services = [_service(each, file, beside) for each in entries(compose_services(root))]
+    services = [_service(each, file, related) for each in entries(compose_services(root))]
     own = {each.name for each in services}
-    for name, other in beside.project(file).items():
+    for name, other in related.project(file).items():
         more = (each for each in entries(compose_services(other)) if each.key.text not in own)
-        services += [_service(each, name, beside) for each in more]
+        services += [_service(each, name, related) for each in more]
     apart = _undefined(services) if own else ""
     published = {each.name: tuple(_ports(each.items("ports"))) for each in services}
     mentions = _mentions(services)
     if apart and not any(included(root)):
         services = [replace(each, elsewhere=each.elsewhere or apart) for each in services]
-    brokers = ((each, broker_of(_container(each, beside))) for each in services)
+    brokers = ((each, broker_of(_container(each, related))) for each in services)
     found = list(islice(((each, broker) for each, broker in brokers if broker), _MOST_BROKERS))
     names = {service.name for service, _ in found}
     taken = frozenset(
@@ -108,9 +108,9 @@ def of_compose(root: Node | None, file: str, beside: Beside) -> Iterator[Configu
         yield replace(broker, settings=settings)
 
 
-def _service(each: Entry, file: str, beside: Beside) -> _Service:
+def _service(each: Entry, file: str, related: RelatedFiles) -> _Service:
     """A service, merged with its namesakes in other files and the services that it extends."""
-    joined = beside.joined(file, each.key.text)
+    joined = related.joined(file, each.key.text)
     layers = [_Layer(each.value, file)]
     if joined.above:
         layers.insert(0, _Layer(_moved(joined.above[1], NOWHERE), joined.above[0], joined.above[0]))
@@ -124,8 +124,8 @@ def _service(each: Entry, file: str, beside: Beside) -> _Service:
         path = text(base, "file")
         if base is None or not name:
             break
-        file_named, root = beside.compose_of(last.file, path) if path else (last.file, None)
-        root = root if path else beside.composes.get(file_named)
+        file_named, root = related.compose_of(last.file, path) if path else (last.file, None)
+        root = root if path else related.composes.get(file_named)
         found = get(compose_services(root), name)
         if found is None or any(found is layer.node for layer in layers):
             missing = missing or path
@@ -163,9 +163,9 @@ def _undefined(services: Sequence[_Service]) -> str:
     return ""
 
 
-def _container(service: _Service, beside: Beside) -> Container:
+def _container(service: _Service, related: RelatedFiles) -> Container:
     image = service.get("image")
-    variables, missing = _variables(service, beside)
+    variables, missing = _variables(service, related)
     build = service.get("build")
     context = build.text if isinstance(build, Scalar) else text(build, "context")
     return Container(
@@ -181,7 +181,7 @@ def _container(service: _Service, beside: Beside) -> Container:
     )
 
 
-def _variables(service: _Service, beside: Beside) -> tuple[Environment, str]:
+def _variables(service: _Service, related: RelatedFiles) -> tuple[Environment, str]:
     """The variables of a service, and the first missing file of variables. The service's own
     variables override those of files; both override those of extended services."""
     found: Environment = {}
@@ -189,7 +189,7 @@ def _variables(service: _Service, beside: Beside) -> tuple[Environment, str]:
     for layer in reversed(service.layers):
         node = get(layer.node, "env_file")
         for path in env_files(layer.node):
-            file_variables = beside.variables_of(layer.file, path)
+            file_variables = related.variables_of(layer.file, path)
             key = Scalar(path, path, node.start, node.start) if node else service.key
             if file_variables is None:
                 missing = missing or path

@@ -77,8 +77,8 @@ _OWN = {
 
 @dataclass(frozen=True)
 class NodePorts:
-    """The NodePorts of one Service for each broker: the number, None where it is none, and where it
-    is. `brokers` is how many brokers there are, None where the values do not say."""
+    """The NodePorts of the brokers in one Service: each number, None for text that is no number,
+    and its place. `brokers` is the number of brokers, None if the values do not have it."""
 
     what: str
     ports: tuple[tuple[int | None, Spot], ...]
@@ -87,8 +87,8 @@ class NodePorts:
 
 @dataclass(frozen=True)
 class UnreadValue:
-    """A value that the chart does not read. `near` is what was probably meant, `moved` where it is
-    now, and `since` the version of the chart that moved it."""
+    """A value that the chart does not read. `near` is the probable name, `moved` the current place,
+    and `since` the version of the chart that moved the value."""
 
     parent: Map
     entry: Entry
@@ -99,8 +99,8 @@ class UnreadValue:
 
 
 def chart(root: Node | None) -> Map | None:
-    """The values of the chart: a file's, or those that an umbrella chart has for it below a key.
-    None where there are none."""
+    """The values of the Kafka chart in a file: the whole file, or the part of an umbrella chart.
+    None without one."""
     if isinstance(root, Map) and _is_chart(root):
         return root
     below = (each for each in entries(root) if isinstance(each.value, Map))
@@ -109,7 +109,8 @@ def chart(root: Node | None) -> Map | None:
 
 
 def unread_values(root: Node | None) -> Iterator[UnreadValue]:
-    """The values that the chart does not read, in the parts that decide what is advertised."""
+    """The values that the chart does not read, in the parts that decide the advertised
+    listeners."""
     values = chart(root)
     for path in ((), ("auth",), *_KEYS):
         found = get(values, *path)
@@ -133,15 +134,15 @@ def unread_values(root: Node | None) -> Iterator[UnreadValue]:
 
 
 def _is_empty(node: Node) -> bool:
-    """Whether a value says what the chart does without one: null, "", [] or {}."""
+    """Whether a value means the default of the chart: null, "", [] or {}."""
     return is_null(node) or not (
         node.text if isinstance(node, Scalar) else items(node) or entries(node)
     )
 
 
 def of_helm(root: Node | None) -> Iterator[ConfiguredBroker]:
-    """What the chart will have its brokers advertise: a broker for each host that the values say,
-    and one for listeners that are written out."""
+    """The listeners that the chart will advertise: one broker for each host in the values, and one
+    for listeners written in full."""
     root = chart(root)
     protocol = text(root, "listeners", "external", "protocol") or "SASL_PLAINTEXT"
     for what, service in _services(root):
@@ -177,7 +178,7 @@ def of_helm(root: Node | None) -> Iterator[ConfiguredBroker]:
 
 
 def node_ports(root: Node | None) -> Iterator[NodePorts]:
-    """The NodePorts that the values ask for."""
+    """The NodePorts in the values."""
     root = chart(root)
     for what, service in _services(root):
         if text(service, "type") != "NodePort":
@@ -191,7 +192,7 @@ def node_ports(root: Node | None) -> Iterator[NodePorts]:
 
 
 def _services(root: Node | None) -> Iterator[tuple[str, Node]]:
-    """The Services for clients outside, and where they are."""
+    """The Services for clients outside, each with its path."""
     access = get(root, "externalAccess")
     if text(access, "enabled").lower() != "true":
         return
@@ -202,7 +203,7 @@ def _services(root: Node | None) -> Iterator[tuple[str, Node]]:
 
 
 def _is_chart(root: Map) -> bool:
-    """Whether values are those of the Kafka chart, and not of another one that resembles it."""
+    """Whether values are those of the Kafka chart, and not of a similar chart."""
     names = {each.key.text for each in root.entries}
     if _has_listeners(root):
         return True

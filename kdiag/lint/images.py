@@ -1,4 +1,4 @@
-"""Container images of Kafka: what each does with a setting that nobody gives it."""
+"""Container images of Kafka: how each treats a missing setting."""
 
 from __future__ import annotations
 
@@ -170,15 +170,14 @@ _OTHERS = re.compile(
 
 
 def image_of(reference: str) -> Image | None:
-    """The image of a reference as containers give it, `registry/name:tag`; None where it is none
-    of IMAGES."""
+    """The image of a reference such as `registry/name:tag`, None for an unknown image."""
     name = _name(reference)
     found = (each for each in IMAGES if re.search(rf"(?:\A|/){each.repository}\Z", name))
     return next(found, None)
 
 
 def is_other(reference: str) -> bool:
-    """Whether an image is known for something else than a broker, by its name."""
+    """Whether the name of an image shows that it is no broker."""
     return image_of(reference) is None and bool(_OTHERS.search(_name(reference).rpartition("/")[2]))
 
 
@@ -197,8 +196,8 @@ def _name(reference: str) -> str:
 
 
 def absent(image: Image, settings: Collection[str], serves: bool) -> tuple[str, ...]:
-    """The first alternatives of what an image needs that these settings have none of. `serves`:
-    it is a broker, and not only a controller, which advertises nothing."""
+    """The first group of needed settings of which the container has none; empty if nothing is
+    missing. `serves` is False for a controller, which advertises nothing."""
     if image.alone and not settings:
         return ()
     needs = [need for need in image.needs if serves or need != ("advertised.listeners",)]

@@ -27,8 +27,8 @@ _LONGEST = 200  # lines of one value in brackets
 
 @dataclass(frozen=True)
 class MovedLine:
-    """A line that stood wrongly: where, which field it has, where it belongs ("under `brokers`"),
-    by how much."""
+    """A line with wrong indentation: its place, its field, where it belongs ("under `brokers`"),
+    and by how many columns it moves to the right."""
 
     spot: Spot
     what: str
@@ -40,7 +40,7 @@ class MovedLine:
 
 @dataclass(frozen=True)
 class RepairedText:
-    """A text put right, what was moved in it, and how far each line was."""
+    """A text with repaired indentation, and the lines that moved."""
 
     text: str
     moved: tuple[MovedLine, ...]
@@ -49,7 +49,7 @@ class RepairedText:
 
 @dataclass
 class _Frame:
-    """A mapping or a list that a line may belong to."""
+    """An open mapping or list, to which a line may belong."""
 
     schema: Schema
     is_list: bool
@@ -62,11 +62,12 @@ class _Frame:
 
     @property
     def free(self) -> list[str]:
-        """The fields that it has not got yet."""
+        """The fields of the schema that the mapping does not have yet."""
         return [name for name in self.schema.get("properties", {}) if name not in self.used]
 
     def settle(self, indent: int, least: int) -> None:
-        """Its first line says how far in its lines stand, if that is far enough."""
+        """Takes the indentation of the first line for all lines of the frame, if that is deep
+        enough."""
         if self.was is None:
             proper = indent - self.before
             self.was = indent
@@ -86,7 +87,7 @@ class _Frame:
 
 @dataclass
 class _Line:
-    """One line, taken apart; `more` are those that continue its value."""
+    """The parts of a line; `more` are the lines that continue its value."""
 
     number: int
     indent: int  # in columns; in characters
@@ -106,8 +107,8 @@ class _Line:
 def repair_indentation(
     text: str, kind: Model, first_line: int = 1, dashes: bool = False
 ) -> RepairedText | None:
-    """The text with its lines where they belong; None where nothing has to move, or it cannot be
-    told. With `dashes`, those that are missing and those that are too many are put right too."""
+    """The text with every line at its place; None if no line moves, or if the places are not clear.
+    With `dashes`, missing and extra dashes are repaired too."""
     lines, rest = _lines(text)
     if lines is None:
         return None
@@ -132,12 +133,12 @@ class _Mender:
 
     @property
     def at_a_loss(self) -> bool:
-        """Whether so much is wrong that what was meant is anybody's guess."""
+        """Whether so many lines are wrong that a repair would be a guess."""
         many = len(self.moved) > _MOST_MOVED or self.guesses > _MOST_GUESSES
         return many or len(self.frames) > MAX_DEPTH
 
     def place(self, line: _Line) -> bool:
-        """Finds where a line belongs, and writes it there; False where there is no such place."""
+        """Writes a line at its place; False if there is no such place."""
         if line.dashes:
             return self._item(line)
         found = self._frame(line) if line.key else None
@@ -153,7 +154,7 @@ class _Mender:
         return True
 
     def _near(self, key: str, names: Iterable[str]) -> str:
-        """The name that a mistyped one resembles, as long as not everything is mistyped."""
+        """The name that a misspelt one resembles, within the limit on guesses."""
         self.guesses += 1
         return near_to(key, names) if self.guesses <= _MOST_GUESSES else ""
 
@@ -183,7 +184,7 @@ class _Mender:
         return True
 
     def _without_dash(self, line: _Line) -> bool:
-        """A field with a dash before it where no list is."""
+        """Places a field with an extra dash, outside of any list."""
         bare = replace(line, dashes="", dash="stray", indent=line.indent + len(line.dashes))
         fits = bare.key and any(
             not x.is_list and allowed(x.schema, bare.key) is not None for x in self.frames
@@ -191,7 +192,7 @@ class _Mender:
         return self._dashes and bool(fits) and self.place(bare)
 
     def _with_dash(self, line: _Line) -> bool:
-        """The first field of an item that has no dash."""
+        """Places the first field of an item, whose dash is missing."""
         lists = [x for x in self.frames if x.is_list]
         empty = lists and lists[-1] is self.frames[-1] and line.indent >= lists[-1].before
         if not self._dashes or not line.key or not empty:
@@ -225,7 +226,7 @@ class _Mender:
         return next(iter([*here, *near, *(frame for frame in inner if frame.was == indent)]), None)
 
     def _open(self, frame: _Frame, line: _Line, now: int, was: int) -> None:
-        """What follows may be the value of this line's field."""
+        """Adds the frame of the value that may follow a line."""
         frame.used.add(line.key)
         below = allowed(frame.schema, line.key)
         if below is None:
@@ -253,7 +254,7 @@ class _Mender:
 
 
 def _shifted(line: str, shift: int) -> str:
-    """A line further to the right, or to the left as far as it goes."""
+    """A line moved to the right, or to the left up to the margin."""
     if shift >= 0 or not line.strip():
         return " " * shift + line if line.strip() else line
     free = len(line) - len(line.lstrip(" "))
@@ -261,7 +262,7 @@ def _shifted(line: str, shift: int) -> str:
 
 
 def _lines(text: str) -> tuple[list[_Line] | None, list[str]]:
-    """The lines of a document; None where they cannot be told apart."""
+    """The lines of a document; None if a value does not end."""
     found: list[_Line] = []
     above: list[str] = []
     raw = split(text)
@@ -285,7 +286,7 @@ def _lines(text: str) -> tuple[list[_Line] | None, list[str]]:
 
 
 def _line(number: int, content: str) -> _Line | None:
-    """A line taken apart; None for a comment, a blank line or a mark between documents."""
+    """The parts of a line; None for a comment, a blank line or a document marker."""
     text = content.rstrip(" \t\r\n\x85\u2028\u2029")
     match, ending = _LINE.match(text), content[len(text) :]
     if match is None:
@@ -310,8 +311,8 @@ def _line(number: int, content: str) -> _Line | None:
 
 
 def _continued(line: _Line, raw: list[str], at: int) -> int | None:
-    """Where the value of this line ends: text in a block, brackets and quotes still open. None
-    where it never does."""
+    """The number of the line after the value of a line, which may be a block scalar, or have open
+    brackets or quotes; None if the value does not end."""
     key = _KEY.match(line.body)
     value = (key[2] or "") if key else line.body
     if _BLOCK.match(value):
@@ -333,7 +334,7 @@ def _continued(line: _Line, raw: list[str], at: int) -> int | None:
 
 
 def _is_whole(text: str) -> bool:
-    """Whether every bracket and every quote in it is closed."""
+    """Whether a text closes all its brackets and quotes."""
     bare = re.sub(r"""'[^']*'|"(?:\\.|[^"\\])*\"""", "", text, flags=re.DOTALL)
     bare = re.sub(r"(?<=\s)#.*", "", bare)
     if re.match(r"""\s*['"]""", bare):

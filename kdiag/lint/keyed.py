@@ -1,4 +1,4 @@
-"""The listeners of Strimzi before 0.20, a mapping by name, as the items of a list."""
+"""Listeners of Strimzi before 0.20, a mapping by name, converted to the items of a list."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _DEFAULTS: Mapping[str, tuple[str, str, str]] = {
 
 @dataclass(frozen=True, eq=False)
 class KeyedListener:
-    """One of them: its entry, what it has, and the fields that it lacks as an item."""
+    """One listener of the mapping: its entry, its fields, and the fields that an item needs in
+    addition."""
 
     entry: Entry
     body: Map
@@ -30,7 +31,7 @@ class KeyedListener:
 
     @property
     def item(self) -> Map:
-        """The item."""
+        """The listener as an item of a list."""
         start = self.entry.key.start
         made = []
         for name, value in self.lacks:
@@ -42,7 +43,7 @@ class KeyedListener:
         return Map(start, (*made, *self.body.entries))
 
     def edits(self) -> Edits:
-        """The entry written as an item, all that it has in its place."""
+        """The edits that convert the entry to an item."""
         key, value = self.entry.key, self.entry.value
         first, *rest = [f"{name}: {value_text}" for name, value_text in self.lacks]
         colon = Spot(key.end.line, key.end.column + 1)
@@ -63,7 +64,8 @@ class KeyedListener:
 
 
 def items_of(node: Map) -> list[KeyedListener] | None:
-    """The listeners of such a mapping; None where it is none, or says too little for a list."""
+    """The listeners of such a mapping; None for another mapping, or if required fields are not
+    known."""
     found = list(_listeners(node))
     ports = {text(each.item, "port") for each in found}
     whole = found and len(found) == len(node.entries) and len(ports) == len(found)

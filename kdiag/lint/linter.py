@@ -1,4 +1,4 @@
-"""Reads files, applies the rules on them, and makes the corrected ones."""
+"""Reads files, applies the rules to them, and makes the corrected files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from posixpath import normpath
 
 from kdiag.config.redaction import without_userinfo
 from kdiag.config.usage import UsageError
-from kdiag.lint.beside import Beside, beside, needed_by, outside, partners
+from kdiag.lint.beside import RelatedFiles, needed_by, outside, partners, related_files
 from kdiag.lint.broker import ConfiguredBroker
 from kdiag.lint.compose import of_compose
 from kdiag.lint.containers import Container, broker_of, of_properties
@@ -80,7 +80,7 @@ def lint(
 
 
 def after_fixes(report: LintReport) -> LintReport:
-    """The same about the corrected files: what no fix could put right."""
+    """The report about the corrected files: the problems that no fix removes."""
     fixed = {each.name for each in report.fixed}
     kept = [each for each in report.problems if each.file not in fixed and not each.fixed]
     left = [each for corrected in report.fixed for each in corrected.remaining]
@@ -89,7 +89,7 @@ def after_fixes(report: LintReport) -> LintReport:
 
 
 def refuse_large(sources: Mapping[str, str]) -> None:
-    """Raises UsageError for files that are larger than anybody writes: every finding costs time."""
+    """Raises UsageError for files above the size limits, because every finding takes time."""
     for name, text in sources.items():
         if len(text) > MAX_FILE:
             raise UsageError(f"{name} is larger than a file of configuration: 1 MiB at most")
@@ -98,8 +98,7 @@ def refuse_large(sources: Mapping[str, str]) -> None:
 
 
 def refuse_unknown(sources: Mapping[str, str]) -> None:
-    """Raises UsageError where there is nothing of Kafka in any file, and for files that are too
-    large to be judged."""
+    """Raises UsageError if no file is about Kafka, and for files above the size limits."""
     refuse_large(sources)
     files = [_read(name, text) for name, text in sources.items()]
     _without_broker(files, sources, _context(files, None))
@@ -108,8 +107,7 @@ def refuse_unknown(sources: Mapping[str, str]) -> None:
 def _without_broker(
     files: Sequence[Read], sources: Mapping[str, str], context: FileContext
 ) -> list[str]:
-    """What is said of the files that configure no broker, where others do. Raises UsageError where
-    there is nothing of Kafka in any of them."""
+    """Notes on files that configure no broker. Raises UsageError if no file is about Kafka."""
     silent = [file for file in files if not _is_judged(file, context)]
     if len(silent) < len(files) or not files:
         silent = [file for file in silent if not _is_beside(file, context.needed)]
@@ -125,8 +123,7 @@ def document_kinds(sources: Mapping[str, str]) -> set[str]:
 
 
 def companions(sources: Mapping[str, str]) -> list[str]:
-    """The files that Compose files among these name, or that `docker compose` joins them with, and
-    that are not among these."""
+    """The further files that the Compose files read, or that `docker compose` merges with them."""
     documents = [d for name, text in sources.items() for d in _read(name, text).documents]
     given = {normpath(name) for name in sources}
     joined = {x for d in documents if d.kind == "compose" for x in partners(d.file)}
@@ -134,7 +131,7 @@ def companions(sources: Mapping[str, str]) -> list[str]:
 
 
 def refuse_client(sources: Mapping[str, str], option: str) -> None:
-    """Raises UsageError for client properties, where files of the cluster are wanted."""
+    """Raises UsageError for client properties in the place of a cluster's configuration."""
     for name, text in sources.items():
         if any(document.kind == "client" for document in _read(name, text).documents):
             raise UsageError(
@@ -155,13 +152,13 @@ def _nothing(file: Read, sources: Mapping[str, str]) -> str:
 
 
 def _names_kafka(file: Read, text: str) -> bool:
-    """Whether a file without a broker has something to do with Kafka: clients of it, say."""
+    """Whether a file without a broker is about Kafka nevertheless, such as one with clients."""
     kinds = {document.kind for document in file.documents}
     return "other" in kinds or bool(kinds & set(_OF_BROKERS) and "kafka" in text.lower())
 
 
 def _is_judged(file: Read, context: FileContext) -> bool:
-    """Whether anything in a file is judged."""
+    """Whether a file has a document that rules judge."""
     for document in file.documents:
         if document.kind in (*BESIDE, "other"):
             continue
@@ -171,7 +168,7 @@ def _is_judged(file: Read, context: FileContext) -> bool:
 
 
 def _is_beside(file: Read, needed: set[str]) -> bool:
-    """Whether a file is there for the others."""
+    """Whether a file only completes others."""
     return file.name in needed or any(document.kind in BESIDE for document in file.documents)
 
 
@@ -184,7 +181,7 @@ def _read(name: str, text: str) -> Read:
 def _judged(
     files: Sequence[Read], live: ObservedCluster | None, context: FileContext | None = None
 ) -> list[EditableProblem]:
-    """What all rules find, by file and place."""
+    """The problems that all rules find, ordered by file and place."""
     context = context or _context(files, live)
     order = {file.name: number for number, file in enumerate(files)}
     found = [each for file in files for one in file.documents for each in _of(one, context)]
@@ -195,17 +192,17 @@ def _judged(
 
 @dataclass(frozen=True)
 class FileContext:
-    """What all files tell together: of Strimzi's pools, Services and Nodes, of containers, and the
-    paths of the files that others name. `brokers` are those of each document, once known."""
+    """The facts that files share: Strimzi's node pools, Services and Nodes, Compose and ConfigMaps,
+    and the paths of files that others read. `brokers` caches the brokers of each document."""
 
     strimzi: StrimziContext
-    beside: Beside
+    related: RelatedFiles
     needed: set[str]
     brokers: dict[Document, list[ConfiguredBroker]] = field(default_factory=dict)
 
 
 def _context(files: Sequence[Read], live: ObservedCluster | None) -> FileContext:
-    """What all files tell together."""
+    """Collects the FileContext of these files."""
     documents = [document for file in files for document in file.documents]
     kafkas = sum(document.kind == "Kafka" for document in documents)
     if kafkas * (len(documents) - kafkas) > _MOST_PAIRS:
@@ -219,7 +216,7 @@ def _context(files: Sequence[Read], live: ObservedCluster | None) -> FileContext
         tuple(kube_node(d.root) for d in documents if d.kind == "Node" and d.root),
         live,
     )
-    return FileContext(strimzi, beside(documents), needed_by(documents))
+    return FileContext(strimzi, related_files(documents), needed_by(documents))
 
 
 def _entry_listener(files: Sequence[Read], context: FileContext) -> EntryListener | None:
@@ -249,7 +246,7 @@ def _lines(files: Sequence[Read], context: FileContext) -> Mapping[int, MergedLi
 
 
 def _of(document: Document, context: FileContext) -> Iterator[EditableProblem]:
-    """What is wrong with one document."""
+    """The problems of one document."""
     brokers = _brokers(document, context)
     if document.kind in _OF_BROKERS and not brokers and not document.broken:
         return
@@ -290,9 +287,9 @@ def _configured(document: Document, context: FileContext) -> Iterator[Configured
         found = of_properties(root)
         yield from (found,) if found else ()
     elif document.kind == "compose":
-        yield from of_compose(root, document.file, context.beside)
+        yield from of_compose(root, document.file, context.related)
     elif document.kind == "workload":
-        yield from of_workload(root, context.beside)
+        yield from of_workload(root, context.related)
     elif document.kind == "ConfigMap":
         yield from of_config_map(root)
     elif document.kind == "helm":
@@ -302,7 +299,7 @@ def _configured(document: Document, context: FileContext) -> Iterator[Configured
 
 
 def _of_variables(root: Node | None) -> Iterator[ConfiguredBroker]:
-    """The broker that a file of variables is for, where no container of the files takes it."""
+    """The broker of a file of variables that no container of the files uses."""
     variables = {
         each.key.text: value
         for each in entries(root)
@@ -330,7 +327,7 @@ def _observed(
 
 
 def _as_far_as_known(finding: Finding, depends: str) -> Finding:
-    """A finding that something outside of the files may change is no error."""
+    """The finding as a warning, if something outside of the files may change it."""
     if not depends or finding.severity is not Severity.ERROR:
         return finding
     message = f"{finding.message} (it depends on {outside(depends)})"
@@ -338,8 +335,7 @@ def _as_far_as_known(finding: Finding, depends: str) -> Finding:
 
 
 def _cleaned(finding: Finding) -> Finding:
-    """A file may hold anything: a terminal is to show it, and not to obey it. A user and a password
-    in a listener's URL are not shown."""
+    """The finding with printable texts, and without users and passwords in URLs."""
 
     def shown(text: str) -> str:
         return clean(without_userinfo(text))

@@ -34,8 +34,8 @@ class MergedConfig:
     report: LintReport
 
     def beside(self, walked: Sequence[Finding]) -> list[Finding]:
-        """The findings of a walk, and those on files beside them. The corrected files are the fix
-        of what is highest_ranked wrong."""
+        """The findings of the walk and those on files. The corrected files become the remedy of the
+        most important finding that they fix."""
         found = [*walked, *_grouped(self.report.problems)]
         fixes = [corrected(each.name, each.before, each.after) for each in self.report.fixed]
         first = highest_ranked(self._mended(found)) if fixes else None
@@ -45,7 +45,7 @@ class MergedConfig:
         ]
 
     def _with_lines(self, finding: Finding) -> Finding:
-        """A finding whose fix for server.properties has the lines of the files."""
+        """The finding, with the broker's own lines in its remedies for server.properties."""
         fixes = [merged(each, self.report.lines) for each in finding.remedies]
         if fixes == finding.remedies:
             return finding
@@ -53,8 +53,8 @@ class MergedConfig:
         return replace(finding, remedies=fixes)
 
     def _mended(self, found: Sequence[Finding]) -> list[Finding]:
-        """What the corrected files are a fix for: what is advertised, where they change that on the
-        very listener that was entered, or else what is wrong with them."""
+        """The findings that the corrected files fix: those on advertised addresses, if the files
+        change the entry listener, or else the fixable findings on files."""
         fixed = {each.finding.code for each in self.report.problems if each.fixed}
         wrong = [each for each in found if each.code in _ADVERTISED]
         if wrong and self.report.entry_listener and fixed & _ADVERTISING:
@@ -93,12 +93,12 @@ def _broker(broker: Broker, listener: Listener | None, cloud: CloudView) -> Obse
 
 
 def _first(fixes: Sequence[Remedy], finding: Finding) -> list[Remedy]:
-    """The corrected files, then what they do not say."""
+    """The corrected files, and the remedies that are no part of them."""
     return [*fixes, *(each for each in finding.remedies if each.kind not in _IN_A_FILE)]
 
 
 def _grouped(problems: Sequence[Problem]) -> Iterator[Finding]:
-    """One finding for each code and severity: the first of them, and the places of all."""
+    """One finding for each code and severity: the first problem, with the places of all."""
     groups: dict[tuple[str, Severity], list[Problem]] = defaultdict(list)
     for each in problems:
         groups[each.finding.code, each.finding.severity].append(each)

@@ -1,4 +1,4 @@
-"""The advertised.listeners line of a broker's own file, with another address in one entry."""
+"""The advertised.listeners line of a broker's own file, with a new address in one entry."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ _OF_PROPERTIES = re.compile(r"In server\.properties, (.*)\. EXTERNAL .*")
 
 
 class MergedLine(NamedTuple):
-    """What stands before the address of the entry that clients came in by, and what behind it;
-    `file` has the line."""
+    """The text before and after the address of the entry listener in the line of a `file`."""
 
     file: str
     before: str
@@ -30,7 +29,7 @@ class MergedLine(NamedTuple):
 def merged_lines(
     configured: Iterable[tuple[Document, ConfiguredBroker]],
 ) -> Mapping[int, MergedLine]:
-    """The lines of the brokers that a walk has met, by node id."""
+    """The lines of the observed brokers, by node id."""
     found: dict[int, MergedLine] = {}
     for document, broker in configured:
         value = broker.settings.get(ADVERTISED)
@@ -45,8 +44,7 @@ def merged_lines(
 
 
 def merged(remedy: Remedy, lines: Mapping[int, MergedLine]) -> Remedy:
-    """A remedy for server.properties with the whole lines of the brokers' own files, where they
-    have one for each of its brokers."""
+    """The remedy with the whole lines of the brokers' files, if all of its brokers have one."""
     found = list(_LINE.finditer(remedy.snippet))
     known = [lines.get(int(each[2])) for each in found]
     if not found or None in known:

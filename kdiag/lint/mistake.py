@@ -1,4 +1,4 @@
-"""What a rule on files yields: a match that knows its place, and what would put it right."""
+"""A mistake in a file: a match with its place, and the edits that fix it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ HOP = "config"
 
 @dataclass(frozen=True, kw_only=True)
 class Mistake(Match):
-    """A match at a place of a document. `edits` put it right; none where that takes a value that
-    the files do not tell. `depends` names what may change it and is not in the files: an error is
-    no more than a warning then."""
+    """A match at a place of a document. `edits` fix it; they are empty if the right value is
+    unknown. `depends` names something outside of the files that may change it, which makes an error
+    a warning."""
 
     spot: Spot
     edits: Edits = ()
@@ -36,7 +36,7 @@ def mistake(
 
 @dataclass(frozen=True)
 class Problem:
-    """A finding, and where it is. `fixed` where `kdiag lint --fix` puts it right."""
+    """A finding and its place. `fixed` is True if `kdiag lint --fix` fixes it."""
 
     finding: Finding
     file: str

@@ -1,4 +1,5 @@
-"""Fixes with what a walk has proven: node ids, addresses where the very broker answered, ports."""
+"""Edits with proven values of a walk: node ids, addresses at which the right broker answered,
+ports."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from kdiag.lint.tree import Items, Map, get
 
 
 def advertised(listener: StrimziListener, each: BrokerEntry) -> Edits:
-    """The broker's entry with the address that it was reached at; none where it was not."""
+    """Edits that give an entry the address at which its broker was reached; none without one."""
     observed = listener.observed(each.id)
     address = observed.instead if observed else None
     if observed is None or address is None:
@@ -26,8 +27,7 @@ def advertised(listener: StrimziListener, each: BrokerEntry) -> Edits:
 
 
 def entries(listener: StrimziListener, nodes: Sequence[int]) -> Edits:
-    """Entries for these brokers, each with the address that it was reached at; none where one of
-    them was not."""
+    """Edits that add entries for these brokers; none unless all of them were reached."""
     reached = [each for node in nodes if (each := listener.observed(node)) and each.reached]
     if not reached or len(reached) < len(nodes):
         return ()
@@ -46,7 +46,7 @@ def entries(listener: StrimziListener, nodes: Sequence[int]) -> Edits:
 
 
 def bootstrap_port(listener: StrimziListener) -> int | None:
-    """The NodePort that the walk came in by, None where it is a broker's own, or none."""
+    """The NodePort at which the walk bootstrapped, None for another port or a broker's own."""
     live = listener.live
     own = {each.advertised.port for each in live.brokers} if live else set()
     found = [port for _, port in live.entered if port in NODE_PORTS] if live else []
@@ -54,7 +54,7 @@ def bootstrap_port(listener: StrimziListener) -> int | None:
 
 
 def pinned(listener: StrimziListener) -> Edits:
-    """The bootstrap's NodePort as it is now, so that it stays."""
+    """Edits that write the current NodePort of the bootstrap into the resource."""
     port = bootstrap_port(listener)
     bootstrap = get(listener.configuration, "bootstrap")
     if port is None or listener.configuration is None:

@@ -1,4 +1,4 @@
-"""Corrections of Strimzi resources as kubectl takes them."""
+"""The commands of kubectl that apply the corrections of Strimzi resources."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _FIELD = re.compile(r"[A-Za-z0-9]+\Z")  # of a resource: it is written into a pa
 
 
 def commands(name: str, before: str, after: str) -> list[str]:
-    """A `kubectl patch` for each resource that the corrections change; `kubectl edit` where only a
-    person can type it. What is in no Strimzi resource has no command."""
+    """A `kubectl patch` for each changed resource, or `kubectl edit` if a patch cannot express the
+    change. Other documents have no command."""
     known = dict(_resources(before))
     found = []
     for resource in read(name, after).documents:
@@ -37,7 +37,7 @@ def commands(name: str, before: str, after: str) -> list[str]:
 
 
 def _of(old: Node | None, new: Document, part: Entry) -> JsonValue:
-    """What the resource had for this part of it before."""
+    """The value of this part in the original resource."""
     path = ("spec", "kafka") if new.kind == "Kafka" else ("spec",)
     return _value(get(old, *path, part.key.text))
 
@@ -67,7 +67,7 @@ def _command(resource: Document, changed: list[Entry], lines: list[str]) -> str:
 
 
 def _lines(part: Entry, lines: list[str]) -> list[str]:
-    """The lines of an entry, at the left margin; none where it does not stand on its own."""
+    """The lines of an entry without its indentation; none if it shares a line with others."""
     first, margin = part.key.start.line - 1, part.key.start.column - 1
     found = [line.rstrip("\r\n") for line in lines[first : last_line(part.value)]]
     alone = all(not line[:margin].strip() for line in found)
@@ -75,7 +75,7 @@ def _lines(part: Entry, lines: list[str]) -> list[str]:
 
 
 def _resources(body: str) -> Iterator[tuple[_Key, Node]]:
-    """The Strimzi resources of a text as it stands, as far as it can be read."""
+    """The Strimzi resources in the original text, as far as it is YAML."""
     for first, part in segments(body):
         try:
             root, _ = document(part, first)
@@ -92,13 +92,13 @@ def _key(root: Node, kind: str) -> _Key:
 
 
 def _parts(root: Node, kind: str) -> tuple[Entry, ...]:
-    """The fields that a patch is made of; of a key that stands twice the last, as YAML has it."""
+    """The fields that a patch consists of; the last of duplicate keys, as in YAML."""
     found = entries(root, *(("spec", "kafka") if kind == "Kafka" else ("spec",)))
     return tuple({each.key.text: each for each in found}.values())
 
 
 def _value(node: Node | None) -> JsonValue:
-    """What a node says, without its places."""
+    """The plain value of a node."""
     if node is None:
         return None
     if isinstance(node, Scalar):

@@ -1,4 +1,4 @@
-"""KafkaNodePools, and the node ids that the operator gives their nodes."""
+"""Node pools of Strimzi, and the node ids that the operator assigns."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def pool(root: Node) -> NodePool:
 
 
 def node_ids(pools: Sequence[NodePool]) -> tuple[dict[str, tuple[int, ...]], bool]:
-    """The node ids of each pool: as their status says, else as Strimzi hands them out to new pools,
-    which is by the order in which the API lists them, by name."""
+    """The node ids of each pool, from its status or as Strimzi assigns them to new pools: in the
+    order of their names. Also whether all ids are from a status."""
     ids = {pool.name: pool.ids for pool in pools if pool.ids is not None}
     settled = len(ids) == len(pools)
     taken = {one for known in ids.values() for one in known}

@@ -1,4 +1,4 @@
-"""Java .properties text → a positioned tree: a mapping of names to values."""
+"""Reads properties and files of variables into trees with places."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _kind(content: str) -> str:
 
 
 def variables(content: str) -> Map:
-    """The names and values of a file of variables, as Compose reads it with env_file."""
+    """The variables of an env_file, as Compose reads it."""
     found = []
     for number, line in enumerate(split(content), start=1):
         match = _VARIABLE.match(line)
@@ -94,7 +94,7 @@ def variables(content: str) -> Map:
 
 
 def tree(content: str) -> Map:
-    """The names and values of a file; text of several lines is one value, as Java reads it."""
+    """The properties of a file, as Java reads them; continued lines are one value."""
     lines = split(content)
     found: list[Entry] = []
     at = 0

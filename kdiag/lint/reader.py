@@ -29,14 +29,14 @@ _MARK = re.compile(r"(---|\.\.\.)(\s|\Z)")
 
 @dataclass(frozen=True)
 class DuplicateKey:
-    """A key that a mapping has twice: here, and where it was first."""
+    """A duplicate key of a mapping, and the place of the first one."""
 
     key: Scalar
     first: Spot
 
 
 class Unreadable(Exception):
-    """No YAML, or more than is read of one."""
+    """The text is not YAML, or exceeds a limit."""
 
     def __init__(self, message: str, spot: Spot) -> None:
         super().__init__(message)
@@ -66,7 +66,7 @@ def document(text: str, first_line: int = 1) -> tuple[Node | None, list[Duplicat
 
 
 def resolved(text: str) -> PlainValue:
-    """What YAML 1.1, as Kubernetes and Compose read it, takes a word without quotes for."""
+    """The value of a plain scalar in YAML 1.1, which Kubernetes and Compose use."""
     lowered = text.lower()
     if text in ("", "~") or lowered == "null":
         return None
@@ -86,7 +86,7 @@ def resolved(text: str) -> PlainValue:
 
 
 def segments(text: str) -> Iterator[tuple[int, str]]:
-    """The documents of a stream that hold anything: the number of each first line, and the text."""
+    """The documents of a stream with content: the number of the first line, and the text."""
     lines = split(text)
     marks = [number for number, line in enumerate(lines) if _MARK.match(line)]
     for begin, end in zip([0, *marks], [*marks, len(lines)], strict=True):
@@ -106,7 +106,7 @@ def split(text: str) -> list[str]:
 
 @dataclass
 class _Open:
-    """A collection whose end has not come yet."""
+    """A mapping or list whose end event has not arrived."""
 
     start: Spot
     is_map: bool
@@ -119,7 +119,7 @@ class _Open:
 
 
 class _Builder:
-    """Takes events one by one, and builds the tree that they spell."""
+    """Builds the tree from the events of the parser."""
 
     def __init__(self, yaml: Any, first_line: int) -> None:
         self.root: Node | None = None
@@ -206,7 +206,7 @@ class _Builder:
 
 
 def _merged(own: list[Entry]) -> tuple[Entry, ...]:
-    """The entries of a mapping, and behind them what `<<` brings."""
+    """The entries of a mapping, with those that `<<` merges into it."""
     kept = [each for each in own if each.key.text != "<<"]
     known = {each.key.text for each in kept}
     for entry in own:

@@ -1,4 +1,4 @@
-"""A field that stands elsewhere than where it belongs, taken there, if there is one such place."""
+"""Moves a misplaced field to the only place where it belongs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from kdiag.lint.tree import Items, Map, Node, Scalar, entry, get, is_null
 
 
 def relocate(root: Node | None, deviation: Deviation) -> Edits:
-    """The edits that take a misplaced field to its place; none where there are several, where the
-    place is in a list that the field does not stand in, or where it has such a field already."""
+    """Edits that move a misplaced field. None if there are several places, if the place is in
+    another list item, or if the field exists there already."""
     gone, parent = deviation.entry, deviation.parent
     if gone is None or parent is None or len(deviation.homes) != 1 or root is None:
         return ()
@@ -41,7 +41,8 @@ def relocate(root: Node | None, deviation: Deviation) -> Edits:
 
 
 def _above(path: Path_, home: Path_, parent: Map, root: Node) -> tuple[Map, Path_] | None:
-    """The mapping that both places share, and the way from there to the home."""
+    """The innermost mapping on the way to both places, and the remaining path to the right
+    place."""
     shared = shared_steps(path, home)
     if "[]" in home[shared:]:
         return None
@@ -54,7 +55,7 @@ def _above(path: Path_, home: Path_, parent: Map, root: Node) -> tuple[Map, Path
 
 
 def _written(value: Node) -> str | None:
-    """A value as it is written on one line; None where it takes several."""
+    """The text of a value on one line; None for a value of several lines."""
     if isinstance(value, Scalar):
         if value.block or value.end.line != value.start.line:
             return None

@@ -1,5 +1,4 @@
-"""Fixes for configuration files. A fix never invents an address: what is unknown has a name in
-angle brackets."""
+"""Remedies for configuration files. An unknown address is a placeholder in angle brackets."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ say = remedy
 
 
 def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
-    """A field in its place, under what holds it."""
+    """Remedy for a misplaced field: its right place."""
     steps = [each for each in home if each not in ("spec", "kafka")]
     lines: list[str] = []
     depth = 0
@@ -52,7 +51,7 @@ def belongs(home: Sequence[str], name: str, value: str) -> Remedy:
 
 
 def gone(field: str) -> Remedy:
-    """A field that v1 has no longer: taking it out may take the cluster with it."""
+    """Remedy for a field that v1 does not have. Removing it may remove the cluster as well."""
     if field not in ("replicas", "storage", "zookeeper"):
         return Remedy(
             "With an operator that knows v1 (0.49 or newer), remove it; with an older one, keep "
@@ -68,7 +67,7 @@ def gone(field: str) -> Remedy:
 
 
 def entries(nodes: Sequence[int], node_port: bool) -> Remedy:
-    """The missing items of brokers[]."""
+    """Remedy for missing items of brokers[]."""
     lines = ["brokers:"]
     for node in nodes:
         lines += [f"  - broker: {node}", f"    advertisedHost: <address of broker {node}>"]
@@ -81,7 +80,7 @@ def entries(nodes: Sequence[int], node_port: bool) -> Remedy:
 
 
 def address_of_its_own(node: int, kind: str) -> Remedy:
-    """A broker's own host, or its own port."""
+    """Remedy for brokers that share an address."""
     if kind == "nodeport":
         return Remedy(
             "Leave advertisedPort out: each broker advertises its own NodePort then. Or give each "
@@ -96,7 +95,7 @@ def address_of_its_own(node: int, kind: str) -> Remedy:
 
 
 def advertise_instead(node: int | None, host: str) -> Remedy:
-    """Another host for one broker."""
+    """Remedy for the advertised host of one broker."""
     return Remedy(
         f"Advertise an address that clients reach, instead of {clean(host) or 'nothing'}:",
         f"- broker: {'<node id>' if node is None else node}\n"
@@ -107,7 +106,7 @@ def advertise_instead(node: int | None, host: str) -> Remedy:
 
 
 def pin(port: str) -> Remedy:
-    """Where the NodePort is told, and how to fix it once and for all."""
+    """Remedy for a NodePort that is not fixed."""
     return Remedy(
         "Look it up once the listener is there, with kubectl get kafka <cluster> "
         "-o jsonpath='{.status.listeners}'; or pin it, so that clients and firewalls know it:",
@@ -117,14 +116,14 @@ def pin(port: str) -> Remedy:
 
 
 def setting(name: str, value: str, what: str) -> Remedy:
-    """One of Kafka's settings, in both spellings."""
+    """Remedy for one of Kafka's settings, as a property and as a variable."""
     variable = f"KAFKA_{name.upper().replace('.', '_')}"
     line = fill("properties", "{name}={value}", name=Snippet(name), value=value)
     return Remedy(f"In {name} ({variable}), {what}:", line, "properties")
 
 
 def two_listeners(name: str, host: str, port: int) -> Remedy:
-    """A listener for brokers and one for clients outside."""
+    """Remedy: one listener for brokers, and one for clients outside."""
     inside = 9092 if port != 9092 else 9091
     return remedy(
         "Give brokers a listener of their own for the traffic between them:",
@@ -141,7 +140,7 @@ def two_listeners(name: str, host: str, port: int) -> Remedy:
 
 
 def apply(cluster: str, space: str) -> Remedy:
-    """A Kafka resource, taken up by the operator."""
+    """Remedy for a resource that is not applied."""
     return remedy(
         "Apply the file, and wait until the operator has restarted the brokers:",
         "kubectl apply{within} -f {file}\n"
@@ -153,7 +152,7 @@ def apply(cluster: str, space: str) -> Remedy:
 
 
 def ask_the_operator(cluster: str, space: str) -> Remedy:
-    """What keeps a resource from being rolled out."""
+    """Remedy for a resource that the operator does not roll out."""
     return remedy(
         "Find out what keeps the operator from doing so, and correct it:",
         "kubectl get kafka {cluster}{within} -o jsonpath='{{.status.conditions}}'\n"
@@ -164,7 +163,7 @@ def ask_the_operator(cluster: str, space: str) -> Remedy:
 
 
 def restart_pods(pods: Sequence[str], space: str) -> Remedy:
-    """Pods that have to read their configuration anew."""
+    """Remedy for pods with an old configuration."""
     return remedy(
         "Let the operator restart the pods that run with an older configuration:",
         "kubectl annotate pod {pods}{within} strimzi.io/manual-rolling-update=true",
@@ -174,7 +173,7 @@ def restart_pods(pods: Sequence[str], space: str) -> Remedy:
 
 
 def restart(what: str) -> Remedy:
-    """A broker that has to read its configuration anew."""
+    """Remedy for a broker with an old configuration."""
     service = what.removeprefix("service ")
     if service == what:
         return Remedy("Restart the broker with this configuration: it reads it when it starts.")
@@ -182,7 +181,7 @@ def restart(what: str) -> Remedy:
 
 
 def ask_kubectl(reason: str) -> Remedy:
-    """What makes kubectl read the resources."""
+    """Remedy for a failed call of kubectl, by its reason."""
     if reason == "missing":
         return remedy(
             "Install kubectl; or read the resources elsewhere, and give them as a file:",
@@ -203,7 +202,7 @@ def ask_kubectl(reason: str) -> Remedy:
 
 
 def about(file: str, remedy: Remedy) -> Remedy:
-    """A fix with the name of the file that it is about."""
+    """The remedy with the name of its file in the place of THIS_FILE."""
     if THIS_FILE not in remedy.snippet:
         return remedy
     named = fill("shell", "{file}", file=path(file))
@@ -211,13 +210,13 @@ def about(file: str, remedy: Remedy) -> Remedy:
 
 
 def _within(space: str) -> Snippet:
-    """The option for a namespace; none where none is named."""
+    """The kubectl option for a namespace, "" without one."""
     return fill("shell", " -n {space}", space=namespace(space)) if space else Snippet()
 
 
 def corrected(name: str, before: str, after: str) -> Remedy:
-    """A file with every fix in it, as a difference to what it is; what kubectl showed, as commands
-    that change it there. Lines that look like secrets are not copied: reports are passed on."""
+    """Remedy: the corrections of a file as a diff, or as kubectl commands for the output of
+    kubectl. Lines that may contain secrets are left out, because users pass reports on."""
     commands_ = "".join(commands(name, before, after)) if name.startswith(KUBECTL) else ""
     name = name.removeprefix(KUBECTL)
     change = commands_ or diff(name, before, after)

@@ -1,4 +1,4 @@
-"""What `kdiag lint` found, as linters say it: a line each, JSON, SARIF, GitHub's annotations."""
+"""Renders the report of `kdiag lint`: text, JSON, SARIF, and annotations of GitHub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Strimzi asks of its resources beyond their schema: labels, storage, allowed settings."""
+"""Requirements of Strimzi beyond its schemas: labels, storage, allowed settings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def certifiable(host: str) -> bool:
 
 
 def bare(host: str) -> str:
-    """The host of a URL, or of an address with its port; "" where there is none."""
+    """The host in a URL or in HOST:PORT, "" without one."""
     rest = (host.partition("://")[2] or host).partition("/")[0]
     name = rest.rpartition(":")[0] if rest.count(":") == 1 else rest
     return name if certifiable(name) else ""
@@ -59,7 +59,7 @@ def bare(host: str) -> str:
 
 @dataclass(frozen=True)
 class MissingField:
-    """Something that is required and missing: which field, where, in words, and what to add."""
+    """A missing field: its path, the place, the message, and a snippet to add."""
 
     field: str
     spot: Spot
@@ -81,7 +81,7 @@ def forbidden(root: Node) -> Iterator[tuple[Entry, bool]]:
 
 
 def missing_fields(root: Node, kind: str) -> Iterator[MissingField]:
-    """What a resource lacks, though its schema does not ask for it."""
+    """The fields that a resource lacks and the operator requires, beyond the schema."""
     whole = text(root, "apiVersion") and text(root, "kind")
     label = get(root, "metadata", "labels", "strimzi.io/cluster")
     if kind == "KafkaNodePool" and whole and is_null(label):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from kdiag.lint import properties
-from kdiag.lint.beside import Beside
+from kdiag.lint.beside import RelatedFiles
 from kdiag.lint.broker import ConfiguredBroker, Value
 from kdiag.lint.containers import Container, broker_of, of_properties
 from kdiag.lint.environment import Environment, implied, scalars, value_of
@@ -42,13 +42,13 @@ def configures_kafka(root: Node | None) -> bool:
     )
 
 
-def of_workload(root: Node | None, beside: Beside) -> Iterator[ConfiguredBroker]:
+def of_workload(root: Node | None, related: RelatedFiles) -> Iterator[ConfiguredBroker]:
     """The brokers among the containers of a Kubernetes manifest."""
     spec = pod(root)
     containers = items(spec, "containers")[:_MOST_CONTAINERS]
     for container in containers:
         image = get(container, "image")
-        variables, missing = _variables(container, beside)
+        variables, missing = _variables(container, related)
         mounted = dict(_mounted(container, spec))
         found = broker_of(
             Container(
@@ -64,7 +64,7 @@ def of_workload(root: Node | None, beside: Beside) -> Iterator[ConfiguredBroker]
         if found:
             others = (text(each, "name") for each in containers[:2] if each is not container)
             for path, name in mounted.items():  # that file is judged by itself
-                known = name and configures_kafka(beside.config_maps.get(name))
+                known = name and configures_kafka(related.config_maps.get(name))
                 if known and f"what is mounted at {path}" in (found.unseen, found.depends):
                     condition = f"whether it reads ConfigMap {name}"
                     found = replace(
@@ -105,13 +105,13 @@ def _is_file(each: Entry) -> bool:
     return properties.is_broker(each.key.text, content) if "\n" in content else False
 
 
-def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
+def _variables(container: Node, related: RelatedFiles) -> tuple[Environment, str]:
     """The variables of a container, and the first missing ConfigMap or Secret."""
     found: Environment = {}
     missing = ""
     for source in items(container, "envFrom"):
         name = text(source, "configMapRef", "name")
-        config_map = beside.config_maps.get(name)
+        config_map = related.config_maps.get(name)
         if config_map is None:
             secret = text(source, "secretRef", "name")
             missing = missing or (f"ConfigMap {name}" if name else f"Secret {secret}")
@@ -128,15 +128,15 @@ def _variables(container: Node, beside: Beside) -> tuple[Environment, str]:
         name_, value = get(variable, "name"), get(variable, "value")
         if not isinstance(name_, Scalar):
             continue
-        value_ = value_of(name_, value) or _referred(name_, variable, beside)
+        value_ = value_of(name_, value) or _referred(name_, variable, related)
         found[name_.text] = value_
     return found, missing
 
 
-def _referred(name: Scalar, each: Node, beside: Beside) -> Value:
+def _referred(name: Scalar, each: Node, related: RelatedFiles) -> Value:
     """A variable from a ConfigMap key; a placeholder if the ConfigMap was not given."""
     source = get(each, "valueFrom", "configMapKeyRef")
-    config_map = beside.config_maps.get(text(source, "name"))
+    config_map = related.config_maps.get(text(source, "name"))
     value = get(config_map, "data", text(source, "key"))
     if isinstance(value, Scalar):
         return Value(value.text, name.start, False, name, f"in ConfigMap {text(source, 'name')}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kdiag.lint.beside import beside
+from kdiag.lint.beside import related_files
 from kdiag.lint.broker import interpolated
 from kdiag.lint.compose import of_compose
 from kdiag.lint.documents import read
@@ -47,7 +47,7 @@ def containers(case: Case) -> Iterator[tuple[dict[str, str], bool]]:
     where they are not, the rest is put in."""
     text = after(case)
     documents = read(case.name, text).documents
-    others = beside(documents)
+    others = related_files(documents)
     for each in documents:
         found = of_compose(each.root, case.name, others) if each.kind == "compose" else ()
         found = of_workload(each.root, others) if each.kind == "workload" else found
