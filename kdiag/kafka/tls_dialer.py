@@ -44,31 +44,38 @@ class TlsDialer:
     async def open(self, tcp: TcpConnection, name: str, max_frame: int) -> ConnectionResult:
         """A Kafka connection to the server of that name. Where the handshake fails because of what
         the peer is, a second handshake without verification shows the peer's certificate."""
-        result = await self._handshake(tcp, name, max_frame)
+        result = await self._handshake(tcp, name, max_frame, self._handshakes.verifying)
+        code = result.handshake.verify_code if result.handshake else None
+        if self._handshakes.weak_for_openssl(code):
+            again = await self._reconnect(tcp.address, tcp.port)
+            if again.sock:
+                java = await self._handshake(again, name, max_frame, self._handshakes.lenient)
+                if java.connection and java.handshake:
+                    return java._replace(handshake=java.handshake._replace(only_java=True))
         if result.attempts[-1].failure not in _LOOK_AGAIN:
             return result
         again = await self._reconnect(tcp.address, tcp.port)
         if again.sock is None:
             return result
-        return _combined(result, await self._handshake(again, name, max_frame, verify=False))
+        unverified = await self._handshake(again, name, max_frame, self._handshakes.unverifying)
+        return _combined(result, unverified)
 
     async def handshake_as(self, tcp: TcpConnection, name: str) -> TlsHandshake | None:
         """The handshake under another name ("" for none), which verifies nobody; None where it does
         not complete."""
-        result = await self._handshake(tcp, name, 0, verify=False)
+        result = await self._handshake(tcp, name, 0, self._handshakes.unverifying)
         if result.connection is None:
             return None
         result.connection.close()
         return result.handshake
 
     async def _handshake(
-        self, tcp: TcpConnection, name: str, max_frame: int, *, verify: bool = True
+        self, tcp: TcpConnection, name: str, max_frame: int, context: ssl.SSLContext
     ) -> ConnectionResult:
         """One handshake: as the client makes it, or without verification."""
         assert tcp.sock is not None
         observed = self._handshakes.observe()
         started = time.perf_counter()
-        context = self._handshakes.verifying if verify else self._handshakes.unverifying
 
         def layers(
             failure: Failure | None = None, detail: str = ""

@@ -23,6 +23,7 @@ MAX_CERTIFICATES = 8 << 20  # bytes of all peers together, each different one ke
 _NOT_YET, _PAST = 9, 10
 _EXPIRED = {_NOT_YET, _PAST}
 _NAME = {62, 64}  # host name, IP address
+_TOO_WEAK = (66, 67, 68)  # key of the peer, key or hash of an authority
 
 # Alerts of a server that refuses or misses the client's certificate.
 _CLIENT_CERTIFICATE = (
@@ -130,6 +131,21 @@ class TlsHandshakes:
     @cached_property
     def verifying(self) -> ssl.SSLContext:
         """The client's own trust store, name check, versions and ciphers."""
+        return self._verifying()
+
+    @cached_property
+    def lenient(self) -> ssl.SSLContext:
+        """The same, as Java has it: it takes RSA keys of 1024 bits, and no TLS before 1.2."""
+        context = self._verifying()
+        context.set_ciphers((self.tls.ciphers or "DEFAULT") + "@SECLEVEL=0")
+        context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
+        return context
+
+    def weak_for_openssl(self, code: int | None) -> bool:
+        """Whether a handshake failed on a key or a hash that Java's client may take."""
+        return self.tls.java_trust and code in _TOO_WEAK
+
+    def _verifying(self) -> ssl.SSLContext:
         context = self._context()
         context.check_hostname = self.tls.verify and self.tls.verify_name
         context.verify_mode = ssl.CERT_REQUIRED if self.tls.verify else ssl.CERT_NONE
@@ -137,8 +153,6 @@ class TlsHandshakes:
             context.load_verify_locations(cadata=self.tls.ca)
             if self.tls.java_trust:
                 context.verify_flags |= _PARTIAL_CHAIN | _NO_CHECK_TIME
-                context.set_ciphers("DEFAULT@SECLEVEL=0")  # Java takes RSA keys of 1024 bits
-                context.minimum_version = ssl.TLSVersion.TLSv1_2
         elif self.tls.verify:
             self.empty_store = _load_machine(context)
         if self.tls.versions:
@@ -161,7 +175,7 @@ class TlsHandshakes:
     def check_times(self, made: ssl.SSLObject) -> None:
         """Raises SSLCertVerificationError where Java refuses an expired or not yet valid
         certificate: one that comes before the first certificate of the trust store on the path."""
-        if not self.tls.java_trust or made.context is not self.verifying:
+        if not self.tls.java_trust or made.context.verify_mode is ssl.CERT_NONE:
             return
         now = time.time()
         for der, begin, end in _verified(made):

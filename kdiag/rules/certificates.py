@@ -80,8 +80,9 @@ def untrusted_certificate(
         yield Note(
             "only Java's client trusts the certificates here by "
             f"{settings.security.tls.ca_from}: OpenSSL's clients, librdkafka among them, need the "
-            "root authority in the trust store, and valid dates in every certificate up to it; "
-            "kdiag writes no record there, with --topic, because its client is librdkafka"
+            "root authority in the trust store, valid dates in every certificate up to it, and "
+            "keys of 2048 bits (RSA); kdiag writes no record there, with --topic, because its "
+            "client is librdkafka"
         )
 
 

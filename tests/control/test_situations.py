@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,9 @@ from kdiag.network.tls import as_file
 from kdiag.rules.rule import Finding
 from tests.certificates import KEY, name
 from tests.control import librdkafka
+from tests.control.clients import Java
 from tests.control.partial import PRODUCE, TOPIC, Asked, Connection, Edited, Partial, Served
+from tests.lab import needs
 
 pytestmark = pytest.mark.xdist_group("control")
 
@@ -318,6 +321,30 @@ def test_one_verdict(situation: Situation, served: Served) -> None:
     bare = kdiag.check(bootstrap, **options)
     expected = named.exit_code if situation.bare is None else situation.bare
     assert bare.exit_code == expected, bare.findings
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(240)  # the first run compiles the client
+def test_javas_client_takes_a_smaller_key(java: Java | None, do: Do, tmp_path: Path) -> None:
+    needs.require(*needs.KAFKA)
+    assert java
+    store = tmp_path / "authority.pem"
+    store.write_text(AUTHORITY)
+    given = {
+        "security.protocol": "SSL",
+        "ssl.truststore.type": "PEM",
+        "ssl.truststore.location": str(store),
+    }
+    small = certificate("broker", rsa.generate_private_key(65537, 1024), entry=LOOPBACK)
+    server = tls(small)()
+    do(server.start())
+    try:
+        assert java.produce(server.bootstrap, TOPIC, 1, PATIENCE, given).error is None
+        report = kdiag.check(server.bootstrap, topic=TOPIC, properties=given)
+    finally:
+        do(server.stop())
+    assert report.exit_code == 0, report.findings
+    assert any(note.startswith("only Java's client trusts") for note in report.notes)
 
 
 def _found(findings: list[Finding], situation: Situation) -> None:
