@@ -182,8 +182,8 @@ class _Holding:
         return None if result.dial.failed else result.connection
 
     async def _watch(self, busy: KafkaConnection, interval: float, session: float) -> None:
-        """Asks the busy connection at each interval, and the silent ones when it is their turn: it
-        has answered just then. `session` is how many seconds the login still lasts."""
+        """Asks the busy connection at each interval and, once it has answered, each silent
+        connection whose gap is over. `session` is how many seconds the login still lasts."""
         start, asking = self._loop.time(), []
         left = list(self._kept)
         self._report(left)

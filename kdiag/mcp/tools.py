@@ -34,7 +34,7 @@ from kdiag.walk.runner import plain_dialer
 MOST_INPUT = 4 << 20  # bytes of all texts and files of a call
 MOST_FILES = 64
 AT_ONCE = 4  # checks
-UNWRITTEN = (
+NOT_WRITTEN = (
     "no record was written: kdiag mcp never writes one; every broker got the produce request that "
     "writes nothing"
 )
@@ -173,15 +173,15 @@ class Tools:
         return RequestedTargets(named, allow_any=self._allow_any).settings(target)
 
     async def _walk(self, settings: Settings, topic: str | None) -> Report:
-        """A walk that writes no record: the real client, which would, is told to stay away."""
+        """A walk that writes no record: the real client, which would write one, does not run."""
         plain = settings._replace(options=settings.options._replace(topic=None))
         aws = await asyncio.to_thread(prepare, plain)
         topic = checked("topic", topic) if topic is not None else settings.options.topic
         if topic:
             options = settings.options._replace(topic=topic)
-            settings = settings._replace(options=options, notes=(*settings.notes, UNWRITTEN))
+            settings = settings._replace(options=options, notes=(*settings.notes, NOT_WRITTEN))
         async with self._turns:
-            report = await walk(settings, _unwriting, lambda hop, summary: None, aws)
+            report = await walk(settings, _without_client, lambda hop, summary: None, aws)
         if report.interrupted:
             raise asyncio.CancelledError
         return report
@@ -318,7 +318,7 @@ TOOLS = {
 }
 
 
-def _unwriting(settings: Settings) -> KafkaDialer:
+def _without_client(settings: Settings) -> KafkaDialer:
     dialer = plain_dialer(settings)
     dialer.outside = False
     return dialer

@@ -99,10 +99,10 @@ class TlsHandshake(NamedTuple):
 class AddressResult(NamedTuple):
     """The result at one address: its layers in order, the last one being where it ended.
 
-    `address` is an IP literal, `source` our own address on that connection ("" for none).
-    `answered_as` is the node id the peer gave of itself, `cluster_id` its cluster, None if unknown.
-    `protocol` is the security.protocol that the listener turned out to speak ("" if unknown),
-    `mechanisms` the SASL mechanisms it offers, as far as known. `received` has the first bytes
+    `address` is an IP literal, `source` the client's own address on that connection ("" for none).
+    `answered_as` is the node id and `cluster_id` the cluster of the peer, by its own answer; None
+    if unknown. `protocol` is the security.protocol that the listener speaks ("" if unknown),
+    `mechanisms` the SASL mechanisms that it offers, as far as known. `received` has the first bytes
     of the answers of a peer that speaks no Kafka, the most telling last; `quotable` is False where
     the report may not quote them. `apis` is the table of ApiVersions, each request's key with its
     least and its most version, empty where it is not known. `serves` are the node ids whose

@@ -19,7 +19,7 @@ _LONGEST = 300  # characters of a message in the log
 
 
 class State(NamedTuple):
-    """What a target's change of is logged: the verdict and its cause."""
+    """The verdict of a target and its cause: each change of these is logged."""
 
     verdict: str
     hop: str | None

@@ -60,14 +60,14 @@ class Flight(NamedTuple):
 class Wire:
     """Connections and pending replies that one hop leaves to a later one.
 
-    `metadata` has the replies to hop 1's Metadata requests, `side_answers` what one connection
-    answers after its reply. `connections` are hop 1's connections to addresses that are also
-    advertised, for hop 3; `produce` has, by node id, what becomes of the produce requests that hop
-    3 sends for hop 4, and `consume` the questions of a role that travel with these; `settings` are
-    those that each broker tells, and `internal` what a broker tells of internal topics; `led` a few
-    partitions of each leader, once all topics had to be listed. `tables` holds each different table
-    of ApiVersions once. `progress`
-    tells the observer how far the hop is.
+    `metadata` has the replies to hop 1's Metadata requests, `side_answers` the answers to the side
+    questions on one of these connections. `connections` are hop 1's connections to addresses that
+    are also advertised, for hop 3. By node id, `produce` has the results of the produce requests
+    that hop 3 sends for hop 4, `consume` the role's questions that are sent with these, and
+    `settings` the settings of each broker. `internal` is one broker's answer on internal topics;
+    `led` has a few partitions of each leader, where all topics were listed; `names` are names of
+    TLS servers that complete handshakes. `tables` holds each different table of ApiVersions once.
+    `progress` is called with how far the hop is.
     """
 
     def __init__(self) -> None:

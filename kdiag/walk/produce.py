@@ -109,10 +109,9 @@ async def _written(walk: Walk, metadata: Metadata, reached: set[int]) -> ClientR
 
 
 def _patience(walk: Walk, metadata: Metadata) -> tuple[float, float]:
-    """Seconds that the real client is to have, and those that it gets, as far as the deadline
-    leaves them and what it takes to tell how it ended. One behind the other it waits for five
-    answers at most: versions and metadata, then a leader's versions, the topic's metadata again,
-    and the record's."""
+    """The seconds that the real client may need, and those that it gets before the deadline. It
+    waits for five answers at most, one after the other: versions and metadata, then a leader's
+    versions, the topic's metadata again, and the answer to the record."""
     options = walk.settings.options
     late = max(walk.login.slowest, *(answer.elapsed for answer in metadata.answers))
     left = walk.until - asyncio.get_running_loop().time() - _REPORTING

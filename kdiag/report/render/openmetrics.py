@@ -7,7 +7,7 @@ files of two checks do not collide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO, get_args
@@ -48,49 +48,33 @@ def _write(checks: Sequence[tuple[Mapping[str, str], Report]], stream: TextIO) -
     stream.write("# EOF\n")
 
 
-def _families(report: Report) -> Iterator[tuple[str, str, Iterator[Sample]]]:
-    started = _seconds(report.started_at)
+def _families(report: Report) -> Iterator[tuple[str, str, Iterable[Sample]]]:
+    """Each metric family: its name, its help text, and its samples."""
+    took = report.elapsed_ms / 1000
+    certificates = "When the certificate expires, in seconds since 1970."
+    success = "1 when the exit code is 0: the path works, perhaps with warnings."
+    reachable = "1 when the advertised address leads to the broker, through all layers."
+    healthy = (
+        "1 when a Schema Registry, Connect or REST proxy answers, and does not say it cannot work."
+    )
+    started = "When the check started, in seconds since 1970."
     yield "kdiag_check_info", "What was checked, and how it ended.", _info(report)
-    yield (
-        "kdiag_check_success",
-        "1 when the exit code is 0: the path works, perhaps with warnings.",
-        iter([({}, report.ok)]),
-    )
-    yield "kdiag_check_exit_code", "The exit code.", iter([({}, report.exit_code)])
-    yield (
-        "kdiag_check_timestamp_seconds",
-        "When the check started, in seconds since 1970.",
-        iter([({}, started)]),
-    )
-    yield (
-        "kdiag_check_duration_seconds",
-        "How long the check took.",
-        iter([({}, report.elapsed_ms / 1000)]),
-    )
+    yield "kdiag_check_success", success, [({}, report.ok)]
+    yield "kdiag_check_exit_code", "The exit code.", [({}, report.exit_code)]
+    yield "kdiag_check_timestamp_seconds", started, [({}, _seconds(report.started_at))]
+    yield "kdiag_check_duration_seconds", "How long the check took.", [({}, took)]
     yield "kdiag_root_cause_info", "The finding that explains the others.", _cause(report)
     yield "kdiag_hop_status", "1 for the status that the hop has, else 0.", _statuses(report)
     yield "kdiag_hop_duration_seconds", "How long the hop took.", _durations(report)
     yield "kdiag_cluster_brokers", "How many brokers the cluster lists.", _listed(report)
-    yield (
-        "kdiag_broker_reachable",
-        "1 when the advertised address leads to the broker, through all layers.",
-        _reachable(report),
-    )
+    yield "kdiag_broker_reachable", reachable, _reachable(report)
     yield "kdiag_broker_produce_success", "1 when it answers a produce request.", _produce(report)
     yield "kdiag_broker_failure", "The layer that fails at the broker, and how.", _failures(report)
-    yield (
-        "kdiag_certificate_not_after_timestamp_seconds",
-        "When the certificate expires, in seconds since 1970.",
-        certificate_ends(report),
-    )
+    yield "kdiag_certificate_not_after_timestamp_seconds", certificates, certificate_ends(report)
     yield "kdiag_expectation_met", "1 when what was expected is known to be so.", _expected(report)
     yield "kdiag_group_lag", "How many records the group has not committed.", _lag(report)
     yield "kdiag_right_granted", "1 when the role has this right.", _rights(report)
-    yield (
-        "kdiag_companion_healthy",
-        "1 when a Schema Registry, Connect or REST proxy answers, and does not say it cannot work.",
-        _companions(report),
-    )
+    yield "kdiag_companion_healthy", healthy, _companions(report)
     yield "kdiag_finding", "How many findings have this code.", _findings(report)
 
 
@@ -108,14 +92,8 @@ def _info(report: Report) -> Iterator[Sample]:
 
 def _cause(report: Report) -> Iterator[Sample]:
     if report.cause:
-        yield (
-            {
-                "code": report.cause.code,
-                "name": report.cause.name,
-                "hop": report.failing_hop or report.cause.hop,
-            },
-            1,
-        )
+        hop = report.failing_hop or report.cause.hop
+        yield {"code": report.cause.code, "name": report.cause.name, "hop": hop}, 1
 
 
 def _statuses(report: Report) -> Iterator[Sample]:
