@@ -384,6 +384,27 @@ def test_a_client_of_kafka_near_other_software_keeps_its_failure() -> None:
         ),
         ("kafka: tls: failed to parse private key", ["own"]),
         (
+            "KafkaException: Unexpected error in InitProducerIdResponse; The transaction timeout "
+            "is larger than the maximum value allowed by the broker (as configured by "
+            "transaction.max.timeout.ms).",
+            ["own"],
+        ),
+        (
+            "[error] [output:kafka:kafka.0] cannot configure 'security.protocol' property",
+            ["own"],
+        ),
+        ("[ERROR] [^Worker]: Error: ConnectionError('Connection at 10.1.1.5:9092 broken')", [""]),
+        (
+            "INFO [Worker clientId=c, groupId=g] JoinGroup failed: This is not the correct "
+            "coordinator. Marking coordinator unknown.",
+            [""],
+        ),
+        (
+            "INFO [Consumer clientId=c, groupId=g] SyncGroup failed: The group began another "
+            "rebalance. Need to re-join the group.",
+            ["rebalance"],
+        ),
+        (
             "INFO [GroupCoordinator 1]: Member sr-1-a6e1 in group schema-registry has failed, "
             "removing it from the group (kafka.coordinator.group.GroupCoordinator)",
             ["rebalance"],
