@@ -1,1 +1,1 @@
-"""What the user asked for: options, client properties, targets. Nothing is dialled here."""
+"""Reads what the user configured: options, client properties, targets. Nothing is dialled here."""

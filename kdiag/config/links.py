@@ -1,4 +1,4 @@
-"""Where kdiag is published: the one place of its addresses."""
+"""The addresses at which kdiag is published."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What the kdiag.toml of the current folder may decide: the folder may be somebody else's.
+"""Limits what the kdiag.toml of the current folder may decide: the folder may be somebody else's.
 
-A checkout's file names servers. This user's own secrets (in the environment, on the command line,
-in the user's own files, with AWS or in a Kerberos cache) go to none that only that file names; it
-has no file read outside its folder, and nothing run or asked in the user's name. `--trust-project`
-says that the file is as good as the user's own.
+The file of a checkout names servers. The user's own secrets (in the environment, on the command
+line, in the user's own files, with AWS or in a Kerberos cache) are not sent to servers that only
+that file names. The file cannot make kdiag read files outside of its folder, and cannot run or
+query anything in the user's name. `--trust-project` declares the file as trusted as the user's own.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ _PROTECTS = re.compile(
 
 
 class TrustedServers(NamedTuple):
-    """Where the user's own secrets may go: what the command line and the user's own files name."""
+    """The servers and token endpoints that may receive the user's secrets: those on the command
+    line and in the user's own files."""
 
     servers: frozenset[Endpoint]
     endpoints: frozenset[str]
@@ -60,7 +61,7 @@ class TrustedServers(NamedTuple):
         user_layers: Sequence[Mapping[str, str]],
         user_targets: Iterable[Target],
     ) -> TrustedServers:
-        """Those of the command line with its properties, and those of the user's own targets."""
+        """Collects those of the command line with its properties, and of the user's own targets."""
         servers: set[Endpoint] = set()
         endpoints: set[str] = set()
         texts = [*bootstraps, *(layer.get("bootstrap.servers", "") for layer in user_layers)]
@@ -91,7 +92,7 @@ def refuse_decisions(
     written: Collection[str],
     trusted: TrustedServers,
 ) -> None:
-    """Raises UsageError for what a project's target may not decide.
+    """Raises UsageError for decisions that a project's target may not make.
 
     `project_layers` are the properties of the project, `user_layers` all others; `written` are the
     options that the user has given, `trusted` the servers.
@@ -169,7 +170,7 @@ def _scheme(url: str) -> str:
 
 
 def _own_secret(user: Layers, merged: Layers) -> str:
-    """What of the user's own a login would use, in words; "" for nothing."""
+    """The secret of the user that a login would use, as text; "" for none."""
     if merged.get("security.protocol", "").upper() in ("PLAINTEXT", "SSL"):
         return ""  # nobody logs in
     for name in user:
@@ -193,8 +194,8 @@ def _own_secret(user: Layers, merged: Layers) -> str:
 
 
 def _registry(project: Layers, user: Layers, merged: Layers) -> str:
-    """What of the user's own would go to a Schema Registry of which the project's file decides
-    something, in words; "" for nothing."""
+    """The secret of the user that would go to a Schema Registry which the project configures, as
+    text; "" for none."""
     source = "basic.auth.credentials.source"
     own = [name for name in user if _REGISTRY_SECRET.fullmatch(name)]
     if merged.get(source) == "SASL_INHERIT" and "sasl.password" in user:
@@ -206,7 +207,8 @@ def _registry(project: Layers, user: Layers, merged: Layers) -> str:
 
 
 def _decides(target: Target, project: Layers, user: Layers, trusted: TrustedServers) -> str:
-    """What the project's file says of where a secret goes, in words; "" where the user said it."""
+    """The setting of the project that decides where a secret goes, as text; "" if the user
+    decides."""
     servers = target.bootstrap
     if not servers and "bootstrap.servers" not in user:
         servers = project.get("bootstrap.servers")

@@ -1,4 +1,4 @@
-"""The bytes of a file that a user names, within bounds: of size, and of time where it is a pipe."""
+"""Reads the bytes of a file that a user names, with limits on size and, for a pipe, on time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PATIENCE = 30.0  # seconds for a pipe to say more; somebody's own command may wr
 
 
 def read(name: str, most: int) -> bytes:
-    """What a file has, of a larger one the first `most` bytes. Raises OSError."""
+    """The bytes of a file, at most the first `most`. Raises OSError."""
     with opened(name) as file:
         found = bytearray()
         waits = _is_pipe(file)
@@ -27,8 +27,8 @@ def read(name: str, most: int) -> bytes:
 
 
 def opened(name: str) -> BinaryIO:
-    """A file, open to be read; of a pipe there is something to be read. Raises OSError, also where
-    nobody writes to a pipe."""
+    """Opens a file for reading; for a pipe, waits until it has data. Raises OSError, also if nobody
+    writes to a pipe."""
     handle = os.open(name, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     file = os.fdopen(handle, "rb")  # raises for a folder, and closes it
     try:
@@ -47,7 +47,7 @@ def _is_pipe(file: BinaryIO) -> bool:
 
 
 def _await(file: BinaryIO) -> None:
-    """Returns when a pipe has something, or nothing any more."""
+    """Returns when a pipe has data or is closed."""
     import select  # 0.4 ms
 
     ready, _, _ = select.select([file], [], [], PATIENCE)

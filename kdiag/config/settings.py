@@ -1,4 +1,4 @@
-"""The settings of one check, made from what the user wrote; all checked before any dialling."""
+"""The settings of one check, from what the user wrote; all are checked before any dialling."""
 
 from __future__ import annotations
 

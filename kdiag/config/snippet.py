@@ -1,7 +1,7 @@
-"""What is to be copied: the one place where a name gets into a command or a piece of a file.
+"""Fills templates of commands and configuration that users copy.
 
-Names come from peers, from files and from AWS. In a snippet each of them stays one word of a shell,
-one value of YAML, one line of properties; what cannot be made one gives way to a placeholder.
+Values come from peers, from files and from AWS. In a snippet, each value stays one word of a shell,
+one value of YAML or one line of properties; a value that cannot be one becomes a placeholder.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ OTHER_ENTRIES = "advertised.listeners=<your other entries>,"
 
 
 class Snippet(str):
-    """Text that is as it should be: a placeholder, or what `fill` has made."""
+    """Text that is inserted unchanged: a placeholder, or a result of `fill`."""
 
     __slots__ = ()
 
 
 def fill(kind: str, template: str, /, **values: object) -> Snippet:
-    """A template of kdiag's own with values in the places of their names, `{name}`.
+    """Fills a template of kdiag with values in the places of their names, `{name}`.
 
-    Each is written as the kind of snippet wants it, so that it is one value and nothing else; a
-    Snippet and a number are taken as they are. `{name!q}` has quotes also where it could do
-    without (shell), several values are words of their own. A brace is written twice.
+    Each value is quoted for the kind of the snippet, so that it stays one value; a Snippet and a
+    number are inserted unchanged. `{name!q}` quotes also where quotes are optional (shell). Several
+    values become several words. A brace is written twice.
     """
     write, filled = _KINDS[kind], ""
     for before, name, _, conversion in Formatter().parse(template):
@@ -57,22 +57,22 @@ def fill(kind: str, template: str, /, **values: object) -> Snippet:
 
 
 def unknown(what: str) -> Snippet:
-    """What the reader has to fill in; `what` is kdiag's own word for it."""
+    """The placeholder for something that only the reader knows; `what` is a text of kdiag."""
     return Snippet(f"<{what}>")
 
 
 def namespace(name: str) -> str:
-    """The name of a Kubernetes namespace; a placeholder for what Kubernetes takes for none."""
+    """The name of a Kubernetes namespace; a placeholder for an invalid name."""
     return name if _NAMESPACE.match(name) else unknown("namespace")
 
 
 def resource(name: str, what: str) -> str:
-    """The name of a Kubernetes resource; `what` it is, for what Kubernetes takes for no name."""
+    """The name of a Kubernetes resource; a placeholder, from `what`, for an invalid name."""
     return name if _RESOURCE.match(name) else unknown(what)
 
 
 def path(name: str) -> str:
-    """The name of a file, which no command takes for an option or for standard input."""
+    """A file name that commands take neither for an option nor for standard input."""
     return f"./{name}" if name.startswith("-") else name
 
 
@@ -94,8 +94,9 @@ def _shell(value: str, placeholder: str, before: str, quoted: bool) -> str:
 
 
 def _powershell(value: str, placeholder: str, before: str, quoted: bool) -> str:
-    """Every kind of dash begins an option there, and every kind of single quote ends a text. Of a
-    double quote and of a backslash at the end, programs get something else."""
+    """A value for PowerShell, where every kind of dash begins an option, and every kind of single
+    quote ends a text. Programs do not receive a double quote or a backslash at the end
+    unchanged."""
     starts = not before or before[-1].isspace()
     if (starts and value[:1] in tuple("-\u2013\u2014\u2015")) or '"' in value or value[-1:] == "\\":
         return placeholder
@@ -114,7 +115,7 @@ def _yaml(value: str, placeholder: str, before: str, _: bool) -> str:
 
 
 def _double_quoted(value: str) -> str:
-    """As JSON, YAML and HCL have it; of clean text nothing else needs an escape."""
+    """A text in double quotes, as in JSON, YAML and HCL. Printable text needs no other escapes."""
     return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -1,4 +1,4 @@
-"""Named targets in kdiag.toml: the user's own, and those of a project in the current folder."""
+"""Named targets of kdiag.toml: the user's own, and those of a project in the current folder."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _home(environ: Mapping[str, str]) -> Path:
 
 
 def _own() -> Path:
-    """The user's folder; in a container the user may be a number that has none."""
+    """The home directory; "/" if the user has none, as in some containers."""
     try:
         return Path.home()
     except RuntimeError:
@@ -122,7 +122,7 @@ def _shown(file: Path) -> str:
 
 
 def _hides(file: _File, name: str, files: list[_File]) -> bool:
-    """Whether the current folder has a target of that name, and this is not it."""
+    """Whether the current folder has an unused target of the same name."""
     with suppress(UsageError):  # one that cannot be read takes nobody's place
         return any(name in _tables(other.path) for other in files if other.project > file.project)
     return False
@@ -223,7 +223,7 @@ def _unknown(place: object, key: str, known: Any, write: str) -> UsageError:
 
 
 def _beside(file: Path, name: str) -> str:
-    """A file's name, relative to the file that names it."""
+    """A file name, relative to the folder of the file that has it."""
     try:
         return str(file.parent / Path(name).expanduser())
     except RuntimeError:  # there is no such user, or none that has a folder

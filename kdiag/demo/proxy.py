@@ -1,4 +1,4 @@
-"""A SOCKS5 and HTTP proxy in a simulated network, which refuses what it is told to."""
+"""A SOCKS5 and HTTP proxy in a simulated network, which can refuse connections."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What an engine is: how walks reach the vantage points of one scheme.
+"""An engine reaches the vantage points of one scheme and runs walks there.
 
-To add a vantage point, add how it is written to SCHEMES in kdiag/remote/vantage.py, and a module of
-the scheme's name with its `ENGINE` here.
+To add a vantage point, add its forms to SCHEMES in kdiag/remote/vantage.py, and a module of the
+scheme's name with its `ENGINE` here.
 """
 
 from __future__ import annotations

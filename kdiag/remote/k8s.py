@@ -1,7 +1,7 @@
 """k8s://namespace/pod[/container] and k8s://namespace/label=value: by kubectl exec.
 
-Where a pod has no Python, a pod of its own, of a stock image, stands in for it for as long as the
-walk takes; it is deleted afterwards, and ends by itself where nobody is left to do that.
+If a pod has no Python, kdiag creates a pod of a stock image in its place, and deletes it after the
+walk; the pod also ends by itself.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Plain values as JSON and back: a closed encoding by the annotations of their types.
+"""Encodes plain values as JSON, and decodes them by the annotations of their types.
 
-What comes from elsewhere is held to these types, with bounds; nothing else can be in it.
+Data from another machine is checked against these types and limits; it can contain nothing else.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _as_it_is(text: str) -> str:
 
 
 class _Unpacking:
-    """One parcel that is being unpacked. `where` names the field, for the error."""
+    """The decoding of one value. `where` names the field, for errors."""
 
     def __init__(self, text: Text) -> None:
         self._text = text

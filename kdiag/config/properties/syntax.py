@@ -15,13 +15,13 @@ def parse_properties(text: str) -> dict[str, str]:
 
 
 def lost_backslashes(text: str) -> dict[str, str]:
-    """The properties of a file whose value begins as `C:\\folder` does, as written: a file of
-    properties takes a single backslash for the begin of an escape."""
+    """The properties whose value begins like `C:\\folder`, as written: in a properties file, a
+    single backslash begins an escape."""
     return {name: value for name, value in _written(text) if re.match(r"[A-Za-z]:\\[^\\]", value)}
 
 
 def _written(text: str) -> Iterator[tuple[str, str]]:
-    """Name and value of each property of a file, the value with its escapes."""
+    """The names and values in a properties file; the values still have their escapes."""
     for line in _logical_lines(text):
         match = re.match(r"((?:\\.|[^\\=: \t\f])*)[ \t\f]*(?:[=:][ \t\f]*)?(.*)", line, re.DOTALL)
         if match and match.group(1):
