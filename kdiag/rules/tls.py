@@ -130,6 +130,7 @@ def tls_handshake(
         "{who} speak{s} TLS, but the handshake fails",
         lambda matching: (
             *_of_router(matching),
+            *_of_an_old_listener(matching),
             remedies.say(
                 f"Let client and listener have a TLS version{only} and a cipher in common: compare "
                 "ssl.enabled.protocols and ssl.cipher.suites on both sides. A proxy that routes by "
@@ -137,6 +138,17 @@ def tls_handshake(
             ),
         ),
     )
+
+
+def _of_an_old_listener(matching: Sequence[Location]) -> Iterator[Remedy]:
+    """The fix for listeners that agree on nothing newer with a client that takes every version."""
+    best = once(h.version for place in matching if (h := handshake_at(place)))
+    if best and set(best) <= {"TLSv1", "TLSv1.1"}:
+        yield remedies.say(
+            f"The listener takes {listed(best)} at most, which clients of today do not begin with: "
+            "on the broker, or the proxy that ends TLS for it, set "
+            "ssl.enabled.protocols=TLSv1.2,TLSv1.3."
+        )
 
 
 @rule("KD123", "verification-off", Severity.WARNING, "The client does not verify the server")

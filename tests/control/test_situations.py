@@ -6,6 +6,7 @@ import asyncio
 import ssl
 import struct
 import sys
+import warnings
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -181,12 +182,18 @@ def validates(asked: Asked) -> Any:
     return Edited(lambda fields: {**fields, "responses": [refused(t) for t in fields["responses"]]})
 
 
-def tls(issued: Issued, **more: Any) -> Callable[[], Served]:
-    """One broker with this certificate."""
+def tls(
+    issued: Issued, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, **more: Any
+) -> Callable[[], Served]:
+    """One broker with this certificate, and no newer version of TLS."""
 
     def server() -> Served:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # old versions are what this is about
+            context.minimum_version = min(context.minimum_version, newest)
+            context.maximum_version = newest
         with as_file(issued.certificate, issued.key) as path:
             context.load_cert_chain(path)
         return Encrypted(ONE, context, **more)
@@ -252,6 +259,13 @@ SITUATIONS: dict[str, Situation] = {
         "KD112",
         "CA:TRUE",
         properties=trusting(certificate("authority").certificate),
+    ),
+    "a listener that takes old versions of TLS only": Situation(
+        tls(certificate("broker", entry=LOOPBACK), ssl.TLSVersion.TLSv1_1),
+        False,
+        "KD116",
+        "takes TLSv1.1 at most",
+        properties=trusting(AUTHORITY),
     ),
     "a key that is too small": Situation(
         tls(certificate("broker", rsa.generate_private_key(65537, 1024), entry=LOOPBACK)),
@@ -349,5 +363,6 @@ def test_javas_client_takes_a_smaller_key(java: Java | None, do: Do, tmp_path: P
 
 def _found(findings: list[Finding], situation: Situation) -> None:
     found = next(f for f in findings if f.code == situation.code)
-    assert situation.says in " ".join([found.message, *found.evidence])
+    fixes = [fix.summary for fix in found.remedies]
+    assert situation.says in " ".join([found.message, *found.evidence, *fixes])
     assert found.severity == ("warning" if situation.works else "error")
