@@ -76,6 +76,15 @@ class Address:
         return not is_variable(self.host)
 
 
+class OtherAddress(NamedTuple):
+    """What another broker of the cluster advertises; `own`: the host is that broker's own name."""
+
+    host: str
+    port: int
+    what: str
+    own: bool
+
+
 class Client(NamedTuple):
     """A service that bootstraps at a port of the broker's container."""
 
@@ -92,7 +101,8 @@ class ConfiguredBroker:
     does not tell what becomes of ports, and `taken` those of services that are no brokers; `names`
     are those that other containers know it by, `hostname` the one it has for itself where that is
     given, `own` its addresses on the containers' network, and
-    `neighbours` the others that mention it, `clients` how they bootstrap.
+    `neighbours` the others that mention it, `clients` how they bootstrap, `others` the addresses
+    of other brokers of its cluster.
     `on_host`: its container has the network of its host. `image_at` is where its image is named;
     `old`: that is of a Kafka before 3.0.
 
@@ -111,6 +121,7 @@ class ConfiguredBroker:
     names: frozenset[str] = frozenset()
     neighbours: tuple[str, ...] = ()
     clients: tuple[Client, ...] = ()
+    others: tuple[OtherAddress, ...] = ()
     taken: frozenset[int] = frozenset()
     own: frozenset[str] = frozenset()
     hostname: str = ""

@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from kdiag.lint.beside import RelatedFiles, env_files, included
-from kdiag.lint.broker import DOCKER_HOST, Client, ConfiguredBroker, interpolated
+from kdiag.lint.broker import (
+    DOCKER_HOST,
+    Client,
+    ConfiguredBroker,
+    OtherAddress,
+    interpolated,
+    is_variable,
+)
 from kdiag.lint.containers import Container, broker_of
 from kdiag.lint.environment import Environment, environment, implied, scalars
 from kdiag.lint.tree import (
@@ -99,6 +106,7 @@ def of_compose(root: Node | None, file: str, related: RelatedFiles) -> Iterator[
         for each, broker in found
         if each.name in own
     ]
+    placed = [replace(each, others=tuple(_others(each, placed))) for each in placed]
     places = Counter(value.start for broker in placed for value in broker.settings.values())
     for broker in placed:  # what several share by an anchor cannot be changed for one of them
         settings = {
@@ -235,6 +243,30 @@ def _placed(
         hostname=hostname,
         on_host=on_host,
     )
+
+
+def _others(
+    broker: ConfiguredBroker, brokers: Sequence[ConfiguredBroker]
+) -> Iterator[OtherAddress]:
+    """The addresses of other brokers of the same cluster: those with their own names, and those
+    that they are the first to advertise."""
+    cluster, before = _cluster(broker), True
+    for other in brokers[:_MOST_NEIGHBOURS] if cluster else ():
+        before = before and other.what != broker.what
+        if other.node in (None, broker.node) or _cluster(other) != cluster:
+            continue
+        for address in other.advertised if other.is_broker else ():
+            known = address.known and address.host not in {"", *broker.names, *broker.own}
+            own = address.host in {*other.names, *other.own}
+            if known and address.port and (own or before):
+                yield OtherAddress(address.host, address.port, other.what, own)
+
+
+def _cluster(broker: ConfiguredBroker) -> str:
+    """What brokers of one cluster have in common, "" where it is not known."""
+    names = (f"controller.quorum.{name}" for name in ("voters", "bootstrap.servers"))
+    found = next((each for n in (*names, "zookeeper.connect") if (each := broker.get(n))), "")
+    return "" if is_variable(found) or broker.node is None else found
 
 
 @dataclass(frozen=True)

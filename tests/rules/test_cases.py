@@ -477,6 +477,14 @@ NEAR_FILES: Mapping[str, tuple[str, Edits]] = {
         ),
     ),
     "KD643": ("other/client-no-effect.properties", (("sasl.mechanism=PLAIN\n", ""),)),
+    "KD645": (
+        "compose/address-of-another-broker.yaml",
+        (
+            ("kafka-1:9092,EXTERNAL://localhost:29092", "kafka-2:9092,EXTERNAL://localhost:29092"),
+            ("kafka-3:9092,EXTERNAL://localhost:19092", "kafka-3:9092,EXTERNAL://localhost:39092"),
+            ("kafka-6:9092,EXTERNAL://kafka.example.com:443,LOCAL://localhost:1", "kafka-6:9092"),
+        ),
+    ),
     "KD637": (
         "properties/not-readable.properties",
         (("SSL://:9092,", "SSL://:9092"), ("=SSL:kafka", "=SSL://kafka")),

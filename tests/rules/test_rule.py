@@ -150,6 +150,7 @@ ADDED = {
     "KD642": "settings-elsewhere",
     "KD643": "client-property",
     "KD644": "unread-value",
+    "KD645": "address-of-another-broker",
     "KD651": "forbidden-setting",
     "KD801": "vantage-unreachable",
     "KD901": "offsets-topic",

@@ -1,15 +1,16 @@
-"""KD641 and KD642, containers: settings that an image needs, and settings in other files."""
+"""KD641, KD642 and KD645, containers: what an image needs, other files, and other brokers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from kdiag.address import is_loopback
 from kdiag.lint import remedies
 from kdiag.lint.beside import outside
 from kdiag.lint.broker import ADVERTISED, ConfiguredBroker
 from kdiag.lint.images import absent
-from kdiag.lint.rules.advertised import broker_mistake
+from kdiag.lint.rules.advertised import advertised_listeners, broker_mistake
 from kdiag.rules.rule import Match, Severity, rule
 from kdiag.rules.text import listed
 
@@ -66,6 +67,35 @@ def settings_elsewhere(broker: ConfiguredBroker) -> Iterator[Match]:
         message = f"what it advertises depends on {outside(broker.unseen)}"
         fix = remedies.say(f"Give that to kdiag lint as well: {listed([broker.unseen])}.")
         yield broker_mistake(broker, message, broker.image_at, fix)
+
+
+@rule(
+    "KD645", "address-of-another-broker", Severity.ERROR, "Two brokers advertise the same address"
+)
+def address_of_another_broker(broker: ConfiguredBroker) -> Iterator[Match]:
+    """Two brokers of one cluster in a Compose file advertise the same host and port. It leads to
+    one of them: clients and other brokers that ask for the other one reach the wrong broker. With
+    ZooKeeper, the second one does not start.
+
+    It is an error with the name of the other broker's service, and with localhost where clients
+    use it. Behind another host there may be something that tells them apart: a warning.
+
+    Prove it: `kdiag check` from where the clients are says KD307 or KD308.
+
+    How to fix: advertise an address of its own for each broker.
+    """
+    taken = {(other.host, other.port): other for other in reversed(broker.others)}
+    for listener in advertised_listeners(broker):
+        key = (listener.host, listener.address.port or 0)
+        if key not in taken or (listener.ports and key[1] not in listener.ports):
+            continue  # KD634 has another number
+        other = taken[key]
+        message = f"{listener.address.name} advertises {key[0]}:{key[1]}, as {other.what} does"
+        fix = remedies.setting(ADVERTISED, listener.host_instead(), "advertise instead")
+        zookeeper = bool(broker.get("zookeeper.connect"))
+        certain = other.own or (is_loopback(key[0]) and (zookeeper or bool(listener.ports)))
+        level = None if certain and broker.kafka else Severity.WARNING
+        yield broker_mistake(broker, message, listener.spot, fix, level)
 
 
 _EXAMPLES = {
