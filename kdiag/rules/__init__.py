@@ -19,8 +19,8 @@ _WALK = sorted(
     (
         *WALKED_IDS[1:],
         *("canonical", "certificates", "connection", "interception", "proxy", "sasl", "tls"),
-        *("identity", "internal_topics", "mismatch", "records", "roles", "routing", "slow"),
-        "walk",
+        *("coordinator", "identity", "internal_topics", "mismatch", "records", "roles"),
+        *("routing", "slow", "topic", "walk"),
     )
 )
 

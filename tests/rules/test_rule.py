@@ -189,7 +189,7 @@ AREAS = {
             *("tls", "certificates", "sasl"),
         )
     },
-    "2": {"rules.metadata"},
+    "2": {"rules.metadata", "rules.topic"},
     "3": {"rules.listeners", "rules.identity", "rules.mismatch", "rules.routing"},
     "4": {"rules.produce", "rules.records", "hold.rules"},
     "5": {f"aws.rules.{name}" for name in ("blocked", "account", "managed")},
@@ -202,7 +202,7 @@ AREAS = {
     },
     "7": {"rules.expect"},
     "8": {"remote.rules"},
-    "9": {"rules.consume", "rules.internal_topics", "rules.roles"},
+    "9": {f"rules.{name}" for name in ("consume", "coordinator", "internal_topics", "roles")},
     "10": {"companions.rules"},
 }
 
