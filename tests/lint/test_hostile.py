@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kdiag.config.endpoint import Endpoint
 from kdiag.config.usage import UsageError
 from kdiag.lint.documents import read
 from kdiag.lint.edit import apply
@@ -86,7 +87,7 @@ def test_no_bytes_crash_it(data: bytes) -> None:
 
 
 HOSTS = st.sampled_from(["3.10.139.221", "10.0.1.11", "localhost", "2001:db8::1", "", "a: b", "#"])
-WHERES = st.tuples(HOSTS, st.sampled_from([9092, 9094, 32001, 32100, 0, 70000]))
+WHERES = st.builds(Endpoint, HOSTS, st.sampled_from([9092, 9094, 32001, 32100, 0, 70000]))
 LIVE = st.builds(
     ObservedCluster,
     st.lists(WHERES, max_size=2).map(tuple),
