@@ -232,7 +232,8 @@ async def walk(
     from kdiag.report.judge import Judgement  # 41 ms
 
     started += time.perf_counter() - walked  # loading is no part of the walk
-    judgement = Judgement(settings, result, _extensions(settings, result, resources, companions))
+    extensions = list(_extensions(settings, result, resources, companions))
+    judgement = Judgement(settings, result, extensions)
     report = judgement.report(started)
     if settings.options.hold:
         from kdiag.hold.extension import held  # 20 ms: loads where it is asked for
