@@ -80,7 +80,7 @@ def report(
         started_at=walk.started_at,
         elapsed_ms=elapsed_ms,
         target=[str(endpoint) for endpoint in settings.bootstrap],
-        source_addresses=once(d.source for d in dials if d.source),
+        source_addresses=once([d.source for d in dials if d.source]),
         protocol=protocol,
         verdict="fail" if code else "warn" if warned else "pass",
         failing_hop=failing,
