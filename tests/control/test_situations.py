@@ -31,11 +31,11 @@ from tests.control.clients import Java
 from tests.control.partial import PRODUCE, TOPIC, Asked, Connection, Edited, Partial, Served
 from tests.lab import needs
 
-pytestmark = pytest.mark.xdist_group("control")
+pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("control")]
 
 ONE = Partial(nodes=(1,))
-PATIENCE = 6.0  # seconds for librdkafka; what works takes one or two
-AWAY = 1.0  # seconds that a slow peer takes: twice as long as kdiag gives a peer to be reached
+WORKING, FAILING = 40.0, 4.0  # seconds for a client; what works takes one or two
+AWAY = 2.0  # seconds that a slow peer takes: twice as long as kdiag gives a peer to be reached
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Do = Callable[[Coroutine[Any, Any, None]], None]
@@ -321,7 +321,8 @@ def test_one_verdict(situation: Situation, served: Served) -> None:
     if sys.platform == "win32" and situation.says == "it works on this one":
         pytest.skip("Windows does not dial 0.0.0.0")
     bootstrap, given = situation.bootstrap.format(served.bootstrap), dict(situation.properties)
-    client = librdkafka.produce({**given, "bootstrap.servers": bootstrap}, TOPIC, 1, PATIENCE)
+    patience = WORKING if situation.works else FAILING
+    client = librdkafka.produce({**given, "bootstrap.servers": bootstrap}, TOPIC, 1, patience)
     assert (client is None) is situation.works, client
     options: CheckOptions = {**situation.options, "properties": given}
     with_topic: CheckOptions = {**options, "topic": TOPIC}
@@ -353,7 +354,7 @@ def test_javas_client_takes_a_smaller_key(java: Java | None, do: Do, tmp_path: P
     server = tls(small)()
     do(server.start())
     try:
-        assert java.produce(server.bootstrap, TOPIC, 1, PATIENCE, given).error is None
+        assert java.produce(server.bootstrap, TOPIC, 1, WORKING, given).error is None
         report = kdiag.check(server.bootstrap, topic=TOPIC, properties=given)
     finally:
         do(server.stop())
