@@ -75,6 +75,8 @@ def main(arguments: list[str]) -> int:
     # Images of containers forbid bytecode. Then each of a thousand processes compiles all that it
     # imports: for `kdiag check` 0.8 s, four times what the rest of it takes.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # What is built in Go runs for seconds: to optimise it takes longer.
+    os.environ.setdefault("GOFLAGS", "'-gcflags=all=-N -l' '-ldflags=-s -w'")
     if not _install():
         return 1
     if arguments[:1] == ["--lock"]:
