@@ -80,12 +80,12 @@ class Options(NamedTuple):
     ] = None
     timeout: Annotated[
         float,
-        Option("Time limit to connect to a peer.", "SECONDS", "seconds", shown="3s"),
+        Option("Time limit to reach a peer: DNS, TCP, TLS.", "SECONDS", "seconds", shown="3s"),
     ] = TIMEOUT
     answer_timeout: Annotated[
         float,
         Option(
-            "Time limit for a lookup, a TLS handshake, and an answer of a peer that accepted.",
+            "Time limit for an answer of a peer that accepted the connection.",
             "SECONDS",
             "seconds",
             shown="10s",
@@ -266,13 +266,18 @@ class Options(NamedTuple):
         ),
     ] = False
 
+    @property
+    def patience(self) -> float:
+        """The seconds for a lookup, and for a TLS handshake: where the user sets no time-out, as
+        long as clients wait."""
+        return self.answer_timeout if self.timeout == TIMEOUT else self.timeout
+
 
 class CheckOptions(TypedDict, total=False):
     """What `kdiag.check` takes beside the bootstrap servers.
 
-    `timeout` bounds each connection (3 s), `answer_timeout` a lookup, a TLS handshake and an answer
-    of a peer that accepted (10 s), and `deadline` the whole walk (30 s), in seconds. `properties`
-    are client properties;
+    `timeout` bounds reaching a peer (3 s), `answer_timeout` an answer of a peer that accepted (10
+    s) and `deadline` the whole walk (30 s), in seconds. `properties` are client properties;
     `group` and `role` add what a group's consumers, or such a client, need ("consumer", "share",
     "producer", "idempotent", "transactional");
     `mapped` holds "ADVERTISED=CANDIDATE"; `proxy` is the URL of a SOCKS5 or HTTP proxy, through

@@ -157,6 +157,7 @@ class WorldDialer(KafkaDialer):
         super().__init__(
             settings.options.timeout,
             answer_timeout=settings.options.answer_timeout,
+            patience=settings.options.patience,
             family=settings.family,
             lookup=world.lookup,
             device="lo" if bindable() else None,

@@ -32,8 +32,8 @@ class ConnectionResult(NamedTuple):
 
 
 class KafkaDialer(TcpDialer):
-    """Opens the Kafka connections of one walk. `answer_timeout` (seconds; None: the timeout) bounds
-    each lookup, each TLS handshake and each answer of a peer that accepted the connection.
+    """Opens the Kafka connections of one walk. `patience` (seconds; None: the timeout) bounds each
+    lookup and each TLS handshake, `answer_timeout` (the same) each answer after that.
     `client_id` goes with each request: servers may choose by it which addresses they advertise.
     `max_frame` is the most bytes of one answer, on connections that are opened from now on."""
 
@@ -42,6 +42,7 @@ class KafkaDialer(TcpDialer):
         timeout: float,
         *,
         answer_timeout: float | None = None,
+        patience: float | None = None,
         family: str = "any",
         lookup: Lookup = socket.getaddrinfo,
         device: str | None = None,
@@ -50,7 +51,6 @@ class KafkaDialer(TcpDialer):
         client_id: str = CLIENT_ID,
     ) -> None:
         self.answer_timeout = timeout if answer_timeout is None else answer_timeout
-        patience = self.answer_timeout
         super().__init__(
             timeout,
             patience=patience,
@@ -69,7 +69,7 @@ class KafkaDialer(TcpDialer):
         from kdiag.kafka.tls_dialer import TlsDialer  # 3 ms that plaintext does not need
 
         again = partial(self.connect, again=True)
-        return TlsDialer(self._tls, self.answer_timeout, again, self._keep)
+        return TlsDialer(self._tls, self.patience, self.answer_timeout, again, self._keep)
 
     async def open(self, tcp: TcpConnection, name: str | None = None) -> ConnectionResult:
         """Opens a Kafka connection over a TCP connection; with a `name`, over TLS with the server

@@ -26,19 +26,20 @@ _LOOK_AGAIN = (Failure.UNTRUSTED, Failure.NAME_MISMATCH, Failure.EXPIRED, *_NO_R
 
 
 class TlsDialer:
-    """Opens the TLS connections of one walk. `timeout` (seconds) bounds a handshake, and each
-    answer after it: the peer has accepted. `reconnect` opens one more TCP connection to an address
+    """Opens the TLS connections of one walk. `timeout` (seconds) bounds a handshake,
+    `answer_timeout` each answer after it; `reconnect` opens one more TCP connection to an address
     and port; `keep` is called with every open connection."""
 
     def __init__(
         self,
         tls: Tls,
         timeout: float,
+        answer_timeout: float,
         reconnect: Reconnect,
         keep: Callable[[KafkaConnection], None],
     ) -> None:
         self._handshakes = TlsHandshakes(tls)
-        self._timeout = timeout
+        self._timeout, self._answer_timeout = timeout, answer_timeout
         self._reconnect, self._keep = reconnect, keep
 
     async def open(self, tcp: TcpConnection, name: str, max_frame: int) -> ConnectionResult:
@@ -87,6 +88,7 @@ class TlsDialer:
             connection = await KafkaConnection.over(
                 tcp.sock,
                 self._timeout,
+                answer_timeout=self._answer_timeout,
                 context=context,
                 name=name or None,
                 max_frame=max_frame,

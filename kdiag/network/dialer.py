@@ -82,7 +82,7 @@ class TcpDialer:
         started: Iterable[StartedConnection] = (),
     ) -> None:
         self.timeout = timeout
-        self._patience = max(timeout, patience or 0.0)
+        self.patience = max(timeout, patience or 0.0)
         windows = sys.platform == "win32"
         self._connect_timeout = max(timeout, _REFUSED_ON_WINDOWS) if windows else timeout
         self.capacity = capacity()
@@ -133,9 +133,9 @@ class TcpDialer:
             return LayerResult("dns", time.perf_counter() - started, failure, detail)
 
         try:
-            found = await asyncio.wait_for(self._look_up(host), self._patience)
+            found = await asyncio.wait_for(self._look_up(host), self.patience)
         except asyncio.TimeoutError:
-            message = f"no answer from the resolver within {self._patience:g} s"
+            message = f"no answer from the resolver within {self.patience:g} s"
             return result(Failure.RESOLVER_FAILED, message), ()
         except (OSError, UnicodeError) as error:
             text = error.strerror if isinstance(error, OSError) else None

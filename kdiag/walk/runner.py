@@ -203,6 +203,7 @@ def plain_dialer(settings: Settings, started: Iterable[StartedConnection] = ()) 
     return make(
         settings.options.timeout,
         answer_timeout=settings.options.answer_timeout,
+        patience=settings.options.patience,
         family=settings.family,
         tls=settings.security.tls,
         started=started,

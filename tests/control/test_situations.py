@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import kdiag
-from kdiag.config.options import CheckOptions
+from kdiag.config.options import TIMEOUT, CheckOptions
 from kdiag.demo.certificates import Issued
 from kdiag.network.tls import as_file
 from kdiag.rules.rule import Finding
@@ -35,7 +35,6 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.xdist_group("control")]
 
 ONE = Partial(nodes=(1,))
 WORKING, FAILING = 40.0, 4.0  # seconds for a client; what works takes one or two
-AWAY = 2.0  # seconds that a slow peer takes: twice as long as kdiag gives a peer to be reached
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 Do = Callable[[Coroutine[Any, Any, None]], None]
@@ -52,7 +51,7 @@ class Situation:
     """A server, the client's properties, the number of the topic's partitions, and what is found.
 
     `works` says whether the client can produce, `code` and `says` what must be found, and `bare`
-    is kdiag's exit code without a topic, where that proves less. `options` are more of kdiag's.
+    is kdiag's exit code without a topic, where that proves less.
     """
 
     server: Callable[[], Served]
@@ -61,7 +60,6 @@ class Situation:
     says: str = ""
     bare: int | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
-    options: CheckOptions = field(default_factory=lambda: CheckOptions())
     bootstrap: str = "{}"
 
 
@@ -239,11 +237,10 @@ LOOPBACK = x509.IPAddress(ip_address("127.0.0.1"))
 
 SITUATIONS: dict[str, Situation] = {
     # idolpx/meatloaf#52 has the like for names; here a balancer is slow to open TLS
-    "a TLS handshake that takes longer than --timeout": Situation(
-        tls(certificate("broker", entry=LOOPBACK), away=AWAY),
+    "a TLS handshake that takes longer than a connection may": Situation(
+        tls(certificate("broker", entry=LOOPBACK), away=TIMEOUT + 0.2),
         True,
         properties=trusting(AUTHORITY),
-        options={"timeout": AWAY / 2, "answer_timeout": 10.0},
     ),
     # strimzi#873: DNS:127.0.0.1 is no IP:127.0.0.1
     "an IP address among the DNS names of a certificate": Situation(
@@ -324,7 +321,7 @@ def test_one_verdict(situation: Situation, served: Served) -> None:
     patience = WORKING if situation.works else FAILING
     client = librdkafka.produce({**given, "bootstrap.servers": bootstrap}, TOPIC, 1, patience)
     assert (client is None) is situation.works, client
-    options: CheckOptions = {**situation.options, "properties": given}
+    options: CheckOptions = {"properties": given}
     with_topic: CheckOptions = {**options, "topic": TOPIC}
     begin = getattr(served, "begin", lambda: None)
     begin()

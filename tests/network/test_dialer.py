@@ -183,7 +183,7 @@ async def test_a_resolver_that_is_slow_is_waited_for_as_an_answer_is() -> None:
         release.wait(GENEROUS)
         return [(0, 0, 0, "", ("192.0.2.1", 0))]
 
-    resolving = KafkaDialer(0.05, answer_timeout=GENEROUS, lookup=slow).resolve("name")
+    resolving = KafkaDialer(0.05, patience=GENEROUS, lookup=slow).resolve("name")
     task = asyncio.ensure_future(resolving)
     await asyncio.sleep(0.2)
     assert not task.done()
