@@ -74,7 +74,9 @@ def test_private_addresses_are_no_finding_inside_the_vpc(lab: Lab) -> None:
 
 def test_a_resolver_that_does_not_answer_is_no_missing_name(lab: Lab) -> None:
     with lab.network.deaf_resolver():
-        report = lab.client.check("kafka.example.com:9094", "--timeout", "1")
+        report = lab.client.check(
+            "kafka.example.com:9094", "--timeout", "1", "--answer-timeout", "1"
+        )
     assert report.verdict == ("bootstrap", "KD102", 10), report
 
 
