@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -229,11 +230,16 @@ def test_sigterm_ends_what_ignores_ctrl_c(brokers: Brokers) -> None:
 def test_several_are_interrupted_together(brokers: Brokers) -> None:
     """What is known of each is printed, also of those whose turn had not come."""
     brokers.three()
-    met = Met(lambda request: True)
-    brokers.brokers[2].control = met
-    silent = [f"127.0.0.1:{brokers.serve(peers.silent)}" for _ in range(5)]
-    with started("check", *silent, brokers.bootstrap, *PATIENT, "-o", "json") as process:
-        threading.Event().wait(1.5)
+    brokers.brokers[2].control = Met(lambda request: True)
+    arrived = threading.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        arrived.set()
+        await peers.silent(reader, writer)
+
+    servers = [f"127.0.0.1:{brokers.serve(silent)}" for _ in range(5)]
+    with started("check", *servers, brokers.bootstrap, *PATIENT, "-o", "json") as process:
+        assert arrived.wait(ENOUGH)
         out = interrupted(process)
     told = json.loads(out)
     assert (told["exit_code"], len(told["reports"])) == (130, 6)
