@@ -99,6 +99,7 @@ _HEAVY = (
 # In `script`, these replace modules whose work this machine has done: there are no secrets to
 # search for, and the settings are parsed.
 _REPLACED = {
+    "__init__": "",  # the public names are this machine's
     "config/record": "from typing import NamedTuple",
     "config/redaction": """
 def secrets(texts, public): return ()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, TypeVar
 
 from kdiag.config.mechanisms import MECHANISMS
 from kdiag.config.options import ROLES
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 Observer = Callable[[str, Optional[str]], None]
 MakeDialer = Callable[[Settings], KafkaDialer]
-
+T = TypeVar("T")
 
 # Texts that rules compare: they stay, whatever a password is.
 _OWN = frozenset(
@@ -165,7 +165,7 @@ async def _run(
     walk.wire.progress = partial(observe, hop.id)
     started = time.perf_counter()
     try:
-        found = await asyncio.wait_for(hop.run(walk, facts), max(left, 0.0))
+        found = await within(max(left, 0.0), hop.run(walk, facts))
     except asyncio.TimeoutError:
         failure, because = HopFailure(hop.id, walk.settings.options.deadline), "the deadline passed"
     except Exception as error:
@@ -178,6 +178,21 @@ async def _run(
         run = HopRun(hop.id, round(found.elapsed * 1000), partial_because(found), found.summary)
         return _End(run, found)
     return _skipped(hop, because, time.perf_counter() - started)._replace(failure=failure)
+
+
+async def within(seconds: float, running: Awaitable[T]) -> T:
+    """As asyncio.wait_for, which before Python 3.12 loses a cancellation that comes when what it
+    waits for has just ended, here and in all that runs: so it is repeated. Raises TimeoutError."""
+    task = asyncio.ensure_future(running)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if task.done():
+            return task.result()
+        raise asyncio.TimeoutError
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.5)
 
 
 def _skipped(hop: Hop, because: str, elapsed: float = 0.0) -> _End:

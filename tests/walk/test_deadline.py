@@ -26,7 +26,7 @@ from kdiag.network.dialer import TcpConnection
 from kdiag.report.judge import judge
 from kdiag.report.render import RENDERERS, render
 from kdiag.walk.facts.run import WalkResult
-from kdiag.walk.runner import collect, nobody
+from kdiag.walk.runner import collect, nobody, within
 from tests import peers
 
 MANY, PATIENT = 60, 600.0
@@ -199,3 +199,35 @@ def _calls(function: Callable[[], None]) -> int:
     finally:
         sys.setprofile(None)
     return calls
+
+
+async def test_ctrl_c_is_not_lost_to_a_connection_that_is_there_at_that_moment() -> None:
+    """As asyncio.wait_for loses it before Python 3.12."""
+    connected, goes_on = asyncio.get_running_loop().create_future(), asyncio.Event()
+
+    async def hop() -> None:
+        await asyncio.wait_for(connected, PATIENT)
+        goes_on.set()
+        await asyncio.sleep(PATIENT)
+
+    running = asyncio.ensure_future(within(PATIENT, hop()))
+    await asyncio.sleep(0.05)
+    connected.set_result(None)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, 30)
+    assert goes_on.is_set() is (sys.version_info < (3, 12))
+
+
+async def test_a_task_that_takes_too_long_has_ended() -> None:
+    ended = asyncio.Event()
+
+    async def slow() -> None:
+        try:
+            await asyncio.sleep(PATIENT)
+        finally:
+            ended.set()
+
+    with pytest.raises(asyncio.TimeoutError):
+        await within(0.01, slow())
+    assert ended.is_set()
