@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 class ConnectionResult(NamedTuple):
     """The layers of one connection (tcp, and tls where it was wanted), and the connection, None
     where a layer failed. `unverified` is a connection to a peer whose certificate was refused: it
-    takes questions, and never credentials."""
+    takes questions, and never credentials. `dropped`: the peer ended the first handshake without an
+    alert, and completed the next."""
 
     attempts: tuple[LayerResult, ...]
     connection: KafkaConnection | None = None
     handshake: TlsHandshake | None = None
     unverified: KafkaConnection | None = None
+    dropped: bool = False
 
 
 class KafkaDialer(TcpDialer):

@@ -53,9 +53,15 @@ class TlsDialer:
                 java = await self._handshake(again, name, max_frame, self._handshakes.lenient)
                 if java.connection and java.handshake:
                     return java._replace(handshake=java.handshake._replace(only_java=True))
-        if result.attempts[-1].failure not in _LOOK_AGAIN:
+        failure = result.attempts[-1].failure
+        if failure not in _LOOK_AGAIN:
             return result
         again = await self._reconnect(tcp.address, tcp.port)
+        if again.sock and failure in _NO_REASON[1:]:  # clients connect again
+            second = await self._handshake(again, name, max_frame, self._handshakes.verifying)
+            if second.connection:
+                return second._replace(dropped=True)
+            again = await self._reconnect(tcp.address, tcp.port)
         if again.sock is None:
             return result
         unverified = await self._handshake(again, name, max_frame, self._handshakes.unverifying)

@@ -168,7 +168,11 @@ async def _handshake_once(
     """One handshake: TLS if the transport uses it, ApiVersions and, where configured, SASL."""
     connected = await walk.net.open(opened, target.endpoint.host if transport.encrypted else None)
     dial = AddressResult(
-        target.address, connected.attempts, opened.source, handshake=connected.handshake
+        target.address,
+        connected.attempts,
+        opened.source,
+        handshake=connected.handshake,
+        dropped=connected.dropped,
     )
     if connected.handshake:
         transport.answered.set()

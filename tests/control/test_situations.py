@@ -131,6 +131,10 @@ class Flaky(Served):
         return first
 
 
+class FlakyEncrypted(Flaky, Encrypted):
+    """The same in front of TLS."""
+
+
 class OneAtATime(Served):
     """A server that closes where a second request comes before the first one is answered."""
 
@@ -181,7 +185,10 @@ def validates(asked: Asked) -> Any:
 
 
 def tls(
-    issued: Issued, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3, **more: Any
+    issued: Issued,
+    newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3,
+    kind: type[Encrypted] = Encrypted,
+    **more: Any,
 ) -> Callable[[], Served]:
     """One broker with this certificate, and no newer version of TLS."""
 
@@ -194,7 +201,7 @@ def tls(
             context.maximum_version = newest
         with as_file(issued.certificate, issued.key) as path:
             context.load_cert_chain(path)
-        return Encrypted(ONE, context, **more)
+        return kind(ONE, context, **more)
 
     return server
 
@@ -294,6 +301,13 @@ SITUATIONS: dict[str, Situation] = {
     # confluent-kafka-dotnet#1402: now and then a connection ends without a word
     "a balancer that closes the first connection": Situation(
         lambda: Flaky(ONE), True, "KD121", "answered on the next"
+    ),
+    "such a balancer in front of TLS": Situation(
+        tls(certificate("broker", entry=LOOPBACK), kind=FlakyEncrypted),
+        True,
+        "KD121",
+        "answered on the next",
+        properties=trusting(AUTHORITY),
     ),
     "a server that takes one request at a time": Situation(
         lambda: OneAtATime(ONE), True, "KD121", "answered on the next"
