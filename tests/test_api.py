@@ -75,6 +75,16 @@ async def test_a_healthy_plaintext_walk_takes_four_round_trips(world: World, cou
     assert [len(broker.requests) for broker in brokers] == [6] + [5] * (count - 1)
 
 
+async def test_requests_have_the_client_id_but_what_a_quota_of_bytes_counts(world: World) -> None:
+    await world.three()
+    await walked(world, properties={"client.id": "orders-app"})
+    for broker in world.brokers.values():
+        probes = [request.api is PRODUCE for request in broker.requests]
+        assert any(probes)
+        ids = [request.client_id == "kdiag" for request in broker.requests]
+        assert ids == probes, broker.requests
+
+
 async def test_the_last_flight_fits_the_first_window_of_tcp(world: World) -> None:
     """Ten packets: what is small shares one, and the large request, which no packet holds, not even
     a jumbo frame of 9000 bytes, takes the others."""

@@ -43,6 +43,8 @@ _ONE_PACKET = 1000  # bytes: what fits one whatever the path
 PATIENCE_AT_LOGIN = 2
 _LOGIN = (None, SASL_HANDSHAKE, SASL_AUTHENTICATE)
 
+_BY_BYTES = (0, 1)  # Produce and Fetch: a quota of bytes is not used up in a client's name
+
 MAX_THROTTLE = 15.0  # seconds; kdiag does not wait for a connection that a quota mutes for longer
 
 
@@ -119,7 +121,7 @@ class KafkaConnection:
     brokers serve the requests of a connection one after the other. A response during a login may
     take PATIENCE_AT_LOGIN times as long. `apis` is the table of ApiVersions, None before its
     response. `on_close` is called when the connection is closed. `client_id` is sent with each
-    request.
+    request that no quota counts by its bytes.
     """
 
     def __init__(
@@ -199,7 +201,8 @@ class KafkaConnection:
     ) -> asyncio.Future[Reply]:
         """Sends a request in this version; its Reply is there within the timeout."""
         self._correlation += 1
-        frame = encode_request(api, version, self._correlation, body, self.client_id)
+        client_id = CLIENT_ID if api.key in _BY_BYTES else self.client_id
+        frame = encode_request(api, version, self._correlation, body, client_id)
         return self._send(frame, _Pending(api, version, self._correlation, raw, *self._now()))
 
     def send_bare(self, data: bytes) -> asyncio.Future[Reply]:

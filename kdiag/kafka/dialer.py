@@ -36,7 +36,7 @@ class ConnectionResult(NamedTuple):
 class KafkaDialer(TcpDialer):
     """Opens the Kafka connections of one walk. `patience` (seconds; None: the timeout) bounds each
     lookup and each TLS handshake, `answer_timeout` (the same) each answer after that.
-    `client_id` goes with each request: servers may choose by it which addresses they advertise.
+    `client_id` goes with requests: servers may choose by it which addresses they advertise.
     `max_frame` is the most bytes of one answer, on connections that are opened from now on."""
 
     def __init__(
