@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from kdiag.config.security import Tls
 from kdiag.kafka.connection import KafkaConnection
 from kdiag.kafka.dialer import ConnectionResult
-from kdiag.network.attempt import Failure, LayerResult, TlsHandshake
+from kdiag.network.attempt import GONE, Failure, LayerResult, TlsHandshake
 from kdiag.network.dialer import TcpConnection
 from kdiag.network.errors import os_failure
 from kdiag.network.tls import ObservedHandshake, TlsHandshakes, tls_failure, tls_message
@@ -21,7 +21,7 @@ Reconnect = Callable[[str, int], Awaitable[TcpConnection]]
 # writes before this alert arrives gets a reset instead of the alert.
 _ALERT_SECONDS = 0.15
 
-_NO_REASON = (Failure.HANDSHAKE, Failure.CLOSED, Failure.RESET)
+_NO_REASON = (Failure.HANDSHAKE, *GONE)
 _LOOK_AGAIN = (Failure.UNTRUSTED, Failure.NAME_MISMATCH, Failure.EXPIRED, *_NO_REASON)
 
 
@@ -57,7 +57,7 @@ class TlsDialer:
         if failure not in _LOOK_AGAIN:
             return result
         again = await self._reconnect(tcp.address, tcp.port)
-        if again.sock and failure in _NO_REASON[1:]:  # clients connect again
+        if again.sock and failure in GONE:  # clients connect again
             second = await self._handshake(again, name, max_frame, self._handshakes.verifying)
             if second.connection:
                 return second._replace(dropped=True)
